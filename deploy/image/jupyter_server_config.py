@@ -1,0 +1,43 @@
+"""Jupyter in the container. A person's own ~/.jupyter/jupyter_server_config.py is stronger than this file."""
+
+import os
+import sys
+from pathlib import Path
+
+from jupyter_server.auth.identity import PasswordIdentityProvider
+
+c = get_config()  # noqa: F821 (Jupyter puts it here)
+
+
+class TokenRequired(PasswordIdentityProvider):
+    """Who knows the token may enter; without one the server stays off."""
+
+    def validate_security(self, app, ssl_options=None):
+        """Refuse to start open, or with a token that only the log knows."""
+        if self.token_generated or not self.token:
+            print("JUPYTER_TOKEN is empty: the lab does not start without a token", file=sys.stderr)
+            sys.exit(2)
+        super().validate_security(app, ssl_options)
+        # A notebook that prints its environment is often shared.
+        os.environ.pop("JUPYTER_TOKEN", None)
+
+
+home = Path.home()
+
+c.ServerApp.identity_provider_class = TokenRequired
+c.ServerApp.ip = "0.0.0.0"  # inside the container; what reaches it, the engine decides
+c.ServerApp.port = int(os.environ.get("JUPYTER_PORT") or 8888)
+c.ServerApp.port_retries = 0  # another port would be one that nobody publishes
+c.ServerApp.base_url = os.environ.get("JUPYTER_BASE_URL") or "/"
+c.ServerApp.root_dir = str(home)
+c.ServerApp.open_browser = False
+c.ServerApp.terminals_enabled = True
+# Root only where the caller asked for it: the entrypoint drops to the account otherwise.
+c.ServerApp.allow_root = True
+if (home / "work").is_dir():
+    c.FileContentsManager.preferred_dir = "work"
+
+# Nothing here calls out on its own.
+c.LabApp.extension_manager = "readonly"
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

@@ -1,0 +1,41 @@
+# Ollama from its source, for machines that reach package registries but no image registry.
+# The result stands in for the official image: same program, same port, same volume. CPU only.
+
+ARG BASE_IMAGE=debian:trixie-slim
+
+# Debian supplies the toolchain and three header-only libraries that Ollama's module archive leaves out.
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE} AS build
+SHELL ["/bin/sh", "-eu", "-c"]
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        ca-certificates g++ golang-go libminiaudio-dev libstb-dev nlohmann-json3-dev \
+    && rm -rf /var/lib/apt/lists/* \
+    # llama.cpp includes it by the path that it has in its own tree.
+    && mkdir /usr/include/miniaudio \
+    && ln -s ../miniaudio.h /usr/include/miniaudio/
+ARG OLLAMA_VERSION
+# `ca` is the certificate bundle of a network that inspects TLS: optional, and in no layer.
+RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    --mount=type=cache,target=/root/go \
+    --mount=type=cache,target=/root/.cache/go-build \
+    if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt; fi; \
+    CGO_ENABLED=1 CGO_CFLAGS='-O2 -g0' CGO_CXXFLAGS='-O2 -g0' GOBIN=/usr/local/bin \
+    go install -trimpath \
+        -ldflags "-s -w -X github.com/ollama/ollama/version.Version=${OLLAMA_VERSION}" \
+        "github.com/ollama/ollama@v${OLLAMA_VERSION}"
+
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE}
+ARG OLLAMA_VERSION
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates libstdc++6 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /usr/local/bin/ollama /usr/local/bin/ollama
+ENV OLLAMA_HOST=0.0.0.0:11434
+EXPOSE 11434
+HEALTHCHECK CMD ["ollama", "list"]
+ENTRYPOINT ["ollama"]
+CMD ["serve"]

@@ -1,0 +1,1 @@
+"""Invoke tasks that turn one configuration into a running Dev AI Lab."""

@@ -1,0 +1,1 @@
+"""From `conf/` and overrides to the typed settings of a stack."""

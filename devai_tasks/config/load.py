@@ -1,0 +1,167 @@
+"""conf/ and overrides to Settings: layers are merged and interpolated by OmegaConf, then read into the schema."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from devai_tasks.config import layers as sources
+from devai_tasks.config import reader
+from devai_tasks.config.document import Key, Tree
+from devai_tasks.config.layers import Layer
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings, rules
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ConfigError, Problem, nearest
+
+
+def load(
+    project: Project,
+    stack: Stack,
+    overrides: Sequence[str] = (),
+    *,
+    gpu: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings of a stack.
+
+    `overrides` are `section.key=value` texts of the command line. Raises ConfigError with all problems at once, each
+    with its place.
+    """
+    loading = _Loading(stack, sources.of_stack(project, stack, overrides, gpu, environ))
+    loading.check_shapes()
+    return loading.settings()
+
+
+@dataclass
+class _Loading:
+    """The steps of one load; problems gather until a step can't go on with them."""
+
+    stack: Stack
+    layers: Sequence[Layer]
+
+    def __post_init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def check_shapes(self) -> None:
+        for layer in self.layers:
+            for name in sources.builtin(self.stack).keys() & layer.tree.keys():
+                problem = Problem(layer.place((name,)), name, "is not set but known: it follows from --env and --cloud")
+                self.problems.append(problem)
+            tree = {name: value for name, value in layer.tree.items() if name not in sources.builtin(self.stack)}
+            reader.check_shape(
+                Settings,
+                tree,
+                (),
+                lambda key, allowed, layer=layer: self.problems.append(  # type: ignore[misc]
+                    Problem(layer.place(key), _quote(key, _at(layer.tree, key)), allowed)
+                ),
+            )
+        self.stop_at_problems()
+
+    def settings(self) -> Settings:
+        merged = self.merge()
+        raw = OmegaConf.to_container(merged, resolve=False)
+        assert isinstance(raw, dict)
+
+        def report(key: Key, allowed: str) -> None:
+            self.problems.append(Problem(self.place(key), _quote(key, _at(raw, key)), allowed))
+
+        tree = {name: self.resolve(merged, name, (name,), report) for name in reader.fields(Settings) if name in merged}
+        self.stop_at_problems()
+        # Again, because an interpolation may have brought a map where the schema has a list.
+        reader.check_shape(Settings, tree, (), report)
+        self.stop_at_problems()
+        settings: Settings = reader.read(Settings, tree, (), report, stack=self.stack)
+        self.stop_at_problems()
+        for key, allowed in rules(settings):
+            report(key, allowed)
+        self.stop_at_problems()
+        return settings
+
+    def merge(self) -> DictConfig:
+        trees = [sources.builtin(self.stack)]
+        for layer in self.layers:
+            self.check_interpolations(layer)
+            trees.append(layer.tree)
+        self.stop_at_problems()
+        merged = OmegaConf.merge(*(OmegaConf.create(tree) for tree in trees))
+        assert isinstance(merged, DictConfig)
+        return merged
+
+    def check_interpolations(self, layer: Layer) -> None:
+        """Malformed ones, which OmegaConf would refuse without saying where they stand."""
+        for key, text in _scalars(layer.tree, ()):
+            try:
+                OmegaConf.create([text])
+            except OmegaConfBaseException as error:
+                self.problems.append(Problem(layer.place(key), _quote(key, text), _first_line(error)))
+
+    def resolve(self, node: DictConfig | ListConfig, name: Any, key: Key, report: Any) -> Tree:
+        """The tree below `node[name]` with interpolations replaced; reports those that lead nowhere."""
+        try:
+            value = node[name]
+        except (OmegaConfBaseException, RecursionError) as error:
+            report(key, _why_unresolved(error, node))
+            return None
+        if isinstance(value, DictConfig):
+            return {str(child): self.resolve(value, child, (*key, str(child)), report) for child in value}
+        if isinstance(value, ListConfig):
+            return [self.resolve(value, index, (*key, index), report) for index in range(len(value))]
+        return None if value is None else str(value)
+
+    def place(self, key: Key) -> str:
+        """Where the strongest layer that has `key`, or else the section around it, sets it."""
+        for length in range(len(key), 0, -1):
+            for layer in reversed(self.layers):
+                if key[:length] in layer.places:
+                    return layer.places[key[:length]]
+        return f"conf/common/{key[0]}.yaml"
+
+    def stop_at_problems(self) -> None:
+        if self.problems:
+            raise ConfigError(self.problems)
+
+
+def _scalars(tree: Tree, key: Key) -> list[tuple[Key, str]]:
+    if isinstance(tree, dict):
+        return [found for name, value in tree.items() for found in _scalars(value, (*key, name))]
+    if isinstance(tree, list):
+        return [found for index, value in enumerate(tree) for found in _scalars(value, (*key, index))]
+    return [] if tree is None else [(key, tree)]
+
+
+def _at(tree: Any, key: Key) -> Any:
+    """What stands at `key`, or None."""
+    for part in key:
+        try:
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return tree
+
+
+def _quote(key: Key, value: Any) -> str:
+    dotted = ".".join(map(str, key))
+    return f"{dotted} = {value}" if isinstance(value, str) else dotted
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]
+
+
+def _why_unresolved(error: BaseException, node: DictConfig | ListConfig) -> str:
+    if isinstance(error, RecursionError):
+        return "leads back to itself"
+    message = _first_line(error)
+    missing = message.removeprefix("Interpolation key ").split("'")
+    if message.startswith("Interpolation key '") and len(missing) > 1:
+        root = node._get_root()  # noqa: SLF001 - the public API has no way up
+        keys = [".".join(map(str, key)) for key, _ in _scalars(OmegaConf.to_container(root, resolve=False), ())]  # type: ignore[arg-type]
+        return f"no key {missing[1]} to take it from{nearest(missing[1], keys)}"
+    return message

@@ -1,0 +1,37 @@
+"""Settings as plain values, to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from devai_tasks.config import reader
+from devai_tasks.errors import UsageError, unknown
+
+
+def tree(value: Any) -> Any:
+    """Maps, lists, texts, numbers and truth values; quantities as they would be written."""
+    if reader.is_section(type(value)):
+        return {name: tree(getattr(value, name)) for name in reader.fields(type(value))}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, reader.QUANTITIES) else value
+
+
+def select(value: Any, key: str) -> Any:
+    """What stands at a dotted key; all of it for an empty one. Raises UsageError where nothing does."""
+    rest = key
+    while rest:
+        names = value if isinstance(value, dict) else {}
+        # Names of maps may have dots themselves: the longest that fits.
+        name = max((name for name in names if rest == name or rest.startswith(f"{name}.")), key=len, default=None)
+        if name is None:
+            raise UsageError(unknown("key", key, _dotted(names, key.removesuffix(rest))))
+        value, rest = value[name], rest[len(name) + 1 :]
+    return value
+
+
+def _dotted(names: Mapping[str, Any], prefix: str) -> list[str]:
+    return [f"{prefix}{name}" for name in names]

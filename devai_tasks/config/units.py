@@ -1,0 +1,92 @@
+"""Quantities: parsed once, rendered as each tool wants them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_MULTIPLES = {
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+    "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+}  # fmt: skip
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, order=True)
+class Cpu:
+    """Processor time, in thousandths of a core."""
+
+    millicores: int
+
+    @classmethod
+    def parse(cls, text: str) -> Cpu:
+        """Cores (`2`, `0.5`) or millicores (`500m`).
+
+        Raises ValueError for anything else, and for less than 10m: the engine's minimum is 0.01 cores.
+        """
+        match = re.fullmatch(r"(\d+)m|(\d+)(?:\.(\d{1,3}))?", text)
+        if not match:
+            raise ValueError("not a number of cores, such as 2, 0.5 or 500m")
+        milli, whole, fraction = match.groups()
+        cpu = cls(int(milli) if milli else int(whole) * 1000 + int((fraction or "").ljust(3, "0")))
+        if cpu.millicores < 10:
+            raise ValueError("less than 10m, the least that a container can have")
+        return cpu
+
+    @property
+    def cores(self) -> str:
+        """As Compose writes it: `2`, `0.5`."""
+        return f"{self.millicores / 1000:g}"
+
+    def __str__(self) -> str:
+        return self.cores if self.millicores % 1000 == 0 else f"{self.millicores}m"
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """Memory or disk, in bytes."""
+
+    bytes: int
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        """A number with Ki, Mi, Gi, Ti (powers of 1024) or kB, MB, GB, TB (powers of 1000).
+
+        Raises ValueError for anything else; a bare number too, because nobody means bytes.
+        """
+        match = re.fullmatch(r"(\d+)(?:\.(\d+))?(Ki|Mi|Gi|Ti|kB|MB|GB|TB)", text)
+        if not match:
+            raise ValueError("not a size: a number with Ki, Mi, Gi or Ti (or kB, MB, GB, TB), such as 4Gi")
+        whole, fraction, unit = match.groups()
+        scale = 10 ** len(fraction or "")
+        size = cls(int(whole + (fraction or "")) * _MULTIPLES[unit] // scale)
+        if size.bytes < 2**20:
+            raise ValueError("less than 1Mi")
+        return size
+
+    def __str__(self) -> str:
+        for unit in ("Ti", "Gi", "Mi", "Ki", "TB", "GB", "MB", "kB"):
+            if self.bytes % _MULTIPLES[unit] == 0:
+                return f"{self.bytes // _MULTIPLES[unit]}{unit}"
+        return f"{self.bytes / 1000:.3f}kB"
+
+
+@dataclass(frozen=True, order=True)
+class Duration:
+    """A span of time, in seconds."""
+
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Duration:
+        """A whole number with s, m, h or d. Raises ValueError for anything else."""
+        match = re.fullmatch(r"(\d+)([smhd])", text)
+        if not match:
+            raise ValueError("not a time: a whole number with s, m, h or d, such as 90s or 2h")
+        return cls(int(match[1]) * _SECONDS[match[2]])
+
+    def __str__(self) -> str:
+        for unit in ("d", "h", "m"):
+            if self.seconds and self.seconds % _SECONDS[unit] == 0:
+                return f"{self.seconds // _SECONDS[unit]}{unit}"
+        return f"{self.seconds}s"

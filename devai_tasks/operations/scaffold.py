@@ -1,0 +1,56 @@
+"""A fresh project, from what the package brings."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import devai_tasks
+from devai_tasks.errors import UsageError
+
+# What a project consists of, as against what only this package's own repository has.
+PARTS = (
+    ".dockerignore",
+    ".gitignore",
+    "Dockerfile",
+    "Dockerfile.gpu",
+    "conf",
+    "deploy",
+    "requirements.txt",
+    "tasks.py",
+)
+# Files of one person or one machine, which a repository in use may hold.
+PRIVATE = (
+    "conf/personal.yaml",
+    "conf/secrets.yaml",
+    "deploy/compose/.env",
+    "deploy/compose/docker-compose.override.yml",
+    "deploy/compose/token",
+)
+# Where the wheel has its copy of them.
+PACKED = "devai_tasks/project"
+
+
+def write(target: Path) -> None:
+    """Write a project. Raises UsageError where that would touch existing files."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target} exists and is not empty; nothing was written")
+    installed = Path(devai_tasks.__file__).parents[1]
+    packed = installed / PACKED
+    # An editable install has no copy: the repository is the source.
+    copy(packed if packed.is_dir() else installed, target)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the parts of a project, without what is private."""
+
+    def private(folder: str, names: list[str]) -> set[str]:
+        inside = Path(folder).relative_to(source)
+        return {name for name in names if (inside / name).as_posix() in PRIVATE or name == "__pycache__"}
+
+    target.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target / part, ignore=private, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source / part, target / part)

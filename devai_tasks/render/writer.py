@@ -1,0 +1,74 @@
+"""The one writer of artefacts.
+
+The files of a target live in a folder of their own that is never changed, and `generated/<stack>/<target>` is a link to
+the newest: replacing a link is one step, so whoever reads sees the old set or the new one, also after a crash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from devai_tasks.render import Artefacts
+
+
+def write(artefacts: Artefacts, folder: Path) -> Path:
+    """Make `folder` (that of a stack) hold exactly these files for each of their targets; returns it.
+
+    What has not changed is not touched; what is no longer rendered is gone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        for target in sorted({PurePosixPath(path).parts[0] for path in artefacts}):
+            files = {
+                path.removeprefix(f"{target}/"): text for path, text in artefacts.items() if path.startswith(f"{target}/")
+            }
+            if present(folder / target) != files:
+                _replace(folder, target, files)
+    return folder
+
+
+def present(target: Path) -> dict[str, str]:
+    """The files that a target has now."""
+    files = (file for file in target.rglob("*") if file.is_file())
+    return {file.relative_to(target).as_posix(): file.read_text(encoding="utf-8") for file in files}
+
+
+def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
+    for leftover in folder.glob(f".{target}-*"):  # of a run that was cut off
+        if leftover.is_symlink():
+            leftover.unlink()
+        elif leftover.name != _current(folder / target):
+            shutil.rmtree(leftover)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{target}-", dir=folder))
+    fresh.chmod(0o755)
+    for path, text in files.items():
+        file, old = fresh / path, folder / target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if old.is_file() and old.read_text(encoding="utf-8") == text:
+            os.link(old, file)  # keeps its time stamp
+        else:
+            file.write_text(text, encoding="utf-8")
+    previous = _current(folder / target)
+    link = fresh.with_name(f"{fresh.name}.link")
+    link.symlink_to(fresh.name)
+    link.replace(folder / target)
+    if previous:
+        shutil.rmtree(folder / previous, ignore_errors=True)
+
+
+def _current(target: Path) -> str | None:
+    return os.readlink(target) if target.is_symlink() else None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other run writes to the folder; the lock ends with the process."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

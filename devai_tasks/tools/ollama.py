@@ -1,0 +1,82 @@
+"""An Ollama server, through its own Python client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from ollama import Client, ResponseError
+
+from devai_tasks import console
+from devai_tasks.errors import DevaiError, ToolFailed
+
+
+class HubUnreachable(DevaiError):
+    """The server can't reach the model hub."""
+
+
+class Ollama:
+    """The server at a URL; every method raises DevaiError where it doesn't answer."""
+
+    def __init__(self, url: str, *, dry: bool = False) -> None:
+        self.url = url
+        self.dry = dry
+        self._client = Client(host=url)
+
+    def models(self) -> dict[str, int]:
+        """Models that the server has: name to size in bytes."""
+        if self.dry:
+            return {}
+        with self._answering():
+            return {str(model.model): int(model.size or 0) for model in self._client.list().models}
+
+    def pull(self, name: str) -> None:
+        """Bring a model from the hub, with progress.
+
+        Raises ToolFailed for a model that the hub doesn't have, HubUnreachable where there is no hub to ask.
+        """
+        if self.dry:
+            return console.say(f"ollama pull {name}")
+        with self._answering(), console.progress() as bars:
+            tasks = {}
+            try:
+                for update in self._client.pull(name, stream=True):
+                    if update.digest and update.total:
+                        if update.digest not in tasks:
+                            tasks[update.digest] = bars.add_task(f"{name} {update.digest[7:19]}", total=update.total)
+                        bars.update(tasks[update.digest], completed=update.completed or 0)
+            except ResponseError as error:
+                if "file does not exist" in error.error:
+                    raise ToolFailed(f"the model hub has no model {name}; https://ollama.com/library lists them") from error
+                raise HubUnreachable(f"can't pull {name}: {error.error}") from error
+
+    def create(self, name: str, gguf: Path) -> None:
+        """Make a model of a GGUF file on this machine. Raises ToolFailed for a file that is none."""
+        if self.dry:
+            return console.say(f"ollama create {name} --file {gguf}")
+        with self._answering():
+            try:
+                digest = self._client.create_blob(gguf)
+                for _ in self._client.create(name, files={gguf.name: digest}, stream=True):
+                    pass
+            except ResponseError as error:
+                raise ToolFailed(f"{gguf} does not make a model: {error.error}") from error
+
+    def remove(self, name: str) -> None:
+        """Delete a model. Raises ToolFailed where the server has none of that name."""
+        if self.dry:
+            return console.say(f"ollama rm {name}")
+        with self._answering():
+            try:
+                self._client.delete(name)
+            except ResponseError as error:
+                raise ToolFailed(f"no model {name} to remove; `inv models.list` shows them") from error
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (ConnectionError, httpx.TransportError) as error:
+            raise DevaiError(f"no Ollama answers at {self.url}; `inv compose.up` starts the stack's own") from error

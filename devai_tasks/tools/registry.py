@@ -1,0 +1,30 @@
+"""Image registries, asked directly: only whether one is there, before an engine waits for it."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+
+DOCKER_HUB = "registry-1.docker.io"
+
+
+def host(image: str) -> str:
+    """The registry that an image reference names; without one it is Docker Hub.
+
+    The first part is a host when it has a dot or a port, or is localhost (the reference grammar of `distribution`).
+    """
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else DOCKER_HUB
+
+
+def answers(image: str, *, seconds: float = 5) -> bool:
+    """Whether the registry of an image answers at all; a refusal for want of a login is an answer."""
+    name = host(image)
+    scheme = "http" if name.startswith(("localhost", "127.")) else "https"
+    try:
+        urllib.request.urlopen(f"{scheme}://{name}/v2/", timeout=seconds).close()  # noqa: S310 - http(s) by construction
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True

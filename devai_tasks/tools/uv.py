@@ -1,0 +1,36 @@
+"""uv: locks Python requirements."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import sh
+
+from devai_tasks import console
+from devai_tasks.errors import ToolFailed, ToolMissing
+
+
+def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
+    """Write the newest versions, with the hashes of their files for every platform and Python from 3.11 on.
+
+    Raises ToolMissing without uv, ToolFailed with its last words where versions can't be found.
+    """
+    arguments = [
+        "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version=3.11", "--generate-hashes",
+        "--no-annotate", "--custom-compile-command=inv image.lock",
+        f"--output-file={locked.name}", requirements.name,
+    ]  # fmt: skip
+    if dry:
+        return console.say(shlex.join(["uv", *arguments]))
+    # On PATH, or beside the interpreter, where the extra `tools` puts it.
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if not uv:
+        raise ToolMissing("uv is not installed; `pip install uv`")
+    with console.step(f"locking {requirements.name}"):
+        try:
+            sh.Command(uv)(*arguments, _cwd=str(requirements.parent), _truncate_exc=False, _tty_out=False)
+        except sh.ErrorReturnCode as error:
+            raise ToolFailed(f"uv failed:\n{error.stderr.decode(errors='replace').strip()}") from error

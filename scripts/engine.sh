@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# A Docker engine started by hand, where no service manager does it: WSL without systemd, a CI runner, a container.
+set -euo pipefail
+
+usage="usage: scripts/engine.sh start|stop|status   (as root)
+
+DEVAI_ENGINE_DIR   keep everything of the engine in this folder, beside any other engine;
+                   export DOCKER_HOST=unix://\$DEVAI_ENGINE_DIR/run/docker.sock to use it
+                   (default: the engine's own places, /var/lib/docker and /var/run/docker.sock)"
+
+say() { echo "engine: $*" >&2; }
+fail() {
+    say "$*"
+    exit 1
+}
+
+dir=${DEVAI_ENGINE_DIR:-}
+if [ -n "$dir" ]; then
+    data=$dir/data run=$dir/run log=$dir/log
+    socket=$run/docker.sock pidfile=$run/docker.pid
+    # Engines side by side need a name, a bridge and addresses each. They follow from the folder, so that `stop` knows
+    # them too. 198.18.0.0/15 is set aside for tests (RFC 2544): neither offices nor other engines use it.
+    slot=$(($(printf %s "$dir" | cksum | cut -d ' ' -f 1) % 32))
+    name=devai$slot
+    prefix=198.$((18 + slot / 16)).$((slot % 16 * 16))
+    pool=$prefix.0/20
+else
+    data=/var/lib/docker run=/var/run/docker log=/var/log/docker.log
+    socket=/var/run/docker.sock pidfile=/var/run/docker.pid
+fi
+
+answers() { docker -H "unix://$socket" version >/dev/null 2>&1; }
+
+command_of() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || true; }
+
+# The pid file alone proves nothing: after a crash the number may be somebody else's.
+engine_pid() {
+    local pid
+    pid=$(cat "$pidfile" 2>/dev/null) || return 1
+    [[ $(command_of "$pid") == *dockerd\ *"--pidfile=$pidfile "* ]] && echo "$pid"
+}
+
+# The rules that Docker would make are shared by all engines of a machine, and each engine that starts empties them. So
+# this one makes none (--iptables=false) and gets what its containers need here: a way out, and replies. Published ports
+# go through docker-proxy. The limit: networks of this engine are not isolated from each other.
+rules() {
+    local verb=$1
+    iptables -w -t nat "$verb" POSTROUTING -s "$pool" ! -d "$pool" -j MASQUERADE
+    iptables -w "$verb" FORWARD -s "$pool" -j ACCEPT
+    iptables -w "$verb" FORWARD -d "$pool" -j ACCEPT
+}
+
+network_up() {
+    if ! ip link show "$name" >/dev/null 2>&1; then
+        ip link add "$name" type bridge
+        ip address add "$prefix.1/24" dev "$name"
+    fi
+    ip link set "$name" up
+    rules -C 2>/dev/null || rules -I
+}
+
+network_down() {
+    local device
+    for device in $(ip -o -4 address show to "$pool" | awk '{ print $2 }'); do
+        ip link delete "$device"
+    done
+    while rules -D 2>/dev/null; do :; done
+}
+
+start() {
+    answers && say "already running at $socket" && return
+    command -v dockerd >/dev/null || fail "dockerd is missing: scripts/bootstrap.sh installs it"
+    mkdir -p "$run" "$data"
+    engine_pid >/dev/null || rm -f "$pidfile"
+    set -- --log-level=warn --pidfile="$pidfile" --data-root="$data" --exec-root="$run" --host="unix://$socket"
+    if [ -n "$dir" ]; then
+        network_up
+        echo '{}' >"$dir/daemon.json" # the machine's own daemon.json speaks of the machine's own engine
+        # Without --live-restore, an engine with its own address pool deletes docker0 when it starts again, whoever
+        # owns that (moby, daemon_unix.go: removeDefaultBridgeInterface). Hence `stop` stops the containers.
+        set -- "$@" --config-file="$dir/daemon.json" --containerd-namespace="$name" --iptables=false \
+            --bridge="$name" --default-address-pool="base=$pool,size=24" --live-restore
+    fi
+    (
+        # In a session of its own, holding nothing of the caller's: no terminal, folder, pipe of make's or low limit.
+        cd /
+        ulimit -Sn 65536 2>/dev/null || true
+        for fd in /proc/"$BASHPID"/fd/*; do
+            fd=${fd##*/}
+            if [ "$fd" -gt 2 ] && [ "$fd" -ne 255 ]; then eval "exec $fd>&-"; fi
+        done
+        exec setsid nohup dockerd "$@" >"$log" 2>&1 </dev/null
+    ) &
+    local child=$! seconds
+    for seconds in $(seq 60); do
+        answers && say "running at $socket" && return
+        kill -0 "$child" 2>/dev/null || engine_pid >/dev/null || break
+        sleep 1
+    done
+    stop
+    tail -n 20 "$log" >&2
+    fail "no answer after $seconds s; the last lines of $log are above"
+}
+
+# What a crash may leave: containerd, one shim per container with the container below it, and mounts.
+sweep() {
+    local pid mount
+    for pid in $(cd /proc && echo [0-9]*); do
+        case $(command_of "$pid") in
+            containerd*" $run/containerd/"* | /*/containerd*" $run/containerd/"*)
+                # shellcheck disable=SC2046 # a list of numbers
+                kill -KILL "$pid" $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null || true
+                ;;
+        esac
+    done
+    awk -v data="${dir:-$data}/" -v run="$(readlink -m "$run")/" \
+        'index($5, data) == 1 || index($5, run) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
+        while read -r mount; do umount -l "$mount"; done
+}
+
+stop() {
+    local pid seconds
+    if pid=$(engine_pid); then
+        docker -H "unix://$socket" ps -q 2>/dev/null |
+            xargs -r docker -H "unix://$socket" stop >/dev/null 2>&1 || true # a hanging engine: `sweep` ends them
+        kill -TERM "$pid"
+        for seconds in $(seq 600); do
+            [ -e "/proc/$pid" ] || break
+            sleep 0.1
+        done
+        if [ -e "/proc/$pid" ]; then
+            say "still there after $((seconds / 10)) s: killed"
+            kill -KILL "$pid"
+        fi
+    elif answers; then
+        fail "the engine at $socket was not started by this script: stop it as it was started"
+    fi
+    sweep
+    rm -f "$pidfile" "$socket"
+    # docker0 stays, as with the distribution's own service: another engine may use it.
+    [ -z "$dir" ] || network_down
+    say "stopped"
+}
+
+case ${1:-} in
+    -h | --help) echo "$usage" && exit ;;
+    start | stop | status) [ $# -eq 1 ] || fail "$usage" ;;
+    *) echo "$usage" >&2 && exit 2 ;;
+esac
+[ "$(id -u)" -eq 0 ] || fail "needs root: sudo -E scripts/engine.sh $1"
+case $dir in
+    '' | /*) ;;
+    *) fail "DEVAI_ENGINE_DIR must be absolute: $dir" ;;
+esac
+# A socket's path may have 107 characters; containerd's longest is 38 below this folder.
+if [ ${#dir} -gt 65 ] || [[ $dir == *[[:space:]]* ]]; then
+    fail "DEVAI_ENGINE_DIR must be at most 65 characters without blanks: $dir"
+fi
+case $1 in
+    start) start ;;
+    stop) stop ;;
+    status) if answers; then say "running at $socket"; else fail "not running at $socket"; fi ;;
+esac
