@@ -66,7 +66,7 @@ image-build-gpu: bootstrap ## build the lab's image for the GPU
 	$(INV) image.build --gpu $(STACK)
 
 image-lock: environment ## lock what the image installs
-	$(INV) image.lock $(STACK)
+	$(INV) image.lock
 
 ##@ Models
 .PHONY: models-pull models-list

@@ -1,6 +1,6 @@
 """How the tasks speak to people: progress and questions on stderr, results on stdout.
 
-Rich knows NO_COLOR, pipes and dumb terminals. It is imported on first use, because `inv --list` says nothing through it.
+Rich knows NO_COLOR, pipes and dumb terminals. It is imported on first use: `inv --list` says nothing through it.
 """
 
 from __future__ import annotations

@@ -23,11 +23,11 @@ class UsageError(DevaiError):
     exit_code = 2
 
 
-class ToolMissing(DevaiError):
+class ToolMissing(DevaiError):  # noqa: N818 - reads as what happened
     """A program that the task needs is not there, or too old."""
 
 
-class ToolFailed(DevaiError):
+class ToolFailed(DevaiError):  # noqa: N818 - the same
     """A program ran and failed."""
 
 

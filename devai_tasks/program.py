@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-from invoke import Exit, ParseError, Program
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
 
 from devai_tasks.errors import nearest
 from devai_tasks.tasks import namespace

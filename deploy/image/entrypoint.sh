@@ -55,18 +55,34 @@ take_home() {
     fi
 }
 
+# The person's own environment, a virtual one on top of the lab's: `pip install` goes there and stays, because the
+# home is kept, and whatever happens in it, the lab itself starts. Another image may bring another Python.
+# shellcheck disable=SC2016 # the inner shell expands them
+open_environment() {
+    local lab=(/opt/lab/lib/python3*/site-packages)
+    local own=$home/.venv/${lab[0]#/opt/lab/}
+    [[ -e $own/lab.pth ]] || "$@" sh -euc '
+        mkdir -p "$1/bin" "$2"
+        ln -sf /usr/bin/python3 "$1/bin/python"
+        ln -sf python "$1/bin/python3"
+        printf "%s\n" "home = /usr/bin" "include-system-site-packages = false" >"$1/pyvenv.cfg"
+        echo "import site; site.addsitedir(\"$3\")" >"$2/lab.pth"
+    ' open_environment "$home/.venv" "$own" "${lab[0]}"
+}
+
 export_secrets
 
 drop=()
 if ((EUID == 0)); then
-    uid=${NB_UID:-$(id --user "$account")} gid=${NB_GID:-$(id --group "$account")}
+    account_uid=$(id --user "$account") account_gid=$(id --group "$account")
+    uid=${NB_UID:-$account_uid} gid=${NB_GID:-$account_gid}
     is_id "$uid" || die "NB_UID=$uid is not a user id: a number such as 1000"
     is_id "$gid" || die "NB_GID=$gid is not a group id: a number such as 1000"
-    if ((uid != 0)) && [[ $uid:$gid != $(id --user "$account"):$(id --group "$account") ]]; then
+    if ((uid != 0)) && [[ $uid:$gid != "$account_uid:$account_gid" ]]; then
         if [[ -w /etc/passwd ]]; then
             rename_account "$uid" "$gid"
         else
-            uid=$(id --user "$account") gid=$(id --group "$account")
+            uid=$account_uid gid=$account_gid
             say "/etc is read-only: running as $uid:$gid"
         fi
     fi
@@ -79,5 +95,8 @@ for hook in /usr/local/bin/before-start.d/*.sh; do
     [[ ! -f $hook ]] || . "$hook"
 done
 
-# Init after the drop: root without CAP_KILL could not pass SIGTERM on to the account's processes.
-exec "${drop[@]}" tini -- "$@"
+open_environment "${drop[@]}" || say "no environment in $home/.venv: \`pip install\` will not work"
+
+# The person's programs come first only from here on: root must never run one of them.
+# Init comes after the drop: as root without CAP_KILL it could not pass SIGTERM on.
+exec "${drop[@]}" env "PATH=$home/.venv/bin:$PATH:$home/.local/bin" /usr/bin/tini -- "$@"

@@ -32,10 +32,13 @@ c.ServerApp.base_url = os.environ.get("JUPYTER_BASE_URL") or "/"
 c.ServerApp.root_dir = str(home)
 c.ServerApp.open_browser = False
 c.ServerApp.terminals_enabled = True
+c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash"]}  # not as login shell: /etc/profile would reset PATH
 # Root only where the caller asked for it: the entrypoint drops to the account otherwise.
 c.ServerApp.allow_root = True
 if (home / "work").is_dir():
     c.FileContentsManager.preferred_dir = "work"
+# Of widgets that a person installed: see the entrypoint.
+c.LabApp.extra_labextensions_path = [str(home / ".venv/share/jupyter/labextensions")]
 
 # Nothing here calls out on its own.
 c.LabApp.extension_manager = "readonly"

@@ -56,7 +56,9 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError([Problem(name, "is empty", "give it a section, or remove the file")])
     if not isinstance(root, yaml.MappingNode):
         place = f"{name}:{root.start_mark.line + 1}:{root.start_mark.column + 1}"
-        raise ConfigError([Problem(place, "not a mapping", "a file is sections and keys, such as `ports: {lab: 8888}`")])
+        raise ConfigError(
+            [Problem(place, "not a mapping", "a file is sections and keys, such as `ports: {lab: 8888}`")]
+        )
     return _Walk(name).document(root)
 
 
@@ -81,11 +83,10 @@ class _Walk:
         self.open: set[int] = set()
 
     def document(self, root: yaml.MappingNode) -> Document:
-        tree = self.tree(root, ())
+        self.open.add(id(root))
+        self.document_.tree = self.mapping(root, ())
         if self.problems:
             raise ConfigError(self.problems)
-        assert isinstance(tree, dict)
-        self.document_.tree = tree
         return self.document_
 
     def place(self, node: yaml.Node) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -54,24 +55,12 @@ class _Loading:
                 problem = Problem(layer.place((name,)), name, "is not set but known: it follows from --env and --cloud")
                 self.problems.append(problem)
             tree = {name: value for name, value in layer.tree.items() if name not in sources.builtin(self.stack)}
-            reader.check_shape(
-                Settings,
-                tree,
-                (),
-                lambda key, allowed, layer=layer: self.problems.append(  # type: ignore[misc]
-                    Problem(layer.place(key), _quote(key, _at(layer.tree, key)), allowed)
-                ),
-            )
+            reader.check_shape(Settings, tree, (), partial(self.report, layer.tree, layer.place))
         self.stop_at_problems()
 
     def settings(self) -> Settings:
         merged = self.merge()
-        raw = OmegaConf.to_container(merged, resolve=False)
-        assert isinstance(raw, dict)
-
-        def report(key: Key, allowed: str) -> None:
-            self.problems.append(Problem(self.place(key), _quote(key, _at(raw, key)), allowed))
-
+        report = partial(self.report, OmegaConf.to_container(merged, resolve=False), self.place)
         tree = {name: self.resolve(merged, name, (name,), report) for name in reader.fields(Settings) if name in merged}
         self.stop_at_problems()
         # Again, because an interpolation may have brought a map where the schema has a list.
@@ -90,9 +79,11 @@ class _Loading:
             self.check_interpolations(layer)
             trees.append(layer.tree)
         self.stop_at_problems()
-        merged = OmegaConf.merge(*(OmegaConf.create(tree) for tree in trees))
-        assert isinstance(merged, DictConfig)
-        return merged
+        return cast("DictConfig", OmegaConf.merge(*(OmegaConf.create(tree) for tree in trees)))
+
+    def report(self, written: Any, place: Callable[[Key], str], key: Key, allowed: str) -> None:
+        """Note a problem, with what was written at the key and where."""
+        self.problems.append(Problem(place(key), _quote(key, _at(written, key)), allowed))
 
     def check_interpolations(self, layer: Layer) -> None:
         """Malformed ones, which OmegaConf would refuse without saying where they stand."""
@@ -102,7 +93,7 @@ class _Loading:
             except OmegaConfBaseException as error:
                 self.problems.append(Problem(layer.place(key), _quote(key, text), _first_line(error)))
 
-    def resolve(self, node: DictConfig | ListConfig, name: Any, key: Key, report: Any) -> Tree:
+    def resolve(self, node: DictConfig | ListConfig, name: Any, key: Key, report: reader.Report) -> Tree:
         """The tree below `node[name]` with interpolations replaced; reports those that lead nowhere."""
         try:
             value = node[name]

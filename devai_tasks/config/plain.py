@@ -11,8 +11,9 @@ from devai_tasks.errors import UsageError, unknown
 
 def tree(value: Any) -> Any:
     """Maps, lists, texts, numbers and truth values; quantities as they would be written."""
-    if reader.is_section(type(value)):
-        return {name: tree(getattr(value, name)) for name in reader.fields(type(value))}
+    kind: Any = type(value)
+    if reader.is_section(kind):
+        return {name: tree(getattr(value, name)) for name in reader.fields(kind)}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, tuple):

@@ -26,7 +26,7 @@ def is_section(kind: Any) -> bool:
 
 
 @cache
-def fields(section: type) -> Mapping[str, tuple[Any, dataclasses.Field[Any]]]:
+def fields(section: Any) -> Mapping[str, tuple[Any, dataclasses.Field[Any]]]:
     """The keys of a section: `{name: (type, field)}`; those that files can't set are left out."""
     hints = typing.get_type_hints(section)
     return {field.name: (hints[field.name], field) for field in dataclasses.fields(section) if field.metadata}
@@ -46,14 +46,7 @@ def check_shape(kind: Any, tree: Tree, key: Key, report: Report) -> None:
     if isinstance(tree, str) and "${" in tree:
         return  # may stand for anything; `read` sees what came of it
     if is_section(kind):
-        if not isinstance(tree, dict):
-            report(key, f"a section: its keys are {', '.join(fields(kind))}")
-            return
-        for name, value in tree.items():
-            if name in fields(kind):
-                check_shape(fields(kind)[name][0], value, (*key, name), report)
-            else:
-                report((*key, name), f"no such key in the configuration{nearest(name, fields(kind))}")
+        _check_section(kind, tree, key, report)
     elif typing.get_origin(kind) is tuple:
         if not isinstance(tree, list) or any(isinstance(item, (dict, list)) for item in tree):
             report(key, "a list of texts, such as [a, b]")
@@ -62,6 +55,17 @@ def check_shape(kind: Any, tree: Tree, key: Key, report: Report) -> None:
             report(key, "a map of texts, such as {name: text}")
     elif isinstance(tree, (dict, list)):
         report(key, f"one value, not a {'map' if isinstance(tree, dict) else 'list'}")
+
+
+def _check_section(kind: Any, tree: Tree, key: Key, report: Report) -> None:
+    if not isinstance(tree, dict):
+        report(key, f"a section: its keys are {', '.join(fields(kind))}")
+        return
+    for name, value in tree.items():
+        if name in fields(kind):
+            check_shape(fields(kind)[name][0], value, (*key, name), report)
+        else:
+            report((*key, name), f"no such key in the configuration{nearest(name, fields(kind))}")
 
 
 def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
@@ -129,5 +133,3 @@ def _scalar(kind: Any, text: str) -> Any:
             raise ValueError(f"one of {', '.join(choices)}{nearest(text, choices)}")
         return text
     raise TypeError(f"the schema has a type that the reader doesn't know: {kind}")  # a bug of ours
-
-

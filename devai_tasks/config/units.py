@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 _MULTIPLES = {
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
@@ -16,21 +17,23 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class Cpu:
     """Processor time, in thousandths of a core."""
 
+    LEAST: ClassVar = 10  # the Docker engine's minimum of 0.01 cores
+
     millicores: int
 
     @classmethod
     def parse(cls, text: str) -> Cpu:
         """Cores (`2`, `0.5`) or millicores (`500m`).
 
-        Raises ValueError for anything else, and for less than 10m: the engine's minimum is 0.01 cores.
+        Raises ValueError for anything else, and for less than `LEAST`.
         """
         match = re.fullmatch(r"(\d+)m|(\d+)(?:\.(\d{1,3}))?", text)
         if not match:
             raise ValueError("not a number of cores, such as 2, 0.5 or 500m")
         milli, whole, fraction = match.groups()
         cpu = cls(int(milli) if milli else int(whole) * 1000 + int((fraction or "").ljust(3, "0")))
-        if cpu.millicores < 10:
-            raise ValueError("less than 10m, the least that a container can have")
+        if cpu.millicores < cls.LEAST:
+            raise ValueError(f"less than {cls.LEAST}m, the least that a container can have")
         return cpu
 
     @property

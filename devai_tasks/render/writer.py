@@ -26,7 +26,9 @@ def write(artefacts: Artefacts, folder: Path) -> Path:
     with _alone(folder):
         for target in sorted({PurePosixPath(path).parts[0] for path in artefacts}):
             files = {
-                path.removeprefix(f"{target}/"): text for path, text in artefacts.items() if path.startswith(f"{target}/")
+                path.removeprefix(f"{target}/"): text
+                for path, text in artefacts.items()
+                if path.startswith(f"{target}/")
             }
             if present(folder / target) != files:
                 _replace(folder, target, files)
@@ -63,7 +65,7 @@ def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
 
 
 def _current(target: Path) -> str | None:
-    return os.readlink(target) if target.is_symlink() else None
+    return target.readlink().name if target.is_symlink() else None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invoke import Context
+from invoke.context import Context
 
 from devai_tasks import console
 from devai_tasks.tasks.declare import Request, stack_task
@@ -10,7 +10,7 @@ from devai_tasks.tasks.declare import Request, stack_task
 _SERVICE = {"service": "devai or ollama (default: both); can be repeated"}
 
 
-@stack_task
+@stack_task()
 def up(c: Context, request: Request) -> None:
     """Start the lab, wait until it is healthy, and print its address; images are built where they lack."""
     from devai_tasks.operations import lab
@@ -70,7 +70,9 @@ def ps(c: Context, request: Request, json: bool = False) -> None:
     if json:
         return console.show_json(rows)
     columns = ["service", "state", "health", "image", "published"]
-    console.table(columns, [[" ".join(cell) if isinstance(cell := row[name], list) else cell for name in columns] for row in rows])
+    console.table(
+        columns, [[" ".join(cell) if isinstance(cell := row[name], list) else cell for name in columns] for row in rows]
+    )
 
 
 @stack_task(help={"command": "what to run (default: bash)"})
@@ -85,7 +87,7 @@ def shell(c: Context, request: Request, command: str = "bash") -> None:
     own.execute(lab.LAB, shlex.split(command), user=f"{engine.uid}:{engine.gid}", workdir="/home/devai/work")
 
 
-@stack_task
+@stack_task()
 def pull(c: Context, request: Request) -> None:
     """Bring the newest base image and Ollama image from their registries."""
     from devai_tasks.render import image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invoke import Context
+from invoke.context import Context
 
 from devai_tasks import console
 from devai_tasks.tasks.declare import Request, stack_task
@@ -23,7 +23,7 @@ def show(c: Context, request: Request, key: str = "", json: bool = False) -> Non
     console.show(value if isinstance(value, str) else yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
 
 
-@stack_task
+@stack_task()
 def render(c: Context, request: Request) -> None:
     """Write a stack's artefacts to generated/<stack>/."""
     from devai_tasks.operations import artefacts

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from invoke import Context, Exit, Task, task
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task, task
 
 if TYPE_CHECKING:
     from devai_tasks.config.project import Project
     from devai_tasks.config.schema import Settings
     from devai_tasks.config.stack import Stack
     from devai_tasks.tools.docker import Docker
+
+Declare = Callable[[Callable[..., None]], Task[Any]]
+"""A decorator that makes a task of a function."""
 
 DEFAULT_ENVIRONMENT = "dev"
 DEFAULT_CLOUD = "local"
@@ -57,9 +62,7 @@ class Request:
         return Docker(dry=self.dry)
 
 
-def plain_task(
-    function: Callable[..., None] | None = None, *, help: Mapping[str, str] | None = None, **options: Any
-) -> Any:
+def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Declare:
     """A task that concerns no stack."""
 
     def declare(body: Callable[..., None]) -> Task[Any]:
@@ -69,12 +72,10 @@ def plain_task(
 
         return _declared(run, body, list(inspect.signature(body).parameters.values()), dict(help or {}), options)
 
-    return declare(function) if function else declare
+    return declare
 
 
-def stack_task(
-    function: Callable[..., None] | None = None, *, help: Mapping[str, str] | None = None, **options: Any
-) -> Any:
+def stack_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Declare:
     """A task that works on a stack: its body gets a Request beside its own flags."""
 
     def declare(body: Callable[..., None]) -> Task[Any]:
@@ -96,7 +97,7 @@ def stack_task(
         iterable = [*options.pop("iterable", ()), "set_"]
         return _declared(run, body, parameters, {**(help or {}), **_STACK_HELP}, {**options, "iterable": iterable})
 
-    return declare(function) if function else declare
+    return declare
 
 
 def _declared(
@@ -110,7 +111,8 @@ def _declared(
     run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     # Short flags would move whenever a parameter is added.
-    return task(run, help=help, auto_shortflags=False, **options)
+    declared: Task[Any] = task(run, help=help, auto_shortflags=False, **options)  # type: ignore[assignment]
+    return declared
 
 
 @contextmanager

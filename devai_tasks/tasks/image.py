@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from invoke import Context
+from invoke.context import Context
 
 from devai_tasks.tasks.declare import Request, plain_task, stack_task
 
 
-@stack_task
+@stack_task()
 def build(c: Context, request: Request) -> None:
     """Build the lab's image."""
     from devai_tasks.operations import images
@@ -16,7 +16,7 @@ def build(c: Context, request: Request) -> None:
     images.build(request.project, request.settings, request.docker)
 
 
-@plain_task
+@plain_task()
 def lock(c: Context) -> None:
     """Lock the newest versions of the Python packages in the lab's image."""
     from devai_tasks.config.project import Project

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invoke import Context
+from invoke.context import Context
 
 from devai_tasks import console
 from devai_tasks.errors import UsageError

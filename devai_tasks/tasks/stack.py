@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from invoke import Context
+from invoke.context import Context
 
 from devai_tasks import console
 from devai_tasks.tasks.declare import Request, stack_task
 
 
-@stack_task
+@stack_task()
 def up(c: Context, request: Request) -> None:
     """Build the images, start the lab, bring its models, and print its address."""
     from devai_tasks.operations import images, lab, models
@@ -22,7 +22,7 @@ def up(c: Context, request: Request) -> None:
         console.link(lab.link(project, settings))
 
 
-@stack_task
+@stack_task()
 def down(c: Context, request: Request) -> None:
     """Stop the lab; notebooks and models stay."""
     from devai_tasks.operations import lab

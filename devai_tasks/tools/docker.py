@@ -29,11 +29,13 @@ _REMEDIES = (
     ),
     (
         "cannot connect to the docker daemon",
-        "no container engine answers; start it: Docker Desktop, `sudo systemctl start docker`, "
-        "or `sudo scripts/engine.sh start`",
+        "no container engine answers; start Docker Desktop, or `sudo systemctl start docker`",
     ),
     ("no space left on device", "the engine's disk is full; `docker system prune` removes what nothing uses"),
-    ("could not select device driver", "the engine has no NVIDIA GPU; install NVIDIA's container toolkit, or drop --gpu"),
+    (
+        "could not select device driver",
+        "the engine has no NVIDIA GPU; install NVIDIA's container toolkit, or drop --gpu",
+    ),
     ("is not a docker command", "docker lacks its plugin; install docker compose and docker buildx"),
 )
 

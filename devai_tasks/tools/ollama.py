@@ -13,7 +13,7 @@ from devai_tasks import console
 from devai_tasks.errors import DevaiError, ToolFailed
 
 
-class HubUnreachable(DevaiError):
+class HubUnreachable(DevaiError):  # noqa: N818 - reads as what happened
     """The server can't reach the model hub."""
 
 
@@ -49,7 +49,9 @@ class Ollama:
                         bars.update(tasks[update.digest], completed=update.completed or 0)
             except ResponseError as error:
                 if "file does not exist" in error.error:
-                    raise ToolFailed(f"the model hub has no model {name}; https://ollama.com/library lists them") from error
+                    raise ToolFailed(
+                        f"the model hub has no model {name}; https://ollama.com/library lists them"
+                    ) from error
                 raise HubUnreachable(f"can't pull {name}: {error.error}") from error
 
     def create(self, name: str, gguf: Path) -> None:

@@ -15,9 +15,9 @@ def unpack(package: str, folder: Path) -> None:
 
     Raises ToolFailed with pip's last words.
     """
-    arguments = ["install", "--quiet", "--no-deps", "--only-binary=:all:", "--no-compile", f"--target={folder}", package]
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--no-compile", f"--target={folder}"]
     try:
-        sh.Command(sys.executable)("-m", "pip", *arguments, _truncate_exc=False, _tty_out=False)
+        sh.Command(sys.executable)("-m", "pip", "install", *options, package, _truncate_exc=False, _tty_out=False)
     except sh.ErrorReturnCode as error:
         output = error.stderr.decode(errors="replace").strip()
         hint = "; `pip install devai-tasks[offline]` brings pip" if "No module named pip" in output else ""

@@ -1,0 +1,95 @@
+# /// script
+# dependencies = ["nox[uv]>=2025.5.1"]
+# ///
+"""Every check that a person or CI runs, one session each; plain `nox` runs the quick ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_external_run = True
+
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+CI = os.environ.get("CI") == "true"
+
+# Interpreters that are here count; one that is not is nobody's download.
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+os.environ.pop("UV_PYTHON", None)
+
+
+def found(versions: Iterable[str]) -> list[str]:
+    """The interpreters of this machine; a version manager's shim for one that isn't installed fails when it runs."""
+    commands = [(version, shutil.which(f"python{version}")) for version in versions]
+    return [
+        version
+        for version, command in commands
+        if command and subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
+    ]
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Install the package as a person would, built anew: what is tested is the wheel, not the checkout."""
+    requirement = f".[{','.join(extras)}]"
+    if session.venv_backend == "uv":
+        session.install("--reinstall-package=devai-tasks", requirement)
+    else:
+        session.install(requirement)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and imports that go one way."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types, strictly."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session(python=found(SUPPORTED))
+def tests(session: nox.Session) -> None:
+    """Unit and property tests, on every interpreter that is here."""
+    install(session, "dev")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False, python=found(SUPPORTED[:1]))
+def minimums(session: nox.Session) -> None:
+    """The same tests with the oldest versions that setup.cfg allows."""
+    session.install("--resolution=lowest-direct", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def validate(session: nox.Session) -> None:
+    """What is rendered for every stack, read by the tools that will read it; no engine."""
+    install(session, "dev")
+    session.run("pytest", "tests/contract", *session.posargs)
+
+
+@nox.session
+def smoke(session: nox.Session) -> None:
+    """A real stack of its own, or with `-- --stack=local-dev` one that runs, which it leaves as it is."""
+    install(session, "dev")
+    session.run("pytest", "tests/smoke", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Ratios within one run, for docs/performance.md."""
+    install(session, "dev")
+    session.run("pytest", "tests/bench", "-s", *session.posargs)

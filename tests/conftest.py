@@ -1,0 +1,92 @@
+"""Fixtures that every folder of tests may use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.operations import scaffold
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh project, as `devai new` writes it: from the wheel's own data where the wheel is installed."""
+    scaffold.write(tmp_path / "lab")
+    return Project(tmp_path / "lab")
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same for tests that change nothing in it."""
+    root = tmp_path_factory.mktemp("shipped") / "lab"
+    scaffold.write(root)
+    return Project(root)
+
+
+@pytest.fixture(scope="session")
+def local_dev() -> Stack:
+    return Stack("dev", "local")
+
+
+@pytest.fixture
+def nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what the person who runs the tests has set for labs of their own; no engine is found."""
+    for name in os.environ:
+        if name.startswith(("DEVAI__", "COMPOSE_", "DOCKER_")) or name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("DEVAI_TRACEBACK", raising=False)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+
+
+@pytest.fixture
+def cli(project: Project, nobodys_environment: None) -> Run:  # noqa: ARG001 - for its effect
+    """Run `inv` or `devai` in the project, as a process of its own with nobody at the terminal."""
+
+    def run(program: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(Path(sys.executable).with_name(program)), *words],
+            cwd=project.root,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def devai(
+    project: Project,
+    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run `devai` in the project, within this process: the code of the console script, without its start-up time."""
+    from devai_tasks.program import program
+
+    monkeypatch.chdir(project.root)
+    monkeypatch.setattr("sys.stdin", Path(os.devnull).open())  # noqa: SIM115 - for as long as the test
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = 0
+        try:
+            program.run(["devai", *words])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        output, errors = capsys.readouterr()
+        return subprocess.CompletedProcess(list(words), code, output, errors)
+
+    return run

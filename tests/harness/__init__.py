@@ -1,0 +1,1 @@
+"""The real parts that tests start or talk to; nothing here stands in for anything."""

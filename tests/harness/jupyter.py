@@ -1,0 +1,87 @@
+"""A JupyterLab as its own page talks to it: HTTP, and a kernel's websocket."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import websocket
+
+
+@dataclass(frozen=True)
+class Jupyter:
+    """The lab behind a printed URL, that with the token in it."""
+
+    url: str
+
+    @property
+    def token(self) -> str:
+        """The token in the URL."""
+        return urllib.parse.parse_qs(urllib.parse.urlsplit(self.url).query)["token"][0]
+
+    @property
+    def base(self) -> str:
+        """The URL under which the API's paths stand."""
+        return self.url.partition("lab?")[0]
+
+    def status(self, path: str, *, token: bool = True) -> int:
+        """The HTTP status of a GET."""
+        try:
+            with urllib.request.urlopen(self._request(path, token=token), timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer of an API call, as JSON."""
+        request = self._request(path, method=method, data=None if body is None else json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def execute(self, code: str, *, seconds: float = 180) -> str:
+        """What a cell prints, run in a fresh kernel; raises AssertionError with the traceback where it fails."""
+        kernel = self.call("POST", "api/kernels", {"name": "python3"})["id"]
+        try:
+            channels = websocket.create_connection(
+                f"{self.base.replace('http', 'ws', 1)}api/kernels/{kernel}/channels?token={self.token}", timeout=seconds
+            )
+            try:
+                return _run_cell(channels, code)
+            finally:
+                channels.close()
+        finally:
+            self.call("DELETE", f"api/kernels/{kernel}")
+
+    def _request(
+        self, path: str, *, token: bool = True, method: str = "GET", data: bytes | None = None
+    ) -> urllib.request.Request:
+        headers = {"Authorization": f"token {self.token}"} if token else {}
+        return urllib.request.Request(f"{self.base}{path}", data=data, headers=headers, method=method)
+
+
+def _run_cell(channels: websocket.WebSocket, code: str) -> str:
+    """The messages of https://jupyter-client.readthedocs.io/en/stable/messaging.html for one cell."""
+    message = uuid.uuid4().hex
+    header = {"msg_id": message, "msg_type": "execute_request", "username": "", "session": message, "version": "5.3"}
+    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
+    channels.send(
+        json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content})
+    )
+    printed = ""
+    while True:
+        answer = json.loads(channels.recv())
+        if answer["parent_header"].get("msg_id") != message:
+            continue
+        kind = answer["msg_type"]
+        if kind == "stream":
+            printed += answer["content"]["text"]
+        elif kind == "error":
+            raise AssertionError("\n".join(answer["content"]["traceback"]))
+        elif kind == "status" and answer["content"]["execution_state"] == "idle":
+            return printed

@@ -1,0 +1,143 @@
+"""A real stack: one of the tests' own, or one that runs already (`nox -s smoke -- --stack=local-dev`).
+
+The tests' own stack is `local-smoke`, in a project of its own, on ports of its own, for a user id that is nobody's. Its
+images and its model come the way that the machine allows: pulled, or built here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+import testinfra
+from harness.cli import inv
+from harness.jupyter import Jupyter
+from testinfra.host import Host
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.operations import lab, scaffold
+from devai_tasks.render.compose import project_name
+
+UID = 4242
+CANARY = "canary-of-the-smoke-test-0123456789"
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that runs, and the command line that works on it."""
+
+    project: Project
+    environment: str
+    cloud: str = "local"
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Its settings."""
+        return load(self.project, self.project.stack(self.environment, self.cloud))
+
+    @cached_property
+    def jupyter(self) -> Jupyter:
+        """Its JupyterLab."""
+        return Jupyter(lab.link(self.project, self.settings))
+
+    def inv(self, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A task on it."""
+        return inv(*arguments, f"--env={self.environment}", cwd=self.project.root, environ=environ)
+
+    def container(self, service: str) -> str:
+        """The name of a service's container."""
+        return f"{project_name(self.settings)}-{service}-1"
+
+    def host(self, service: str) -> Host:
+        """A service's container, as testinfra sees it."""
+        return testinfra.get_host(f"docker://{self.container(service)}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stack", help="a stack that runs already, such as local-dev: looked at, and left as it is")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A person's own stack goes through no life cycle."""
+    return True if config.getoption("--stack") and collection_path.name == "test_life_cycle.py" else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine() -> None:
+    """The engine that all of this needs."""
+    ran = (
+        subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
+        if shutil.which("docker")
+        else None
+    )
+    if ran is None or ran.returncode != 0:
+        reason = "no container engine answers: scripts/bootstrap.sh"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """A function that returns a port of the loopback that nothing listens on, each time another."""
+    given: set[int] = set()
+
+    def choose() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in given:
+                given.add(port)
+                return port
+
+    return choose
+
+
+@pytest.fixture(scope="session")
+def smoke_project(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Project:
+    """A fresh project with an environment `smoke`."""
+    root = tmp_path_factory.mktemp("smoke") / "lab"
+    scaffold.write(root)
+    work = root / "work"
+    work.mkdir()
+    if os.geteuid() == 0:
+        os.chown(work, UID, UID)
+    ids = f"{{uid: {UID}, gid: {UID}}}" if os.geteuid() == 0 else f"{{uid: {os.getuid()}, gid: {os.getgid()}}}"
+    (root / "conf/profiles/smoke.yaml").write_text(
+        "project: {name: devai-test}\n"
+        f"ports: {{lab: {free_port()}, ollama: {free_port()}}}\n"
+        f"engine: {ids}\n"
+        "storage: {work_dir: work}\n"
+        "network: {base_url: /smoke/}\n"
+        "resources: {lab: {cpu: 1500m, memory: 1Gi}, ollama: {cpu: '2', memory: 2Gi}}\n"
+        "env: {GREETING: 'costs $5 & up'}\n",
+        encoding="utf-8",
+    )
+    return Project(root)
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
+    """A running stack: the one that `--stack` names, or our own, which is gone afterwards."""
+    named = request.config.getoption("--stack")
+    if named:
+        cloud, _, environment = named.partition("-")
+        yield RunningStack(Project.find(), environment, cloud)
+        return
+    own = RunningStack(request.getfixturevalue("smoke_project"), "smoke")
+    started = own.inv("up", environ={"OPENAI_API_KEY": CANARY})
+    try:
+        assert started.returncode == 0, started.stderr
+        assert started.stdout.strip() == own.jupyter.url  # the last word, and the only one on stdout
+        yield own
+    finally:
+        removed = own.inv("compose.down", "--data", "--confirm=local-smoke")
+        assert removed.returncode == 0, removed.stderr

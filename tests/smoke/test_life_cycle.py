@@ -1,0 +1,198 @@
+"""The life of a stack: what stays, what goes, and what gets a clear word when it can't be."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import CANARY, UID, RunningStack
+from harness.cli import inv
+from harness.jupyter import Jupyter
+from test_running_stack import assert_nowhere, docker
+
+REPOSITORY = Path(__file__).parents[2]
+NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {"kept": 1}, "nbformat": 4, "nbformat_minor": 5}}
+
+
+def test_notebooks_and_models_survive_down_and_up(stack: RunningStack) -> None:
+    stack.jupyter.call("PUT", "api/contents/in-home.ipynb", NOTEBOOK)
+    stack.jupyter.call("PUT", "api/contents/work/in-work.ipynb", NOTEBOOK)
+    models = json.loads(stack.inv("models.list", "--json").stdout)
+
+    assert stack.inv("compose.down").returncode == 0
+    with pytest.raises(OSError, match="refused"):
+        stack.jupyter.status("api")
+    restarted = stack.inv("compose.up", environ={"OPENAI_API_KEY": CANARY})
+
+    assert restarted.returncode == 0, restarted.stderr
+    assert restarted.stdout.strip() == stack.jupyter.url  # the same token
+    for path in ("api/contents/in-home.ipynb", "api/contents/work/in-work.ipynb"):
+        assert stack.jupyter.call("GET", path)["content"]["metadata"]["kept"] == 1
+    assert json.loads(stack.inv("models.list", "--json").stdout) == models
+    assert [model["name"] for model in models] == ["smollm2:135m"]
+
+
+def test_pulling_models_again_brings_nothing(stack: RunningStack) -> None:
+    again = stack.inv("models.pull")
+    assert again.returncode == 0
+    assert again.stderr.splitlines() == ["model smollm2:135m: present"]
+
+
+def test_files_of_the_lab_belong_to_the_caller_on_the_host(stack: RunningStack) -> None:
+    stack.jupyter.execute("open('/home/devai/work/made-by-a-kernel', 'w').close()")
+    file = stack.project.root / "work/made-by-a-kernel"
+    assert (file.stat().st_uid, file.stat().st_gid) == (stack.settings.engine.uid, stack.settings.engine.gid)
+    if os.geteuid() == 0:
+        assert stack.settings.engine.uid == UID
+
+
+def test_a_secret_reaches_the_kernel_and_nothing_else(stack: RunningStack) -> None:
+    assert stack.jupyter.execute("import os; print(os.environ['OPENAI_API_KEY'])").strip() == CANARY
+    assert stack.jupyter.execute("import os; print(os.environ.get('GOOGLE_API_KEY'))").strip() == "None"
+    assert_nowhere(stack, CANARY)
+
+
+def test_a_changed_secret_reaches_a_running_lab(stack: RunningStack) -> None:
+    assert stack.inv("compose.up", environ={"OPENAI_API_KEY": f"{CANARY}-2"}).returncode == 0
+    assert stack.jupyter.execute("import os; print(os.environ['OPENAI_API_KEY'])").strip() == f"{CANARY}-2"
+
+
+def test_configured_variables_reach_the_kernel_to_the_letter(stack: RunningStack) -> None:
+    assert stack.jupyter.execute("import os; print(os.environ['GREETING'])").strip() == "costs $5 & up"
+
+
+def test_two_stacks_live_side_by_side(stack: RunningStack, free_port: Callable[[], int]) -> None:
+    profiles = stack.project.conf / "profiles"
+    text = (profiles / "smoke.yaml").read_text(encoding="utf-8")
+    ports = f"ports: {{lab: {free_port()}, ollama: {free_port()}}}"
+    lines = [ports if line.startswith("ports:") else line for line in text.splitlines()]
+    (profiles / "second.yaml").write_text("\n".join([*lines, "ollama: {mode: host}"]), encoding="utf-8")
+    second = RunningStack(stack.project, "second")
+    docker("tag", "devai-test-lab:local-smoke", "devai-test-lab:local-second")
+    try:
+        started = second.inv("compose.up")
+        assert started.returncode == 0, started.stderr
+        assert Jupyter(started.stdout.strip()).status("api/status") == 200
+        assert [row["service"] for row in json.loads(second.inv("compose.ps", "--json").stdout)] == ["devai"]
+    finally:
+        assert second.inv("compose.down", "--data", "--confirm=local-second").returncode == 0
+        docker("rmi", "devai-test-lab:local-second")
+    assert stack.jupyter.status("api/status") == 200
+
+
+def test_a_plain_docker_compose_works_on_the_artefacts(stack: RunningStack) -> None:
+    listed = subprocess.run(
+        ["docker", "compose", "--env-file", "generated/local-smoke/compose/.env", "ps", "--services"],
+        cwd=stack.project.root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert sorted(listed.stdout.split()) == ["devai", "ollama"]
+
+
+def test_shell_and_logs_work_without_a_terminal(stack: RunningStack) -> None:
+    identity = stack.inv("compose.shell", "--command=id -u")
+    assert identity.stdout.strip() == str(stack.settings.engine.uid), identity.stderr
+    assert "Jupyter Server" in stack.inv("compose.logs", "--service=devai").stdout
+
+
+def test_a_port_that_is_taken_names_a_free_one_and_starts_nothing(stack: RunningStack) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        refused = inv("compose.up", "--env=staging", f"--set=ports.lab={port}", cwd=stack.project.root)
+    assert refused.returncode == 1
+    assert f"port {port} of 127.0.0.1 is taken" in refused.stderr
+    assert "--set ports.lab=" in refused.stderr
+    assert "local-staging" not in docker("ps", "--all", "--format", "{{.Names}}")
+
+
+def test_a_model_that_does_not_exist_gets_one_clear_message(stack: RunningStack) -> None:
+    missing = stack.inv("models.pull", "--name=no-such-model-anywhere")
+    assert missing.returncode == 1
+    assert "no-such-model-anywhere" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+def test_a_file_of_this_machine_counts_as_a_model(stack: RunningStack, own_gguf: Path) -> None:
+    created = stack.inv("models.pull", f"--name={own_gguf}")
+    assert created.returncode == 0, created.stderr
+    listed = [model["name"] for model in json.loads(stack.inv("models.list", "--json").stdout)]
+    assert f"{own_gguf.stem}:latest" in listed
+    assert stack.inv("models.remove", f"--name={own_gguf.stem}").returncode == 0
+
+
+def test_a_file_that_is_no_model_is_refused(stack: RunningStack) -> None:
+    (stack.project.root / "broken.gguf").write_bytes(b"no model")
+    refused = stack.inv("models.pull", "--name=broken.gguf")
+    assert refused.returncode == 1
+    assert "broken.gguf does not make a model" in refused.stderr
+
+
+def test_without_permission_on_the_socket_the_message_says_how_to_get_it(stack: RunningStack, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "docker.sock"))
+        listener.listen()
+        (tmp_path / "docker.sock").chmod(0o000)
+        # Root is refused like anybody else once it has given up its right to pass.
+        limited = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        refused = subprocess.run(
+            [*limited, str(Path(sys.executable).with_name("inv")), "up", "--env=smoke"],
+            cwd=stack.project.root,
+            env={**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert refused.returncode == 1
+    assert "no permission on the engine's socket; `sudo usermod -aG docker $USER`" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_full_disk_during_a_build_gets_one_clear_message(stack: RunningStack, small_engine: str) -> None:
+    base = "devai-base:trixie" if docker("images", "-q", "devai-base:trixie") else "debian:trixie-slim"
+    archive = stack.project.root / "base.tar"
+    docker("save", "--output", str(archive), base)
+    subprocess.run(["docker", "-H", small_engine, "load", "--input", archive], capture_output=True, check=True)
+    archive.unlink()
+
+    failed = stack.inv("image.build", environ={"DOCKER_HOST": small_engine})
+
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].endswith(
+        "the engine's disk is full; `docker system prune` removes what nothing uses"
+    )
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.fixture(scope="module")
+def own_gguf(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file on this machine: the stack's own model, as Ollama stores it."""
+    file = tmp_path_factory.mktemp("models") / "copied.gguf"
+    largest = stack.host("ollama").check_output("ls -S /models/blobs | head -n 1")
+    docker("cp", f"{stack.container('ollama')}:/models/blobs/{largest}", str(file))
+    return file
+
+
+@pytest.fixture
+def small_engine() -> Iterator[str]:
+    """The address of an engine whose disk is too small for the lab's image."""
+    if os.geteuid() != 0:
+        pytest.skip("an engine of one's own needs root")
+    # Sockets have short paths.
+    folder = Path(tempfile.mkdtemp(prefix="devai-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", folder], check=True)
+    script, environ = str(REPOSITORY / "scripts/engine.sh"), {**os.environ, "DEVAI_ENGINE_DIR": str(folder)}
+    try:
+        subprocess.run([script, "start"], env=environ, stdin=subprocess.DEVNULL, check=True)
+        yield f"unix://{folder}/run/docker.sock"
+    finally:
+        subprocess.run([script, "stop"], env=environ, stdin=subprocess.DEVNULL, check=True)
+        subprocess.run(["umount", folder], check=True)
+        folder.rmdir()

@@ -1,0 +1,117 @@
+"""YAML files: texts stay as they were written, everything has its place, and nothing bad gets further."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config import document
+from devai_tasks.errors import ConfigError
+
+NINE_TIMES = "\n".join(
+    f"x{level}: &x{level} [{', '.join([f'*x{level - 1}' if level else 'lol'] * 9)}]" for level in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["1.10", "0123", "12:30", "on", "no", "1e3", "1_000", "0x1F", "2026-01-01", ".inf", "yes", "=", "True"]
+)
+def test_a_scalar_stays_the_text_that_was_written(text: str) -> None:
+    assert document.parse(f"key: {text}", "file").tree == {"key": text}
+
+
+def test_a_quoted_null_is_a_text_and_a_plain_one_is_none() -> None:
+    tree = document.parse("a: '~'\nb: 'null'\nc: ~\nd: null\ne:", "file").tree
+    assert tree == {"a": "~", "b": "null", "c": None, "d": None, "e": None}
+
+
+def test_every_key_knows_its_line_and_column() -> None:
+    places = document.parse("a:\n  b: 1\nc: [x, y]\n", "conf/file.yaml").places
+    assert places["a", "b"] == "conf/file.yaml:2:3"
+    assert places[("c",)] == "conf/file.yaml:3:1"
+    assert places["c", 1] == "conf/file.yaml:3:8"
+
+
+def test_merge_keys_give_what_the_mapping_itself_does_not_say() -> None:
+    tree = document.parse("a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], x: own}", "file").tree
+    assert tree["c"] == {"x": "own", "y": "1", "z": "2"}
+
+
+def test_an_alias_may_stand_in_several_places() -> None:
+    assert document.parse("a: &a [1, 2]\nb: *a\nc: *a", "file").tree["c"] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("", "file", "is empty"),
+        ("# only words\n", "file", "is empty"),
+        ("just words", "file:1:1", "not a mapping"),
+        ("- a\n- b\n", "file:1:1", "not a mapping"),
+        ("a: [1,\nb: 2\n", "file:2:2", "not valid YAML"),
+        ("a: 'open\n", "file:2:1", "not valid YAML"),
+        ("a: 1\n\tb: 2\n", "file:2:1", "not valid YAML"),
+        ("a: 1\n---\nb: 2\n", "file:2:1", "not valid YAML"),
+        ("a: *nothing\n", "file:1:4", "not valid YAML"),
+        ("a: \x07", "file", "not valid YAML"),
+        ('a: "\\UFFFFFFFF"', "file", "not valid YAML"),
+        ("a: " + "[" * 5000, "file", "nested too deep"),
+        ("a: 1\nb: 2\na: 3\n", "file:3:1", "stands twice"),
+        ("a: {b: 1, b: 2}\n", "file:1:11", "stands twice"),
+        ("a: !custom 1\n", "file:1:4", "tags have no meaning"),
+        ("a: &a [*a]\n", "file:1:4", "expands without end"),
+        ("a: &a {b: *a}\n", "file:1:4", "expands without end"),
+        ("a: &a {<<: *a}\n", "file:1:4", "expands without end"),
+        (NINE_TIMES, "file:", "expands without end"),
+        ("? [a, b]\n: 1\n", "file:1:3", "a key that is no text"),
+        ("<<: text\n", "file:1:5", "merges mappings only"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        document.parse(text, "file")
+    assert str(refusal.value).startswith(place)
+    assert words in str(refusal.value)
+
+
+def test_maps_that_merge_themselves_into_each_other_are_refused_before_they_fill_the_memory() -> None:
+    doubling = "\n".join(f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}]}}" for n in range(1, 40))
+    with pytest.raises(ConfigError, match="expands without end"):
+        document.parse(f"x0: &x0 {{}}\n{doubling}", "file")
+
+
+def test_all_problems_of_a_file_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        document.parse("a: 1\na: 2\nb: !x 3\n", "file")
+    assert [problem.place for problem in refusal.value.problems] == ["file:2:1", "file:3:4"]
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_bytes(b"a: \xff\xfe\n")
+    with pytest.raises(ConfigError, match="conf/file.yaml  can't be read"):
+        document.read(file, "conf/file.yaml")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_bytes(b"\xef\xbb\xbfa: 1\n")
+    assert document.read(file, "file").tree == {"a": "1"}
+
+
+@pytest.mark.parametrize("text", ["1.10", "0123", "12:30", "on", "no", "~", "null", "", "a: b", "# no comment", "*x"])
+def test_an_override_is_taken_as_it_stands(text: str) -> None:
+    assert document.parse_value(text) == text
+
+
+def test_an_override_may_be_a_list_a_map_or_a_quoted_text() -> None:
+    assert document.parse_value("[1.10, no]") == ["1.10", "no"]
+    assert document.parse_value("{a: on, b: ~}") == {"a": "on", "b": None}
+    assert document.parse_value('"[x]"') == "[x]"
+
+
+@pytest.mark.parametrize("text", ["[1", "{a: 1", '"open', "'open", "[1]]", '"a" b'])
+def test_an_override_that_is_not_closed_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        document.parse_value(text)

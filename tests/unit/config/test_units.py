@@ -1,0 +1,84 @@
+"""Quantities: what is taken, what is refused, and how they are written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from devai_tasks.config.units import Cpu, Duration, Size
+
+
+@pytest.mark.parametrize(
+    ("text", "millicores"),
+    [("2", 2000), ("0.5", 500), ("500m", 500), ("0.01", 10), ("1.25", 1250), ("0.125", 125), ("02", 2000)],
+)
+def test_cores_are_read_in_every_notation_that_people_write(text: str, millicores: int) -> None:
+    assert Cpu.parse(text).millicores == millicores
+
+
+@pytest.mark.parametrize("text", ["", "two", "-1", "1.", ".5", "1e3", "1.2345", "2 ", "m", "0", "9m", "0.001", "1,5"])
+def test_what_is_no_number_of_cores_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="cores|less than 10m"):
+        Cpu.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("4Gi", 4 * 2**30),
+        ("512Mi", 2**29),
+        ("1.5Gi", 3 * 2**29),
+        ("2048Ki", 2**21),
+        ("1Ti", 2**40),
+        ("4GB", 4 * 10**9),
+        ("2000kB", 2_000_000),
+    ],
+)
+def test_sizes_are_read_in_binary_and_decimal_units(text: str, count: int) -> None:
+    assert Size.parse(text).bytes == count
+
+
+@pytest.mark.parametrize("text", ["", "4", "4G", "4gi", "4 Gi", "-4Gi", "Gi", "4Gib", "1e3Mi", "1Ki", "0Gi", "1.Gi"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a size|less than 1Mi"):
+        Size.parse(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86400)])
+def test_times_are_read_with_their_unit(text: str, seconds: int) -> None:
+    assert Duration.parse(text).seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "1.5h", "-1s", "5min", "12:30", "1h30m", " 5m"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a time"):
+        Duration.parse(text)
+
+
+@pytest.mark.parametrize(("text", "shown"), [("2000m", "2"), ("0.5", "500m"), ("1024Mi", "1Gi"), ("120m", "2h")])
+def test_a_quantity_is_shown_in_the_unit_that_people_would_choose(text: str, shown: str) -> None:
+    kind = Size if text.endswith("Mi") else Duration if text == "120m" else Cpu
+    assert str(kind.parse(text)) == shown
+
+
+def test_quantities_compare_by_what_they_amount_to() -> None:
+    assert Cpu.parse("500m") == Cpu.parse("0.5") < Cpu.parse("1")
+    assert Size.parse("1GB") < Size.parse("1Gi")
+    assert Duration.parse("59m") < Duration.parse("1h") == Duration.parse("60m")
+
+
+@given(some.builds(Cpu, some.integers(10, 10**7)))
+def test_any_number_of_cores_reads_back_as_it_was_shown_and_as_compose_gets_it(cpu: Cpu) -> None:
+    assert Cpu.parse(str(cpu)) == cpu
+    assert Cpu.parse(cpu.cores) == cpu
+
+
+@given(some.builds(Size, some.integers(2**20, 2**60)))
+def test_any_size_reads_back_as_it_was_shown(size: Size) -> None:
+    assert Size.parse(str(size)) == size
+
+
+@given(some.builds(Duration, some.integers(0, 10**9)))
+def test_any_time_reads_back_as_it_was_shown(duration: Duration) -> None:
+    assert Duration.parse(str(duration)) == duration
