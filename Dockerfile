@@ -37,8 +37,8 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     && /opt/lab/bin/pip freeze --all >/opt/lab/constraints.txt
 COPY deploy/image/prune.sh /tmp/
 RUN sh /tmp/prune.sh /opt/lab \
-    # With hashes in place of times: equal packages make equal files.
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/lab/lib \
+    # Hashes in place of times, sets in one order, a single process: equal packages make equal files.
+    && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/lab/lib \
     # In a running lab the first `python` is that of the person's own environment, which the entrypoint puts on top.
     && sed -i '1s|.*|#!/usr/bin/env python|' /opt/lab/bin/pip* \
     && sed -i '0,/"python"/ s|"python"|"/usr/bin/env", "python"|' /opt/lab/share/jupyter/kernels/python3/kernel.json

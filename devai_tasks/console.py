@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -47,13 +47,6 @@ def fail(text: str) -> None:
     _stderr().print(text, markup=False, style="red")
 
 
-def command(words: Sequence[str]) -> None:
-    """A command as it would be typed, for `--dry` and `--echo`."""
-    import shlex
-
-    _stderr().print(shlex.join(words), markup=False, style="bold")
-
-
 def show(text: str) -> None:
     """A result, exactly as it is."""
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
@@ -86,6 +79,19 @@ def step(title: str) -> Iterator[None]:
     start = time.monotonic()
     yield
     say(f"{title}: done in {time.monotonic() - start:.0f} s")
+
+
+def follow(title: str, lines: Iterable[str]) -> None:
+    """What a long-running program prints: the newest line on a terminal, all of them elsewhere."""
+    if not _stderr().is_terminal:
+        for line in lines:
+            say(line)
+        return
+    from rich.markup import escape
+
+    with _stderr().status(title) as status:
+        for line in lines:
+            status.update(f"{title}  [dim]{escape(line[: _stderr().width - len(title) - 8])}")
 
 
 @contextmanager

@@ -37,5 +37,6 @@ COPY --from=build /usr/local/bin/ollama /usr/local/bin/ollama
 ENV OLLAMA_HOST=0.0.0.0:11434
 EXPOSE 11434
 HEALTHCHECK CMD ["ollama", "list"]
+LABEL io.devai.ollama.source="build"
 ENTRYPOINT ["ollama"]
 CMD ["serve"]

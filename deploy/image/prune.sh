@@ -16,8 +16,9 @@ find "$site" -name '*.cpython-*.so' | while read -r module; do
     rm -f "${module%%.cpython-*}.c" "${module%%.cpython-*}.cpp"
 done
 
-# Debug symbols.
-find "$site" -type f -name '*.so*' -exec strip --strip-unneeded {} +
+# Debug symbols. Not of the libraries in *.libs: wheel builders have moved their sections,
+# and older binutils leave some of them so that no loader takes them.
+find "$site" -type f -name '*.so*' ! -path '*.libs/*' -exec strip --strip-unneeded {} +
 
 # JupyterLab brings its application twice and serves the one in share/.
 if diff -rq share/jupyter/lab/static "$site/jupyterlab/static" >/dev/null; then

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -52,6 +53,10 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError([Problem(place, "not valid YAML", str(error.problem or error.context))]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(name, "not valid YAML", " ".join(str(error).split()))]) from error
+    except (OverflowError, ValueError) as error:  # "\\UFFFFFFFF"
+        raise ConfigError([Problem(name, "not valid YAML", "an escape stands for no character")]) from error
+    except RecursionError as error:
+        raise ConfigError([Problem(name, "nested too deep", "sections hold sections, a few levels deep")]) from error
     if root is None:
         raise ConfigError([Problem(name, "is empty", "give it a section, or remove the file")])
     if not isinstance(root, yaml.MappingNode):
@@ -121,7 +126,7 @@ class _Walk:
         # Weakest first, and before the mapping's own keys, so that values and places of the stronger stay.
         merged: dict[str, Tree] = {}
         for base in reversed([base for value in merges for base in self.bases(value)]):
-            merged.update(self.mapping(base, key))
+            merged.update(cast("dict[str, Tree]", self.tree(base, key)))
         for name_node, value_node in node.value:
             if name_node.tag == f"{_YAML_TAGS}merge":
                 continue

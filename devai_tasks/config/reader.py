@@ -116,6 +116,8 @@ def _has_unreadable(value: Any) -> bool:
 
 def _scalar(kind: Any, text: str) -> Any:
     if kind is str:
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("has a character that no file can hold")
         return text
     if kind in QUANTITIES:
         return kind.parse(text)

@@ -199,6 +199,8 @@ def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What must hold between keys: yields the key at fault and what is allowed."""
     if settings.protected and settings.network.bind_address == "0.0.0.0":  # noqa: S104 - the check against it
         yield ("network", "bind_address"), "a protected stack is not published to every network: name one address"
+    if settings.stack.cloud != "local" and settings.image.base.source == "debootstrap":
+        yield ("image", "base", "source"), "registry: only stacks of this machine run on a base made here"
     if settings.ollama.mode == "external" and not settings.ollama.url:
         yield ("ollama", "mode"), "external needs the server's address in ollama.url"
     if settings.ollama.mode == "container" and settings.ports.lab == settings.ports.ollama:

@@ -27,8 +27,12 @@ def _stored(project: Project) -> dict[str, str]:
         return {}
     if file.stat().st_mode & 0o077:
         raise UsageError(f"{FILE} can be read by others; `chmod 600 {FILE}`")
-    content = document.read(file, FILE)
-    # The value is not quoted: it may be the secret.
+    # No message quotes what stands there: it may be the secret.
+    try:
+        content = document.read(file, FILE)
+    except ConfigError as error:
+        remedy = 'write `NAME: "value"` lines, as in conf/secrets.example.yaml'
+        raise ConfigError(Problem(problem.place, "can't be read", remedy) for problem in error.problems) from None
     problems = [
         Problem(content.places[(name,)], name, "one text, not a list or a map")
         for name, value in content.tree.items()

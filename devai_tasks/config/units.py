@@ -39,7 +39,7 @@ class Cpu:
     @property
     def cores(self) -> str:
         """As Compose writes it: `2`, `0.5`."""
-        return f"{self.millicores / 1000:g}"
+        return f"{self.millicores // 1000}.{self.millicores % 1000:03}".rstrip("0").rstrip(".")
 
     def __str__(self) -> str:
         return self.cores if self.millicores % 1000 == 0 else f"{self.millicores}m"
@@ -71,7 +71,7 @@ class Size:
         for unit in ("Ti", "Gi", "Mi", "Ki", "TB", "GB", "MB", "kB"):
             if self.bytes % _MULTIPLES[unit] == 0:
                 return f"{self.bytes // _MULTIPLES[unit]}{unit}"
-        return f"{self.bytes / 1000:.3f}kB"
+        return f"{self.bytes // 1000}.{self.bytes % 1000:03}kB"
 
 
 @dataclass(frozen=True, order=True)

@@ -22,7 +22,9 @@ def build(project: Project, settings: Settings, docker: Docker) -> None:
     bake = _definition(project, settings)
     base, source = base_image(settings, docker)
     console.say(f"base image: {base} ({source})")
-    docker.bake(bake, "lab", {"BASE_IMAGE": base, "BASE_SOURCE": source})
+    # The label says what may not be pushed: an official image that is present came from a registry once.
+    made = "registry" if base == definition.base(settings) else "debootstrap"
+    docker.bake(bake, "lab", {"BASE_IMAGE": base, "BASE_SOURCE": made})
 
 
 def provide_ollama(project: Project, settings: Settings, docker: Docker) -> None:
@@ -34,16 +36,21 @@ def provide_ollama(project: Project, settings: Settings, docker: Docker) -> None
         console.say(f"building Ollama {settings.ollama.version} from source: some minutes, once")
         docker.bake(_definition(project, settings), "ollama", {"BASE_IMAGE": base})
 
-    source = _obtain(image, settings.ollama.source, docker, build_from_source)
+    source = _obtain(image, _wanted(settings, settings.ollama.source), docker, "build", build_from_source)
     console.say(f"Ollama's image: {image} ({source})")
 
 
 def base_image(settings: Settings, docker: Docker) -> tuple[str, str]:
     """The image to build on, and where it came from: `present`, `registry` or `debootstrap`."""
     official = definition.base(settings)
-    wanted = settings.image.base.source
+    wanted = _wanted(settings, settings.image.base.source)
     local = local_base(official)
-    if wanted != "registry" and local and not docker.has_image(official) and docker.has_image(local):
+    if (
+        local
+        and wanted != "registry"
+        and not (wanted == "auto" and docker.has_image(official))
+        and docker.has_image(local)
+    ):
         return local, "debootstrap"
 
     def bootstrap() -> None:
@@ -54,7 +61,7 @@ def base_image(settings: Settings, docker: Docker) -> tuple[str, str]:
             debootstrap.build(local.partition(":")[2], archive, dry=docker.dry)
             docker.import_archive(archive, local, {"io.devai.base.source": "debootstrap"})
 
-    source = _obtain(official, wanted, docker, bootstrap)
+    source = _obtain(official, wanted, docker, "debootstrap", bootstrap)
     return (local, source) if local and source == "debootstrap" else (official, source)
 
 
@@ -64,8 +71,13 @@ def local_base(official: str) -> str | None:
     return f"devai-base:{match[1]}" if match else None
 
 
-def _obtain(image: str, wanted: str, docker: Docker, build: Callable[[], None]) -> str:
-    """Have an image by the way that is wanted; says which way it was.
+def _wanted(settings: Settings, source: str) -> str:
+    """Where an image is to come from: only this machine's own stacks may run what was built in its place."""
+    return "registry" if source == "auto" and settings.stack.cloud != "local" else source
+
+
+def _obtain(image: str, wanted: str, docker: Docker, way: str, build: Callable[[], None]) -> str:
+    """Have an image by the way that is wanted; says which way it was (`way` is what `build` is called).
 
     `auto` is for machines of every kind: what is there, the registry if one answers, else a build on this machine.
     """
@@ -78,7 +90,7 @@ def _obtain(image: str, wanted: str, docker: Docker, build: Callable[[], None]) 
     if wanted == "auto":
         console.say(f"{registry.host(image)} does not answer; {image} is replaced by a local build")
     build()
-    return "debootstrap" if wanted == "auto" else wanted
+    return way
 
 
 def _definition(project: Project, settings: Settings) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,12 @@ def template(name: str, **values: Any) -> str:
 
 
 def quote_dotenv(value: object) -> str:
-    """A value of an environment file as Compose reads it: single quotes keep everything but themselves."""
-    escaped = str(value).replace("'", "\\'")
-    return f"'{escaped}'"
+    """A value of an environment file as Compose reads it."""
+    text = str(value)
+    if "'" not in text and not text.endswith("\\"):
+        return f"'{text}'"  # keeps everything but these two, which no escape brings in together
+    escaped = re.sub(r'[\\"$]', r"\\\g<0>", text)
+    return f'"{escaped}"'
 
 
 def quote_yaml(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,12 +111,14 @@ class Docker(_Cli):
             self._client.image.import_(archive, tag=image, changes=changes)
 
     def bake(self, definition: Path, target: str, variables: Mapping[str, str]) -> None:
-        """Build one target of a bake file, with BuildKit's own progress on stderr."""
+        """Build one target of a bake file, with BuildKit's own words on stderr."""
+        if self.dry:
+            console.say(f"export {' '.join(f'{name}={shlex.quote(value)}' for name, value in variables.items())}")
         with self._running(f"the build of {target}"):
-            for line in self._client.buildx.bake(
+            lines = self._client.buildx.bake(
                 target, files=[definition], variables=dict(variables), progress="plain", stream_logs=True
-            ):
-                console.say(line.rstrip())
+            )
+            console.follow(f"building {target}", (str(line).rstrip() for line in lines))
 
     def compose(self, env_file: Path) -> Compose:
         """The Compose project that an environment file describes."""

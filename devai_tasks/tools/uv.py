@@ -16,6 +16,8 @@ from devai_tasks.errors import ToolFailed, ToolMissing
 def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
     """Write the newest versions, with the hashes of their files for every platform and Python from 3.11 on.
 
+    A file `overrides.txt` beside the requirements has the last word on what others require.
+
     Raises ToolMissing without uv, ToolFailed with its last words where versions can't be found.
     """
     arguments = [
@@ -23,6 +25,8 @@ def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
         "--no-annotate", "--custom-compile-command=inv image.lock",
         f"--output-file={locked.name}", requirements.name,
     ]  # fmt: skip
+    if requirements.with_name("overrides.txt").exists():
+        arguments.append("--overrides=overrides.txt")
     if dry:
         return console.say(shlex.join(["uv", *arguments]))
     # On PATH, or beside the interpreter, where the extra `tools` puts it.

@@ -11,55 +11,13 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import pytest
-import testinfra
-from harness.cli import inv
-from harness.jupyter import Jupyter
-from testinfra.host import Host
+from harness.stack import CANARY, UID, RunningStack
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
-from devai_tasks.config.schema import Settings
-from devai_tasks.operations import lab, scaffold
-from devai_tasks.render.compose import project_name
-
-UID = 4242
-CANARY = "canary-of-the-smoke-test-0123456789"
-
-
-@dataclass(frozen=True)
-class RunningStack:
-    """A stack that runs, and the command line that works on it."""
-
-    project: Project
-    environment: str
-    cloud: str = "local"
-
-    @cached_property
-    def settings(self) -> Settings:
-        """Its settings."""
-        return load(self.project, self.project.stack(self.environment, self.cloud))
-
-    @cached_property
-    def jupyter(self) -> Jupyter:
-        """Its JupyterLab."""
-        return Jupyter(lab.link(self.project, self.settings))
-
-    def inv(self, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """A task on it."""
-        return inv(*arguments, f"--env={self.environment}", cwd=self.project.root, environ=environ)
-
-    def container(self, service: str) -> str:
-        """The name of a service's container."""
-        return f"{project_name(self.settings)}-{service}-1"
-
-    def host(self, service: str) -> Host:
-        """A service's container, as testinfra sees it."""
-        return testinfra.get_host(f"docker://{self.container(service)}")
+from devai_tasks.operations import scaffold
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

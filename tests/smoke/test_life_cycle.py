@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CANARY, UID, RunningStack
 from harness.cli import inv
 from harness.jupyter import Jupyter
-from test_running_stack import assert_nowhere, docker
+from harness.stack import CANARY, UID, RunningStack, assert_nowhere, docker
 
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {"kept": 1}, "nbformat": 4, "nbformat_minor": 5}}

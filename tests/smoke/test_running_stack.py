@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 
-from conftest import RunningStack
+from harness.stack import RunningStack, assert_nowhere, docker
 
 ASK = """
 import ollama
@@ -17,11 +16,6 @@ answer = ollama.chat(
 )
 print(answer.message.content)
 """
-
-
-def docker(*arguments: str) -> str:
-    """Output of the docker command line."""
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def test_jupyterlab_refuses_without_the_token_and_answers_with_it(stack: RunningStack) -> None:
@@ -85,23 +79,3 @@ def test_the_lab_has_few_capabilities_and_gains_none(stack: RunningStack) -> Non
 
 def test_the_token_is_in_no_image_log_or_process_list(stack: RunningStack) -> None:
     assert_nowhere(stack, stack.jupyter.token)
-
-
-def assert_nowhere(stack: RunningStack, secret: str) -> None:
-    """No place that others look into shows a secret."""
-    container = stack.container("devai")
-    image = json.loads(docker("inspect", container))[0]["Image"]
-    logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
-    places = {
-        "the container's definition": docker("inspect", container),
-        "the image": docker("inspect", image),
-        "the image's history": docker("history", "--no-trunc", image),
-        "the log": logs.stdout + logs.stderr,
-        "the process list": docker("top", container, "-eo", "pid,args"),
-        "artefacts": "".join(
-            file.read_text(encoding="utf-8")
-            for file in stack.project.artefacts(stack.settings.stack).rglob("*")
-            if file.is_file()
-        ),
-    }
-    assert [place for place, text in places.items() if secret in text] == []

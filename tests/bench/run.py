@@ -1,0 +1,169 @@
+"""Ratios within one run: what the tasks cost beside the plain tools, and the image beside a naive one.
+
+`nox -s bench` prints them as the tables of docs/performance.md. Pairs alternate, so that a busy machine slows both
+sides; the median of the pairs' ratios is what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.stack import RunningStack
+
+from devai_tasks.config.project import Project
+from devai_tasks.operations import images, scaffold
+from devai_tasks.tools.docker import Docker
+
+REPOSITORY = Path(__file__).parents[2]
+INV = str(Path(sys.executable).with_name("inv"))
+# The one limit that fails the session: `inv --list` is paid at every completion.
+LIST_LIMIT = 1.3
+
+ONE_TASK = """
+from invoke import task
+
+@task
+def one(c):
+    "The only task."
+"""
+
+PORTS = "ports: {lab: 18888, ollama: 18434}\nproject: {name: devai-bench}\n"
+
+
+def main() -> None:
+    """Run all of it; exit code 1 where a ratio is over its limit."""
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Path(folder) / "lab"
+        scaffold.write(lab)
+        (lab / "conf/profiles/bench.yaml").write_text(PORTS, encoding="utf-8")
+        listing = start_up(Path(folder), lab)
+        stack = RunningStack(Project(lab), "bench")
+        try:
+            compose_up(stack)
+            image(stack)
+        finally:
+            stack.inv("compose.down", "--data", "--confirm=local-bench")
+    if listing > LIST_LIMIT:
+        sys.exit(f"inv --list takes {listing:.2f} times as long as in a project of one task; limit {LIST_LIMIT}")
+
+
+def start_up(folder: Path, lab: Path) -> float:
+    """`inv --list` in a project of ours, and in one with a single task."""
+    plain = folder / "plain"
+    plain.mkdir()
+    (plain / "tasks.py").write_text(ONE_TASK, encoding="utf-8")
+    pairs = paired(lambda: run([INV, "--list"], plain), lambda: run([INV, "--list"], lab), rounds=15)
+    return report("`inv --list`, one task", "`inv --list`, ours", pairs)
+
+
+def compose_up(stack: RunningStack) -> None:
+    """`docker compose up --wait` and `inv compose.up`, both from nothing but built images."""
+    root = stack.project.root
+    assert stack.inv("compose.up").returncode == 0
+    plain = ["docker", "compose", "--env-file", "generated/local-bench/compose/.env"]
+
+    def from_down(command: Sequence[str]) -> Callable[[], float]:
+        def measure() -> float:
+            run([*plain, "down"], root)
+            return run(command, root)
+
+        return measure
+
+    ours = from_down([INV, "compose.up", "--env=bench"])
+    pairs = paired(from_down([*plain, "up", "--detach", "--wait"]), ours, rounds=5)
+    report("`docker compose up --wait`", "`inv compose.up`", pairs)
+
+
+def image(stack: RunningStack) -> None:
+    """The lab's image and a naive one of the same packages on the same base; a rebuild after a change."""
+    docker = Docker()
+    base, _ = images.base_image(stack.settings, docker)
+    ca = (
+        f"--secret=id=ca,src={stack.settings.image.ca_file}"
+        if stack.settings.image.ca_file
+        else "--secret=id=ca,env=NONE"
+    )
+    shared = ["--progress=plain", f"--build-arg=BASE_IMAGE={base}", ca, "--no-cache"]
+    root = stack.project.root
+    naive_seconds = run(
+        ["docker", "buildx", "build", *shared, "--tag=devai-bench-naive", "--file", str(REPOSITORY / "tests/bench/naive.Dockerfile"), "."],
+        root,
+    )  # fmt: skip
+    cold = run(["docker", "buildx", "build", *shared, "--tag=devai-bench-lab:local-bench", "."], root)
+    warm = timed(lambda: stack.inv("image.build"))
+    (root / "requirements.txt").write_text("tomli-w==1.2.0\n", encoding="utf-8")
+    log = ""
+
+    def rebuild() -> None:
+        nonlocal log
+        log = stack.inv("image.build").stderr
+
+    changed = timed(rebuild)
+    steps = len(set(re.findall(r"^#\d+ (\[[^\]]*\])", log, flags=re.MULTILINE)))
+    cached = len(re.findall(r"^#\d+ CACHED$", log, flags=re.MULTILINE))
+    sizes = {name: size(name) for name in (base, "devai-bench-naive", "devai-bench-lab:local-bench")}
+    print("\n| image | size | built in |\n| --- | --- | --- |")
+    print(f"| the base alone | {sizes[base] / 1e6:.0f} MB | |")
+    print(f"| naive | {sizes['devai-bench-naive'] / 1e6:.0f} MB | {naive_seconds:.0f} s |")
+    print(f"| ours | {sizes['devai-bench-lab:local-bench'] / 1e6:.0f} MB | {cold:.0f} s |")
+    print(
+        f"| ratio | {sizes['devai-bench-lab:local-bench'] / sizes['devai-bench-naive']:.2f} | {cold / naive_seconds:.2f} |"
+    )
+    print(
+        f"\nBuilt again: {warm:.1f} s. One line of requirements.txt changed: {changed:.1f} s, {cached} of {steps} steps reused."
+    )
+    run(["docker", "rmi", "--force", "devai-bench-naive", "devai-bench-lab:local-bench"], root)
+
+
+def paired(one: Callable[[], float], other: Callable[[], float], *, rounds: int) -> list[tuple[float, float]]:
+    """Seconds of both, in turns, each going first every other time; the first round warms up and does not count."""
+    results = []
+    for turn in range(rounds + 1):
+        if turn % 2:
+            second, first = other(), one()
+        else:
+            first, second = one(), other()
+        results.append((first, second))
+    return results[1:]
+
+
+def report(one: str, other: str, pairs: Sequence[tuple[float, float]]) -> float:
+    """Print a table; returns the median ratio."""
+    ratio = statistics.median(second / first for first, second in pairs)
+    difference = statistics.median(second - first for first, second in pairs)
+    print("\n| | median |\n| --- | --- |")
+    print(f"| {one} | {statistics.median(first for first, _ in pairs):.2f} s |")
+    print(f"| {other} | {statistics.median(second for _, second in pairs):.2f} s |")
+    print(f"| ratio of pairs | {ratio:.2f} ({difference:+.2f} s) |", flush=True)
+    return ratio
+
+
+def run(command: Sequence[str], folder: Path) -> float:
+    """Seconds that a command takes; its output only when it fails."""
+    return timed(lambda: subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, check=True))
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds that an action takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def size(name: str) -> int:
+    """Bytes of an image."""
+    output = subprocess.run(["docker", "inspect", name], capture_output=True, text=True, check=True).stdout
+    return int(json.loads(output)[0]["Size"])
+
+
+if __name__ == "__main__":
+    main()
