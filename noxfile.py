@@ -1,3 +1,4 @@
+#!/usr/bin/env -S uv run --script
 # /// script
 # dependencies = ["nox[uv]>=2025.5.1"]
 # ///
@@ -15,7 +16,6 @@ import nox
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_external_run = True
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
@@ -75,7 +75,7 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def validate(session: nox.Session) -> None:
     """What is rendered for every stack, read by the tools that will read it; no engine."""
     install(session, "dev")
@@ -103,7 +103,7 @@ def matching(*patterns: str) -> list[str]:
     return sorted(str(file) for pattern in patterns for file in Path().glob(pattern))
 
 
-@nox.session
+@nox.session(default=False)
 def judges(session: nox.Session) -> None:
     """What others' programs say of this repository, from its Dockerfiles to its prose: nothing found."""
     session.install(*JUDGES)
@@ -123,7 +123,7 @@ def judges(session: nox.Session) -> None:
     session.run("checkov")  # as .checkov.yaml says
 
 
-@nox.session
+@nox.session(default=False)
 def smoke(session: nox.Session) -> None:
     """A real stack of its own, or with `-- --stack=local-dev` one that runs, which it leaves as it is."""
     install(session, "dev")
@@ -135,3 +135,7 @@ def bench(session: nox.Session) -> None:
     """Ratios within one run, for docs/performance.md."""
     install(session, "dev")
     session.run("python", "tests/bench/run.py", env={"PYTHONPATH": "tests"})
+
+
+if __name__ == "__main__":
+    nox.main()

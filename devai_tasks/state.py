@@ -24,9 +24,9 @@ def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str]) -> b
 
     An absent secret is an empty file, because Compose wants every file that it names.
     """
+    changed = not (project.state(stack) / "token").exists()
     token(project, stack)
     folder = project.state(stack) / "secrets"
-    changed = False
     for name, value in values.items():
         file = folder / name
         if not file.exists() or file.read_text(encoding="utf-8") != value:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness.cli import inv
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
@@ -53,15 +53,7 @@ def cli(project: Project, nobodys_environment: None) -> Run:  # noqa: ARG001 - f
     """Run `inv` or `devai` in the project, as a process of its own with nobody at the terminal."""
 
     def run(program: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(Path(sys.executable).with_name(program)), *words],
-            cwd=project.root,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return inv(*words, cwd=project.root, environ=variables, seconds=60, program=program)
 
     return run
 

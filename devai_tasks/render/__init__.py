@@ -39,7 +39,7 @@ def quote_dotenv(value: object) -> str:
     """A value of an environment file as Compose reads it."""
     text = str(value)
     if "'" not in text and not text.endswith("\\"):
-        return f"'{text}'"  # keeps everything but these two, which no escape brings in together
+        return f"'{text}'"  # keeps all that has neither: there is no escape for both
     escaped = re.sub(r'[\\"$]', r"\\\g<0>", text)
     return f'"{escaped}"'
 

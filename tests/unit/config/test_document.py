@@ -49,7 +49,7 @@ def test_an_alias_may_stand_in_several_places() -> None:
         ("# only words\n", "file", "is empty"),
         ("just words", "file:1:1", "not a mapping"),
         ("- a\n- b\n", "file:1:1", "not a mapping"),
-        ("a: [1,\nb: 2\n", "file:2:2", "not valid YAML"),
+        ("a: [1,\nb: 2\n", "file:3:1", "not valid YAML"),
         ("a: 'open\n", "file:2:1", "not valid YAML"),
         ("a: 1\n\tb: 2\n", "file:2:1", "not valid YAML"),
         ("a: 1\n---\nb: 2\n", "file:2:1", "not valid YAML"),

@@ -1,0 +1,184 @@
+"""Where values come from, weakest first, and what each source may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config import layers
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ConfigError, UsageError
+
+LOCAL_PROD = Stack("prod", "local")
+
+# The sources of one value, weakest first. Each is a way to give `gpu.count`, whose default stands in the schema.
+FILES = [
+    "conf/common/gpu.yaml",
+    "conf/clouds/local.yaml",
+    "conf/profiles/dev.yaml",
+    "conf/stacks/local-dev.yaml",
+    "conf/personal.yaml",
+]
+
+
+def put(project: Project, name: str, text: str) -> None:
+    file = project.root / name
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def dev(project: Project, local_dev: Stack) -> Callable[..., Settings]:
+    """The settings of local-dev, with flags, and variables by name."""
+
+    def loaded(*overrides: str, **variables: str) -> Settings:
+        return load(project, local_dev, overrides, environ=variables)
+
+    return loaded
+
+
+def test_each_layer_wins_over_all_that_are_weaker(project: Project, dev: Callable[..., Settings]) -> None:
+    assert dev().gpu.count == "all"
+    for count, name in enumerate(FILES, start=1):
+        put(project, name, f"gpu: {{count: {count}}}\n")
+        assert dev().gpu.count == str(count)
+    assert dev(DEVAI__GPU__COUNT="6").gpu.count == "6"
+    assert dev("gpu.count=7", DEVAI__GPU__COUNT="6").gpu.count == "7"
+    assert dev("gpu.count=7", "gpu.count=8").gpu.count == "8"
+
+
+def test_the_file_of_one_stack_says_nothing_to_the_others(project: Project, dev: Callable[..., Settings]) -> None:
+    put(project, "conf/stacks/local-staging.yaml", "gpu: {count: 4}\n")
+    assert dev().gpu.count == "all"
+
+
+def test_personal_wishes_count_for_unprotected_stacks_only(project: Project, dev: Callable[..., Settings]) -> None:
+    put(project, "conf/personal.yaml", "ports: {lab: 9000}\n")
+    assert dev().ports.lab == 9000
+    assert load(project, LOCAL_PROD, environ={}).ports.lab == 8890
+
+
+def test_personal_wishes_do_not_take_the_protection_off(project: Project) -> None:
+    put(project, "conf/personal.yaml", "protected: false\n")
+    assert load(project, LOCAL_PROD, environ={}).protected
+
+
+def test_a_stack_protected_by_its_own_file_ignores_personal_wishes(
+    project: Project, dev: Callable[..., Settings]
+) -> None:
+    put(project, "conf/personal.yaml", "ports: {lab: 9000}\n")
+    put(project, "conf/stacks/local-dev.yaml", "protected: true\n")
+    assert dev().ports.lab == 8888
+
+
+def test_a_layer_changes_only_the_keys_that_it_names(dev: Callable[..., Settings]) -> None:
+    before, after = dev(), dev("resources.lab.cpu=1")
+    assert after.resources.lab.cpu.millicores == 1000
+    assert after.resources.lab.memory == before.resources.lab.memory
+    assert after.resources.ollama == before.resources.ollama
+
+
+def test_lists_replace_and_maps_merge(dev: Callable[..., Settings]) -> None:
+    settings = dev("models=[one, two]", "env={ADDED: text}")
+    assert settings.models == ("one", "two")
+    assert settings.env == {"DEVAI_STACK": "local-dev", "ADDED": "text"}
+
+
+def test_the_gpu_flag_is_the_same_as_its_key(project: Project, local_dev: Stack) -> None:
+    assert load(project, local_dev, gpu=True, environ={}) == load(
+        project, local_dev, ["gpu.enabled=true"], environ={"DEVAI__GPU__ENABLED": "false"}
+    )
+
+
+def test_variables_are_upper_case_keys_and_names_of_environment_variables_stay(dev: Callable[..., Settings]) -> None:
+    settings = dev(
+        DEVAI__RESOURCES__LAB__MEMORY="1Gi", DEVAI__ENV__Mixed_Case="text", DEVAI__MODELS="[a, b]", DEVAI_ELSE="no"
+    )
+    assert settings.resources.lab.memory.bytes == 2**30
+    assert settings.env["Mixed_Case"] == "text"
+    assert settings.models == ("a", "b")
+
+
+@pytest.mark.parametrize("text", ["1.10", "0123", "12:30", "on", "no", "1e3", "1_000", "true", "007"])
+def test_texts_stay_as_written_whichever_way_they_come(
+    project: Project, dev: Callable[..., Settings], text: str
+) -> None:
+    put(project, "conf/personal.yaml", f"env: {{FILE: {text}, QUOTED: '{text}'}}\n")
+    settings = dev(XX, DEVAI__ENV__VARIABLE=text)
+    assert {name: value for name, value in settings.env.items() if name != "DEVAI_STACK"} == dict.fromkeys(
+        ["FILE", "QUOTED", "FLAG", "FLAG_QUOTED", "MAP", "VARIABLE"], text
+    )
+
+
+def test_a_quoted_tilde_is_a_text_and_a_plain_one_is_no_value(project: Project, dev: Callable[..., Settings]) -> None:
+    put(project, "conf/personal.yaml", "env:\n  QUOTED: '~'\n")
+    assert dev("env.FLAG=~", DEVAI__ENV__VARIABLE="~").env["QUOTED"] == "~"
+    assert dev("env.FLAG=~").env["FLAG"] == "~"
+    put(project, "conf/personal.yaml", "env:\n  PLAIN: ~\n")
+    with pytest.raises(ConfigError, match=r"conf/personal\.yaml:2:3  env\.PLAIN\n  has no value"):
+        dev()
+
+
+@pytest.mark.parametrize("override", ["ports.lab", "", "=9000", ".=9000", "ports.=9000", ".lab=9000", "ports..lab=1"])
+def test_what_is_no_override_is_refused_as_it_was_typed(dev: Callable[..., Settings], override: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        dev(override)
+    assert str(refusal.value).startswith(f"--set {override}  no override\n  write --set section.key=value")
+
+
+def test_a_value_may_hold_equals_signs(dev: Callable[..., Settings]) -> None:
+    assert dev("env.A=b=c=").env["A"] == "b=c="
+
+
+def test_a_file_of_conf_common_holds_its_own_section_only(project: Project, dev: Callable[..., Settings]) -> None:
+    put(project, "conf/common/ports.yaml", "ports: {lab: 8888, ollama: 11434}\nnetwork: {base_url: /}\n")
+    with pytest.raises(ConfigError, match=r"common/ports\.yaml:2:1  network\n  belongs into conf/common/network\.yaml"):
+        dev()
+
+
+def test_a_layer_knows_the_place_of_what_it_sets(shipped: Project, local_dev: Stack) -> None:
+    *_, variables, flags = layers.of_stack(
+        shipped, local_dev, ["ports.lab=1"], gpu=True, environ={"DEVAI__PORTS__LAB": "2"}
+    )
+    assert variables.place(("ports", "lab")) == "DEVAI__PORTS__LAB"
+    assert flags.place(("ports", "lab")) == "--set ports.lab=1"
+    assert flags.place(("gpu", "enabled")) == "--gpu"
+    assert flags.place(("models",)) == "command line"
+
+
+@pytest.mark.parametrize("inside", ["", "conf", "deploy/compose"])
+def test_a_project_is_found_from_anywhere_inside_it(shipped: Project, inside: str) -> None:
+    assert Project.find(shipped.root / inside) == Project(shipped.root.resolve())
+
+
+def test_outside_of_a_project_the_message_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"`devai new DIR` writes one"):
+        Project.find(tmp_path)
+
+
+
+@pytest.mark.parametrize(
+    ("environment", "cloud", "message"),
+    [
+        ("prdo", "local", "unknown environment 'prdo'; did you mean prod?"),
+        ("dev", "lokal", "unknown cloud 'lokal'; did you mean local?"),
+        ("../profiles/dev", "local", "unknown environment"),
+        ("", "local", "unknown environment ''"),
+    ],
+)
+def test_an_unknown_stack_is_refused_with_the_nearest(
+    shipped: Project, environment: str, cloud: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as refusal:
+        shipped.stack(environment, cloud)
+    assert message in str(refusal.value)
+
+
+def test_a_file_in_conf_profiles_is_an_environment(project: Project) -> None:
+    put(project, "conf/profiles/trial.yaml", "protected: false\n")
+    stack = project.stack("trial", "local")
+    assert load(project, stack, environ={}).env["DEVAI_STACK"] == "local-trial"

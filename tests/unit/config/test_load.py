@@ -1,0 +1,225 @@
+"""From layers to settings: interpolation, types, rules, and every problem at once, each with its place."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ConfigError
+
+LOCAL_DEV = Stack("dev", "local")
+LOCAL_PROD = Stack("prod", "local")
+
+
+def dev(project: Project, *overrides: str, **variables: str) -> Settings:
+    return load(project, LOCAL_DEV, overrides, environ=variables)
+
+
+def refused(project: Project, *overrides: str, stack: Stack = LOCAL_DEV, **variables: str) -> str:
+    with pytest.raises(ConfigError) as refusal:
+        load(project, stack, overrides, environ=variables)
+    return str(refusal.value)
+
+
+def test_values_take_in_other_values(project: Project) -> None:
+    settings = dev(project, "env.NAME=${project.name}-${environment}", "env.AT=${cloud}:${ports.lab}", "ports.lab=99")
+    assert settings.env["NAME"] == "devai-dev"
+    assert settings.env["AT"] == "local:99"
+    assert settings.labels["app.kubernetes.io/instance"] == "devai-local-dev"
+
+
+def test_an_interpolation_follows_the_strongest_layer(project: Project) -> None:
+    assert dev(project, "ollama.version=1.2.3").ollama.image == "ollama/ollama:1.2.3"
+
+
+def test_an_interpolation_may_bring_a_list_or_a_section(project: Project) -> None:
+    assert dev(project, "models=${secrets}", "secrets=[a, b]").models == ("a", "b")
+    same = dev(project, "resources.ollama=${resources.lab}").resources
+    assert same.ollama == same.lab
+
+
+def test_an_escaped_interpolation_is_a_text(project: Project) -> None:
+    assert dev(project, r"env.A=\${HOME}").env["A"] == "${HOME}"
+
+
+def test_a_variable_of_this_machine_can_be_asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_FOLDER", "/some/folder")
+    assert dev(project, "storage.work_dir=${oc.env:SOME_FOLDER}").storage.work_dir == "/some/folder"
+    assert "Environment variable 'NOBODY' not found" in refused(project, "env.A=${oc.env:NOBODY}")
+
+
+@pytest.mark.parametrize("name", ["all", "1", "16"])
+def test_settings_have_the_types_of_the_schema(project: Project, name: str) -> None:
+    settings = dev(project, "gpu.enabled=true", f"gpu.count={name}", "ollama.keep_alive=2h")
+    assert settings.gpu.enabled is True
+    assert settings.gpu.count == name
+    assert settings.ports.lab == 8888
+    assert settings.ollama.keep_alive.seconds == 7200
+
+
+def test_settings_are_read_only(project: Project) -> None:
+    settings = dev(project)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.protected = True  # type: ignore[misc]
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        settings.env["A"] = "b"  # type: ignore[index]
+
+
+# What is typed, and what the message has to say about it.
+BAD_FLAGS = {
+    "ports.labb=1": "no such key in the configuration; did you mean lab?",
+    "prots.lab=1": "no such key in the configuration; did you mean ports?",
+    "resources.lab.cpus=1": "did you mean cpu?",
+    "ports.lab=many": "ports.lab = many\n  not a whole number",
+    "ports.lab=1.0": "not a whole number",
+    "ports.lab=": "not a whole number",
+    "ports.lab=0": "ports.lab = 0\n  not in 1 to 65535",
+    "ports.lab=65536": "not in 1 to 65535",
+    "ports.lab=-1": "not in 1 to 65535",
+    "ports.lab=[1]": "one value, not a list",
+    "ports.lab={a: 1}": "one value, not a map",
+    "ports.lab.a=1": "one value, not a map",
+    "engine.uid=-1": "not in 0 to 2147483647",
+    "gpu.enabled=yes": "true or false",
+    "gpu.enabled=True": "true or false",
+    "gpu.count=0": "'0' is not `all` or a number from 1",
+    "resources.lab.cpu=two": "not a number of cores",
+    "resources.lab.memory=4G": "not a size",
+    "ollama.keep_alive=5": "not a time",
+    "ollama.mode=contaner": "one of container, host, external; did you mean container?",
+    "ollama.version=latest": "'latest' is not a version, such as 0.17.4",
+    "ollama.image=Not An Image": "is not an image reference",
+    "project.name=Devai": "'Devai' is not up to 30 lower-case letters, digits and hyphens",
+    "project.name=" + "a" * 31: "is not up to 30 lower-case letters",
+    "network.bind_address=localhost": "is not an IPv4 address",
+    "network.bind_address=256.0.0.1": "is not an IPv4 address",
+    "network.base_url=lab": "is not a path that begins and ends with /",
+    "models=one": "a list of texts, such as [a, b]",
+    "models=[[a]]": "a list of texts",
+    "models=[a b]": "'a b' is not a model's name or a path",
+    "models=[~]": "models.0\n  has no value",
+    "env=[a]": "a map of texts, such as {name: text}",
+    "env.A.B=c": "a map of texts",
+    "env={1A: b}": "'1A' is not a name for an environment variable",
+    "secrets=[a-b]": "'a-b' is not a name for an environment variable",
+    "ports=8888": "a section: its keys are lab, ollama",
+    "ports=[1]": "a section: its keys are lab, ollama",
+    "stack=mine": "is not set but known: it follows from --env and --cloud",
+    "host.uid=5": "is not set but known",
+    "env.A=[": "not valid YAML",
+    'env.A="\\UFFFFFFFF"': "not valid YAML",
+    'env.A="\\ud800"': "has a character that no file can hold",
+    'env.A="\\0"': "has a character that no file can hold",
+    "env.A=" + "[" * 5000: "nested too deep",
+    "env.A=${": "no viable alternative",
+    "env.A=${project.nam}": "no key project.nam to take it from; did you mean project.name?",
+    "env.A=${env.A}": "Recursive interpolation detected",
+    "env.A=${env}": "env.A = ${env}\n  ",
+    "ports.lab=${ports}": "ports.lab = ${ports}\n  ",
+    "env.A=${nobody:1}": "Unsupported interpolation type nobody",
+    "ports.lab=${project.name}": "ports.lab = ${project.name}\n  not a whole number",
+    "ports=${network}": "ports.bind_address\n  no such key in the configuration",
+    "ollama.mode=external": "external needs the server's address in ollama.url",
+    "ollama.url=ftp://x": "is not an http or https address",
+    "ports.ollama=8888": "the same port as ports.lab",
+    "secrets=[JUPYTER_TOKEN]": "JUPYTER_TOKEN is made by the stack itself",
+    "secrets=[DEVAI_STACK]": "env.DEVAI_STACK = ${stack}\n  is also the name of a secret",
+}
+
+
+@pytest.mark.parametrize("override", BAD_FLAGS, ids=lambda override: override[:40])
+def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(shipped: Project, override: str) -> None:
+    message = refused(shipped, override)
+    assert BAD_FLAGS[override] in message
+    assert message.startswith(f"--set {override}  ") or override == "secrets=[DEVAI_STACK]"
+    assert message.endswith("Nothing was changed.")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("", "conf/personal.yaml  ", "is empty"),
+        ("just words", "conf/personal.yaml:1:1", "not a mapping"),
+        ("ports: {lab: 1\n", "conf/personal.yaml:2:1", "not valid YAML"),
+        ("ports: {lab: 1}\nports: {lab: 2}\n", "conf/personal.yaml:2:1", "stands twice"),
+        ("ports:\n  lab: many\n", "conf/personal.yaml:2:3", "not a whole number"),
+        ("ports:\n  labb: 1\n", "conf/personal.yaml:2:3", "did you mean lab?"),
+        ("models:\n  - ok\n  - [a]\n", "conf/personal.yaml:1:1", "a list of texts"),
+        ("models:\n  - ok\n  - ${nobody}\n", "conf/personal.yaml:3:5", "no key nobody to take it from"),
+        ("ports: 5\n", "conf/personal.yaml:1:1", "a section: its keys are lab, ollama"),
+        ("ports:\n", "conf/personal.yaml:1:1", "a section: its keys are lab, ollama"),
+        ("env: {A: !x b}\n", "conf/personal.yaml:1:10", "tags have no meaning"),
+        ("env: {A: '${'}\n", "conf/personal.yaml:1:7", "no viable alternative"),
+        ("project:\n  name:\n", "conf/personal.yaml:2:3", "has no value"),
+    ],
+)
+def test_a_bad_file_is_refused_with_line_and_column(project: Project, text: str, place: str, words: str) -> None:
+    (project.conf / "personal.yaml").write_text(text, encoding="utf-8")
+    message = refused(project)
+    assert message.startswith(place)
+    assert words in message
+
+
+def test_a_bad_variable_is_named(shipped: Project) -> None:
+    assert refused(shipped, DEVAI__PORTS__LAB="many").startswith("DEVAI__PORTS__LAB  ports.lab = many\n")
+    assert refused(shipped, DEVAI__PORTS__LABB="1").startswith("DEVAI__PORTS__LABB  ports.labb")
+    assert refused(shipped, DEVAI__="1").startswith("DEVAI__  ")
+
+
+def test_a_protected_stack_is_not_open_to_every_network(shipped: Project) -> None:
+    message = refused(shipped, "network.bind_address=0.0.0.0", stack=LOCAL_PROD)
+    assert "--set network.bind_address=0.0.0.0  network.bind_address = 0.0.0.0" in message
+    assert dev(shipped, "network.bind_address=0.0.0.0").network.bind_address == "0.0.0.0"
+
+
+def test_all_problems_of_all_layers_are_told_at_once(project: Project) -> None:
+    (project.conf / "personal.yaml").write_text("ports: {lab: many}\nimage: {packages: all}\n", encoding="utf-8")
+    message = refused(project, "ollama.mode=none", "resources.lab.cpu=0", DEVAI__GPU__ENABLED="maybe")
+    for place in (
+        "conf/personal.yaml:1:9",
+        "conf/personal.yaml:2:9",
+        "--set ollama.mode=none",
+        "--set resources.lab.cpu=0",
+        "DEVAI__GPU__ENABLED",
+    ):
+        assert place in message
+    assert message.endswith("\n5 problems. Nothing was changed.")
+
+
+def test_files_that_cannot_be_read_do_not_hide_each_other(project: Project) -> None:
+    for name in ("common/ports.yaml", "profiles/dev.yaml"):
+        (project.conf / name).write_bytes(b"\xff\xfe\x00")
+    message = refused(project, "no-override")
+    for place in ("conf/common/ports.yaml", "conf/profiles/dev.yaml", "--set no-override"):
+        assert place in message
+
+
+def test_a_key_that_nobody_gives_is_named_with_the_file_for_it(project: Project) -> None:
+    (project.conf / "common" / "network.yaml").write_text("network: {base_url: /}\n", encoding="utf-8")
+    assert "network.bind_address\n  has no value: give it one in conf/common/network.yaml" in refused(project)
+    (project.conf / "common" / "network.yaml").unlink()
+    assert refused(project).startswith("conf/common/network.yaml  network.bind_address\n  has no value")
+
+
+def test_the_problem_of_a_weak_layer_is_mended_by_a_stronger_one(project: Project) -> None:
+    (project.conf / "personal.yaml").write_text("ports: {lab: many}\n", encoding="utf-8")
+    assert dev(project, "ports.lab=9000").ports.lab == 9000
+
+
+def test_schema_defaults_can_be_taken_in(shipped: Project) -> None:
+    assert dev(shipped, "env.GPUS=${gpu.count}").env["GPUS"] == "all"
+
+
+def test_loading_writes_nothing(project: Project) -> None:
+    def files() -> list[Path]:
+        return sorted(project.root.rglob("*"))
+
+    before = files()
+    dev(project)
+    assert files() == before
