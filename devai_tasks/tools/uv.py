@@ -22,7 +22,7 @@ def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
     """
     arguments = [
         "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version=3.11", "--generate-hashes",
-        "--no-annotate", "--custom-compile-command=inv image.lock",
+        "--only-binary=:all:", "--no-annotate", "--custom-compile-command=inv image.lock",
         f"--output-file={locked.name}", requirements.name,
     ]  # fmt: skip
     if requirements.with_name("overrides.txt").exists():

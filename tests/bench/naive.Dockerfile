@@ -11,6 +11,6 @@ COPY deploy/image/requirements/${PACKAGES}.lock /tmp/packages.lock
 # hadolint ignore=DL3042
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi; \
-    python3 -m venv /opt/lab && /opt/lab/bin/pip install --requirement /tmp/packages.lock
+    python3 -m venv /opt/lab && /opt/lab/bin/pip install --no-deps --requirement /tmp/packages.lock
 ENV PATH=/opt/lab/bin:$PATH
 CMD ["jupyter", "lab", "--ip=0.0.0.0", "--allow-root"]
