@@ -29,7 +29,7 @@ def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str]) -> b
     folder = project.state(stack) / "secrets"
     for name, value in values.items():
         file = folder / name
-        if not file.exists() or file.read_text(encoding="utf-8") != value:
+        if not file.exists() or file.read_bytes() != value.encode():
             _write(file, value)
             changed = True
     for file in folder.glob("*"):
@@ -48,6 +48,6 @@ def _write(file: Path, text: str) -> None:
             break
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(text.encode())
     partial.replace(file)

@@ -143,7 +143,7 @@ fi
 # --- Doing it
 apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
-        install --yes --no-install-recommends "$@" >&2
+        install --yes --no-install-recommends "$@" >/dev/null # what goes wrong is said on stderr
 }
 
 # Debian keeps venv apart; Ubuntu 22.04 has 3.11 beside its own 3.10.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def devai(
     from devai_tasks.program import program
 
     monkeypatch.chdir(project.root)
-    monkeypatch.setattr("sys.stdin", Path(os.devnull).open())  # noqa: SIM115 - for as long as the test
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody at the terminal
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()

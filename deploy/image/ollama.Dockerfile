@@ -23,7 +23,7 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     --mount=type=cache,target=/root/.cache/go-build \
     if [ -s /run/secrets/ca.crt ]; then export SSL_CERT_FILE=/run/secrets/ca.crt; fi; \
     CGO_ENABLED=1 CGO_CFLAGS='-O2 -g0' CGO_CXXFLAGS='-O2 -g0' GOBIN=/usr/local/bin \
-    go install -trimpath \
+    go install -v -trimpath \
         -ldflags "-s -w -X github.com/ollama/ollama/version.Version=${OLLAMA_VERSION}" \
         "github.com/ollama/ollama@v${OLLAMA_VERSION}"
 

@@ -74,7 +74,7 @@ class _Loading:
         return settings
 
     def merge(self) -> DictConfig:
-        trees = [sources.builtin(self.stack)]
+        trees = [sources.builtin(self.stack), reader.defaults(Settings)]
         for layer in self.layers:
             self.check_interpolations(layer)
             trees.append(layer.tree)
@@ -109,9 +109,11 @@ class _Loading:
     def place(self, key: Key) -> str:
         """Where the strongest layer that has `key`, or else the section around it, sets it."""
         for length in range(len(key), 0, -1):
+            if isinstance(key[length - 1], int):
+                continue  # a list is set as a whole
             for layer in reversed(self.layers):
                 if key[:length] in layer.places:
-                    return layer.places[key[:length]]
+                    return layer.place(key)
         return f"conf/common/{key[0]}.yaml"
 
     def stop_at_problems(self) -> None:

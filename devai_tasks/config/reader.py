@@ -41,6 +41,17 @@ def leaves(section: type, prefix: Key = ()) -> Iterator[tuple[Key, Any, dataclas
             yield (*prefix, name), kind, field
 
 
+def defaults(section: Any) -> dict[str, Tree]:
+    """The schema's own values as the weakest layer, written as a file would."""
+    tree: dict[str, Tree] = {}
+    for name, (kind, field) in fields(section).items():
+        if is_section(kind):
+            tree[name] = defaults(kind)
+        elif field.default is not dataclasses.MISSING:
+            tree[name] = str(field.default).lower() if kind is bool else str(field.default)
+    return tree
+
+
 def check_shape(kind: Any, tree: Tree, key: Key, report: Report) -> None:
     """Report keys of one layer that the schema doesn't know, and lists or maps where it has something else."""
     if isinstance(tree, str) and "${" in tree:
@@ -96,11 +107,8 @@ def _section(kind: Any, tree: dict[str, Tree], key: Key, report: Report, given: 
     for name, (field_kind, field) in fields(kind).items():
         here = (*key, name)
         if name not in tree:
-            if field.default is dataclasses.MISSING and is_section(field_kind):
-                values[name] = read(field_kind, {}, here, report)
-            elif field.default is dataclasses.MISSING:
-                report(here, f"has no value: give it one in conf/common/{here[0]}.yaml")
-                values[name] = _UNREADABLE
+            report(here, f"has no value: give it one in conf/common/{here[0]}.yaml")
+            values[name] = _UNREADABLE
             continue
         value = values[name] = read(field_kind, tree[name], here, report)
         check = field.metadata["check"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field
+from ipaddress import IPv4Address
 from typing import Any, Literal
 
 from devai_tasks.config.stack import Stack
@@ -42,6 +43,15 @@ def matching(pattern: str, words: str) -> Check:
         return f"{bad[0]!r} is not {words}" if bad else None
 
     return check
+
+
+def ipv4(value: str) -> str | None:
+    """Addresses in dotted form."""
+    try:
+        IPv4Address(value)
+    except ValueError:
+        return f"{value!r} is not an IPv4 address, such as 127.0.0.1"
+    return None
 
 
 PORT = between(1, 65535)
@@ -137,7 +147,7 @@ class Network:
 
     bind_address: str = key(
         "Address that the lab's port is published on; 0.0.0.0 is every one that the machine has.",
-        check=matching(r"(\d{1,3}\.){3}\d{1,3}", "an IPv4 address, such as 127.0.0.1"),
+        check=ipv4,
     )
     base_url: str = key(
         "Path under which the lab answers.",
@@ -176,8 +186,8 @@ class Settings:
     protected: bool = key("Dangerous tasks want the stack's name typed, and stricter rules hold.", default=False)
     project: Project = key("")
     image: Image = key("")
-    engine: Engine = key("", default=Engine())
-    gpu: Gpu = key("", default=Gpu())
+    engine: Engine = key("")
+    gpu: Gpu = key("")
     ports: Ports = key("")
     resources: Resources = key("")
     storage: Storage = key("")

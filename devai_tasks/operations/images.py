@@ -33,7 +33,7 @@ def provide_ollama(project: Project, settings: Settings, docker: Docker) -> None
 
     def build_from_source() -> None:
         base, _ = base_image(settings, docker)
-        console.say(f"building Ollama {settings.ollama.version} from source: some minutes, once")
+        console.say(f"Ollama {settings.ollama.version} is built from source: some minutes, once")
         docker.bake(_definition(project, settings), "ollama", {"BASE_IMAGE": base})
 
     source = _obtain(image, _wanted(settings, settings.ollama.source), docker, "build", build_from_source)

@@ -38,7 +38,7 @@ def write(artefacts: Artefacts, folder: Path) -> Path:
 def present(target: Path) -> dict[str, str]:
     """The files that a target has now."""
     files = (file for file in target.rglob("*") if file.is_file())
-    return {file.relative_to(target).as_posix(): file.read_text(encoding="utf-8") for file in files}
+    return {file.relative_to(target).as_posix(): _text(file) for file in files}
 
 
 def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
@@ -52,16 +52,23 @@ def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
     for path, text in files.items():
         file, old = fresh / path, folder / target / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        if old.is_file() and old.read_text(encoding="utf-8") == text:
+        if old.is_file() and _text(old) == text:
             os.link(old, file)  # keeps its time stamp
         else:
             file.write_text(text, encoding="utf-8")
     previous = _current(folder / target)
     link = fresh.with_name(f"{fresh.name}.link")
     link.symlink_to(fresh.name)
+    if previous is None and (folder / target).is_dir():
+        shutil.rmtree(folder / target)  # a copy of the project that made folders of links
     link.replace(folder / target)
     if previous:
         shutil.rmtree(folder / previous, ignore_errors=True)
+
+
+def _text(file: Path) -> str:
+    """What a file holds, to compare: exactly, whatever a person has put there."""
+    return file.read_bytes().decode(errors="surrogateescape")
 
 
 def _current(target: Path) -> str | None:

@@ -28,6 +28,7 @@ class Ollama:
     def models(self) -> dict[str, int]:
         """Models that the server has: name to size in bytes."""
         if self.dry:
+            console.say("ollama list")
             return {}
         with self._answering():
             return {str(model.model): int(model.size or 0) for model in self._client.list().models}

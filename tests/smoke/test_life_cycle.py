@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -152,6 +154,26 @@ def test_without_permission_on_the_socket_the_message_says_how_to_get_it(stack: 
     assert refused.returncode == 1
     assert "no permission on the engine's socket; `sudo usermod -aG docker $USER`" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_change_of_requirements_reuses_every_layer_before_it(stack: RunningStack) -> None:
+    requirements = stack.project.root / "requirements.txt"
+    shipped = requirements.read_text(encoding="utf-8")
+    # The number is new each time, for the engine's cache outlives this run.
+    requirements.write_text(f"tomli-w # {uuid.uuid4()}\n", encoding="utf-8")
+    try:
+        built = stack.inv("image.build")
+        assert built.returncode == 0, built.stderr
+        docker("run", "--rm", "--entrypoint=/opt/lab/bin/python", "devai-test-lab:local-smoke", "-c", "import tomli_w")
+    finally:
+        requirements.write_text(shipped, encoding="utf-8")
+        assert stack.inv("image.build").returncode == 0
+    steps = dict(re.findall(r"^#(\d+) \[(\w+ \d+)/\d+\] (?!FROM)", built.stderr, flags=re.MULTILINE))
+    cached = re.findall(r"^#(\d+) CACHED$", built.stderr, flags=re.MULTILINE)
+    made = {step for number, step in steps.items() if number not in cached}
+    assert {"person 1", "lab 3"} <= made  # the file itself, and its installation
+    assert not made & {"lab 1", "lab 2"}
+    assert {step.split()[0] for step in made} == {"person", "lab"}
 
 
 def test_a_full_disk_during_a_build_gets_one_clear_message(stack: RunningStack, small_engine: str) -> None:

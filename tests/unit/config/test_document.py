@@ -56,7 +56,7 @@ def test_an_alias_may_stand_in_several_places() -> None:
         ("a: *nothing\n", "file:1:4", "not valid YAML"),
         ("a: \x07", "file", "not valid YAML"),
         ('a: "\\UFFFFFFFF"', "file", "not valid YAML"),
-        ("a: " + "[" * 5000, "file", "nested too deep"),
+        ("a: " + "[" * 1000, "file", "nested too deep"),
         ("a: 1\nb: 2\na: 3\n", "file:3:1", "stands twice"),
         ("a: {b: 1, b: 2}\n", "file:1:11", "stands twice"),
         ("a: !custom 1\n", "file:1:4", "tags have no meaning"),
@@ -90,7 +90,7 @@ def test_all_problems_of_a_file_are_told_at_once() -> None:
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_bytes(b"a: \xff\xfe\n")
-    with pytest.raises(ConfigError, match="conf/file.yaml  can't be read"):
+    with pytest.raises(ConfigError, match=r"^conf/file\.yaml  can't be read"):
         document.read(file, "conf/file.yaml")
 
 

@@ -108,7 +108,7 @@ def test_texts_stay_as_written_whichever_way_they_come(
     project: Project, dev: Callable[..., Settings], text: str
 ) -> None:
     put(project, "conf/personal.yaml", f"env: {{FILE: {text}, QUOTED: '{text}'}}\n")
-    settings = dev(XX, DEVAI__ENV__VARIABLE=text)
+    settings = dev(f"env={{MAP: {text}}}", f"env.FLAG={text}", f'env.FLAG_QUOTED="{text}"', DEVAI__ENV__VARIABLE=text)
     assert {name: value for name, value in settings.env.items() if name != "DEVAI_STACK"} == dict.fromkeys(
         ["FILE", "QUOTED", "FLAG", "FLAG_QUOTED", "MAP", "VARIABLE"], text
     )
@@ -158,7 +158,6 @@ def test_a_project_is_found_from_anywhere_inside_it(shipped: Project, inside: st
 def test_outside_of_a_project_the_message_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"`devai new DIR` writes one"):
         Project.find(tmp_path)
-
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_cores_are_read_in_every_notation_that_people_write(text: str, millicore
 
 @pytest.mark.parametrize("text", ["", "two", "-1", "1.", ".5", "1e3", "1.2345", "2 ", "m", "0", "9m", "0.001", "1,5"])
 def test_what_is_no_number_of_cores_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="cores|less than 10m"):
+    with pytest.raises(ValueError, match=r"cores|less than 10m"):
         Cpu.parse(text)
 
 
@@ -41,7 +41,7 @@ def test_sizes_are_read_in_binary_and_decimal_units(text: str, count: int) -> No
 
 @pytest.mark.parametrize("text", ["", "4", "4G", "4gi", "4 Gi", "-4Gi", "Gi", "4Gib", "1e3Mi", "1Ki", "0Gi", "1.Gi"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a size|less than 1Mi"):
+    with pytest.raises(ValueError, match=r"not a size|less than 1Mi"):
         Size.parse(text)
 
 

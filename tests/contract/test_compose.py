@@ -1,0 +1,307 @@
+"""Docker Compose itself reads what is rendered: every shipped stack, with and without GPUs, in every mode of Ollama."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.operations import artefacts, scaffold
+from devai_tasks.render import escape_compose, quote_dotenv, quote_yaml
+
+ENVIRONMENTS = ("dev", "staging", "prod")
+MODES = {
+    "container": ("ollama.mode=container",),
+    "host": ("ollama.mode=host",),
+    "external": ("ollama.mode=external", "ollama.url=http://192.0.2.7:11434"),
+}
+KINDS = list(itertools.product(ENVIRONMENTS, (False, True), MODES))
+
+
+def docker(*words: str, folder: Path) -> str:
+    """What the program prints; it needs no engine, and finds none."""
+    if not shutil.which("docker"):
+        if os.environ.get("CI") == "true":
+            pytest.fail("docker is not installed")
+        pytest.skip("docker is not installed")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "DEVAI_"))}
+    environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+    result = subprocess.run(
+        ["docker", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if "is not a docker command" in result.stderr and os.environ.get("CI") != "true":
+        pytest.skip(result.stderr.strip())
+    assert result.returncode == 0, result.stderr
+    assert "level=warning" not in result.stderr
+    return result.stdout
+
+
+def compose(folder: Path, env_file: str) -> dict[str, Any]:
+    """The definition as Compose reads it; in its output `$` is doubled."""
+    output = docker("compose", "--env-file", env_file, "config", "--format=json", folder=folder)
+    definition = json.loads(output.replace("$$", "$"))
+    assert isinstance(definition, dict)
+    return definition
+
+
+@dataclass(frozen=True)
+class Read:
+    """A stack's settings, and its definition as Compose reads it."""
+
+    settings: Settings
+    definition: dict[str, Any]
+
+    @property
+    def lab(self) -> dict[str, Any]:
+        """The lab's service."""
+        service = self.definition["services"]["devai"]
+        assert isinstance(service, dict)
+        return service
+
+    @property
+    def published(self) -> set[tuple[str, str]]:
+        """Address and port of everything that is published."""
+        services = self.definition["services"].values()
+        return {(port["host_ip"], port["published"]) for service in services for port in service.get("ports", ())}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One project, in a folder whose name is not made for shells."""
+    root = tmp_path_factory.mktemp("my labs") / "it's $one"
+    scaffold.write(root)
+    return Project(root)
+
+
+def read(project: Project, environment: str, overrides: Sequence[str] = (), *, gpu: bool = False) -> Read:
+    settings = load(project, Stack(environment, "local"), overrides, gpu=gpu, environ={})
+    artefacts.write(project, settings)
+    return Read(settings, compose(project.root, f"generated/local-{environment}/compose/.env"))
+
+
+@pytest.fixture(scope="module")
+def stacks(lab: Project) -> dict[tuple[str, bool, str], Read]:
+    """Every kind of stack that is shipped."""
+    return {kind: read(lab, kind[0], MODES[kind[2]], gpu=kind[1]) for kind in KINDS}
+
+
+def test_compose_accepts_every_kind_of_stack(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    assert len(stacks) == 18
+    for (environment, _, mode), stack in stacks.items():
+        assert stack.definition["name"] == f"devai-local-{environment}"
+        assert set(stack.definition["services"]) == ({"devai", "ollama"} if mode == "container" else {"devai"})
+
+
+def test_nothing_is_published_beyond_this_machine(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    for stack in stacks.values():
+        assert {address for address, _ in stack.published} == {"127.0.0.1"}
+
+
+def test_ollama_stays_on_this_machine_wherever_the_lab_is_published(lab: Project) -> None:
+    stack = read(lab, "dev", ["network.bind_address=0.0.0.0"])
+    assert stack.published == {("0.0.0.0", "8888"), ("127.0.0.1", "11434")}
+
+
+def test_containers_have_no_names_of_their_own_and_few_rights(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    for stack in stacks.values():
+        for service in stack.definition["services"].values():
+            assert "container_name" not in service
+            assert service["cap_drop"] == ["ALL"]
+            assert service["security_opt"] == ["no-new-privileges:true"]
+            assert not service.get("privileged")
+            assert service["networks"].keys() == {"lab"}
+
+
+def test_data_is_in_named_volumes(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    for stack in stacks.values():
+        mounts = {mount["target"]: mount for mount in stack.lab["volumes"]}
+        assert mounts["/home/devai"]["type"] == "volume"
+        assert mounts["/home/devai/work"]["type"] == "bind"
+        assert {volume["name"] for volume in stack.definition["volumes"].values()} <= {
+            f"{stack.definition['name']}_{name}" for name in ("home", "models")
+        }
+
+
+def test_secrets_are_files_of_the_stack_and_in_no_environment(
+    lab: Project, stacks: dict[tuple[str, bool, str], Read]
+) -> None:
+    for stack in stacks.values():
+        names = {"JUPYTER_TOKEN", *stack.settings.secrets}
+        assert {secret["source"] for secret in stack.lab["secrets"]} == names
+        state = lab.state(stack.settings.stack).resolve()
+        files = {name: secret["file"] for name, secret in stack.definition["secrets"].items()}
+        assert files == {
+            name: str(state / "token" if name == "JUPYTER_TOKEN" else state / "secrets" / name) for name in names
+        }
+        assert not names & set(stack.lab["environment"])
+
+
+def test_limits_arrive(lab: Project) -> None:
+    limits = ["resources.lab.cpu=1500m", "resources.lab.memory=1.5Gi", "resources.ollama.memory=3GB"]
+    definition = read(lab, "dev", limits).definition
+    lab_service, ollama = definition["services"]["devai"], definition["services"]["ollama"]
+    assert float(lab_service["cpus"]) == 1.5
+    assert int(lab_service["mem_limit"]) == 3 * 2**29
+    assert float(ollama["cpus"]) == 2
+    assert int(ollama["mem_limit"]) == 3 * 10**9
+
+
+def test_prod_has_the_limits_of_its_profile(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    assert int(stacks["prod", False, "container"].lab["mem_limit"]) == 8 * 2**30
+    assert int(stacks["dev", False, "container"].lab["mem_limit"]) == 4 * 2**30
+
+
+def test_gpus_are_asked_for_in_gpu_stacks_only(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    for (_, gpu, _), stack in stacks.items():
+        for service in stack.definition["services"].values():
+            devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
+            assert [device["driver"] for device in devices] == (["nvidia"] if gpu else [])
+
+
+def test_the_number_of_gpus_arrives(lab: Project) -> None:
+    def count(text: str) -> int:
+        stack = read(lab, "dev", [f"gpu.count={text}"], gpu=True)
+        (device,) = stack.lab["deploy"]["resources"]["reservations"]["devices"]
+        return int(device["count"])
+
+    assert count("all") == -1
+    assert count("2") == 2
+
+
+def test_two_stacks_share_no_name(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    def names(stack: Read) -> set[str]:
+        definition = stack.definition
+        owned = [thing["name"] for kind in ("volumes", "networks", "secrets") for thing in definition[kind].values()]
+        images = [service["image"] for service in definition["services"].values()]
+        ports = [port for _, port in stack.published]
+        return {definition["name"], *owned, *images, *ports} - {stack.settings.ollama.image}
+
+    for one, two in itertools.combinations(ENVIRONMENTS, 2):
+        assert not names(stacks[one, False, "container"]) & names(stacks[two, False, "container"])
+
+
+def test_a_gpu_stack_is_the_same_stack(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    for environment in ENVIRONMENTS:
+        plain, gpu = stacks[environment, False, "container"], stacks[environment, True, "container"]
+        for kind in ("name", "volumes", "networks"):
+            assert plain.definition[kind] == gpu.definition[kind]
+        assert plain.published == gpu.published
+
+
+NASTY = [
+    "5$",
+    "${HOME}",
+    "it's",
+    'say "hi"',
+    "back\\slash",
+    "end\\",
+    "\\'",
+    "# no comment",
+    "a: b",
+    " blanks ",
+    "é ☃",
+    "*x",
+]
+
+
+def test_labels_and_variables_arrive_as_they_were_written(lab: Project) -> None:
+    texts = {f"N{index}": text for index, text in enumerate(NASTY)}
+    flow = quote_yaml(texts).replace("${", "\\\\${")  # \${ is how conf/ writes a text that begins like a reference
+    stack = read(lab, "dev", [f"labels={flow}", f"env={flow}"])
+    for found in (stack.lab["labels"], stack.lab["environment"], stack.definition["services"]["ollama"]["labels"]):
+        assert {name: found[name] for name in texts} == texts
+
+
+def test_a_work_folder_of_any_name_is_mounted(lab: Project) -> None:
+    for name in ("it's $mine", "a b", "back\\slash", "end\\", "# 1", '"'):
+        stack = read(lab, "dev", [f"storage.work_dir=/srv/{name}"])
+        mounts = {mount["target"]: mount["source"] for mount in stack.lab["volumes"]}
+        assert mounts["/home/devai/work"] == f"/srv/{name}"
+
+
+def test_every_text_of_up_to_three_awkward_characters_survives_an_environment_file(tmp_path: Path) -> None:
+    """Exhaustive, in one call: quoting is wrong for one combination, or for none."""
+    awkward = "'\"\\$# {"
+    texts = ["".join(letters) for length in (1, 2, 3) for letters in itertools.product(awkward, repeat=length)]
+    texts += [*NASTY, "${X:-y}", "`ls`", "$(ls)", "\\n", "\\t", "%{x}", "=", "tab\there", "\u2028", "ends with '"]
+    names = [f"V{index}" for index in range(len(texts))]
+    dotenv = "".join(f"{name}={quote_dotenv(text)}\n" for name, text in zip(names, texts, strict=True))
+    service = {"image": "x", "environment": {name: f"${{{name}}}" for name in names}}
+    (tmp_path / ".env").write_text(dotenv, encoding="utf-8")
+    (tmp_path / "compose.yaml").write_text(yaml.safe_dump({"services": {"s": service}}), encoding="utf-8")
+    found = compose(tmp_path, ".env")["services"]["s"]["environment"]
+    assert {name: found[name] for name in names} == dict(zip(names, texts, strict=True))
+
+
+def test_a_persons_own_file_has_the_last_word(lab: Project) -> None:
+    own = lab.root / "deploy/compose/docker-compose.override.yml"
+    shutil.copy(f"{own}.example", own)
+    try:
+        mounts = {mount["target"] for mount in read(lab, "dev").lab["volumes"]}
+    finally:
+        own.unlink()
+    assert "/home/devai/datasets" in mounts
+
+
+def test_compose_works_by_hand_with_the_example(shipped: Project, tmp_path: Path) -> None:
+    scaffold.copy(shipped.root, tmp_path / "lab")
+    folder = tmp_path / "lab/deploy/compose"
+    shutil.copy(folder / ".env.example", folder / ".env")
+    definition = compose(folder, ".env")
+    assert definition["name"] == "devai-local-dev"
+    assert definition["secrets"]["JUPYTER_TOKEN"]["file"] == str(folder / "token")
+    assert set(definition["services"]) == {"devai", "ollama"}
+    mounts = {mount["target"]: mount["source"] for mount in definition["services"]["devai"]["volumes"]}
+    assert mounts["/home/devai/work"] == str(tmp_path / "lab")
+
+
+def test_escaped_text_is_what_compose_reads(tmp_path: Path) -> None:
+    labels = {f"l{index}": escape_compose(text) for index, text in enumerate(NASTY)}
+    text = f"services: {{s: {{image: x, labels: {quote_yaml(labels)}}}}}\n"
+    (tmp_path / "compose.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / ".env").touch()
+    found = compose(tmp_path, ".env")["services"]["s"]["labels"]
+    assert [found[name] for name in labels] == NASTY
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_buildx_accepts_every_definition_of_images(lab: Project, environment: str, gpu: bool) -> None:
+    certificates = lab.root / "ca.crt"
+    certificates.touch()
+    settings = load(lab, Stack(environment, "local"), [f"image.ca_file={certificates}"], gpu=gpu, environ={})
+    artefacts.write(lab, settings)
+    file = f"generated/local-{environment}/image/docker-bake.json"
+    targets = json.loads(docker("buildx", "bake", "--print", f"--file={file}", "lab", "ollama", folder=lab.root))[
+        "target"
+    ]
+    assert targets["lab"]["tags"] == [f"devai-lab:local-{environment}{'-gpu' if gpu else ''}"]
+    assert targets["ollama"]["tags"] == [settings.ollama.image]
+    assert targets["lab"]["args"]["BASE_IMAGE"] == (settings.image.base.gpu if gpu else settings.image.base.name)
+    for target in targets.values():
+        assert (lab.root / target["dockerfile"]).is_file()
+        assert target["secret"] == [f"id=ca,src={certificates}"]
+
+
+def test_the_base_that_was_found_is_given_to_the_build_from_outside(
+    lab: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BASE_IMAGE", "devai-base:trixie")
+    artefacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
+    output = docker(
+        "buildx", "bake", "--print", "--file=generated/local-dev/image/docker-bake.json", "lab", folder=lab.root
+    )
+    assert json.loads(output)["target"]["lab"]["args"]["BASE_IMAGE"] == "devai-base:trixie"

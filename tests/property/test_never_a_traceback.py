@@ -1,0 +1,99 @@
+"""Whatever stands in a file or on the command line: settings, or one clean refusal."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from devai_tasks.config import document, reader
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ConfigError, UsageError
+from devai_tasks.operations import artefacts, scaffold
+from devai_tasks.render import writer
+
+# What YAML and OmegaConf give a meaning to, beside any text at all.
+PIECES = some.sampled_from(
+    [
+        *"{}[],:#&*!|>'\"%@`-?~$.=\\/ \n\t",
+        "${", "${env.A}", "${project.name}", "${oc.env:HOME}", "???", "<<", "---", "...", "&a", "*a", "!!int", "1.10",
+        "0123", "no", "null", "models", "ports", "lab", "\\U0001F600", "\\xff", "é", "\u2028", "\ufeff",
+    ]
+)  # fmt: skip
+TEXT = some.lists(PIECES, max_size=12).map("".join) | some.text(max_size=30)
+LEAVES = [".".join(map(str, key)) for key, _, _ in reader.leaves(Settings)]
+SECTIONS = list(reader.fields(Settings))
+KEYS = some.sampled_from([*LEAVES, *SECTIONS, "env.A", "labels.b", "nobody"]) | TEXT
+OVERRIDES = some.lists(some.builds("{}={}".format, KEYS, TEXT) | TEXT, min_size=1, max_size=3)
+
+TREES = some.recursive(
+    some.none() | TEXT,
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(KEYS | TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+# OmegaConf warns of an interpolation like `${oc.env:,}`; a person's typing is no concern of the test's.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+steady = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose personal.yaml is this module's."""
+    root = tmp_path_factory.mktemp("own") / "lab"
+    scaffold.write(root)
+    return Project(root)
+
+
+@steady
+@given(TEXT)
+def test_any_text_is_a_document_or_refused(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        assert isinstance(document.parse(text, "file").tree, dict)
+
+
+@steady
+@given(some.text(some.characters(exclude_categories=["Cs", "Cc"])))
+def test_any_text_that_is_quoted_stays_what_it_is(text: str) -> None:
+    written = yaml.safe_dump({"key": text}, allow_unicode=True, default_style='"')
+    assert document.parse(written, "file").tree == {"key": text}
+
+
+@steady
+@given(TEXT)
+def test_any_value_of_an_override_is_taken_or_refused(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        document.parse_value(text)
+
+
+def settings_or_refusal(project: Project, overrides: list[str]) -> Settings | None:
+    try:
+        return load(project, Stack("dev", "local"), overrides, environ={})
+    except UsageError:
+        return None
+
+
+@steady
+@given(OVERRIDES)
+def test_any_overrides_give_settings_that_can_be_written_or_are_refused(shipped: Project, overrides: list[str]) -> None:
+    if loaded := settings_or_refusal(shipped, overrides):
+        with tempfile.TemporaryDirectory() as folder:
+            files = artefacts.render(shipped, loaded)
+            written = writer.write(files, Path(folder))
+            for path, text in files.items():
+                assert (written / path).read_bytes().decode() == text
+
+
+@steady
+@given(some.dictionaries(some.sampled_from(SECTIONS) | TEXT, TREES, min_size=1, max_size=3))
+def test_any_layer_gives_settings_or_is_refused(own: Project, tree: dict[str, object]) -> None:
+    (own.conf / "personal.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+    settings_or_refusal(own, [])

@@ -1,0 +1,51 @@
+"""Settings as plain values, to show and to choose from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from devai_tasks.config import plain
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import UsageError
+
+
+@pytest.fixture
+def tree(shipped: Project, local_dev: Stack) -> dict[str, object]:
+    shown = plain.tree(load(shipped, local_dev, environ={}))
+    assert isinstance(shown, dict)
+    return shown
+
+
+def test_settings_show_as_plain_values_with_quantities_as_they_would_be_written(tree: dict[str, object]) -> None:
+    assert tree["ports"] == {"lab": 8888, "ollama": 11434}
+    assert tree["resources"] == {
+        "lab": {"cpu": "2", "memory": "4Gi"},
+        "ollama": {"cpu": "2", "memory": "8Gi"},
+    }
+    assert tree["protected"] is False
+    assert tree["models"] == ["smollm2:135m"]
+    json.dumps(tree)
+
+
+def test_what_is_shown_can_be_chosen_by_its_key(tree: dict[str, object]) -> None:
+    assert plain.select(tree, "") == tree
+    assert plain.select(tree, "ports.lab") == 8888
+    assert plain.select(tree, "labels.app.kubernetes.io/part-of") == "devai"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("ports.labb", "unknown key 'ports.labb'; did you mean ports.lab?"),
+        ("prots", "unknown key 'prots'; did you mean ports?"),
+        ("ports.lab.x", "unknown key 'ports.lab.x'"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest(tree: dict[str, object], key: str, message: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        plain.select(tree, key)
+    assert message in str(refusal.value)

@@ -1,0 +1,101 @@
+"""What the lab's operations know without an engine: addresses, ports, names."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from devai_tasks import state
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import DevaiError
+from devai_tasks.operations import images, lab, models
+from devai_tasks.tools.docker import Compose
+
+
+class ContainersOf(Compose):
+    """At the edge: stands in for an engine, and knows only which addresses the stack's containers publish."""
+
+    def __init__(self, *published: str) -> None:
+        self.published = published
+
+    def containers(self) -> list[dict[str, Any]]:
+        """One, of the lab."""
+        return [{"service": lab.LAB, "published": list(self.published)}]
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def settings(project: Project, *overrides: str) -> Settings:
+    return load(project, Stack("dev", "local"), overrides, environ={})
+
+
+def test_the_link_opens_the_lab_with_its_token(project: Project, local_dev: Stack) -> None:
+    token = state.token(project, local_dev)
+    assert lab.link(project, settings(project)) == f"http://127.0.0.1:8888/lab?token={token}"
+    elsewhere = settings(project, "network.bind_address=192.0.2.7", "network.base_url=/team/a/", "ports.lab=9000")
+    assert lab.link(project, elsewhere) == f"http://192.0.2.7:9000/team/a/lab?token={token}"
+
+
+def test_a_lab_that_listens_everywhere_is_opened_on_this_machine(project: Project) -> None:
+    assert lab.link(project, settings(project, "network.bind_address=0.0.0.0")).startswith("http://127.0.0.1:8888/")
+
+
+@pytest.mark.parametrize("key", ["ports.lab", "ports.ollama"])
+def test_a_port_that_somebody_else_has_is_named_with_a_free_one(project: Project, taken_port: int, key: str) -> None:
+    other = "ports.ollama" if key == "ports.lab" else "ports.lab"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    with pytest.raises(DevaiError, match=rf"port {taken_port} of 127\.0\.0\.1 is taken.*`--set {key}=\d+`") as refusal:
+        lab.check_ports(settings(project, f"{key}={taken_port}", f"{other}={free}"), ContainersOf())
+    assert refusal.value.exit_code == 1
+
+
+def test_a_port_that_the_stack_itself_has_is_no_obstacle(project: Project, taken_port: int) -> None:
+    own = settings(project, f"ports.lab={taken_port}", "ollama.mode=host")
+    lab.check_ports(own, ContainersOf(f"127.0.0.1:{taken_port}"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "address"),
+    [
+        ([], "http://127.0.0.1:11434"),
+        (["ports.ollama=9999"], "http://127.0.0.1:9999"),
+        (["ollama.mode=host", "ports.ollama=9999"], "http://127.0.0.1:11434"),
+        (["ollama.mode=external", "ollama.url=https://192.0.2.7"], "https://192.0.2.7"),
+    ],
+)
+def test_this_machine_finds_ollama_where_the_mode_says(shipped: Project, flags: list[str], address: str) -> None:
+    assert models.url(settings(shipped, *flags)) == address
+
+
+@pytest.mark.parametrize(("name", "full"), [("a", "a:latest"), ("a:1b", "a:1b"), ("hf.co/a/b", "hf.co/a/b:latest")])
+def test_a_model_without_a_tag_is_its_latest(name: str, full: str) -> None:
+    assert models.tag(name) == full
+
+
+@pytest.mark.parametrize(
+    ("official", "local"),
+    [
+        ("debian:trixie-slim", "devai-base:trixie"),
+        ("docker.io/library/debian:bookworm", "devai-base:bookworm"),
+        ("ubuntu:24.04", None),
+        ("debian:12", None),
+        ("ghcr.io/debian:trixie", None),
+        ("nvidia/cuda:13.0.1-runtime-ubuntu24.04", None),
+    ],
+)
+def test_only_debian_has_a_stand_in_made_here(official: str, local: str | None) -> None:
+    assert images.local_base(official) == local

@@ -1,0 +1,59 @@
+"""A fresh project: whole, usable, and without anything that is one person's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config.project import Project
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import scaffold
+
+
+def test_a_fresh_project_has_every_part(shipped: Project) -> None:
+    assert sorted(path.name for path in shipped.root.iterdir()) == sorted(scaffold.PARTS)
+    for file in ("conf/common/ports.yaml", "deploy/compose/docker-compose.yml", "deploy/image/requirements/full.lock"):
+        assert (shipped.root / file).is_file()
+    assert Project.find(shipped.root).root == shipped.root.resolve()
+
+
+def test_a_fresh_project_holds_nothing_private_or_generated(shipped: Project) -> None:
+    files = {path.relative_to(shipped.root).as_posix() for path in shipped.root.rglob("*")}
+    assert not files & set(scaffold.PRIVATE)
+    assert not [file for file in files if "__pycache__" in file or file.startswith(("generated", ".devai"))]
+
+
+def test_files_of_one_person_are_never_copied(shipped: Project, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    scaffold.copy(shipped.root, source)
+    for name in scaffold.PRIVATE:
+        (source / name).write_text("canary", encoding="utf-8")
+    (source / "conf/__pycache__").mkdir()
+    (source / ".devai").mkdir()
+    scaffold.copy(source, target)
+    assert {path.relative_to(target) for path in target.rglob("*")} == {
+        path.relative_to(shipped.root) for path in shipped.root.rglob("*")
+    }
+
+
+def test_every_private_file_is_ignored_by_git_in_a_fresh_project(shipped: Project) -> None:
+    ignored = (shipped.root / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {f"/{name}" for name in scaffold.PRIVATE} <= set(ignored)
+    assert {"/generated/", "/.devai/"} <= set(ignored)
+
+
+def test_an_empty_folder_becomes_a_project(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    scaffold.write(tmp_path / "lab")
+    assert (tmp_path / "lab/tasks.py").is_file()
+
+
+def test_what_exists_is_not_touched(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    for target in (tmp_path, file):
+        with pytest.raises(UsageError, match="exists and is not empty; nothing was written"):
+            scaffold.write(target)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert file.read_text(encoding="utf-8") == "mine"

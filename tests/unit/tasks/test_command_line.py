@@ -1,0 +1,263 @@
+"""What people type, and what they get: one clean message, the exit code, and nothing written where it was wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from devai_tasks.config.project import Project
+
+Run = Callable[..., CompletedProcess[str]]
+CANARY = "c4n4ry-of-the-unit-tests"
+
+
+def tree(project: Project) -> dict[str, bytes | str]:
+    """Every file of a project with what it holds, every link with where it leads."""
+    return {
+        path.relative_to(project.root).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in project.root.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+# A task and flags that are wrong, and what the message begins with.
+WRONG = {
+    "--env=prdo": "unknown environment 'prdo'; did you mean prod? (there are: dev, prod, staging)",
+    "--cloud=lcoal": "unknown cloud 'lcoal'; did you mean local? (there are: local)",
+    "--env=../profiles/dev": "unknown environment '../profiles/dev'",
+    "--set=prots.lab=1": "--set prots.lab=1  prots\n  no such key in the configuration; did you mean ports?",
+    "--set=ports.labb=1": "--set ports.labb=1  ports.labb = 1\n  no such key in the configuration; did you mean lab?",
+    "--set=ports.lab": "--set ports.lab  no override\n  write --set section.key=value",
+    "--set=ports.lab=many": "--set ports.lab=many  ports.lab = many\n  not a whole number",
+    "--set=ports.lab=0": "--set ports.lab=0  ports.lab = 0\n  not in 1 to 65535",
+    "--set=ports=5": "--set ports=5  ports = 5\n  a section: its keys are lab, ollama",
+    "--set=models=[a": "--set models=[a  not valid YAML",
+    "--set=env.A=${": "--set env.A=${  env.A = ${",
+    "--set=env.A=${nobody}": "--set env.A=${nobody}  env.A = ${nobody}\n  no key nobody to take it from",
+    "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  Recursive interpolation detected",
+    "--set=secrets=[JUPYTER_TOKEN]": "--set secrets=[JUPYTER_TOKEN]  secrets\n  JUPYTER_TOKEN is made by the stack",
+}
+BROKEN_FILES = {
+    "empty": b"",
+    "no mapping": b"- a\n",
+    "broken": b"ports: {lab: 1\n",
+    "duplicate key": b"ports: {lab: 1, lab: 2}\n",
+    "undecodable": b"\xff\xfe\x00",
+    "alias bomb": b"a: &a [x, x, x]\n"
+    + b"".join(b"%c: &%c [%s]\n" % (c, c, b", ".join([b"*%c" % (c - 1)] * 9)) for c in range(98, 106)),
+    "alias in itself": b"ports: &a {lab: *a}\n",
+    "custom tag": b"ports: !mine {lab: 1}\n",
+    "deep": b"ports: " + b"[" * 1000,
+}
+
+
+def assert_clean(result: CompletedProcess[str], code: int) -> None:
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("flag", WRONG)
+def test_a_wrong_flag_is_one_clean_message_and_nothing_is_written(project: Project, devai: Run, flag: str) -> None:
+    before = tree(project)
+    result = devai("config.render", flag)
+    assert_clean(result, 2)
+    assert result.stderr.startswith(WRONG[flag])
+    assert tree(project) == before
+
+
+@pytest.mark.parametrize("kind", BROKEN_FILES)
+def test_a_broken_file_is_one_clean_message_and_nothing_is_written(project: Project, devai: Run, kind: str) -> None:
+    (project.conf / "profiles" / "dev.yaml").write_bytes(BROKEN_FILES[kind])
+    before = tree(project)
+    result = devai("up")
+    assert_clean(result, 2)
+    assert result.stderr.startswith("conf/profiles/dev.yaml")
+    assert result.stderr.endswith("1 problem. Nothing was changed.\n")
+    assert tree(project) == before
+
+
+def test_several_problems_are_told_at_once(project: Project, cli: Run) -> None:
+    (project.conf / "personal.yaml").write_text("ports: {labb: 1}\n", encoding="utf-8")
+    before = tree(project)
+    result = cli("inv", "up", "--set", "gpu.enabled=maybe", "--set", "resources.lab.cpus=1", DEVAI__PORTS__X="1")
+    assert_clean(result, 2)
+    for place in ("conf/personal.yaml:1:9  ports.labb", "DEVAI__PORTS__X  ports.x", "--set resources.lab.cpus=1"):
+        assert place in result.stderr
+    assert result.stderr.endswith("3 problems. Nothing was changed.\n")
+    assert tree(project) == before
+
+
+def test_a_protected_stack_on_every_network_is_refused(project: Project, devai: Run) -> None:
+    (project.conf / "stacks" / "local-prod.yaml").write_text("network: {bind_address: 0.0.0.0}\n", encoding="utf-8")
+    result = devai("up", "--env=prod")
+    assert_clean(result, 2)
+    assert result.stderr.startswith("conf/stacks/local-prod.yaml:1:11  network.bind_address = 0.0.0.0\n")
+
+
+def test_the_traceback_is_there_for_who_asks(cli: Run) -> None:
+    result = cli("inv", "config.show", "--set=nonsense", DEVAI_TRACEBACK="1")
+    assert result.returncode != 0
+    assert "Traceback (most recent call last)" in result.stderr
+    assert "ConfigError" in result.stderr
+
+
+@pytest.mark.parametrize("program", ["inv", "devai"])
+def test_the_settings_of_a_stack_are_shown(cli: Run, program: str) -> None:
+    result = cli(program, "config.show", "--env", "prod", "--set", "ports.lab=9000", "--json", DEVAI__GPU__COUNT="3")
+    assert result.returncode == 0
+    shown = json.loads(result.stdout)
+    assert shown["protected"] is True
+    assert shown["ports"]["lab"] == 9000
+    assert shown["gpu"]["count"] == "3"
+
+
+def test_one_key_is_shown_as_it_stands(devai: Run) -> None:
+    assert devai("config.show", "--key=project.name").stdout == "devai\n"
+    assert devai("config.show", "--key=ports.lab").stdout.startswith("8888\n")
+    result = devai("config.show", "--key=prots")
+    assert_clean(result, 2)
+    assert "did you mean ports?" in result.stderr
+
+
+def test_artefacts_are_written_where_the_message_says(project: Project, devai: Run) -> None:
+    result = devai("config.render", "--env=staging")
+    assert result.returncode == 0
+    assert result.stderr == "rendered generated/local-staging/\n"
+    assert (project.root / "generated/local-staging/compose/.env").is_file()
+    before = tree(project)
+    assert devai("config.render", "--env=staging").returncode == 0
+    assert tree(project) == before
+
+
+def test_tasks_work_from_anywhere_inside_a_project(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root / "deploy" / "compose")
+    assert devai("config.render").returncode == 0
+    assert (project.root / "generated/local-dev/compose/.env").is_file()
+
+
+def test_secrets_are_in_no_artefact_and_in_nothing_that_is_shown(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project.conf / "secrets.yaml"
+    file.write_text(f"OPENAI_API_KEY: {CANARY}\n", encoding="utf-8")
+    file.chmod(0o600)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
+    for words in (["config.render"], ["config.show"], ["config.show", "--json"], ["--dry", "up"], ["compose.up"]):
+        result = devai(*words)
+        assert CANARY not in result.stdout + result.stderr
+    written = [path for path in (project.root / "generated").rglob("*") if path.is_file()]
+    assert len(written) >= 3
+    assert not [path for path in written if CANARY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compose.upp"], "No idea what 'compose.upp' is; did you mean compose.up?"),
+        (["cmopose.up"], "No idea what 'cmopose.up' is; did you mean compose.up?"),
+        (["compose.up", "--envv=dev"], "No idea what '--envv' is; did you mean --env?"),
+        (["models.pull", "--nmae=x"], "No idea what '--nmae' is; did you mean --name?"),
+        (["compose.up", "extra"], "No idea what 'extra' is"),
+        (["--nonsense"], "No idea what '--nonsense' is"),
+        (["compose.logs", "--tail"], "needed value and was not given one"),
+        (["new"], "did not receive required positional arguments: 'directory'"),
+    ],
+)
+def test_a_mistyped_task_or_flag_ends_with_2_and_the_nearest(devai: Run, words: list[str], message: str) -> None:
+    result = devai(*words)
+    assert_clean(result, 2)
+    assert message in result.stderr
+
+
+def test_without_an_engine_there_is_one_message_with_the_way_out(project: Project, devai: Run) -> None:
+    result = devai("compose.up")
+    assert_clean(result, 1)
+    assert result.stderr.count("\n") == 1
+    assert "no container engine answers; start" in result.stderr
+    assert not (project.root / ".devai").exists()
+
+
+def test_without_the_docker_program_there_is_one_message_with_the_way_out(
+    devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    result = devai("compose.up")
+    assert_clean(result, 1)
+    assert "docker is not installed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "nobody to ask; nothing was removed. Without a terminal: --confirm=local-dev"),
+        (["--confirm=local-prod"], "'local-prod' is not local-dev; nothing was removed"),
+        (["--confirm=dev"], "'dev' is not local-dev; nothing was removed"),
+    ],
+)
+def test_data_is_not_removed_without_the_name_of_the_stack(
+    project: Project, devai: Run, flags: list[str], message: str
+) -> None:
+    before = tree(project)
+    result = devai("compose.down", "--data", *flags)
+    assert_clean(result, 2)
+    assert result.stderr.splitlines() == [
+        "this removes all notebooks in its home and all its models of local-dev, for good",
+        message,
+    ]
+    assert tree(project) == before
+
+
+def test_removing_models_needs_their_names(devai: Run) -> None:
+    result = devai("models.remove")
+    assert_clean(result, 2)
+    assert "--name=MODEL" in result.stderr
+
+
+def test_a_lab_without_ollama_is_told_how_to_get_one(devai: Run) -> None:
+    result = devai("models.list", "--set=ollama.mode=external", "--set=ollama.url=http://127.0.0.1:9")
+    assert_clean(result, 1)
+    assert "no Ollama answers at http://127.0.0.1:9" in result.stderr
+
+
+def test_a_new_project_is_written_and_works(tmp_path: Path, cli: Run) -> None:
+    target = tmp_path / "new lab"
+    result = cli("devai", "new", str(target))
+    assert result.returncode == 0
+    assert result.stderr == f"wrote a project to {target}/; next: cd {target} && devai up\n"
+    assert (target / "conf/common/ports.yaml").is_file()
+    again = cli("devai", "new", str(target))
+    assert_clean(again, 2)
+    assert "exists and is not empty; nothing was written" in again.stderr
+
+
+@pytest.mark.parametrize("word", ["--help", "-x", "--force", "-h"])
+def test_a_flag_is_not_taken_for_the_folder_of_a_new_project(project: Project, devai: Run, word: str) -> None:
+    before = tree(project)
+    assert devai("new", word).returncode in (0, 2)
+    assert tree(project) == before
+    assert not (project.root / word).exists()
+
+
+def test_outside_of_a_project_the_message_says_how_to_make_one(
+    tmp_path: Path, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = devai("up")
+    assert_clean(result, 2)
+    assert "`devai new DIR` writes one" in result.stderr
+
+
+def test_both_programs_offer_the_same_tasks(cli: Run) -> None:
+    listings = [cli(program, "--list", "--list-format=json") for program in ("inv", "devai")]
+    assert [listing.returncode for listing in listings] == [0, 0]
+    tasks = [json.dumps(json.loads(listing.stdout)["collections"], sort_keys=True) for listing in listings]
+    assert tasks[0] == tasks[1]
+    assert Path(sys.executable).with_name("devai").exists()

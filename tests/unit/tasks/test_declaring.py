@@ -1,0 +1,68 @@
+"""Every task, as Invoke sees it: flags, their help, and what importing them costs."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+
+import pytest
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+
+from devai_tasks.tasks import namespace
+
+TASKS = {name: namespace[name] for name in sorted(namespace.task_names)}
+OF_NO_STACK = {"new", "image.lock"}
+OF_A_STACK = [name for name in TASKS if name not in OF_NO_STACK]
+HEAVY = {"omegaconf", "jinja2", "python_on_whales", "sh", "pydantic", "rich", "yaml", "httpx", "ollama"}
+NEWLY_LOADED = """
+import sys, invoke
+already = set(sys.modules)
+import devai_tasks.program
+print(*{name.partition(".")[0] for name in set(sys.modules) - already})
+"""
+
+
+# Asked of copies and before any test runs, because Invoke takes the help out of a task when it parses.
+FLAGS: dict[str, list[Argument]] = {name: copy.deepcopy(task).get_arguments() for name, task in TASKS.items()}
+
+
+def test_the_tasks_are_those_that_the_documentation_names() -> None:
+    assert {"up", "down", "new", "compose.up", "compose.down", "image.build", "models.list", "config.show"} <= set(
+        TASKS
+    )
+    assert not [name for name in TASKS if "_" in name]
+
+
+@pytest.mark.parametrize("name", OF_A_STACK)
+def test_a_task_of_a_stack_says_which_stack_and_takes_overrides(name: str) -> None:
+    flags = {argument.attr_name or argument.name: argument for argument in FLAGS[name]}
+    assert {"env", "cloud", "gpu", "set_"} <= set(flags)
+    assert flags["env"].default == "dev"
+    assert flags["cloud"].default == "local"
+    assert flags["gpu"].kind is bool
+    assert flags["set_"].kind is list
+
+
+@pytest.mark.parametrize("name", OF_A_STACK)
+def test_a_task_has_no_short_flags_and_no_positional_that_could_swallow_a_flag(name: str) -> None:
+    assert ParserContext(name, args=FLAGS[name]).missing_positional_args == []
+    assert all(len(spelling) > 1 for argument in FLAGS[name] for spelling in argument.names)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_flag_has_help_and_every_task_a_sentence(name: str) -> None:
+    assert all(argument.help for argument in FLAGS[name])
+    assert str(TASKS[name].__doc__).strip().endswith(".")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_flag_hides_one_of_invokes_own(name: str) -> None:
+    own = {"dry", "echo", "hide", "pty", "list", "debug", "config", "help", "version"}
+    assert not own & {argument.attr_name or argument.name for argument in FLAGS[name]}
+
+
+def test_choosing_and_listing_tasks_loads_nothing_heavy() -> None:
+    loaded = subprocess.run([sys.executable, "-c", NEWLY_LOADED], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(loaded.stdout.split())

@@ -1,0 +1,74 @@
+"""What a stack remembers on this machine: for its owner only, made once, never half."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from devai_tasks import state
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_the_token_is_made_once_and_stays(empty: Project, local_dev: Stack) -> None:
+    token = state.token(empty, local_dev)
+    assert re.fullmatch(r"[0-9a-f]{48}", token)
+    assert state.token(empty, local_dev) == token
+
+
+def test_each_stack_has_a_token_of_its_own(empty: Project, local_dev: Stack) -> None:
+    assert state.token(empty, local_dev) != state.token(empty, Stack("prod", "local"))
+
+
+def test_only_the_owner_reads_what_is_kept(empty: Project, local_dev: Stack) -> None:
+    state.keep_secrets(empty, local_dev, {"ONE": "value"})
+    kept = empty.root / ".devai"
+    assert mode(kept) == mode(kept / "local-dev") == mode(kept / "local-dev" / "secrets") == 0o700
+    assert mode(kept / "local-dev" / "token") == mode(kept / "local-dev" / "secrets" / "ONE") == 0o600
+
+
+def test_secrets_are_kept_exactly_and_an_absent_one_is_an_empty_file(empty: Project, local_dev: Stack) -> None:
+    values = {"ONE": "a $b 'c' \"d\" é\n", "TWO": ""}
+    state.keep_secrets(empty, local_dev, values)
+    folder = empty.state(local_dev) / "secrets"
+    assert {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()} == values
+
+
+def test_a_name_that_is_no_longer_listed_is_gone(empty: Project, local_dev: Stack) -> None:
+    state.keep_secrets(empty, local_dev, {"ONE": "1", "TWO": "2"})
+    state.keep_secrets(empty, local_dev, {"TWO": "2"})
+    assert [file.name for file in (empty.state(local_dev) / "secrets").iterdir()] == ["TWO"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        "",
+        "two\nlines",
+        "two\r\nlines\r\n",
+    ],
+)
+def test_keeping_says_whether_anything_changed(empty: Project, local_dev: Stack, value: str) -> None:
+    assert state.keep_secrets(empty, local_dev, {"ONE": value})
+    assert not state.keep_secrets(empty, local_dev, {"ONE": value})
+    assert state.keep_secrets(empty, local_dev, {"ONE": "other"})
+
+
+def test_a_file_that_others_could_read_becomes_private_when_it_is_written(empty: Project, local_dev: Stack) -> None:
+    state.keep_secrets(empty, local_dev, {"ONE": "1"})
+    file = empty.state(local_dev) / "secrets" / "ONE"
+    file.chmod(0o644)
+    state.keep_secrets(empty, local_dev, {"ONE": "2"})
+    assert mode(file) == 0o600

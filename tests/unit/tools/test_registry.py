@@ -1,0 +1,54 @@
+"""Image registries: which one a reference names, and whether it answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from devai_tasks.tools import registry
+
+
+@pytest.mark.parametrize(
+    ("image", "host"),
+    [
+        ("debian", registry.DOCKER_HUB),
+        ("debian:trixie-slim", registry.DOCKER_HUB),
+        ("ollama/ollama:0.17.4", registry.DOCKER_HUB),
+        ("ghcr.io/owner/image", "ghcr.io"),
+        ("localhost/image", "localhost"),
+        ("localhost:5000/image:1", "localhost:5000"),
+        ("registry:5000/image", "registry:5000"),
+    ],
+)
+def test_an_image_names_its_registry(image: str, host: str) -> None:
+    assert registry.host(image) == host
+
+
+class _WantsALogin(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def registry_that_wants_a_login() -> Iterator[str]:
+    """At the edge: a server that answers as a registry does to one who is not logged in."""
+    with HTTPServer(("127.0.0.1", 0), _WantsALogin) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_refusal_for_want_of_a_login_is_an_answer(registry_that_wants_a_login: str) -> None:
+    assert registry.answers(f"{registry_that_wants_a_login}/image")
+
+
+def test_silence_is_none() -> None:
+    assert not registry.answers("127.0.0.1:9/image", seconds=1)
