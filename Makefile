@@ -3,8 +3,10 @@
 
 INV = .venv/bin/inv
 NOX = .venv/bin/nox
-BOOTSTRAP = scripts/bootstrap.sh $(if $(YES),--yes)
-STACK = $(addprefix --env=,$(ENV)) $(addprefix --cloud=,$(CLOUD)) $(addprefix --set=,$(SET))
+# Only what stands on make's own command line: ENV, for one, is a variable that shells use.
+given = $(if $(filter command,$(firstword $(origin $1))),$($1))
+BOOTSTRAP = scripts/bootstrap.sh $(if $(call given,YES),--yes)
+STACK = $(addprefix --env=,$(call given,ENV)) $(addprefix --cloud=,$(call given,CLOUD)) $(addprefix --set=,$(call given,SET))
 
 .DEFAULT_GOAL := help
 
@@ -23,7 +25,7 @@ environment:
 up: bootstrap ## from nothing to a running lab
 	$(INV) up $(STACK)
 
-down: bootstrap ## stop the lab; data stays
+down: environment ## stop the lab; data stays
 	$(INV) down $(STACK)
 
 ##@ Compose
@@ -35,16 +37,16 @@ compose-up: bootstrap ## start the services
 compose-up-gpu: bootstrap ## start the services with the GPU
 	$(INV) compose.up --gpu $(STACK)
 
-compose-down: bootstrap ## stop the services; data stays
+compose-down: environment ## stop the services; data stays
 	$(INV) compose.down $(STACK)
 
 compose-restart: bootstrap ## restart the services
 	$(INV) compose.restart $(STACK)
 
-compose-logs: bootstrap ## what the services say
+compose-logs: environment ## what the services say
 	$(INV) compose.logs $(STACK)
 
-compose-ps: bootstrap ## which services run
+compose-ps: environment ## which services run
 	$(INV) compose.ps $(STACK)
 
 compose-shell: bootstrap ## a shell in the lab
@@ -53,7 +55,7 @@ compose-shell: bootstrap ## a shell in the lab
 compose-pull: bootstrap ## fetch the images
 	$(INV) compose.pull $(STACK)
 
-compose-config: bootstrap ## the Compose project as Docker sees it
+compose-config: environment ## the Compose project as Docker sees it
 	$(INV) compose.config $(STACK)
 
 ##@ Images

@@ -19,11 +19,14 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
-CI = os.environ.get("CI") == "true"
 
 # Interpreters that are here count; one that is not is nobody's download.
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 os.environ.pop("UV_PYTHON", None)
+# The commands that pyenv puts on PATH answer for the versions that are named, not for all that are installed.
+if pyenv := os.environ.get("PYENV_ROOT"):
+    versions = [folder.name for version in SUPPORTED for folder in Path(pyenv, "versions").glob(f"{version}.*")]
+    os.environ["PYENV_VERSION"] = ":".join(versions) or "system"
 
 
 def found(versions: Iterable[str]) -> list[str]:
@@ -111,7 +114,7 @@ def judges(session: nox.Session) -> None:
     session.run("shellcheck", *scripts)
     session.run("shfmt", "--diff", *scripts)  # in the style of .editorconfig
     session.run("hadolint", *matching("Dockerfile*", "deploy/**/*.Dockerfile", "tests/**/*.Dockerfile"))
-    session.run("yamllint", "--strict", "conf", "deploy", ".github", *matching("*.yaml", "deploy/**/*.example"))
+    session.run("yamllint", "--strict", "conf", "deploy", ".github", *matching("*.yaml", "deploy/**/*.yml.example"))
     schema = ("check-jsonschema", "--default-filetype=yaml", "--builtin-schema")
     session.run(*schema, "vendor.compose-spec", *matching("deploy/compose/*.yml", "deploy/compose/*.yml.example"))
     session.run(*schema, "vendor.github-workflows", *matching(".github/workflows/*.yml"))
@@ -126,7 +129,7 @@ def judges(session: nox.Session) -> None:
 @nox.session(default=False)
 def smoke(session: nox.Session) -> None:
     """A real stack of its own, or with `-- --stack=local-dev` one that runs, which it leaves as it is."""
-    install(session, "dev")
+    install(session, "dev", "offline")
     session.run("pytest", "tests/smoke", *session.posargs)
 
 

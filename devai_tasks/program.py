@@ -31,9 +31,12 @@ class Devai(Program):
     def _suggesting(self) -> Iterator[None]:
         try:
             yield
+        except ValueError as error:  # a flag of Invoke's own wants a number
+            raise Exit(str(error), code=2) from error
         except ParseError as error:
             typed = re.search(r"'(.+?)'", str(error))
-            words = self._known(error) if typed else []
+            # The task itself is right where one of its flags lacks a value.
+            words = [word for word in self._known(error) if typed and word != typed[1]]
             raise Exit(f"{str(error).rstrip('!')}{nearest(typed[1], words) if typed else ''}", code=2) from error
 
     def _known(self, error: ParseError) -> list[str]:

@@ -29,12 +29,13 @@ def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str]) -> b
     folder = project.state(stack) / "secrets"
     for name, value in values.items():
         file = folder / name
-        if not file.exists() or file.read_bytes() != value.encode():
+        if not file.exists() or file.read_bytes() != os.fsencode(value):
             _write(file, value)
             changed = True
     for file in folder.glob("*"):
         if file.name not in values:
             file.unlink()
+            changed = True
     return changed
 
 
@@ -49,5 +50,5 @@ def _write(file: Path, text: str) -> None:
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.write(text.encode())
+        stream.write(os.fsencode(text))
     partial.replace(file)

@@ -127,7 +127,7 @@ if $engine; then
         $plugins || step plugins 'install the Compose and buildx plugins of Docker (apt, as root)'
         if [ "$images" = built ] && ! { has debootstrap && has tar; }; then
             step packages 'install debootstrap: no image registry answers, so images are built here (apt, as root)'
-            packages="$packages debootstrap tar"
+            packages="$packages debootstrap debian-archive-keyring tar"
         fi
     elif [ $state = silent ] || ! $plugins; then
         case $(uname) in

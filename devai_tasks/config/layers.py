@@ -24,6 +24,8 @@ class Layer:
     name: str
     tree: dict[str, Tree]
     places: Mapping[Key, str]
+    # Whether it may say that a stack is protected: the files that everybody shares may, one person's wishes may not.
+    locks: bool = False
 
     def place(self, key: Key) -> str:
         """Where the nearest thing to `key` stands in this layer."""
@@ -92,7 +94,7 @@ def _file(project: Project, file: Path) -> Layer:
         ]
         if strays:
             raise ConfigError(strays)
-    return Layer(name, content.tree, content.places)
+    return Layer(name, content.tree, content.places, locks=file.name != "personal.yaml")
 
 
 def _variables(environ: Mapping[str, str]) -> Layer:
@@ -140,9 +142,10 @@ def _assign(name: str, assignments: Sequence[tuple[list[str], str, str]]) -> Lay
             continue
         node = tree
         for part in path[:-1]:
-            child = node.get(part)
+            child = node.setdefault(part, {})
             if not isinstance(child, dict):
-                child = node[part] = {}
+                problems.append(Problem(place, ".".join(path), f"another override says that {part} is one value"))
+                child = {}
             node = child
         node[path[-1]] = value
         places.update({tuple(path[: index + 1]): place for index in range(len(path))})

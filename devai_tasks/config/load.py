@@ -54,6 +54,12 @@ class _Loading:
             for name in sources.builtin(self.stack).keys() & layer.tree.keys():
                 problem = Problem(layer.place((name,)), name, "is not set but known: it follows from --env and --cloud")
                 self.problems.append(problem)
+            if layer.locks and layer.tree.get("protected", "false") not in ("true", "false"):
+                # Read before anything is merged, because it decides what is.
+                self.report(layer.tree, layer.place, ("protected",), "true or false, written out")
+            if "protected" in layer.tree and not layer.locks:
+                remedy = "only a file that everybody shares protects a stack, or not: conf/profiles, conf/stacks"
+                self.problems.append(Problem(layer.place(("protected",)), "protected", remedy))
             tree = {name: value for name, value in layer.tree.items() if name not in sources.builtin(self.stack)}
             reader.check_shape(Settings, tree, (), partial(self.report, layer.tree, layer.place))
         self.stop_at_problems()
@@ -88,6 +94,10 @@ class _Loading:
     def check_interpolations(self, layer: Layer) -> None:
         """Malformed ones, which OmegaConf would refuse without saying where they stand."""
         for key, text in _scalars(layer.tree, ()):
+            if text == "???":  # to OmegaConf a value that is still to come, which sets nothing
+                self.problems.append(Problem(layer.place(key), _quote(key, text), "has no value"))
+            if "${" not in text:
+                continue
             try:
                 OmegaConf.create([text])
             except OmegaConfBaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,4 +47,6 @@ class Project:
             names = [file.stem for file in (self.conf / folder).glob("*.yaml")]
             if name not in names:
                 raise UsageError(f"{unknown(kind, name, names)}; a new one is a file in conf/{folder}/")
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
+                raise UsageError(f"conf/{folder}/{name}.yaml: the name may have lower-case letters, digits and hyphens")
         return Stack(environment, cloud)

@@ -56,6 +56,12 @@ def ipv4(value: str) -> str | None:
 
 PORT = between(1, 65535)
 IMAGE = matching(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", "an image reference, such as debian:trixie-slim")
+# What the Compose file, the image and its entrypoint set: another value would break the lab or its promises.
+OWN_VARIABLES = {
+    "HOME", "JUPYTER_BASE_URL", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR", "JUPYTER_TOKEN", "NB_GID", "NB_UID",
+    "OLLAMA_HOST", "PATH", "SHELL", "USER",
+}  # fmt: skip
+SECRET = matching(r"[A-Z_][A-Z0-9_]*", "a name for a secret, such as OPENAI_API_KEY")  # the entrypoint's rule
 VARIABLE = matching(r"[A-Za-z_][A-Za-z0-9_]*", "a name for an environment variable")
 
 
@@ -85,9 +91,12 @@ class BaseImage:
 class Image:
     """The lab's image."""
 
-    packages: Literal["minimal", "standard", "full"] = key("Which locked set of Python packages is in it.")
+    packages: Literal["minimal", "standard", "full"] = key(
+        "Which locked set of Python packages is in it; a GPU stack has standard and torch."
+    )
     ca_file: str = key(
-        "Certificate bundle that builds trust, for a network that inspects TLS; on this machine, empty for none."
+        "Certificate bundle that builds trust, for a network that inspects TLS; on this machine, empty for none.",
+        check=matching(r'[^,"{\r\n]*', "the path of a file, without commas, quotes and braces"),
     )
     base: BaseImage = key("")
 
@@ -123,7 +132,10 @@ class Limits:
     """The most that one service may use."""
 
     cpu: Cpu = key("Cores, as 2, 0.5 or 500m.")
-    memory: Size = key("Memory, as 4Gi or 512Mi.")
+    # Less than 6 MB the engine refuses (Docker's documentation of --memory).
+    memory: Size = key(
+        "Memory, as 4Gi or 512Mi.", check=lambda size: None if size >= Size(6 * 2**20) else "at least 6Mi"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +150,10 @@ class Resources:
 class Storage:
     """Files."""
 
-    work_dir: str = key("Folder of this machine that the lab shows as ~/work; relative to the project, or absolute.")
+    work_dir: str = key(
+        "Folder of this machine that the lab shows as ~/work; relative to the project, or absolute.",
+        check=matching(r"(?!~)[^\r\n]+", "the path of a folder (and ~ has no meaning here)"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +213,9 @@ class Settings:
         check=matching(r"[\w./:@-]+", "a model's name or a path"),
     )
     env: Mapping[str, str] = key("Environment variables of the notebooks; nothing secret.", check=VARIABLE)
-    secrets: tuple[str, ...] = key("Names of the secrets that the lab gets when they are set.", check=VARIABLE)
+    secrets: tuple[str, ...] = key("Names of the secrets that the lab gets when they are set.", check=SECRET)
     labels: Mapping[str, str] = key(
-        "On every object that the stack owns.",
+        "On every container that the stack runs.",
         check=matching(r"([\w.-]+/)?\w([\w.-]{0,61}\w)?", "a label's name"),
     )
 
@@ -211,11 +226,16 @@ def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("network", "bind_address"), "a protected stack is not published to every network: name one address"
     if settings.stack.cloud != "local" and settings.image.base.source == "debootstrap":
         yield ("image", "base", "source"), "registry: only stacks of this machine run on a base made here"
+    if settings.stack.cloud != "local" and settings.ollama.source == "build":
+        yield ("ollama", "source"), "registry: only stacks of this machine run an Ollama built here"
     if settings.ollama.mode == "external" and not settings.ollama.url:
         yield ("ollama", "mode"), "external needs the server's address in ollama.url"
     if settings.ollama.mode == "container" and settings.ports.lab == settings.ports.ollama:
         yield ("ports", "ollama"), "the same port as ports.lab"
-    if "JUPYTER_TOKEN" in settings.secrets:
-        yield ("secrets",), "JUPYTER_TOKEN is made by the stack itself: remove it from the list"
+    for section in ("env", "secrets"):
+        for name in sorted(OWN_VARIABLES & set(getattr(settings, section))):
+            yield (section, name), f"{name} is set by the stack itself"
+    if len(set(settings.secrets)) < len(settings.secrets):
+        yield ("secrets",), "names one twice"
     if overlap := sorted(set(settings.env) & set(settings.secrets)):
         yield ("env", overlap[0]), "is also the name of a secret; which one is meant?"

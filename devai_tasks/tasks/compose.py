@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 
 from devai_tasks import console
+from devai_tasks.errors import UsageError
 from devai_tasks.tasks.declare import Request, stack_task
 
 _SERVICE = {"service": "devai or ollama (default: both); can be repeated"}
@@ -38,9 +40,10 @@ def down(c: Context, request: Request, data: bool = False, confirm: str = "") ->
 
 @stack_task(help=_SERVICE, iterable=["service"])
 def restart(c: Context, request: Request, service: list[str]) -> None:
-    """Restart services as they are; `compose.up` applies changes."""
+    """Restart services as they are; `up` applies changes."""
     from devai_tasks.operations import lab
 
+    lab.check_services(service)
     lab.compose(request.project, request.settings, request.docker).restart(service)
 
 
@@ -56,6 +59,9 @@ def logs(c: Context, request: Request, service: list[str], follow: bool = False,
     """Show what the services print."""
     from devai_tasks.operations import lab
 
+    lab.check_services(service)
+    if tail != "all" and not tail.isdigit():
+        raise UsageError(f"--tail={tail}: `all` or a number of lines")
     own = lab.compose(request.project, request.settings, request.docker)
     for line in own.logs(service, follow=follow, tail=tail):
         console.show(line)
@@ -82,9 +88,16 @@ def shell(c: Context, request: Request, command: str = "bash") -> None:
 
     from devai_tasks.operations import lab
 
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--command={command}: {error}") from error
+    if not words:
+        raise UsageError("--command is empty; without it, bash is started")
     own = lab.compose(request.project, request.settings, request.docker)
-    engine = request.settings.engine
-    own.execute(lab.LAB, shlex.split(command), user=f"{engine.uid}:{engine.gid}", workdir="/home/devai/work")
+    code = own.execute(lab.LAB, [*lab.AS_THE_LAB_DOES, *words], user=lab.user(request.settings), workdir=lab.WORK_DIR)
+    if code:
+        raise Exit(code=code)
 
 
 @stack_task()
@@ -104,7 +117,7 @@ def config(c: Context, request: Request, json: bool = False) -> None:
 
     from devai_tasks.operations import lab
 
-    definition = lab.compose(request.project, request.settings, request.docker).config()
+    definition = request.docker.compose(lab.project_files(request.project, request.settings)).config()
     if json:
         return console.show_json(definition)
     console.show(yaml.safe_dump(definition, sort_keys=False))

@@ -20,7 +20,9 @@ def show(c: Context, request: Request, key: str = "", json: bool = False) -> Non
     value = plain.select(plain.tree(request.settings), key)
     if json:
         return console.show_json(value)
-    console.show(value if isinstance(value, str) else yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    if isinstance(value, (dict, list)):
+        return console.show(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    console.show(str(value).lower() if isinstance(value, bool) else str(value))
 
 
 @stack_task()

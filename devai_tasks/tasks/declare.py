@@ -122,10 +122,12 @@ def clean_exit() -> Iterator[None]:
 
     try:
         yield
-    except DevaiError as error:
+    except (DevaiError, OSError) as error:
         if os.environ.get("DEVAI_TRACEBACK") == "1":
             raise
         from devai_tasks import console
 
-        console.fail(str(error))
-        raise Exit(code=error.exit_code) from error
+        # What the file system refuses is the world's: no rights, no room, a file where a folder should be.
+        message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        console.fail(message)
+        raise Exit(code=getattr(error, "exit_code", 1)) from error

@@ -38,4 +38,5 @@ def remove(c: Context, request: Request, name: list[str]) -> None:
     server = models.server(request.settings, dry=request.dry)
     for model in name:
         server.remove(models.tag(model))
-        console.say(f"model {model}: removed")
+        if not request.dry:
+            console.say(f"model {model}: removed")

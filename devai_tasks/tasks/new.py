@@ -12,6 +12,7 @@ from devai_tasks.tasks.declare import plain_task
 @plain_task(help={"directory": "where to; must not exist, or be empty"}, positional=["directory"])
 def new(c: Context, directory: str) -> None:
     """Write a new project: conf/, deploy/ and what else the tasks work on."""
+    import shlex
     from pathlib import Path
 
     from devai_tasks.operations import scaffold
@@ -19,6 +20,7 @@ def new(c: Context, directory: str) -> None:
     # Invoke hands a flag to a positional that is still empty.
     if directory.startswith("-"):
         raise UsageError("usage: devai new DIRECTORY")
-    target = Path(directory)
-    scaffold.write(target)
-    console.say(f"wrote a project to {target}/; next: cd {target} && devai up")
+    if c.config.run.dry:
+        return console.say(f"would write a project to {directory}/")
+    scaffold.write(Path(directory))
+    console.say(f"wrote a project to {directory}/; next: cd {shlex.quote(directory)} && devai up")

@@ -11,12 +11,10 @@ from devai_tasks.tasks.declare import Request, stack_task
 @stack_task()
 def up(c: Context, request: Request) -> None:
     """Build the images, start the lab, bring its models, and print its address."""
-    from devai_tasks.operations import images, lab, models
+    from devai_tasks.operations import lab, models
 
-    project, settings, docker = request.project, request.settings, request.docker
-    docker.check()
-    images.build(project, settings, docker)
-    lab.up(project, settings, docker)
+    project, settings = request.project, request.settings
+    lab.up(project, settings, request.docker, build=True)
     models.pull(project, settings, models.server(settings, dry=request.dry))
     if not request.dry:
         console.link(lab.link(project, settings))

@@ -22,13 +22,13 @@ def build(suite: str, archive: Path, *, dry: bool = False) -> None:
     """
     root = archive.with_suffix("")
     if dry:
-        return console.say(f"debootstrap --variant=minbase {suite} {root}")
+        return console.say(f"debootstrap --force-check-gpg --variant=minbase {suite} {root}")
     if not shutil.which("debootstrap", path=f"{os.environ['PATH']}:/usr/sbin"):
         raise ToolMissing("debootstrap is not installed; `sudo apt-get install debootstrap`")
     if os.geteuid() != 0 and not shutil.which("sudo"):
         raise DevaiError("debootstrap needs root, and there is no sudo; run the task as root once")
     try:
-        _as_root("debootstrap", "--variant=minbase", suite, str(root))
+        _as_root("debootstrap", "--force-check-gpg", "--variant=minbase", suite, str(root))
         excludes = root / "etc/dpkg/dpkg.cfg.d/slim"
         _as_root("sh", "-c", f"printf 'path-exclude=/%s/*\\n' {' '.join(_UNWANTED)} > {excludes}")
         leftovers = [*_UNWANTED, "var/cache/apt/archives", "var/lib/apt/lists"]

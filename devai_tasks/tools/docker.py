@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -19,13 +20,10 @@ from python_on_whales.exceptions import DockerException
 from devai_tasks import console
 from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing
 
-# What decides about a Compose project is its environment file; the caller's own variables would win over it.
-_COMPOSE_VARIABLES = ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES")
-
 # How the engine and its client say what a person can do something about: words of theirs, words of ours.
 _REMEDIES = (
     (
-        "permission denied",
+        "permission denied while trying to connect",
         "no permission on the engine's socket; `sudo usermod -aG docker $USER`, log in again, and retry",
     ),
     (
@@ -44,9 +42,7 @@ _REMEDIES = (
 class _Cli:
     """The `docker` command line; every method raises ToolMissing or ToolFailed with the reason."""
 
-    def __init__(self, *, dry: bool, env_file: Path | None = None) -> None:
-        for name in _COMPOSE_VARIABLES:
-            os.environ.pop(name, None)
+    def __init__(self, *, dry: bool) -> None:
         self.dry = dry
         self._log = Path(os.devnull)
         call = ["docker"]
@@ -54,9 +50,8 @@ class _Cli:
             self._log = Path(tempfile.mkstemp(prefix="devai-dry-")[1])
             atexit.register(self._log.unlink, missing_ok=True)
             call = [sys.executable, "-m", "devai_tasks.tools.recorder", str(self._log), "docker"]
-        self._client = DockerClient(
-            client_call=call, client_type="docker", compose_env_files=[env_file] if env_file else []
-        )
+        self._call = call
+        self._client = DockerClient(client_call=call, client_type="docker")
 
     @contextmanager
     def _running(self, title: str) -> Iterator[None]:
@@ -64,7 +59,10 @@ class _Cli:
         try:
             yield
         except ClientNotFoundError as error:
-            raise ToolMissing("docker is not installed; `scripts/bootstrap.sh` installs it where it can") from error
+            raise ToolMissing(
+                "docker is not installed; `make bootstrap` installs it where it can, and "
+                "https://docs.docker.com/engine/install/ says how elsewhere"
+            ) from error
         except DockerException as error:
             raise ToolFailed(_explain(title, error)) from error
         except Exception:
@@ -133,17 +131,34 @@ class Compose(_Cli):
     """One Compose project: its files, profiles and name come from its environment file."""
 
     def __init__(self, env_file: Path, *, dry: bool = False) -> None:
-        super().__init__(dry=dry, env_file=env_file)
+        super().__init__(dry=dry)
+        # That file alone decides: to Compose, a variable of the caller's shell would be stronger.
+        own = re.findall(r"^(\w+)=", env_file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for name in (*own, "COMPOSE_FILE", "COMPOSE_ENV_FILES"):
+            os.environ.pop(name, None)
+        self._client = DockerClient(client_call=self._call, client_type="docker", compose_env_files=[env_file])
+        # Services of a profile that is off now may still be there, and Compose would pass them by.
+        self._everything = DockerClient(
+            client_call=self._call, client_type="docker", compose_env_files=[env_file], compose_profiles=["*"]
+        )
 
     def up(self, *, timeout: int) -> None:
         """Create what is missing or changed, and wait up to `timeout` seconds until all is healthy."""
         with self._running("docker compose up"):
-            self._client.compose.up(detach=True, wait=True, wait_timeout=timeout, remove_orphans=True)
+            output = self._client.compose.up(
+                detach=True, wait=True, wait_timeout=timeout, remove_orphans=True, stream_logs=True
+            )
+            console.follow("starting", (line.decode(errors="replace").strip() for _, line in output))
 
     def down(self, *, volumes: bool = False) -> None:
         """Remove containers and networks, with `volumes` the data too."""
         with self._running("docker compose down"):
-            self._client.compose.down(volumes=volumes, remove_orphans=True)
+            self._everything.compose.down(volumes=volumes, remove_orphans=True)
+
+    def remove(self, services: Sequence[str]) -> None:
+        """Stop services and remove their containers; volumes stay."""
+        with self._running("docker compose rm"):
+            self._everything.compose.rm(list(services), stop=True)
 
     def restart(self, services: Sequence[str]) -> None:
         """Restart services; none named is all."""
@@ -153,23 +168,33 @@ class Compose(_Cli):
     def logs(self, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
         """What services print, line by line, as it comes."""
         with self._running("docker compose logs"):
-            for _, line in self._client.compose.logs(list(services), follow=follow, tail=tail, stream=True):
+            for _, line in self._everything.compose.logs(list(services), follow=follow, tail=tail, stream=True):
                 yield line.decode(errors="replace").rstrip("\n")
 
-    def execute(self, service: str, command: Sequence[str], *, user: str, workdir: str) -> None:
-        """Run a command in a service, on the caller's terminal where there is one."""
+    def execute(self, service: str, command: Sequence[str], *, user: str, workdir: str) -> int:
+        """Run a command in a service, on the caller's terminal where there is one; returns its exit code."""
+        output = None
         with self._running(f"docker compose exec {service}"):
-            output = self._client.compose.execute(
-                service, list(command), user=user, workdir=workdir, tty=sys.stdin.isatty()
-            )
+            try:
+                output = self._client.compose.execute(
+                    service, list(command), user=user, workdir=workdir, tty=sys.stdin.isatty()
+                )
+            except DockerException as error:
+                # Below 125 it is the command's own; Compose gives 1 for a service that isn't there, and says so.
+                if error.return_code == 1 and "is not running" in (error.stderr or ""):
+                    raise
+                console.show(error.stdout or "")
+                console.say(error.stderr or "")
+                return error.return_code
         if output:
             console.show(output)
+        return 0
 
     def containers(self) -> list[dict[str, Any]]:
         """The project's containers: service, name, state, health, image, published addresses."""
         found: list[Any] = []
         with self._running("docker compose ps"):
-            found += self._client.compose.ps(all=True)
+            found += self._everything.compose.ps(all=True)
         return sorted((_describe(container) for container in found), key=lambda row: str(row["service"]))
 
     def config(self) -> dict[str, Any]:

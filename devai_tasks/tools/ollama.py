@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from ollama import Client, ResponseError
@@ -23,15 +24,14 @@ class Ollama:
     def __init__(self, url: str, *, dry: bool = False) -> None:
         self.url = url
         self.dry = dry
-        self._client = Client(host=url)
 
     def models(self) -> dict[str, int]:
         """Models that the server has: name to size in bytes."""
         if self.dry:
             console.say("ollama list")
             return {}
-        with self._answering():
-            return {str(model.model): int(model.size or 0) for model in self._client.list().models}
+        with self._answering() as client:
+            return {str(model.model): int(model.size or 0) for model in client.list().models}
 
     def pull(self, name: str) -> None:
         """Bring a model from the hub, with progress.
@@ -40,10 +40,10 @@ class Ollama:
         """
         if self.dry:
             return console.say(f"ollama pull {name}")
-        with self._answering(), console.progress() as bars:
+        with self._answering() as client, console.progress() as bars:
             tasks = {}
             try:
-                for update in self._client.pull(name, stream=True):
+                for update in client.pull(name, stream=True):
                     if update.digest and update.total:
                         if update.digest not in tasks:
                             tasks[update.digest] = bars.add_task(f"{name} {update.digest[7:19]}", total=update.total)
@@ -59,10 +59,10 @@ class Ollama:
         """Make a model of a GGUF file on this machine. Raises ToolFailed for a file that is none."""
         if self.dry:
             return console.say(f"ollama create {name} --file {gguf}")
-        with self._answering():
+        with self._answering() as client:
             try:
-                digest = self._client.create_blob(gguf)
-                for _ in self._client.create(name, files={gguf.name: digest}, stream=True):
+                digest = client.create_blob(gguf)
+                for _ in client.create(name, files={gguf.name: digest}, stream=True):
                     pass
             except ResponseError as error:
                 raise ToolFailed(f"{gguf} does not make a model: {error.error}") from error
@@ -71,15 +71,20 @@ class Ollama:
         """Delete a model. Raises ToolFailed where the server has none of that name."""
         if self.dry:
             return console.say(f"ollama rm {name}")
-        with self._answering():
+        with self._answering() as client:
             try:
-                self._client.delete(name)
+                client.delete(name)
             except ResponseError as error:
                 raise ToolFailed(f"no model {name} to remove; `inv models.list` shows them") from error
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _answering(self) -> Iterator[Client]:
+        # A proxy of the caller's environment is for other machines, not for this one.
+        loopback = urlsplit(self.url).hostname in ("127.0.0.1", "localhost")
         try:
-            yield
+            yield Client(host=self.url, trust_env=not loopback)
         except (ConnectionError, httpx.TransportError) as error:
-            raise DevaiError(f"no Ollama answers at {self.url}; `inv compose.up` starts the stack's own") from error
+            raise DevaiError(f"no Ollama answers at {self.url}; is it started (`inv compose.up`)?") from error
+        except (ResponseError, ValueError, ImportError) as error:
+            reason = str(error).partition("\n")[0]
+            raise DevaiError(f"{self.url} does not answer as Ollama does: {reason}; see ollama.url") from error

@@ -226,7 +226,7 @@ def test_labels_and_variables_arrive_as_they_were_written(lab: Project) -> None:
 
 
 def test_a_work_folder_of_any_name_is_mounted(lab: Project) -> None:
-    for name in ("it's $mine", "a b", "back\\slash", "end\\", "# 1", '"'):
+    for name in ("it's $mine", "a b", "a:b", "back\\slash", "end\\", "# 1", '"'):
         stack = read(lab, "dev", [f"storage.work_dir=/srv/{name}"])
         mounts = {mount["target"]: mount["source"] for mount in stack.lab["volumes"]}
         assert mounts["/home/devai/work"] == f"/srv/{name}"

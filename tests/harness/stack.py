@@ -45,6 +45,11 @@ class RunningStack:
         """A task on it."""
         return inv(*arguments, f"--env={self.environment}", cwd=self.project.root, environ=environ)
 
+    @property
+    def services(self) -> list[str]:
+        """What runs in containers of its own."""
+        return ["devai", "ollama"] if self.settings.ollama.mode == "container" else ["devai"]
+
     def container(self, service: str) -> str:
         """The name of a service's container."""
         return f"{project_name(self.settings)}-{service}-1"

@@ -18,7 +18,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.units import Cpu, Duration, Size
 from devai_tasks.errors import ConfigError
-from devai_tasks.operations import artefacts
+from devai_tasks.operations import artefacts, scaffold
 from devai_tasks.render import Artefacts
 
 KEYS = {".".join(map(str, key)): (kind, field) for key, kind, field in reader.leaves(Settings)}
@@ -73,8 +73,29 @@ def settings_of(project: Project, *overrides: str) -> Settings:
     return load(project, Stack("dev", "local"), overrides, environ={})
 
 
+def edited(project: Project, key: str, text: str, *overrides: str) -> Settings:
+    """The settings when the stack's own file gives a key a value."""
+    file = project.conf / "stacks" / "local-dev.yaml"
+    # {section: {key: text}}, in flow style as on the command line
+    file.write_text(
+        "".join(f"{{{part}: " for part in key.split(".")) + text + "}" * len(key.split(".")), encoding="utf-8"
+    )
+    try:
+        return settings_of(project, *overrides)
+    finally:
+        file.unlink()
+
+
 def at(settings: Settings, key: str) -> Any:
     return functools.reduce(getattr, key.split("."), settings)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose files this module edits."""
+    root = tmp_path_factory.mktemp("own") / "lab"
+    scaffold.write(root)
+    return Project(root)
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +107,16 @@ def unchanged(shipped: Project) -> dict[str, tuple[Settings, Artefacts]]:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_reaches_the_artefacts_that_it_is_about_and_no_others(
-    shipped: Project, unchanged: dict[str, tuple[Settings, Artefacts]], key: str
+    own: Project, unchanged: dict[str, tuple[Settings, Artefacts]], key: str
 ) -> None:
     tried, files = 0, set()
     for stack, (settings, before) in unchanged.items():
         for text in other(*KEYS[key], at(settings, key)):
             try:
-                changed = settings_of(shipped, *STACKS[stack], f"{key}={text}")
+                changed = edited(own, key, text, *(flag for flag in STACKS[stack] if not flag.startswith(f"{key}=")))
             except ConfigError:  # this kind of stack can't have it
                 continue
-            after = artefacts.render(shipped, changed)
+            after = artefacts.render(own, changed)
             files |= {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
             tried += 1
     assert tried

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from harness.cli import inv
 from harness.jupyter import Jupyter
+from harness.missing import missing
 from harness.stack import CANARY, UID, RunningStack, assert_nowhere, docker
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,6 +71,7 @@ def test_configured_variables_reach_the_kernel_to_the_letter(stack: RunningStack
 
 
 def test_two_stacks_live_side_by_side(stack: RunningStack, free_port: Callable[[], int]) -> None:
+    """The second one on the first one's images, without an Ollama of its own."""
     profiles = stack.project.conf / "profiles"
     text = (profiles / "smoke.yaml").read_text(encoding="utf-8")
     ports = f"ports: {{lab: {free_port()}, ollama: {free_port()}}}"
@@ -88,6 +90,14 @@ def test_two_stacks_live_side_by_side(stack: RunningStack, free_port: Callable[[
     assert stack.jupyter.status("api/status") == 200
 
 
+def test_a_stack_that_no_longer_wants_its_own_ollama_lets_go_of_it(stack: RunningStack) -> None:
+    """And takes it back, with its models."""
+    assert stack.inv("compose.up", "--set=ollama.mode=host").returncode == 0
+    assert [row["service"] for row in json.loads(stack.inv("compose.ps", "--json").stdout)] == ["devai"]
+    assert stack.inv("compose.up").returncode == 0
+    assert [model["name"] for model in json.loads(stack.inv("models.list", "--json").stdout)] == ["smollm2:135m"]
+
+
 def test_a_plain_docker_compose_works_on_the_artefacts(stack: RunningStack) -> None:
     listed = subprocess.run(
         ["docker", "compose", "--env-file", "generated/local-smoke/compose/.env", "ps", "--services"],
@@ -99,6 +109,8 @@ def test_a_plain_docker_compose_works_on_the_artefacts(stack: RunningStack) -> N
 def test_shell_and_logs_work_without_a_terminal(stack: RunningStack) -> None:
     identity = stack.inv("compose.shell", "--command=id -u")
     assert identity.stdout.strip() == str(stack.settings.engine.uid), identity.stderr
+    assert stack.inv("compose.shell", "--command=bash -c 'exit 7'").returncode == 7
+    assert stack.inv("compose.shell", "--command=which python").stdout.strip() == "/home/devai/.venv/bin/python"
     assert "Jupyter Server" in stack.inv("compose.logs", "--service=devai").stdout
 
 
@@ -205,7 +217,7 @@ def own_gguf(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> P
 def small_engine() -> Iterator[str]:
     """The address of an engine whose disk is too small for the lab's image."""
     if os.geteuid() != 0:
-        pytest.skip("an engine of one's own needs root")
+        missing("an engine of one's own needs root")
     # Sockets have short paths.
     folder = Path(tempfile.mkdtemp(prefix="devai-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", folder], check=True)

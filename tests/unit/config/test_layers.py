@@ -177,6 +177,13 @@ def test_an_unknown_stack_is_refused_with_the_nearest(
     assert message in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["QA", "a_b", "a.b", "-a", "ä"])
+def test_a_stack_whose_name_no_container_could_have_is_refused(project: Project, name: str) -> None:
+    put(project, f"conf/profiles/{name}.yaml", "protected: false\n")
+    with pytest.raises(UsageError, match=rf"^conf/profiles/{name}\.yaml: the name may have lower-case letters"):
+        project.stack(name, "local")
+
+
 def test_a_file_in_conf_profiles_is_an_environment(project: Project) -> None:
     put(project, "conf/profiles/trial.yaml", "protected: false\n")
     stack = project.stack("trial", "local")

@@ -39,7 +39,7 @@ def test_an_interpolation_follows_the_strongest_layer(project: Project) -> None:
 
 
 def test_an_interpolation_may_bring_a_list_or_a_section(project: Project) -> None:
-    assert dev(project, "models=${secrets}", "secrets=[a, b]").models == ("a", "b")
+    assert dev(project, "models=${secrets}", "secrets=[A, B]").models == ("A", "B")
     same = dev(project, "resources.ollama=${resources.lab}").resources
     assert same.ollama == same.lab
 
@@ -100,6 +100,9 @@ BAD_FLAGS = {
     "network.bind_address=localhost": "is not an IPv4 address",
     "network.bind_address=256.0.0.1": "is not an IPv4 address",
     "network.base_url=lab": "is not a path that begins and ends with /",
+    "storage.work_dir=": "'' is not the path of a folder",
+    "storage.work_dir=~/work": "'~/work' is not the path of a folder",
+    "image.ca_file=/a,b": "is not the path of a file, without commas, quotes and braces",
     "models=one": "a list of texts, such as [a, b]",
     "models=[[a]]": "a list of texts",
     "models=[a b]": "'a b' is not a model's name or a path",
@@ -107,7 +110,7 @@ BAD_FLAGS = {
     "env=[a]": "a map of texts, such as {name: text}",
     "env.A.B=c": "a map of texts",
     "env={1A: b}": "'1A' is not a name for an environment variable",
-    "secrets=[a-b]": "'a-b' is not a name for an environment variable",
+    "secrets=[a-b]": "'a-b' is not a name for a secret",
     "ports=8888": "a section: its keys are lab, ollama",
     "ports=[1]": "a section: its keys are lab, ollama",
     "stack=mine": "is not set but known: it follows from --env and --cloud",
@@ -128,7 +131,7 @@ BAD_FLAGS = {
     "ollama.mode=external": "external needs the server's address in ollama.url",
     "ollama.url=ftp://x": "is not an http or https address",
     "ports.ollama=8888": "the same port as ports.lab",
-    "secrets=[JUPYTER_TOKEN]": "JUPYTER_TOKEN is made by the stack itself",
+    "secrets=[JUPYTER_TOKEN]": "JUPYTER_TOKEN is set by the stack itself",
     "secrets=[DEVAI_STACK]": "env.DEVAI_STACK = ${stack}\n  is also the name of a secret",
 }
 
@@ -176,6 +179,11 @@ def test_a_protected_stack_is_not_open_to_every_network(shipped: Project) -> Non
     message = refused(shipped, "network.bind_address=0.0.0.0", stack=LOCAL_PROD)
     assert "--set network.bind_address=0.0.0.0  network.bind_address = 0.0.0.0" in message
     assert dev(shipped, "network.bind_address=0.0.0.0").network.bind_address == "0.0.0.0"
+
+
+def test_only_files_that_everybody_shares_say_whether_a_stack_is_protected(shipped: Project) -> None:
+    for message in (refused(shipped, "protected=false", stack=LOCAL_PROD), refused(shipped, DEVAI__PROTECTED="true")):
+        assert "only a file that everybody shares protects a stack" in message
 
 
 def test_all_problems_of_all_layers_are_told_at_once(project: Project) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -13,20 +12,8 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError
+from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import images, lab, models
-from devai_tasks.tools.docker import Compose
-
-
-class ContainersOf(Compose):
-    """At the edge: stands in for an engine, and knows only which addresses the stack's containers publish."""
-
-    def __init__(self, *published: str) -> None:
-        self.published = published
-
-    def containers(self) -> list[dict[str, Any]]:
-        """One, of the lab."""
-        return [{"service": lab.LAB, "published": list(self.published)}]
 
 
 @pytest.fixture
@@ -59,13 +46,18 @@ def test_a_port_that_somebody_else_has_is_named_with_a_free_one(project: Project
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
     with pytest.raises(DevaiError, match=rf"port {taken_port} of 127\.0\.0\.1 is taken.*`--set {key}=\d+`") as refusal:
-        lab.check_ports(settings(project, f"{key}={taken_port}", f"{other}={free}"), ContainersOf())
+        lab.check_ports(settings(project, f"{key}={taken_port}", f"{other}={free}"), [])
     assert refusal.value.exit_code == 1
 
 
 def test_a_port_that_the_stack_itself_has_is_no_obstacle(project: Project, taken_port: int) -> None:
     own = settings(project, f"ports.lab={taken_port}", "ollama.mode=host")
-    lab.check_ports(own, ContainersOf(f"127.0.0.1:{taken_port}"))
+    lab.check_ports(own, [{"service": lab.LAB, "published": [f"127.0.0.1:{taken_port}"]}])
+
+
+def test_an_address_that_the_machine_does_not_have_is_the_persons_to_mend(project: Project) -> None:
+    with pytest.raises(UsageError, match=r"network\.bind_address: this machine has no address 192\.0\.2\.7"):
+        lab.check_ports(settings(project, "network.bind_address=192.0.2.7"), [])
 
 
 @pytest.mark.parametrize(

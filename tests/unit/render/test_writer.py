@@ -35,7 +35,7 @@ for turn in range(rounds) if rounds else itertools.count():
 @contextlib.contextmanager
 def another_writer(folder: Path, rounds: int = 0) -> Iterator[subprocess.Popen[str]]:
     """A process that writes both sets by turns, so many times or until it is killed."""
-    command = [sys.executable, "-c", WRITE_BY_TURNS, str(folder), str(rounds)]
+    command = [sys.executable, "-P", "-c", WRITE_BY_TURNS, str(folder), str(rounds)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

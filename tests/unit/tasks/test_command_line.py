@@ -40,7 +40,7 @@ WRONG = {
     "--set=env.A=${": "--set env.A=${  env.A = ${",
     "--set=env.A=${nobody}": "--set env.A=${nobody}  env.A = ${nobody}\n  no key nobody to take it from",
     "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  Recursive interpolation detected",
-    "--set=secrets=[JUPYTER_TOKEN]": "--set secrets=[JUPYTER_TOKEN]  secrets\n  JUPYTER_TOKEN is made by the stack",
+    "--set=secrets=[JUPYTER_TOKEN]": "--set secrets=[JUPYTER_TOKEN]  secrets.JUPYTER_TOKEN\n  JUPYTER_TOKEN is set by",
 }
 BROKEN_FILES = {
     "empty": b"",
@@ -231,7 +231,7 @@ def test_a_new_project_is_written_and_works(tmp_path: Path, cli: Run) -> None:
     target = tmp_path / "new lab"
     result = cli("devai", "new", str(target))
     assert result.returncode == 0
-    assert result.stderr == f"wrote a project to {target}/; next: cd {target} && devai up\n"
+    assert result.stderr == f"wrote a project to {target}/; next: cd '{target}' && devai up\n"
     assert (target / "conf/common/ports.yaml").is_file()
     again = cli("devai", "new", str(target))
     assert_clean(again, 2)

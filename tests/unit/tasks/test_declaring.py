@@ -64,5 +64,5 @@ def test_no_flag_hides_one_of_invokes_own(name: str) -> None:
 
 
 def test_choosing_and_listing_tasks_loads_nothing_heavy() -> None:
-    loaded = subprocess.run([sys.executable, "-c", NEWLY_LOADED], capture_output=True, text=True, check=True)
+    loaded = subprocess.run([sys.executable, "-P", "-c", NEWLY_LOADED], capture_output=True, text=True, check=True)
     assert not HEAVY & set(loaded.stdout.split())

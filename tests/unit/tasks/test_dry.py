@@ -13,6 +13,7 @@ from devai_tasks.config.project import Project
 Run = Callable[..., CompletedProcess[str]]
 
 COMPOSE = "docker compose --env-file generated/local-dev/compose/.env"
+ALL = "docker compose --profile '*' --env-file generated/local-dev/compose/.env"  # also what is switched off now
 UP = f"{COMPOSE} up --detach --wait --wait-timeout 180 --remove-orphans"
 BAKE = "docker buildx bake --progress plain --file generated/local-dev/image/docker-bake.json"
 
@@ -49,13 +50,13 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["compose.down"], [f"{COMPOSE} down --remove-orphans"]),
-        (["compose.down", "--data"], [f"{COMPOSE} down --remove-orphans --volumes"]),
-        (["down"], [f"{COMPOSE} down --remove-orphans"]),
+        (["compose.down"], [f"{ALL} down --remove-orphans"]),
+        (["compose.down", "--data"], [f"{ALL} down --remove-orphans --volumes"]),
+        (["down"], [f"{ALL} down --remove-orphans"]),
         (["compose.restart"], [f"{COMPOSE} restart"]),
         (["compose.restart", "--service=devai", "--service=ollama"], [f"{COMPOSE} restart devai ollama"]),
-        (["compose.logs"], [f"{COMPOSE} logs --no-color --tail all"]),
-        (["compose.logs", "--follow", "--tail=5"], [f"{COMPOSE} logs --no-color --tail 5 --follow"]),
+        (["compose.logs"], [f"{ALL} logs --no-color --tail all"]),
+        (["compose.logs", "--follow", "--tail=5"], [f"{ALL} logs --no-color --tail 5 --follow"]),
         (["image.build"], [f"{BAKE} lab"]),
         (["models.pull", "--name=a", "--name=b:1"], ["ollama list", "ollama pull a:latest", "ollama pull b:1"]),
         (["models.remove", "--name=a"], ["ollama rm a:latest"]),
@@ -75,7 +76,7 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
     ("words", "expected"),
     [
         (["compose.config"], [f"{COMPOSE} config --format json"]),
-        (["compose.ps"], [f"{COMPOSE} ps"]),
+        (["compose.ps"], [f"{ALL} ps"]),
         (
             ["compose.pull"],
             [
