@@ -35,6 +35,8 @@ _REMEDIES = (
         "could not select device driver",
         "the engine has no NVIDIA GPU; install NVIDIA's container toolkit, or drop --gpu",
     ),
+    ("is unhealthy", "a service answers no health check; `inv compose.logs` shows what it says"),
+    ("exited (", "a service has stopped; `inv compose.logs` shows its last words"),
     ("is not a docker command", "docker lacks its plugin; install docker compose and docker buildx"),
 )
 
