@@ -50,6 +50,8 @@ class _Loading:
         self.problems: list[Problem] = []
 
     def check_shapes(self) -> None:
+        """Note what is wrong in single layers; stop where they can't be merged."""
+        readable = True
         for layer in self.layers:
             for name in sources.builtin(self.stack).keys() & layer.tree.keys():
                 problem = Problem(layer.place((name,)), name, "is not set but known: it follows from --env and --cloud")
@@ -61,17 +63,21 @@ class _Loading:
                 remedy = "only a file that everybody shares protects a stack, or not: conf/profiles, conf/stacks"
                 self.problems.append(Problem(layer.place(("protected",)), "protected", remedy))
             tree = {name: value for name, value in layer.tree.items() if name not in sources.builtin(self.stack)}
-            reader.check_shape(Settings, tree, (), partial(self.report, layer.tree, layer.place))
-        self.stop_at_problems()
+            readable &= reader.check_shape(Settings, tree, (), partial(self.report, layer.tree, layer.place))
+            readable &= self.check_interpolations(layer)
+        if not readable:
+            self.stop_at_problems()
 
     def settings(self) -> Settings:
+        """The typed settings, or all problems of this step and of those before."""
         merged = self.merge()
+        known = len(self.problems)
         report = partial(self.report, OmegaConf.to_container(merged, resolve=False), self.place)
         tree = {name: self.resolve(merged, name, (name,), report) for name in reader.fields(Settings) if name in merged}
-        self.stop_at_problems()
+        self.stop_at_problems(beyond=known)
         # Again, because an interpolation may have brought a map where the schema has a list.
-        reader.check_shape(Settings, tree, (), report)
-        self.stop_at_problems()
+        if not reader.check_shape(Settings, tree, (), report):
+            self.stop_at_problems()
         settings: Settings = reader.read(Settings, tree, (), report, stack=self.stack)
         self.stop_at_problems()
         for key, allowed in rules(settings):
@@ -81,18 +87,16 @@ class _Loading:
 
     def merge(self) -> DictConfig:
         trees = [sources.builtin(self.stack), reader.defaults(Settings)]
-        for layer in self.layers:
-            self.check_interpolations(layer)
-            trees.append(layer.tree)
-        self.stop_at_problems()
+        trees += [layer.tree for layer in self.layers]
         return cast("DictConfig", OmegaConf.merge(*(OmegaConf.create(tree) for tree in trees)))
 
     def report(self, written: Any, place: Callable[[Key], str], key: Key, allowed: str) -> None:
         """Note a problem, with what was written at the key and where."""
         self.problems.append(Problem(place(key), _quote(key, _at(written, key)), allowed))
 
-    def check_interpolations(self, layer: Layer) -> None:
-        """Malformed ones, which OmegaConf would refuse without saying where they stand."""
+    def check_interpolations(self, layer: Layer) -> bool:
+        """Note malformed ones, which OmegaConf would refuse without saying where they stand; whether there are none."""
+        known = len(self.problems)
         for key, text in _scalars(layer.tree, ()):
             if text == "???":  # to OmegaConf a value that is still to come, which sets nothing
                 self.problems.append(Problem(layer.place(key), _quote(key, text), "has no value"))
@@ -102,6 +106,7 @@ class _Loading:
                 OmegaConf.create([text])
             except OmegaConfBaseException as error:
                 self.problems.append(Problem(layer.place(key), _quote(key, text), _first_line(error)))
+        return len(self.problems) == known
 
     def resolve(self, node: DictConfig | ListConfig, name: Any, key: Key, report: reader.Report) -> Tree:
         """The tree below `node[name]` with interpolations replaced; reports those that lead nowhere."""
@@ -126,8 +131,9 @@ class _Loading:
                     return layer.place(key)
         return f"conf/common/{key[0]}.yaml"
 
-    def stop_at_problems(self) -> None:
-        if self.problems:
+    def stop_at_problems(self, *, beyond: int = 0) -> None:
+        """Raise all problems, where there are more than those that the next step can go on with."""
+        if len(self.problems) > beyond:
             raise ConfigError(self.problems)
 
 

@@ -52,31 +52,40 @@ def defaults(section: Any) -> dict[str, Tree]:
     return tree
 
 
-def check_shape(kind: Any, tree: Tree, key: Key, report: Report) -> None:
-    """Report keys of one layer that the schema doesn't know, and lists or maps where it has something else."""
+def check_shape(kind: Any, tree: Tree, key: Key, report: Report) -> bool:
+    """Report keys that the schema doesn't know, and lists or maps where it has something else.
+
+    Returns whether the tree can be read all the same: without its unknown keys it can.
+    """
     if isinstance(tree, str) and "${" in tree:
-        return  # may stand for anything; `read` sees what came of it
+        return True  # may stand for anything; what came of it is checked again
     if is_section(kind):
-        _check_section(kind, tree, key, report)
-    elif typing.get_origin(kind) is tuple:
+        return _check_section(kind, tree, key, report)
+    wanted = None
+    if typing.get_origin(kind) is tuple:
         if not isinstance(tree, list) or any(isinstance(item, (dict, list)) for item in tree):
-            report(key, "a list of texts, such as [a, b]")
+            wanted = "a list of texts, such as [a, b]"
     elif typing.get_origin(kind) is Mapping:
         if not isinstance(tree, dict) or any(isinstance(item, (dict, list)) for item in tree.values()):
-            report(key, "a map of texts, such as {name: text}")
+            wanted = "a map of texts, such as {name: text}"
     elif isinstance(tree, (dict, list)):
-        report(key, f"one value, not a {'map' if isinstance(tree, dict) else 'list'}")
+        wanted = f"one value, not a {'map' if isinstance(tree, dict) else 'list'}"
+    if wanted:
+        report(key, wanted)
+    return not wanted
 
 
-def _check_section(kind: Any, tree: Tree, key: Key, report: Report) -> None:
+def _check_section(kind: Any, tree: Tree, key: Key, report: Report) -> bool:
     if not isinstance(tree, dict):
         report(key, f"a section: its keys are {', '.join(fields(kind))}")
-        return
+        return False
+    readable = True
     for name, value in tree.items():
         if name in fields(kind):
-            check_shape(fields(kind)[name][0], value, (*key, name), report)
+            readable &= check_shape(fields(kind)[name][0], value, (*key, name), report)
         else:
             report((*key, name), f"no such key in the configuration{nearest(name, fields(kind))}")
+    return readable
 
 
 def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:

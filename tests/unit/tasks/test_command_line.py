@@ -87,9 +87,10 @@ def test_several_problems_are_told_at_once(project: Project, cli: Run) -> None:
     before = tree(project)
     result = cli("inv", "up", "--set", "gpu.enabled=maybe", "--set", "resources.lab.cpus=1", DEVAI__PORTS__X="1")
     assert_clean(result, 2)
-    for place in ("conf/personal.yaml:1:9  ports.labb", "DEVAI__PORTS__X  ports.x", "--set resources.lab.cpus=1"):
+    unknown = ("conf/personal.yaml:1:9  ports.labb", "DEVAI__PORTS__X  ports.x", "--set resources.lab.cpus=1")
+    for place in (*unknown, "--set gpu.enabled=maybe  gpu.enabled = maybe\n  true or false"):
         assert place in result.stderr
-    assert result.stderr.endswith("3 problems. Nothing was changed.\n")
+    assert result.stderr.endswith("4 problems. Nothing was changed.\n")
     assert tree(project) == before
 
 
