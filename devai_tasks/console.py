@@ -48,7 +48,7 @@ def fail(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """A result, exactly as it is."""
+    """A result, exactly as it is: never wrapped, so that an address can be clicked on."""
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
 
 
@@ -65,11 +65,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         grid.add_row(*row)
     _stdout().print(grid)
-
-
-def link(url: str) -> None:
-    """A result to click on: never wrapped."""
-    show(url)
 
 
 @contextmanager

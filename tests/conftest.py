@@ -10,27 +10,24 @@ from pathlib import Path
 
 import pytest
 from harness.cli import inv
+from harness.project import fresh
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import scaffold
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A fresh project, as `devai new` writes it: from the wheel's own data where the wheel is installed."""
-    scaffold.write(tmp_path / "lab")
-    return Project(tmp_path / "lab")
+    """A fresh project."""
+    return fresh(tmp_path / "lab")
 
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same for tests that change nothing in it."""
-    root = tmp_path_factory.mktemp("shipped") / "lab"
-    scaffold.write(root)
-    return Project(root)
+    return fresh(tmp_path_factory.mktemp("shipped") / "lab")
 
 
 @pytest.fixture(scope="session")

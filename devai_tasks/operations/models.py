@@ -35,9 +35,9 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
 
     Raises UsageError for a file that isn't there, HubUnreachable where neither the hub nor a Python package can be had.
     """
-    present = ollama.models()
     if not all(names):
         raise UsageError("--name is empty; without it, the models of the configuration are pulled")
+    present = ollama.models()
     for name in names or settings.models:
         file = project.root / name if name.lower().endswith(".gguf") else None
         model = tag(file.stem.lower() if file else name)

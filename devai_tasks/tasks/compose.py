@@ -19,7 +19,7 @@ def up(c: Context, request: Request) -> None:
 
     lab.up(request.project, request.settings, request.docker)
     if not request.dry:
-        console.link(lab.link(request.project, request.settings))
+        console.show(lab.link(request.project, request.settings))
 
 
 @stack_task(

@@ -109,8 +109,8 @@ def _declared(
 ) -> Task[Any]:
     """The Invoke task for a body, with the signature that its flags are read from."""
     run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    # Short flags would move whenever a parameter is added.
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # read by inspect, unknown to mypy
+    # Short flags would move whenever a parameter is added. (Invoke types its decorator as one that returns a function.)
     declared: Task[Any] = task(run, help=help, auto_shortflags=False, **options)  # type: ignore[assignment]
     return declared
 

@@ -17,7 +17,7 @@ def up(c: Context, request: Request) -> None:
     lab.up(project, settings, request.docker, build=True)
     models.pull(project, settings, models.server(settings, dry=request.dry))
     if not request.dry:
-        console.link(lab.link(project, settings))
+        console.show(lab.link(project, settings))
 
 
 @stack_task()

@@ -44,7 +44,7 @@ _REMEDIES = (
 class _Cli:
     """The `docker` command line; every method raises ToolMissing or ToolFailed with the reason."""
 
-    def __init__(self, *, dry: bool) -> None:
+    def __init__(self, *, dry: bool = False) -> None:
         self.dry = dry
         self._log = Path(os.devnull)
         call = ["docker"]
@@ -80,9 +80,6 @@ class _Cli:
 
 class Docker(_Cli):
     """The engine and its images."""
-
-    def __init__(self, *, dry: bool = False) -> None:
-        super().__init__(dry=dry)
 
     def check(self, *, cpus: float = 0) -> None:
         """Raise what keeps the engine from running a container with so many cores."""

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from harness.missing import missing
+from harness.project import fresh
 
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
@@ -80,9 +81,7 @@ class Read:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """One project, in a folder whose name is not made for shells."""
-    root = tmp_path_factory.mktemp("my labs") / "it's $one"
-    scaffold.write(root)
-    return Project(root)
+    return fresh(tmp_path_factory.mktemp("my labs") / "it's $one")
 
 
 def read(project: Project, environment: str, overrides: Sequence[str] = (), *, gpu: bool = False) -> Read:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from harness.project import fresh
 
 from devai_tasks.config import reader
 from devai_tasks.config.load import load
@@ -18,7 +19,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.units import Cpu, Duration, Size
 from devai_tasks.errors import ConfigError
-from devai_tasks.operations import artefacts, scaffold
+from devai_tasks.operations import artefacts
 from devai_tasks.render import Artefacts
 
 KEYS = {".".join(map(str, key)): (kind, field) for key, kind, field in reader.leaves(Settings)}
@@ -93,9 +94,7 @@ def at(settings: Settings, key: str) -> Any:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose files this module edits."""
-    root = tmp_path_factory.mktemp("own") / "lab"
-    scaffold.write(root)
-    return Project(root)
+    return fresh(tmp_path_factory.mktemp("own") / "lab")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from harness.project import fresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
@@ -17,7 +18,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ConfigError, UsageError
-from devai_tasks.operations import artefacts, scaffold
+from devai_tasks.operations import artefacts
 from devai_tasks.render import writer
 
 # What YAML and OmegaConf give a meaning to, beside any text at all.
@@ -48,9 +49,7 @@ steady = settings(deadline=None, max_examples=100, suppress_health_check=[Health
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose personal.yaml is this module's."""
-    root = tmp_path_factory.mktemp("own") / "lab"
-    scaffold.write(root)
-    return Project(root)
+    return fresh(tmp_path_factory.mktemp("own") / "lab")
 
 
 @steady
