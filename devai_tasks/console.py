@@ -29,12 +29,18 @@ def _stderr() -> Console:
 def _stdout() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    # In a pipe a table is as wide as it has to be.
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
 
 
 def say(text: str) -> None:
     """One line about what happens."""
     _stderr().print(text, markup=False)
+
+
+def head(text: str) -> None:
+    """The title of what follows."""
+    _stderr().print(text, markup=False, style="bold")
 
 
 def warn(text: str) -> None:
@@ -49,7 +55,7 @@ def fail(text: str) -> None:
 
 def show(text: str) -> None:
     """A result, exactly as it is: never wrapped, so that an address can be clicked on."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    sys.stdout.write(text if not text or text.endswith("\n") else f"{text}\n")
 
 
 def show_json(value: Any) -> None:
@@ -61,10 +67,41 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A result for people."""
     from rich.table import Table
 
-    grid = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*row)
     _stdout().print(grid)
+
+
+# What stands before a line of a list of checks: sign, the same in ASCII, colour.
+_MARKS = {
+    "ok": ("✓", "+", "green"),
+    "advice": ("!", "!", "yellow"),
+    "failed": ("✗", "x", "red"),
+    "unneeded": ("-", "-", "dim"),
+}
+
+
+def mark(state: str, text: str) -> None:
+    """A line of a list of checks: `ok`, `advice`, `failed` or `unneeded`."""
+    from rich.text import Text
+
+    sign, plain, style = _MARKS[state]
+    line = Text(f"{plain if _stdout().options.ascii_only else sign} {text}", style="dim" if style == "dim" else "")
+    line.stylize(style, 0, 1)
+    _stdout().print(line)
+
+
+@contextmanager
+def waiting(title: str) -> Iterator[None]:
+    """Something that may take seconds and says nothing meanwhile: a terminal shows that it goes on."""
+    if not _stderr().is_terminal:
+        yield
+        return
+    with _stderr().status(title):
+        yield
 
 
 @contextmanager

@@ -31,6 +31,10 @@ class ToolFailed(DevaiError):  # noqa: N818 - the same
     """A program ran and failed."""
 
 
+# Characters of what a message quotes: three lines of a terminal.
+LONGEST_QUOTE = 240
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One thing that is wrong in the configuration.
@@ -43,7 +47,13 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.place}  {self.found}\n  {self.remedy}"
+        return f"{_one_line(self.place)}  {_one_line(self.found)}\n  {_one_line(self.remedy)}"
+
+
+def _one_line(text: str) -> str:
+    """A text as it can stand in a message, whatever a person has typed."""
+    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return shown if len(shown) <= LONGEST_QUOTE else f"{shown[: LONGEST_QUOTE - 3]}..."
 
 
 class ConfigError(UsageError):

@@ -2,51 +2,135 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+
+_APPLIED = "applied.json"
 
 
 def token(project: Project, stack: Stack) -> str:
     """JupyterLab's token; made at first use."""
     file = project.state(stack) / "token"
     if not file.exists():
-        _write(file, secrets.token_hex(24))
+        write(file, secrets.token_hex(24))
     return file.read_text(encoding="utf-8")
 
 
-def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str]) -> bool:
+def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shared: Collection[str] = ()) -> bool:
     """Put the token and the secrets of a stack where Compose takes them from; whether anything changed.
 
-    An absent secret is an empty file, because Compose wants every file that it names.
+    An absent secret is an empty file, because Compose wants every file that it names. Those `shared` with containers
+    whose root may not read what is another user's are readable for all who get into the folder: on this machine nobody.
     """
-    changed = not (project.state(stack) / "token").exists()
+    changed = secrets_differ(project, stack, values)
     token(project, stack)
     folder = project.state(stack) / "secrets"
-    for name, value in values.items():
-        file = folder / name
-        if not file.exists() or file.read_bytes() != os.fsencode(value):
-            _write(file, value)
-            changed = True
-    for file in folder.glob("*"):
-        if file.name not in values:
-            file.unlink()
-            changed = True
+    for name in set(values) | {file.name for file in folder.glob("*")}:
+        if name not in values:
+            (folder / name).unlink()
+        elif not _holds(folder / name, values[name]):
+            write(folder / name, values[name])
+            (folder / name).chmod(0o644 if name in shared else 0o600)
     return changed
 
 
-def _write(file: Path, text: str) -> None:
-    """Write a file that only its owner can read; never half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+def secrets_differ(project: Project, stack: Stack, values: Mapping[str, str]) -> bool:
+    """Whether what Compose takes the token and the secrets from says something else, or isn't there."""
+    folder = project.state(stack) / "secrets"
+    there = {file.name for file in folder.glob("*")}
+    changed = there != set(values) or not all(_holds(folder / name, value) for name, value in values.items())
+    return changed or not (project.state(stack) / "token").exists()
+
+
+def _holds(file: Path, value: str) -> bool:
+    return file.exists() and file.read_bytes() == os.fsencode(value)
+
+
+def record(project: Project, stack: Stack, values: Mapping[str, str]) -> None:
+    """Note what only a deployment knows (Terraform's outputs, the digest that was pushed), by dotted key.
+
+    The file is a layer of the stack's configuration, so keys are those of the schema. What was noted before and is not
+    named now stays; an empty value takes its key out.
+    """
+    file = project.state(stack) / DEPLOYMENT_FILE
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        node = known
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = value
+        if not value:
+            del node[name]
+    write(file, f"{json.dumps(_without_empty(known), indent=2)}\n")
+
+
+def remember(project: Project, stack: Stack, settings: Mapping[str, Any]) -> None:
+    """Keep what a stack was brought up with, as plain values without secrets."""
+    write(project.state(stack) / _APPLIED, f"{json.dumps(settings, indent=2)}\n")
+
+
+def remembered(project: Project, stack: Stack) -> dict[str, Any] | None:
+    """What the stack was brought up with last; None where it never was, or is gone."""
+    file = project.state(stack) / _APPLIED
+    found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    return found
+
+
+def forget(project: Project, stack: Stack) -> None:
+    """Take back all that was recorded and remembered: the deployment is gone."""
+    for name in (DEPLOYMENT_FILE, _APPLIED):
+        (project.state(stack) / name).unlink(missing_ok=True)
+
+
+def _without_empty(tree: dict[str, Any]) -> dict[str, Any]:
+    pruned = {name: _without_empty(value) if isinstance(value, dict) else value for name, value in tree.items()}
+    return {name: value for name, value in pruned.items() if value}
+
+
+def private_folder(folder: Path) -> Path:
+    """A folder below `.devai/`, made where it lacks, and closed to others all the way."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # `mkdir` gives its mode to the last folder only.
-    for folder in (file.parent, *file.parent.parents):
-        if folder.name == ".devai":
-            folder.chmod(0o700)
+    for above in (folder, *folder.parents):
+        if above.name == ".devai":
+            above.chmod(0o700)
             break
+    return folder
+
+
+def secret_versions(folder: Path, values: Mapping[str, str], known: Mapping[str, int]) -> dict[str, int]:
+    """The version of each secret's value, counted from 1, and raised where a value is not the one of last time.
+
+    `known` are the versions that are deployed. The file that remembers holds digests with a salt, and no value. A
+    secret without a value keeps the version that it has.
+    """
+    file = folder / "secret-versions.json"
+    kept: dict[str, Any] = {"salt": secrets.token_hex(16), "of": {}}
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+    versions = {**{name: version for name, (version, _) in kept["of"].items()}, **known}
+    for name, value in values.items():
+        digest = hashlib.sha256(os.fsencode(kept["salt"] + value)).hexdigest()
+        version, last = kept["of"].get(name, (versions.get(name, 1), digest))
+        versions[name] = max(version, versions.get(name, 1)) + (last != digest)
+        kept["of"][name] = [versions[name], digest]
+    write(file, f"{json.dumps(kept, indent=2)}\n")
+    return versions
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file that only its owner can read; never half of it."""
+    private_folder(file.parent)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:

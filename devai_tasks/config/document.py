@@ -6,6 +6,7 @@ the schema alone decides what a scalar means. Only a plain `null`, `~` or nothin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +21,28 @@ Key = tuple[str | int, ...]
 
 # Far above any real configuration, far below what nested aliases ("billion laughs") expand to.
 MAX_NODES = 10_000
+MAX_BYTES = 2**16
 _YAML_TAGS = "tag:yaml.org,2002:"
+_RESOLVER = yaml.resolver.Resolver()
+# What a node is without a tag; any other was written, and has no meaning here.
+_KINDS = ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value")
+_PLAIN = {f"{_YAML_TAGS}{kind}" for kind in _KINDS}
 
 
 @dataclass
 class Document:
-    """What a YAML file says, and where: `places` maps the key of each node to `file:line:column`."""
+    """What a YAML file says, and where.
+
+    `places` maps the key of each node to the `file:line:column` of its value, `names` to that of the key itself.
+    """
 
     tree: dict[str, Tree]
     places: dict[Key, str] = field(default_factory=dict)
+    names: dict[Key, str] = field(default_factory=dict)
+
+
+# Line breaks in YAML 1.1 and none in 1.2 (its section 5.4).
+_SEPARATOR = re.compile("[\x85\u2028\u2029]")
 
 
 def read(file: Path, name: str) -> Document:
@@ -45,18 +59,30 @@ def read(file: Path, name: str) -> Document:
 
 def parse(text: str, name: str) -> Document:
     """As `read`, from text."""
+    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise ConfigError([Problem(name, "too long", f"a file may have {MAX_BYTES // 1024} KiB at most")])
+    if separator := _SEPARATOR.search(text):
+        place = f"{name}:{_position(text, separator.start())}"
+        problem = "breaks a line to some readers of YAML and not to others; in double quotes write it as an escape"
+        raise ConfigError([Problem(place, repr(separator[0]), problem)])
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError([Problem(place, "not valid YAML", str(error.problem or error.context))]) from error
-    except yaml.YAMLError as error:
-        raise ConfigError([Problem(name, "not valid YAML", " ".join(str(error).split()))]) from error
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"
+        problem = f"not valid YAML: {error.problem or error.context}"
+        raise ConfigError([Problem(place, _line(text, mark.line if mark else 0), problem)]) from error
+    except yaml.reader.ReaderError as error:
+        place = f"{name}:{_position(text, error.position)}"
+        problem = "not valid YAML: a character that may not stand in it"
+        raise ConfigError([Problem(place, repr(chr(error.character)), problem)]) from error
     except (OverflowError, ValueError) as error:  # "\\UFFFFFFFF"
-        raise ConfigError([Problem(name, "not valid YAML", "an escape stands for no character")]) from error
+        problem = "not valid YAML: an escape stands for no character"
+        raise ConfigError([Problem(f"{name}:1:1", _line(text, 0), problem)]) from error
     except RecursionError as error:
-        raise ConfigError([Problem(name, "nested too deep", "sections hold sections, a few levels deep")]) from error
+        raise ConfigError(
+            [Problem(f"{name}:1:1", _line(text, 0), "nested too deep: sections hold sections, a few levels")]
+        ) from error
     if root is None:
         raise ConfigError([Problem(name, "is empty", "give it a section, or remove the file")])
     if not isinstance(root, yaml.MappingNode):
@@ -65,6 +91,24 @@ def parse(text: str, name: str) -> Document:
             [Problem(place, "not a mapping", "a file is sections and keys, such as `ports: {lab: 8888}`")]
         )
     return _Walk(name).document(root)
+
+
+def _position(text: str, index: int) -> str:
+    """The line and the column of a character."""
+    before = text[:index]
+    return f"{before.count(chr(10)) + 1}:{index - before.rfind(chr(10))}"
+
+
+def has_content(text: str) -> bool:
+    """Whether a text is more than comments."""
+    return yaml.compose(text, Loader=yaml.SafeLoader) is not None
+
+
+def _line(text: str, number: int) -> str:
+    """What stands in a line, to quote it."""
+    lines = text.splitlines()
+    line = lines[number].strip() if number < len(lines) else ""
+    return f"{line[:77]}..." if len(line) > 80 else line or "the end of the text"  # noqa: PLR2004 - a terminal's width
 
 
 def parse_value(text: str) -> Tree:
@@ -106,8 +150,7 @@ class _Walk:
         if self.count > MAX_NODES or id(node) in self.open:
             self.refuse(node, "an alias that expands without end", f"a file may hold {MAX_NODES} values at most")
             raise ConfigError(self.problems)
-        if not node.tag.startswith(_YAML_TAGS):
-            self.refuse(node, node.tag, "tags have no meaning here")
+        self.check_tag(node)
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -119,6 +162,13 @@ class _Walk:
             return str(node.value)
         finally:
             self.open.discard(id(node))
+
+    def check_tag(self, node: yaml.Node) -> None:
+        """Refuse what was written as a tag: another than the one that the value has by itself."""
+        implicit = (not getattr(node, "style", None), False)
+        plain = _RESOLVER.resolve(type(node), node.value, implicit)  # type: ignore[no-untyped-call] # its stubs are bare
+        if node.tag not in {plain, f"{_YAML_TAGS}str"} or (node.tag not in _PLAIN):
+            self.refuse(node, node.tag, "tags have no meaning here")
 
     def mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Tree]:
         result: dict[str, Tree] = {}
@@ -133,13 +183,17 @@ class _Walk:
             if not isinstance(name_node, yaml.ScalarNode):
                 self.refuse(name_node, "a key that is no text", "keys are plain names")
                 continue
+            self.check_tag(name_node)
             name = str(name_node.value)
             if name in result:
                 self.refuse(name_node, name, "stands twice in this mapping; which one is meant?")
                 continue
-            # The key's own place reads better than the value's, and a null has none.
-            self.document_.places[(*key, name)] = self.place(name_node)
-            result[name] = self.tree(value_node, (*key, name))
+            here = (*key, name)
+            self.document_.names[here] = self.place(name_node)
+            # A value on lines of its own, or of no letter, is found by its key.
+            beside = value_node.start_mark.line == name_node.start_mark.line and value_node.value not in ("", [])
+            self.document_.places[here] = self.place(value_node if beside else name_node)
+            result[name] = self.tree(value_node, here)
         return merged | result
 
     def bases(self, node: yaml.Node) -> Iterator[yaml.MappingNode]:

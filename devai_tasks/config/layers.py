@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devai_tasks.config import document
@@ -15,48 +14,104 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ConfigError, Problem
 
 VARIABLE_PREFIX = "DEVAI__"
+# What only a deployment knows, written by the tasks that made it: a layer like any other.
+DEPLOYMENT_FILE = "deployment.yaml"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One source of values: a file, a variable, a flag. `places` says where each key of `tree` was set."""
+    """One source of values: a file, the environment's variables, the flags.
+
+    `kind` is the folder or file of conf/ that it comes from (common, clouds, profiles, stacks, personal), or schema,
+    pending, deployment, variables, flags. `places` says where each value of `tree` stands, `names` where its key does.
+    `problems` are those that kept parts of the source out of `tree`.
+    """
 
     name: str
-    tree: dict[str, Tree]
-    places: Mapping[Key, str]
-    # Whether it may say that a stack is protected: the files that everybody shares may, one person's wishes may not.
-    locks: bool = False
+    kind: str
+    tree: dict[str, Tree] = field(default_factory=dict)
+    places: Mapping[Key, str] = field(default_factory=dict)
+    names: Mapping[Key, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
 
     def place(self, key: Key) -> str:
-        """Where the nearest thing to `key` stands in this layer."""
-        while key and key not in self.places:
-            key = key[:-1]
-        return self.places.get(key, self.name)
+        """Where the value at `key`, or the nearest thing around it, stands."""
+        return _nearest(self.places, key, self.name)
+
+    def name_place(self, key: Key) -> str:
+        """Where `key` itself stands."""
+        return _nearest(self.names, key, self.name)
 
 
-def of_stack(
-    project: Project, stack: Stack, overrides: Sequence[str], gpu: bool, environ: Mapping[str, str]
-) -> list[Layer]:
-    """All layers of a stack. Raises ConfigError with what is wrong in each of them."""
-    problems: list[Problem] = []
-    layers: list[Layer] = []
+def _nearest(places: Mapping[Key, str], key: Key, otherwise: str) -> str:
+    while key and key not in places:
+        key = key[:-1]
+    return places.get(key, otherwise)
 
-    def add(load: Callable[[], Layer]) -> None:
+
+class Files:
+    """The layers of a project that are files, each read once; what they hold may be wrong.
+
+    `replaced` are texts that count in place of files, by their names in the project.
+    """
+
+    def __init__(self, project: Project, replaced: Mapping[str, str]) -> None:
+        self.project = project
+        self._replaced = replaced
+        self._read: dict[Path, Layer] = {}
+
+    def common(self) -> list[Layer]:
+        """What every stack has: conf/common, one file for each section."""
+        files = {*(self.project.conf / "common").glob("*.yaml")}
+        files |= {self.project.root / name for name in self._replaced if name.startswith("conf/common/")}
+        return [self._layer(file, "common") for file in sorted(files)]
+
+    def of_stack(self, stack: Stack) -> list[Layer]:
+        """What a stack has beside conf/common; conf/personal.yaml only where the shared files don't protect it."""
+        conf = self.project.conf
+        shared = [
+            self._layer(conf / "clouds" / f"{stack.cloud}.yaml", "clouds"),
+            self._layer(conf / "profiles" / f"{stack.environment}.yaml", "profiles"),
+            *self._optional(conf / "stacks" / f"{stack}.yaml", "stacks"),
+        ]
+        # Read before anything is merged, because it decides what is.
+        said = [layer.tree["protected"] for layer in [*self.common(), *shared] if "protected" in layer.tree]
+        personal = self.personal() if said[-1:] != ["true"] else []
+        return [*shared, *personal, *self._optional(self.project.state(stack) / DEPLOYMENT_FILE, "deployment")]
+
+    def personal(self) -> list[Layer]:
+        """One person's wishes."""
+        return self._optional(self.project.conf / "personal.yaml", "personal")
+
+    def _optional(self, file: Path, kind: str) -> list[Layer]:
+        known = file.exists() or self._name(file) in self._replaced
+        return [self._layer(file, kind)] if known else []
+
+    def _layer(self, file: Path, kind: str) -> Layer:
+        if file not in self._read:
+            self._read[file] = self._load(file, kind)
+        return self._read[file]
+
+    def _name(self, file: Path) -> str:
+        return file.relative_to(self.project.root).as_posix()
+
+    def _load(self, file: Path, kind: str) -> Layer:
+        name = self._name(file)
         try:
-            layers.append(load())
+            replaced = self._replaced.get(name)
+            content = document.read(file, name) if replaced is None else document.parse(replaced, name)
         except ConfigError as error:
-            problems.extend(error.problems)
-
-    for file in _files(project, stack):
-        add(partial(_file, project, file))
-    personal = project.conf / "personal.yaml"
-    if personal.exists() and not _protected(layers):
-        add(partial(_file, project, personal))
-    add(partial(_variables, environ))
-    add(partial(_flags, overrides, gpu=gpu))
-    if problems:
-        raise ConfigError(problems)
-    return layers
+            return Layer(name, kind, problems=tuple(error.problems))
+        tree, problems = content.tree, []
+        if kind == "common":
+            # One place to look for a value: the file named after its section.
+            problems = [
+                Problem(content.names[(section,)], section, f"belongs into conf/common/{section}.yaml")
+                for section in tree
+                if section != file.stem
+            ]
+            tree = {section: value for section, value in tree.items() if section == file.stem}
+        return Layer(name, kind, tree, content.places, content.names, tuple(problems))
 
 
 def builtin(stack: Stack) -> dict[str, Tree]:
@@ -69,86 +124,60 @@ def builtin(stack: Stack) -> dict[str, Tree]:
     }
 
 
-def _files(project: Project, stack: Stack) -> list[Path]:
-    conf = project.conf
-    files = sorted((conf / "common").glob("*.yaml"))
-    files += [conf / "clouds" / f"{stack.cloud}.yaml", conf / "profiles" / f"{stack.environment}.yaml"]
-    one_stack = conf / "stacks" / f"{stack}.yaml"
-    return [*files, one_stack] if one_stack.exists() else files
+BUILTIN = frozenset(builtin(Stack("", "")))
 
 
-def _protected(layers: Sequence[Layer]) -> bool:
-    """Whether the shared files protect the stack: one person's wishes have no say there."""
-    return next((layer.tree["protected"] for layer in reversed(layers) if "protected" in layer.tree), None) == "true"
-
-
-def _file(project: Project, file: Path) -> Layer:
-    name = file.relative_to(project.root).as_posix()
-    content = document.read(file, name)
-    if file.parent.name == "common":
-        # One place to look for a value: the file named after its section.
-        strays = [
-            Problem(content.places[(section,)], section, f"belongs into conf/common/{section}.yaml")
-            for section in content.tree
-            if section != file.stem
-        ]
-        if strays:
-            raise ConfigError(strays)
-    return Layer(name, content.tree, content.places, locks=file.name != "personal.yaml")
-
-
-def _variables(environ: Mapping[str, str]) -> Layer:
+def variables(environ: Mapping[str, str]) -> Layer:
     """`DEVAI__PORTS__LAB=9000` sets `ports.lab`. Names of variables are upper case, keys lower."""
-    assignments = [
-        (name.removeprefix(VARIABLE_PREFIX).split("__"), value, name)
-        for name, value in sorted(environ.items())
-        if name.startswith(VARIABLE_PREFIX)
-    ]
-    # The section of an environment variable is env: what follows is a name, and keeps its case.
-    return _assign(
-        "environment variables",
-        [
-            ([part if index and parts[0] == "ENV" else part.lower() for index, part in enumerate(parts)], value, name)
-            for parts, value, name in assignments
-        ],
-    )
+    assignments = []
+    for name, value in sorted(environ.items()):
+        if name.startswith(VARIABLE_PREFIX):
+            first, *rest = name.removeprefix(VARIABLE_PREFIX).split("__")
+            # What follows env and secrets is itself the name of a variable, and keeps its case.
+            parts = rest if first in ("ENV", "SECRETS") else [part.lower() for part in rest]
+            assignments.append(([first.lower(), *parts], value, name))
+    return _assign("environment variables", "variables", assignments)
 
 
-def _flags(overrides: Sequence[str], *, gpu: bool) -> Layer:
-    """`--set ports.lab=9000`, and `--gpu`."""
+def flags(overrides: Sequence[str], *, gpu: bool, split: Callable[[str], list[str]]) -> Layer:
+    """`--set ports.lab=9000`, and `--gpu`; `split` makes a path of a dotted key."""
     assignments = [(["gpu", "enabled"], "true", "--gpu")] if gpu else []
     problems = []
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals or not all(name.split(".")):
-            problems.append(Problem(f"--set {override}", "no override", "write --set section.key=value"))
+            problems.append(Problem(f"--set {_safe(override)}", "no override", "write --set section.key=value"))
         else:
-            assignments.append((name.split("."), value, f"--set {override}"))
-    if problems:
-        raise ConfigError(problems)
-    return _assign("command line", assignments)
+            assignments.append((split(name), value, f"--set {_safe(override)}"))
+    return _assign("command line", "flags", assignments, problems)
 
 
-def _assign(name: str, assignments: Sequence[tuple[list[str], str, str]]) -> Layer:
+def _safe(override: str) -> str:
+    """An override as messages may show it: the value of a secret is none of theirs."""
+    name = override.partition("=")[0]
+    return f"{name}=***" if name.partition(".")[0] == "secrets" else override
+
+
+def _assign(
+    name: str, kind: str, assignments: Iterable[tuple[list[str], str, str]], problems: Iterable[Problem] = ()
+) -> Layer:
     """A layer from `(path, text, place)`; the later wins."""
     tree: dict[str, Tree] = {}
     places: dict[Key, str] = {}
-    problems = []
+    found = [*problems]
     for path, text, place in assignments:
         try:
             value = document.parse_value(text)
         except ConfigError as error:
-            problems += [Problem(place, problem.found, problem.remedy) for problem in error.problems]
+            found += [Problem(place, ".".join(path), problem.remedy) for problem in error.problems]
             continue
         node = tree
         for part in path[:-1]:
             child = node.setdefault(part, {})
             if not isinstance(child, dict):
-                problems.append(Problem(place, ".".join(path), f"another override says that {part} is one value"))
+                found.append(Problem(place, ".".join(path), f"another override says that {part} is one value"))
                 child = {}
             node = child
         node[path[-1]] = value
         places.update({tuple(path[: index + 1]): place for index in range(len(path))})
-    if problems:
-        raise ConfigError(problems)
-    return Layer(name, tree, places)
+    return Layer(name, kind, tree, places, places, tuple(found))

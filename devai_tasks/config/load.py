@@ -1,24 +1,35 @@
-"""conf/ and overrides to Settings: layers are merged and interpolated by OmegaConf, then read into the schema."""
+"""conf/ and overrides to the configuration of a stack.
+
+OmegaConf merges and interpolates the layers; the reader turns the result into the schema's classes. Problems gather on
+the way: what is wrong is taken out, so that the next step can go on and all of them are told at once.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, cast
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from devai_tasks.config import layers as sources
-from devai_tasks.config import reader
+from devai_tasks.config import reader, secrets
+from devai_tasks.config.configuration import Configuration, at, scalars
 from devai_tasks.config.document import Key, Tree
-from devai_tasks.config.layers import Layer
+from devai_tasks.config.layers import Files, Layer
 from devai_tasks.config.project import Project
-from devai_tasks.config.schema import Settings, rules
+from devai_tasks.config.rules import rules
+from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ConfigError, Problem, nearest
+
+# OmegaConf 2.4 has a new name for it, and a warning for the old one.
+_register = getattr(OmegaConf, "register_resolver", OmegaConf.register_new_resolver)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_register("secret", secrets.reference, replace=True)
 
 
 def load(
@@ -29,148 +40,244 @@ def load(
     gpu: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """The settings of a stack.
+    """The settings of one stack; see `Sources.configuration`."""
+    return Sources(project, environ).configuration(stack, overrides, gpu=gpu).settings
 
-    `overrides` are `section.key=value` texts of the command line. Raises ConfigError with all problems at once, each
-    with its place.
+
+class Sources:
+    """All layers of a project: each file is read once, and what every stack shares is merged once.
+
+    `replaced` are texts that count in place of files, by their names in the project: what would be if they were so.
     """
-    loading = _Loading(stack, sources.of_stack(project, stack, overrides, gpu, environ))
-    loading.check_shapes()
-    return loading.settings()
 
+    def __init__(
+        self, project: Project, environ: Mapping[str, str] = os.environ, *, replaced: Mapping[str, str] = _NOTHING
+    ) -> None:
+        self.project = project
+        self.files = Files(project, replaced)
+        self._variables = sources.variables(environ)
+        self._clean: dict[str, tuple[Layer, DictConfig, list[Problem]]] = {}
+        self._base: DictConfig | None = None
 
-@dataclass
-class _Loading:
-    """The steps of one load; problems gather until a step can't go on with them."""
+    def configuration(self, stack: Stack, overrides: Sequence[str] = (), *, gpu: bool = False) -> Configuration:
+        """What the layers say about a stack.
 
-    stack: Stack
-    layers: Sequence[Layer]
+        `overrides` are `section.key=value` texts of the command line. Raises ConfigError with all problems at once,
+        each with its place.
+        """
+        common = self.files.common()
+        flags = sources.flags(overrides, gpu=gpu, split=partial(reader.split, Settings))
+        own = [*self.files.of_stack(stack), self._variables, flags]
+        if self._base is None:
+            defaults = OmegaConf.create(reader.defaults(Settings))
+            self._base = _merged([defaults, *(self._cleaned(layer)[0] for layer in common)])
+        names = OmegaConf.create(sources.builtin(stack))
+        merged = _merged([self._base, names, *(self._cleaned(layer)[0] for layer in own)])
+        layers = [*common, *own]
+        problems = [problem for layer in layers for problem in self._cleaned(layer)[1]]
+        return _Reading(stack, layers, merged, problems).configuration()
 
-    def __post_init__(self) -> None:
-        self.problems: list[Problem] = []
+    def stack(self, env: str = "", cloud: str = "", overrides: Sequence[str] = ()) -> Stack:
+        """The stack that flags mean; for one that wasn't given, `defaults` of the configuration decides.
 
-    def check_shapes(self) -> None:
-        """Note what is wrong in single layers; stop where they can't be merged."""
-        readable = True
-        for layer in self.layers:
-            for name in sources.builtin(self.stack).keys() & layer.tree.keys():
-                problem = Problem(layer.place((name,)), name, "is not set but known: it follows from --env and --cloud")
-                self.problems.append(problem)
-            if layer.locks and layer.tree.get("protected", "false") not in ("true", "false"):
-                # Read before anything is merged, because it decides what is.
-                self.report(layer.tree, layer.place, ("protected",), "true or false, written out")
-            if "protected" in layer.tree and not layer.locks:
-                remedy = "only a file that everybody shares protects a stack, or not: conf/profiles, conf/stacks"
-                self.problems.append(Problem(layer.place(("protected",)), "protected", remedy))
-            tree = {name: value for name, value in layer.tree.items() if name not in sources.builtin(self.stack)}
-            readable &= reader.check_shape(Settings, tree, (), partial(self.report, layer.tree, layer.place))
-            readable &= self.check_interpolations(layer)
-        if not readable:
-            self.stop_at_problems()
-
-    def settings(self) -> Settings:
-        """The typed settings, or all problems of this step and of those before."""
-        merged = self.merge()
-        known = len(self.problems)
-        report = partial(self.report, OmegaConf.to_container(merged, resolve=False), self.place)
-        tree = {name: self.resolve(merged, name, (name,), report) for name in reader.fields(Settings) if name in merged}
-        self.stop_at_problems(beyond=known)
-        # Again, because an interpolation may have brought a map where the schema has a list.
-        if not reader.check_shape(Settings, tree, (), report):
-            self.stop_at_problems()
-        settings: Settings = reader.read(Settings, tree, (), report, stack=self.stack)
-        self.stop_at_problems()
-        for key, allowed in rules(settings):
-            report(key, allowed)
-        self.stop_at_problems()
-        return settings
-
-    def merge(self) -> DictConfig:
-        trees = [sources.builtin(self.stack), reader.defaults(Settings)]
-        trees += [layer.tree for layer in self.layers]
-        return cast("DictConfig", OmegaConf.merge(*(OmegaConf.create(tree) for tree in trees)))
-
-    def report(self, written: Any, place: Callable[[Key], str], key: Key, allowed: str) -> None:
-        """Note a problem, with what was written at the key and where."""
-        self.problems.append(Problem(place(key), _quote(key, _at(written, key)), allowed))
-
-    def check_interpolations(self, layer: Layer) -> bool:
-        """Note malformed ones, which OmegaConf would refuse without saying where they stand; whether there are none."""
-        known = len(self.problems)
-        for key, text in _scalars(layer.tree, ()):
-            if text == "???":  # to OmegaConf a value that is still to come, which sets nothing
-                self.problems.append(Problem(layer.place(key), _quote(key, text), "has no value"))
-            if "${" not in text:
-                continue
-            try:
-                OmegaConf.create([text])
-            except OmegaConfBaseException as error:
-                self.problems.append(Problem(layer.place(key), _quote(key, text), _first_line(error)))
-        return len(self.problems) == known
-
-    def resolve(self, node: DictConfig | ListConfig, name: Any, key: Key, report: reader.Report) -> Tree:
-        """The tree below `node[name]` with interpolations replaced; reports those that lead nowhere."""
+        Raises ConfigError for an unknown one, with what is wrong in the flags and in the layers of every stack beside.
+        """
+        choosing = [*self.files.common(), *self.files.personal(), self._variables]
+        chosen, places = {"env": env, "cloud": cloud}, {}
+        for layer in choosing:
+            for name in ("env", "cloud"):
+                value = _chosen(self._cleaned(layer)[0], name)
+                if value and not {"env": env, "cloud": cloud}[name]:
+                    chosen[name], places[name] = value, layer.place(("defaults", name))
         try:
-            value = node[name]
-        except (OmegaConfBaseException, RecursionError) as error:
-            report(key, _why_unresolved(error, node))
-            return None
-        if isinstance(value, DictConfig):
-            return {str(child): self.resolve(value, child, (*key, str(child)), report) for child in value}
-        if isinstance(value, ListConfig):
-            return [self.resolve(value, index, (*key, index), report) for index in range(len(value))]
-        return None if value is None else str(value)
+            return self.project.stack(chosen["env"], chosen["cloud"], places=places)
+        except ConfigError as error:
+            flags = sources.flags(overrides, gpu=False, split=partial(reader.split, Settings))
+            others = [problem for layer in [*choosing, flags] for problem in self._cleaned(layer)[1]]
+            raise ConfigError([*error.problems, *others]) from error
 
-    def place(self, key: Key) -> str:
+    def _cleaned(self, layer: Layer) -> tuple[DictConfig, list[Problem]]:
+        """A layer without what is wrong in it, to merge; and what that is."""
+        known = self._clean.get(layer.name)
+        if not known or known[0] is not layer:  # flags are others each time
+            tree, problems = _clean(layer)
+            known = self._clean[layer.name] = (layer, OmegaConf.create(tree), problems)
+        return known[1:]
+
+
+def _chosen(tree: DictConfig, name: str) -> str:
+    """What a layer says about the stack that is meant; where that can't be resolved, as it is written."""
+    try:
+        value = tree.get("defaults", {}).get(name)
+    except (OmegaConfBaseException, AttributeError):
+        value = at(OmegaConf.to_container(tree, resolve=False), ("defaults", name))
+    return str(value or "")
+
+
+def _merged(trees: Sequence[DictConfig]) -> DictConfig:
+    return cast("DictConfig", OmegaConf.merge(*trees))
+
+
+def _clean(layer: Layer) -> tuple[dict[str, Tree], list[Problem]]:
+    problems = [*layer.problems]
+
+    def report(key: Key, allowed: str, *, at_name: bool = False) -> None:
+        place = layer.name_place(key) if at_name else layer.place(key)
+        problems.append(Problem(place, quote(key, None if at_name else at(layer.tree, key)), allowed))
+
+    tree = {}
+    for name, value in layer.tree.items():
+        if name in sources.BUILTIN:
+            report((name,), "is not set but known: it follows from --env and --cloud", at_name=True)
+        else:
+            tree[name] = value
+    tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
+    for key, text in list(scalars(tree, ())):
+        if problem := _malformed(text):
+            report(key, problem)
+            _remove(tree, key)
+    for key, entry in reader.leaves(Settings).items():
+        if entry.meta.layers and layer.kind not in entry.meta.layers and at(tree, key) is not ...:
+            report(key, f"may not be set here, only in: {', '.join(entry.meta.layers)}", at_name=True)
+            _remove(tree, key)
+    if layer.kind != "flags" and tree.get("protected", "false") not in ("true", "false"):
+        # Read before anything is merged, because it decides what is.
+        report(("protected",), "true or false, written out")
+        del tree["protected"]
+    return tree, problems
+
+
+def _malformed(text: str) -> str | None:
+    """What is wrong with the interpolations in a text, which OmegaConf would refuse without saying where it stands."""
+    if text == "???":  # to OmegaConf a value that is still to come, which sets nothing
+        return reader.NO_VALUE
+    if "${" not in text:
+        return None
+    try:
+        OmegaConf.create([text])
+    except OmegaConfBaseException as error:
+        return _first_line(error)
+    return None
+
+
+def _remove(tree: Any, key: Key) -> None:
+    """Take out what stands at `key`; of a list the whole, since the places of the others would move."""
+    while isinstance(key[-1], int):
+        key = key[:-1]
+    del at(tree, key[:-1])[key[-1]]
+
+
+class _Reading:
+    """From merged layers to a configuration."""
+
+    def __init__(self, stack: Stack, layers: Sequence[Layer], merged: DictConfig, problems: Sequence[Problem]) -> None:
+        self.stack = stack
+        self.layers = layers
+        self.merged = merged
+        self.problems = [*problems]
+        self.incomplete = bool(problems)
+
+    def configuration(self) -> Configuration:
+        pending = self.stand_ins()
+        written = cast("dict[str, Any]", OmegaConf.to_container(self.merged, resolve=False))
+        report = partial(self.report, written)
+        tree = self.resolved(report)
+        tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
+        settings: Settings = reader.read(Settings, tree, (), report, stack=self.stack)
+        if not self.problems:
+            for key, allowed in rules(settings):
+                report(key, allowed)
+        if self.problems:
+            raise ConfigError(self.problems)
+        return Configuration(settings, tuple(self.layers), written, pending)
+
+    def stand_ins(self) -> tuple[Key, ...]:
+        """Put stand-ins where only a deployment knows the value and none has told it yet; returns the keys."""
+        provider, platform = (_known(self.merged, "compute", name) for name in ("provider", "platform"))
+        missing = []
+        for key, entry in reader.leaves(Settings).items():
+            pending = entry.meta.pending
+            if pending and pending.when(provider, platform) and at(self.merged, key) == "":
+                OmegaConf.update(self.merged, ".".join(map(str, key)), pending.stand_in)
+                missing.append(key)
+        return tuple(missing)
+
+    def report(self, written: Any, key: Key, allowed: str, *, at_name: bool = False) -> None:
+        """Note a problem, with what was written at the key and where."""
+        # What was taken out is reported already, and would be missed again here.
+        if not (self.incomplete and allowed.startswith(reader.NO_VALUE)):
+            self.problems.append(Problem(self.place(key, at_name=at_name), quote(key, at(written, key)), allowed))
+
+    def place(self, key: Key, *, at_name: bool = False) -> str:
         """Where the strongest layer that has `key`, or else the section around it, sets it."""
         for length in range(len(key), 0, -1):
             if isinstance(key[length - 1], int):
                 continue  # a list is set as a whole
             for layer in reversed(self.layers):
                 if key[:length] in layer.places:
-                    return layer.place(key)
+                    return layer.name_place(key) if at_name else layer.place(key)
         return f"conf/common/{key[0]}.yaml"
 
-    def stop_at_problems(self, *, beyond: int = 0) -> None:
-        """Raise all problems, where there are more than those that the next step can go on with."""
-        if len(self.problems) > beyond:
-            raise ConfigError(self.problems)
-
-
-def _scalars(tree: Tree, key: Key) -> list[tuple[Key, str]]:
-    if isinstance(tree, dict):
-        return [found for name, value in tree.items() for found in _scalars(value, (*key, name))]
-    if isinstance(tree, list):
-        return [found for index, value in enumerate(tree) for found in _scalars(value, (*key, index))]
-    return [] if tree is None else [(key, tree)]
-
-
-def _at(tree: Any, key: Key) -> Any:
-    """What stands at `key`, or None."""
-    for part in key:
+    def resolved(self, report: reader.Report) -> Tree:
+        """The merged tree with interpolations replaced; reports those that lead nowhere."""
+        names = list(reader.fields(Settings))
         try:
-            tree = tree[part]
-        except (KeyError, IndexError, TypeError):
+            whole = cast("dict[str, Any]", OmegaConf.to_container(self.merged, resolve=True))
+        except (OmegaConfBaseException, RecursionError):
+            pass  # it says neither which one nor how many
+        else:
+            return {name: _plain(whole[name]) for name in names if name in whole}
+        return {name: self.resolve(self.merged, name, (name,), report) for name in names if name in self.merged}
+
+    def resolve(self, node: Any, name: Any, key: Key, report: reader.Report) -> Tree:
+        """The tree below `node[name]` with interpolations replaced."""
+        try:
+            value = node[name]
+        except (OmegaConfBaseException, RecursionError) as error:
+            if reason := self.why_unresolved(error):
+                report(key, reason)
             return None
-    return tree
+        if OmegaConf.is_dict(value):
+            return {str(child): self.resolve(value, child, (*key, str(child)), report) for child in value}
+        if OmegaConf.is_list(value):
+            return [self.resolve(value, index, (*key, index), report) for index in range(len(value))]
+        return None if value is None else str(value)
+
+    def why_unresolved(self, error: BaseException) -> str | None:
+        if isinstance(error, RecursionError):
+            return "leads back to itself"
+        message = _first_line(error)
+        parts = message.split("'")
+        if not message.startswith("Interpolation key '"):
+            return message
+        if self.incomplete and tuple(parts[1].split(".")) in reader.leaves(Settings):
+            return None  # what was to be there is reported already
+        keys = [".".join(map(str, key)) for key in reader.leaves(Settings)]
+        return f"no key {parts[1]} to take it from{nearest(parts[1], keys)}"
 
 
-def _quote(key: Key, value: Any) -> str:
+def quote(key: Key, value: Any) -> str:
+    """A key as messages show it, with its value where that is one; what stands under secrets is shown to nobody."""
     dotted = ".".join(map(str, key))
-    return f"{dotted} = {value}" if isinstance(value, str) else dotted
+    return f"{dotted} = {value}" if isinstance(value, str) and key[0] != "secrets" else dotted
+
+
+def _known(merged: DictConfig, *key: str) -> str:
+    """A value that is needed before all others; empty where it can't be had."""
+    try:
+        return str(merged[key[0]][key[1]])
+    except (OmegaConfBaseException, RecursionError, KeyError, TypeError):
+        return ""
+
+
+def _plain(value: Any) -> Tree:
+    """What OmegaConf resolved, as the texts that it was made of."""
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return None if value is None else str(value)
 
 
 def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0]
-
-
-def _why_unresolved(error: BaseException, node: DictConfig | ListConfig) -> str:
-    if isinstance(error, RecursionError):
-        return "leads back to itself"
-    message = _first_line(error)
-    missing = message.removeprefix("Interpolation key ").split("'")
-    if message.startswith("Interpolation key '") and len(missing) > 1:
-        root = node._get_root()  # noqa: SLF001 - the public API has no way up
-        keys = [".".join(map(str, key)) for key, _ in _scalars(OmegaConf.to_container(root, resolve=False), ())]  # type: ignore[arg-type]
-        return f"no key {missing[1]} to take it from{nearest(missing[1], keys)}"
-    return message

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from devai_tasks.config import reader
+from devai_tasks.config.secrets import Secret
 from devai_tasks.errors import UsageError, unknown
 
 
@@ -15,10 +16,10 @@ def tree(value: Any) -> Any:
     if reader.is_section(kind):
         return {name: tree(getattr(value, name)) for name in reader.fields(kind)}
     if isinstance(value, Mapping):
-        return dict(value)
+        return {name: tree(member) for name, member in value.items()}
     if isinstance(value, tuple):
         return list(value)
-    return str(value) if isinstance(value, reader.QUANTITIES) else value
+    return str(value) if isinstance(value, (*reader.QUANTITIES, Secret)) else value
 
 
 def select(value: Any, key: str) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from devai_tasks.config.stack import Stack
-from devai_tasks.errors import UsageError, unknown
+from devai_tasks.config.stack import STACK_NAME, STACK_NAME_WORDS, Stack
+from devai_tasks.errors import ConfigError, Problem, UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,38 @@ class Project:
         """What a stack remembers on this machine; for its owner only."""
         return self.root / ".devai" / str(stack)
 
-    def stack(self, environment: str, cloud: str) -> Stack:
-        """The stack of an environment on a cloud. Raises UsageError for one that `conf/` doesn't know."""
-        for kind, name, folder in (("environment", environment, "profiles"), ("cloud", cloud, "clouds")):
-            names = [file.stem for file in (self.conf / folder).glob("*.yaml")]
+    @property
+    def environments(self) -> list[str]:
+        """What --env may be: the files of conf/profiles."""
+        return sorted(file.stem for file in (self.conf / "profiles").glob("*.yaml"))
+
+    @property
+    def clouds(self) -> list[str]:
+        """What --cloud may be: the files of conf/clouds."""
+        return sorted(file.stem for file in (self.conf / "clouds").glob("*.yaml"))
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """Every environment on every cloud."""
+        return [Stack(environment, cloud) for cloud in self.clouds for environment in self.environments]
+
+    def stack(self, environment: str, cloud: str, *, places: Mapping[str, str] = MappingProxyType({})) -> Stack:
+        """The stack of an environment on a cloud.
+
+        `places` says where each of `env` and `cloud` was given, if not by its flag. Raises ConfigError for what `conf/`
+        doesn't know.
+        """
+        problems = []
+        for flag, kind, name, names, folder in (
+            ("env", "environment", environment, self.environments, "profiles"),
+            ("cloud", "cloud", cloud, self.clouds, "clouds"),
+        ):
+            place = places.get(flag, f"--{flag}={name}")
             if name not in names:
-                raise UsageError(f"{unknown(kind, name, names)}; a new one is a file in conf/{folder}/")
-            if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
-                raise UsageError(f"conf/{folder}/{name}.yaml: the name may have lower-case letters, digits and hyphens")
+                remedy = f"there are {', '.join(names)}; a new one is a file in conf/{folder}/"
+                problems.append(Problem(place, f"unknown {kind} {name!r}{nearest(name, names)}", remedy))
+            elif not re.fullmatch(STACK_NAME, name):
+                problems.append(Problem(f"conf/{folder}/{name}.yaml", name, STACK_NAME_WORDS))
+        if problems:
+            raise ConfigError(problems)
         return Stack(environment, cloud)

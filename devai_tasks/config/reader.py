@@ -4,88 +4,136 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
+from devai_tasks.config import secrets
 from devai_tasks.config.document import Key, Tree
+from devai_tasks.config.fields import Key as Metadata
+from devai_tasks.config.secrets import Secret
 from devai_tasks.config.units import Cpu, Duration, Size
 from devai_tasks.errors import nearest
 
-Report = Callable[[Key, str], None]
-"""Takes the key at fault and what is allowed there."""
-
 QUANTITIES = (Cpu, Size, Duration)
 _UNREADABLE = object()
+NO_VALUE = "has no value"
+
+
+class Report(Protocol):
+    """Takes the key at fault and what is allowed there; `at_name`: the key itself is wrong, and not its value."""
+
+    def __call__(self, key: Key, allowed: str, *, at_name: bool = False) -> None:
+        """Note a problem."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A key of a section: its type, what the schema says of it, and its default as a file would write it."""
+
+    kind: Any
+    meta: Metadata
+    default: str | None
 
 
 def is_section(kind: Any) -> bool:
     """Whether a type of the schema has keys of its own."""
-    return dataclasses.is_dataclass(kind) and kind not in QUANTITIES
+    return dataclasses.is_dataclass(kind) and kind not in (*QUANTITIES, Secret)
 
 
 @cache
-def fields(section: Any) -> Mapping[str, tuple[Any, dataclasses.Field[Any]]]:
-    """The keys of a section: `{name: (type, field)}`; those that files can't set are left out."""
+def fields(section: Any) -> Mapping[str, Entry]:
+    """The keys of a section; fields that files can't set are left out."""
     hints = typing.get_type_hints(section)
-    return {field.name: (hints[field.name], field) for field in dataclasses.fields(section) if field.metadata}
+    return {
+        field.name: Entry(hints[field.name], field.metadata["key"], _written(field.default))
+        for field in dataclasses.fields(section)
+        if field.metadata
+    }
 
 
-def leaves(section: type, prefix: Key = ()) -> Iterator[tuple[Key, Any, dataclasses.Field[Any]]]:
-    """Every key that holds a value, with its type and field; maps and lists count as one value."""
-    for name, (kind, field) in fields(section).items():
-        if is_section(kind):
-            yield from leaves(kind, (*prefix, name))
+def _written(default: Any) -> str | None:
+    if default is dataclasses.MISSING:
+        return None
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+@cache
+def leaves(section: Any) -> Mapping[Key, Entry]:
+    """Every key that holds a value, by its path; maps and lists count as one value."""
+    found: dict[Key, Entry] = {}
+    for name, entry in fields(section).items():
+        if is_section(entry.kind):
+            found |= {(name, *key): inner for key, inner in leaves(entry.kind).items()}
         else:
-            yield (*prefix, name), kind, field
+            found[(name,)] = entry
+    return found
 
 
 def defaults(section: Any) -> dict[str, Tree]:
     """The schema's own values as the weakest layer, written as a file would."""
     tree: dict[str, Tree] = {}
-    for name, (kind, field) in fields(section).items():
-        if is_section(kind):
-            tree[name] = defaults(kind)
-        elif field.default is not dataclasses.MISSING:
-            tree[name] = str(field.default).lower() if kind is bool else str(field.default)
+    for name, entry in fields(section).items():
+        if is_section(entry.kind):
+            tree[name] = defaults(entry.kind)
+        elif entry.default is not None:
+            tree[name] = entry.default
     return tree
 
 
-def check_shape(kind: Any, tree: Tree, key: Key, report: Report) -> bool:
-    """Report keys that the schema doesn't know, and lists or maps where it has something else.
+def split(section: Any, dotted: str) -> list[str]:
+    """The path that a dotted key means: what follows the name of a map is one name, with dots or without."""
+    name, dot, rest = dotted.partition(".")
+    entry = fields(section).get(name)
+    if not dot or not entry:
+        return dotted.split(".")
+    if is_section(entry.kind):
+        return [name, *split(entry.kind, rest)]
+    return [name, rest] if typing.get_origin(entry.kind) is Mapping else dotted.split(".")
 
-    Returns whether the tree can be read all the same: without its unknown keys it can.
+
+def clean(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
+    """The tree without what the schema has no place for, which is reported.
+
+    That is keys that it doesn't know, and lists or maps where it has something else; the latter become None.
     """
     if isinstance(tree, str) and "${" in tree:
-        return True  # may stand for anything; what came of it is checked again
+        return tree  # may stand for anything; what came of it is checked again
     if is_section(kind):
-        return _check_section(kind, tree, key, report)
+        return _clean_section(kind, tree, key, report)
     wanted = None
     if typing.get_origin(kind) is tuple:
         if not isinstance(tree, list) or any(isinstance(item, (dict, list)) for item in tree):
             wanted = "a list of texts, such as [a, b]"
     elif typing.get_origin(kind) is Mapping:
         if not isinstance(tree, dict) or any(isinstance(item, (dict, list)) for item in tree.values()):
-            wanted = "a map of texts, such as {name: text}"
+            secret = typing.get_args(kind)[1] is Secret
+            wanted = f"a map of texts, such as {'{NAME: ${secret:NAME}}' if secret else '{name: text}'}"
     elif isinstance(tree, (dict, list)):
         wanted = f"one value, not a {'map' if isinstance(tree, dict) else 'list'}"
     if wanted:
         report(key, wanted)
-    return not wanted
+        return None
+    return tree
 
 
-def _check_section(kind: Any, tree: Tree, key: Key, report: Report) -> bool:
+def _clean_section(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
     if not isinstance(tree, dict):
         report(key, f"a section: its keys are {', '.join(fields(kind))}")
-        return False
-    readable = True
+        return None
+    kept: dict[str, Tree] = {}
     for name, value in tree.items():
-        if name in fields(kind):
-            readable &= check_shape(fields(kind)[name][0], value, (*key, name), report)
-        else:
-            report((*key, name), f"no such key in the configuration{nearest(name, fields(kind))}")
-    return readable
+        if name not in fields(kind):
+            where = ".".join(map(str, key)) or "the configuration"
+            report((*key, name), f"no such key in {where}{nearest(name, fields(kind))}", at_name=True)
+            continue
+        inner = fields(kind)[name].kind
+        result = clean(inner, value, (*key, name), report)
+        # A part that was refused is as if it weren't there; a null that was written stays, to be refused as a value.
+        if result is not None or (value is None and not is_section(inner)):
+            kept[name] = result
+    return kept
 
 
 def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
@@ -99,10 +147,12 @@ def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
         items = tree if isinstance(tree, list) else []
         return tuple(read(str, item, (*key, index), report) for index, item in enumerate(items))
     if typing.get_origin(kind) is Mapping:
-        entries = tree if isinstance(tree, dict) else {}
-        return MappingProxyType({name: read(str, item, (*key, name), report) for name, item in entries.items()})
+        # In one order, whatever that of the layers is: artefacts change only where something is said.
+        entries = dict(sorted(tree.items())) if isinstance(tree, dict) else {}
+        member = typing.get_args(kind)[1]
+        return MappingProxyType({name: read(member, item, (*key, name), report) for name, item in entries.items()})
     if tree is None:
-        report(key, "has no value")
+        report(key, NO_VALUE)
         return _UNREADABLE
     try:
         return _scalar(kind, str(tree))
@@ -113,15 +163,15 @@ def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
 
 def _section(kind: Any, tree: dict[str, Tree], key: Key, report: Report, given: Mapping[str, Any]) -> Any:
     values = dict(given)
-    for name, (field_kind, field) in fields(kind).items():
+    for name, entry in fields(kind).items():
         here = (*key, name)
-        if name not in tree:
-            report(here, f"has no value: give it one in conf/common/{here[0]}.yaml")
+        if name not in tree and not is_section(entry.kind):
+            report(here, f"{NO_VALUE}: give it one in conf/common/{here[0]}.yaml")
             values[name] = _UNREADABLE
             continue
-        value = values[name] = read(field_kind, tree[name], here, report)
-        check = field.metadata["check"]
-        if check and not _has_unreadable(value) and (allowed := check(value)):
+        value = values[name] = read(entry.kind, tree.get(name), here, report)
+        check = entry.meta.check
+        if check and not _has_unreadable(value) and (allowed := check.refusal(value)):
             report(here, allowed)
     return kind(**values)
 
@@ -132,23 +182,37 @@ def _has_unreadable(value: Any) -> bool:
 
 
 def _scalar(kind: Any, text: str) -> Any:
-    if kind is str:
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            raise ValueError("has a character that no file can hold")
-        return text
+    if kind is Secret:
+        return Secret.parse(text)
+    if secrets.refers(text):
+        raise ValueError("is no place for a secret: artefacts show it; only what stands under secrets: is kept")
     if kind in QUANTITIES:
         return kind.parse(text)
-    if kind is bool:
-        if text not in ("true", "false"):
-            raise ValueError("true or false")
-        return text == "true"
-    if kind is int:
-        if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit():
-            raise ValueError("not a whole number")
-        return int(text)
     if typing.get_origin(kind) is typing.Literal:
         choices = typing.get_args(kind)
         if text not in choices:
             raise ValueError(f"one of {', '.join(choices)}{nearest(text, choices)}")
         return text
-    raise TypeError(f"the schema has a type that the reader doesn't know: {kind}")  # a bug of ours
+    return _PARSERS[kind](text)
+
+
+def _text(text: str) -> str:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("has a character that no file can hold")
+    return text
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"true or false{nearest(text.lower(), ('true', 'false'))}")
+    return text == "true"
+
+
+def _whole_number(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:  # noqa: PLR2004 - more than 64 bits hold
+        raise ValueError("not a whole number")
+    return int(text)
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {str: _text, bool: _truth, int: _whole_number}

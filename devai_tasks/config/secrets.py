@@ -1,43 +1,122 @@
-"""Secrets: never part of Settings, resolved only where they are handed over."""
+"""Secrets: named in the configuration, known only where they are handed over.
+
+`${secret:NAME}` makes a `Secret`: a text with holes. Whatever is printed, logged or shown of it is `***`; only `reveal`
+fills the holes, at the moment of handing over.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from devai_tasks.config import document
 from devai_tasks.config.project import Project
 from devai_tasks.errors import ConfigError, Problem, UsageError
 
 FILE = "conf/secrets.yaml"
+ENCRYPTED_FILE = "conf/secrets.sops.yaml"
+MASK = "***"
+# Names of which builds and Ollama hear as well as the lab: their addresses may hold a password.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+# What the resolver leaves in a text for each reference: no file can hold this character, so nobody can write one.
+_HOLE = re.compile("\0([A-Z_][A-Z0-9_]*)\0")
 
 
-def resolve(project: Project, names: Sequence[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The value of each secret, empty where it is set nowhere: from the environment, else from conf/secrets.yaml.
+@dataclass(frozen=True)
+class Secret:
+    """A value that holds secrets; equal to another that refers to the same ones in the same way."""
 
-    Raises UsageError where others can read the file, ConfigError where it is no map of texts.
+    _template: str
+
+    @classmethod
+    def parse(cls, text: str) -> Secret:
+        """A text that refers to at least one secret. Raises ValueError, without the text, for any other."""
+        if not refers(text):
+            raise ValueError("names a secret, as ${secret:NAME}: the value itself does not stand in the configuration")
+        return cls(text)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The secrets that it refers to."""
+        return tuple(dict.fromkeys(_HOLE.findall(self._template)))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one secret as it is, with no text around: a cloud's manager can inject that without us."""
+        return bool(_HOLE.fullmatch(self._template))
+
+    def reveal(self, values: Mapping[str, str]) -> str:
+        """The value itself; empty where any of its secrets is. The caller hands it over and keeps it nowhere."""
+        if not all(values.get(name) for name in self.names):
+            return ""
+        return _HOLE.sub(lambda hole: values[hole[1]], self._template)
+
+    def __str__(self) -> str:
+        return MASK
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+
+def reference(name: str) -> str:
+    """What `${secret:NAME}` becomes while a configuration is merged. Raises ValueError for what is no name."""
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+        raise ValueError(f"{name!r} is not a name for a secret, such as OPENAI_API_KEY")
+    return f"\0{name}\0"
+
+
+def refers(text: str) -> bool:
+    """Whether a text has a reference in it."""
+    return bool(_HOLE.search(text))
+
+
+def resolve(
+    project: Project,
+    names: Iterable[str],
+    environ: Mapping[str, str] = os.environ,
+    decrypt: Callable[[Path], bytes] | None = None,
+) -> dict[str, str]:
+    """The value of each secret, empty where it is set nowhere.
+
+    It is looked for in the environment, in conf/secrets.yaml, and in conf/secrets.sops.yaml, which `decrypt` makes
+    readable and which is touched only for what the others don't have. Raises UsageError where others can read
+    conf/secrets.yaml, ConfigError where a file is no map of texts.
     """
-    stored = _stored(project)
-    return {name: environ.get(name) or stored.get(name, "") for name in names}
+    # Many programs read their proxies from small letters only, so that is how many people set them.
+    values = {name: environ.get(name) or (name in PROXIES and environ.get(name.lower())) or "" for name in names}
+    for file, read in ((FILE, _private), (ENCRYPTED_FILE, decrypt)):
+        if read and not all(values.values()) and (project.root / file).exists():
+            stored = parse(read(project.root / file), file)
+            values = {name: value or stored.get(name, "") for name, value in values.items()}
+    return values
 
 
-def _stored(project: Project) -> dict[str, str]:
-    file = project.root / FILE
-    if not file.exists():
-        return {}
+def _private(file: Path) -> bytes:
     if file.stat().st_mode & 0o077:
         raise UsageError(f"{FILE} can be read by others; `chmod 600 {FILE}`")
+    return file.read_bytes()
+
+
+def parse(content: bytes, name: str) -> dict[str, str]:
+    """The map of texts in a file of secrets. Raises ConfigError without a word of what stands there."""
     # No message quotes what stands there: it may be the secret.
     try:
-        content = document.read(file, FILE)
+        read = document.parse(content.decode(), name)
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(name, "can't be read", "it is no UTF-8")]) from None
     except ConfigError as error:
         remedy = 'write `NAME: "value"` lines, as in conf/secrets.example.yaml'
         raise ConfigError(Problem(problem.place, "can't be read", remedy) for problem in error.problems) from None
     problems = [
-        Problem(content.places[(name,)], name, "one text, not a list or a map")
-        for name, value in content.tree.items()
+        Problem(str(read.places[(name,)]), name, "one text, not a list or a map")
+        for name, value in read.tree.items()
         if isinstance(value, (dict, list))
     ]
     if problems:
         raise ConfigError(problems)
-    return {name: value for name, value in content.tree.items() if isinstance(value, str)}
+    return {name: value for name, value in read.tree.items() if isinstance(value, str)}

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What names of environments and clouds may be: they are parts of names everywhere (RFC 1123 labels).
+STACK_NAME = r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?"
+STACK_NAME_WORDS = "such a name has up to 30 lower-case letters, digits and hyphens"
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -14,3 +18,8 @@ class Stack:
 
     def __str__(self) -> str:
         return f"{self.cloud}-{self.environment}"
+
+    @property
+    def flags(self) -> str:
+        """What a person types to mean it."""
+        return f"--env={self.environment} --cloud={self.cloud}"

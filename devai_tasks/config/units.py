@@ -42,6 +42,7 @@ class Cpu:
         return f"{self.millicores // 1000}.{self.millicores % 1000:03}".rstrip("0").rstrip(".")
 
     def __str__(self) -> str:
+        """As people, Kubernetes and Cloud Run write it: `2`, `500m`."""
         return self.cores if self.millicores % 1000 == 0 else f"{self.millicores}m"
 
 
@@ -67,10 +68,32 @@ class Size:
             raise ValueError("less than 1Mi")
         return size
 
+    @property
+    def mib(self) -> int:
+        """Whole MiB, never more than there are: Fargate's measure."""
+        return self.bytes // 2**20
+
+    @property
+    def gib(self) -> float:
+        """GiB, in hundredths: what Container Instances calls GB."""
+        return round(self.bytes / 2**30, 2)
+
+    @property
+    def whole_gib(self) -> int:
+        """GiB, rounded up: how clouds measure file systems."""
+        return -(-self.bytes // 2**30)
+
+    @property
+    def quantity(self) -> str:
+        """As Kubernetes and Cloud Run write it, whose decimal units have no B: `4Gi`, `50G`, `500k`."""
+        text = str(self)
+        return text.removesuffix("B") if "." not in text else str(self.bytes)
+
     def __str__(self) -> str:
-        for unit in ("Ti", "Gi", "Mi", "Ki", "TB", "GB", "MB", "kB"):
-            if self.bytes % _MULTIPLES[unit] == 0:
-                return f"{self.bytes // _MULTIPLES[unit]}{unit}"
+        counts = [(self.bytes // size, unit) for unit, size in _MULTIPLES.items() if self.bytes % size == 0]
+        if counts:
+            count, unit = min(counts)  # the fewest digits: as people would write it
+            return f"{count}{unit}"
         return f"{self.bytes // 1000}.{self.bytes % 1000:03}kB"
 
 

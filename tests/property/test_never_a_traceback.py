@@ -30,7 +30,7 @@ PIECES = some.sampled_from(
     ]
 )  # fmt: skip
 TEXT = some.lists(PIECES, max_size=12).map("".join) | some.text(max_size=30)
-LEAVES = [".".join(map(str, key)) for key, _, _ in reader.leaves(Settings)]
+LEAVES = [".".join(map(str, key)) for key in reader.leaves(Settings)]
 SECTIONS = list(reader.fields(Settings))
 KEYS = some.sampled_from([*LEAVES, *SECTIONS, "env.A", "labels.b", "nobody"]) | TEXT
 OVERRIDES = some.lists(some.builds("{}={}".format, KEYS, TEXT) | TEXT, min_size=1, max_size=3)
@@ -43,7 +43,7 @@ TREES = some.recursive(
 
 # OmegaConf warns of an interpolation like `${oc.env:,}`; a person's typing is no concern of the test's.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-steady = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")

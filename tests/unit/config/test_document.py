@@ -27,10 +27,13 @@ def test_a_quoted_null_is_a_text_and_a_plain_one_is_none() -> None:
 
 
 def test_every_key_knows_its_line_and_column() -> None:
-    places = document.parse("a:\n  b: 1\nc: [x, y]\n", "conf/file.yaml").places
-    assert places["a", "b"] == "conf/file.yaml:2:3"
-    assert places[("c",)] == "conf/file.yaml:3:1"
-    assert places["c", 1] == "conf/file.yaml:3:8"
+    read = document.parse("a:\n  b: 1\nc: [x, y]\nd:\n", "conf/file.yaml")
+    assert read.names["a", "b"] == "conf/file.yaml:2:3"
+    assert read.places["a", "b"] == "conf/file.yaml:2:6"
+    assert read.places["c", 1] == "conf/file.yaml:3:8"
+    # A value on lines of its own, or of no letter, is found by its key.
+    assert read.places[("a",)] == "conf/file.yaml:1:1"
+    assert read.places[("d",)] == "conf/file.yaml:4:1"
 
 
 def test_merge_keys_give_what_the_mapping_itself_does_not_say() -> None:
@@ -53,6 +56,7 @@ def test_an_alias_may_stand_in_several_places() -> None:
         ("a: 'open\n", "file:2:1", "not valid YAML"),
         ("a: 1\n\tb: 2\n", "file:2:1", "not valid YAML"),
         ("a: 1\n---\nb: 2\n", "file:2:1", "not valid YAML"),
+        ("a: 1\nb: x\u2028c: 2\n", "file:2:5", "breaks a line to some readers of YAML and not to others"),
         ("a: *nothing\n", "file:1:4", "not valid YAML"),
         ("a: \x07", "file", "not valid YAML"),
         ('a: "\\UFFFFFFFF"', "file", "not valid YAML"),
@@ -60,6 +64,9 @@ def test_an_alias_may_stand_in_several_places() -> None:
         ("a: 1\nb: 2\na: 3\n", "file:3:1", "stands twice"),
         ("a: {b: 1, b: 2}\n", "file:1:11", "stands twice"),
         ("a: !custom 1\n", "file:1:4", "tags have no meaning"),
+        ("a: !!binary aGk=\n", "file:1:4", "tags have no meaning"),
+        ("a: !!int text\n", "file:1:4", "tags have no meaning"),
+        ("!!int a: 1\n", "file:1:1", "tags have no meaning"),
         ("a: &a [*a]\n", "file:1:4", "expands without end"),
         ("a: &a {b: *a}\n", "file:1:4", "expands without end"),
         ("a: &a {<<: *a}\n", "file:1:4", "expands without end"),

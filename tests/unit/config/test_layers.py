@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.config import layers
-from devai_tasks.config.load import load
+from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
@@ -44,7 +43,9 @@ def dev(project: Project, local_dev: Stack) -> Callable[..., Settings]:
 def test_each_layer_wins_over_all_that_are_weaker(project: Project, dev: Callable[..., Settings]) -> None:
     assert dev().gpu.count == "all"
     for count, name in enumerate(FILES, start=1):
-        put(project, name, f"gpu: {{count: {count}}}\n")
+        file = project.root / name
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        put(project, name, f"{text}\ngpu: {{count: {count}}}\n")
         assert dev().gpu.count == str(count)
     assert dev(DEVAI__GPU__COUNT="6").gpu.count == "6"
     assert dev("gpu.count=7", DEVAI__GPU__COUNT="6").gpu.count == "7"
@@ -119,7 +120,7 @@ def test_a_quoted_tilde_is_a_text_and_a_plain_one_is_no_value(project: Project, 
     assert dev("env.FLAG=~", DEVAI__ENV__VARIABLE="~").env["QUOTED"] == "~"
     assert dev("env.FLAG=~").env["FLAG"] == "~"
     put(project, "conf/personal.yaml", "env:\n  PLAIN: ~\n")
-    with pytest.raises(ConfigError, match=r"conf/personal\.yaml:2:3  env\.PLAIN\n  has no value"):
+    with pytest.raises(ConfigError, match=r"conf/personal\.yaml:2:10  env\.PLAIN\n  has no value"):
         dev()
 
 
@@ -141,9 +142,8 @@ def test_a_file_of_conf_common_holds_its_own_section_only(project: Project, dev:
 
 
 def test_a_layer_knows_the_place_of_what_it_sets(shipped: Project, local_dev: Stack) -> None:
-    *_, variables, flags = layers.of_stack(
-        shipped, local_dev, ["ports.lab=1"], gpu=True, environ={"DEVAI__PORTS__LAB": "2"}
-    )
+    sources = Sources(shipped, {"DEVAI__PORTS__LAB": "2"})
+    *_, variables, flags = sources.configuration(local_dev, ["ports.lab=1"], gpu=True).layers
     assert variables.place(("ports", "lab")) == "DEVAI__PORTS__LAB"
     assert flags.place(("ports", "lab")) == "--set ports.lab=1"
     assert flags.place(("gpu", "enabled")) == "--gpu"
@@ -180,7 +180,9 @@ def test_an_unknown_stack_is_refused_with_the_nearest(
 @pytest.mark.parametrize("name", ["QA", "a_b", "a.b", "-a", "ä"])
 def test_a_stack_whose_name_no_container_could_have_is_refused(project: Project, name: str) -> None:
     put(project, f"conf/profiles/{name}.yaml", "protected: false\n")
-    with pytest.raises(UsageError, match=rf"^conf/profiles/{name}\.yaml: the name may have lower-case letters"):
+    with pytest.raises(
+        UsageError, match=rf"^conf/profiles/{name}\.yaml  {name}\n  such a name has up to 30 lower-case"
+    ):
         project.stack(name, "local")
 
 

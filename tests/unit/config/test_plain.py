@@ -25,6 +25,7 @@ def test_settings_show_as_plain_values_with_quantities_as_they_would_be_written(
     assert tree["resources"] == {
         "lab": {"cpu": "2", "memory": "4Gi"},
         "ollama": {"cpu": "2", "memory": "8Gi"},
+        "vector_store": {"cpu": "1", "memory": "2Gi"},
     }
     assert tree["protected"] is False
     assert tree["models"] == ["smollm2:135m"]

@@ -82,3 +82,34 @@ def test_any_size_reads_back_as_it_was_shown(size: Size) -> None:
 @given(some.builds(Duration, some.integers(0, 10**9)))
 def test_any_time_reads_back_as_it_was_shown(duration: Duration) -> None:
     assert Duration.parse(str(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("text", "cores", "quantity"),
+    [("250m", "0.25", "250m"), ("0.5", "0.5", "500m"), ("1", "1", "1"), ("1.5", "1.5", "1500m"), ("16", "16", "16")],
+)
+def test_cores_are_written_as_each_tool_wants_them(text: str, cores: str, quantity: str) -> None:
+    cpu = Cpu.parse(text)
+    assert cpu.cores == cores  # Compose
+    assert str(cpu) == quantity  # Kubernetes
+
+
+@pytest.mark.parametrize(
+    ("text", "size_in_bytes", "mib", "gib", "whole_gib", "quantity"),
+    [
+        ("4Gi", 4 * 2**30, 4096, 4.0, 4, "4Gi"),
+        ("1536Mi", 1536 * 2**20, 1536, 1.5, 2, "1536Mi"),
+        ("50GB", 50 * 10**9, 47683, 46.57, 47, "50G"),
+        ("1.5Gi", 1536 * 2**20, 1536, 1.5, 2, "1536Mi"),
+        ("1Ti", 2**40, 2**20, 1024.0, 1024, "1Ti"),
+        ("1100kB", 1_100_000, 1, 0.0, 1, "1100k"),
+        ("1.0486MB", 1_048_600, 1, 0.0, 1, "1048600"),
+    ],
+)
+def test_sizes_are_written_as_each_tool_wants_them(  # noqa: PLR0913, PLR0917 - a table
+    text: str, size_in_bytes: int, mib: int, gib: float, whole_gib: int, quantity: str
+) -> None:
+    size = Size.parse(text)
+    assert (size.bytes, size.mib, size.gib, size.whole_gib, size.quantity) == (
+        size_in_bytes, mib, gib, whole_gib, quantity,
+    )  # fmt: skip

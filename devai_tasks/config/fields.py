@@ -1,0 +1,126 @@
+"""What a key of the schema is made of: its documentation, its default, what it allows, whom it reaches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from devai_tasks.config.targets import Reach
+
+
+@dataclass(frozen=True)
+class Check:
+    """A limit on the values of a key."""
+
+    refusal: Callable[[Any], str | None]
+    """Takes a typed value; returns what is allowed when that is not."""
+    schema: Mapping[str, Any]
+    """The same as keywords of JSON Schema, as far as that can say it; for a list or map of each member."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A value that only a deployment knows."""
+
+    task: str
+    """The task that makes it."""
+    stand_in: str
+    """What is shown and rendered before; well-formed, and obviously not real."""
+    when: Callable[[str, str], bool]
+    """Which stacks need it, by provider and platform."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """The metadata of a key of the schema."""
+
+    doc: str
+    check: Check | None
+    reach: tuple[Reach, ...]
+    tasks: str
+    layers: tuple[str, ...]
+    pending: Pending | None
+
+
+def key(  # noqa: PLR0913 - one option for each thing that the schema may say of a key
+    doc: str,
+    *,
+    default: object = MISSING,
+    check: Check | None = None,
+    reach: tuple[Reach, ...] = (),
+    tasks: str = "",
+    layers: tuple[str, ...] = (),
+    pending: Pending | None = None,
+) -> Any:
+    """A key of the configuration; without a default, a file of `conf/` has to give it.
+
+    `reach` names the artefacts that it changes; `tasks` says what else it decides, for keys that stand in no artefact.
+    `layers` are the kinds of layers that may set it, where not all may.
+    """
+    metadata = {"key": Key(doc, check, reach, tasks, layers, pending)}
+    if pending:
+        default = ""
+    if default is MISSING:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def section(doc: str) -> Any:
+    """A group of keys."""
+    return field(metadata={"key": Key(doc, None, (), "", (), None)})
+
+
+def between(low: int, high: int) -> Check:
+    """Whole numbers from `low` to `high`."""
+    return Check(
+        lambda value: None if low <= value <= high else f"not in {low} to {high}", {"minimum": low, "maximum": high}
+    )
+
+
+def at_least(least: Any) -> Check:
+    """Quantities of at least that much."""
+    return Check(lambda value: None if value >= least else f"at least {least}", {})
+
+
+def matching(pattern: str, words: str) -> Check:
+    """Texts, or lists and maps all of whose members (keys, for a map) match the whole pattern."""
+
+    def refusal(value: str | tuple[str, ...] | Mapping[str, Any]) -> str | None:
+        members = [value] if isinstance(value, str) else value
+        bad = [member for member in members if not re.fullmatch(pattern, member)]
+        return f"{bad[0]!r} is not {words}" if bad else None
+
+    return Check(refusal, {"pattern": f"^(?:{pattern})$"})
+
+
+def ipv4(value: str) -> str | None:
+    """Addresses in dotted form."""
+    try:
+        IPv4Address(value)
+    except ValueError:
+        return f"{value!r} is not an IPv4 address, such as 127.0.0.1"
+    return None
+
+
+def cidrs(values: tuple[str, ...]) -> str | None:
+    """Networks in CIDR form, without host bits."""
+    for value in values:
+        try:
+            IPv4Network(value)
+        except ValueError:
+            return f"{value!r} is not an IPv4 network, such as 192.0.2.0/24"
+    return None
+
+
+PORT = between(1, 65535)
+IMAGE = matching(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", "an image reference, such as debian:trixie-slim")
+# The distribution specification's rule for tags, with room for what is added to them.
+TAG = matching(r"\w[\w.-]{0,63}", "a tag, such as 1.2.3 or latest")
+PATH = matching(r"(?!~)[^\r\n]+", "the path of a folder (and ~ has no meaning here)")
+# A DNS name of RFC 1123 with two labels or more: certificates are for nothing less.
+HOST = matching(
+    r"(([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?)?", "a host name, such as lab.example.com"
+)

@@ -1,0 +1,43 @@
+"""What must hold between keys of a stack in a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from devai_tasks.config.targets import TFVARS
+
+if TYPE_CHECKING:
+    from devai_tasks.config.schema import Settings
+
+# By these the manifests find the pods that they are about.
+OWN_LABELS = {"app.kubernetes.io/name", "app.kubernetes.io/managed-by", "devai.io/stack"}
+# An object's name, which namespaces and labels limit to 63 characters, with what is added to the stack's.
+LONGEST_STACK = 55
+
+
+def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Everything that is wrong between the keys of a stack in a cluster."""
+    name = f"{settings.project.name}-{settings.stack}"
+    if len(name) > LONGEST_STACK:
+        yield ("project", "name"), f"shorter: {name} has more than {LONGEST_STACK} characters, too many for a namespace"
+    for label in sorted(OWN_LABELS & set(settings.labels)):
+        yield ("labels", label), f"{label} is set by the manifests themselves"
+    provider, storage = settings.compute.provider, settings.storage
+    if provider == "gcp" and settings.ingress.class_name:
+        yield ("ingress", "class_name"), "empty: GKE's own controller looks at no class"
+    if provider != "local" and settings.compute.replicas.max > 1 and storage.access == "ReadWriteOnce":
+        yield ("storage", "access"), "ReadWriteMany: several labs share the home, and on several nodes"
+    if provider == "none":
+        yield from _own_cluster(settings)
+    if provider not in TFVARS and settings.ingress.class_name:
+        if not settings.ingress.host:
+            yield ("ingress", "host"), "a host name: an ingress without one takes the requests of everybody"
+        if settings.tls.enabled and not settings.tls.certificate:
+            yield ("tls", "certificate"), "a secret of the namespace with the certificate, or tls.enabled: false"
+
+
+def _own_cluster(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Nobody but a person knows such a cluster."""
+    if not settings.kubernetes.context:
+        yield ("kubernetes", "context"), "the cluster's context, as `kubectl config get-contexts` shows it"

@@ -1,0 +1,100 @@
+"""What must hold between keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from devai_tasks.config import kubernetes, offers
+from devai_tasks.config.targets import TFVARS
+
+if TYPE_CHECKING:
+    from devai_tasks.config.schema import Settings
+
+Broken = tuple[tuple[str, ...], str]
+"""The key at fault, and what is allowed there."""
+
+# What the Compose file, the image and its entrypoint set: another value would break the lab or its promises.
+OWN_VARIABLES = {
+    "HOME", "JUPYTER_BASE_URL", "JUPYTER_DISPLAY_URL", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR", "JUPYTER_TOKEN",
+    "NB_GID", "NB_UID", "OLLAMA_HOST", "PATH", "SHELL", "USER",
+}  # fmt: skip
+EVERYWHERE = "0.0.0.0/0"
+
+
+def rules(settings: Settings) -> Iterator[Broken]:
+    """Everything that is wrong between the keys of a stack."""
+    yield from _protection(settings)
+    yield from _services(settings)
+    yield from _names(settings)
+    if settings.compute.provider in TFVARS:
+        yield from _clouds(settings)
+    if settings.compute.platform == "kubernetes":
+        yield from kubernetes.rules(settings)
+
+
+def _protection(settings: Settings) -> Iterator[Broken]:
+    if not settings.protected:
+        return
+    if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - the check against it
+        yield ("network", "bind_address"), "a protected stack is not published to every network: name one address"
+    if settings.compute.provider == "local":
+        return
+    if EVERYWHERE in settings.network.allowed_cidrs:
+        yield ("network", "allowed_cidrs"), "a protected stack is not open to every network: name yours"
+    if not settings.tls.enabled:
+        yield ("tls", "enabled"), "true: a protected stack is reached by HTTPS only"
+    if settings.tls.enabled and not settings.ingress.host:
+        yield ("ingress", "host"), "a host name: HTTPS of a protected stack needs one, such as lab.example.com"
+
+
+def _services(settings: Settings) -> Iterator[Broken]:
+    local = settings.compute.provider == "local"
+    if not local and settings.image.base.source == "debootstrap":
+        yield ("image", "base", "source"), "registry: only stacks of this machine run on a base made here"
+    if not local and settings.ollama.source == "build":
+        yield ("ollama", "source"), "registry: only stacks of this machine run an Ollama built here"
+    if not local and settings.ollama.mode == "host":
+        yield ("ollama", "mode"), "container or external: host is the one on this machine"
+    if not local and settings.gpu.vendor == "amd":
+        yield ("gpu", "vendor"), "nvidia: only Compose on this machine takes others"
+    if not local and settings.vector_store.kind != "none":
+        yield ("vector_store", "kind"), "none: only Compose on this machine has one"
+    if settings.ollama.mode == "external" and not settings.ollama.url:
+        yield ("ollama", "mode"), "external needs the server's address in ollama.url"
+    if settings.ollama.mode == "container" and settings.ports.lab == settings.ports.ollama:
+        yield ("ports", "ollama"), "the same port as ports.lab"
+    replicas = settings.compute.replicas
+    if replicas.min > replicas.max:
+        yield ("compute", "replicas", "max"), f"at least {replicas.min}, which is compute.replicas.min"
+
+
+def _names(settings: Settings) -> Iterator[Broken]:
+    for section in ("env", "secrets"):
+        for name in sorted(OWN_VARIABLES & set(getattr(settings, section))):
+            yield (section, name), f"{name} is set by the stack itself"
+    for name in sorted(set(settings.env) & set(settings.secrets)):
+        yield ("env", name), "is also the name of a secret; which one is meant?"
+
+
+def _clouds(settings: Settings) -> Iterator[Broken]:
+    if not settings.terraform.region:
+        yield ("terraform", "region"), "a region, such as eu-central-1"
+    if not settings.terraform.account:
+        yield ("terraform", "account"), "the account, subscription or project that this stack belongs to"
+    if _needs_certificate(settings):
+        yield (
+            ("terraform", "certificate"),
+            "one of your Key Vault: Azure makes none, and a protected stack has no own one",
+        )
+    if settings.compute.platform == "simple":
+        yield from offers.simple(settings)
+    least = offers.LEAST_HOME.get(settings.compute.provider)
+    if least and settings.compute.platform == "kubernetes" and settings.storage.home < least:
+        yield ("storage", "home"), f"at least {least}: {offers.HOME_SERVICE[settings.compute.provider]} has no less"
+
+
+def _needs_certificate(settings: Settings) -> bool:
+    """Whether nobody else has a certificate for the host name: Azure gives a gateway none."""
+    azure, own = settings.compute.provider == "azure", settings.terraform.certificate
+    return azure and settings.protected and settings.tls.enabled and not own

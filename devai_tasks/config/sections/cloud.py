@@ -1,0 +1,225 @@
+"""The sections about where the lab runs and how it is reached there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from devai_tasks.config.fields import HOST, Check, Pending, between, cidrs, ipv4, key, matching, section
+from devai_tasks.config.targets import (
+    BACKEND,
+    COMPOSE_ENV,
+    COMPOSE_STACK,
+    K8S_ENVIRONMENT,
+    K8S_GPU,
+    K8S_IDENTITY,
+    K8S_INGRESS,
+    K8S_KUSTOMIZATION,
+    K8S_LAB,
+    K8S_MODELS,
+    K8S_NETWORK,
+    K8S_OLLAMA,
+    K8S_SCALING,
+    K8S_SECRETS,
+    K8S_STORAGE,
+    TERRAFORM,
+    gpu_pods,
+    makes_load_balancer,
+    needs_address,
+    needs_certificate,
+    needs_firewall,
+    on_a_cloud_now,
+    on_azure,
+    on_google,
+    own_ollama,
+    shortened_secrets,
+    to,
+    with_certificate,
+    with_ingress,
+)
+from devai_tasks.config.units import Duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Where the lab is reached, and from where."""
+
+    bind_address: str = key(
+        "Address that the lab's port is published on; 0.0.0.0 is every one that the machine has.",
+        check=Check(ipv4, {"format": "ipv4"}),
+        reach=to(COMPOSE_ENV),
+    )
+    base_url: str = key(
+        "Path under which the lab answers.",
+        check=matching(r"/([\w.~-]+/)*", "a path that begins and ends with /, such as / or /lab/"),
+        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, K8S_LAB, *TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
+    )
+    allowed_cidrs: tuple[str, ...] = key(
+        "Networks that may open connections to the lab in a cloud or cluster.",
+        check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
+        reach=to(*TERRAFORM),
+    )
+    load_balancers: tuple[str, ...] = key(
+        "Networks that the cloud's load balancer speaks to the lab from.",
+        check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
+        reach=to(K8S_NETWORK),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingress:
+    """How a browser gets to the lab in a cloud or cluster."""
+
+    host: str = key(
+        "Host name of the lab; empty for the load balancer's own.",
+        check=HOST,
+        reach=to(*TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
+    )
+    class_name: str = key(
+        "The cluster's ingress class. Empty: on AWS one of the stack's own, on Google Cloud its only one, and in a "
+        "cluster of your own no ingress; `inv k8s.port-forward` goes there.",
+        default="",
+        check=matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name of an IngressClass"),
+        reach=to(K8S_INGRESS),
+    )
+    controller: str = key(
+        "Namespace of the ingress controller's pods, which may then connect to the lab; empty where there are none.",
+        default="",
+        check=matching(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?", "the name of a namespace"),
+        reach=to(K8S_NETWORK),
+    )
+    firewall: str = key(
+        "What opens the load balancer to network.allowed_cidrs: a security group on AWS, a policy of Cloud Armor on "
+        "Google Cloud. Elsewhere Terraform attaches it by itself.",
+        check=matching(r"[\w.-]*", "a security group's id, or a policy's name"),
+        pending=Pending("tf.apply", "firewall.invalid", needs_firewall),
+        reach=to(K8S_INGRESS, when=makes_load_balancer),
+    )
+    address: str = key(
+        "Name of the load balancer's address on Google Cloud, which the record of the host name has.",
+        check=matching(r"[\w.-]*", "the name of a global address"),
+        pending=Pending("tf.apply", "address.invalid", needs_address),
+        reach=to(K8S_INGRESS, when=on_google),
+    )
+    annotations: Mapping[str, str] = key(
+        "Annotations of the ingress, for what its controller offers beyond these keys.",
+        check=matching(r"([a-z0-9.-]+/)?[\w.-]+", "the name of an annotation"),
+        reach=to(K8S_INGRESS, when=with_ingress),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """HTTPS."""
+
+    local: bool = key(
+        "Whether the lab speaks HTTPS on this machine, by a certificate of mkcert's or, without that, one of its own.",
+        reach=to(COMPOSE_ENV, COMPOSE_STACK),
+    )
+    enabled: bool = key(
+        "Whether in a cloud or cluster the load balancer speaks HTTPS and redirects the rest.",
+        reach=to(*TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
+    )
+    certificate: str = key(
+        "The certificate in a cluster: an ARN on AWS, a name of the gateway's on Azure, elsewhere a secret of the "
+        "namespace. Google makes its own.",
+        check=matching(r"[\w.:/-]*", "an ARN, or a name"),
+        pending=Pending("tf.apply", "certificate.invalid", needs_certificate),
+        reach=to(K8S_INGRESS, when=with_certificate),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dns:
+    """Records for the host name."""
+
+    zone: str = key(
+        "Zone of the cloud's DNS that Terraform writes records to; empty: apply prints them.",
+        default="",
+        check=HOST,
+        reach=to(*TERRAFORM),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    """How many labs share the load; a person stays on one."""
+
+    min: int = key("The fewest.", check=between(1, 100), reach=to(K8S_SCALING, *TERRAFORM))
+    max: int = key("The most.", check=between(1, 100), reach=to(K8S_SCALING, *TERRAFORM))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """What the stack runs on."""
+
+    provider: Literal["local", "aws", "azure", "gcp", "none"] = key(
+        "Whose machines: local is this one; aws, azure and gcp are made by Terraform; none is a cluster of your own.",
+        reach=to(COMPOSE_ENV, COMPOSE_STACK, BACKEND, *TERRAFORM)
+        + to(K8S_KUSTOMIZATION, K8S_STORAGE, K8S_INGRESS, K8S_IDENTITY, when=on_a_cloud_now),
+    )
+    platform: Literal["kubernetes", "simple"] = key(
+        "kubernetes, or the provider's simple way: ECS Fargate, Container Instances, Cloud Run.",
+        reach=to(K8S_KUSTOMIZATION, K8S_ENVIRONMENT, K8S_LAB, K8S_STORAGE, K8S_INGRESS, K8S_NETWORK, *TERRAFORM)
+        + to(K8S_SCALING, K8S_SECRETS)
+        + to(K8S_OLLAMA, K8S_MODELS, when=own_ollama)
+        + to(K8S_IDENTITY, when=on_a_cloud_now)
+        + to(K8S_GPU, when=gpu_pods),
+    )
+    replicas: Replicas = section("How many labs share the load.")
+    idle_timeout: Duration = key(
+        "How long a kernel may do nothing before it is ended, with all that it has in memory; 0s: for ever.",
+        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where Terraform keeps what it knows of a stack: one store for each account and region, a file for each stack."""
+
+    store: str = key(
+        "Bucket (AWS, Google) or storage account (Azure); empty: named after project, account and region.",
+        default="",
+        check=matching(r"([a-z0-9][a-z0-9-]{1,61}[a-z0-9])?", "3 to 63 lower-case letters, digits and hyphens"),
+        reach=to(BACKEND),
+    )
+    group: str = key(
+        "Azure's resource group that the storage account is in; empty: named after the project.",
+        default="",
+        check=matching(r"[\w().-]{0,90}", "the name of a resource group"),
+        reach=to(BACKEND, when=on_azure),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terraform:
+    """Where Terraform builds, and what it is."""
+
+    program: Literal["auto", "terraform", "tofu"] = key(
+        "Terraform or OpenTofu; auto: whichever is found, Terraform first.", tasks="what the tf tasks run"
+    )
+    state: State = section("Where Terraform keeps what it knows of a stack.")
+    certificate: str = key(
+        "A certificate that is there already: an ARN of ACM, a secret's id of Key Vault, a Google certificate's name; "
+        "empty: one is made, by the cloud where it makes them for nothing, else self-signed.",
+        default="",
+        check=matching(r"[\w:/.-]*", "an ARN, the https address of a secret, or a name"),
+        reach=to(*TERRAFORM),
+    )
+    secret_versions: Mapping[str, int] = key(
+        "Version of each secret in the cloud's manager, by its variable; `inv tf.plan` raises one whose value is new.",
+        reach=to(*TERRAFORM),
+    )
+    region: str = key(
+        "Region (on Azure: location) that everything is in.",
+        default="",
+        check=matching(r"([a-z][a-z0-9-]{2,40})?", "a region, such as eu-central-1"),
+        reach=to(BACKEND, *TERRAFORM),
+    )
+    account: str = key(
+        "AWS account, Azure subscription or Google project that everything belongs to; nothing else is touched.",
+        default="",
+        check=matching(r"[a-z0-9-]{0,36}", "an account number, a subscription's id or a project's id"),
+        reach=to(BACKEND, *TERRAFORM) + to(K8S_SECRETS, when=shortened_secrets),
+    )

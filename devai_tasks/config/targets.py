@@ -1,0 +1,280 @@
+"""What a stack is rendered for: targets, the names of their artefacts, and which keys reach which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from devai_tasks.config.schema import Settings
+
+COMPOSE_ENV = "compose/.env"
+COMPOSE_STACK = "compose/docker-compose.stack.yml"
+BAKE = "image/docker-bake.json"
+TFVARS: Mapping[str, str] = {
+    "aws": "terraform/aws.tfvars.json",
+    "azure": "terraform/azure.tfvars.json",
+    "gcp": "terraform/gcp.tfvars.json",
+}
+BACKEND = "terraform/state.tfbackend"
+# Characters that vaults and storage accounts of Azure take, as deploy/terraform/modules/naming has it.
+LONGEST_NAME = 24
+# The digest of no image: what stands for it before there is one.
+NO_DIGEST = f"sha256:{'0' * 64}"
+
+# The leaf of a stack's manifests: one file for each thing that they are about.
+K8S_KUSTOMIZATION = "kubernetes/kustomization.yaml"  # what takes part: namespace, overlay, components, images, labels
+K8S_ENVIRONMENT = "kubernetes/environment.yaml"  # the variables of lab and Ollama
+K8S_LAB = "kubernetes/lab.yaml"  # the lab's size, port and probes
+K8S_OLLAMA = "kubernetes/ollama.yaml"  # Ollama's size
+K8S_MODELS = "kubernetes/models.yaml"  # the job that brings models
+K8S_GPU = "kubernetes/gpu.yaml"
+K8S_STORAGE = "kubernetes/storage.yaml"  # volumes and claims
+K8S_INGRESS = "kubernetes/ingress.yaml"  # how a browser gets there
+K8S_NETWORK = "kubernetes/network.yaml"  # who may connect to the lab inside of the cluster
+K8S_SCALING = "kubernetes/scaling.yaml"  # how many labs there are
+K8S_IDENTITY = "kubernetes/identity.yaml"  # who the lab is to its cloud
+K8S_SECRETS = "kubernetes/secrets.yaml"  # which secrets the lab gets
+
+COMPOSE = (COMPOSE_ENV,)
+TERRAFORM = tuple(TFVARS.values())
+
+
+def always(_: Settings) -> bool:
+    """In every stack that has the target."""
+    return True
+
+
+def gpu(settings: Settings) -> bool:
+    """In stacks with GPUs."""
+    return settings.gpu.enabled
+
+
+def cuda(settings: Settings) -> bool:
+    """In stacks with NVIDIA's GPUs."""
+    return settings.gpu.enabled and settings.gpu.vendor == "nvidia"
+
+
+def listed_gpus(settings: Settings) -> bool:
+    """In stacks whose GPUs are devices by name: with AMD's, and with NVIDIA's on Podman."""
+    return settings.gpu.vendor == "amd" or settings.engine.name == "podman"
+
+
+def podman_gpu(settings: Settings) -> bool:
+    """In stacks with NVIDIA's GPUs on Podman."""
+    return cuda(settings) and settings.engine.name == "podman"
+
+
+def cuda13(settings: Settings) -> bool:
+    """In stacks with GPUs of CUDA 13."""
+    return cuda(settings) and settings.image.gpu.cuda == "13"
+
+
+def cuda12(settings: Settings) -> bool:
+    """In stacks with GPUs of CUDA 12."""
+    return cuda(settings) and settings.image.gpu.cuda == "12"
+
+
+def no_cuda(settings: Settings) -> bool:
+    """In stacks without NVIDIA's GPUs."""
+    return not cuda(settings)
+
+
+def own_ollama(settings: Settings) -> bool:
+    """In stacks that run an Ollama of their own."""
+    return settings.ollama.mode == "container"
+
+
+def other_ollama(settings: Settings) -> bool:
+    """In stacks that use a server elsewhere."""
+    return settings.ollama.mode == "external"
+
+
+def pushed(settings: Settings) -> bool:
+    """In stacks whose image has been pushed."""
+    return settings.image.digest != NO_DIGEST
+
+
+def on_azure(settings: Settings) -> bool:
+    """In stacks of Azure."""
+    return settings.compute.provider == "azure"
+
+
+def on_google(settings: Settings) -> bool:
+    """In stacks of Google Cloud."""
+    return settings.compute.provider == "gcp"
+
+
+def scaled(settings: Settings) -> bool:
+    """In stacks whose number of labs follows the work."""
+    return settings.compute.replicas.max > settings.compute.replicas.min
+
+
+def on_a_cloud_now(settings: Settings) -> bool:
+    """In stacks that Terraform makes."""
+    return settings.compute.provider in TFVARS
+
+
+def pulled_image(settings: Settings) -> bool:
+    """In stacks whose cluster takes the image from a registry."""
+    return settings.compute.provider != "local" and bool(settings.image.registry)
+
+
+def loaded_image(settings: Settings) -> bool:
+    """In stacks whose image is loaded into the cluster."""
+    return not pulled_image(settings)
+
+
+def with_ingress(settings: Settings) -> bool:
+    """In stacks that have an ingress: clouds bring a controller, elsewhere somebody has to name one."""
+    return on_a_cloud_now(settings) or bool(settings.ingress.class_name)
+
+
+def with_certificate(settings: Settings) -> bool:
+    """In stacks whose ingress has to be told its certificate: Google makes it by itself."""
+    return with_ingress(settings) and settings.tls.enabled and settings.compute.provider != "gcp"
+
+
+def makes_load_balancer(settings: Settings) -> bool:
+    """In stacks whose ingress makes the load balancer, with the firewall that it names: Azure's is Terraform's."""
+    return settings.compute.provider in ("aws", "gcp")
+
+
+def given_home(settings: Settings) -> bool:
+    """In stacks whose home is the file system that Terraform made."""
+    return on_a_cloud_now(settings) and not settings.storage.home_class
+
+
+def own_models_class(settings: Settings) -> bool:
+    """In stacks whose models are on a storage class of their own."""
+    return settings.compute.provider == "aws" and own_ollama(settings) and not settings.storage.models_class
+
+
+def own_ingress_class(settings: Settings) -> bool:
+    """In stacks with an ingress class of their own."""
+    return settings.compute.provider == "aws" and not settings.ingress.class_name
+
+
+def named_volumes(settings: Settings) -> bool:
+    """In stacks with volumes or classes that have the stack's name."""
+    return given_home(settings) or own_models_class(settings)
+
+
+def long_name(settings: Settings) -> bool:
+    """In stacks whose name in a cloud is shortened."""
+    return len(f"{settings.project.name}-{settings.stack.environment}") > LONGEST_NAME
+
+
+def named_secrets(settings: Settings) -> bool:
+    """In stacks whose secrets have the stack's name in their cloud's manager: Azure has a vault for each stack."""
+    return external_secrets(settings) and settings.compute.provider != "azure"
+
+
+def shortened_secrets(settings: Settings) -> bool:
+    """In stacks whose secrets have a shortened name in their cloud's manager."""
+    return named_secrets(settings) and long_name(settings)
+
+
+def hub_models(settings: Settings) -> list[str]:
+    """The models that a stack's own Ollama fetches from the hub; the others are files of somebody's machine."""
+    return [name for name in settings.models if own_ollama(settings) and not name.lower().endswith(".gguf")]
+
+
+def pulls_models(settings: Settings) -> bool:
+    """In stacks with a job that fetches models."""
+    return bool(hub_models(settings))
+
+
+def external_secrets(settings: Settings) -> bool:
+    """In stacks whose secrets come from a cloud's manager into the cluster."""
+    return bool(settings.kubernetes.secret_store)
+
+
+def gpu_pods(settings: Settings) -> bool:
+    """In stacks with pods that get GPUs."""
+    return settings.gpu.enabled and (own_ollama(settings) or settings.gpu.lab)
+
+
+def on_a_clouds_kubernetes(provider: str, platform: str) -> bool:
+    """Of stacks in a cluster that Terraform makes, before there are settings to ask."""
+    return provider in TFVARS and platform == "kubernetes"
+
+
+def needs_certificate(provider: str, platform: str) -> bool:
+    """Of the same, where the ingress has to be told its certificate."""
+    return on_a_clouds_kubernetes(provider, platform) and provider != "gcp"
+
+
+def needs_firewall(provider: str, platform: str) -> bool:
+    """Of the same, where the ingress has to be told its firewall."""
+    return on_a_clouds_kubernetes(provider, platform) and provider in ("aws", "gcp")
+
+
+def needs_address(provider: str, platform: str) -> bool:
+    """Of the same, where the ingress has to be told its address."""
+    return on_a_clouds_kubernetes(provider, platform) and provider == "gcp"
+
+
+def on_a_cloud(provider: str, _platform: str) -> bool:
+    """Of stacks that Terraform makes, before there are settings to ask."""
+    return provider in TFVARS
+
+
+def pulls_by_digest(provider: str, _platform: str) -> bool:
+    """Of stacks that may take their image from a registry, before there are settings to ask."""
+    return provider in TFVARS or provider == "none"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Artefacts that a key changes, in stacks of which the condition holds."""
+
+    artefacts: tuple[str, ...]
+    when: Callable[[Settings], bool] = always
+    names_only: bool = False
+    """Of a map: they show its names, and no value."""
+
+
+def to(*artefacts: str, when: Callable[[Settings], bool] = always, names_only: bool = False) -> tuple[Reach, ...]:
+    """The reach of a key; several are added up with `+`."""
+    return (Reach(artefacts, when, names_only),)
+
+
+def of_stack(settings: Settings) -> tuple[str, ...]:
+    """The targets of a stack, in the order in which they are brought up."""
+    targets = ["image"]
+    if settings.compute.provider == "local":
+        targets.append("compose")
+    if settings.compute.provider in TFVARS:
+        targets.append("terraform")
+    if settings.compute.platform == "kubernetes":
+        targets.append("kubernetes")
+    return tuple(targets)
+
+
+def reached(reach: tuple[Reach, ...], settings: Settings, *, names: bool = True) -> frozenset[str]:
+    """The artefacts of this stack that a key with such a reach changes; of a map, without `names` its values only."""
+    targets = of_stack(settings)
+    provider = settings.compute.provider
+
+    def rendered(artefact: str) -> bool:
+        target = artefact.partition("/")[0]
+        return target in targets and (artefact not in TERRAFORM or artefact == TFVARS[provider])
+
+    return frozenset(
+        artefact
+        for part in reach
+        if part.when(settings) and (names or not part.names_only)
+        for artefact in part.artefacts
+        if rendered(artefact)
+    )
+
+
+def by_target(artefacts: frozenset[str]) -> dict[str, list[str]]:
+    """Artefacts, grouped by the target that they belong to."""
+    groups: dict[str, Any] = {}
+    for artefact in sorted(artefacts):
+        target, _, file = artefact.partition("/")
+        groups.setdefault(target, []).append(file)
+    return groups

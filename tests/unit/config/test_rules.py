@@ -1,0 +1,48 @@
+"""What must hold between keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("stack", "override", "message"),
+    [
+        ("aws-prod", "network.allowed_cidrs=[0.0.0.0/0]", "a protected stack is not open to every network: name yours"),
+        ("aws-prod", "tls.enabled=false", "true: a protected stack is reached by HTTPS only"),
+        ("gcp-prod", "ingress.host=", "a host name: HTTPS of a protected stack needs one"),
+        ("local-prod", "network.bind_address=0.0.0.0", "a protected stack is not published to every network"),
+        ("aws-dev", "image.base.source=debootstrap", "registry: only stacks of this machine run on a base made here"),
+        ("aws-dev", "ollama.source=build", "registry: only stacks of this machine run an Ollama built here"),
+        ("aws-dev", "ollama.mode=host", "container or external: host is the one on this machine"),
+        ("local-dev", "ollama.mode=external", "external needs the server's address in ollama.url"),
+        ("aws-dev", "compute.replicas.min=3", "at least 3, which is compute.replicas.min"),
+        ("aws-dev", "terraform.region=", "a region, such as eu-central-1"),
+        ("azure-dev", "terraform.account=", "the account, subscription or project that this stack belongs to"),
+        ("local-dev", "ports.ollama=8888", "the same port as ports.lab"),
+    ],
+)
+def test_a_combination_that_can_not_be_is_refused_with_what_is_allowed(
+    shipped: Project, stack: str, override: str, message: str
+) -> None:
+    cloud, _, environment = stack.partition("-")
+    with pytest.raises(ConfigError) as refusal:
+        load(shipped, Stack(environment, cloud), [override], environ={})
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["network.allowed_cidrs=[0.0.0.0/0]", "tls.enabled=false", "ingress.host=", "network.bind_address=0.0.0.0"],
+)
+def test_stacks_that_are_not_protected_may(shipped: Project, override: str) -> None:
+    load(shipped, Stack("dev", "aws"), [override], environ={})
+
+
+def test_clouds_have_no_say_on_a_protected_stack_of_this_machine(shipped: Project) -> None:
+    load(shipped, Stack("prod", "local"), ["tls.enabled=false", "network.allowed_cidrs=[0.0.0.0/0]"], environ={})
