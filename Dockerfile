@@ -1,6 +1,8 @@
+# One file behind two names: Dockerfile.gpu is a link to it, so that the two can't drift. The arguments make the
+# difference, as the bake file that `inv image.build` writes gives them. By hand, for NVIDIA GPUs:
+#   docker build --build-arg BASE_IMAGE=nvidia/cuda:13.0.1-runtime-ubuntu24.04 --build-arg PACKAGES=cuda13 .
 ARG BASE_IMAGE=debian:trixie-slim
 ARG PACKAGES=standard
-# Below this line Dockerfile and Dockerfile.gpu are the same.
 
 # Python, on any base of the Debian family that has 3.11 or later.
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument
@@ -16,7 +18,8 @@ RUN apt-get update \
         --option DPkg::Options::=--path-exclude='/usr/share/locale/*' \
         --option DPkg::Options::=--path-exclude='/usr/share/man/*' \
         ca-certificates python3 python3-venv tini \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+    # What differs from build to build: lists, logs, and the linker's notes on inodes.
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/log/*
 
 
 FROM base AS packages
@@ -44,15 +47,40 @@ RUN sh /tmp/prune.sh /opt/lab \
     && sed -i '0,/"python"/ s|"python"|"/usr/bin/env", "python"|' /opt/lab/share/jupyter/kernels/python3/kernel.json
 
 
+# Command-line tools, where some are asked for.
+FROM base AS tools
+ARG TOOLS
+COPY deploy/image/requirements/tools.lock deploy/image/tools.sh /tmp/
+COPY deploy/image/tools/ /opt/tools/
+RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=cache,target=/root/.npm \
+    if [ -s /run/secrets/ca.crt ]; then \
+        export PIP_CERT=/run/secrets/ca.crt NODE_EXTRA_CA_CERTS=/run/secrets/ca.crt; \
+    fi; \
+    # Words, and none where there are none.
+    # shellcheck disable=SC2086
+    sh /tmp/tools.sh ${TOOLS}
+
+
 # A person's requirements.txt, if there is one: the pattern may match nothing.
 FROM scratch AS person
 COPY requirements.tx[t] /
 
 
 FROM base AS lab
-# Group 0 may write, so that any other id of that group works as well as this one.
-RUN useradd --no-log-init --uid 10001 --gid 0 --home-dir /home/devai --no-create-home --shell /bin/bash devai \
+# Group 0 may write, so that any other id of that group works as well as this one. The epoch keeps the day of the build
+# out of /etc/shadow.
+RUN SOURCE_DATE_EPOCH=0 useradd --no-log-init --uid 10001 --gid 0 --home-dir /home/devai --no-create-home --shell /bin/bash devai \
     && install --directory --owner 10001 --group 0 --mode 0775 /home/devai
+# What packages without a wheel are built with.
+ARG COMPILERS=false
+# hadolint ignore=DL3008
+RUN if [ "${COMPILERS}" = true ]; then \
+        apt-get update \
+        && apt-get install --yes --no-install-recommends build-essential python3-dev \
+        && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/log/*; \
+    fi
 # USER, because an id without an account has no name. Jupyter's run-time files hold the token: not in the kept home.
 ENV HOME=/home/devai \
     JUPYTER_RUNTIME_DIR=/tmp/jupyter-runtime \
@@ -70,8 +98,11 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
         pip install --cache-dir /root/.cache/pip \
             --constraint /opt/lab/constraints.txt --requirement /mnt/requirements.txt; \
     fi
-COPY deploy/image/jupyter_server_config.py /etc/jupyter/
+COPY --from=tools /opt/tools/ /opt/tools/
+COPY --from=tools /opt/tools/bin/ /usr/local/bin/
+COPY deploy/image/jupyter_server_config.py deploy/image/devai_home.py /etc/jupyter/
 COPY deploy/image/page_config.json /etc/jupyter/labconfig/
+COPY deploy/image/before-start.d/ /usr/local/bin/before-start.d/
 COPY --chmod=0755 deploy/image/entrypoint.sh /usr/local/bin/entrypoint
 COPY --chmod=0755 deploy/image/healthcheck.py /usr/local/bin/healthcheck
 
@@ -84,7 +115,11 @@ ENTRYPOINT ["entrypoint"]
 CMD ["/opt/lab/bin/jupyter", "lab"]
 
 # Last, for they change with every commit.
+ARG BASE_IMAGE
 ARG BASE_SOURCE=registry
+ARG BASE_DIGEST
+ARG CREATED
+ARG INPUTS
 ARG SOURCE
 ARG VERSION
 ARG REVISION
@@ -94,4 +129,8 @@ LABEL org.opencontainers.image.title="Dev AI Lab" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      io.devai.base.source="${BASE_SOURCE}"
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}" \
+      io.devai.base.source="${BASE_SOURCE}" \
+      io.devai.inputs="${INPUTS}"

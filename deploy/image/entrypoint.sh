@@ -7,7 +7,7 @@
 #   as anyone else               as that id: nothing to map, nothing to drop
 set -euo pipefail
 
-readonly account=devai home=/home/devai
+readonly account=devai home=/home/devai hooks=/usr/local/bin/before-start.d
 
 say() { echo "entrypoint: $*" >&2; }
 
@@ -16,7 +16,8 @@ die() {
     exit 2
 }
 
-is_id() { [[ $1 =~ ^(0|[1-9][0-9]{0,8})$ ]]; }
+# As large as the kernel takes them: OpenShift's begin at a thousand million.
+is_id() { [[ $1 =~ ^(0|[1-9][0-9]{0,9})$ ]]; }
 
 # Every secret becomes the variable that its file is named after.
 export_secrets() {
@@ -29,6 +30,16 @@ export_secrets() {
         else
             say "$file is not readable by uid $EUID: not exported"
         fi
+    done
+}
+
+# Some programs read their proxies from small letters, some from capitals. What runs beside the lab is not behind one.
+share_proxies() {
+    local name
+    [[ -n ${HTTP_PROXY:-}${HTTPS_PROXY:-} ]] || return 0
+    export NO_PROXY="${NO_PROXY:+$NO_PROXY,}localhost,127.0.0.1,ollama,chroma,host.docker.internal"
+    for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+        [[ -z ${!name:-} ]] || export "${name,,}=${!name}"
     done
 }
 
@@ -70,7 +81,18 @@ open_environment() {
     ' open_environment "$home/.venv" "$own" "${lab[0]}"
 }
 
+# In the order of their names, as the lab's user in the lab's home. What a hook was to prepare, the lab may need:
+# without it, it does not start.
+run_hooks() {
+    local hook
+    for hook in "$hooks"/*; do
+        [[ -f $hook && -x $hook ]] || continue
+        (cd "$home" && "$@" "$hook") || die "$hook failed (exit code $?): the lab does not start"
+    done
+}
+
 export_secrets
+share_proxies
 
 drop=()
 if ((EUID == 0)); then
@@ -90,13 +112,10 @@ if ((EUID == 0)); then
     drop=(setpriv "--reuid=$uid" "--regid=$gid" --clear-groups --no-new-privs)
 fi
 
-for hook in /usr/local/bin/before-start.d/*.sh; do
-    # shellcheck source=/dev/null
-    [[ ! -f $hook ]] || . "$hook"
-done
-
 open_environment "${drop[@]}" || say "no environment in $home/.venv: \`pip install\` will not work"
 
 # The person's programs come first only from here on: root must never run one of them.
 # Init comes after the drop: as root without CAP_KILL it could not pass SIGTERM on.
-exec "${drop[@]}" env "PATH=$home/.venv/bin:$PATH:$home/.local/bin" /usr/bin/tini -- "$@"
+as_the_lab=("${drop[@]}" env "PATH=$home/.venv/bin:$PATH:$home/.local/bin")
+run_hooks "${as_the_lab[@]}"
+exec "${as_the_lab[@]}" /usr/bin/tini -- "$@"

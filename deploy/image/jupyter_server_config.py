@@ -29,16 +29,29 @@ c.ServerApp.ip = "0.0.0.0"  # inside the container; what reaches it, the engine 
 c.ServerApp.port = int(os.environ.get("JUPYTER_PORT") or 8888)
 c.ServerApp.port_retries = 0  # another port would be one that nobody publishes
 c.ServerApp.base_url = os.environ.get("JUPYTER_BASE_URL") or "/"
+# As the browser sees it, for what Jupyter prints.
+c.ServerApp.custom_display_url = os.environ.get("JUPYTER_DISPLAY_URL") or ""
+if (certificate := Path("/run/secrets/tls.crt")).exists():
+    c.ServerApp.certfile = str(certificate)
+    c.ServerApp.keyfile = str(certificate.with_suffix(".key"))
 c.ServerApp.root_dir = str(home)
 c.ServerApp.open_browser = False
 c.ServerApp.terminals_enabled = True
 c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash"]}  # not as login shell: /etc/profile would reset PATH
 # Root only where the caller asked for it: the entrypoint drops to the account otherwise.
 c.ServerApp.allow_root = True
+# Seconds; 0 is never. Whoever has the page open keeps no kernel alive by that.
+c.MappingKernelManager.cull_idle_timeout = int(os.environ.get("JUPYTER_IDLE_TIMEOUT") or 0)
+c.MappingKernelManager.cull_interval = max(1, min(60, c.MappingKernelManager.cull_idle_timeout // 2))
+c.MappingKernelManager.cull_connected = True
 if (home / "work").is_dir():
     c.FileContentsManager.preferred_dir = "work"
 # Of widgets that a person installed: see the entrypoint.
 c.LabApp.extra_labextensions_path = [str(home / ".venv/share/jupyter/labextensions")]
+
+# The home as one archive, for `inv data.backup`; it lies beside this file.
+sys.path.append("/etc/jupyter")
+c.ServerApp.jpserver_extensions = {"devai_home": True}
 
 # Nothing here calls out on its own.
 c.LabApp.extension_manager = "readonly"

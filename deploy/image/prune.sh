@@ -17,8 +17,9 @@ find "$site" -name '*.cpython-*.so' | while read -r module; do
 done
 
 # Debug symbols. Not of the libraries in *.libs: wheel builders have moved their sections,
-# and older binutils leave some of them so that no loader takes them.
-find "$site" -type f -name '*.so*' ! -path '*.libs/*' -exec strip --strip-unneeded {} +
+# and older binutils leave some of them so that no loader takes them. NVIDIA's come without.
+find "$site" -type f \( -name '*.so' -o -name '*.so.[0-9]*' \) ! -path '*.libs/*' ! -path '*/nvidia/*' \
+    -exec strip --strip-unneeded {} +
 
 # JupyterLab brings its application twice and serves the one in share/.
 if diff -rq share/jupyter/lab/static "$site/jupyterlab/static" >/dev/null; then
