@@ -1,0 +1,168 @@
+# A lab on AWS: ECS or EKS, with everything that it needs.
+provider "aws" {
+  region              = var.region
+  allowed_account_ids = [var.account]
+}
+
+locals {
+  base = {
+    name      = module.naming.name
+    unique    = module.naming.unique
+    account   = var.account
+    region    = var.region
+    vault     = aws_kms_key.this.arn
+    protected = var.protected
+    labels    = var.labels
+  }
+  stack  = merge(local.base, { logs = module.observability.logs })
+  simple = var.compute_platform == "simple"
+}
+
+module "naming" {
+  source = "../modules/naming"
+
+  project_name = var.project_name
+  environment  = var.environment
+  account      = var.account
+}
+
+# One key for images, files, secrets and logs.
+resource "aws_kms_key" "this" {
+  description             = "Lab ${module.naming.name}"
+  enable_key_rotation     = true
+  deletion_window_in_days = var.protected ? 30 : 7
+  tags                    = var.labels
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Account"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:aws:iam::${var.account}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        Sid       = "Logs"
+        Effect    = "Allow"
+        Principal = { Service = "logs.${var.region}.amazonaws.com" }
+        Action    = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
+        Resource  = "*"
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:${var.region}:${var.account}:log-group:/devai/${module.naming.name}" } }
+      },
+    ]
+  })
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${module.naming.name}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
+module "observability" {
+  source = "../modules/observability/aws"
+
+  stack = local.base
+}
+
+module "registry" {
+  source = "../modules/container-registry/aws"
+
+  stack      = local.stack
+  repository = "${var.project_name}-lab"
+}
+
+module "networking" {
+  source = "../modules/networking/aws"
+
+  stack         = local.stack
+  platform      = var.compute_platform
+  allowed_cidrs = var.allowed_cidrs
+  port          = var.port
+}
+
+module "storage" {
+  source = "../modules/storage/aws"
+
+  stack           = local.stack
+  platform        = var.compute_platform
+  network         = module.networking.network
+  storage_size_gb = var.storage_size_gb
+  # On kubernetes models are on a disk of the cluster.
+  models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
+}
+
+module "secrets" {
+  source = "../modules/secrets/aws"
+
+  stack           = local.stack
+  secret_versions = var.secret_versions
+  secret_values   = var.secret_values
+}
+
+module "identity" {
+  source = "../modules/identity/aws"
+
+  stack       = local.stack
+  platform    = var.compute_platform
+  registry    = module.registry.id
+  file_system = module.storage.file_system
+  secrets     = module.secrets.secrets
+}
+
+module "ingress" {
+  source = "../modules/ingress/aws"
+
+  stack        = local.stack
+  platform     = var.compute_platform
+  network      = module.networking.network
+  base_url     = var.base_url
+  host_name    = var.host_name
+  dns_zone     = var.dns_zone
+  certificate  = var.certificate
+  enable_https = var.enable_https
+}
+
+module "compute" {
+  source = "../modules/compute/aws"
+  count  = local.simple && var.image != null ? 1 : 0
+
+  stack                 = local.stack
+  network               = module.networking.network
+  backend               = module.ingress.backend
+  identity              = module.identity.identity
+  file_system           = module.storage.file_system
+  volumes               = module.storage.volumes
+  secrets               = module.secrets.secrets
+  image                 = var.image
+  port                  = var.port
+  base_url              = var.base_url
+  cpu                   = var.cpu
+  memory                = var.memory
+  min_replicas          = var.min_replicas
+  max_replicas          = var.max_replicas
+  enable_gpu            = var.enable_gpu
+  gpu_machine_type      = var.gpu_machine_type
+  environment_variables = var.environment_variables
+  ollama                = var.ollama
+  ollama_url            = var.ollama_url
+}
+
+module "kubernetes" {
+  source = "../modules/kubernetes/aws"
+  count  = local.simple ? 0 : 1
+
+  stack            = local.stack
+  network          = module.networking.network
+  identity         = module.identity.identity
+  allowed_cidrs    = var.allowed_cidrs
+  cpu              = var.cpu
+  memory           = var.memory
+  max_replicas     = var.max_replicas
+  enable_gpu       = var.enable_gpu
+  gpu_machine_type = var.gpu_machine_type
+  ollama           = var.ollama
+  # The service account is named in deploy/kubernetes/base.
+  workload = { namespace = var.namespace, service_account = "devai" }
+}

@@ -1,0 +1,130 @@
+# EKS.
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  stack = {
+    name      = "devai-dev"
+    unique    = "devaidev12345678"
+    account   = "123456789012"
+    region    = "eu-central-1"
+    logs      = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
+    vault     = "arn:aws:kms:eu-central-1:123456789012:key/made"
+    protected = true
+    labels    = { part-of = "devai" }
+  }
+  network = {
+    id           = "vpc-1"
+    subnets      = { workload = ["private-1", "private-2"], gateway = ["public-1", "public-2"], endpoints = ["private-1", "private-2"] }
+    firewalls    = { gateway = "sg-gateway", workload = "sg-workload", storage = "sg-storage" }
+    source_cidrs = ["10.42.240.0/24"]
+    egress_cidrs = ["203.0.113.9/32"]
+    port         = 8888
+  }
+  allowed_cidrs    = ["192.0.2.0/24"]
+  cpu              = 2
+  memory           = 4096
+  max_replicas     = 3
+  enable_gpu       = false
+  gpu_machine_type = "g6.xlarge"
+  ollama           = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  identity         = { id = "arn:aws:iam::123456789012:role/lab", client = "arn:aws:iam::123456789012:role/lab", execution = { id = "arn:aws:iam::123456789012:role/nodes", client = "arn:aws:iam::123456789012:role/nodes", principal = "arn:aws:iam::123456789012:role/nodes" } }
+  workload         = { namespace = "devai-aws-dev", service_account = "devai" }
+}
+
+run "cluster" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/aws"
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.vpc_config[0].public_access_cidrs == toset(var.allowed_cidrs) && aws_eks_cluster.this.vpc_config[0].endpoint_private_access
+    error_message = "the API answers the allowed networks only"
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.encryption_config[0].resources == toset(["secrets"])
+    error_message = "secrets of Kubernetes are encrypted with the stack's key"
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.compute_config[0].enabled && aws_eks_cluster.this.kubernetes_network_config[0].elastic_load_balancing[0].enabled && aws_eks_cluster.this.storage_config[0].block_storage[0].enabled
+    error_message = "Auto Mode wants all three together"
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.deletion_protection && length(aws_eks_cluster.this.enabled_cluster_log_types) == 5
+    error_message = "a protected cluster is not deleted by accident, and logs all"
+  }
+
+  assert {
+    condition     = toset(keys(aws_eks_addon.this)) == toset(["metrics-server", "aws-efs-csi-driver"])
+    error_message = "what Auto Mode lacks of what the manifests need"
+  }
+
+  assert {
+    condition     = aws_eks_pod_identity_association.this.namespace == "devai-aws-dev" && aws_eks_pod_identity_association.this.service_account == "devai" && aws_eks_pod_identity_association.this.role_arn == var.identity.id
+    error_message = "the lab's pods are the lab's identity"
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.lab.referenced_security_group_id == "sg-gateway" && aws_vpc_security_group_ingress_rule.lab.from_port == 8888
+    error_message = "the load balancer reaches the lab"
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.storage.security_group_id == "sg-storage" && aws_vpc_security_group_ingress_rule.storage.cidr_ipv4 == null
+    error_message = "files are reached by the cluster only"
+  }
+
+  assert {
+    condition     = length(aws_eks_node_group.gpu) == 0
+    error_message = "no GPU that nobody asked for"
+  }
+}
+
+run "gpus" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/aws"
+  }
+
+  variables {
+    enable_gpu = true
+  }
+
+  assert {
+    condition     = aws_eks_node_group.gpu[0].ami_type == "BOTTLEROCKET_x86_64_NVIDIA" && aws_eks_node_group.gpu[0].instance_types == tolist(["g6.xlarge"])
+    error_message = "the image brings driver and device plugin"
+  }
+
+  assert {
+    condition     = one(aws_eks_node_group.gpu[0].taint).key == "nvidia.com/gpu"
+    error_message = "machines with GPUs are for who asks for one"
+  }
+
+  assert {
+    condition     = strcontains(aws_eks_addon.this["vpc-cni"].configuration_values, "enableNetworkPolicy")
+    error_message = "network policies hold on these nodes, too"
+  }
+}
+
+run "a_machine_that_is_too_small" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/aws"
+  }
+
+  variables {
+    enable_gpu = true
+    memory     = 16384
+  }
+
+  expect_failures = [aws_eks_node_group.gpu]
+}

@@ -1,0 +1,378 @@
+# ECS behind its load balancer.
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+mock_provider "tls" {}
+
+variables {
+  stack = {
+    name      = "devai-dev"
+    unique    = "devaidev12345678"
+    account   = "123456789012"
+    region    = "eu-central-1"
+    logs      = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
+    vault     = "arn:aws:kms:eu-central-1:123456789012:key/made"
+    protected = false
+    labels    = { part-of = "devai" }
+  }
+  network = {
+    id           = "vpc-1"
+    subnets      = { workload = ["private-1", "private-2"], gateway = ["public-1", "public-2"], endpoints = ["private-1", "private-2"] }
+    firewalls    = { gateway = "sg-gateway", workload = "sg-workload", storage = "sg-storage" }
+    source_cidrs = ["10.42.240.0/24"]
+    egress_cidrs = ["203.0.113.9/32"]
+    port         = 8888
+  }
+  platform              = "simple"
+  port                  = 8888
+  base_url              = "/lab/"
+  host_name             = "lab.example.com"
+  dns_zone              = "example.com"
+  certificate           = ""
+  enable_https          = true
+  image                 = "registry.example.com/devai-lab@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  cpu                   = 2
+  memory                = 4096
+  min_replicas          = 1
+  max_replicas          = 4
+  enable_gpu            = false
+  gpu_machine_type      = "g6.xlarge"
+  environment_variables = { DEVAI_STACK = "aws-dev" }
+  secrets               = { JUPYTER_TOKEN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token" }
+  ollama                = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama_url            = ""
+  identity              = { id = "arn:aws:iam::123456789012:role/lab", client = "arn:aws:iam::123456789012:role/lab", execution = { id = "arn:aws:iam::123456789012:role/execution", client = "arn:aws:iam::123456789012:role/execution", principal = "arn:aws:iam::123456789012:role/execution" } }
+  file_system           = "fs-1"
+  volumes               = { home = "fs-1::fsap-home", models = "fs-1::fsap-models" }
+  backend               = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/devai-dev/1"
+}
+
+run "service" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.this.cpu == "4096" && aws_ecs_task_definition.this.memory == "12288"
+    error_message = "a task has what its containers have together: 1024 units to a core"
+  }
+
+  assert {
+    condition     = alltrue([for container in jsondecode(aws_ecs_task_definition.this.container_definitions) : container.readonlyRootFilesystem && container.linuxParameters.capabilities.drop == ["ALL"] && container.user == "10001:0"])
+    error_message = "containers are hardened"
+  }
+
+  assert {
+    condition     = [for container in jsondecode(aws_ecs_task_definition.this.container_definitions) : container.name if can(container.portMappings)] == ["lab"]
+    error_message = "Ollama publishes no port"
+  }
+
+  assert {
+    condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[1].environment, { name = "OLLAMA_HOST", value = "127.0.0.1:11434" })
+    error_message = "Ollama listens on the task's own loopback"
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "JUPYTER_TOKEN", valueFrom = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token" }]
+    error_message = "the token comes from the secret manager"
+  }
+
+  assert {
+    condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment, { name = "JUPYTER_BASE_URL", value = "/lab/" })
+    error_message = "the lab knows its path"
+  }
+
+  assert {
+    condition     = alltrue([for volume in aws_ecs_task_definition.this.volume : volume.efs_volume_configuration[0].transit_encryption == "ENABLED" && volume.efs_volume_configuration[0].authorization_config[0].iam == "ENABLED"])
+    error_message = "files are mounted with TLS, by the lab's role"
+  }
+
+  assert {
+    condition     = toset([for volume in aws_ecs_task_definition.this.volume : volume.efs_volume_configuration[0].authorization_config[0].access_point_id]) == toset(["fsap-home", "fsap-models"])
+    error_message = "home and models, each by its access point"
+  }
+
+  assert {
+    condition     = !aws_ecs_service.this.network_configuration[0].assign_public_ip && aws_ecs_service.this.network_configuration[0].security_groups == toset(["sg-workload"])
+    error_message = "tasks have no public address, and are behind their firewall"
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.deployment_circuit_breaker[0].enable && aws_ecs_service.this.deployment_circuit_breaker[0].rollback
+    error_message = "a bad image is rolled back"
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.this.min_capacity == 1 && aws_appautoscaling_target.this.max_capacity == 4
+    error_message = "replicas are the configuration's"
+  }
+
+  assert {
+    condition     = aws_appautoscaling_policy.this.target_tracking_scaling_policy_configuration[0].disable_scale_in
+    error_message = "nobody's kernels end because others are quiet"
+  }
+
+  assert {
+    condition     = length(aws_autoscaling_group.gpu) == 0
+    error_message = "no machines without GPUs"
+  }
+}
+
+run "service_with_gpus" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  variables {
+    enable_gpu = true
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.this.requires_compatibilities == toset(["EC2"]) && aws_launch_template.gpu[0].instance_type == "g6.xlarge"
+    error_message = "Fargate has no GPUs: tasks run on machines"
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].resourceRequirements == [{ type = "GPU", value = "1" }]
+    error_message = "the model server has the GPU"
+  }
+
+  assert {
+    condition     = !can(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].resourceRequirements)
+    error_message = "and the lab none"
+  }
+
+  assert {
+    condition     = aws_launch_template.gpu[0].metadata_options[0].http_tokens == "required" && aws_launch_template.gpu[0].metadata_options[0].http_put_response_hop_limit == 1
+    error_message = "containers don't get the machine's credentials"
+  }
+
+  assert {
+    condition     = strcontains(aws_launch_template.gpu[0].image_id, "/gpu/")
+    error_message = "machines start from ECS's GPU image"
+  }
+}
+
+run "the_least_of_fargate" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  variables {
+    cpu    = 0.25
+    memory = 512
+    ollama = null
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.this.cpu == "256" && aws_ecs_task_definition.this.memory == "512"
+    error_message = "0.25 cores are 256 units of Fargate's"
+  }
+}
+
+run "the_most_of_fargate" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  variables {
+    cpu    = 16
+    memory = 122880
+    ollama = null
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.this.cpu == "16384" && aws_ecs_task_definition.this.memory == "122880"
+    error_message = "16 cores are 16384 units of Fargate's"
+  }
+}
+
+run "a_core_and_a_half" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  variables {
+    cpu    = 1.5
+    ollama = null
+  }
+
+  expect_failures = [aws_ecs_task_definition.this]
+}
+
+run "a_pair_that_fargate_lacks" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  variables {
+    memory = 1024
+    ollama = null
+  }
+
+  expect_failures = [aws_ecs_task_definition.this]
+}
+
+run "load_balancer" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/aws"
+  }
+
+  assert {
+    condition     = aws_lb_listener.http[0].default_action[0].type == "redirect" && aws_lb_listener.http[0].default_action[0].redirect[0].protocol == "HTTPS"
+    error_message = "HTTP is sent on to HTTPS"
+  }
+
+  assert {
+    condition     = aws_lb_listener.https[0].ssl_policy == "ELBSecurityPolicy-TLS13-1-2-2021-06"
+    error_message = "TLS 1.2 or newer"
+  }
+
+  assert {
+    condition     = aws_lb.this[0].idle_timeout == 3600
+    error_message = "a kernel may be quiet for an hour"
+  }
+
+  assert {
+    condition     = aws_lb.this[0].security_groups == toset(["sg-gateway"]) && aws_lb.this[0].drop_invalid_header_fields && aws_lb.this[0].access_logs[0].enabled
+    error_message = "the load balancer is behind the firewall of the allowed networks, strict and logged"
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this[0].health_check[0].path == "/lab/api" && aws_lb_target_group.this[0].port == 8888
+    error_message = "health is asked where no token is needed"
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this[0].stickiness[0].type == "lb_cookie"
+    error_message = "a person stays with one task"
+  }
+
+  assert {
+    condition     = output.url == "https://lab.example.com/lab/" && length(tls_private_key.this) == 0
+    error_message = "with a host name and a zone the certificate is a real one"
+  }
+
+  assert {
+    condition     = length(aws_lb.this[0].name) <= 32 && length(aws_lb_target_group.this[0].name) <= 32
+    error_message = "names are within the load balancer's limit"
+  }
+}
+
+run "without_https" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/aws"
+  }
+
+  variables {
+    enable_https = false
+  }
+
+  assert {
+    condition     = length(aws_lb_listener.https) == 0 && aws_lb_listener.http[0].default_action[0].type == "forward" && output.certificate == null
+    error_message = "HTTP only, where HTTPS isn't wanted"
+  }
+}
+
+run "a_certificate_that_exists" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/aws"
+  }
+
+  variables {
+    certificate = "arn:aws:acm:eu-central-1:123456789012:certificate/mine"
+  }
+
+  assert {
+    condition     = aws_lb_listener.https[0].certificate_arn == "arn:aws:acm:eu-central-1:123456789012:certificate/mine" && length(aws_acm_certificate.this) == 0
+    error_message = "it is used, and none is made"
+  }
+}
+
+run "without_a_zone" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/aws"
+  }
+
+  variables {
+    dns_zone = ""
+  }
+
+  assert {
+    condition     = toset(output.dns_records[*].name) == toset(["_proof.lab.example.com.", "lab.example.com"])
+    error_message = "the records to make are named"
+  }
+
+  assert {
+    condition     = length(aws_route53_record.this) + length(aws_route53_record.validation) + length(aws_acm_certificate_validation.this) == 0
+    error_message = "and nobody waits for them"
+  }
+
+  # Browsers warn until the certificate is issued, and the plan says so.
+  expect_failures = [check.trusted_certificate]
+}
+
+run "without_a_host_name" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/aws"
+  }
+
+  variables {
+    host_name = ""
+    dns_zone  = ""
+  }
+
+  assert {
+    condition     = length(aws_acm_certificate.self_signed) == 1 && startswith(output.url, "https://devai-dev-1.")
+    error_message = "a first look is by a self-signed certificate"
+  }
+
+  expect_failures = [check.trusted_certificate]
+}
+
+run "protected_without_a_host_name" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/aws"
+  }
+
+  variables {
+    host_name = ""
+    dns_zone  = ""
+    stack = {
+      name      = "devai-prod"
+      unique    = "devaiprod12345678"
+      account   = "123456789012"
+      region    = "eu-central-1"
+      protected = true
+      labels    = {}
+    }
+  }
+
+  expect_failures = [tls_self_signed_cert.this, check.trusted_certificate]
+}

@@ -1,0 +1,171 @@
+# AKS.
+mock_provider "azurerm" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  stack = {
+    name      = "devai-prod"
+    unique    = "devaiprod12345678"
+    account   = "00000000-0000-0000-0000-000000000000"
+    region    = "westeurope"
+    group     = "devai-prod"
+    logs      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
+    vault     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
+    protected = true
+    labels    = { part-of = "devai" }
+  }
+  network = {
+    id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev"
+    subnets = {
+      workload  = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/workload"]
+      gateway   = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/gateway"]
+      endpoints = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/endpoints"]
+    }
+    firewalls    = { gateway = "gateway", workload = "workload", storage = "endpoints" }
+    source_cidrs = ["10.42.240.0/24"]
+    egress_cidrs = ["203.0.113.9/32"]
+    port         = 8888
+  }
+  platform         = "kubernetes"
+  base_url         = "/"
+  host_name        = "lab.example.com"
+  dns_zone         = "example.com"
+  certificate      = "https://mine.vault.azure.net/secrets/lab"
+  enable_https     = true
+  allowed_cidrs    = ["192.0.2.0/24"]
+  cpu              = 2
+  memory           = 4096
+  max_replicas     = 3
+  enable_gpu       = false
+  gpu_machine_type = "Standard_NC4as_T4_v3"
+  ollama           = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  identity = {
+    id     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
+    client = "00000000-0000-0000-0000-00000000000c"
+    execution = {
+      id        = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-execution"
+      client    = "00000000-0000-0000-0000-00000000000f"
+      principal = "00000000-0000-0000-0000-00000000000d"
+    }
+  }
+  workload = { namespace = "devai-azure-dev", service_account = "devai" }
+}
+
+run "cluster" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/azure"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.api_server_access_profile[0].authorized_ip_ranges == toset(concat(var.allowed_cidrs, ["203.0.113.9/32"]))
+    error_message = "the API answers the allowed networks only, and the nodes"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.workload_identity_enabled && azurerm_kubernetes_cluster.this.oidc_issuer_enabled
+    error_message = "pods have identities"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.network_profile[0].network_policy == "cilium" && azurerm_kubernetes_cluster.this.network_profile[0].network_data_plane == "cilium"
+    error_message = "network policies hold"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.storage_profile[0].file_driver_enabled
+    error_message = "pods mount Azure Files"
+  }
+
+  assert {
+    condition     = endswith(azurerm_kubernetes_cluster.this.ingress_application_gateway[0].gateway_id, "/applicationGateways/devai-prod")
+    error_message = "the ingress controller fills the stack's gateway"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.default_node_pool[0].vm_size == "Standard_D8s_v5" && azurerm_kubernetes_cluster.this.default_node_pool[0].max_count == 4
+    error_message = "a node holds a lab and the model server"
+  }
+
+  assert {
+    condition     = azurerm_federated_identity_credential.this.subject == "system:serviceaccount:devai-azure-dev:devai"
+    error_message = "the lab's pods are the lab's identity"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.sku_tier == "Standard" && length(azurerm_kubernetes_cluster.this.default_node_pool[0].zones) == 3
+    error_message = "a protected cluster outlives a zone"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.azure_policy_enabled && azurerm_kubernetes_cluster.this.oms_agent[0].log_analytics_workspace_id == var.stack.logs
+    error_message = "it is watched"
+  }
+
+  assert {
+    condition     = length(azurerm_kubernetes_cluster_node_pool.gpu) == 0
+    error_message = "no GPU that nobody asked for"
+  }
+}
+
+run "gpus" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/azure"
+  }
+
+  variables {
+    enable_gpu = true
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster_node_pool.gpu[0].vm_size == "Standard_NC4as_T4_v3" && azurerm_kubernetes_cluster_node_pool.gpu[0].gpu_driver == "Install"
+    error_message = "machines with GPUs, and their driver"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster_node_pool.gpu[0].node_taints == tolist(["nvidia.com/gpu=present:NoSchedule"]) && azurerm_kubernetes_cluster_node_pool.gpu[0].min_count == 0
+    error_message = "they are for who asks for one, and there only then"
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.default_node_pool[0].vm_size == "Standard_D4s_v5"
+    error_message = "other nodes needn't hold the model server then"
+  }
+}
+
+run "more_than_any_machine" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/azure"
+  }
+
+  variables {
+    cpu = 200
+  }
+
+  expect_failures = [azurerm_kubernetes_cluster.this]
+}
+
+run "gateway_for_the_ingress_controller" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/azure"
+  }
+
+  assert {
+    condition     = length(azurerm_application_gateway.simple) == 0 && one(azurerm_application_gateway.kubernetes[0].ssl_certificate).name == "lab" && output.details.certificate_name == "lab"
+    error_message = "the certificate is there by the name that the ingress says"
+  }
+
+  assert {
+    condition     = output.backend == null && output.url == "https://lab.example.com/"
+    error_message = "and the lab is where it will be"
+  }
+}

@@ -1,0 +1,166 @@
+# The whole root, as it is planned; nothing is asked of Azure.
+mock_provider "azurerm" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  project_name          = "devai"
+  environment           = "dev"
+  region                = "westeurope"
+  account               = "00000000-0000-0000-0000-000000000000"
+  protected             = false
+  labels                = { part-of = "devai" }
+  compute_platform      = "simple"
+  image                 = "devaidev12345678.azurecr.io/devai-lab@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  port                  = 8888
+  base_url              = "/"
+  host_name             = "lab.example.com"
+  dns_zone              = "example.com"
+  certificate           = "https://mine.vault.azure.net/secrets/lab"
+  enable_https          = true
+  allowed_cidrs         = ["192.0.2.0/24"]
+  cpu                   = 2
+  memory                = 4096
+  storage_size_gb       = 1024
+  min_replicas          = 1
+  max_replicas          = 1
+  enable_gpu            = false
+  gpu_machine_type      = "Standard_NC4as_T4_v3"
+  namespace             = "devai-azure-dev"
+  environment_variables = { DEVAI_STACK = "azure-dev" }
+  secret_versions       = { JUPYTER_TOKEN = 1 }
+  secret_values         = { JUPYTER_TOKEN = "canary" }
+  ollama                = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama_url            = ""
+}
+
+run "simple" {
+  command = plan
+
+  assert {
+    condition     = output.registry == "devaidev12345678.azurecr.io"
+    error_message = "the registry's address is without the image's name"
+  }
+
+  assert {
+    condition     = length(module.compute) == 1 && length(module.kubernetes) == 0
+    error_message = "simple is a service and no cluster"
+  }
+
+  assert {
+    condition     = output.url == "https://lab.example.com/" && length(output.dns_records) == 0
+    error_message = "the lab is at its host name, and there is nothing for a person to make"
+  }
+
+  assert {
+    condition     = output.cluster_name == null && output.kube_context == null
+    error_message = "without a cluster nothing names one"
+  }
+
+  assert {
+    condition     = output.volumes.home == "home" && output.volumes.models == "models"
+    error_message = "home and models are kept"
+  }
+}
+
+run "nothing_pushed_yet" {
+  command = plan
+
+  variables {
+    image = null
+  }
+
+  assert {
+    condition     = length(module.compute) == 0 && output.registry != null
+    error_message = "without an image there is everything but the service"
+  }
+}
+
+run "kubernetes" {
+  command = plan
+
+  variables {
+    compute_platform = "kubernetes"
+  }
+
+  assert {
+    condition     = length(module.compute) == 0 && output.cluster_name == "devai-dev"
+    error_message = "kubernetes is a cluster and no service"
+  }
+
+  assert {
+    condition     = output.kube_context == "devai-dev"
+    error_message = "the context is what the cloud's own program makes"
+  }
+
+  assert {
+    condition     = output.volumes.models == null
+    error_message = "models are on a disk of the cluster"
+  }
+}
+
+run "kubernetes_with_gpus_and_protected" {
+  command = plan
+
+  variables {
+    compute_platform = "kubernetes"
+    enable_gpu       = true
+    protected        = true
+    environment      = "prod"
+  }
+
+  assert {
+    condition     = output.cluster_name == "devai-prod"
+    error_message = "the same for a protected stack with GPUs"
+  }
+}
+
+run "vault" {
+  command = plan
+
+  assert {
+    condition     = azurerm_key_vault.this.network_acls[0].default_action == "Deny" && azurerm_key_vault.this.network_acls[0].ip_rules == toset(var.allowed_cidrs)
+    error_message = "secrets are read and written from the allowed networks only"
+  }
+
+  assert {
+    condition     = azurerm_key_vault.this.rbac_authorization_enabled && can(regex("^[a-z][a-z0-9]{2,23}$", azurerm_key_vault.this.name))
+    error_message = "by role, under a name within the vault's limits"
+  }
+
+  assert {
+    condition     = azurerm_resource_group.this.tags == tomap(var.labels)
+    error_message = "labels are on all"
+  }
+}
+
+run "refused" {
+  command = plan
+
+  variables {
+    account          = "My account"
+    allowed_cidrs    = ["192.0.2.0"]
+    port             = 80
+    base_url         = "lab"
+    compute_platform = "nomad"
+    gpu_machine_type = "p3.2xlarge"
+    image            = "devai-lab:latest"
+    namespace        = "Devai"
+    memory           = 100
+    secret_versions  = { "jupyter-token" = 1 }
+  }
+
+  expect_failures = [
+    var.account,
+    var.allowed_cidrs,
+    var.port,
+    var.base_url,
+    var.compute_platform,
+    var.gpu_machine_type,
+    var.image,
+    var.namespace,
+    var.memory,
+    var.secret_versions,
+  ]
+}

@@ -1,0 +1,154 @@
+# A lab on Google Cloud: Cloud Run or GKE, with everything that it needs.
+provider "google" {
+  project = var.account
+  region  = var.region
+}
+
+locals {
+  base = {
+    name      = module.naming.name
+    unique    = module.naming.unique
+    account   = var.account
+    region    = var.region
+    protected = var.protected
+    labels    = var.labels
+  }
+  stack  = merge(local.base, { logs = module.observability.logs })
+  simple = var.compute_platform == "simple"
+  services = [
+    "artifactregistry", "certificatemanager", "compute", "container", "dns", "file", "iam", "logging", "monitoring", "run",
+    "secretmanager",
+  ]
+}
+
+module "naming" {
+  source = "../modules/naming"
+
+  project_name = var.project_name
+  environment  = var.environment
+  account      = var.account
+}
+
+# What the project has to have switched on; it stays, for others may use it.
+resource "google_project_service" "this" {
+  for_each = toset(local.services)
+
+  project            = var.account
+  service            = "${each.key}.googleapis.com"
+  disable_on_destroy = false
+}
+
+module "observability" {
+  source = "../modules/observability/gcp"
+
+  stack = local.base
+
+  depends_on = [google_project_service.this]
+}
+
+module "registry" {
+  source = "../modules/container-registry/gcp"
+
+  stack      = local.stack
+  repository = "${var.project_name}-lab"
+
+  depends_on = [google_project_service.this]
+}
+
+module "networking" {
+  source = "../modules/networking/gcp"
+
+  stack         = local.base
+  platform      = var.compute_platform
+  allowed_cidrs = var.allowed_cidrs
+  port          = var.port
+
+  depends_on = [google_project_service.this]
+}
+
+module "storage" {
+  source = "../modules/storage/gcp"
+
+  stack           = local.stack
+  platform        = var.compute_platform
+  network         = module.networking.network
+  storage_size_gb = var.storage_size_gb
+  # On kubernetes models are on a disk of the cluster.
+  models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
+}
+
+module "secrets" {
+  source = "../modules/secrets/gcp"
+
+  stack           = local.stack
+  secret_versions = var.secret_versions
+  secret_values   = var.secret_values
+
+  depends_on = [google_project_service.this]
+}
+
+module "identity" {
+  source = "../modules/identity/gcp"
+
+  stack       = local.stack
+  platform    = var.compute_platform
+  registry    = module.registry.id
+  file_system = module.storage.file_system
+  secrets     = module.secrets.secrets
+}
+
+module "ingress" {
+  source = "../modules/ingress/gcp"
+
+  stack        = local.stack
+  platform     = var.compute_platform
+  network      = module.networking.network
+  base_url     = var.base_url
+  host_name    = var.host_name
+  dns_zone     = var.dns_zone
+  certificate  = var.certificate
+  enable_https = var.enable_https
+}
+
+module "compute" {
+  source = "../modules/compute/gcp"
+  count  = local.simple && var.image != null ? 1 : 0
+
+  stack                 = local.stack
+  network               = module.networking.network
+  backend               = module.ingress.backend
+  identity              = module.identity.identity
+  file_system           = module.storage.file_system
+  volumes               = module.storage.volumes
+  secrets               = module.secrets.secrets
+  image                 = var.image
+  port                  = var.port
+  base_url              = var.base_url
+  cpu                   = var.cpu
+  memory                = var.memory
+  min_replicas          = var.min_replicas
+  max_replicas          = var.max_replicas
+  enable_gpu            = var.enable_gpu
+  gpu_machine_type      = var.gpu_machine_type
+  environment_variables = var.environment_variables
+  ollama                = var.ollama
+  ollama_url            = var.ollama_url
+}
+
+module "kubernetes" {
+  source = "../modules/kubernetes/gcp"
+  count  = local.simple ? 0 : 1
+
+  stack            = local.stack
+  network          = module.networking.network
+  identity         = module.identity.identity
+  allowed_cidrs    = var.allowed_cidrs
+  cpu              = var.cpu
+  memory           = var.memory
+  max_replicas     = var.max_replicas
+  enable_gpu       = var.enable_gpu
+  gpu_machine_type = var.gpu_machine_type
+  ollama           = var.ollama
+  # The service account is named in deploy/kubernetes/base.
+  workload = { namespace = var.namespace, service_account = "devai" }
+}

@@ -1,0 +1,240 @@
+# Images, files, secrets and service accounts.
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  stack = {
+    name      = "devai-dev"
+    unique    = "devaidev12345678"
+    account   = "example-project"
+    region    = "europe-west1"
+    logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
+    protected = false
+    labels    = { part-of = "devai" }
+  }
+  network = {
+    id           = "projects/example-project/global/networks/devai-dev"
+    subnets      = { workload = ["projects/example-project/regions/europe-west1/subnetworks/devai-dev"], gateway = [], endpoints = [] }
+    firewalls    = { gateway = "devai-dev", workload = "devai-dev-workload", storage = "devai-dev-workload" }
+    source_cidrs = ["35.191.0.0/16", "130.211.0.0/22"]
+    egress_cidrs = ["203.0.113.9/32"]
+    port         = 8888
+  }
+  platform        = "simple"
+  repository      = "devai-lab"
+  storage_size_gb = 50
+  models_size_gb  = 30
+  secret_versions = { JUPYTER_TOKEN = 1, OPENAI_API_KEY = 3 }
+  secret_values   = { JUPYTER_TOKEN = "canary", OPENAI_API_KEY = "canary" }
+  registry        = "projects/example-project/locations/europe-west1/repositories/devai-dev"
+  file_system     = "devaidev12345678"
+  secrets         = { JUPYTER_TOKEN = "projects/example-project/secrets/devai-dev-JUPYTER_TOKEN" }
+}
+
+run "registry" {
+  command = plan
+
+  module {
+    source = "../modules/container-registry/gcp"
+  }
+
+  assert {
+    condition     = google_artifact_registry_repository.this.docker_config[0].immutable_tags
+    error_message = "a tag never means another image"
+  }
+
+  assert {
+    condition     = toset([for policy in google_artifact_registry_repository.this.cleanup_policies : policy.action]) == toset(["DELETE", "KEEP"])
+    error_message = "old images go, the last stay"
+  }
+
+  assert {
+    condition     = output.address == "europe-west1-docker.pkg.dev/example-project/devai-dev"
+    error_message = "the address is without the image's name"
+  }
+}
+
+run "buckets" {
+  command = plan
+
+  module {
+    source = "../modules/storage/gcp"
+  }
+
+  assert {
+    condition     = alltrue([for bucket in google_storage_bucket.this : bucket.uniform_bucket_level_access && bucket.public_access_prevention == "enforced"])
+    error_message = "nothing is public"
+  }
+
+  assert {
+    condition     = alltrue([for bucket in google_storage_bucket.this : bucket.versioning[0].enabled && bucket.force_destroy == false])
+    error_message = "overwritten files can be had back"
+  }
+
+  assert {
+    condition     = output.file_system == "devaidev12345678" && output.volumes.models == "devaidev12345678-models"
+    error_message = "the home's name begins the models' one"
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.size["home"].conditions[0].condition_threshold[0].threshold_value == 50 * 1024 * 1024 * 1024
+    error_message = "a bucket has no size: it is the alarm's threshold"
+  }
+
+  assert {
+    condition     = alltrue([for bucket in google_storage_bucket.this : can(regex("^[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]$", bucket.name)) && bucket.labels["part-of"] == "devai"])
+    error_message = "names are within the limits, labels on all"
+  }
+
+  assert {
+    condition     = length(google_filestore_instance.this) == 0
+    error_message = "no share of 1 TiB for a few files"
+  }
+}
+
+run "share_of_a_cluster" {
+  command = plan
+
+  module {
+    source = "../modules/storage/gcp"
+  }
+
+  variables {
+    platform        = "kubernetes"
+    storage_size_gb = 1024
+    models_size_gb  = null
+  }
+
+  assert {
+    condition     = google_filestore_instance.this[0].file_shares[0].capacity_gb == 1024 && google_filestore_instance.this[0].tier == "BASIC_HDD" && google_filestore_instance.this[0].location == "europe-west1-b"
+    error_message = "the size is the configuration's"
+  }
+
+  assert {
+    condition     = output.volumes.home == "modeInstance/europe-west1-b/devai-dev/home" && output.file_system == "10.0.0.2"
+    error_message = "the driver finds it"
+  }
+
+  assert {
+    condition     = length(google_storage_bucket.this) == 0 && output.volumes.models == null
+    error_message = "models are on a disk of the cluster"
+  }
+}
+
+run "protected_share" {
+  command = plan
+
+  module {
+    source = "../modules/storage/gcp"
+  }
+
+  variables {
+    platform        = "kubernetes"
+    storage_size_gb = 1024
+    models_size_gb  = null
+    stack = {
+      name      = "devai-prod"
+      unique    = "devaiprod12345678"
+      account   = "example-project"
+      region    = "europe-west1"
+      logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
+      protected = true
+      labels    = { part-of = "devai" }
+    }
+  }
+
+  assert {
+    condition     = google_filestore_instance.this[0].tier == "REGIONAL" && google_filestore_instance.this[0].deletion_protection_enabled
+    error_message = "a protected stack outlives a zone and a mistake"
+  }
+}
+
+run "less_than_the_least" {
+  command = plan
+
+  module {
+    source = "../modules/storage/gcp"
+  }
+
+  variables {
+    platform        = "kubernetes"
+    storage_size_gb = 1023
+  }
+
+  expect_failures = [var.storage_size_gb]
+}
+
+run "secrets" {
+  command = plan
+
+  module {
+    source = "../modules/secrets/gcp"
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_version.this["OPENAI_API_KEY"].secret_data_wo_version == 3
+    error_message = "a raised version writes the value anew"
+  }
+
+  assert {
+    condition     = alltrue([for version in google_secret_manager_secret_version.this : version.secret_data == null])
+    error_message = "no value is in the plan"
+  }
+
+  assert {
+    condition     = one(google_secret_manager_secret.this["JUPYTER_TOKEN"].replication[0].user_managed[0].replicas).location == "europe-west1"
+    error_message = "secrets stay in the region"
+  }
+}
+
+run "accounts_of_a_service" {
+  command = plan
+
+  module {
+    source = "../modules/identity/gcp"
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_iam_member.this["JUPYTER_TOKEN"].role == "roles/secretmanager.secretAccessor"
+    error_message = "the lab reads its own secrets, each by name"
+  }
+
+  assert {
+    condition     = strcontains(google_project_iam_member.files[0].condition[0].expression, "projects/_/buckets/devaidev12345678")
+    error_message = "and its own buckets, no others of the project"
+  }
+
+  assert {
+    condition     = keys(google_service_account.this)[0] == "lab" && length(google_project_iam_member.nodes) == 0
+    error_message = "no nodes, no account for them"
+  }
+
+  assert {
+    condition     = alltrue([for account in google_service_account.this : length(account.account_id) >= 6 && length(account.account_id) <= 30])
+    error_message = "names are within the limits"
+  }
+}
+
+run "accounts_of_a_cluster" {
+  command = plan
+
+  module {
+    source = "../modules/identity/gcp"
+  }
+
+  variables {
+    platform = "kubernetes"
+  }
+
+  assert {
+    condition     = google_artifact_registry_repository_iam_member.nodes[0].role == "roles/artifactregistry.reader" && google_artifact_registry_repository_iam_member.nodes[0].repository == "devai-dev"
+    error_message = "nodes pull from the registry, and do no more there"
+  }
+
+  assert {
+    condition     = !contains([for member in google_project_iam_member.nodes : member.role], "roles/editor") && length(google_project_iam_member.files) == 0
+    error_message = "and write logs and metrics"
+  }
+}

@@ -1,0 +1,179 @@
+# GKE.
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+mock_provider "tls" {}
+
+variables {
+  stack = {
+    name      = "devai-prod"
+    unique    = "devaiprod12345678"
+    account   = "example-project"
+    region    = "europe-west1"
+    logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
+    protected = true
+    labels    = { part-of = "devai" }
+  }
+  network = {
+    id           = "projects/example-project/global/networks/devai-dev"
+    subnets      = { workload = ["projects/example-project/regions/europe-west1/subnetworks/devai-dev"], gateway = [], endpoints = [] }
+    firewalls    = { gateway = "devai-dev", workload = "devai-dev-workload", storage = "devai-dev-workload" }
+    source_cidrs = ["35.191.0.0/16", "130.211.0.0/22"]
+    egress_cidrs = ["203.0.113.9/32"]
+    port         = 8888
+  }
+  platform         = "kubernetes"
+  base_url         = "/"
+  host_name        = "lab.example.com"
+  dns_zone         = "example.com"
+  certificate      = ""
+  enable_https     = true
+  allowed_cidrs    = ["192.0.2.0/24"]
+  cpu              = 2
+  memory           = 4096
+  max_replicas     = 3
+  enable_gpu       = false
+  gpu_machine_type = "g2-standard-24"
+  ollama           = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  identity         = { id = "projects/example-project/serviceAccounts/lab", client = "lab@example-project.iam.gserviceaccount.com", execution = { id = "projects/example-project/serviceAccounts/x", client = "nodes@example-project.iam.gserviceaccount.com", principal = "serviceAccount:nodes@example-project.iam.gserviceaccount.com" } }
+  workload         = { namespace = "devai-gcp-dev", service_account = "devai" }
+}
+
+run "cluster" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/gcp"
+  }
+
+  assert {
+    condition     = toset([for block in google_container_cluster.this.master_authorized_networks_config[0].cidr_blocks : block.cidr_block]) == toset(var.allowed_cidrs)
+    error_message = "the API answers the allowed networks only"
+  }
+
+  assert {
+    condition     = google_container_cluster.this.private_cluster_config[0].enable_private_nodes
+    error_message = "nodes have no public addresses"
+  }
+
+  assert {
+    condition     = google_container_cluster.this.datapath_provider == "ADVANCED_DATAPATH"
+    error_message = "network policies hold"
+  }
+
+  assert {
+    condition     = google_container_cluster.this.workload_identity_config[0].workload_pool == "example-project.svc.id.goog"
+    error_message = "pods have identities"
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.this.member == "serviceAccount:example-project.svc.id.goog[devai-gcp-dev/devai]"
+    error_message = "the lab's pods are the lab's identity"
+  }
+
+  assert {
+    condition     = google_container_cluster.this.addons_config[0].gcp_filestore_csi_driver_config[0].enabled && google_container_cluster.this.addons_config[0].http_load_balancing[0].disabled == false
+    error_message = "pods mount Filestore, and the ingress makes load balancers"
+  }
+
+  assert {
+    condition     = google_container_cluster.this.deletion_protection
+    error_message = "a protected cluster is not deleted by accident"
+  }
+
+  assert {
+    condition     = google_container_node_pool.this["default"].node_config[0].machine_type == "e2-standard-8" && google_container_node_pool.this["default"].autoscaling[0].total_max_node_count == 4
+    error_message = "a node holds a lab and the model server"
+  }
+
+  assert {
+    condition     = google_container_node_pool.this["default"].node_config[0].workload_metadata_config[0].mode == "GKE_METADATA" && google_container_node_pool.this["default"].node_config[0].shielded_instance_config[0].enable_secure_boot
+    error_message = "pods don't get the node's identity"
+  }
+
+  assert {
+    condition     = length(google_container_node_pool.this) == 1
+    error_message = "no GPU that nobody asked for"
+  }
+}
+
+run "gpus" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/gcp"
+  }
+
+  variables {
+    enable_gpu = true
+  }
+
+  assert {
+    condition     = google_container_node_pool.this["gpu"].node_config[0].guest_accelerator[0].type == "nvidia-l4" && google_container_node_pool.this["gpu"].node_config[0].guest_accelerator[0].count == 2
+    error_message = "as many GPUs as the machine has"
+  }
+
+  assert {
+    condition     = google_container_node_pool.this["gpu"].node_locations == toset(["europe-west1-b", "europe-west1-c", "europe-west1-d"])
+    error_message = "in the zones that have them"
+  }
+
+  assert {
+    condition     = google_container_node_pool.this["gpu"].autoscaling[0].total_min_node_count == 0
+    error_message = "machines with GPUs are there only when asked for"
+  }
+}
+
+run "more_than_any_machine" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/gcp"
+  }
+
+  variables {
+    cpu = 200
+  }
+
+  expect_failures = [google_container_cluster.this]
+}
+
+run "no_zone_with_gpus" {
+  command = plan
+
+  module {
+    source = "../modules/kubernetes/gcp"
+  }
+
+  variables {
+    enable_gpu = true
+  }
+
+  override_data {
+    target          = data.google_compute_machine_types.gpu
+    override_during = plan
+    values          = { machine_types = [] }
+  }
+
+  expect_failures = [google_container_node_pool.this["gpu"]]
+}
+
+run "names_for_the_ingress" {
+  command = plan
+
+  module {
+    source = "../modules/ingress/gcp"
+  }
+
+  assert {
+    condition     = output.details.address_name == "devai-prod" && output.details.security_policy == "devai-dev" && output.certificate == null
+    error_message = "the ingress finds its address and its policy, and makes its certificate"
+  }
+
+  assert {
+    condition     = length(google_compute_backend_service.this) == 0
+    error_message = "and its load balancer"
+  }
+}

@@ -1,0 +1,323 @@
+locals {
+  own_ollama = var.ollama != null
+  launch     = var.enable_gpu ? "EC2" : "FARGATE"
+  # A task has what its containers have together. Fargate counts 1024 units to a core.
+  units = floor((var.cpu + (local.own_ollama ? var.ollama.cpu : 0)) * 1024)
+  mib   = var.memory + (local.own_ollama ? var.ollama.memory : 0)
+  # AWS, "Amazon ECS task definition parameters for Fargate": memory in GiB that goes with the units.
+  fargate = {
+    256   = [0.5, 1, 2]
+    512   = range(1, 5)
+    1024  = range(2, 9)
+    2048  = range(4, 17)
+    4096  = range(8, 31)
+    8192  = range(16, 61, 4)
+    16384 = range(32, 121, 8)
+  }
+  offered = [for gib in lookup(local.fargate, local.units, []) : gib * 1024]
+
+  logs = {
+    logDriver = "awslogs"
+    options = {
+      "awslogs-group"         = split(":", var.stack.logs)[6]
+      "awslogs-region"        = var.stack.region
+      "awslogs-stream-prefix" = var.stack.name
+    }
+  }
+  hardened = {
+    essential              = true
+    readonlyRootFilesystem = true
+    logConfiguration       = local.logs
+    linuxParameters = {
+      initProcessEnabled = false
+      capabilities       = { drop = ["ALL"] }
+      # The only place that may be written besides the volumes.
+      tmpfs = [{ containerPath = "/tmp", size = 1024 }]
+    }
+  }
+  gpu = { resourceRequirements = [{ type = "GPU", value = "1" }] }
+
+  environment = merge(var.environment_variables, {
+    # What SQLite writes is on the container's own disk, for it can't lock files of a network's.
+    IPYTHONDIR       = "/tmp/ipython"
+    JUPYTER_BASE_URL = var.base_url
+    JUPYTER_PORT     = tostring(var.port)
+    # Containers of a task share the loopback.
+    OLLAMA_HOST = local.own_ollama ? "http://127.0.0.1:11434" : var.ollama_url
+  })
+  lab = merge(local.hardened, {
+    name         = "lab"
+    image        = var.image
+    user         = "10001:0"
+    command      = ["/opt/lab/bin/jupyter", "lab", "--NotebookNotary.db_file=/tmp/nbsignatures.db"]
+    portMappings = [{ containerPort = var.port, protocol = "tcp" }]
+    mountPoints  = [{ sourceVolume = "home", containerPath = "/home/devai", readOnly = false }]
+    environment  = [for name, value in local.environment : { name = name, value = value }]
+    secrets      = [for name, id in var.secrets : { name = name, valueFrom = id }]
+    stopTimeout  = 60
+    healthCheck  = { command = ["CMD", "healthcheck"], interval = 10, timeout = 5, retries = 3, startPeriod = 60 }
+    dependsOn    = [for name in ["ollama"] : { containerName = name, condition = "HEALTHY" } if local.own_ollama]
+  }, { for name, value in local.gpu : name => value if var.enable_gpu && !local.own_ollama })
+  ollama = local.own_ollama ? [merge(local.hardened, {
+    name        = "ollama"
+    image       = var.ollama.image
+    user        = "10001:0"
+    entryPoint  = ["/bin/sh", "-c", file("${path.module}/../ollama.sh"), "ollama"]
+    command     = var.ollama.models
+    cpu         = floor(var.ollama.cpu * 1024)
+    memory      = var.ollama.memory
+    mountPoints = [{ sourceVolume = "models", containerPath = "/models", readOnly = false }]
+    environment = [
+      { name = "HOME", value = "/models" },
+      { name = "OLLAMA_MODELS", value = "/models" },
+      # The task's own loopback: nobody else reaches it.
+      { name = "OLLAMA_HOST", value = "127.0.0.1:11434" },
+      { name = "OLLAMA_KEEP_ALIVE", value = var.ollama.keep_alive },
+    ]
+    healthCheck = { command = ["CMD", "ollama", "list"], interval = 10, timeout = 5, retries = 5, startPeriod = 60 }
+  }, { for name, value in local.gpu : name => value if var.enable_gpu })] : []
+}
+
+resource "aws_ecs_cluster" "this" {
+  name = var.stack.name
+  tags = var.stack.labels
+
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
+}
+
+resource "aws_ecs_task_definition" "this" {
+  #checkov:skip=CKV_AWS_249:they are two, which checkov does not see through modules
+  family                   = var.stack.name
+  requires_compatibilities = [local.launch]
+  network_mode             = "awsvpc"
+  cpu                      = local.units
+  memory                   = local.mib
+  task_role_arn            = var.identity.id
+  execution_role_arn       = var.identity.execution.id
+  container_definitions    = jsonencode(concat([local.lab], local.ollama))
+  tags                     = var.stack.labels
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = "X86_64"
+  }
+
+  dynamic "volume" {
+    for_each = { for name, handle in var.volumes : name => split("::", handle)[1] if handle != null }
+
+    content {
+      name = volume.key
+
+      efs_volume_configuration {
+        file_system_id     = var.file_system
+        transit_encryption = "ENABLED"
+
+        authorization_config {
+          access_point_id = volume.value
+          iam             = "ENABLED"
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.enable_gpu || contains(local.offered, local.mib)
+      error_message = "Fargate does not offer ${local.units} CPU units with ${local.mib} MiB for the containers of a task together; it has 256, 512, 1024, 2048, 4096, 8192 or 16384 units, and with these ${jsonencode(local.offered)} MiB."
+    }
+  }
+}
+
+resource "aws_ecs_service" "this" {
+  name                               = "lab"
+  cluster                            = aws_ecs_cluster.this.id
+  task_definition                    = aws_ecs_task_definition.this.arn
+  desired_count                      = var.min_replicas
+  platform_version                   = var.enable_gpu ? null : "LATEST"
+  deployment_minimum_healthy_percent = 100
+  deployment_maximum_percent         = 200
+  health_check_grace_period_seconds  = 120
+  enable_execute_command             = false
+  propagate_tags                     = "SERVICE"
+  tags                               = var.stack.labels
+
+  capacity_provider_strategy {
+    capacity_provider = var.enable_gpu ? aws_ecs_capacity_provider.gpu[0].name : local.launch
+    weight            = 1
+  }
+
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  network_configuration {
+    subnets          = var.network.subnets.workload
+    security_groups  = [var.network.firewalls.workload]
+    assign_public_ip = false
+  }
+
+  load_balancer {
+    target_group_arn = var.backend
+    container_name   = "lab"
+    container_port   = var.port
+  }
+
+  # How many there are is the autoscaling's to say.
+  lifecycle {
+    ignore_changes = [desired_count]
+  }
+
+  depends_on = [aws_ecs_cluster_capacity_providers.this]
+}
+
+resource "aws_appautoscaling_target" "this" {
+  service_namespace  = "ecs"
+  resource_id        = "service/${aws_ecs_cluster.this.name}/${aws_ecs_service.this.name}"
+  scalable_dimension = "ecs:service:DesiredCount"
+  min_capacity       = var.min_replicas
+  max_capacity       = var.max_replicas
+  tags               = var.stack.labels
+}
+
+resource "aws_appautoscaling_policy" "this" {
+  name               = "cpu"
+  policy_type        = "TargetTrackingScaling"
+  service_namespace  = aws_appautoscaling_target.this.service_namespace
+  resource_id        = aws_appautoscaling_target.this.resource_id
+  scalable_dimension = aws_appautoscaling_target.this.scalable_dimension
+
+  target_tracking_scaling_policy_configuration {
+    target_value       = 70
+    scale_out_cooldown = 60
+    # Fewer tasks would end somebody's kernels.
+    disable_scale_in = true
+
+    predefined_metric_specification {
+      predefined_metric_type = "ECSServiceAverageCPUUtilization"
+    }
+  }
+}
+
+resource "aws_ecs_cluster_capacity_providers" "this" {
+  cluster_name       = aws_ecs_cluster.this.name
+  capacity_providers = var.enable_gpu ? [aws_ecs_capacity_provider.gpu[0].name] : ["FARGATE"]
+}
+
+# --- GPU: Fargate has none, so tasks run on machines of ECS's own GPU image ---
+
+resource "aws_ecs_capacity_provider" "gpu" {
+  count = var.enable_gpu ? 1 : 0
+
+  name = "${var.stack.name}-gpu"
+  tags = var.stack.labels
+
+  auto_scaling_group_provider {
+    auto_scaling_group_arn         = aws_autoscaling_group.gpu[0].arn
+    managed_termination_protection = "ENABLED"
+
+    managed_scaling {
+      status          = "ENABLED"
+      target_capacity = 100
+    }
+  }
+}
+
+resource "aws_autoscaling_group" "gpu" {
+  count = var.enable_gpu ? 1 : 0
+
+  name                  = "${var.stack.name}-gpu"
+  min_size              = 0
+  max_size              = var.max_replicas
+  vpc_zone_identifier   = var.network.subnets.workload
+  protect_from_scale_in = true
+
+  launch_template {
+    id      = aws_launch_template.gpu[0].id
+    version = aws_launch_template.gpu[0].latest_version
+  }
+
+  dynamic "tag" {
+    # ECS adds its own, and would take a missing one for a change.
+    for_each = merge(var.stack.labels, { AmazonECSManaged = "true", Name = "${var.stack.name}-gpu" })
+
+    content {
+      key                 = tag.key
+      value               = tag.value
+      propagate_at_launch = true
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [desired_capacity]
+  }
+}
+
+resource "aws_launch_template" "gpu" {
+  count = var.enable_gpu ? 1 : 0
+
+  name                   = "${var.stack.name}-gpu"
+  image_id               = "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
+  instance_type          = var.gpu_machine_type
+  vpc_security_group_ids = [var.network.firewalls.workload]
+  tags                   = var.stack.labels
+  user_data = base64encode(join("\n", [
+    "#!/bin/sh",
+    "echo ECS_CLUSTER=${aws_ecs_cluster.this.name} >>/etc/ecs/ecs.config",
+    "echo ECS_ENABLE_GPU_SUPPORT=true >>/etc/ecs/ecs.config",
+  ]))
+
+  iam_instance_profile {
+    name = aws_iam_instance_profile.gpu[0].name
+  }
+
+  block_device_mappings {
+    device_name = "/dev/xvda"
+
+    ebs {
+      volume_size = 100
+      volume_type = "gp3"
+      encrypted   = true
+    }
+  }
+
+  # One hop: containers don't get the machine's credentials.
+  metadata_options {
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+}
+
+resource "aws_iam_role" "gpu" {
+  count = var.enable_gpu ? 1 : 0
+
+  name = "${var.stack.name}-gpu"
+  tags = var.stack.labels
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "ec2.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "gpu" {
+  count = var.enable_gpu ? 1 : 0
+
+  role       = aws_iam_role.gpu[0].name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
+}
+
+resource "aws_iam_instance_profile" "gpu" {
+  count = var.enable_gpu ? 1 : 0
+
+  name = "${var.stack.name}-gpu"
+  role = aws_iam_role.gpu[0].name
+  tags = var.stack.labels
+}

@@ -1,0 +1,150 @@
+locals {
+  own_ollama = var.ollama != null
+  cores      = var.cpu + (local.own_ollama ? var.ollama.cpu : 0)
+  gib        = (var.memory + (local.own_ollama ? var.ollama.memory : 0)) / 1024
+
+  registry = split("/", var.image)[0]
+  # /subscriptions/…/vaults/VAULT/secrets/NAME, as an address of the vault.
+  secrets = { for name, id in var.secrets : name => "https://${split("/", id)[8]}.vault.azure.net/secrets/${split("/", id)[10]}" }
+
+  environment = merge(var.environment_variables, {
+    AZURE_CLIENT_ID = var.identity.client
+    SECRETS         = jsonencode(local.secrets)
+    # What SQLite writes is on the container's own disk, for it can't lock files of a network's.
+    IPYTHONDIR       = "/tmp/ipython"
+    JUPYTER_BASE_URL = var.base_url
+    JUPYTER_PORT     = tostring(var.port)
+    # SMB knows no modes of files: Jupyter would refuse to write its keys.
+    JUPYTER_ALLOW_INSECURE_WRITES = "true"
+    # Containers of a group share the loopback.
+    OLLAMA_HOST = local.own_ollama ? "http://127.0.0.1:11434" : var.ollama_url
+  })
+}
+
+resource "azurerm_container_group" "this" {
+  #checkov:skip=CKV_AZURE_235:nothing secret is in the environment: the lab fetches its secrets when it starts
+  name                = var.stack.name
+  resource_group_name = var.stack.group
+  location            = var.stack.region
+  os_type             = "Linux"
+  restart_policy      = "Always"
+  ip_address_type     = "Private"
+  subnet_ids          = var.network.subnets.workload
+  tags                = var.stack.labels
+
+  identity {
+    type         = "UserAssigned"
+    identity_ids = distinct([var.identity.id, var.identity.execution.id])
+  }
+
+  image_registry_credential {
+    server                    = local.registry
+    user_assigned_identity_id = var.identity.execution.id
+  }
+
+  exposed_port {
+    port     = var.port
+    protocol = "TCP"
+  }
+
+  container {
+    name                  = "lab"
+    image                 = var.image
+    cpu                   = var.cpu
+    memory                = floor(var.memory / 1024 * 10) / 10
+    commands              = ["/usr/bin/python3", "-c", file("${path.module}/start.py"), "entrypoint", "/opt/lab/bin/jupyter", "lab", "--NotebookNotary.db_file=/tmp/nbsignatures.db"]
+    environment_variables = local.environment
+
+    ports {
+      port     = var.port
+      protocol = "TCP"
+    }
+
+    security {
+      privilege_enabled = false
+    }
+
+    volume {
+      name                 = "home"
+      mount_path           = "/home/devai"
+      share_name           = var.volumes.home
+      storage_account_name = var.file_system
+      storage_account_key  = var.volumes.key
+    }
+
+    readiness_probe {
+      exec           = ["healthcheck"]
+      period_seconds = 10
+    }
+
+    liveness_probe {
+      exec                  = ["healthcheck"]
+      initial_delay_seconds = 180 # the identity and the secrets come first
+      period_seconds        = 30
+      failure_threshold     = 5
+    }
+  }
+
+  dynamic "container" {
+    for_each = local.own_ollama ? [var.ollama] : []
+
+    content {
+      name     = "ollama"
+      image    = container.value.image
+      cpu      = container.value.cpu
+      memory   = floor(container.value.memory / 1024 * 10) / 10
+      commands = concat(["/bin/sh", "-c", file("${path.module}/../ollama.sh"), "ollama"], container.value.models)
+      environment_variables = {
+        HOME          = "/models"
+        OLLAMA_MODELS = "/models"
+        # The group's own loopback: nobody else reaches it.
+        OLLAMA_HOST       = "127.0.0.1:11434"
+        OLLAMA_KEEP_ALIVE = container.value.keep_alive
+      }
+
+      security {
+        privilege_enabled = false
+      }
+
+      volume {
+        name                 = "models"
+        mount_path           = "/models"
+        share_name           = var.volumes.models
+        storage_account_name = var.file_system
+        storage_account_key  = var.volumes.key
+      }
+
+      liveness_probe {
+        exec                  = ["ollama", "list"]
+        initial_delay_seconds = 60
+        period_seconds        = 30
+        failure_threshold     = 5
+      }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = !var.enable_gpu
+      error_message = "Container Instances has no GPUs any more: compute.platform kubernetes runs them on ${var.gpu_machine_type}."
+    }
+
+    precondition {
+      condition     = var.min_replicas == 1 && var.max_replicas == 1
+      error_message = "A container group is one lab: compute.replicas of 1, or compute.platform kubernetes."
+    }
+
+    precondition {
+      condition     = local.cores >= 1 && local.cores <= 4 && local.gib >= 1 && local.gib <= 16
+      error_message = "A container group has 1 to 4 cores and 1 to 16 GiB in every region (Azure, \"Resource availability and quota limits for ACI\"): not ${local.cores} cores and ${local.gib} GiB."
+    }
+  }
+}
+
+resource "azurerm_private_dns_a_record" "this" {
+  name                = "lab"
+  private_dns_zone_id = var.backend
+  ttl                 = 10
+  records             = [azurerm_container_group.this.ip_address]
+  tags                = var.stack.labels
+}

@@ -1,0 +1,301 @@
+locals {
+  # On kubernetes the cluster makes its own load balancer, from the ingress.
+  simple = var.platform == "simple"
+  made   = var.enable_https && var.certificate == "" && var.host_name != ""
+  # A host name without a zone of ours: its certificate is issued when the records are there, which nobody waits for.
+  validated = local.made && var.dns_zone != ""
+  # Until then, and without a host name, browsers are shown one that nobody vouches for.
+  self_signed = var.enable_https && var.certificate == "" && !local.validated
+
+  issued = try(aws_acm_certificate.this[0].status, "") == "ISSUED"
+  certificate = (
+    !var.enable_https ? null :
+    var.certificate != "" ? var.certificate :
+    local.validated ? aws_acm_certificate_validation.this[0].certificate_arn :
+    local.issued ? aws_acm_certificate.this[0].arn :
+    aws_acm_certificate.self_signed[0].arn
+  )
+  scheme  = var.enable_https ? "https" : "http"
+  address = try(aws_lb.this[0].dns_name, null)
+  proofs = local.made ? [for option in aws_acm_certificate.this[0].domain_validation_options : {
+    name  = option.resource_record_name
+    type  = option.resource_record_type
+    value = option.resource_record_value
+  }] : []
+}
+
+# --- Certificate ---
+
+resource "aws_acm_certificate" "this" {
+  count = local.made ? 1 : 0
+
+  domain_name       = var.host_name
+  validation_method = "DNS"
+  tags              = var.stack.labels
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+data "aws_route53_zone" "this" {
+  count = var.dns_zone == "" ? 0 : 1
+
+  name = var.dns_zone
+}
+
+resource "aws_route53_record" "validation" {
+  # One name, one record: ACM asks for no more.
+  count = local.validated ? 1 : 0
+
+  zone_id         = data.aws_route53_zone.this[0].zone_id
+  name            = local.proofs[0].name
+  type            = local.proofs[0].type
+  records         = [local.proofs[0].value]
+  ttl             = 300
+  allow_overwrite = true
+}
+
+resource "aws_acm_certificate_validation" "this" {
+  count = local.validated ? 1 : 0
+
+  certificate_arn         = aws_acm_certificate.this[0].arn
+  validation_record_fqdns = [for record in aws_route53_record.validation : record.fqdn]
+}
+
+# Its key is in the state: ACM has no write-only argument for it. It protects nothing but a first look.
+resource "tls_private_key" "this" {
+  count = local.self_signed ? 1 : 0
+
+  algorithm   = "ECDSA"
+  ecdsa_curve = "P256"
+}
+
+resource "tls_self_signed_cert" "this" {
+  count = local.self_signed ? 1 : 0
+
+  private_key_pem       = tls_private_key.this[0].private_key_pem
+  dns_names             = [coalesce(var.host_name, "${var.stack.name}.invalid")]
+  validity_period_hours = 8760
+  early_renewal_hours   = 720
+  allowed_uses          = ["digital_signature", "key_encipherment", "server_auth"]
+
+  subject {
+    common_name = coalesce(var.host_name, "${var.stack.name}.invalid")
+  }
+
+  lifecycle {
+    precondition {
+      condition     = !(var.stack.protected && var.host_name == "")
+      error_message = "A protected stack needs a host name for HTTPS: set ingress.host."
+    }
+  }
+}
+
+resource "aws_acm_certificate" "self_signed" {
+  count = local.self_signed ? 1 : 0
+
+  private_key      = tls_private_key.this[0].private_key_pem
+  certificate_body = tls_self_signed_cert.this[0].cert_pem
+  tags             = var.stack.labels
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+check "trusted_certificate" {
+  assert {
+    condition     = !local.self_signed
+    error_message = "Browsers will warn: the certificate is self-signed until there is a host name (ingress.host), and a zone (dns.zone) or the records of the output dns_records; with these records made, apply again."
+  }
+}
+
+# --- Load balancer ---
+
+resource "aws_lb" "this" {
+  #checkov:skip=CKV2_AWS_20:the listener of port 80 redirects unless tls.enabled is false
+  #checkov:skip=CKV2_AWS_28:a firewall for web applications inspects requests of strangers; here only the allowed networks get as far as that
+  count = local.simple ? 1 : 0
+
+  name                       = var.stack.name
+  load_balancer_type         = "application"
+  subnets                    = var.network.subnets.gateway
+  security_groups            = [var.network.firewalls.gateway]
+  enable_deletion_protection = var.stack.protected
+  drop_invalid_header_fields = true
+  desync_mitigation_mode     = "strictest"
+  # A kernel may be quiet for an hour; 4000 is the most.
+  idle_timeout = 3600
+  tags         = var.stack.labels
+
+  access_logs {
+    bucket  = aws_s3_bucket.logs[0].id
+    enabled = true
+  }
+
+  depends_on = [aws_s3_bucket_policy.logs]
+}
+
+resource "aws_lb_target_group" "this" {
+  count = local.simple ? 1 : 0
+
+  # A listener has one while another port makes another.
+  name        = "${var.stack.name}-${var.network.port}"
+  vpc_id      = var.network.id
+  target_type = "ip"
+  port        = var.network.port
+  #checkov:skip=CKV_AWS_378:TLS ends at the load balancer; behind it is the stack's own network
+  protocol             = "HTTP"
+  deregistration_delay = 120
+  tags                 = var.stack.labels
+
+  # `/` redirects, and everything but this wants the token.
+  health_check {
+    path                = "${var.base_url}api"
+    matcher             = "200"
+    interval            = 15
+    timeout             = 5
+    healthy_threshold   = 2
+    unhealthy_threshold = 3
+  }
+
+  # Notebooks live in one task's memory: a person stays with the task of the first answer.
+  stickiness {
+    type            = "lb_cookie"
+    cookie_duration = 604800
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_lb_listener" "http" {
+  #checkov:skip=CKV_AWS_2:redirects to HTTPS unless tls.enabled is false
+  #checkov:skip=CKV2_AWS_20:the same
+  count = local.simple ? 1 : 0
+
+  load_balancer_arn = aws_lb.this[0].arn
+  port              = 80
+  protocol          = "HTTP"
+  tags              = var.stack.labels
+
+  default_action {
+    type             = var.enable_https ? "redirect" : "forward"
+    target_group_arn = var.enable_https ? null : aws_lb_target_group.this[0].arn
+
+    dynamic "redirect" {
+      for_each = var.enable_https ? [443] : []
+
+      content {
+        port        = redirect.value
+        protocol    = "HTTPS"
+        status_code = "HTTP_301"
+      }
+    }
+  }
+}
+
+resource "aws_lb_listener" "https" {
+  count = local.simple && var.enable_https ? 1 : 0
+
+  load_balancer_arn = aws_lb.this[0].arn
+  port              = 443
+  protocol          = "HTTPS"
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  certificate_arn   = local.certificate
+  tags              = var.stack.labels
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.this[0].arn
+  }
+}
+
+resource "aws_route53_record" "this" {
+  count = local.simple && var.dns_zone != "" && var.host_name != "" ? 1 : 0
+
+  zone_id = data.aws_route53_zone.this[0].zone_id
+  name    = var.host_name
+  type    = "A"
+
+  alias {
+    name                   = aws_lb.this[0].dns_name
+    zone_id                = aws_lb.this[0].zone_id
+    evaluate_target_health = false
+  }
+}
+
+# --- Access log ---
+
+resource "aws_s3_bucket" "logs" {
+  #checkov:skip=CKV_AWS_18:it is the access log
+  #checkov:skip=CKV_AWS_144:a log of a month needs no second region
+  #checkov:skip=CKV_AWS_145:load balancers write with S3's own key only
+  #checkov:skip=CKV_AWS_21:a log is written once
+  #checkov:skip=CKV2_AWS_62:nobody waits for a log
+  count = local.simple ? 1 : 0
+
+  bucket        = "${var.stack.unique}-access-log"
+  force_destroy = !var.stack.protected
+  tags          = var.stack.labels
+}
+
+resource "aws_s3_bucket_public_access_block" "logs" {
+  count = local.simple ? 1 : 0
+
+  bucket                  = aws_s3_bucket.logs[0].id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "logs" {
+  count = local.simple ? 1 : 0
+
+  bucket = aws_s3_bucket.logs[0].id
+
+  rule {
+    id     = "expire"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = 30
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "logs" {
+  count = local.simple ? 1 : 0
+
+  bucket = aws_s3_bucket.logs[0].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "LoadBalancer"
+        Effect    = "Allow"
+        Principal = { Service = "logdelivery.elasticloadbalancing.amazonaws.com" }
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.logs[0].arn}/AWSLogs/${var.stack.account}/*"
+      },
+      {
+        Sid       = "EncryptedOnly"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:*"
+        Resource  = [aws_s3_bucket.logs[0].arn, "${aws_s3_bucket.logs[0].arn}/*"]
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+    ]
+  })
+}

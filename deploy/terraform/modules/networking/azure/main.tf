@@ -1,0 +1,158 @@
+locals {
+  kubernetes = var.platform == "kubernetes"
+  subnets = {
+    # Nodes of the cluster, or container groups.
+    workload = cidrsubnet(var.cidr, 4, 0)
+    # A /24 is the most that the ingress controller takes where pods have addresses of their own.
+    gateway   = cidrsubnet(var.cidr, 8, 240)
+    endpoints = cidrsubnet(var.cidr, 8, 241)
+  }
+  # Name, priority, who, port: what each subnet lets in. Azure's own last rules let in the whole network, so all ends
+  # with a refusal.
+  rules = {
+    gateway = {
+      allowed = { priority = 100, from = var.allowed_cidrs, ports = ["80", "443"] }
+      # Azure's own control of a gateway: without it there is none.
+      manager  = { priority = 110, from = ["GatewayManager"], ports = ["65200-65535"] }
+      balancer = { priority = 120, from = ["AzureLoadBalancer"], ports = ["*"] }
+    }
+    workload = merge(
+      { lab = { priority = 100, from = [local.subnets.gateway], ports = [tostring(var.port)] } },
+      # Nodes of a cluster talk to each other, and Azure probes them.
+      { for name, rule in {
+        nodes    = { priority = 110, from = [local.subnets.workload], ports = ["*"] }
+        balancer = { priority = 120, from = ["AzureLoadBalancer"], ports = ["*"] }
+      } : name => rule if local.kubernetes },
+    )
+    endpoints = {
+      # SMB for container groups, NFS for the cluster.
+      files = { priority = 100, from = [local.subnets.workload], ports = [local.kubernetes ? "2049" : "445"] }
+    }
+  }
+  flat_rules = merge([for subnet, rules in local.rules : {
+    for name, rule in rules : "${subnet}-${name}" => merge(rule, { subnet = subnet })
+  }]...)
+}
+
+resource "azurerm_virtual_network" "this" {
+  name                = var.stack.name
+  resource_group_name = var.stack.group
+  location            = var.stack.region
+  address_space       = [var.cidr]
+  tags                = var.stack.labels
+}
+
+resource "azurerm_subnet" "this" {
+  for_each = local.subnets
+
+  name                              = each.key
+  resource_group_name               = var.stack.group
+  virtual_network_name              = azurerm_virtual_network.this.name
+  address_prefixes                  = [each.value]
+  private_endpoint_network_policies = "Enabled"
+  # Out by the NAT gateway only.
+  default_outbound_access_enabled = each.key == "gateway"
+
+  # The vault lets in who comes this way.
+  dynamic "service_endpoint" {
+    for_each = each.key == "endpoints" ? [] : ["Microsoft.KeyVault"]
+
+    content {
+      service = service_endpoint.value
+    }
+  }
+
+  dynamic "delegation" {
+    for_each = each.key == "workload" && !local.kubernetes ? ["Microsoft.ContainerInstance/containerGroups"] : []
+
+    content {
+      name = "containers"
+
+      service_delegation {
+        name    = delegation.value
+        actions = ["Microsoft.Network/virtualNetworks/subnets/action"]
+      }
+    }
+  }
+}
+
+resource "azurerm_network_security_group" "this" {
+  for_each = local.subnets
+
+  name                = "${var.stack.name}-${each.key}"
+  resource_group_name = var.stack.group
+  location            = var.stack.region
+  tags                = var.stack.labels
+}
+
+resource "azurerm_network_security_rule" "in" {
+  for_each = local.flat_rules
+
+  name                        = each.key
+  resource_group_name         = var.stack.group
+  network_security_group_name = azurerm_network_security_group.this[each.value.subnet].name
+  direction                   = "Inbound"
+  access                      = "Allow"
+  priority                    = each.value.priority
+  protocol                    = contains(each.value.ports, "*") ? "*" : "Tcp"
+  source_port_range           = "*"
+  # A service tag, or networks: the provider has an argument for each.
+  source_address_prefix      = can(cidrhost(each.value.from[0], 0)) ? null : each.value.from[0]
+  source_address_prefixes    = can(cidrhost(each.value.from[0], 0)) ? each.value.from : null
+  destination_address_prefix = "*"
+  destination_port_range     = length(each.value.ports) == 1 ? each.value.ports[0] : null
+  destination_port_ranges    = length(each.value.ports) == 1 ? null : each.value.ports
+}
+
+resource "azurerm_network_security_rule" "rest" {
+  for_each = local.subnets
+
+  name                        = "rest"
+  resource_group_name         = var.stack.group
+  network_security_group_name = azurerm_network_security_group.this[each.key].name
+  direction                   = "Inbound"
+  access                      = "Deny"
+  priority                    = 4096
+  protocol                    = "*"
+  source_port_range           = "*"
+  source_address_prefix       = "*"
+  destination_address_prefix  = "*"
+  destination_port_range      = "*"
+}
+
+resource "azurerm_subnet_network_security_group_association" "this" {
+  for_each = local.subnets
+
+  subnet_id                 = azurerm_subnet.this[each.key].id
+  network_security_group_id = azurerm_network_security_group.this[each.key].id
+
+  # A gateway is refused in a subnet whose firewall shuts its manager out.
+  depends_on = [azurerm_network_security_rule.in]
+}
+
+resource "azurerm_public_ip" "nat" {
+  name                = "${var.stack.name}-nat"
+  resource_group_name = var.stack.group
+  location            = var.stack.region
+  allocation_method   = "Static"
+  sku                 = "Standard"
+  tags                = var.stack.labels
+}
+
+resource "azurerm_nat_gateway" "this" {
+  name                = var.stack.name
+  resource_group_name = var.stack.group
+  location            = var.stack.region
+  sku_name            = "Standard"
+  tags                = var.stack.labels
+}
+
+resource "azurerm_nat_gateway_public_ip_association" "this" {
+  nat_gateway_id       = azurerm_nat_gateway.this.id
+  public_ip_address_id = azurerm_public_ip.nat.id
+}
+
+resource "azurerm_subnet_nat_gateway_association" "this" {
+  subnet_id      = azurerm_subnet.this["workload"].id
+  nat_gateway_id = azurerm_nat_gateway.this.id
+}

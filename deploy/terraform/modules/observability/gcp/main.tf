@@ -1,0 +1,20 @@
+resource "google_logging_project_bucket_config" "this" {
+  project        = var.stack.account
+  location       = var.stack.region
+  bucket_id      = var.stack.name
+  retention_days = var.stack.protected ? 365 : 30
+}
+
+# What belongs to the stack, in a bucket of its own: the cluster, the service, the network.
+resource "google_logging_project_sink" "this" {
+  project                = var.stack.account
+  name                   = var.stack.name
+  destination            = "logging.googleapis.com/${google_logging_project_bucket_config.this.id}"
+  unique_writer_identity = true
+  filter = join(" OR ", [
+    "resource.labels.cluster_name=\"${var.stack.name}\"",
+    "resource.labels.service_name=\"${var.stack.name}\"",
+    "resource.labels.subnetwork_name=\"${var.stack.name}\"",
+    "resource.labels.backend_service_name=\"${var.stack.name}\"",
+  ])
+}

@@ -1,0 +1,24 @@
+resource "google_secret_manager_secret" "this" {
+  for_each = var.secret_versions
+
+  project   = var.stack.account
+  secret_id = "${var.stack.name}-${each.key}"
+  labels    = var.stack.labels
+
+  replication {
+    user_managed {
+      replicas {
+        location = var.stack.region
+      }
+    }
+  }
+}
+
+# Write-only: the value is in no plan and no state.
+resource "google_secret_manager_secret_version" "this" {
+  for_each = var.secret_versions
+
+  secret                 = google_secret_manager_secret.this[each.key].id
+  secret_data_wo         = lookup(var.secret_values, each.key, null)
+  secret_data_wo_version = each.value
+}

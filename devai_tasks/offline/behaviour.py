@@ -1,0 +1,135 @@
+"""What the schemas don't say of the providers: read in their documentation, for the types that this project uses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+# Optional arguments that the provider fills in where they are not given. For the others of a recorded package, no value
+# stays no value, so that taking one out of the configuration shows as the change that it is.
+_FILLED_EVERYWHERE: Mapping[str, Collection[str]] = {
+    "aws": {"id", "region", "tags_all"},
+    "azurerm": {"id"},
+    "google": {"id", "project"},
+    "tls": {"id"},
+}
+_FILLED: Mapping[str, Collection[str]] = {
+    "aws_eip": {"public_ipv4_pool", "network_border_group"},
+    "aws_iam_role": {"name"},
+    "aws_kms_key": {"policy"},
+    "aws_lb": {"name", "subnets"},
+    "aws_lb_target_group": {"name"},
+    "aws_security_group": {"name"},
+    "aws_subnet": {"availability_zone", "availability_zone_id"},
+    "aws_vpc": {"cidr_block"},
+    "aws_eks_cluster": {"version"},
+    "google_artifact_registry_repository": {"location"},
+    "google_compute_address": {"address", "region"},
+    "google_compute_global_address": {"address"},
+    "google_compute_region_backend_service": {"region"},
+    "google_compute_router": {"region"},
+    "google_compute_router_nat": {"region"},
+    "google_compute_subnetwork": {"region", "ip_cidr_range"},
+    "google_container_cluster": {"location", "node_locations", "cluster_ipv4_cidr", "node_version"},
+    "google_container_node_pool": {"location", "name", "version", "node_count"},
+    "google_filestore_instance": {"location"},
+    "google_kms_crypto_key": {"destroy_scheduled_duration"},
+}
+# Arguments whose change replaces the resource.
+_REPLACING_EVERYWHERE: Mapping[str, Collection[str]] = {
+    "aws": (),
+    "azurerm": {"name", "location", "resource_group_name"},
+    "google": {"name", "location", "project", "region", "zone"},
+    "tls": {
+        "algorithm", "allowed_uses", "dns_names", "ecdsa_curve", "rsa_bits", "subject", "validity_period_hours",
+    },
+}  # fmt: skip
+_REPLACING: Mapping[str, Collection[str]] = {
+    "aws_acm_certificate": {"domain_name", "subject_alternative_names", "validation_method"},
+    "aws_ecr_repository": {"name", "encryption_configuration"},
+    "aws_ecs_cluster": {"name"},
+    "aws_ecs_service": {"name", "cluster"},
+    # A task definition is a revision: every change makes a new one.
+    "aws_ecs_task_definition": {
+        "container_definitions", "cpu", "execution_role_arn", "family", "memory", "network_mode",
+        "requires_compatibilities", "runtime_platform", "task_role_arn", "volume",
+    },
+    "aws_efs_file_system": {"creation_token", "encrypted", "kms_key_id", "performance_mode"},
+    "aws_efs_mount_target": {"file_system_id", "subnet_id"},
+    "aws_eks_cluster": {"name", "role_arn", "kubernetes_network_config"},
+    "aws_eks_node_group": {"ami_type", "cluster_name", "disk_size", "instance_types", "node_group_name", "subnet_ids"},
+    "aws_iam_role": {"name", "path"},
+    "aws_lb": {"name", "internal", "load_balancer_type"},
+    "aws_lb_target_group": {"name", "port", "protocol", "target_type", "vpc_id"},
+    "aws_security_group": {"name", "description", "vpc_id"},
+    "aws_subnet": {"availability_zone", "cidr_block", "vpc_id"},
+    "aws_vpc": {"cidr_block"},
+    "azurerm_container_group": {
+        "container", "image_registry_credential", "init_container", "ip_address_type", "os_type", "restart_policy",
+        "subnet_ids", "exposed_port", "dns_name_label", "diagnostics", "priority", "zones",
+    },
+    "azurerm_storage_account": {"account_kind", "infrastructure_encryption_enabled"},
+    "azurerm_subnet": {"virtual_network_name"},
+    "google_filestore_instance": {"tier", "networks", "protocol"},
+}  # fmt: skip
+# Where a provider puts its own labels beside those of a resource: what is configured for all, what it makes of both.
+MERGED: Mapping[str, tuple[str, str, Collection[str]]] = {
+    "aws": ("default_tags", "tags", {"tags_all"}),
+    "google": ("default_labels", "labels", {"terraform_labels", "effective_labels"}),
+}
+
+# Arguments that are newer than what could be recorded: the blocks that they stand in, their name and schema, and since
+# when they are there.
+NEWER: Mapping[str, tuple[tuple[str, ...], str, Mapping[str, Any], str]] = {
+    "google_cloud_run_v2_service": (
+        ("template", "volumes", "gcs"),
+        "mount_options",
+        {"optional": True, "type": ["list", "string"]},
+        "google 7.5",
+    ),
+}
+
+
+def provider_of(type_name: str) -> str:
+    """The provider of a resource type: `aws` for `aws_vpc`; for the provider itself, nothing."""
+    return type_name.partition("_")[0]
+
+
+def fills(type_name: str, name: str) -> bool:
+    """Whether a provider has a value of its own for an argument that is not given."""
+    everywhere = _FILLED_EVERYWHERE.get(provider_of(type_name), ())
+    return name in everywhere or name in _FILLED.get(type_name, ())
+
+
+def replaces(type_name: str, name: str) -> bool:
+    """Whether a changed argument means a new resource."""
+    everywhere = _REPLACING_EVERYWHERE.get(provider_of(type_name), ())
+    return name in everywhere or name in _REPLACING.get(type_name, ())
+
+
+def computes(type_name: str, planned: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
+    """What others take apart and a provider makes of a resource's own values; `provider` is the provider's."""
+    if type_name != "aws_eks_cluster":
+        return {}
+    region, (account, *_) = provider.get("region"), provider.get("allowed_account_ids") or ["123456789012"]
+    return {"arn": f"arn:aws:eks:{region}:{account}:cluster/{planned['name']}"}
+
+
+def answers(type_name: str, config: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
+    """What a data source says that a configuration relies on; `provider` is the configuration of the provider."""
+    region = provider.get("region") or "eu-central-1"
+    accounts = provider.get("allowed_account_ids") or ["123456789012"]
+    known: dict[str, dict[str, Any]] = {
+        "aws_availability_zones": {
+            "names": [f"{region}{zone}" for zone in "abc"],
+            "zone_ids": [f"{region}-az{zone}" for zone in "123"],
+        },
+        "aws_caller_identity": {"account_id": accounts[0]},
+        "aws_partition": {"partition": "aws", "dns_suffix": "amazonaws.com"},
+        "aws_region": {"name": region, "region": region},
+        "azurerm_client_config": {"subscription_id": provider.get("subscription_id")},
+        "google_client_config": {"project": provider.get("project"), "region": provider.get("region")},
+        "google_project": {"project_id": config.get("project_id") or provider.get("project"), "number": "123456789012"},
+        "google_compute_zones": {"names": [f"{region}-{zone}" for zone in "bcd"]},
+    }
+    return known.get(type_name, {})

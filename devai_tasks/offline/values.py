@@ -1,0 +1,168 @@
+"""The values of resources: what a plan leaves unknown, and what is made up for it when it is applied.
+
+Made-up values are the same in every run for the same configuration, have the type that the schema says and a form that
+configurations rely on, and lead nowhere: addresses are those of RFC 5737, names end in `.invalid`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from devai_tasks.offline.protocol import UNKNOWN, is_unknown
+from devai_tasks.offline.recording import Block
+
+# How the providers write what configurations look into, by the attribute's name.
+_FORMS = (
+    (r"^azurerm_id$", "/subscriptions/{guid}/resourceGroups/offline/providers/Offline/{kind}/{short}/parts/{short}"),
+    (r"^google_id$", "projects/offline/locations/offline/{kind}/{short}"),
+    (r"^(.*_)?arn$", "arn:aws:offline:eu-central-1:123456789012:{kind}:{short}"),
+    (r"^(versionless_)?secret_id$", "https://{short}.offline.invalid/secrets/{short}"),
+    (r"^(id|name)$", "{kind}-{short}"),
+    (r"(principal|client|tenant|object|subscription)_id$", "{guid}"),
+    (r"^(address|ip_address|.*_(ip|ip_address|ipv4))$", "203.0.113.{number}"),
+    (r"^(repository_url|login_server|fqdn|dns_name)$|host(name)?$|_fqdn$", "{short}.offline.invalid"),
+    (r"(ur[il]|endpoint|issuer)$", "https://{short}.offline.invalid/"),
+    (r"certificate|^(data|ca_cert)$", "{base64}"),
+    (r"email$", "{short}@offline.invalid"),
+    (r"", "{name}-{short}"),
+)
+Visit = Callable[[str, Mapping[str, Any], Any], Any]
+"""Takes the name, the schema and the value of an attribute; returns the value to have."""
+
+
+def planned(block: Block, value: Mapping[str, Any]) -> dict[str, Any]:
+    """A new resource before it is there: unknown is what the provider computes, and nothing what is write-only."""
+
+    def visit(_: str, attribute: Mapping[str, Any], given: Any) -> Any:
+        return UNKNOWN if given is None and attribute.get("computed") else given
+
+    return _walk(block, _without_write_only(block, value), visit)
+
+
+def kept(block: Block, value: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource that is there already, as it is to be: what is new in it is unknown where the provider computes it."""
+
+    def visit(_: str, attribute: Mapping[str, Any], given: Any) -> Any:
+        return given if attribute.get("optional") or given is not None or not attribute.get("computed") else UNKNOWN
+
+    return _walk(block, _without_write_only(block, value), visit)
+
+
+def applied(block: Block, value: Mapping[str, Any], type_name: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """A planned resource as it is then: with something for everything that was unknown.
+
+    `own` is what the provider's configuration says, such as its region: a resource has that where it has no other.
+    """
+    seed = _digest(f"{type_name} {json.dumps(_known(value), sort_keys=True, default=str)}")
+
+    def visit(name: str, attribute: Mapping[str, Any], given: Any) -> Any:
+        if not is_unknown(given):
+            return given
+        return own.get(name) or made_up(name, attribute_type(attribute), seed, type_name)
+
+    return _walk(block, value, visit)
+
+
+def read(block: Block, given: Mapping[str, Any], type_name: str) -> dict[str, Any]:
+    """What a data source answers: given values, and made-up ones for the rest."""
+    return applied(block, planned(block, empty(block) | dict(given)), type_name, {})
+
+
+def imported(block: Block, identity: str, type_name: str) -> dict[str, Any]:
+    """What an import finds: nothing is known of it but its identity and what only the provider can say."""
+    return applied(block, kept(block, empty(block) | {"id": identity}), type_name, {})
+
+
+def empty(block: Block) -> dict[str, Any]:
+    """A block without a value in it."""
+    nothing = {"list": list, "set": list, "map": dict}
+    return {
+        **dict.fromkeys(block["attributes"]),
+        **{name: nothing.get(entry["nesting_mode"], lambda: None)() for name, entry in block["block_types"].items()},
+    }
+
+
+def attribute_type(attribute: Mapping[str, Any]) -> Any:
+    """The type of an attribute, that of a nested one as an object's."""
+    nested = attribute.get("nested_type")
+    if not nested:
+        return attribute["type"]
+    inner = ["object", {name: attribute_type(entry) for name, entry in nested["attributes"].items()}]
+    return inner if nested["nesting_mode"] == "single" else [nested["nesting_mode"], inner]
+
+
+def made_up(name: str, kind: Any, seed: str, type_name: str) -> Any:
+    """A value of some type for the attribute of that name."""
+    if isinstance(kind, list):
+        collection, inner = kind
+        if collection == "object":
+            return {member: made_up(member, its_kind, seed, type_name) for member, its_kind in inner.items()}
+        return {} if collection == "map" else [made_up(name, inner, seed, type_name)]
+    if kind == "string":
+        return _text(name, _digest(f"{seed} {name}"), type_name)
+    return {"number": 1, "bool": False}.get(kind)
+
+
+def _text(name: str, digest: str, type_name: str) -> str:
+    """A text in the form that the first of `_FORMS` gives attributes of that name."""
+    provider, _, kind = type_name.partition("_")
+    if provider in ("azurerm", "google") and name in ("id", "resource_id", "resource_versionless_id"):
+        # Theirs are paths, and configurations take them apart.
+        name = f"{provider}_id"
+    form = next(form for pattern, form in _FORMS if re.search(pattern, name))
+    guid = "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
+    return form.format(
+        kind=kind.replace("_", "-"),
+        name=name.replace("_", "-"),
+        short=digest[:12],
+        guid=guid,
+        number=int(digest[:4], 16) % 254 + 1,
+        base64=base64.b64encode(digest[:12].encode()).decode(),
+    )
+
+
+def _walk(block: Block, value: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
+    """A block's value with every attribute visited, also in the blocks within."""
+    out = {name: _attribute(name, attribute, value.get(name), visit) for name, attribute in block["attributes"].items()}
+    for name, entry in block["block_types"].items():
+        inner = value.get(name)
+        if isinstance(inner, list):
+            out[name] = [_walk(entry["block"], item, visit) if isinstance(item, dict) else item for item in inner]
+        elif isinstance(inner, dict) and entry["nesting_mode"] == "map":
+            out[name] = {key: _walk(entry["block"], item, visit) for key, item in inner.items()}
+        else:
+            out[name] = _walk(entry["block"], inner, visit) if isinstance(inner, dict) else inner
+    return out
+
+
+def _attribute(name: str, attribute: Mapping[str, Any], value: Any, visit: Visit) -> Any:
+    nested = attribute.get("nested_type")
+    if not nested or value is None or is_unknown(value):
+        return visit(name, attribute, value)
+    block = {"attributes": nested["attributes"], "block_types": {}}
+    match nested["nesting_mode"]:
+        case "single":
+            return _walk(block, value, visit)
+        case "map":
+            return {key: _walk(block, item, visit) for key, item in value.items()}
+        case _:
+            return [_walk(block, item, visit) for item in value]
+
+
+def _without_write_only(block: Block, value: Mapping[str, Any]) -> dict[str, Any]:
+    return _walk(block, value, lambda _, attribute, given: None if attribute.get("write_only") else given)
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(item) for key, item in value.items() if not is_unknown(item)}
+    return [_known(item) for item in value] if isinstance(value, list) else "?" if is_unknown(value) else value
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,62 @@
+# A root as small as one can be that has all that the tasks have to deal with: the providers' labels, a secret, a latch
+# on data in a module, and something that only runs when there is an image.
+
+terraform {
+  required_version = ">= 1.11"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 6.25, < 7"
+    }
+  }
+  backend "s3" {}
+}
+
+provider "aws" {
+  region              = var.region
+  allowed_account_ids = [var.account]
+  default_tags {
+    tags = var.labels
+  }
+}
+
+module "storage" {
+  source = "../modules/storage/aws"
+
+  name   = "${var.project_name}-${var.environment}"
+  vpc_id = aws_vpc.this.id
+}
+
+resource "aws_vpc" "this" {
+  cidr_block = "10.0.0.0/16"
+}
+
+resource "aws_ecr_repository" "this" {
+  name                 = "${var.project_name}-${var.environment}"
+  image_tag_mutability = "IMMUTABLE"
+}
+
+resource "aws_secretsmanager_secret" "this" {
+  for_each = var.secret_versions
+
+  name        = "${var.project_name}-${each.key}"
+  description = var.host_name
+}
+
+resource "aws_secretsmanager_secret_version" "this" {
+  for_each = var.secret_versions
+
+  secret_id                = aws_secretsmanager_secret.this[each.key].id
+  secret_string_wo         = lookup(var.secret_values, each.key, null)
+  secret_string_wo_version = each.value
+}
+
+resource "terraform_data" "service" {
+  count = var.image == null ? 0 : 1
+
+  input = {
+    image = var.image
+    home  = module.storage.home
+    cidrs = var.allowed_cidrs
+  }
+}

@@ -1,0 +1,156 @@
+"""The whole life of a stack in each cloud, through the tasks: the project's own roots, applied offline.
+
+A secret goes with it, and is afterwards looked for everywhere. What no provider offers a better way for is no exception
+here: the keys that Terraform makes itself (of a self-signed certificate, of a storage account) are not given to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from devai_tasks import state
+from devai_tasks.config.project import Project
+from devai_tasks.tools import terraform
+
+Run = Callable[..., CompletedProcess[str]]
+
+CANARY = "canary-of-the-terraform-tests-0123456789"
+PUSHED = f"sha256:{'1' * 64}"
+# Sizes that each simple platform offers.
+SMALL = {"lab": {"cpu": 1, "memory": "2Gi"}, "ollama": {"cpu": 2, "memory": "4Gi"}}
+SIZES: dict[tuple[str, str], Any] = {
+    (cloud, platform): SMALL if (cloud, platform) == ("azure", "simple") else {}
+    for cloud in ("aws", "azure", "gcp")
+    for platform in ("kubernetes", "simple")
+}
+# What of a stack changes when other networks may connect, and nothing else does.
+RULE = "module.networking.aws_vpc_security_group_ingress_rule.gateway"
+RULES = {
+    "created": [f'{RULE}["10.9.0.0/16-443"]', f'{RULE}["10.9.0.0/16-80"]'],
+    "destroyed": [f'{RULE}["192.0.2.0/24-443"]', f'{RULE}["192.0.2.0/24-80"]'],
+}
+VAULT = "azurerm_key_vault.this"
+GATEWAY = 'module.networking.azurerm_network_security_rule.in["gateway-allowed"]'
+ARMOR = "module.networking.google_compute_security_policy.this"
+OPENED: dict[tuple[str, str], dict[str, list[str]]] = {
+    ("aws", "kubernetes"): {**RULES, "changed": ["module.kubernetes[0].aws_eks_cluster.this"]},
+    ("aws", "simple"): RULES,
+    ("azure", "kubernetes"): {"changed": [VAULT, "module.kubernetes[0].azurerm_kubernetes_cluster.this", GATEWAY]},
+    ("azure", "simple"): {"changed": [VAULT, GATEWAY]},
+    ("gcp", "kubernetes"): {"changed": ["module.kubernetes[0].google_container_cluster.this", ARMOR]},
+    ("gcp", "simple"): {"changed": [ARMOR]},
+}
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything that Terraform is called with, as the process list would show it: it is called through a script."""
+    log, folder = tmp_path / "arguments", tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "terraform"
+    script.write_text(
+        f'#!/bin/sh\necho "$@" >> {log}\nexec {" ".join(terraform.find("auto"))} "$@"\n', encoding="utf-8"
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    terraform.find.cache_clear()
+    return log
+
+
+@pytest.mark.parametrize(("cloud", "platform"), SIZES)
+def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0917 - fixtures
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch, arguments: Path, cloud: str, platform: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    token = state.token(project, project.stack("dev", cloud))
+    deployed = contents(project.root / "deploy")
+    content = {
+        "compute": {"platform": platform},
+        "image": {"registry": "registry.example.org/lab", "digest": PUSHED},
+        "resources": SIZES[cloud, platform],
+    }
+    stack_file(project, cloud, content)
+    said: list[str] = []
+
+    def tf(task: str, *flags: str) -> str:
+        result = devai(f"tf.{task}", f"--cloud={cloud}", "--offline", *flags)
+        assert result.returncode == 0, result.stderr
+        said.extend((result.stdout, result.stderr))
+        return result.stdout
+
+    tf("init")
+    planned = json.loads(tf("plan", "--json"))
+    assert set(planned["counts"]) == {"created"}
+    assert planned["offline"] is True
+    in_the_plan = kept(project)
+
+    tf("apply", "--yes")
+    outputs = json.loads(tf("output", "--json"))
+    assert str(outputs.get("image")).endswith(f"@{PUSHED}") == (platform == "simple")
+    assert outputs["registry"]
+    assert outputs["url"] == "https://dev.lab.example.com/"
+    assert bool(outputs.get("cluster_name")) == (platform == "kubernetes")
+    assert outputs["secret_versions"] == {"JUPYTER_TOKEN": 1, "OPENAI_API_KEY": 1}
+
+    assert json.loads(tf("plan", "--json"))["empty"]
+    stack_file(project, cloud, {**content, "network": {"allowed_cidrs": ["10.9.0.0/16"]}})
+    changed = json.loads(tf("plan", "--json"))
+    assert by_kind(changed) == OPENED[cloud, platform]
+    assert changed["outputs"] == []
+    places = {"the first plan": "".join(in_the_plan.values()), **kept(project)}
+
+    tf("destroy", f"--confirm={cloud}-dev")
+    left = json.loads(tf("state-list", "--json"))
+    assert [address for address in left if address.startswith("module.storage.")]
+    assert not [address for address in left if address.startswith(("module.compute", "module.kub", "module.registry"))]
+    tf("destroy", f"--confirm={cloud}-dev", "--data")
+    assert json.loads(tf("state-list", "--json")) == []
+
+    places |= {"what was said": "".join(said), "the arguments": arguments.read_text(encoding="utf-8")}
+    assert [name for name, text in places.items() if CANARY in text or token in text] == []
+    assert contents(project.root / "deploy") == deployed
+    assert not (project.root / f".devai/{cloud}-dev/deployment.yaml").exists()
+    assert not (project.root / f"generated/{cloud}-dev").exists()
+
+
+def stack_file(project: Project, cloud: str, content: dict[str, Any]) -> None:
+    (project.conf / "stacks" / f"{cloud}-dev.yaml").write_text(json.dumps(content), encoding="utf-8")
+
+
+def by_kind(plan: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for change in plan["changes"]:
+        found.setdefault(change["kind"], []).append(change["address"])
+    return found
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes().decode(errors="replace")
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def kept(project: Project) -> dict[str, str]:
+    """All that is kept of a stack beside its token: plans, state, artefacts; zipped files unpacked."""
+    import io
+    import zipfile
+
+    found = {}
+    for file in (project.root / ".devai").rglob("*"):
+        if file.is_file() and file.name != "token":
+            data = file.read_bytes()
+            found[str(file)] = data.decode(errors="replace")
+            if zipfile.is_zipfile(io.BytesIO(data)):  # a plan
+                with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                    found[str(file)] = "".join(archive.read(n).decode(errors="replace") for n in archive.namelist())
+    return found

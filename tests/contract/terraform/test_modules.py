@@ -1,0 +1,181 @@
+"""Three clouds behind one interface: what the modules and roots of Terraform declare, and whether they keep to it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from harness import hcl
+
+from devai_tasks.offline import recording
+
+FILES = {"README.md", "main.tf", "outputs.tf", "variables.tf", "versions.tf"}
+EVERYTHING = [*hcl.modules(), *hcl.roots()]
+PAIRS = [(capability, cloud) for capability in hcl.capabilities() for cloud in hcl.CLOUDS[1:]]
+# What a provider lets people put their labels into.
+LABELS = ("tags", "labels", "resource_labels", "user_labels")
+NEEDED = {
+    "compute", "container-registry", "identity", "ingress", "kubernetes", "networking", "observability", "secrets",
+    "storage",
+}  # fmt: skip
+
+
+def interface(module: hcl.Module) -> dict[str, tuple[Any, Any, Any]]:
+    """What a caller has to know of each variable; meanings differ where services do."""
+    return {
+        name: (hcl.plain(said["type"]), said.get("nullable"), said.get("ephemeral"))
+        for name, said in module.variables.items()
+    }
+
+
+@pytest.mark.parametrize(("capability", "cloud"), PAIRS)
+def test_a_capability_is_asked_for_in_the_same_way_in_each_cloud(capability: str, cloud: str) -> None:
+    aws, other = (hcl.Module(hcl.ROOT / "modules" / capability / name) for name in ("aws", cloud))
+
+    assert interface(other) == interface(aws)
+    assert list(other.outputs) == list(aws.outputs)
+
+
+@pytest.mark.parametrize("cloud", hcl.CLOUDS[1:])
+def test_the_roots_take_and_give_the_same(cloud: str) -> None:
+    aws, other = hcl.Module(hcl.ROOT / "aws"), hcl.Module(hcl.ROOT / cloud)
+
+    assert interface(other) == interface(aws)
+    assert list(other.outputs) == list(aws.outputs)
+
+
+def test_there_is_a_module_for_everything_that_a_lab_needs() -> None:
+    assert set(hcl.capabilities()) == NEEDED
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_every_variable_is_typed_described_and_says_whether_it_may_be_null(module: hcl.Module) -> None:
+    incomplete = {
+        name: missing
+        for name, said in module.variables.items()
+        if (missing := {"type", "description", "nullable"} - said.keys())
+    }
+
+    assert not incomplete
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_every_output_is_described(module: hcl.Module) -> None:
+    assert [name for name, said in module.outputs.items() if not said.get("description")] == []
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_every_variable_is_used(module: hcl.Module) -> None:
+    assert [name for name in module.variables if not re.search(rf"\bvar\.{name}\b", module.body)] == []
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_files_are_where_people_look_for_them(module: hcl.Module) -> None:
+    wanted = FILES | ({"backend.tf"} if module.folder.parent == hcl.ROOT else set())
+
+    assert {file.name for file in module.folder.iterdir() if file.suffix in {".tf", ".md"}} == wanted
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_the_readme_shows_what_is_declared(module: hcl.Module) -> None:
+    _, _, rest = module.readme.read_text(encoding="utf-8").partition(hcl.BEGIN)
+
+    assert rest.partition(hcl.END)[0].strip() == module.tables, "PYTHONPATH=tests python -m harness.hcl writes it"
+
+
+@pytest.mark.parametrize("cloud", hcl.CLOUDS)
+def test_the_example_of_variables_is_what_is_rendered(cloud: str) -> None:
+    example = hcl.example_file(cloud).read_text(encoding="utf-8")
+
+    assert example == hcl.example(cloud), "PYTHONPATH=tests python -m harness.hcl writes it"
+
+
+@pytest.mark.parametrize("cloud", hcl.CLOUDS)
+def test_what_is_rendered_is_what_a_root_declares(cloud: str) -> None:
+    rendered = {line.partition(" = ")[0] for line in hcl.example(cloud).splitlines()[1:]}
+    ephemeral = {name for name, said in hcl.Module(hcl.ROOT / cloud).variables.items() if said.get("ephemeral")}
+
+    assert rendered | ephemeral == hcl.Module(hcl.ROOT / cloud).variables.keys()
+    assert ephemeral == {"secret_values"}
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_versions_are_named_once_and_the_same_everywhere(module: hcl.Module) -> None:
+    block = module.terraform[0] if module.folder.parent != hcl.ROOT else module.terraform[-1]
+    wanted = {"aws": ">= 6.25, < 7", "azurerm": "~> 5.2", "google": ">= 7.6, < 8", "tls": "~> 4.1"}
+    named = {
+        name: hcl.plain(said["version"])
+        for providers in block.get("required_providers", [])
+        for name, said in providers.items()
+        if not name.startswith("__")
+    }
+
+    assert hcl.plain(block["required_version"]) == ">= 1.11"
+    assert named == {name: wanted[name] for name in named}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azurerm", "google", "tls"])
+def test_what_was_recorded_is_a_version_that_is_asked_for(cloud: str) -> None:
+    recorded = recording.read(recording.FOLDER / f"{cloud}.json").version
+    least, below = {"aws": ("6.25", "7"), "azurerm": ("5.2", "6"), "google": ("6.50", "8"), "tls": ("4.1", "5")}[cloud]
+
+    assert _number(least) <= _number(recorded) < _number(below)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_everything_that_can_carry_labels_carries_them(module: hcl.Module) -> None:
+    recordings = map(recording.read, recording.FOLDER.glob("*.json"))
+    known = {name: block for recorded in recordings for name, block in recorded.resources.items()}
+    bare = [
+        resource.address
+        for resource in module.resources
+        for taken in [[name for name in LABELS if name in known[resource.type].get("attributes", {})]]
+        if taken and not any(name in resource.arguments for name in taken)
+    ]
+
+    assert bare == []
+
+
+@pytest.mark.parametrize("module", hcl.modules(), ids=str)
+def test_homes_are_latched_and_nothing_else_is(module: hcl.Module) -> None:
+    latched = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}
+
+    assert latched == {
+        "storage/aws": {"aws_efs_file_system"},
+        "storage/azure": {"azurerm_storage_account", "azurerm_storage_share"},
+        "storage/gcp": {"google_filestore_instance", "google_storage_bucket"},
+    }.get(str(module).removeprefix("modules/"), set())
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_secrets_are_handed_on_by_write_only_arguments(module: hcl.Module) -> None:
+    """An ephemeral value in another argument is Terraform's own error; a secret that isn't ephemeral would be ours."""
+    for name, said in module.variables.items():
+        assert bool(said.get("ephemeral")) == (name == "secret_values")
+    written = re.findall(r"^\s*(\w+)\s*=.*var\.secret_values\b", module.body, re.MULTILINE)
+
+    assert all(argument.endswith("_wo") or argument == "secret_values" for argument in written)
+
+
+# Places where a provider offers no other way; SECURITY.md names them, too.
+IN_STATE = {
+    "modules/ingress/aws": ["tls_private_key"],
+    "modules/ingress/gcp": ["tls_private_key"],
+    "modules/storage/azure": ["primary_access_key"],
+    "modules/compute/azure": ["storage_account_key"],
+}
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+def test_only_the_named_exceptions_put_a_secret_into_the_state(module: hcl.Module) -> None:
+    found = re.findall(
+        r"\b(tls_private_key(?=\")|primary_access_key|storage_account_key(?=\s*=)|secret_string(?=\s*=)|secret_data(?=\s*=)|admin_password)\b",
+        module.body,
+    )
+
+    assert sorted(set(found)) == IN_STATE.get(str(module), [])

@@ -1,0 +1,114 @@
+"""What containers of the simple platforms are started with, run as they run it: a shell script and a Python one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from harness import hcl
+
+OLLAMA = hcl.ROOT / "modules/compute/ollama.sh"
+START = hcl.ROOT / "modules/compute/azure/start.py"
+
+# Stands in for Ollama: serves until it is told to end, is ready after a moment, has no model that is called `missing`.
+STAND_IN = """#!/bin/sh
+echo "$*" >>"$LOG"
+case "$1" in
+serve)
+    touch "$LOG.up"
+    trap 'echo ended >>"$LOG"; exit 0' TERM
+    while :; do sleep 0.05; done ;;
+list) test -e "$LOG.up" ;;
+pull) test "$2" != missing ;;
+esac
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the stand-in for Ollama was asked; it is the first `ollama` on PATH."""
+    program = tmp_path / "ollama"
+    program.write_text(STAND_IN, encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    return tmp_path / "log"
+
+
+def eventually(log: Path, line: str) -> None:
+    """Wait until a line is there."""
+    for _ in range(200):
+        if log.exists() and line in log.read_text(encoding="utf-8").splitlines():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{line!r} is not in {log.read_text(encoding='utf-8')!r}")
+
+
+def test_the_model_server_pulls_what_is_named_passes_over_what_fails_and_ends_when_told(log: Path) -> None:
+    command = ["/bin/sh", "-c", OLLAMA.read_text(encoding="utf-8"), "ollama", "missing", "smollm2:135m"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        eventually(log, "pull smollm2:135m")
+        process.send_signal(signal.SIGTERM)  # as a platform ends a container
+        _, errors = process.communicate(timeout=10)
+
+    assert "not pulled: missing" in errors
+    assert log.read_text(encoding="utf-8").splitlines()[-1] == "ended"
+
+
+class Azure(BaseHTTPRequestHandler):
+    """Stands in for the metadata service and the vault, whose first answer is that the role isn't there yet."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        """A token for whoever shows the metadata header, a secret for whoever shows the token."""
+        if self.path.startswith("/metadata"):
+            known = self.headers["Metadata"] == "true" and "client_id=me" in self.path
+            answer = {"access_token": "token"}
+        else:
+            known = self.headers["Authorization"] == "Bearer token" and self.path in self.asked
+            answer = {"value": "canary"}
+        self.asked.append(self.path)
+        self.send_response(200 if known else 403)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def azure() -> Iterator[str]:
+    """Address of the stand-in."""
+    Azure.asked = []
+    with HTTPServer(("127.0.0.1", 0), Azure) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_lab_fetches_its_secrets_and_prints_none(azure: str) -> None:
+    script = START.read_text(encoding="utf-8").replace("http://169.254.169.254", azure).replace("sleep(5)", "sleep(0)")
+    environ = {"AZURE_CLIENT_ID": "me", "SECRETS": json.dumps({"JUPYTER_TOKEN": f"{azure}/secrets/JUPYTER-TOKEN"})}
+    shown = "import os; print(len(os.environ['JUPYTER_TOKEN']), 'SECRETS' in os.environ)"
+
+    result = subprocess.run(
+        [sys.executable, "-c", script, sys.executable, "-c", shown],
+        env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert result.stdout == "6 False\n"  # the length of canary
+    assert "answers 403" in result.stderr
+    assert "canary" not in result.stderr
+    assert "token" not in result.stderr.replace("oauth2/token", "")

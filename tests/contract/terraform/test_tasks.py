@@ -1,0 +1,240 @@
+"""The tf tasks around Terraform: what they refuse, what they keep, what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from devai_tasks.config.project import Project
+
+Run = Callable[..., CompletedProcess[str]]
+STACK = ("--cloud=aws", "--offline")
+HOST = "--set=ingress.host=other.example.org"
+PUSHED = ("--set=image.registry=registry.example.org/lab", f"--set=image.digest=sha256:{'1' * 64}")
+
+
+def plan_of(devai: Run, *flags: str) -> Any:
+    result = devai("tf.plan", *STACK, "--json", *flags)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def ok(result: CompletedProcess[str]) -> CompletedProcess[str]:
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def home(project: Project) -> Path:
+    return project.root / ".devai/aws-dev/offline"
+
+
+@pytest.mark.usefixtures("small")
+def test_everything_that_rests_on_recordings_says_so(devai: Run) -> None:
+    note = "offline: aws-dev as recorded schemas see it (aws 6.25.0"
+    assert note in ok(devai("tf.validate", *STACK)).stderr
+    assert note in ok(devai("tf.plan", *STACK)).stdout
+    assert plan_of(devai)["note"].startswith(note)
+    assert f"> {note}" in ok(devai("tf.plan", *STACK, "--markdown")).stdout
+    assert note in ok(devai("tf.apply", *STACK, "--yes")).stdout
+    for task in ("output", "state-list"):
+        assert note in ok(devai(f"tf.{task}", *STACK)).stderr
+
+
+@pytest.mark.usefixtures("small")
+def test_from_nothing_all_but_compute_is_made_and_the_next_two_commands_are_said(devai: Run) -> None:
+    planned = [change["address"] for change in plan_of(devai)["changes"]]
+    assert "aws_ecr_repository.this" in planned
+    assert not [address for address in planned if "service" in address]
+    applied = ok(devai("tf.apply", *STACK, "--yes"))
+    assert "inv image.push --env=dev --cloud=aws, then inv tf.apply --env=dev --cloud=aws" in applied.stderr
+    assert [change["address"] for change in plan_of(devai, *PUSHED)["changes"]] == ["terraform_data.service[0]"]
+
+
+def test_a_saved_plan_is_its_owners_and_is_applied_as_it_is(small: Project, devai: Run) -> None:
+    ok(devai("tf.plan", *STACK, "--resource=aws_vpc.this"))
+    saved = home(small) / "plan"
+    assert saved.stat().st_mode & 0o777 == 0o600
+    ok(devai("tf.apply", *STACK, "--yes"))
+    assert ok(devai("tf.state-list", *STACK)).stdout == "aws_vpc.this\n"
+    assert not saved.exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_plan_of_another_configuration_is_refused(devai: Run) -> None:
+    ok(devai("tf.plan", *STACK))
+    refused = devai("tf.apply", *STACK, "--yes", HOST)
+    assert refused.returncode == 2
+    assert "of another configuration" in refused.stderr
+    ok(devai("tf.plan", *STACK, HOST))
+    ok(devai("tf.apply", *STACK, "--yes", HOST))
+
+
+def test_a_plan_of_older_files_is_refused(small: Project, devai: Run) -> None:
+    ok(devai("tf.plan", *STACK))
+    main = small.root / "deploy/terraform/aws/main.tf"
+    main.write_text(f"{main.read_text(encoding='utf-8')}\n# later\n", encoding="utf-8")
+    assert "of another configuration" in devai("tf.apply", *STACK, "--yes").stderr
+
+
+def test_a_plan_of_an_older_state_is_refused_by_terraform(small: Project, devai: Run) -> None:
+    ok(devai("tf.apply", *STACK, "--yes"))
+    ok(devai("tf.plan", *STACK, HOST))
+    file = home(small) / "terraform.tfstate"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**state, "serial": state["serial"] + 1}), encoding="utf-8")
+    refused = devai("tf.apply", *STACK, "--yes", HOST)
+    assert refused.returncode == 1
+    assert "Saved plan is stale" in refused.stderr
+    assert "make a new plan: `inv tf.plan`" in refused.stderr
+
+
+@pytest.mark.usefixtures("small")
+def test_nothing_is_applied_or_destroyed_without_a_word(devai: Run) -> None:
+    assert devai("tf.apply", *STACK).returncode == 2
+    assert ok(devai("tf.state-list", *STACK)).stdout == ""
+    ok(devai("tf.apply", *STACK, "--yes"))
+    assert devai("tf.destroy", *STACK).returncode == 2
+    refused = devai("tf.destroy", *STACK, "--confirm=aws-prod")
+    assert refused.returncode == 2
+    assert "'aws-prod' is not aws-dev; nothing was changed" in refused.stderr
+    assert "aws_vpc.this" in devai("tf.state-list", *STACK).stdout
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("words", [("tf.destroy",), ("tf.destroy", "--data"), ("tf.plan", "--destroy")])
+def test_a_protected_stack_is_latched(devai: Run, words: tuple[str, ...]) -> None:
+    refused = devai(*words, *STACK, "--env=prod", "--confirm=aws-prod" if "destroy" in words[0] else "--json")
+    assert refused.returncode == 2
+    assert "aws-prod is protected (conf/profiles/prod.yaml:2:" in refused.stderr
+
+
+@pytest.mark.usefixtures("small")
+def test_a_protected_stack_wants_its_name_and_shows_what_it_loses(devai: Run) -> None:
+    prod = ("--cloud=aws", "--offline", "--env=prod")
+    unnamed = devai("tf.apply", *prod, *PUSHED, "--yes")
+    assert unnamed.returncode == 2
+    assert "aws-prod is protected" in unnamed.stderr
+    ok(devai("tf.apply", *prod, *PUSHED, "--confirm=aws-prod"))
+    without_image = devai("tf.apply", *prod, "--yes")
+    assert without_image.returncode == 2
+    assert "this removes what is destroyed or replaced here (terraform_data.service[0])" in without_image.stderr
+    ok(devai("tf.apply", *prod, "--confirm=aws-prod"))
+
+
+@pytest.mark.usefixtures("small")
+def test_home_storage_can_be_neither_replaced_nor_destroyed_by_mistake(devai: Run) -> None:
+    ok(devai("tf.apply", *STACK, "--yes"))
+    refused = devai("tf.plan", *STACK, "--set=project.name=other")
+    assert refused.returncode == 1
+    assert "Instance cannot be destroyed" in refused.stderr
+    ok(devai("tf.destroy", *STACK, "--confirm=aws-dev"))
+    assert ok(devai("tf.state-list", *STACK)).stdout == "module.storage.aws_efs_file_system.this\n"
+    again = ok(devai("tf.destroy", *STACK, "--confirm=aws-dev"))
+    assert "nothing to destroy" in again.stderr
+    ok(devai("tf.destroy", *STACK, "--data", "--confirm=aws-dev"))
+    assert ok(devai("tf.state-list", *STACK)).stdout == ""
+
+
+def test_another_stacks_state_is_refused(small: Project, devai: Run) -> None:
+    ok(devai("tf.apply", *STACK, "--yes"))
+    file = home(small) / "data/terraform.tfstate"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("terraform.tfstate", "elsewhere.tfstate"), encoding="utf-8"
+    )
+    refused = devai("tf.plan", *STACK)
+    assert refused.returncode == 1
+    assert "the state is not that of aws-dev: path is" in refused.stderr
+    ok(devai("tf.init", *STACK))
+    assert plan_of(devai)["empty"]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_exit_code_tells_of_changes_where_that_is_asked_for(devai: Run) -> None:
+    assert devai("tf.plan", *STACK, "--detailed-exitcode").returncode == 2
+    ok(devai("tf.apply", *STACK, "--yes"))
+    assert devai("tf.plan", *STACK, "--detailed-exitcode").returncode == 0
+
+
+@pytest.mark.usefixtures("small")
+def test_something_that_is_there_already_is_imported(devai: Run) -> None:
+    imported = ("--address=aws_vpc.this", "--id=vpc-123")
+    ok(devai("tf.import", *STACK, *imported))
+    assert ok(devai("tf.state-list", *STACK)).stdout == "aws_vpc.this\n"
+    changes = {change["address"]: change["kind"] for change in plan_of(devai)["changes"]}
+    assert changes["aws_vpc.this"] == "changed"
+    assert devai("tf.import", *STACK, "--id=vpc-123").returncode == 2
+
+
+@pytest.mark.usefixtures("small")
+def test_a_secret_with_a_new_value_has_a_new_version(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "one")
+    ok(devai("tf.apply", *STACK, "--yes"))
+    assert plan_of(devai)["empty"]
+    monkeypatch.setenv("OPENAI_API_KEY", "two")
+    changes = plan_of(devai)["changes"]
+    assert [(change["address"], change["attributes"]) for change in changes] == [
+        ('aws_secretsmanager_secret_version.this["OPENAI_API_KEY"]', ["secret_string_wo_version"])
+    ]
+    ok(devai("tf.apply", *STACK, "--yes"))
+    # Without a value the one in the cloud is left alone.
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert plan_of(devai)["empty"]
+
+
+def test_what_terraform_says_reaches_the_person_whole(small: Project, devai: Run) -> None:
+    (small.root / "deploy/terraform/aws/more.tf").write_text(
+        'resource "aws_vpc" "wrong" {\n  cidr_blocks = "10.0.0.0/16"\n}\n', encoding="utf-8"
+    )
+    refused = devai("tf.validate", *STACK)
+    assert refused.returncode == 1
+    assert 'An argument named "cidr_blocks" is not expected here. Did you mean' in refused.stderr
+    assert re.search(r"on more\.tf line 2", refused.stderr)
+
+
+def test_a_type_that_was_never_recorded_is_named(small: Project, devai: Run) -> None:
+    (small.root / "deploy/terraform/aws/more.tf").write_text('resource "aws_nobody" "x" {}\n', encoding="utf-8")
+    refused = devai("tf.plan", *STACK)
+    assert refused.returncode == 2
+    assert "no recorded schema of aws_nobody; `inv tf.record` makes them" in refused.stderr
+
+
+def test_ctrl_c_reaches_terraform_once_and_it_ends_what_it_has_begun(small: Project) -> None:
+    (small.root / "deploy/terraform/aws/more.tf").write_text(
+        'resource "terraform_data" "slow" {\n  provisioner "local-exec" {\n'
+        f'    command = "touch {small.root}/begun; sleep 3; touch {small.root}/ended"\n  }}\n}}\n\n'
+        'resource "terraform_data" "later" {\n  input = terraform_data.slow.id\n}\n',
+        encoding="utf-8",
+    )
+    program = Path(sys.executable).with_name("inv")
+    with subprocess.Popen(
+        [program, "tf.apply", *STACK, "--yes", "--resource=terraform_data.later"],
+        cwd=small.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
+        # A shell starts what it runs in the background deaf to Ctrl-C, tests included.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    ) as process:  # fmt: skip
+        for _ in range(600):
+            if (small.root / "begun").exists():
+                break
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert (small.root / "ended").exists() or "Interrupt received" in errors, output + errors
+    assert errors.count("Terraform was asked to stop") == 1
+    assert "Two interrupts" not in errors
+    assert "Traceback" not in errors
+    # The state was written: it knows what was begun, and not what would have followed.
+    state = json.loads((home(small) / "terraform.tfstate").read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in state["resources"] if entry["type"] == "terraform_data"] == ["slow"]

@@ -1,0 +1,77 @@
+"""Whole stacks on a provider's simple platform: `stop`, `start` and `plan`, with a cloud that is played."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from harness.rehearsal import on_recordings
+
+from devai_tasks.config.project import Project
+from devai_tasks.operations import clouds, terraform
+
+Run = Callable[..., CompletedProcess[str]]
+STACK = (
+    "--cloud=aws", "--set=compute.platform=simple", "--set=terraform.account=210987654321",
+    "--set=network.allowed_cidrs=[10.0.0.0/8]", "--set=image.registry=registry.test/lab",
+    f"--set=image.digest=sha256:{'1' * 64}", "--set=ingress.host=lab.nowhere.test",
+)  # fmt: skip
+SERVICE = "terraform_data.service[0]"
+
+
+@pytest.fixture(autouse=True)
+def cloud(monkeypatch: pytest.MonkeyPatch, small: Project) -> None:  # noqa: ARG001 - for its effect
+    """Recorded schemas in the cloud's place, with an account that is the stack's."""
+    monkeypatch.setattr(terraform, "work", on_recordings(terraform.work))
+    monkeypatch.setattr(clouds, "check_account", lambda *_, **__: None)
+
+
+def services(devai: Run) -> list[Any]:
+    addresses = json.loads(devai("tf.state-list", *STACK, "--json").stdout)
+    return [address for address in addresses if "service" in address]
+
+
+def test_stop_takes_the_service_away_and_start_brings_it_back(devai: Run, project: Project) -> None:
+    assert devai("tf.apply", *STACK, "--yes").returncode == 0
+    assert services(devai) == [SERVICE]
+
+    stopped = devai("stop", *STACK, "--yes")
+    assert stopped.returncode == 0, stopped.stderr
+    assert re.search(rf"^destroyed +{re.escape(SERVICE)} *$", stopped.stdout, flags=re.MULTILINE)
+    assert "aws-dev: 1 destroyed\n" in stopped.stdout
+    assert services(devai) == []
+    assert (project.root / ".devai/aws-dev/deployment.yaml").exists()  # nothing is forgotten
+
+    started = devai("start", *STACK, "--yes", "--seconds=1")
+    assert services(devai) == [SERVICE]
+    # Nobody answers there, and the message says what is missing and goes on with.
+    assert started.returncode == 1
+    assert "https://lab.nowhere.test/api does not answer after 1 s: the name has no address yet" in started.stderr
+    assert "`inv tf.output --name=dns_records` shows the records to make" in started.stderr
+    assert "service is done, address is not done. `inv start --env=dev --cloud=aws` goes on there" in started.stderr
+
+
+def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, project: Project) -> None:
+    assert devai("tf.apply", *STACK, "--yes").returncode == 0
+    unnamed = devai("down", *STACK, "--yes")
+    assert unnamed.returncode == 2
+    assert "--confirm=aws-dev" in unnamed.stderr
+    assert devai("down", *STACK, "--confirm=aws-dev").returncode == 0
+    left = json.loads(devai("tf.state-list", *STACK, "--json").stdout)
+    assert left == ["module.storage.aws_efs_file_system.this"]
+    assert not (project.root / ".devai/aws-dev/deployment.yaml").exists()
+    assert devai("down", *STACK, "--data", "--confirm=aws-dev").returncode == 0
+    assert json.loads(devai("tf.state-list", *STACK, "--json").stdout) == []
+
+
+def test_a_step_that_is_not_there_is_named_with_those_that_are(devai: Run) -> None:
+    refused = devai("up", *STACK, "--from=imag")
+    assert refused.returncode == 2
+    assert "unknown step 'imag'; did you mean image? (there are: address, image, service, terraform)" in refused.stderr
+    both = devai("up", *STACK, "--from=image", "--only=image")
+    assert both.returncode == 2
+    assert "--from and --only exclude each other" in both.stderr
