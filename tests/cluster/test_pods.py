@@ -1,0 +1,183 @@
+"""What a cluster does with pods: all that the lab relies on, with a small program in its place."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import testinfra
+from harness.kubernetes import images
+from harness.kubernetes.api import Cluster, kubectl_program
+from harness.kubernetes.cluster import OwnCluster
+from harness.kubernetes.releases import WITNESS
+from harness.stack import docker
+
+IMAGE = "devai.invalid/witness:test"
+NAME = {"name": "witness"}
+LABELS = {"app": "witness"}
+
+
+@pytest.fixture(scope="module")
+def image(cluster: Cluster) -> Iterator[str]:
+    """An image of the local engine that the cluster was given."""
+    archive = images.single_program(IMAGE, WITNESS.programs() / "witness")
+    subprocess.run(["docker", "load"], input=archive, check=True, capture_output=True)
+    cluster.load_image(IMAGE)
+    yield IMAGE
+    docker("image", "rm", IMAGE)
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace that enforces `restricted`."""
+    with cluster.namespace(**{"pod-security.kubernetes.io/enforce": "restricted"}) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def witness(cluster: Cluster, namespace: str, image: str) -> str:
+    """A Deployment that serves a volume, and its service, both called `witness`; the namespace that they are in."""
+    many = isinstance(cluster, OwnCluster)  # others' default class is seldom one that many pods may mount
+    applied = cluster.apply(*objects(image, cluster.storage_class, many=many), namespace=namespace)
+    assert (applied.returncode, applied.stderr) == (0, "")
+    rolled = cluster.kubectl("rollout", "status", "deployment/witness", f"--namespace={namespace}", "--timeout=90s")
+    assert rolled.returncode == 0, rolled.stdout + rolled.stderr
+    wrote = run_in(cluster, namespace, "write", "/data/hello", "kept")
+    assert wrote.returncode == 0, wrote.stderr
+    return namespace
+
+
+def objects(image: str, storage_class: str, *, many: bool) -> list[dict[str, Any]]:
+    """A claim, a hardened Deployment with it, and a service."""
+    hardened = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    container = {
+        "name": "witness",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["serve", "/data"],
+        "securityContext": hardened,
+        "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}},
+        "readinessProbe": {"httpGet": {"port": 8080, "path": "/"}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    pod = {
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 4242,
+            "runAsGroup": 4242,
+            "fsGroup": 4242,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "witness"}}],
+    }
+    claim = {
+        "accessModes": ["ReadWriteMany" if many else "ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        **({"storageClassName": storage_class} if storage_class else {}),
+    }
+    template = {"metadata": {"labels": LABELS}, "spec": pod}
+    deployment = {"replicas": 2 if many else 1, "selector": {"matchLabels": LABELS}, "template": template}
+    service = {"selector": LABELS, "ports": [{"port": 80, "targetPort": 8080}]}
+    return [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": NAME, "spec": claim},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": NAME, "spec": deployment},
+        {"apiVersion": "v1", "kind": "Service", "metadata": NAME, "spec": service},
+    ]
+
+
+def run_in(cluster: Cluster, namespace: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the program once more in a pod that runs it."""
+    return cluster.kubectl("exec", "deployment/witness", f"--namespace={namespace}", "--", "/witness", *words)
+
+
+def test_all_replicas_share_one_volume(cluster: Cluster, witness: str) -> None:
+    pods = cluster.get("pods", f"--namespace={witness}")["items"]
+    for pod in pods:
+        page = "http://127.0.0.1:8080/hello"
+        command = ("--namespace", witness, pod["metadata"]["name"], "--", "/witness", "fetch", page)
+        assert cluster.kubectl("exec", *command).stdout == "kept"
+    assert cluster.get("pvc/witness", f"--namespace={witness}")["status"]["phase"] == "Bound"
+
+
+@pytest.mark.parametrize("suffix", ["", ".{namespace}.svc.cluster.local"], ids=["short", "full"])
+def test_a_service_answers_by_its_name(cluster: Cluster, witness: str, suffix: str) -> None:
+    url = f"http://witness{suffix.format(namespace=witness)}/hello"
+    fetched = run_in(cluster, witness, "fetch", url)
+    # A service knows its pods a moment after they are ready: kube-proxy writes its rules in rounds.
+    for _ in range(20):
+        if fetched.returncode == 0:
+            break
+        time.sleep(0.5)
+        fetched = run_in(cluster, witness, "fetch", url)
+    assert (fetched.stdout, fetched.returncode) == ("kept", 0), fetched.stderr
+
+
+def test_what_a_pod_prints_is_in_its_log(cluster: Cluster, witness: str) -> None:
+    logs = cluster.kubectl("logs", "deployment/witness", f"--namespace={witness}")
+    assert logs.stdout.endswith("serving /data\n")
+
+
+def test_a_port_is_forwarded_to_the_machines_loopback(cluster: Cluster, witness: str) -> None:
+    command = [kubectl_program(), f"--kubeconfig={cluster.kubeconfig}", f"--namespace={witness}"]
+    with subprocess.Popen(
+        [*command, "port-forward", "service/witness", ":80"], stdout=subprocess.PIPE, text=True
+    ) as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            said = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", forwarding.stdout.readline())
+            assert said is not None
+            with urllib.request.urlopen(f"http://127.0.0.1:{said[1]}/hello", timeout=10) as answer:
+                assert answer.read() == b"kept"
+        finally:
+            forwarding.terminate()
+
+
+def test_testinfra_looks_into_a_pod(cluster: Cluster, witness: str) -> None:
+    pod = cluster.get("pods", f"--namespace={witness}")["items"][0]["metadata"]["name"]
+    host = testinfra.get_host(f"kubectl://{pod}?namespace={witness}&kubeconfig={cluster.kubeconfig}")
+    # The image has one program and no shell, which is what testinfra says then: that it reached the pod.
+    assert "/bin/sh" in host.run("true").stderr
+
+
+def test_a_new_pod_takes_the_place_of_one_that_ends(cluster: Cluster, witness: str) -> None:
+    deleted = cluster.kubectl("delete", "pods", "--selector=app=witness", f"--namespace={witness}")
+    assert deleted.returncode == 0, deleted.stderr
+    rolled = cluster.kubectl("rollout", "status", "deployment/witness", f"--namespace={witness}", "--timeout=90s")
+    assert rolled.returncode == 0, rolled.stderr
+    assert run_in(cluster, witness, "fetch", "http://127.0.0.1:8080/hello").stdout == "kept"
+
+
+def test_a_pod_above_its_memory_limit_is_ended(cluster: Cluster, witness: str) -> None:
+    """By the kernel: what limits are for."""
+    command = ("--namespace", witness, "deployment/witness", "--", "/witness", "fill", "128")
+    assert cluster.kubectl("exec", *command).returncode == 137
+
+
+def test_volumes_go_with_their_claims(cluster: Cluster, namespace: str) -> None:
+    claim = objects("unused", cluster.storage_class, many=False)[0]
+    claim["metadata"] = {"name": "short-lived"}
+    cluster.apply(claim, namespace=namespace)
+    if not isinstance(cluster, OwnCluster):
+        pytest.skip("another's class may bind claims late, and keep volumes")
+    bound = cluster.kubectl(
+        "wait", "pvc/short-lived", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s", f"--namespace={namespace}"
+    )
+    assert bound.returncode == 0, bound.stderr
+    volume = cluster.get("pvc/short-lived", f"--namespace={namespace}")["spec"]["volumeName"]
+    cluster.kubectl("delete", "pvc/short-lived", f"--namespace={namespace}")
+    deadline = time.monotonic() + 30
+    while cluster.kubectl("get", f"pv/{volume}").returncode == 0:
+        assert time.monotonic() < deadline, json.dumps(cluster.get(f"pv/{volume}")["status"])
+        time.sleep(0.2)
+    assert not (cluster.node.folder / "volumes" / volume).exists()

@@ -1,0 +1,282 @@
+"""A stack with real pods: brought up by the task, used as people use it, changed, broken, and taken away."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import re
+import shutil
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness.cluster_stack import ClusterStack
+from harness.kubernetes.api import kubectl_program
+from harness.kubernetes.cluster import OwnCluster
+from harness.stack import CANARY, assert_nowhere
+
+from devai_tasks.config.load import load
+from devai_tasks.operations import pauses
+from devai_tasks.operations.cluster import Cluster
+
+NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {"kept": 1}, "nbformat": 4, "nbformat_minor": 5}}
+
+
+@pytest.fixture(scope="module")
+def stack(cluster_stack: ClusterStack) -> ClusterStack:
+    """The stack that `inv k8s.apply` brought up, which the tests of every running stack have looked at before."""
+    return cluster_stack
+
+
+def test_a_second_apply_changes_nothing(stack: ClusterStack) -> None:
+    again = stack.inv("k8s.apply", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert "nothing to change" in again.stderr
+    assert stack.inv("k8s.diff").stdout == ""
+
+
+def test_status_says_that_all_is_ready(stack: ClusterStack) -> None:
+    rows = json.loads(stack.inv("k8s.status", "--json").stdout)
+    states = {row["name"]: row["state"] for row in rows}
+    assert states["devai"].startswith("1/1 ready")
+    assert states["ollama"].startswith("1/1 ready")
+    assert states["home"] == states["models"] == "Bound 1Gi"
+
+
+def test_the_lab_can_write_at_home_only_and_knows_no_account_of_the_cluster(stack: ClusterStack) -> None:
+    host = stack.host("devai")
+    assert host.run("touch /opt/lab/x").failed
+    assert host.run("touch /home/devai/x /tmp/x").succeeded
+    assert host.run("ls /var/run/secrets/kubernetes.io").failed
+
+
+def test_a_secret_reaches_a_kernel_and_nothing_else(stack: ClusterStack) -> None:
+    code = "import os; print(os.environ['OPENAI_API_KEY'], os.environ.get('GOOGLE_API_KEY'))"
+    assert stack.jupyter.execute(code).strip() == f"{CANARY} None"
+    assert_nowhere(stack, CANARY)
+
+
+def test_what_sqlite_writes_is_on_the_pods_own_disk(stack: ClusterStack) -> None:
+    stack.jupyter.execute("1 + 1")
+    databases = stack.host("devai").check_output("find /home/devai -name '*.sqlite' -o -name '*.db'")
+    assert databases == ""
+    assert stack.host("devai").file("/tmp/history.sqlite").exists
+
+
+def test_shell_gives_the_exit_code_of_what_it_ran(stack: ClusterStack) -> None:
+    assert stack.inv("k8s.shell", "--command=which python").stdout.strip() == "/home/devai/.venv/bin/python"
+    assert stack.inv("k8s.shell", "--command=bash -c 'exit 7'").returncode == 7
+
+
+def test_a_pod_that_is_killed_loses_nothing_that_was_saved(stack: ClusterStack) -> None:
+    jupyter = stack.jupyter
+    saved = []
+    killer = threading.Timer(1.0, stack.kubectl, ["delete", "pod", stack.pod("devai"), "--force", "--grace-period=0"])
+    killer.start()
+    try:
+        for number in range(10_000):  # until the lab is gone
+            jupyter.call("PUT", f"api/contents/work/{number}.ipynb", NOTEBOOK)
+            saved.append(number)
+    except OSError:
+        pass
+    killer.join()
+    assert saved
+    assert stack.inv("k8s.wait").returncode == 0
+    again = stack.jupyter
+    for number in saved:
+        assert again.call("GET", f"api/contents/work/{number}.ipynb")["content"]["metadata"] == {"kept": 1}
+
+
+def test_an_update_goes_on_without_a_moment_of_silence(stack: ClusterStack) -> None:
+    path = f"/api/v1/namespaces/{stack.namespace}/services/devai:http/proxy/cluster/api"
+    answers, done = [], threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            answers.append(stack.cluster.kubectl("get", f"--raw={path}").returncode)
+            time.sleep(0.1)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    before = stack.pod("devai")
+    try:
+        applied = stack.inv("k8s.apply", "--yes", "--set=env.UPDATED=yes")
+        time.sleep(2)
+    finally:
+        done.set()
+        asking.join()
+    assert applied.returncode == 0, applied.stderr
+    assert stack.pod("devai") != before
+    assert len(answers) > 5
+    assert set(answers) == {0}
+
+
+def test_a_bad_image_is_taken_back_with_the_reason(stack: ClusterStack) -> None:
+    before = stack.pod("devai")
+    failed = stack.inv("k8s.apply", "--yes", "--set=image.loaded=no-such-tag")
+    assert failed.returncode == 1
+    assert "no-such-tag" in failed.stderr
+    assert re.search("ImagePullBackOff|ErrImagePull", failed.stderr)
+    assert "back to what ran before: devai" in failed.stderr
+    assert stack.pod("devai") == before
+    assert stack.jupyter.status("api/status") == 200
+    images = stack.kubectl("get", "deployment/devai", "--output=jsonpath={.spec.template.spec.containers[*].image}")
+    assert "no-such-tag" not in images
+
+
+def test_the_config_maps_of_what_ran_before_stay_for_a_rollback(stack: ClusterStack) -> None:
+    assert stack.inv("k8s.apply", "--yes", "--set=env.STEP=one").returncode == 0
+    assert stack.inv("k8s.apply", "--yes", "--set=env.STEP=two").returncode == 0
+    back = stack.inv("k8s.rollback", "--service=devai", "--yes")
+    assert back.returncode == 0, back.stderr
+    assert stack.host("devai").check_output("printenv STEP") == "one"
+
+
+def test_who_has_signed_in_stays_so_when_the_pod_is_another_one(stack: ClusterStack) -> None:
+    cookies = http.cookiejar.CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    jupyter = stack.jupyter
+    browser.open(jupyter.url, timeout=30)
+    assert stack.inv("k8s.restart", "--service=devai", "--yes").returncode == 0
+    port = jupyter.url.partition("127.0.0.1:")[2].partition("/")[0]
+    again = stack.jupyter_on(port)
+    with browser.open(f"{again.base}api/status", timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_what_the_manifests_no_longer_contain_goes_and_data_stays(stack: ClusterStack) -> None:
+    external = ("--set=ollama.mode=external", "--set=ollama.url=http://10.0.0.1:1")
+    assert stack.inv("k8s.apply", "--yes", *external).returncode == 0
+    assert stack.kubectl("get", "deployments", "--output=name").split() == ["deployment.apps/devai"]
+    claims = stack.kubectl("get", "pvc", "--output=name").split()
+    assert sorted(claims) == ["persistentvolumeclaim/home", "persistentvolumeclaim/models"]
+    assert stack.inv("k8s.apply", "--yes").returncode == 0
+    assert "smollm2" in stack.host("ollama").check_output("ollama list")
+
+
+@pytest.fixture
+def in_python(stack: ClusterStack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cluster]:
+    """The stack as tasks have it, with other values."""
+    monkeypatch.setenv("KUBECONFIG", str(stack.cluster.kubeconfig))
+    monkeypatch.chdir(stack.project.root)
+    return lambda *overrides: Cluster(stack.project, load(stack.project, stack.settings.stack, overrides))
+
+
+def replicas(stack: ClusterStack) -> dict[str, str]:
+    """How many pods each workload is to have, and how many are ready."""
+    shown = stack.kubectl(
+        "get",
+        "deployments",
+        "--output=jsonpath={range .items[*]}{.metadata.name} {.spec.replicas}/{.status.readyReplicas} {end}",
+    ).split()
+    return dict(zip(shown[::2], shown[1::2], strict=True))
+
+
+def test_a_stack_that_stops_keeps_all_and_starts_again(stack: ClusterStack, in_python: Callable[..., Cluster]) -> None:
+    stack.jupyter.call("PUT", "api/contents/work/slept.ipynb", NOTEBOOK)
+    pauses.stop(in_python())
+    assert replicas(stack) == {"devai": "0/", "ollama": "0/"}
+    assert stack.kubectl("get", "pods", "--selector=app.kubernetes.io/name in (devai,ollama)", "--output=name") == ""
+    pauses.stop(in_python())  # and again
+    pauses.start(in_python(), seconds=300)
+    assert replicas(stack) == {"devai": "1/1", "ollama": "1/1"}
+    assert stack.jupyter.call("GET", "api/contents/work/slept.ipynb")["content"]["metadata"] == {"kept": 1}
+    assert "smollm2" in stack.host("ollama").check_output("ollama list")
+
+
+def test_applying_a_stack_that_is_stopped_starts_it(stack: ClusterStack, in_python: Callable[..., Cluster]) -> None:
+    pauses.stop(in_python())
+    applied = stack.inv("k8s.apply", "--yes")
+    assert applied.returncode == 0, applied.stderr
+    assert replicas(stack) == {"devai": "1/1", "ollama": "1/1"}
+
+
+@pytest.mark.parametrize("way", ["start", "apply"])
+def test_an_autoscaled_stack_starts_with_the_least(
+    stack: ClusterStack, in_python: Callable[..., Cluster], way: str
+) -> None:
+    if not isinstance(stack.cluster, OwnCluster):
+        pytest.skip("another's default class is seldom one that several labs may share")
+    # Small ones: a node of two cores has room for a third while one takes another's place.
+    scaled = ("compute.replicas.min=2", "compute.replicas.max=3", "kubernetes.requests=10")
+    flags = [f"--set={override}" for override in scaled]
+    assert stack.inv("k8s.apply", "--yes", *flags).returncode == 0
+    assert replicas(stack)["devai"] == "2/2"
+    pauses.stop(in_python(*scaled))
+    if way == "start":
+        pauses.start(in_python(*scaled), seconds=300)
+    else:
+        assert stack.inv("k8s.apply", "--yes", *flags).returncode == 0
+    assert replicas(stack)["devai"] == "2/2"
+    assert stack.inv("k8s.apply", "--yes").returncode == 0
+    assert replicas(stack)["devai"] == "1/1"
+
+
+def test_nobody_at_the_terminal_means_no(stack: ClusterStack) -> None:
+    refused = stack.inv("k8s.apply", "--set=env.ASKED=no")
+    assert refused.returncode == 2
+    assert "--yes" in refused.stderr
+    assert "+  ASKED: " in refused.stderr  # what it would have changed
+    assert "ASKED" not in stack.kubectl("get", "configmaps", "--output=yaml")
+
+
+def test_another_current_context_is_refused(stack: ClusterStack, tmp_path: Path) -> None:
+    other = tmp_path / "kubeconfig"
+    shutil.copy(stack.cluster.kubeconfig, other)
+    set_it = [kubectl_program(), f"--kubeconfig={other}", "config", "set", "current-context", "elsewhere"]
+    subprocess.run(set_it, check=True, capture_output=True)
+    for task in ("k8s.apply", "k8s.delete", "k8s.restart", "k8s.rollback", "k8s.secrets"):
+        refused = stack.inv(task, environ={"KUBECONFIG": str(other)})
+        assert refused.returncode == 2, task
+        assert "the current context is elsewhere" in refused.stderr
+
+
+def test_the_home_leaves_the_cluster_and_comes_back(stack: ClusterStack, tmp_path: Path) -> None:
+    stack.jupyter.call("PUT", "api/contents/work/kept.ipynb", NOTEBOOK)
+    backed_up = stack.inv("data.backup", "--cluster", f"--file={tmp_path / 'home.tar.gz'}")
+    assert backed_up.returncode == 0, backed_up.stderr
+    stack.jupyter.call("DELETE", "api/contents/work/kept.ipynb")
+    restored = stack.inv("data.restore", "--cluster", f"--file={tmp_path / 'home.tar.gz'}", "--yes")
+    assert restored.returncode == 0, restored.stderr + stack.inv("k8s.logs", "--service=devai", "--tail=20").stdout
+    found = stack.jupyter.call("GET", "api/contents/work/kept.ipynb")
+    assert found["content"]["metadata"] == {"kept": 1}
+
+
+def test_without_an_api_server_there_is_one_message_and_the_next_run_goes_on(
+    stack: ClusterStack, tmp_path: Path
+) -> None:
+    gone = tmp_path / "kubeconfig"
+    text = re.sub(r"https://[\d.]+:\d+", "https://127.0.0.1:9", stack.cluster.kubeconfig.read_text(encoding="utf-8"))
+    gone.write_text(text, encoding="utf-8")
+    for task in ("k8s.apply", "k8s.status", "k8s.delete"):
+        failed = stack.inv(task, *(["--yes"] if task != "k8s.status" else []), environ={"KUBECONFIG": str(gone)})
+        assert failed.returncode == 1, task
+        assert "no API server answers; is the cluster running?" in failed.stderr
+        assert "Traceback" not in failed.stderr
+    assert stack.inv("k8s.apply", "--yes").returncode == 0
+
+
+def test_delete_keeps_data_and_with_data_leaves_nothing(stack: ClusterStack) -> None:
+    jupyter = stack.jupyter
+    jupyter.call("PUT", "api/contents/work/last.ipynb", NOTEBOOK)
+    deleted = stack.inv("k8s.delete", "--yes")
+    assert deleted.returncode == 0, deleted.stderr
+    left = stack.kubectl("get", "all,pvc,networkpolicies,secrets", "--output=name").split()
+    assert sorted(left) == ["persistentvolumeclaim/home", "persistentvolumeclaim/models", "secret/devai"]
+
+    assert stack.inv("k8s.apply", "--yes").returncode == 0
+    again = stack.jupyter
+    assert again.token == jupyter.token
+    assert again.call("GET", "api/contents/work/last.ipynb")["content"]["metadata"] == {"kept": 1}
+
+    refused = stack.inv("k8s.delete", "--data")
+    assert refused.returncode == 2
+    assert stack.inv("k8s.delete", "--data", "--confirm=local-cluster").returncode == 0
+    assert stack.cluster.kubectl("get", f"namespace/{stack.namespace}").returncode == 1
+    mark = f"--selector=devai.io/stack={stack.namespace}"
+    assert stack.cluster.get("persistentvolumes,storageclasses,ingressclasses", mark)["items"] == []
+    assert stack.inv("k8s.delete", "--yes").returncode == 0  # and again

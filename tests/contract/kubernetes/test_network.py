@@ -1,0 +1,81 @@
+"""Who may talk to whom in a cluster, by the policies of every kind of stack."""
+
+from __future__ import annotations
+
+import itertools
+
+from harness.manifests import Manifests
+from harness.reachability import End, may_connect
+
+METADATA = {"gcp": "169.254.169.254", "aws": "169.254.170.23"}
+INTERNET = End(address="93.184.215.14")
+PORTS = {"lab": 8888, "ollama": 11434}
+
+
+def ends(stack: Manifests) -> dict[str, End]:
+    """All that could want to talk to something of the stack."""
+    namespace = stack.namespace
+    found = {
+        {"devai": "lab"}.get(name, name.partition("-")[0]): End(template["metadata"]["labels"], namespace, "10.9.0.1")
+        for name, template in stack.pods.items()
+    }
+    return {
+        **found,
+        "other pod": End({"app": "other"}, namespace, "10.9.0.2"),
+        "another stack's lab": End({"app.kubernetes.io/name": "devai"}, "devai-other", "10.9.0.3"),
+        "ingress controller": End({"app": "controller"}, "ingress", "10.9.0.4"),
+        "load balancer": End(address="130.211.0.7" if stack.settings.compute.provider == "gcp" else "10.0.3.7"),
+        "internet": INTERNET,
+    }
+
+
+def allowed(stack: Manifests) -> set[tuple[str, str]]:
+    """Every pair of those that may talk, on the port that the second one listens on."""
+    policies = list(stack.of("NetworkPolicy").values())
+    found = ends(stack)
+    outside = {
+        "dns": (End({"k8s-app": "kube-dns"}, "kube-system", "10.8.0.10"), 53),
+        "internet": (INTERNET, 443),
+        "metadata": (End(address="169.254.169.254"), 80),
+        "identity": (End(address=METADATA.get(stack.settings.compute.provider, "169.254.169.250")), 80),
+        "wire server": (End(address="168.63.129.16"), 80),
+    }
+    targets = {**{name: (found[name], PORTS[name]) for name in PORTS if name in found}, **outside}
+    return {
+        (source, target)
+        for (source, one), (target, (other, port)) in itertools.product(found.items(), targets.items())
+        if source != target and may_connect(policies, one, other, port)
+    }
+
+
+def intended(stack: Manifests) -> set[tuple[str, str]]:
+    """The same as it is meant."""
+    provider, own_ollama = stack.settings.compute.provider, stack.settings.ollama.mode == "container"
+    pairs = {("lab", "dns"), ("lab", "internet"), ("other pod", "dns")}
+    if own_ollama:
+        pairs |= {("lab", "ollama"), ("ollama", "dns"), ("ollama", "internet")}
+    if stack.of("Job"):
+        pairs |= {("models", "ollama"), ("models", "dns")}
+    if provider in ("aws", "azure", "gcp"):
+        pairs.add(("load balancer", "lab"))
+    if provider in METADATA:
+        pairs.add(("lab", "identity"))
+    if provider == "gcp":  # where identity and metadata are one address, of a server of the cluster's own
+        pairs.add(("lab", "metadata"))
+    if stack.settings.ingress.controller:
+        pairs.add(("ingress controller", "lab"))
+    # What is outside of the namespace is under none of its policies.
+    free = {"another stack's lab", "ingress controller", "load balancer", "internet"}
+    outside = {"dns", "internet", "metadata", "identity", "wire server"}
+    return pairs | {(source, target) for source in free for target in outside if source != target}
+
+
+def test_who_may_talk_to_whom_is_what_is_intended(stack: Manifests) -> None:
+    assert allowed(stack) == intended(stack)
+
+
+def test_a_pod_that_nobody_knows_is_under_the_policies_too(stack: Manifests) -> None:
+    policies = list(stack.of("NetworkPolicy").values())
+    unknown = End({"anything": "else"}, stack.namespace, "10.9.0.9")
+    assert not may_connect(policies, unknown, INTERNET, 443)
+    assert not may_connect(policies, INTERNET, unknown, 80)

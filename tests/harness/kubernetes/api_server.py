@@ -1,0 +1,65 @@
+"""An API server alone: all of admission, validation and storage, and no controller, scheduler or node.
+
+So no pod starts, a namespace gets no default service account, and a deleted one stays `Terminating`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from harness.kubernetes.api import Kubernetes
+from harness.kubernetes.certificates import CONTEXT, Authority
+from harness.kubernetes.control_plane import ControlPlane
+from harness.kubernetes.programs import Program, dies_with_its_parent
+from harness.kubernetes.releases import NEWEST, Release
+
+LOOPBACK = "127.0.0.1"
+
+
+class ApiServer(Kubernetes):
+    """etcd and kube-apiserver on loopback."""
+
+
+@contextmanager
+def running(release: Release) -> Iterator[ApiServer]:
+    """An API server of a release, for as long as the block lasts; it needs no root."""
+    programs, newest = release.programs(), NEWEST.programs()
+    folder = Path(tempfile.mkdtemp(prefix="devai-kubernetes-"))
+    try:
+        etcd_port, peer_port, port = _free_ports(3)
+        plane = ControlPlane(folder, Authority.new(folder / "pki"), etcd_port, peer_port, port)
+        plane.issue([LOOPBACK])
+        kubeconfig = plane.authority.kubeconfig("admin", f"https://{LOOPBACK}:{port}", folder / "kubeconfig")
+        server = ApiServer(kubeconfig, release.version, CONTEXT)
+        with ExitStack() as stack:
+            # One etcd does for both: releases are built from what differs between them.
+            etcd = Program([*dies_with_its_parent(), *plane.etcd(newest)], folder / "etcd.log")
+            stack.callback(etcd.stop)
+            etcd.wait_until(lambda: _listens(etcd_port))
+            # Without pods nobody asks for the endpoints of the service `kubernetes`; loopback can't be one.
+            command = [*plane.apiserver(programs, listen=LOOPBACK), "--endpoint-reconciler-type=none"]
+            api = Program([*dies_with_its_parent(), *command], folder / "kube-apiserver.log")
+            stack.callback(api.stop)
+            api.wait_until(lambda: server.kubectl("get", "--raw=/readyz").returncode == 0)
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nothing listens on."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0

@@ -1,0 +1,84 @@
+"""The command lines of etcd and kube-apiserver, and what both need."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.kubernetes.certificates import Authority
+
+SERVICE_ADDRESSES = "10.96.0.0/16"
+API_SERVICE = "10.96.0.1"
+"""The first of them: the service `kubernetes`, by which pods reach the API server."""
+NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """Where an API server keeps its files and listens."""
+
+    folder: Path
+    authority: Authority
+    etcd_port: int
+    peer_port: int
+    port: int
+
+    def issue(self, addresses: Iterable[str]) -> None:
+        """The certificates of the API server, reached by some addresses, and of the person who may do all."""
+        own = (*(f"DNS:{name}" for name in NAMES), "DNS:localhost", f"IP:{API_SERVICE}")
+        self.authority.issue(
+            "kube-apiserver",
+            user="kube-apiserver",
+            group="system:masters",  # as a client: of kubelets
+            addresses=(*own, *(f"IP:{address}" for address in addresses)),
+        )
+        self.authority.issue("admin", user="admin", group="system:masters")
+        key = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(self.account_key)]
+        subprocess.run(["openssl", "genpkey", *key], check=True, capture_output=True)
+
+    @property
+    def account_key(self) -> Path:
+        """What the tokens of service accounts are signed with."""
+        return self.authority.key("service-accounts")
+
+    def etcd(self, programs: Path) -> list[str]:
+        """The command line of etcd: on loopback, and quick instead of safe."""
+        client = f"http://127.0.0.1:{self.etcd_port}"
+        peer = f"http://127.0.0.1:{self.peer_port}"
+        return [
+            str(programs / "etcd"),
+            f"--data-dir={self.folder / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+        ]
+
+    def apiserver(self, programs: Path, *, listen: str) -> list[str]:
+        """The command line of kube-apiserver, with the admission that it has by default."""
+        certificate, key = self.authority.certificate("kube-apiserver"), self.authority.key("kube-apiserver")
+        return [
+            str(programs / "kube-apiserver"),
+            f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
+            f"--bind-address={listen}",
+            f"--secure-port={self.port}",
+            f"--tls-cert-file={certificate}",
+            f"--tls-private-key-file={key}",
+            f"--client-ca-file={self.authority.ca}",
+            f"--kubelet-client-certificate={certificate}",
+            f"--kubelet-client-key={key}",
+            f"--kubelet-certificate-authority={self.authority.ca}",
+            "--kubelet-preferred-address-types=InternalIP",
+            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            f"--service-account-key-file={self.account_key}",
+            f"--service-account-signing-key-file={self.account_key}",
+            f"--service-cluster-ip-range={SERVICE_ADDRESSES}",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--allow-privileged=true",
+        ]

@@ -1,0 +1,55 @@
+"""A cluster that somebody runs already: kind, k3d, minikube, Docker Desktop or any other, by its context."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.kubernetes.api import Cluster, kubectl_program
+
+
+@dataclass(frozen=True)
+class ForeignCluster(Cluster):
+    """Nothing of it is started or stopped; tests stay in namespaces of their own."""
+
+    def load_image(self, name: str) -> None:
+        """Hand an image to the cluster's nodes, in the way of the program that made it."""
+        if command := loader(self.context, name):
+            subprocess.run(command, check=True, capture_output=True)
+
+
+def loader(context: str, image: str) -> list[str]:
+    """The command that loads an image, empty where the cluster shares the engine's; raises ValueError for others."""
+    maker, _, name = context.partition("-")
+    match maker:
+        case "kind":
+            return ["kind", "load", "docker-image", image, f"--name={name}"]
+        case "k3d":
+            return ["k3d", "image", "import", image, f"--cluster={name}"]
+        case "minikube":
+            return ["minikube", "image", "load", image, f"--profile={context}"]
+        case "docker" | "rancher" | "orbstack":
+            return []
+    raise ValueError(f"{context}: images are loaded into clusters of kind, k3d, minikube or Docker Desktop only")
+
+
+def connect(context: str, folder: Path) -> ForeignCluster:
+    """Reach a cluster through a kubeconfig with that context only; raises AssertionError with kubectl's own words."""
+    view = ["config", "view", "--minify", "--flatten", "--output=json"]
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(_kubectl(context, *view), encoding="utf-8")
+    version = json.loads(_kubectl(context, "version", "--output=json"))["serverVersion"]["gitVersion"]
+    classes = json.loads(_kubectl(context, "get", "storageclasses", "--output=json"))["items"]
+    default = "storageclass.kubernetes.io/is-default-class"
+    names = [item["metadata"]["name"] for item in classes if item["metadata"].get("annotations", {}).get(default)]
+    return ForeignCluster(kubeconfig, version, context, storage_class=names[0] if names else "")
+
+
+def _kubectl(context: str, *arguments: str) -> str:
+    command = [kubectl_program(), f"--context={context}", "--request-timeout=10s", *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout

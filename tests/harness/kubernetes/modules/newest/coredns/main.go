@@ -1,0 +1,16 @@
+// CoreDNS with what a cluster's own names need, and nothing else.
+package main
+
+import (
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/coremain"
+	_ "github.com/coredns/coredns/plugin/bind"
+	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/kubernetes"
+	_ "github.com/coredns/coredns/plugin/loadbalance"
+)
+
+func main() {
+	dnsserver.Directives = []string{"bind", "errors", "kubernetes", "loadbalance"}
+	coremain.Run()
+}

@@ -1,0 +1,3 @@
+module devai-tasks.invalid/witness
+
+go 1.26.0

@@ -1,0 +1,113 @@
+"""What the parts of a node read: containerd, its network plugins, the kubelet, the name server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.kubernetes.node import ADDRESS
+
+PODS = "10.244.0.0/24"
+DOMAIN = "cluster.local"
+PAUSE_IMAGE = "devai.invalid/pause:node"
+STORAGE_CLASS = "node"
+PROVISIONER = "devai.invalid/node"
+
+# Its own defaults for folders and sockets: in a node these places are the node's own. Version 2 of the format is what
+# containerd 1.6 reads; 2.x translates it.
+CONTAINERD = f"""\
+version = 2
+
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{PAUSE_IMAGE}"
+restrict_oom_score_adj = true # without CAP_SYS_RESOURCE, as in a container, runc fails on pods of high priority
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = false
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/run/programs"
+conf_dir = "/run/node/network"
+"""
+
+NETWORK: dict[str, Any] = {
+    "cniVersion": "1.0.0",
+    "name": "pods",
+    "plugins": [
+        {
+            # A cable to each pod: what pods say to each other passes the rules for services, also where the kernel
+            # has no br_netfilter to make a bridge's traffic do that.
+            "type": "ptp",
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
+        }
+    ],
+}
+
+COREFILE = f"""\
+.:53 {{
+    bind {ADDRESS}
+    errors
+    kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{
+        kubeconfig /run/node/kubeconfigs/admin
+    }}
+    loadbalance
+}}
+"""
+
+
+def kubelet(cgroup: str) -> dict[str, Any]:
+    """The kubelet's configuration (kubelet.config.k8s.io/v1beta1), with a cgroup of its own for its pods."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {"x509": {"clientCAFile": "/run/node/pki/ca.crt"}},
+        "tlsCertFile": "/run/node/pki/node.crt",
+        "tlsPrivateKeyFile": "/run/node/pki/node.key",
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{cgroup}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "clusterDNS": [ADDRESS],
+        "clusterDomain": DOMAIN,
+        "resolvConf": "",  # what the machine asks can't be reached from here
+        # The disk is the machine's: its filling up is not the node's to cure, and images here can't be pulled again.
+        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100,
+        # Nor under a second name, where the kubelet has pulled the same image under a first one.
+        "imagePullCredentialsVerificationPolicy": "NeverVerify",
+    }
+
+
+def objects() -> list[dict[str, Any]]:
+    """What the cluster is given once its API answers: a storage class whose volumes are the node's folders."""
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    return [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": STORAGE_CLASS, "annotations": default},
+            "provisioner": PROVISIONER,
+            "reclaimPolicy": "Delete",
+            "volumeBindingMode": "Immediate",
+        }
+    ]
+
+
+def write(folder: Path, cgroup: str) -> None:
+    """Write it all into a node's folder."""
+    files: Mapping[str, str] = {
+        "containerd.toml": CONTAINERD,
+        "network/pods.conflist": json.dumps(NETWORK, indent=2),
+        "Corefile": COREFILE,
+        "kubelet.json": json.dumps(kubelet(cgroup), indent=2),
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "volumes").mkdir()
