@@ -5,11 +5,15 @@ from __future__ import annotations
 import posixpath
 
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import PROXIES
+from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK, cuda
 from devai_tasks.render import Artefacts, image, template
 
+LAB, OLLAMA, CHROMA = SERVICES = ("devai", "ollama", "chroma")
 FOLDER = "deploy/compose"
-ENV_FILE = "compose/.env"
-STACK_FILE = "compose/docker-compose.stack.yml"
+# Where containers have `image.ca_file`, and the variables by which OpenSSL and Go, requests, pip and Node find it.
+CA_FILE = "/etc/ssl/devai/ca.crt"
+TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 OVERRIDE = f"{FOLDER}/docker-compose.override.yml"
 
 
@@ -17,15 +21,35 @@ def render(settings: Settings, *, override: bool = False) -> Artefacts:
     """The stack's files; with `override`, a person's own Compose file takes part."""
     generated = f"generated/{settings.stack}"
     files = [f"{FOLDER}/docker-compose.yml"]
-    if settings.gpu.enabled:
+    podman = settings.engine.name == "podman"
+    if podman:
+        files.append(f"{FOLDER}/docker-compose.podman.yml")
+    elif cuda(settings):
         files.append(f"{FOLDER}/docker-compose.gpu.yml")
-    files.append(f"{generated}/{STACK_FILE}")
+    files.append(f"{generated}/{COMPOSE_STACK}")
     if override:
         files.append(OVERRIDE)
-    state = f".devai/{settings.stack}"
+    state, ca_file = f".devai/{settings.stack}", settings.image.ca_file
     return {
-        ENV_FILE: _environment(settings, files=files, state=_from_compose_folder(state)),
-        STACK_FILE: template("docker-compose.stack.yml", settings=settings),
+        COMPOSE_ENV: _environment(settings, files=files, state=_from_compose_folder(state)),
+        COMPOSE_STACK: template(
+            "docker-compose.stack.yml",
+            settings=settings,
+            proxies=[name for name in PROXIES if name in settings.secrets],
+            services=services(settings),
+            env={
+                **(dict.fromkeys(TRUST, CA_FILE) if ca_file else {}),
+                **({"CHROMA_HOST": CHROMA, "CHROMA_PORT": "8000"} if CHROMA in services(settings) else {}),
+                **settings.env,
+            },
+            ca_file=_from_compose_folder(ca_file) if ca_file else "",
+            ca_target=CA_FILE,
+            # Who runs Podman as a person is that person in the lab, too, and not the root of its containers.
+            userns="keep-id" if podman and settings.engine.rootless else "",
+            devices=_podman_gpus(settings) if podman and cuda(settings) else [],
+            amd=settings.gpu.enabled and settings.gpu.vendor == "amd",
+            tls_files=["tls.crt", "tls.key"] if settings.tls.local else [],
+        ),
     }
 
 
@@ -37,6 +61,24 @@ def example(settings: Settings) -> str:
 def project_name(settings: Settings) -> str:
     """Compose's name for the stack: two stacks share nothing."""
     return f"{settings.project.name}-{settings.stack}"
+
+
+def services(settings: Settings) -> tuple[str, ...]:
+    """What the stack runs."""
+    wanted = {LAB: True, OLLAMA: settings.ollama.mode == "container", CHROMA: settings.vector_store.kind == CHROMA}
+    return tuple(name for name, runs in wanted.items() if runs)
+
+
+def origin(settings: Settings) -> str:
+    """Scheme and host by which a browser of this machine reaches the lab."""
+    address = settings.network.bind_address
+    host = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 - what a browser can open instead
+    return f"{'https' if settings.tls.local else 'http'}://{host}"
+
+
+def url(settings: Settings) -> str:
+    """Where a browser of this machine opens the lab."""
+    return f"{origin(settings)}:{settings.ports.lab}{settings.network.base_url}lab"
 
 
 def ollama_host(settings: Settings) -> str:
@@ -54,13 +96,22 @@ def _environment(settings: Settings, *, files: list[str], state: str) -> str:
     return template(
         "compose.env",
         settings=settings,
+        profiles=[service for service in services(settings) if service != LAB],
         project=project_name(settings),
         files=files,
         lab_image=image.lab(settings),
+        ollama_image=image.ollama(settings),
         work_dir=_from_compose_folder(settings.storage.work_dir),
         state=state,
+        origin=origin(settings),
         ollama_host=ollama_host(settings),
     )
+
+
+def _podman_gpus(settings: Settings) -> list[str]:
+    """The GPUs by the names of the Container Device Interface, as NVIDIA's toolkit registers them."""
+    count = settings.gpu.count
+    return [f"nvidia.com/gpu={index}" for index in (["all"] if count == "all" else range(int(count)))]
 
 
 def _from_compose_folder(path: str) -> str:

@@ -6,54 +6,128 @@ import json
 from typing import Any
 
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import PROXIES
+from devai_tasks.config.targets import BAKE, cuda
 from devai_tasks.render import Artefacts
 
-FILE = "image/docker-bake.json"
+# What only the build knows, for the image's labels: base and revision.
+FACTS = ("BASE_DIGEST", "BASE_SOURCE", "CREATED", "INPUTS", "REVISION", "SOURCE", "VERSION")
+
+# A command in a running lab has the environment of the image, without what the entrypoint puts before its PATH: the
+# programs that a person has installed.
+AS_THE_LAB_DOES = ("env", "PATH=/home/devai/.venv/bin:/opt/lab/bin:/home/devai/.local/bin:/usr/local/bin:/usr/bin:/bin")
 
 
 def render(settings: Settings) -> Artefacts:
     """The bake file; paths in it are relative to the project, where bake runs."""
-    lab_target = _target(
-        dockerfile="Dockerfile.gpu" if settings.gpu.enabled else "Dockerfile",
-        args={"BASE_SOURCE": "${BASE_SOURCE}", "PACKAGES": _packages(settings)},
-        tag=lab(settings),
-        settings=settings,
-    )
     ollama_target = _target(
         dockerfile="deploy/image/ollama.Dockerfile",
         args={"OLLAMA_VERSION": settings.ollama.version},
-        tag=settings.ollama.image,
+        tag=ollama(settings),
         settings=settings,
     )
+    chroma_target = _target(
+        dockerfile="deploy/image/chroma.Dockerfile", args={}, tag=settings.vector_store.image, settings=settings
+    )
     bake = {
-        # Where the base came from is known only when it is built on: `inv image.build` sets both.
-        "variable": {"BASE_IMAGE": {"default": base(settings)}, "BASE_SOURCE": {"default": "registry"}},
-        "target": {"lab": lab_target, "ollama": ollama_target},
+        "variable": {name: {"default": value} for name, value in _defaults(settings).items()},
+        "target": {"lab": target(settings), "ollama": ollama_target, "chroma": chroma_target},
     }
-    return {FILE: json.dumps(bake, indent=2) + "\n"}
+    return {BAKE: json.dumps(bake, indent=2) + "\n"}
+
+
+def target(settings: Settings) -> dict[str, Any]:
+    """How the lab's image is built."""
+    return _target(
+        dockerfile="Dockerfile.gpu" if cuda(settings) else "Dockerfile",
+        args={
+            "PACKAGES": packages(settings),
+            "TOOLS": " ".join(sorted(set(settings.image.tools))),
+            "COMPILERS": str(settings.image.compilers).lower(),
+            **{name: f"${{{name}}}" for name in FACTS},
+        },
+        tag=lab(settings),
+        settings=settings,
+    )
+
+
+def ollama(settings: Settings) -> str:
+    """Ollama's image: for AMD's GPUs another tag, unless one is named that is for them or a digest."""
+    name = settings.ollama.image
+    rocm = settings.gpu.enabled and settings.gpu.vendor == "amd" and "rocm" not in name and "@" not in name
+    return f"{name}-rocm" if rocm else name
 
 
 def lab(settings: Settings) -> str:
-    """The name of the lab's image: each stack has its own, since its packages may differ."""
-    suffix = "-gpu" if settings.gpu.enabled else ""
-    return f"{settings.project.name}-lab:{settings.stack}{suffix}"
+    """The name of the lab's image in the engine: each stack has its own, since its packages may differ."""
+    return f"{settings.project.name}-lab:{settings.stack}{_suffix(settings)}"
+
+
+def repository(settings: Settings) -> str:
+    """Where the lab's image is in the stack's registry."""
+    return f"{settings.image.registry}/{settings.project.name}-lab"
+
+
+def pushed(settings: Settings) -> str:
+    """The lab's image as a cloud pulls it: by digest, so that it is the very one that was pushed."""
+    return f"{repository(settings)}@{settings.image.digest}"
+
+
+def tag(settings: Settings, revision: str) -> str:
+    """The tag that never moves: version, revision (empty without git), and whether it is for GPUs."""
+    return f"{settings.image.version}{f'-{revision}' if revision else ''}{_suffix(settings)}"
+
+
+def moving_tags(settings: Settings) -> tuple[str, ...]:
+    """The tags that go to whatever was pushed last."""
+    return tuple(f"{name}{_suffix(settings)}" for name in settings.image.tags)
 
 
 def base(settings: Settings) -> str:
     """The official base image."""
-    return settings.image.base.gpu if settings.gpu.enabled else settings.image.base.name
+    if not cuda(settings):
+        return settings.image.base.name
+    return settings.image.base.cuda13 if settings.image.gpu.cuda == "13" else settings.image.base.cuda12
 
 
-def _packages(settings: Settings) -> str:
-    return "gpu" if settings.gpu.enabled else settings.image.packages
+def packages(settings: Settings) -> str:
+    """The locked set of Python packages: `deploy/image/requirements/<set>.lock`."""
+    return f"cuda{settings.image.gpu.cuda}" if cuda(settings) else settings.image.packages
+
+
+def cache(settings: Settings, where: str, *, to: bool = False) -> str:
+    """What BuildKit takes for a cache: `registry` for the stack's own, a folder, or its own words (`type=…`)."""
+    if where.startswith("type="):
+        return where
+    if where == "registry":
+        # As an ordinary manifest: Amazon ECR takes no other.
+        extent = ",mode=max,image-manifest=true,oci-mediatypes=true" if to else ""
+        return f"type=registry,ref={repository(settings)}:buildcache{_suffix(settings)}{extent}"
+    return f"type=local,dest={where},mode=max" if to else f"type=local,src={where}"
+
+
+def _suffix(settings: Settings) -> str:
+    return "-gpu" if cuda(settings) else ""
+
+
+def _defaults(settings: Settings) -> dict[str, str]:
+    """The variables of the bake file, as they are for `docker buildx bake` by hand; `inv image.build` sets them all."""
+    known = {"BASE_IMAGE": base(settings), "BASE_SOURCE": "registry", "VERSION": settings.image.version}
+    return {"BASE_IMAGE": "", **dict.fromkeys((*FACTS, *PROXIES), ""), **known}
 
 
 def _target(*, dockerfile: str, args: dict[str, str], tag: str, settings: Settings) -> dict[str, Any]:
     target: dict[str, Any] = {
         "context": ".",
         "dockerfile": dockerfile,
-        "args": {"BASE_IMAGE": "${BASE_IMAGE}", **args},
+        "args": {
+            "BASE_IMAGE": "${BASE_IMAGE}",
+            **args,
+            # BuildKit tells its steps and keeps them out of the image. Empty, they would hide what the client tells.
+            **{name: f'${{{name} != "" ? {name} : null}}' for name in PROXIES},
+        },
         "tags": [tag],
+        "labels": {"io.devai.project": settings.project.name},
     }
     if settings.image.ca_file:
         target["secret"] = [f"id=ca,src={settings.image.ca_file}"]

@@ -12,27 +12,44 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from devai_tasks.render import Artefacts
 
 
-def write(artefacts: Artefacts, folder: Path) -> Path:
+def write(artefacts: Artefacts, folder: Path, *, whole: bool = False) -> Path:
     """Make `folder` (that of a stack) hold exactly these files for each of their targets; returns it.
 
-    What has not changed is not touched; what is no longer rendered is gone.
+    What has not changed is not touched; what is no longer rendered is gone, with `whole` other targets too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        for target in sorted({PurePosixPath(path).parts[0] for path in artefacts}):
-            files = {
-                path.removeprefix(f"{target}/"): text
-                for path, text in artefacts.items()
-                if path.startswith(f"{target}/")
-            }
+        rendered = targets(artefacts)
+        for target, files in rendered.items():
             if present(folder / target) != files:
                 _replace(folder, target, files)
+        if whole:
+            for target in _targets_in(folder) - rendered.keys():
+                _remove(folder, target)
     return folder
+
+
+def changes(artefacts: Artefacts, folder: Path) -> dict[str, tuple[str | None, str | None]]:
+    """What writing the whole of a stack would change: `{path: (old text, new text)}`, None where there is no file."""
+    before = {
+        f"{target}/{path}": text for target in _targets_in(folder) for path, text in present(folder / target).items()
+    }
+    paths = sorted(before.keys() | artefacts.keys())
+    return {path: (before.get(path), artefacts.get(path)) for path in paths if before.get(path) != artefacts.get(path)}
+
+
+def targets(artefacts: Artefacts) -> dict[str, dict[str, str]]:
+    """The files of each target, by their path below its folder."""
+    groups: dict[str, dict[str, str]] = {}
+    for path, text in sorted(artefacts.items()):
+        target, _, file = path.partition("/")
+        groups.setdefault(target, {})[file] = text
+    return groups
 
 
 def present(target: Path) -> dict[str, str]:
@@ -63,6 +80,33 @@ def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
         shutil.rmtree(folder / target)  # a copy of the project that made folders of links
     link.replace(folder / target)
     if previous:
+        shutil.rmtree(folder / previous, ignore_errors=True)
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Write one file that people keep, such as one of conf/: the old text or the new one, and its mode as it was."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    if file.exists():
+        shutil.copymode(file, partial)
+    partial.replace(file)
+
+
+def _targets_in(folder: Path) -> set[str]:
+    """The targets that a folder has now."""
+    return (
+        {link.name for link in folder.iterdir() if link.is_dir() and not link.name.startswith(".")}
+        if folder.is_dir()
+        else set()
+    )
+
+
+def _remove(folder: Path, target: str) -> None:
+    previous = _current(folder / target)
+    if previous is None:
+        shutil.rmtree(folder / target)
+    else:
+        (folder / target).unlink()
         shutil.rmtree(folder / previous, ignore_errors=True)
 
 

@@ -169,6 +169,45 @@ def test_gpus_are_asked_for_in_gpu_stacks_only(stacks: dict[tuple[str, bool, str
             assert [device["driver"] for device in devices] == (["nvidia"] if gpu else [])
 
 
+def test_a_vector_store_is_a_service_for_the_lab_only(lab: Project) -> None:
+    stack = read(lab, "dev", ["vector_store.kind=chroma", "resources.vector_store.memory=3GB"])
+    chroma = stack.definition["services"]["chroma"]
+    assert "ports" not in chroma
+    assert [(mount["source"], mount["target"]) for mount in chroma["volumes"]] == [("vectors", "/data")]
+    assert int(chroma["mem_limit"]) == 3 * 10**9
+    assert stack.lab["environment"]["CHROMA_HOST"] == "chroma"
+    assert stack.lab["depends_on"]["chroma"]["condition"] == "service_healthy"
+    assert chroma["labels"] == stack.lab["labels"]
+    assert "chroma" not in read(lab, "dev").definition["services"]
+
+
+def test_https_is_two_files_of_the_stack_and_another_address(lab: Project) -> None:
+    stack = read(lab, "dev", ["tls.local=true", "network.bind_address=192.0.2.7", "network.base_url=/a/"])
+    assert {"tls.crt", "tls.key"} <= {secret["source"] for secret in stack.lab["secrets"]}
+    assert stack.definition["secrets"]["tls.key"]["file"].endswith("/.devai/local-dev/tls.key")
+    assert stack.lab["environment"]["JUPYTER_DISPLAY_URL"] == "https://192.0.2.7:8888/a/lab"
+    assert "tls.key" not in read(lab, "dev").definition["secrets"]
+
+
+def test_amds_gpus_are_ollamas_by_devices_groups_and_another_tag(lab: Project) -> None:
+    stack = read(lab, "dev", ["gpu.vendor=amd"], gpu=True)
+    ollama = stack.definition["services"]["ollama"]
+    assert ollama["image"] == "ollama/ollama:0.17.4-rocm"
+    assert [device["source"] for device in ollama["devices"]] == ["/dev/kfd", "/dev/dri"]
+    assert ollama["group_add"] == ["video", "render"]
+    assert "devices" not in stack.lab
+    assert "deploy" not in ollama or "reservations" not in ollama["deploy"].get("resources", {})
+    assert stack.lab["image"] == "devai-lab:local-dev"  # CUDA is for others
+
+
+def test_on_podman_compose_waits_for_no_health_and_names_gpus_as_podman_does(lab: Project) -> None:
+    stack = read(lab, "dev", ["engine.name=podman"], gpu=True)
+    assert stack.lab["depends_on"]["ollama"] == {"condition": "service_started", "required": False}
+    for service in stack.definition["services"].values():
+        assert [device["source"] for device in service["devices"]] == ["nvidia.com/gpu=all"]
+        assert "deploy" not in service or "reservations" not in service["deploy"].get("resources", {})
+
+
 def test_the_number_of_gpus_arrives(lab: Project) -> None:
     def count(text: str) -> int:
         stack = read(lab, "dev", [f"gpu.count={text}"], gpu=True)
@@ -288,7 +327,7 @@ def test_buildx_accepts_every_definition_of_images(lab: Project, environment: st
     ]
     assert targets["lab"]["tags"] == [f"devai-lab:local-{environment}{'-gpu' if gpu else ''}"]
     assert targets["ollama"]["tags"] == [settings.ollama.image]
-    assert targets["lab"]["args"]["BASE_IMAGE"] == (settings.image.base.gpu if gpu else settings.image.base.name)
+    assert targets["lab"]["args"]["BASE_IMAGE"] == (settings.image.base.cuda13 if gpu else settings.image.base.name)
     for target in targets.values():
         assert (lab.root / target["dockerfile"]).is_file()
         assert target["secret"] == [f"id=ca,src={certificates}"]
@@ -303,3 +342,37 @@ def test_the_base_that_was_found_is_given_to_the_build_from_outside(
         "buildx", "bake", "--print", "--file=generated/local-dev/image/docker-bake.json", "lab", folder=lab.root
     )
     assert json.loads(output)["target"]["lab"]["args"]["BASE_IMAGE"] == "devai-base:trixie"
+
+
+def test_a_proxy_is_an_argument_of_builds_where_there_is_one(lab: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    artefacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.9:3128")
+    file = "--file=generated/local-dev/image/docker-bake.json"
+    for target in json.loads(docker("buildx", "bake", "--print", file, "lab", "ollama", folder=lab.root))[
+        "target"
+    ].values():
+        assert {name: value for name, value in target["args"].items() if name.endswith("_PROXY")} == {
+            "HTTPS_PROXY": "http://192.0.2.9:3128"
+        }
+
+
+def test_certificates_of_the_network_are_mounted_and_named(lab: Project) -> None:
+    (lab.root / "company $ca.crt").touch()
+    stack = read(lab, "dev", ["image.ca_file=company $ca.crt", "env.PIP_CERT=/own.crt"])
+    for service in stack.definition["services"].values():
+        mounts = {mount["target"]: mount for mount in service["volumes"]}
+        bundle = mounts["/etc/ssl/devai/ca.crt"]
+        assert (bundle["source"], bundle["read_only"]) == (str(lab.root / "company $ca.crt"), True)
+        assert service["environment"]["SSL_CERT_FILE"] == "/etc/ssl/devai/ca.crt"
+    assert stack.lab["environment"]["NODE_EXTRA_CA_CERTS"] == "/etc/ssl/devai/ca.crt"
+    assert stack.lab["environment"]["PIP_CERT"] == "/own.crt"  # a person's own word is stronger
+    for service in read(lab, "dev", ["image.ca_file="]).definition["services"].values():
+        assert "SSL_CERT_FILE" not in service["environment"]
+
+
+def test_ollama_gets_the_proxies_as_files_and_no_other_secret(stacks: dict[tuple[str, bool, str], Read]) -> None:
+    ollama = stacks["dev", False, "container"].definition["services"]["ollama"]
+    assert {secret["source"] for secret in ollama["secrets"]} == {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+    assert not [name for name in ollama["environment"] if name.endswith("_PROXY")]

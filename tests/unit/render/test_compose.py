@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
+from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK
 from devai_tasks.render import compose
 
 EXAMPLE = "deploy/compose/.env.example"
@@ -28,7 +30,7 @@ def dev(shipped: Project, local_dev: Stack) -> Callable[..., Settings]:
 
 def variables(settings: Settings, *, override: bool = False) -> dict[str, str]:
     """The environment file, unquoted: none of these values needs an escape."""
-    lines = compose.render(settings, override=override)[compose.ENV_FILE].splitlines()
+    lines = compose.render(settings, override=override)[COMPOSE_ENV].splitlines()
     return {
         name: value.strip("'")
         for name, _, value in (line.partition("=") for line in lines if line and not line.startswith("#"))
@@ -36,7 +38,7 @@ def variables(settings: Settings, *, override: bool = False) -> dict[str, str]:
 
 
 def stack_file(settings: Settings) -> str:
-    return compose.render(settings)[compose.STACK_FILE]
+    return compose.render(settings)[COMPOSE_STACK]
 
 
 def test_the_environment_file_says_which_stack_it_is_and_of_which_files(dev: Callable[..., Settings]) -> None:
@@ -86,6 +88,19 @@ def test_the_work_folder_is_relative_to_the_project(
     assert variables(dev(f"storage.work_dir={work_dir}"))["DEVAI_WORK_DIR"] == as_compose_resolves_it
 
 
+def test_podman_has_a_file_and_ways_of_its_own(dev: Callable[..., Settings]) -> None:
+    podman = dev("engine.name=podman", "gpu.enabled=true", "gpu.count=2")
+    files = variables(podman)["COMPOSE_FILE"]
+    assert "docker-compose.podman.yml" in files
+    assert "docker-compose.gpu.yml" not in files
+    services = yaml.safe_load(stack_file(podman))["services"]
+    for service in services.values():
+        assert service["devices"] == ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]
+    assert "userns_mode" not in services["devai"]
+    rootless = replace(podman, engine=replace(podman.engine, rootless=True))
+    assert yaml.safe_load(stack_file(rootless))["services"]["devai"]["userns_mode"] == "keep-id"
+
+
 def test_quantities_arrive_in_composes_own_units(dev: Callable[..., Settings]) -> None:
     found = variables(dev("resources.lab.cpu=1500m", "resources.lab.memory=1.5Gi", "ollama.keep_alive=2h"))
     assert found["DEVAI_LAB_CPUS"] == "1.5"
@@ -94,11 +109,13 @@ def test_quantities_arrive_in_composes_own_units(dev: Callable[..., Settings]) -
 
 
 def test_labels_variables_and_secrets_are_in_the_stack_file(dev: Callable[..., Settings]) -> None:
-    definition = yaml.safe_load(stack_file(dev("secrets=[SOME_KEY]", "env={PRICE: '5$'}", 'labels={team: "a\'b"}')))
+    definition = yaml.safe_load(
+        stack_file(dev("secrets={SOME_KEY: '${secret:OTHER}'}", "env={PRICE: '5$'}", 'labels={team: "a\'b"}'))
+    )
     lab, ollama = definition["services"]["devai"], definition["services"]["ollama"]
     assert lab["environment"]["PRICE"] == "5$$"
-    assert lab["secrets"] == ["SOME_KEY"]
-    assert definition["secrets"] == {"SOME_KEY": {"file": "${DEVAI_STATE_DIR}/secrets/SOME_KEY"}}
+    assert "SOME_KEY" in lab["secrets"]
+    assert definition["secrets"]["SOME_KEY"] == {"file": "${DEVAI_STATE_DIR}/secrets/SOME_KEY"}
     assert lab["labels"] == ollama["labels"]
     assert lab["labels"]["team"] == "a'b"
 

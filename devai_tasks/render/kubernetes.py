@@ -1,0 +1,272 @@
+"""What kubectl needs for one stack: the leaf of the manifests in deploy/kubernetes, a kustomization and its patches.
+
+Structure stands in deploy/; here are values only, each file about one thing. `kubectl apply -k` takes the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from devai_tasks.config import targets
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
+from devai_tasks.config.units import Cpu, Size
+from devai_tasks.render import Artefacts, compose, image, kubernetes_clouds, terraform
+from devai_tasks.render.kubernetes_clouds import Object, named
+
+# From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
+FOLDER = "../../../deploy/kubernetes"
+LAB, OLLAMA, MODELS = "devai", "ollama", "models"
+# What marks the objects of a stack, in a cluster where others have theirs.
+STACK_LABEL = "devai.io/stack"
+MANAGED_BY = {"app.kubernetes.io/managed-by": "devai"}
+TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of one
+
+
+def render(settings: Settings) -> Artefacts:
+    """The leaf."""
+    own_ollama = targets.own_ollama(settings)
+    files: dict[str, list[Object]] = {
+        targets.K8S_ENVIRONMENT: _environment(settings),
+        targets.K8S_LAB: _lab(settings),
+        targets.K8S_STORAGE: kubernetes_clouds.storage(settings),
+        targets.K8S_INGRESS: kubernetes_clouds.ingress(settings),
+        targets.K8S_NETWORK: _network(settings),
+        targets.K8S_SCALING: _scaling(settings),
+        targets.K8S_SECRETS: _secrets(settings),
+    }
+    if own_ollama:
+        files[targets.K8S_OLLAMA] = [_sized(OLLAMA, settings.resources.ollama, settings)]
+        files[targets.K8S_MODELS] = [_models(settings)]
+    if targets.gpu_pods(settings):
+        files[targets.K8S_GPU] = _gpu(settings)
+    if targets.on_a_cloud_now(settings):
+        files[targets.K8S_IDENTITY] = [kubernetes_clouds.identity(settings)]
+    leaf = {targets.K8S_KUSTOMIZATION: _text([_kustomization(settings, sorted(files))], settings)}
+    return leaf | {name: _text(objects, settings) for name, objects in files.items()}
+
+
+def namespace(settings: Settings) -> str:
+    """The stack's namespace, and the beginning of its names in the whole cluster."""
+    return compose.project_name(settings)
+
+
+def lab_image(settings: Settings) -> tuple[str, str]:
+    """The lab's image, by name and tag or digest: what was pushed, or loaded into a cluster of this machine."""
+    if targets.pulled_image(settings):
+        return image.repository(settings), settings.image.digest
+    name, _, tag = image.lab(settings).rpartition(":")
+    return name, settings.image.loaded or tag
+
+
+def labels(given: Mapping[str, str]) -> dict[str, str]:
+    """Labels as Kubernetes allows them: 63 letters, digits, dots, hyphens and underscores at most, the last no sign."""
+    return {_name(name): _value(value) for name, value in given.items()}
+
+
+def _name(name: str) -> str:
+    prefix, slash, rest = name.rpartition("/")
+    return f"{re.sub(r'[^a-z0-9.-]', '-', prefix.lower())}{slash}{_value(rest)}"
+
+
+def _value(value: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", value)[:63].strip("._-")
+
+
+def _text(objects: Iterable[Object], settings: Settings) -> str:
+    import yaml
+
+    head = f"# Made from conf/ for the stack {settings.stack}: edit conf/, not this file.\n"
+    # What is taken out comes last: see `kubernetes_clouds.removals`.
+    ordered = sorted(objects, key=lambda found: "$patch" in found)
+    return head + yaml.safe_dump_all(ordered, sort_keys=False, width=120, allow_unicode=True)
+
+
+def _kustomization(settings: Settings, files: list[str]) -> Object:
+    marks = labels(settings.labels) | MANAGED_BY | {STACK_LABEL: namespace(settings)}
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": namespace(settings),
+        "resources": [f"{FOLDER}/overlays/{settings.kubernetes.overlay}"],
+        "components": [f"{FOLDER}/components/{name}" for name in _components(settings)],
+        # Not in selectors, which can't be changed.
+        "labels": [{"pairs": marks, "includeSelectors": False, "includeTemplates": True}],
+        "images": _images(settings),
+        # What is renamed last is found under its old name before.
+        "patches": [
+            *(_patch(file.partition("/")[2]) for file in files),
+            *kubernetes_clouds.removals(settings),
+            *kubernetes_clouds.renames(settings),
+        ],
+    }
+
+
+def _components(settings: Settings) -> list[str]:
+    own = "local" if targets.loaded_image(settings) else "cluster"
+    chosen = {
+        "autoscaling": True,
+        settings.compute.provider if targets.on_a_cloud_now(settings) else own: True,
+        "gpu": settings.gpu.enabled,
+        "external-ollama": not targets.own_ollama(settings),
+        "external-secrets": bool(settings.kubernetes.secret_store),
+    }
+    return [name for name, wanted in chosen.items() if wanted]
+
+
+def _patch(file: str) -> Object:
+    renaming = {"target": {"kind": "Job", "name": MODELS}, "options": {"allowNameChange": True}}
+    return {"path": file, **(renaming if file == targets.K8S_MODELS.partition("/")[2] else {})}
+
+
+def _images(settings: Settings) -> list[Object]:
+    found = [_image("devai-lab", *lab_image(settings))]
+    if targets.own_ollama(settings):
+        name, at, digest = settings.ollama.image.partition("@")
+        repository, tag = name, ""
+        if ":" in name.rpartition("/")[2]:
+            repository, _, tag = name.rpartition(":")
+        found.append(_image("ollama/ollama", repository, digest if at else tag or "latest"))
+    return found
+
+
+def _image(placeholder: str, name: str, version: str) -> Object:
+    return {"name": placeholder, "newName": name, "digest" if version.startswith("sha256:") else "newTag": version}
+
+
+def _environment(settings: Settings) -> list[Object]:
+    own = {
+        "JUPYTER_BASE_URL": settings.network.base_url,
+        "JUPYTER_IDLE_TIMEOUT": str(settings.compute.idle_timeout.seconds),
+        "OLLAMA_HOST": compose.ollama_host(settings),
+    }
+    found = [named("v1", "ConfigMap", LAB) | {"data": {**own, "XDG_CACHE_HOME": "/tmp/cache", **settings.env}}]  # noqa: S108
+    if targets.own_ollama(settings):
+        data = {"OLLAMA_KEEP_ALIVE": f"{settings.ollama.keep_alive.seconds}s"}
+        found.append(named("v1", "ConfigMap", OLLAMA) | {"data": data})
+    return found
+
+
+def _lab(settings: Settings) -> list[Object]:
+    port = {"port": settings.ports.lab, "name": "http", "targetPort": "http"}
+    # By its number a list of ports is merged: the base's own one would stay.
+    service = named("v1", "Service", LAB) | {"spec": {"ports": [{"$patch": "replace"}, port]}}
+    path = {"httpGet": {"path": f"{settings.network.base_url}api"}}
+    deployment = _sized(LAB, settings.resources.lab, settings)
+    _container(deployment).update(startupProbe=path, readinessProbe=path)
+    return [service, deployment]
+
+
+def _deployment(name: str, container: Object, **pod: Any) -> Object:
+    template = {"spec": {**pod, "containers": [{"name": name, **container}]}}
+    return named("apps/v1", "Deployment", name) | {"spec": {"template": template}}
+
+
+def _container(deployment: Object) -> Object:
+    container: Object = deployment["spec"]["template"]["spec"]["containers"][0]
+    return container
+
+
+def _sized(name: str, limits: LabLimits | OllamaLimits, settings: Settings) -> Object:
+    share = settings.kubernetes.requests
+    cpu, memory = max(1, limits.cpu.millicores * share // 100), max(1, limits.memory.mib * share // 100)
+    requests = {"cpu": str(Cpu(cpu)), "memory": Size(memory * 2**20).quantity}
+    most = {"cpu": str(limits.cpu), "memory": limits.memory.quantity}
+    return _deployment(name, {"resources": {"requests": requests, "limits": most}})
+
+
+def _models(settings: Settings) -> Object:
+    """The job, named after all that is in it: a job can't be changed."""
+    job = named("batch/v1", "Job", MODELS)
+    names = targets.hub_models(settings)
+    if not names:
+        return {"$patch": "delete", **job}
+    # Names are no secrets and no shell text: the script takes them as its arguments.
+    content = [names, settings.ollama.image, labels(settings.labels)]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    environment = [{"name": "MODELS", "value": " ".join(names)}]
+    template = {"spec": {"containers": [{"name": MODELS, "env": environment}]}}
+    return {**job, "metadata": {"name": f"{MODELS}-{digest}"}, "spec": {"template": template}}
+
+
+def _gpu(settings: Settings) -> list[Object]:
+    count = 1 if settings.gpu.count == "all" else int(settings.gpu.count)
+    wanted = {OLLAMA: targets.own_ollama(settings), LAB: settings.gpu.lab}
+    tolerations = [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "sku", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},
+    ]
+    return [
+        _deployment(
+            name,
+            {"resources": {"limits": {"nvidia.com/gpu": count}}},
+            nodeSelector=dict(settings.kubernetes.gpu_nodes),
+            tolerations=tolerations,
+        )
+        for name, has in wanted.items()
+        if has
+    ]
+
+
+def _network(settings: Settings) -> list[Object]:
+    """Who may connect to the lab."""
+    sources: list[Object] = [{"ipBlock": {"cidr": cidr}} for cidr in settings.network.load_balancers]
+    if settings.ingress.controller:
+        match = {"matchLabels": {"kubernetes.io/metadata.name": settings.ingress.controller}}
+        sources.append({"namespaceSelector": match})
+    # A rule without sources would be one for everybody, and no rule is one for nobody.
+    rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": 8888}]}]} if sources else {}
+    policy = named("networking.k8s.io/v1", "NetworkPolicy", "lab-from-ingress")
+    return [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
+
+
+def _scaling(settings: Settings) -> list[Object]:
+    replicas, autoscaler = settings.compute.replicas, named("autoscaling/v2", "HorizontalPodAutoscaler", LAB)
+    if not targets.scaled(settings):
+        fixed = named("apps/v1", "Deployment", LAB) | {"spec": {"replicas": replicas.min}}
+        return [fixed, {"$patch": "delete", **autoscaler}]
+    target = {"type": "Utilization", "averageUtilization": settings.kubernetes.cpu_target}
+    spec = {
+        "minReplicas": replicas.min,
+        "maxReplicas": replicas.max,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        "behavior": {"scaleDown": {"selectPolicy": "Max" if settings.kubernetes.scale_down else "Disabled"}},
+    }
+    return [autoscaler | {"spec": spec}]
+
+
+def _secrets(settings: Settings) -> list[Object]:
+    """Which keys of the secret become files; all but the token may be absent."""
+    sources = [_source([TOKEN], optional=False)]
+    if settings.secrets:
+        sources.append(_source(sorted(settings.secrets), optional=True))
+    volume = {"name": "secrets", "secret": None, "projected": {"defaultMode": 0o440, "sources": sources}}
+    pod = {"spec": {"volumes": [volume]}}
+    found = [named("apps/v1", "Deployment", LAB) | {"spec": {"template": pod}}]
+    if settings.kubernetes.secret_store:
+        found.append(_external(settings))
+    return found
+
+
+def _source(keys: list[str], *, optional: bool) -> Object:
+    return {"secret": {"name": LAB, "optional": optional, "items": [{"key": key, "path": key} for key in keys]}}
+
+
+def _external(settings: Settings) -> Object:
+    """What the External Secrets Operator takes from the store."""
+    names = {TOKEN, *(name for secret in settings.secrets.values() for name in secret.names)}
+    data = [{"secretKey": name, "remoteRef": {"key": terraform.secret(settings, name)}} for name in sorted(names)]
+    texts = {
+        name: secret.reveal({inner: f"{{{{ .{inner} }}}}" for inner in secret.names})
+        for name, secret in settings.secrets.items()
+    }
+    spec = {
+        "secretStoreRef": {"kind": "ClusterSecretStore", "name": settings.kubernetes.secret_store},
+        "target": {"template": {"data": {TOKEN: f"{{{{ .{TOKEN} }}}}", **texts}}},
+        "data": data,
+    }
+    return named("external-secrets.io/v1", "ExternalSecret", LAB) | {"spec": spec}

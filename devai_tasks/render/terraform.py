@@ -1,0 +1,162 @@
+"""What Terraform needs for one stack: the values of its root's variables, and where its state is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from devai_tasks.config import targets
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
+from devai_tasks.config.targets import BACKEND, TFVARS, pushed
+from devai_tasks.render import Artefacts, compose, image
+
+TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def render(settings: Settings) -> Artefacts:
+    """The variables of the root of the stack's provider, and the settings of its backend.
+
+    Secrets are not among them: they are handed over when Terraform runs.
+    """
+    values = json.dumps(variables(settings), indent=2, ensure_ascii=False)
+    # An assignment of HCL: what JSON quotes is a string there, too, because no value can hold `${` or `%{`.
+    own = "".join(f"{name} = {json.dumps(value)}\n" for name, value in backend(settings).items())
+    return {TFVARS[settings.compute.provider]: f"{values}\n", BACKEND: own}
+
+
+def name(settings: Settings) -> str:
+    """What Terraform calls the stack's resources, as deploy/terraform/modules/naming makes it of the same variables."""
+    full = f"{settings.project.name}-{settings.stack.environment}"
+    if not targets.long_name(settings):
+        return full
+    digest = hashlib.sha1(f"{settings.terraform.account}/{full}".encode()).hexdigest()[:8]  # noqa: S324 - of a name
+    return f"{full[:15].removesuffix('-')}-{digest}"
+
+
+def secret(settings: Settings, key: str) -> str:
+    """What the manager of the stack's cloud has a secret by, as deploy/terraform/modules/secrets names it."""
+    match settings.compute.provider:
+        case "aws":
+            return f"{name(settings)}/{key}"
+        case "azure":  # in a vault of the stack's own; names there have no other sign
+            return key.replace("_", "-")
+        case _:
+            return f"{name(settings)}-{key}"
+
+
+def variables(settings: Settings) -> dict[str, Any]:
+    """Every variable with its value: the same names and units for all three providers."""
+    return {
+        "project_name": settings.project.name,
+        "environment": settings.stack.environment,
+        "region": settings.terraform.region,
+        "account": settings.terraform.account,
+        "protected": settings.protected,
+        "labels": labels(settings.labels, settings.compute.provider),
+        "compute_platform": settings.compute.platform,
+        "min_replicas": settings.compute.replicas.min,
+        "max_replicas": settings.compute.replicas.max,
+        "enable_gpu": settings.gpu.enabled,
+        "gpu_machine_type": settings.gpu.machine_type,
+        "namespace": compose.project_name(settings),
+        # With nothing pushed, a root makes all but what would run the image.
+        "image": image.pushed(settings) if pushed(settings) else None,
+        "port": settings.ports.lab,
+        "base_url": settings.network.base_url,
+        "host_name": settings.ingress.host,
+        "dns_zone": settings.dns.zone,
+        "certificate": settings.terraform.certificate,
+        "enable_https": settings.tls.enabled,
+        "allowed_cidrs": list(settings.network.allowed_cidrs),
+        **_size(settings.resources.lab),
+        "storage_size_gb": settings.storage.home.whole_gib,
+        "environment_variables": {
+            "JUPYTER_IDLE_TIMEOUT": str(settings.compute.idle_timeout.seconds),
+            **settings.env,
+        },
+        # Those that have no value are absent: an empty secret would keep a service from starting.
+        "secret_versions": {TOKEN: 1, **settings.terraform.secret_versions},
+        "ollama": _ollama(settings) if settings.ollama.mode == "container" else None,
+        "ollama_url": settings.ollama.url,
+    }
+
+
+def backend(settings: Settings) -> dict[str, Any]:
+    """The settings of the provider's backend: a store for all stacks of an account and region, a file for each."""
+    account, region, stack = settings.terraform.account, settings.terraform.region, settings.stack
+    match settings.compute.provider:
+        case "aws":
+            return {
+                "bucket": store(settings),
+                "key": f"{stack}.tfstate",
+                "region": region,
+                "encrypt": True,
+                "use_lockfile": True,
+                "allowed_account_ids": [account],
+            }
+        case "azure":
+            return {
+                "resource_group_name": settings.terraform.state.group or f"{settings.project.name}-state",
+                "storage_account_name": store(settings),
+                "container_name": "tfstate",
+                "key": f"{stack}.tfstate",
+                "subscription_id": account,
+                "use_azuread_auth": True,
+            }
+        case _:
+            return {"bucket": store(settings), "prefix": str(stack)}
+
+
+def store(settings: Settings) -> str:
+    """The bucket or storage account.
+
+    Its name is nobody else's in the world, so account and region are in it, as a digest: a storage account's has 24
+    lower-case letters and digits at most ("Storage account overview"), a bucket's 63 characters.
+    """
+    if settings.terraform.state.store:
+        return settings.terraform.state.store
+    identity = f"{settings.terraform.account} {settings.terraform.region}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    if settings.compute.provider == "azure":
+        return f"{settings.project.name.replace('-', '')[:12]}{digest}"
+    return f"{settings.project.name}-state-{digest}"
+
+
+def _ollama(settings: Settings) -> dict[str, Any]:
+    """The model server that the stack runs itself."""
+    return {
+        "image": settings.ollama.image,
+        "models": list(settings.models),
+        "keep_alive": f"{settings.ollama.keep_alive.seconds}s",
+        "storage_size_gb": settings.storage.models.whole_gib,
+        **_size(settings.resources.ollama),
+    }
+
+
+def _size(limits: LabLimits | OllamaLimits) -> dict[str, Any]:
+    """CPU in cores and memory in MiB; the modules turn them into each service's own units."""
+    return {"cpu": limits.cpu.millicores / 1000, "memory": limits.memory.mib}
+
+
+def labels(given: Mapping[str, str], provider: str) -> dict[str, str]:
+    """Labels as a provider allows them.
+
+    AWS takes them as they are. Azure refuses some characters in a tag's name ("Use tags to organize your Azure
+    resources"); Google wants lower case, digits, hyphens and underscores in names and values, up to 63 of them
+    ("Requirements for labels").
+    """
+    match provider:
+        case "azure":
+            return {re.sub(r"[<>%&\\?/]", "_", name): value for name, value in given.items()}
+        case "gcp":
+            return {_google(name): _google(value) for name, value in given.items()}
+        case _:
+            return dict(given)
+
+
+def _google(text: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "_", text.lower())[:63]

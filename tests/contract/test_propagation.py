@@ -1,0 +1,248 @@
+"""One source: every value in every file of conf/ changes the artefacts that the schema says it reaches, and no others.
+
+The cases are the files themselves: whoever adds a key has a test of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devai_tasks.config import document, edit, reader
+from devai_tasks.config.configuration import Configuration, at, dotted
+from devai_tasks.config.document import Key, Tree
+from devai_tasks.config.load import Sources
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import Secret
+from devai_tasks.config.stack import Stack
+from devai_tasks.config.units import Cpu, Duration, Size
+from devai_tasks.errors import ConfigError
+from devai_tasks.operations import artefacts
+from devai_tasks.render import Artefacts
+
+# Some keys are about one kind of stack only: each stack is looked at in all of these forms, where it can have them.
+PLAIN = "as it is"
+FORMS: Mapping[str, tuple[str, ...]] = {
+    PLAIN: (),
+    "with a GPU": ("gpu.enabled=true",),
+    "with AMD's": ("gpu.enabled=true", "gpu.vendor=amd"),
+    "on Podman": ("gpu.enabled=true", "engine.name=podman"),
+    "with an Ollama elsewhere": ("ollama.mode=external", "ollama.url=http://192.0.2.7:1", "compute.replicas.max=9"),
+}
+# Some value of nearly every text that a key may want.
+ALMOST_ANYTHING = (
+    "other", "other:1", "192.0.2.8", "10.0.0.0/8", "/other/", "1.2.3", "http://192.0.2.8:2", "other.example.org", "7",
+    f"sha256:{'1' * 64}", "codex",
+)  # fmt: skip
+SOME: Mapping[Any, list[Tree]] = {
+    bool: ["true", "false"], int: ["7", "2"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],
+}  # fmt: skip
+
+Rendered = tuple[Configuration, Artefacts]
+
+
+def files(conf: Path) -> list[Path]:
+    return sorted(
+        file for folder in ("common", "clouds", "profiles", "stacks") for file in (conf / folder).glob("*.yaml")
+    )
+
+
+def leaves(tree: Tree, key: Key = ()) -> Iterator[Key]:
+    """What can be edited alone: values, whole lists, entries of maps."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from leaves(value, (*key, name))
+    else:
+        yield key
+
+
+SHIPPED = Path(__file__).parents[2] / "conf"
+CASES = [
+    (file.relative_to(SHIPPED.parent).as_posix(), key)
+    for file in files(SHIPPED)
+    for key in leaves(document.read(file, file.name).tree)
+]
+
+
+MAPS = [name for name, entry in reader.fields(Settings).items() if typing.get_origin(entry.kind) is Mapping]
+
+
+def entry_of(key: Key) -> reader.Entry:
+    return next(entry for path, entry in reader.leaves(Settings).items() if key[: len(path)] == path)
+
+
+def others(key: Key, written: Tree) -> list[Tree]:
+    """Other values that a key may have than the one written, as a person would write them."""
+    entry = entry_of(key)
+    kind = typing.get_args(entry.kind)[1] if typing.get_origin(entry.kind) is Mapping else entry.kind
+    if kind is not entry.kind:
+        return ["${secret:OTHER}" if kind is Secret else "other"]
+    if typing.get_origin(kind) is tuple:
+        return [[next(text for text in ALMOST_ANYTHING if not refused(entry, (text,)))]]
+    if typing.get_origin(kind) is typing.Literal:
+        candidates = list(typing.get_args(kind))
+    elif kind is str:
+        candidates = [text for text in ALMOST_ANYTHING if text != written and not refused(entry, text)][:1]
+    else:
+        candidates = SOME[kind]
+    return [text for text in candidates if text != written]
+
+
+def refused(entry: reader.Entry, value: Any) -> bool:
+    return bool(entry.meta.check and entry.meta.check.refusal(value))
+
+
+class Laboratory:
+    """A project whose files can be read as if they were others."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        sources = Sources(project, {})
+        self._before = {(stack, form): self.render(sources, stack, form) for stack in project.stacks for form in FORMS}
+
+    def before(self, stack: Stack, form: str) -> Rendered | None:
+        """A stack in a form, of the files as they are."""
+        return self._before[stack, form]
+
+    def render(self, sources: Sources, stack: Stack, form: str) -> Rendered | None:
+        """Settings and artefacts of a stack in a form, or None where it can't have that."""
+        try:
+            configuration = sources.configuration(stack, FORMS[form])
+        except ConfigError:
+            return None
+        return configuration, artefacts.render(self.project, configuration.settings)
+
+    def edited(self, name: str, key: Key, value: Tree) -> Sources:
+        """The project's sources as if one value in one file were another."""
+        text = edit.edited((self.project.root / name).read_text(encoding="utf-8"), [(key, value)])
+        return Sources(self.project, {}, replaced={name: text})
+
+    def loading(self, name: str) -> list[tuple[Stack, str]]:
+        """The stacks that load a file, in their forms; what all of them load, only some of them in every form."""
+        stacks = self.stacks_with(name)
+        every = [(stack, form) for stack in stacks for form in FORMS]
+        common = Path(name).parts[1] == "common"
+        return [case for case in every if not common or case[0].environment == "dev" or case[1] == PLAIN]
+
+    def stacks_with(self, name: str) -> list[Stack]:
+        """The stacks that load a file."""
+        kind, stem = Path(name).parts[1], Path(name).stem
+
+        def loads(stack: Stack) -> bool:
+            return stem == {"clouds": stack.cloud, "profiles": stack.environment}.get(kind, str(stack))
+
+        return [stack for stack in self.project.stacks if kind == "common" or loads(stack)]
+
+
+@pytest.fixture(scope="module")
+def laboratory(shipped: Project) -> Laboratory:
+    return Laboratory(shipped)
+
+
+def changed(before: Artefacts, after: Artefacts) -> frozenset[str]:
+    return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+@pytest.mark.parametrize(("name", "key"), CASES, ids=[f"{name}:{dotted(key)}" for name, key in CASES])
+def test_a_value_reaches_the_artefacts_that_the_schema_says_and_no_others(
+    laboratory: Laboratory, name: str, key: Key
+) -> None:
+    tried, reached = 0, frozenset[str]()
+    written = at(document.read(laboratory.project.root / name, name).tree, key)
+    for value in others(key, written):
+        sources = laboratory.edited(name, key, value)
+        for stack, form in laboratory.loading(name):
+            old, new = laboratory.before(stack, form), laboratory.render(sources, stack, form)
+            if not (old and new):
+                continue
+            tried += 1
+            difference = changed(old[1], new[1])
+            # A stronger layer, or the flag of this form, may have the last word.
+            decides = new[0].origins(key)[0].layer == name
+            expected = old[0].reach(key, names=False) | new[0].reach(key, names=False) if decides else frozenset()
+            assert difference == expected, f"{stack} {form}: {dotted(key)} = {value} in {name}"
+            reached |= difference
+    assert tried, "no other value of it is valid in any stack"
+    assert reached or entry_of(key).meta.tasks, "a dead leaf: it changes nothing anywhere"
+
+
+@pytest.mark.parametrize(
+    "section", [name for name, entry in reader.fields(Settings).items() if typing.get_origin(entry.kind) is Mapping]
+)
+def test_an_entry_more_reaches_what_the_map_does(laboratory: Laboratory, section: str) -> None:
+    name, value = f"conf/common/{section}.yaml", "${secret:OTHER}" if section == "secrets" else "other"
+    sources = laboratory.edited(name, (section, "ADDED"), value)
+    for stack, form in itertools.product(laboratory.project.stacks, FORMS):
+        old, new = laboratory.before(stack, form), laboratory.render(sources, stack, form)
+        assert (old and new) or form != PLAIN
+        if old and new:  # not every stack can have every form
+            assert changed(old[1], new[1]) == new[0].reach((section, "ADDED"))
+
+
+def test_the_cases_are_the_files_that_are_shipped(shipped: Project) -> None:
+    """The wheel's copy of conf/ and the repository's are one."""
+    assert [file.relative_to(shipped.conf) for file in files(shipped.conf)] == [
+        file.relative_to(SHIPPED) for file in files(SHIPPED)
+    ]
+    assert len(CASES) > 60
+
+
+@pytest.mark.parametrize("key", reader.leaves(Settings), ids=dotted)
+def test_a_key_of_the_schema_says_whom_it_reaches_or_what_it_decides(key: Key) -> None:
+    meta = reader.leaves(Settings)[key].meta
+    assert meta.reach or meta.tasks
+
+
+REUSED = [
+    "project.name", "ports.lab", "resources.lab.cpu", "resources.lab.memory", "network.base_url", "env.DEVAI_STACK",
+    "secrets.OPENAI_API_KEY", "labels.devai.io/environment", "ollama.image", "ollama.keep_alive",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REUSED)
+def test_what_every_kind_of_stack_needs_reaches_every_target(laboratory: Laboratory, name: str) -> None:
+    """The reuse matrix: image, port, CPU and memory, environment, secrets, networking and labels."""
+    for stack in laboratory.project.stacks:
+        before = laboratory.before(stack, PLAIN)
+        assert before
+        configuration, rendered = before
+        reached = {artefact.partition("/")[0] for artefact in configuration.reach(configuration.keys(name)[0])}
+        elsewhere = {"image"}
+        if name.startswith("secrets."):
+            elsewhere.add("terraform")  # by a variable when it runs, and in no artefact: tests/contract/terraform
+        assert reached >= {artefact.partition("/")[0] for artefact in rendered} - elsewhere, stack
+
+
+def test_editing_the_labs_port_changes_one_line_in_compose(laboratory: Laboratory) -> None:
+    stack = Stack("dev", "local")
+    before = laboratory.before(stack, PLAIN)
+    after = laboratory.render(laboratory.edited("conf/common/ports.yaml", ("ports", "lab"), "9000"), stack, PLAIN)
+    assert before
+    assert after
+    old, new = (files[1]["compose/.env"].splitlines() for files in (before, after))
+    assert set(new) - set(old) == {"DEVAI_LAB_PORT='9000'"}
+
+
+def test_a_value_arrives_as_it_was_written(shipped: Project) -> None:
+    overrides = ("env.A=1.10", "labels={b: 0123}", "ports.lab=9123", "storage.work_dir=/a b/$c")
+    settings = Sources(shipped, {}).configuration(Stack("dev", "local"), overrides).settings
+    files = artefacts.render(shipped, settings)
+    assert '"1.10"' in files["compose/docker-compose.stack.yml"]
+    assert '"0123"' in files["compose/docker-compose.stack.yml"]
+    assert "DEVAI_LAB_PORT='9123'" in files["compose/.env"]
+    assert "DEVAI_WORK_DIR='/a b/$c'" in files["compose/.env"]
+    assert isinstance(json.loads(files["image/docker-bake.json"]), Mapping)
+
+
+def test_no_artefact_names_this_machine(shipped: Project) -> None:
+    sources = Sources(shipped, {})
+    for stack in shipped.stacks:
+        settings = sources.configuration(stack, ("engine.uid=1000", "engine.gid=1000", "image.ca_file=")).settings
+        assert str(shipped.root) not in "".join(artefacts.render(shipped, settings).values())

@@ -1,0 +1,88 @@
+"""Artefacts of a real stack are whole, whenever the run that writes them is killed and whoever else writes them."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.operations import artefacts
+from devai_tasks.render import Artefacts, writer
+
+STACK = Stack("prod", "aws")
+# Two configurations of one stack whose artefacts all differ.
+OVERRIDES = (("project.name=one",), ("project.name=other",))
+
+
+def kill_while_it_renders(project: Project, settings: tuple[Settings, ...], seconds: float) -> None:
+    """A process of its own renders both in turns until it is killed; forked, so that it starts in no time."""
+    child = os.fork()
+    if not child:
+        try:
+            while True:
+                for one in settings:
+                    artefacts.write(project, one)
+        finally:
+            os._exit(1)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def present(project: Project) -> list[Artefacts]:
+    """The targets that are there, each with its files."""
+    folder = project.artefacts(STACK)
+    return [
+        {f"{link.name}/{path}": text for path, text in writer.present(link).items()}
+        for link in sorted(folder.iterdir())
+        if link.is_symlink() and not link.name.startswith(".")
+    ]
+
+
+def target(files: Artefacts, like: Artefacts) -> Artefacts:
+    name = next(iter(like)).partition("/")[0]
+    return {path: text for path, text in files.items() if path.startswith(f"{name}/")}
+
+
+def test_a_run_that_is_killed_at_any_moment_leaves_whole_sets(project: Project) -> None:
+    settings = tuple(load(project, STACK, overrides, environ={}) for overrides in OVERRIDES)
+    sets = [artefacts.render(project, one) for one in settings]
+    artefacts.write(project, settings[0])
+    some = random.Random(0)
+    for moment in range(100):
+        kill_while_it_renders(project, settings, some.uniform(0, 0.03))
+        found = present(project)
+        assert len(found) == len(writer.targets(sets[0])), moment
+        for files in found:
+            assert files in [target(one, like=files) for one in sets], moment
+    artefacts.write(project, settings[0])
+    assert [path.name for path in project.artefacts(STACK).iterdir() if path.name.startswith(".")].count(".lock") == 1
+    assert artefacts.out_of_date(project, settings[0]) == []
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_two_runs_at_the_same_time_leave_the_set_of_one(project: Project, turn: int) -> None:
+    del turn  # chance decides which of them is later
+    devai = str(Path(sys.executable).with_name("devai"))
+    command = [devai, "config.render", f"--env={STACK.environment}", f"--cloud={STACK.cloud}"]
+    runs = [
+        subprocess.Popen([*command, *(f"--set={one}" for one in overrides)], cwd=project.root, stderr=subprocess.PIPE)
+        for overrides in OVERRIDES
+    ]
+    for run in runs:
+        assert run.wait(60) == 0, run.stderr and run.stderr.read()
+        assert run.stderr
+        run.stderr.close()
+    sets = [artefacts.render(project, load(project, STACK, overrides)) for overrides in OVERRIDES]
+    for files in present(project):
+        assert files in [target(one, like=files) for one in sets]

@@ -1,0 +1,97 @@
+"""Secrets that SOPS keeps, opened by the real program: at the moment of handing over, and shown to nobody."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness.kubernetes.releases import SOPS
+from harness.missing import missing
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.operations import secrets
+
+CANARY = "c4n4ry-0123456789"
+LOCAL_DEV = Stack("dev", "local")
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """The folder with `sops` and `age-keygen`; they are built where everything has to run."""
+    if not SOPS.folder.is_dir() and os.environ.get("CI") != "true":
+        missing("sops is not built; `nox -s cluster-build` builds it")
+    return SOPS.programs()
+
+
+@pytest.fixture
+def key(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A key of one's own, by its public half; its private half is where sops looks for it."""
+    file = tmp_path / "key.txt"
+    subprocess.run([programs / "age-keygen", "-o", file], check=True, capture_output=True)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(file))
+    return file.read_text(encoding="utf-8").partition("# public key: ")[2].split()[0]
+
+
+@pytest.fixture
+def encrypted(project: Project, key: str, nobodys_environment: None) -> Project:  # noqa: ARG001 - for its effect
+    """A project whose secrets are in git, for those who have the key."""
+    file = project.conf / "secrets.sops.yaml"
+    text = f"OPENAI_API_KEY: {CANARY}\nDB_PASSWORD: '0123'\n"
+    command = ["sops", "encrypt", f"--age={key}", "--input-type=yaml", "--filename-override=conf/secrets.sops.yaml"]
+    file.write_bytes(
+        subprocess.run([*command, "/dev/stdin"], input=text.encode(), check=True, capture_output=True).stdout
+    )
+    assert CANARY not in file.read_text(encoding="utf-8")
+    return project
+
+
+def values(project: Project) -> dict[str, str]:
+    overrides = ["secrets.DATABASE_URL=postgres://lab:${secret:DB_PASSWORD}@db/lab"]
+    return secrets.values(project, load(project, LOCAL_DEV, overrides, environ={}))
+
+
+def test_an_encrypted_secret_is_handed_over_as_it_was_written(encrypted: Project) -> None:
+    found = values(encrypted)
+    assert found["OPENAI_API_KEY"] == CANARY
+    assert found["DATABASE_URL"] == "postgres://lab:0123@db/lab"
+    assert found["ANTHROPIC_API_KEY"] == ""
+
+
+def test_the_environment_and_the_private_file_come_first(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "environment")
+    file = encrypted.conf / "secrets.yaml"
+    file.write_text("DB_PASSWORD: file\n", encoding="utf-8")
+    file.chmod(0o600)
+    assert values(encrypted)["OPENAI_API_KEY"] == "environment"
+    assert values(encrypted)["DATABASE_URL"] == "postgres://lab:file@db/lab"
+
+
+def test_who_has_no_key_is_told_so_and_sees_nothing(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOPS_AGE_KEY_FILE")
+    with pytest.raises(ToolFailed, match=r"sops can't open secrets\.sops\.yaml:") as refusal:
+        values(encrypted)
+    assert CANARY not in str(refusal.value)
+
+
+def test_who_has_no_sops_is_told_where_it_is(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(ToolMissing, match=r"secrets\.sops\.yaml is encrypted and sops is not installed"):
+        values(encrypted)
+
+
+def test_what_sops_opened_is_in_nothing_that_is_shown_or_rendered(encrypted: Project, cli: Run) -> None:
+    for words in (["config.show"], ["config.explain", "--key=secrets", "--json"], ["config.render"], ["config.check"]):
+        result = cli("devai", *words, DEVAI_TRACEBACK="1")
+        assert result.returncode == 0, result.stderr
+        assert CANARY not in result.stdout + result.stderr
+    files = [file for file in (encrypted.root / "generated").rglob("*") if file.is_file()]
+    assert len(files) > 2
+    assert not [file for file in files if CANARY.encode() in file.read_bytes()]
