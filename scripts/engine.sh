@@ -75,7 +75,8 @@ start() {
     set -- --log-level=warn --pidfile="$pidfile" --data-root="$data" --exec-root="$run" --host="unix://$socket"
     if [ -n "$dir" ]; then
         network_up
-        echo '{}' >"$dir/daemon.json" # the machine's own daemon.json speaks of the machine's own engine
+        # The machine's own daemon.json speaks of the machine's own engine; one in the folder speaks of this one.
+        [ -e "$dir/daemon.json" ] || echo '{}' >"$dir/daemon.json"
         # Without --live-restore, an engine with its own address pool deletes docker0 when it starts again, whoever
         # owns that (moby, daemon_unix.go: removeDefaultBridgeInterface). Hence `stop` stops the containers.
         set -- "$@" --config-file="$dir/daemon.json" --containerd-namespace="$name" --iptables=false \

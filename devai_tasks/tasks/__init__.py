@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from devai_tasks.tasks import compose, config, image, models, new, stack
+from devai_tasks.tasks import compose, config, data, doctor, image, k8s, models, new, stack, tf
 
 namespace = Collection(
     stack.up,
     stack.down,
+    stack.stop,
+    stack.start,
+    stack.plan,
+    stack.status,
+    stack.open_,
+    stack.logs,
     new.new,
+    doctor.doctor,
     compose=Collection.from_module(compose),
     config=Collection.from_module(config),
+    data=Collection.from_module(data),
     image=Collection.from_module(image),
+    k8s=Collection.from_module(k8s),
     models=Collection.from_module(models),
+    tf=Collection.from_module(tf),
 )

@@ -2,43 +2,81 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError
-from devai_tasks.tasks.declare import Request, stack_task
+from devai_tasks.tasks.declare import Request, check_tail, stack_task, words_of
 
-_SERVICE = {"service": "devai or ollama (default: both); can be repeated"}
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_SERVICE = {"service": "devai, ollama or chroma (default: all); can be repeated"}
 
 
-@stack_task()
+@stack_task(target="compose", changes=True)
 def up(c: Context, request: Request) -> None:
     """Start the lab, wait until it is healthy, and print its address; images are built where they lack."""
+    roll_out(request)
+    show_address(request)
+
+
+def roll_out(request: Request) -> None:
+    """Start the lab, and wait until it is healthy."""
     from devai_tasks.operations import lab
 
     lab.up(request.project, request.settings, request.docker)
+
+
+def show_address(request: Request) -> None:
+    """Print where the lab is, with its token: for the person's terminal only."""
+    from devai_tasks.operations import lab
+
     if not request.dry:
         console.show(lab.link(request.project, request.settings))
 
 
 @stack_task(
-    help={
-        "data": "remove notebooks and models as well; asks for the stack's name (default: they stay)",
-        "confirm": "the stack's name, where nobody can be asked",
-    }
+    target="compose",
+    changes=True,
+    asks=True,
+    help={"data": "remove notebooks and models as well; asks for the stack's name (default: they stay)"},
 )
-def down(c: Context, request: Request, data: bool = False, confirm: str = "") -> None:
+def down(c: Context, request: Request, data: bool = False) -> None:
     """Stop the lab; notebooks and models stay unless --data is given."""
+    take_down(request, data=data)
+
+
+def take_down(request: Request, *, data: bool) -> None:
+    """Stop the lab, after a question where that loses something."""
     from devai_tasks.operations import lab
     from devai_tasks.tasks import guard
 
-    if data:
-        guard.confirm_loss(request.stack, "all notebooks in its home and all its models", confirm, dry=request.dry)
+    if data or request.settings.protected:
+        guard.allow(request, "the lab stops", loses="all notebooks in its home and all its models" if data else "")
     lab.compose(request.project, request.settings, request.docker).down(volumes=data)
 
 
-@stack_task(help=_SERVICE, iterable=["service"])
+def stop(request: Request) -> None:
+    """Stop the containers, and keep them."""
+    from devai_tasks.operations import lab
+    from devai_tasks.tasks import guard
+
+    if request.settings.protected:
+        guard.allow(request, "the lab stops, and its kernels end")
+    lab.compose(request.project, request.settings, request.docker).stop()
+
+
+def start(request: Request) -> None:
+    """Start the containers as they are, and wait until they are healthy."""
+    from devai_tasks.operations import lab
+
+    lab.start(request.project, request.settings, request.docker)
+
+
+@stack_task(target="compose", changes=True, help=_SERVICE, iterable=["service"])
 def restart(c: Context, request: Request, service: list[str]) -> None:
     """Restart services as they are; `up` applies changes."""
     from devai_tasks.operations import lab
@@ -48,6 +86,7 @@ def restart(c: Context, request: Request, service: list[str]) -> None:
 
 
 @stack_task(
+    target="compose",
     help={
         **_SERVICE,
         "follow": "go on as more comes, until Ctrl-C (default: no)",
@@ -57,17 +96,20 @@ def restart(c: Context, request: Request, service: list[str]) -> None:
 )
 def logs(c: Context, request: Request, service: list[str], follow: bool = False, tail: str = "all") -> None:
     """Show what the services print."""
-    from devai_tasks.operations import lab
-
-    lab.check_services(service)
-    if tail != "all" and not tail.isdigit():
-        raise UsageError(f"--tail={tail}: `all` or a number of lines")
-    own = lab.compose(request.project, request.settings, request.docker)
-    for line in own.logs(service, follow=follow, tail=tail):
+    for line in lines(request, service, follow=follow, tail=tail):
         console.show(line)
 
 
-@stack_task(help={"json": "for programs (default: a table)"})
+def lines(request: Request, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
+    """What services print, all for none."""
+    from devai_tasks.operations import lab
+
+    lab.check_services(services)
+    check_tail(tail)
+    return lab.compose(request.project, request.settings, request.docker).logs(services, follow=follow, tail=tail)
+
+
+@stack_task(target="compose", help={"json": "for programs (default: a table)"})
 def ps(c: Context, request: Request, json: bool = False) -> None:
     """Show the lab's containers."""
     from devai_tasks.operations import lab
@@ -81,36 +123,32 @@ def ps(c: Context, request: Request, json: bool = False) -> None:
     )
 
 
-@stack_task(help={"command": "what to run (default: bash)"})
+@stack_task(target="compose", help={"command": "what to run (default: bash)"})
 def shell(c: Context, request: Request, command: str = "bash") -> None:
     """Open a shell in the lab, as the lab's own user."""
-    import shlex
-
     from devai_tasks.operations import lab
+    from devai_tasks.render import image
 
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"--command={command}: {error}") from error
-    if not words:
-        raise UsageError("--command is empty; without it, bash is started")
+    words = words_of(command)
     own = lab.compose(request.project, request.settings, request.docker)
-    code = own.execute(lab.LAB, [*lab.AS_THE_LAB_DOES, *words], user=lab.user(request.settings), workdir=lab.WORK_DIR)
+    code = own.execute(
+        lab.LAB, [*image.AS_THE_LAB_DOES, *words], user=lab.user(request.settings, request.docker), workdir=lab.WORK_DIR
+    )
     if code:
         raise Exit(code=code)
 
 
-@stack_task()
+@stack_task(target="compose")
 def pull(c: Context, request: Request) -> None:
     """Bring the newest base image and Ollama image from their registries."""
     from devai_tasks.render import image
 
-    for name in (image.base(request.settings), request.settings.ollama.image):
+    for name in (image.base(request.settings), image.ollama(request.settings)):
         with console.step(f"pulling {name}"):
             request.docker.pull(name)
 
 
-@stack_task(help={"json": "for programs (default: YAML)"})
+@stack_task(target="compose", help={"json": "for programs (default: YAML)"})
 def config(c: Context, request: Request, json: bool = False) -> None:
     """Show the Compose definition as Compose reads it; needs no engine."""
     import yaml

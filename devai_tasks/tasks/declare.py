@@ -8,8 +8,8 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,49 +17,93 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
+from devai_tasks import console
+from devai_tasks.errors import DevaiError, UsageError
+
 if TYPE_CHECKING:
+    from devai_tasks.config.configuration import Configuration
+    from devai_tasks.config.load import Sources
     from devai_tasks.config.project import Project
     from devai_tasks.config.schema import Settings
     from devai_tasks.config.stack import Stack
     from devai_tasks.tools.docker import Docker
 
+# As shells say it: 128 and the number of the signal, SIGINT.
+INTERRUPTED = 130
+
 Declare = Callable[[Callable[..., None]], Task[Any]]
 """A decorator that makes a task of a function."""
 
-DEFAULT_ENVIRONMENT = "dev"
-DEFAULT_CLOUD = "local"
-
 _STACK_HELP = {
-    "env": f"environment: a file in conf/profiles (default: {DEFAULT_ENVIRONMENT}; shipped: dev, staging, prod)",
-    "cloud": f"cloud: a file in conf/clouds (default: {DEFAULT_CLOUD}; shipped: local)",
+    "env": "environment: a file in conf/profiles (default: defaults.env, dev; shipped: dev, staging, prod)",
+    "cloud": "cloud: a file in conf/clouds (default: defaults.cloud, local; shipped: local, aws, azure, gcp)",
     "gpu": "with GPUs, whatever gpu.enabled says (default: as configured)",
     "set": "override a key for this run, as --set ports.lab=9000; can be repeated",
 }
+_STACK_FLAGS: dict[str, Any] = {"env": "", "cloud": "", "gpu": False, "set_": []}
+_ASKING_HELP = {
+    "yes": "go on without asking (default: ask)",
+    "confirm": "the stack's name, where nobody can be asked to type it (default: ask)",
+}
+_ASKING_FLAGS: dict[str, Any] = {"yes": False, "confirm": ""}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the flags of one call ask for."""
+    """What the flags of one call ask for; `env` and `cloud` are empty where they were not given."""
 
     project: Project
-    stack: Stack
+    env: str
+    cloud: str
     overrides: Sequence[str]
     gpu: bool
     dry: bool
+    yes: bool = False
+    """Whether to go on without asking."""
+    confirm: str = ""
+    """The stack's name, where it was given instead of being typed."""
+    said: set[str] = field(default_factory=set)
+    """The stand-ins that were named already."""
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The configuration of all stacks."""
+        from devai_tasks.config.load import Sources
+
+        return Sources(self.project)
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The stack that is meant."""
+        return self.sources.stack(self.env, self.cloud, self.overrides)
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """What the layers say about it, with the overrides of this call; on stderr, which values are stand-ins."""
+        configuration = self.sources.configuration(self.stack, self.overrides, gpu=self.gpu)
+        for line in configuration.stand_ins:
+            if line not in self.said:
+                console.say(f"stand-in: {line}")
+                self.said.add(line)
+        return configuration
 
     @cached_property
     def settings(self) -> Settings:
-        """The stack's settings, with the overrides of this call."""
-        from devai_tasks.config.load import load
+        """The stack's settings, for tasks that show or check, and for stacks of this machine."""
+        return self.configuration.settings
 
-        return load(self.project, self.stack, self.overrides, gpu=self.gpu)
+    def anew(self) -> Request:
+        """The same, with the configuration as it is now."""
+        return replace(self)
 
     @cached_property
     def docker(self) -> Docker:
-        """The engine of this machine."""
+        """The engine of this machine that the stack is for."""
         from devai_tasks.tools.docker import Docker
 
-        return Docker(dry=self.dry)
+        docker = Docker(dry=self.dry)
+        docker.choose(self.settings.engine.name)
+        return docker
 
 
 def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Declare:
@@ -75,29 +119,69 @@ def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Decl
     return declare
 
 
-def stack_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Declare:
-    """A task that works on a stack: its body gets a Request beside its own flags."""
+def stack_task(
+    *,
+    target: str = "",
+    alone: bool = False,
+    changes: bool = False,
+    asks: bool = False,
+    help: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Declare:
+    """A task that works on a stack: its body gets a Request beside its own flags.
+
+    With `target` it is refused on stacks that are not rendered for that. One that runs `alone` holds the stack's lock;
+    one that `changes` the stack does so, too, and is written down; one that `asks` takes `--yes` and `--confirm`.
+    """
+    flags = _STACK_FLAGS | (_ASKING_FLAGS if asks else {})
+    texts = _STACK_HELP | (_ASKING_HELP if asks else {})
 
     def declare(body: Callable[..., None]) -> Task[Any]:
-        def run(c: Context, **flags: Any) -> None:
+        name = _full_name(body, options.get("name", body.__name__))
+
+        def run(c: Context, **given: Any) -> None:
             with clean_exit():
                 from devai_tasks.config.project import Project
+                from devai_tasks.tasks import guard
 
                 project = Project.find()
-                stack = project.stack(flags.pop("env"), flags.pop("cloud"))
                 # Paths in artefacts and in printed commands are relative to the project.
                 os.chdir(project.root)
-                dry = bool(c.config.run.dry)
-                body(c, Request(project, stack, flags.pop("set_"), flags.pop("gpu"), dry), **flags)
+                env, cloud, gpu, overrides, *asking = (given.pop(flag) for flag in flags)
+                request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), *asking)
+                if target:
+                    _check_target(request, target)
+                chosen = {flag: value for flag, value in given.items() if value != defaults[flag]}
+                with guard.run(request, name, chosen, recorded=changes) if alone or changes else nullcontext():
+                    body(c, request, **given)
 
         context, _, *own = inspect.signature(body).parameters.values()
-        flags = {"env": DEFAULT_ENVIRONMENT, "cloud": DEFAULT_CLOUD, "gpu": False, "set_": []}
+        defaults = {parameter.name: parameter.default for parameter in own}
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters = [context, *own, *(inspect.Parameter(name, kind, default=value) for name, value in flags.items())]
+        parameters = [context, *own, *(inspect.Parameter(flag, kind, default=value) for flag, value in flags.items())]
         iterable = [*options.pop("iterable", ()), "set_"]
-        return _declared(run, body, parameters, {**(help or {}), **_STACK_HELP}, {**options, "iterable": iterable})
+        return _declared(run, body, parameters, {**texts, **(help or {})}, {**options, "iterable": iterable})
 
     return declare
+
+
+def _full_name(body: Callable[..., None], name: str) -> str:
+    """What a person types for a task: those of whole stacks have no collection."""
+    module = body.__module__.rpartition(".")[2]
+    own = name.rstrip("_").replace("_", "-")
+    return own if module == "stack" else f"{module}.{own}"
+
+
+def _check_target(request: Request, target: str) -> None:
+    from devai_tasks.config import targets
+
+    own = targets.of_stack(request.settings)
+    if target not in own:
+        provider = request.settings.compute.provider
+        raise UsageError(
+            f"{request.stack} (compute.provider: {provider}) has no {target}; it has {', '.join(own)}. "
+            "--cloud=local is this machine"
+        )
 
 
 def _declared(
@@ -110,24 +194,69 @@ def _declared(
     """The Invoke task for a body, with the signature that its flags are read from."""
     run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # read by inspect, unknown to mypy
+    defaults = {parameter.name.strip("_"): parameter.default for parameter in parameters}
+    wanted = options.get("positional", ())
+    texts = {name: text if name in wanted else _with_default(text, defaults[name]) for name, text in help.items()}
+    # Invoke takes the texts out of its own when it parses; the reference of all tasks is made of these.
+    run.help_of_flags = dict(texts)  # type: ignore[attr-defined] # a function may carry it
     # Short flags would move whenever a parameter is added. (Invoke types its decorator as one that returns a function.)
-    declared: Task[Any] = task(run, help=help, auto_shortflags=False, **options)  # type: ignore[assignment]
+    declared: Task[Any] = task(run, help=texts, auto_shortflags=False, **options)  # type: ignore[assignment]
     return declared
+
+
+def seconds_of(text: str) -> int:
+    """The number that `--seconds` gives. Raises UsageError for anything else."""
+    if not text.isdigit() or not int(text):
+        raise UsageError(f"--seconds={text}: a number of seconds")
+    return int(text)
+
+
+def words_of(command: str) -> list[str]:
+    """The words of `--command`, as a shell splits them. Raises UsageError where they are none."""
+    import shlex
+
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--command={command}: {error}") from error
+    if not words:
+        raise UsageError("--command is empty; without it, bash is started")
+    return words
+
+
+def check_tail(text: str) -> None:
+    """Raise UsageError for a `--tail` that is no number of lines."""
+    if text != "all" and not text.isdigit():
+        raise UsageError(f"--tail={text}: `all` or a number of lines")
+
+
+def _with_default(text: str, default: object) -> str:
+    """The help of a flag, with what holds without it: Invoke's `--help` shows no defaults."""
+    if "default:" in text:
+        return text
+    word = {False: "no", True: "yes", "": "none"}.get(default, default) if isinstance(default, (bool, str)) else "none"
+    return f"{text} (default: {word})"
 
 
 @contextmanager
 def clean_exit() -> Iterator[None]:
     """Turn our own errors into one message and their exit code; `DEVAI_TRACEBACK=1` shows where they came from."""
-    from devai_tasks.errors import DevaiError
-
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        _fail("interrupted", interrupt)
+        raise Exit(code=INTERRUPTED) from None
     except (DevaiError, OSError) as error:
         if os.environ.get("DEVAI_TRACEBACK") == "1":
             raise
-        from devai_tasks import console
-
         # What the file system refuses is the world's: no rights, no room, a file where a folder should be.
         message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        console.fail(message)
+        _fail(message, error)
         raise Exit(code=getattr(error, "exit_code", 1)) from error
+
+
+def _fail(message: str, error: BaseException) -> None:
+    """The message, and what is said of where that leaves the stack."""
+    console.fail(message)
+    for note in getattr(error, "__notes__", ()):
+        console.say(note)

@@ -1,19 +1,73 @@
-"""What stands before tasks that lose something."""
+"""What stands before a task that changes a stack: it runs alone, is written down, and asks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
 from devai_tasks import console
-from devai_tasks.config.stack import Stack
 from devai_tasks.errors import UsageError
 
+if TYPE_CHECKING:
+    from devai_tasks.tasks.declare import Request
 
-def confirm_loss(stack: Stack, what: str, confirm: str, *, dry: bool = False) -> None:
-    """Go on only when the stack's name was given (`confirm`) or is typed. Raises UsageError otherwise."""
-    if dry:
+
+@contextmanager
+def run(request: Request, task: str, flags: Mapping[str, Any], *, recorded: bool) -> Iterator[None]:
+    """The time in which a task has its stack for itself, and is written down. Under `--dry` it changes nothing."""
+    if request.dry:
+        yield
         return
-    console.warn(f"this removes {what} of {stack}, for good")
-    answer = confirm or console.ask(f"type {stack} to go on:")
+    from devai_tasks.operations import runs
+
+    own = runs.begin(task, [*_chosen(request), *_given(flags)])
+    record = runs.recorded(request.project, request.stack, own) if recorded else nullcontext()
+    with runs.alone(request.project, request.stack, own), record:
+        yield
+
+
+def allow(request: Request, effect: str, *, loses: str = "") -> None:
+    """Go on only where the person wants it: after a y, or with `--yes`.
+
+    Where something is lost for good (`loses` names it), and for a protected stack, it takes the stack's name, typed or
+    as `--confirm=`. Raises UsageError otherwise.
+    """
+    if request.dry:
+        return None
+    stack = request.stack
+    if not (loses or request.settings.protected):
+        return _yes_or_no(f"{stack}: {effect}; go on?", yes=request.yes)
+    console.warn(f"{stack}: {effect}" + (f"; this removes {loses}, for good" if loses else f"; {stack} is protected"))
+    answer = request.confirm or console.ask(f"type {stack} to go on:")
     if answer is None:
-        raise UsageError(f"nobody to ask; nothing was removed. Without a terminal: --confirm={stack}")
+        raise UsageError(f"nobody to ask; nothing was changed. Without a terminal: --confirm={stack}")
     if answer != str(stack):
-        raise UsageError(f"{answer!r} is not {stack}; nothing was removed")
+        raise UsageError(f"{answer!r} is not {stack}; nothing was changed")
+    return None
+
+
+def _yes_or_no(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    answer = console.ask(f"{question} [y/N]")
+    if answer is None:
+        raise UsageError("nobody to ask; nothing was changed. Without a terminal: --yes")
+    if answer.lower() not in ("y", "yes"):
+        raise UsageError("nothing was changed")
+
+
+def _chosen(request: Request) -> Sequence[str]:
+    """What chooses and changes the stack. Overrides by their keys only: a value may be a secret."""
+    gpu = ["--gpu"] if request.gpu else []
+    return [f"--set={override.partition('=')[0]}" for override in request.overrides] + gpu
+
+
+def _given(flags: Mapping[str, Any]) -> Sequence[str]:
+    """The task's own flags, as they were given."""
+    words: list[str] = []
+    for name, value in flags.items():
+        flag = f"--{name.replace('_', '-')}"
+        values = value if isinstance(value, list) else [value]
+        words += [flag if one is True else f"{flag}={one}" for one in values if one]
+    return words

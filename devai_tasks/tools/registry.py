@@ -17,12 +17,20 @@ def host(image: str) -> str:
     return first if slash and ("." in first or ":" in first or first == "localhost") else DOCKER_HUB
 
 
+def url(host: str) -> str:
+    """Where a registry's API is: Docker talks plain HTTP to this machine, and to no other."""
+    return f"{'http' if on_this_machine(host) else 'https'}://{host}"
+
+
+def on_this_machine(host: str) -> bool:
+    """Whether a host, with or without its port, is the loopback."""
+    return host.startswith("127.") or host.partition(":")[0] == "localhost"
+
+
 def answers(image: str, *, seconds: float = 5) -> bool:
     """Whether the registry of an image answers at all; a refusal for want of a login is an answer."""
-    name = host(image)
-    scheme = "http" if name.startswith(("localhost", "127.")) else "https"
     try:
-        urllib.request.urlopen(f"{scheme}://{name}/v2/", timeout=seconds).close()  # noqa: S310 - http(s) by construction
+        urllib.request.urlopen(f"{url(host(image))}/v2/", timeout=seconds).close()  # noqa: S310 - http(s) by construction
     except urllib.error.HTTPError:
         return True
     except OSError:

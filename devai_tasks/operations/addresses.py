@@ -1,0 +1,61 @@
+"""Where a lab in a cloud or a cluster is found, and whether it answers there."""
+
+from __future__ import annotations
+
+import time
+
+from devai_tasks import console
+from devai_tasks.config import targets
+from devai_tasks.config.schema import Settings
+from devai_tasks.errors import DevaiError
+from devai_tasks.tools import site
+
+_POLL_SECONDS = 2
+_OK = 200
+
+
+def url(settings: Settings) -> str:
+    """The lab's address, without its token; empty where only a forwarded port leads there."""
+    if not (targets.with_ingress(settings) and settings.ingress.host):
+        return ""
+    return f"{'https' if settings.tls.enabled else 'http'}://{settings.ingress.host}{settings.network.base_url}"
+
+
+def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
+    """Return when the lab answers at its address. Raises DevaiError with the reason where it doesn't in time."""
+    address = f"{url(settings)}api"
+    if not url(settings):
+        return console.say(f"no ingress leads to it: `inv k8s.port-forward {settings.stack.flags}` does")
+    if dry:
+        return console.say(f"curl --fail {address}")
+    deadline, last = time.monotonic() + seconds, ""
+    while (state := _state(address)) and time.monotonic() < deadline:
+        if state != last:
+            console.say(f"  {state}")
+            last = state
+        time.sleep(_POLL_SECONDS)
+    if state:
+        raise DevaiError(f"{address} does not answer after {seconds} s: {state}{_remedy(settings, state)}")
+    return console.say(f"{address} answers")
+
+
+def _state(address: str) -> str:
+    """Why there is no good answer yet; empty where there is one."""
+    try:
+        code = site.status(address)
+    except site.Unreachable as error:
+        return _UNKNOWN if error.unknown else str(error)
+    return "" if code == _OK else f"HTTP {code}"
+
+
+_UNKNOWN = "the name has no address yet"
+
+
+def _remedy(settings: Settings, state: str) -> str:
+    flags = settings.stack.flags
+    if state != _UNKNOWN:
+        return f"; `inv status {flags}` and `inv logs {flags}` show more"
+    where = "`inv tf.output --name=dns_records` shows the records to make"
+    if settings.compute.platform == "kubernetes":
+        where = f"`inv k8s.status {flags}` shows the address that its ingress has"
+    return f". {settings.ingress.host} needs a record in your DNS: {where}; a zone in `dns.zone` has Terraform make it"

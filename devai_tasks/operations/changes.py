@@ -1,0 +1,190 @@
+"""Changes to the files of conf/: `config.set` and `config.init`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from devai_tasks import console
+from devai_tasks.config import document, edit, layers, reader
+from devai_tasks.config.configuration import Configuration, at, dotted
+from devai_tasks.config.document import Key, Tree
+from devai_tasks.config.load import Sources
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import STACK_NAME, STACK_NAME_WORDS, Stack
+from devai_tasks.errors import ConfigError, Problem, UsageError
+from devai_tasks.render import writer
+
+Ask = Callable[[str, str], str | None]
+"""Takes a question and the answer that is offered; None where nobody can answer."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file of conf/ before and after."""
+
+    project: Project
+    name: str
+    before: str
+    after: str
+    overridden: tuple[str, ...] = ()
+    """Where stronger layers go on deciding."""
+
+    @property
+    def diff(self) -> str:
+        """As a unified diff; empty where nothing changes."""
+        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        return "".join(difflib.unified_diff(before, after, self.name, self.name))
+
+    def write(self) -> None:
+        """Replace the file."""
+        writer.replace_file(self.project.root / self.name, self.after)
+
+
+def plan(project: Project, overrides: Sequence[str], *, env: str, cloud: str, personal: bool) -> Change:
+    """Set keys in the file that the flags name; see `_file`.
+
+    Raises UsageError where they name none, ConfigError where a stack would be invalid that is not now.
+    """
+    assignments = _assignments(overrides)
+    name = _file(project, assignments, env=env, cloud=cloud, personal=personal)
+    file = project.root / name
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    if before:
+        document.parse(before, name)  # a file with mistakes is for its owner to mend
+    after = edit.edited(before, assignments)
+    change = Change(project, name, before, after)
+    return Change(project, name, before, after, tuple(_try(change, assignments)))
+
+
+def _assignments(overrides: Sequence[str]) -> list[tuple[Key, Tree]]:
+    if not overrides:
+        raise UsageError("what to set? --set section.key=value; can be repeated")
+    layer = layers.flags(overrides, gpu=False, split=partial(reader.split, Settings))
+    if layer.problems:
+        raise ConfigError(layer.problems)
+    keys = [tuple(reader.split(Settings, override.partition("=")[0])) for override in overrides]
+    return [(key, at(layer.tree, key)) for key in dict.fromkeys(keys)]
+
+
+def _file(project: Project, assignments: Sequence[tuple[Key, Tree]], *, env: str, cloud: str, personal: bool) -> str:
+    """The file for what flags name: a profile, a cloud, the stack of both, or conf/common for neither."""
+    if personal:
+        if env or cloud:
+            raise UsageError("--personal is for all your stacks: it goes without --env and --cloud")
+        return "conf/personal.yaml"
+    if env and cloud:
+        return f"conf/stacks/{project.stack(env, cloud)}.yaml"
+    if env:
+        return f"conf/profiles/{project.stack(env, project.clouds[0]).environment}.yaml"
+    if cloud:
+        return f"conf/clouds/{project.stack(project.environments[0], cloud).cloud}.yaml"
+    sections = {str(key[0]) for key, _ in assignments}
+    if len(sections) > 1:
+        raise UsageError(f"these belong into several files of conf/common ({', '.join(sorted(sections))}): set one")
+    return f"conf/common/{sections.pop()}.yaml"
+
+
+def _try(change: Change, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
+    """Load every stack with the changed file; returns where stronger layers win over it.
+
+    Raises ConfigError with the problems that the change brings.
+    """
+    old, overridden, new_problems = Sources(change.project), [], []
+    changed = Sources(change.project, replaced={change.name: change.after})
+    for stack in change.project.stacks:
+        before, after = _problems(old, stack), _problems(changed, stack)
+        new_problems += [problem for problem in after if problem not in before]
+        if not after:
+            overridden += _stronger(changed.configuration(stack), change.name, assignments)
+    if new_problems:
+        raise ConfigError(new_problems)
+    return list(dict.fromkeys(overridden))
+
+
+def _problems(sources: Sources, stack: Stack | None) -> Sequence[Problem]:
+    """What is wrong with a stack; None is the one that tasks mean without flags."""
+    try:
+        sources.configuration(stack or sources.stack())
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def _stronger(configuration: Configuration, name: str, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
+    found = []
+    for key, _ in assignments:
+        origins = configuration.origins(key)
+        if any(origin.layer == name for origin in origins) and origins[0].layer != name:
+            found.append(f"{configuration.settings.stack} still has {dotted(key)} from {origins[0].place}")
+    return found
+
+
+# The few things that people want otherwise: the question, and the key that it decides.
+_PERSONAL = {
+    "defaults.env": "environment that tasks mean without --env",
+    "defaults.cloud": "cloud that tasks mean without --cloud",
+    "ports.lab": "port of the lab on this machine",
+    "storage.work_dir": "folder that the lab shows as ~/work",
+    "gpu.enabled": "an NVIDIA GPU (true or false)",
+}
+_PROFILE = {
+    "protected": "protected, so that dangerous tasks want its name typed (true or false)",
+    "resources.lab.cpu": "cores for the lab",
+    "resources.lab.memory": "memory for the lab",
+    "ingress.host": "host name of the lab in a cloud",
+    "network.allowed_cidrs": "networks that may connect in a cloud, as [192.0.2.0/24]",
+}
+
+
+def interview(project: Project, profile: str, ask: Ask) -> Change:
+    """Ask what decides a layer of one's own; returns the file with the answers that differ from what is so anyway.
+
+    Raises UsageError for a file that exists, for a name that can't be, or with nobody to ask.
+    """
+    name = f"conf/profiles/{profile}.yaml" if profile else "conf/personal.yaml"
+    if (project.root / name).exists():
+        flags = f"--env={profile}" if profile else "--personal"
+        raise UsageError(f"{name} exists; `inv config.set {flags} --set section.key=value` changes it")
+    if profile and not re.fullmatch(STACK_NAME, profile):
+        raise UsageError(f"--profile={profile}: {STACK_NAME_WORDS}")
+    text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Wishes of one person; not in git.\n"
+
+    def problems(attempt: str) -> Sequence[Problem]:
+        return _problems(Sources(project, replaced={name: attempt}), Stack(profile, "local") if profile else None)
+
+    sources = Sources(project)
+    offers = sources.configuration(sources.stack())
+    for key, question in (_PROFILE if profile else _PERSONAL).items():
+        path = tuple(key.split("."))
+        offered = offers.explain(path).value
+        text = _answered(text, path, offered, partial(ask, question, offered), problems)
+    return Change(project, name, "", text if document.has_content(text) else "")
+
+
+def _answered(
+    text: str,
+    key: Key,
+    offered: str,
+    ask: Callable[[], str | None],
+    problems: Callable[[str], Sequence[Problem]],
+) -> str:
+    """The file's text after one question, which is asked until the answer is valid."""
+    while True:
+        answer = ask()
+        if answer is None:
+            raise UsageError("nobody to ask; --yes takes every answer that is offered")
+        if answer in ("", offered):
+            return text
+        try:
+            attempt = edit.edited(text, [(key, document.parse_value(answer))])
+            wrong = problems(attempt)
+        except ConfigError as error:
+            wrong = error.problems
+        if not wrong:
+            return attempt
+        console.warn("\n".join(problem.remedy for problem in wrong))

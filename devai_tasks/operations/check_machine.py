@@ -1,0 +1,202 @@
+"""What this machine has for a stack: an engine, disk, memory, ports, a GPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devai_tasks.config import targets
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.errors import DevaiError
+from devai_tasks.operations import bases, images, lab, models
+from devai_tasks.operations.check_tools import DOCKER
+from devai_tasks.operations.checks import Check, Fix, State, gibibytes
+from devai_tasks.render import compose
+from devai_tasks.render import image as definition
+from devai_tasks.tools import programs, registry
+from devai_tasks.tools.docker import Docker, Engine
+from devai_tasks.tools.ollama import Ollama
+
+GIB = 2**30
+AMD_DEVICE = Path("/dev/kfd")
+# The oldest that the lab was run on.
+PODMAN_LEAST = (4, 3)
+# Below it nothing can be built or written with confidence.
+LEAST_DISK = GIB
+# What building takes, with the layers between and the base: docs/performance.md has the images' own sizes.
+_BUILD = {"minimal": 2 * GIB, "standard": 3 * GIB, "full": 5 * GIB}
+_BUILD_GPU = 20 * GIB
+# Ollama's own image and a small model.
+_OLLAMA = 4 * GIB
+
+
+def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]:
+    """The engine first: without one, what only it knows is not looked at."""
+    engine: Engine | None = None
+    try:
+        docker.choose(settings.engine.name)
+        engine = docker.describe()
+        kind, _ = docker.kind()
+    except DevaiError as error:
+        what, _, way = str(error).rpartition(": ")[2].partition("; ")
+        wanted = f"{'.'.join(map(str, DOCKER.least))} or newer"
+        found = [Check("engine", "engine", State.FAILED, what, wanted, way)]
+    else:
+        found = [
+            version(engine, kind),
+            cores(settings, engine),
+            memory(settings, engine),
+            engine_disk(settings, engine),
+        ]
+        found.append(base(project, settings, docker))
+    found.append(disk("project disk", project.root, LEAST_DISK))
+    found += gpu(settings, engine, programs.gpus())
+    if settings.compute.provider == "local":
+        running = docker.containers(compose.project_name(settings)) if engine else []
+        found += [ports(settings, running), work_folder(project, settings)]
+        if settings.ollama.mode != "container":
+            found.append(ollama(settings))
+    return found
+
+
+def version(engine: Engine, kind: str = "docker") -> Check:
+    """Whether the engine, Docker's or Podman's, is new enough."""
+    least = PODMAN_LEAST if kind == "podman" else DOCKER.least
+    wanted = f"{'.'.join(map(str, least))} or newer"
+    if programs.parse(engine.version) >= least:
+        name = "Podman " if kind == "podman" else ""
+        return Check("engine", "engine", State.OK, f"{name}{engine.version} on {engine.system}", wanted)
+    return Check("engine", "engine", State.FAILED, f"{engine.version} is too old", wanted, DOCKER.install)
+
+
+def cores(settings: Settings, engine: Engine) -> Check:
+    """Whether the engine gives a container as many cores as its limit says: more than it has, it refuses."""
+    if settings.compute.provider != "local":
+        return Check("engine", "cores", State.UNNEEDED, str(engine.cpus))
+    name, limit = max(_limits(settings).items(), key=lambda item: item[1].cpu.millicores)
+    wanted = limit.cpu.millicores / 1000
+    if wanted <= engine.cpus:
+        return Check("engine", "cores", State.OK, str(engine.cpus), f"{wanted:g} or more")
+    way = f"`--set resources.{name}.cpu={engine.cpus}`, or in conf/personal.yaml"
+    return Check("engine", "cores", State.FAILED, str(engine.cpus), f"{wanted:g} or more", way)
+
+
+def memory(settings: Settings, engine: Engine) -> Check:
+    """Whether what the services may use fits: where it doesn't, the machine's own limit ends them before theirs."""
+    if settings.compute.provider != "local":
+        return Check("engine", "memory", State.UNNEEDED, gibibytes(engine.memory))
+    limits = sum(limit.memory.bytes for limit in _limits(settings).values())
+    found, wanted = gibibytes(engine.memory), f"{gibibytes(limits)}, the limits of all services"
+    if limits <= engine.memory:
+        return Check("engine", "memory", State.OK, found, wanted)
+    way = "lower resources.lab.memory or resources.ollama.memory, in conf/personal.yaml"
+    return Check("engine", "memory", State.ADVICE, found, wanted, way)
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    own = {"lab": settings.resources.lab}
+    return own | ({"ollama": settings.resources.ollama} if targets.own_ollama(settings) else {})
+
+
+def engine_disk(settings: Settings, engine: Engine) -> Check:
+    """Room for images and volumes. Docker Desktop keeps them in a machine of its own, where nobody looks from here."""
+    if "Desktop" in engine.system or not engine.root.exists():
+        return Check("engine", "engine disk", State.UNNEEDED, f"{engine.root} is not on this machine")
+    wanted = _BUILD_GPU if settings.gpu.enabled else _BUILD[settings.image.packages]
+    if settings.compute.provider == "local" and targets.own_ollama(settings):
+        wanted += _OLLAMA
+    return disk("engine disk", engine.root, wanted)
+
+
+def disk(name: str, folder: Path, wanted: int) -> Check:
+    """Free room in a folder's file system; below LEAST_DISK nothing works."""
+    free = shutil.disk_usage(folder).free
+    state = State.OK if free >= wanted else State.ADVICE if free >= LEAST_DISK else State.FAILED
+    way = "" if state is State.OK else "`inv image.prune` and `docker system prune` remove what nothing uses"
+    return Check("engine", name, state, f"{gibibytes(free)} free in {folder}", f"{gibibytes(wanted)} or more", way)
+
+
+def base(project: Project, settings: Settings, docker: Docker) -> Check:
+    """Where the image that the lab's is built on comes from."""
+    named = definition.base(settings)
+    official, local = bases.pinned(project, named), images.local_base(named)
+    if docker.has_image(official):
+        return Check("engine", "base image", State.OK, f"{official} is here")
+    source = images.wanted_source(settings, settings.image.base.source)
+    if source != "registry" and local and docker.has_image(local):
+        return Check("engine", "base image", State.OK, f"{local} is here, made by debootstrap")
+    if source != "debootstrap" and registry.answers(official):
+        fix = Fix(f"pulled {official}", lambda: docker.pull(official))
+        return Check("engine", "base image", State.OK, f"{registry.host(official)} answers and has it", fix=fix)
+    if source != "registry" and local:
+        if programs.which("debootstrap") or Path("/usr/sbin/debootstrap").exists():
+            found = f"{registry.host(official)} does not answer; debootstrap will make {local}"
+            return Check("engine", "base image", State.OK, found)
+        found, way = f"{registry.host(official)} does not answer", "`sudo apt-get install debootstrap` makes one here"
+        return Check("engine", "base image", State.FAILED, found, official, way)
+    way = "a network that reaches it, or an image.base of your own"
+    return Check("engine", "base image", State.FAILED, f"{registry.host(official)} does not answer", official, way)
+
+
+def gpu(settings: Settings, engine: Engine | None, found: Sequence[str]) -> list[Check]:
+    """The driver on this machine, and NVIDIA's toolkit in the engine: for GPU stacks of this machine."""
+    what = ", ".join(found) or "no NVIDIA GPU, or no driver"
+    if not settings.gpu.enabled or settings.compute.provider != "local":
+        return [Check("engine", "GPU", State.UNNEEDED, what)]
+    if settings.gpu.vendor == "amd":
+        # What the ROCm variant of Ollama opens.
+        state = State.OK if AMD_DEVICE.exists() else State.FAILED
+        way = "https://rocm.docs.amd.com has the driver, amdgpu"
+        return [
+            Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if AMD_DEVICE.exists() else 'is not'} there", "", way)
+        ]
+    driver = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
+    checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one", driver)))]
+    if engine:
+        has = "nvidia" in engine.runtimes or shutil.which("nvidia-container-runtime-hook")
+        toolkit = (
+            "install NVIDIA's container toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` and "
+            "`sudo systemctl restart docker`"
+        )
+        outcome = (State.OK, "in the engine") if has else (State.FAILED, "not in the engine", "there", toolkit)
+        checks.append(Check("engine", "GPU toolkit", *outcome))
+    return checks
+
+
+def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:
+    """Whether the stack's ports are free, or its own."""
+    wanted = [settings.ports.lab, *([settings.ports.ollama] if targets.own_ollama(settings) else [])]
+    shown = ", ".join(map(str, wanted))
+    try:
+        lab.check_ports(settings, running)
+    except DevaiError as error:
+        what, _, way = str(error).partition("; ")
+        return Check("engine", "ports", State.FAILED, what, "free", way)
+    return Check("engine", "ports", State.OK, f"{shown}: {'held by this stack' if running else 'free'}")
+
+
+def work_folder(project: Project, settings: Settings) -> Check:
+    """The folder that the lab shows as ~/work: it has to be there, and yours."""
+    folder = project.root / settings.storage.work_dir
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Check("engine", "work folder", State.OK, str(folder))
+    what, way = (f"{folder} can't be written to", "") if folder.is_dir() else (f"there is no {folder}", "make it, or ")
+    way += "name another folder in storage.work_dir"
+    return Check("engine", "work folder", State.FAILED, what, "a folder of yours", way)
+
+
+def ollama(settings: Settings) -> Check:
+    """The server that the stack uses and does not run."""
+    url = models.url(settings)
+    way = "`ollama serve` starts it" if settings.ollama.mode == "host" else "start it there, or see ollama.url"
+    # What the lab reaches, this machine may not.
+    state = State.FAILED if settings.ollama.mode == "host" else State.ADVICE
+    try:
+        there = Ollama(url).models()
+    except DevaiError:
+        return Check("engine", "Ollama", state, f"none answers at {url}", "a server", way)
+    return Check("engine", "Ollama", State.OK, f"answers at {url}, with {len(there)} models")

@@ -1,0 +1,141 @@
+"""What a stack itself lacks: in its configuration, its secrets, its cloud, its cluster."""
+
+from __future__ import annotations
+
+import shlex
+import stat
+from collections.abc import Sequence
+
+from devai_tasks.config import targets
+from devai_tasks.config.configuration import Configuration, dotted
+from devai_tasks.config.load import Sources
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import FILE as SECRETS_FILE
+from devai_tasks.errors import ConfigError, DevaiError, ToolMissing
+from devai_tasks.operations import artefacts, clouds
+from devai_tasks.operations import configuration as about
+from devai_tasks.operations.checks import Check, Fix, State
+from devai_tasks.render import kubernetes as definition
+from devai_tasks.tools import kubectl
+from devai_tasks.tools.kubectl import Kubectl
+
+
+def mistakes(error: ConfigError) -> Check:
+    """The configuration where it can't be loaded."""
+    count = len(error.problems)
+    found = f"{count} problem{'s' if count != 1 else ''}"
+    return Check("configuration", "conf/", State.FAILED, found, "none", "\n".join(map(str, error.problems)))
+
+
+def configuration(project: Project, sources: Sources, own: Configuration, overrides: Sequence[str]) -> list[Check]:
+    """What is in vain, what was never decided, what is out of date."""
+    stale = about.stale(project, own)
+    with_gpu = about.with_gpus(sources, [own], overrides)
+    vain = [found for found in about.findings(project, [own], with_gpu) if found.place not in stale]
+    checks = [Check("configuration", "conf/", State.OK, "valid")] if not (vain or own.undecided) else []
+    checks += [Check("configuration", one.place, State.ADVICE, one.what, "", one.advice) for one in vain]
+    for key in own.undecided:
+        value, place = own.explain(key).value, own.origins(key)[0].place
+        name, written = dotted(tuple(part for part in key if isinstance(part, str))), "[…]" if key[-1:] == (0,) else "…"
+        way = f"`inv config.set --cloud={own.settings.stack.cloud} --set='{name}={written}'`"
+        # On this machine nothing is made of it but manifests.
+        state = State.ADVICE if own.settings.compute.provider == "local" else State.FAILED
+        checks.append(Check("configuration", name, state, f"{value} ({place})", "a value of yours", way))
+    return [*checks, rendered(project, own.settings, stale)]
+
+
+def rendered(project: Project, settings: Settings, stale: Sequence[str]) -> Check:
+    """Whether the artefacts are what would be rendered now. Tasks render what they use: it is people who may not."""
+    if not stale:
+        return Check("configuration", "artefacts", State.OK, "as rendered now, or not rendered yet")
+    folder = f"generated/{settings.stack}/"
+    fix = Fix(f"rendered {folder} anew", lambda: artefacts.write(project, settings))
+    way = f"`inv config.render --env={settings.stack.environment} --cloud={settings.stack.cloud}`"
+    found = f"{len(stale)} of {folder} out of date"
+    return Check("configuration", "artefacts", State.ADVICE, found, "as rendered now", way, fix)
+
+
+def private_files(project: Project) -> list[Check]:
+    """Whether what is for its owner only can be read by others."""
+    checks = []
+    for name, mode in ((SECRETS_FILE, 0o600), (".devai", 0o700)):
+        file = project.root / name
+        if not file.exists():
+            continue
+        found = stat.S_IMODE(file.stat().st_mode)
+        fix = Fix(f"chmod {mode:o} {name}", lambda file=file, mode=mode: file.chmod(mode))  # type: ignore[misc] # mypy#12557
+        if found & 0o077:
+            way = f"`chmod {mode:o} {name}`"
+            checks.append(Check("configuration", name, State.FAILED, f"mode {found:o}", f"{mode:o}", way, fix))
+        else:
+            checks.append(Check("configuration", name, State.OK, f"mode {found:o}"))
+    return checks
+
+
+def credentials(own: Configuration) -> list[Check]:
+    """Whether the credentials at hand are valid, and those of the stack's account, subscription or project."""
+    settings = own.settings
+    if settings.compute.provider not in clouds.LOGINS:
+        return []
+    login, account = clouds.LOGINS[settings.compute.provider], settings.terraform.account
+    wanted = f"{login.what} {account}"
+    try:
+        found = clouds.account(settings)
+        clouds.check_terraform_login(settings)
+    except ToolMissing as error:
+        what, _, way = str(error).partition("; ")
+    except clouds.LoggedOut as error:
+        what, _, way = str(error).partition(": ")
+    except DevaiError as error:
+        what, _, way = str(error).partition("; ")
+    else:
+        what, way = f"{login.what} {found or '(none chosen)'}", ""
+        if ("terraform", "account") in own.undecided:
+            way = f"`inv config.set --cloud={settings.stack.cloud} --set=terraform.account={found}`, if it is that one"
+        elif found != account:
+            way = f"{login.way_over.format(account)}, or another terraform.account"
+    return [Check("cloud", "credentials", State.FAILED if way else State.OK, what, wanted, way)]
+
+
+def deployment(own: Configuration) -> list[Check]:
+    """What only a deployment knows: nothing that is missed before there is one."""
+    waiting = own.stand_ins
+    if not waiting and own.settings.compute.provider not in targets.TFVARS:
+        return []
+    if not waiting:
+        return [Check("cloud", "deployment", State.OK, "all that it knows is noted")]
+    return [Check("cloud", "deployment", State.UNNEEDED, line) for line in waiting]
+
+
+def cluster(own: Configuration) -> list[Check]:
+    """Whether kubectl knows the stack's context, whether it is the current one, and whether the cluster answers."""
+    settings = own.settings
+    if "kubernetes" not in targets.of_stack(settings) or ("kubernetes", "context") in own.pending:
+        return []
+    context = settings.kubernetes.context
+    # On this machine a cluster is beside Compose, for who wants one.
+    bad = State.UNNEEDED if settings.compute.provider == "local" else State.FAILED
+    try:
+        known, current = kubectl.contexts(), kubectl.current_context()
+    except ToolMissing:
+        return [Check("cluster", "context", bad, "kubectl is not installed", context, "see above")]
+    if context not in known:
+        found = f"kubectl knows no context {context}"
+        return [Check("cluster", "context", bad, found, "known", _way_to_context(settings))]
+    checks = [Check("cluster", "context", State.OK, context)]
+    if context != current:
+        way = f"`kubectl config use-context {context}`"
+        checks = [Check("cluster", "context", bad, f"current is {current or 'none'}", context, way)]
+    try:
+        answer = Kubectl(context, definition.namespace(settings)).server_version()
+    except DevaiError as error:
+        return [*checks, Check("cluster", "API server", bad, str(error), "an answer")]
+    return [*checks, Check("cluster", "API server", State.OK, answer)]
+
+
+def _way_to_context(settings: Settings) -> str:
+    """What puts the context of a stack into kubectl's configuration."""
+    if settings.compute.provider in clouds.LOGINS:
+        return f"`{shlex.join(clouds.join_command(settings))}`"
+    return "make the cluster, or name its context in kubernetes.context"

@@ -1,0 +1,58 @@
+"""What a look at this machine finds: one check, one line, and on a problem the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """What a check means for the stack."""
+
+    OK = "ok"
+    ADVICE = "advice"
+    """The stack runs; it deserves a look."""
+    FAILED = "failed"
+    """The stack can't run."""
+    UNNEEDED = "unneeded"
+    """Of no concern to this stack."""
+
+
+@dataclass(frozen=True)
+class Fix:
+    """What mends a problem without root, without cost and without loss."""
+
+    title: str
+    act: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    group: str
+    name: str
+    state: State
+    found: str
+    wanted: str = ""
+    way_out: str = ""
+    fix: Fix | None = field(default=None, compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "group": self.group,
+            "name": self.name,
+            "state": str(self.state),
+            "found": self.found,
+            "wanted": self.wanted,
+            "way_out": self.way_out,
+            "fixable": self.fix is not None,
+        }
+
+
+def gibibytes(count: float) -> str:
+    """A number of bytes, in words for a person."""
+    return f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,317 @@
+"""A stack in a cluster: what is there, and how it comes, changes and goes."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from devai_tasks import console
+from devai_tasks.config import targets
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.errors import DevaiError, UsageError, unknown
+from devai_tasks.operations import addresses, live, rollout
+from devai_tasks.render import image, writer
+from devai_tasks.render import kubernetes as definition
+from devai_tasks.tools import kubectl
+from devai_tasks.tools.kubectl import Kubectl
+
+Object = Mapping[str, Any]
+
+OLLAMA_PORT = 11434
+
+# Deleted last and only with `--data`: people's files, what leads to them, and what opens the lab.
+KEPT = ("Namespace", "PersistentVolumeClaim", "PersistentVolume", "StorageClass", "Secret")
+# The kinds that a stack's objects are of, without those of the clouds' own.
+KINDS = (
+    "configmaps", "deployments.apps", "horizontalpodautoscalers.autoscaling", "ingressclasses.networking.k8s.io",
+    "ingresses.networking.k8s.io", "jobs.batch", "namespaces", "networkpolicies.networking.k8s.io",
+    "persistentvolumeclaims", "persistentvolumes", "poddisruptionbudgets.policy", "secrets", "serviceaccounts",
+    "services", "storageclasses.storage.k8s.io",
+)  # fmt: skip
+GOOGLE_KINDS = (
+    "backendconfigs.cloud.google.com", "frontendconfigs.networking.gke.io", "managedcertificates.networking.gke.io",
+)  # fmt: skip
+EXTERNAL = "ExternalSecret"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A stack, and the cluster that it belongs to."""
+
+    project: Project
+    settings: Settings
+    dry: bool = False
+
+    @property
+    def namespace(self) -> str:
+        """The stack's own."""
+        return definition.namespace(self.settings)
+
+    @cached_property
+    def kubectl(self) -> Kubectl:
+        """The stack's cluster and namespace."""
+        return Kubectl(self.settings.kubernetes.context, self.namespace, dry=self.dry)
+
+    @cached_property
+    def system(self) -> Kubectl:
+        """The namespace of the cluster itself."""
+        return Kubectl(self.settings.kubernetes.context, "kube-system", dry=self.dry)
+
+    @cached_property
+    def shared(self) -> str:
+        """What the cluster itself needs, once for all its stacks; empty for most."""
+        file = self.project.root / f"deploy/kubernetes/clusters/{self.settings.compute.provider}.yaml"
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+    @property
+    def deployments(self) -> list[str]:
+        """What runs all the time."""
+        return [definition.OLLAMA, definition.LAB] if targets.own_ollama(self.settings) else [definition.LAB]
+
+    @property
+    def selector(self) -> str:
+        """What marks the stack's objects."""
+        return f"--selector={definition.STACK_LABEL}={self.namespace}"
+
+    def check_services(self, names: Sequence[str]) -> list[str]:
+        """The services that are meant, none named being all. Raises UsageError for one that the stack hasn't."""
+        for name in names:
+            if name not in self.deployments:
+                raise UsageError(unknown("service", name, self.deployments))
+        return list(names) or self.deployments
+
+
+def manifests(cluster: Cluster) -> str:
+    """Render the stack's leaf, and build it. Raises UsageError for an overlay that isn't there."""
+    overlays = cluster.project.root / "deploy/kubernetes/overlays"
+    overlay = cluster.settings.kubernetes.overlay
+    if not (overlays / overlay / "kustomization.yaml").is_file():
+        there = sorted(folder.name for folder in overlays.glob("*") if folder.is_dir())
+        raise UsageError(f"kubernetes.overlay: {unknown('overlay', overlay, there)}; {overlays} has them")
+    folder = writer.write(definition.render(cluster.settings), cluster.project.artefacts(cluster.settings.stack))
+    return kubectl.build((folder / "kubernetes").relative_to(cluster.project.root), dry=cluster.dry)
+
+
+def look(cluster: Cluster) -> tuple[str, list[dict[str, Any]]]:
+    """The stack's manifests, and everything of it in its cluster: what is wanted, and what is there."""
+    if cluster.dry:
+        return manifests(cluster), objects(cluster)
+    # The server has time to answer while kubectl builds.
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(objects, cluster)
+        return manifests(cluster), asked.result()
+
+
+def diff(cluster: Cluster) -> str:
+    """What applying would change; where the namespace isn't there yet, everything is new."""
+    cluster.kubectl.check_context()
+    text, there = look(cluster)
+    if not cluster.dry and not live.of_kind(there, "Namespace"):
+        return _shared_changes(cluster) + live.as_new(text)
+    return changes(cluster, text, there)
+
+
+def ensure_namespace(cluster: Cluster, text: str, there: Sequence[Object]) -> bool:
+    """Have the stack's namespace, with the rules that it sets; says whether it was made just now.
+
+    Raises UsageError where the namespace belongs to somebody else.
+    """
+    if cluster.dry:
+        cluster.kubectl.apply("")
+        return False
+    for found in live.of_kind(there, "Namespace").values():
+        if found["status"].get("phase") == "Terminating":
+            raise DevaiError(f"the namespace {cluster.namespace} is being deleted; try again when it is gone")
+        return False
+    if cluster.kubectl.object("namespace", cluster.namespace):
+        raise UsageError(f"the namespace {cluster.namespace} is not this stack's; choose another project.name")
+    cluster.kubectl.apply(live.only(text, "Namespace"))
+    return True
+
+
+def forget_namespace(cluster: Cluster) -> None:
+    """Take back a namespace that has just been made."""
+    cluster.kubectl.delete([f"namespace/{cluster.namespace}"], wait=False)
+
+
+def changes(cluster: Cluster, text: str, there: Sequence[Object]) -> str:
+    """What applying would change of what is there, for a namespace that is.
+
+    Raises UsageError, before anything is sent, for what can't be changed in a stack that lives.
+    """
+    if cluster.dry:
+        return _shared_changes(cluster) + cluster.kubectl.diff(text)
+    wanted = live.parse(text)
+    live.check(there, wanted)
+    diff = _shared_changes(cluster) + cluster.kubectl.diff(live.with_replicas(there, text))
+    # Config maps come and go with the revisions that refer to them: nobody's decision.
+    gone = [found for found in stale(there, wanted) if found["kind"] != "ConfigMap"]
+    return diff + "".join(f"--- {live.reference(found)}\n+++ /dev/null\n" for found in gone)
+
+
+def _shared_changes(cluster: Cluster) -> str:
+    return cluster.system.diff(cluster.shared) if cluster.shared else ""
+
+
+def send(cluster: Cluster, text: str, there: Sequence[Object]) -> list[str]:
+    """Apply manifests, and before them what the cluster itself needs; returns what came of each object."""
+    wanted = live.parse(text)
+    live.hand_over_replicas(cluster.kubectl, there, wanted)
+    # An autoscaler that is to go would take the number of pods back, every 15 s, for as long as it is there.
+    scalers = [live.reference(found) for found in stale(there, wanted) if found["kind"] == "HorizontalPodAutoscaler"]
+    gone = cluster.kubectl.delete(scalers, wait=False)  # nothing hangs on it: it goes at once
+    shared = cluster.system.apply(cluster.shared) if cluster.shared else []
+    return [*gone, *shared, *cluster.kubectl.apply(text)]
+
+
+def apply(cluster: Cluster, text: str, there: Sequence[Object], *, seconds: int, undo: bool) -> None:
+    """Apply manifests and wait until every workload runs, then remove what they no longer contain.
+
+    Raises DevaiError with the reason where one doesn't; with `undo`, the one before runs then.
+    """
+    before = rollout.revisions(there, cluster.deployments)
+    with console.step(f"applying {cluster.settings.stack}"):
+        for line in send(cluster, text, there):
+            console.say(f"  {line}")
+    if cluster.dry:
+        return rollout.print_commands(cluster.kubectl, cluster.deployments, seconds)
+    rollout.wait(cluster.kubectl, cluster.deployments, seconds=seconds, before=before if undo else None)
+    prune(cluster, live.parse(text), there)
+
+
+def prune(cluster: Cluster, wanted: Sequence[Object], there: Sequence[Object]) -> None:
+    """Remove what was there and the manifests no longer contain; never data or secrets, and nothing of a rollback's."""
+    gone = stale(there, wanted)
+    kept = rollout.config_maps(cluster.kubectl) if live.of_kind(gone, "ConfigMap") else set()
+    names = [live.reference(found) for found in gone if found["metadata"]["name"] not in kept]
+    for line in cluster.kubectl.delete(names, wait=False):
+        console.say(f"  {line}")
+
+
+def stale(there: Sequence[Object], wanted: Sequence[Object]) -> list[Object]:
+    """The stack's objects that its manifests no longer contain, without those that are kept in any case."""
+    names = {(found["kind"], found["metadata"]["name"]) for found in wanted}
+    return [
+        found
+        for found in there
+        if (found["kind"], found["metadata"]["name"]) not in names and found["kind"] not in KEPT
+    ]
+
+
+def objects(cluster: Cluster) -> list[dict[str, Any]]:
+    """Everything of the stack in its cluster; under `--dry` nothing."""
+    kinds = [*KINDS, *(GOOGLE_KINDS if cluster.settings.compute.provider == "gcp" else ())]
+    found = cluster.kubectl.objects(",".join(kinds), cluster.selector)
+    # Who owns the secret is there, and with it its kind.
+    secrets = live.of_kind(found, "Secret").values()
+    if any(owner["kind"] == EXTERNAL for item in secrets for owner in item["metadata"].get("ownerReferences", ())):
+        found += cluster.kubectl.objects("externalsecrets.external-secrets.io", cluster.selector)
+    return found
+
+
+def delete(cluster: Cluster, *, data: bool) -> None:
+    """Remove the stack: without `data`, homes, models and secrets stay."""
+    found = objects(cluster)
+    if cluster.dry:
+        cluster.kubectl.delete(["WHAT-THAT-FINDS", *([f"namespace/{cluster.namespace}"] if data else [])], wait=True)
+        return None
+    if not found:
+        return console.say(f"{cluster.settings.stack} is not in {cluster.kubectl.context}")
+    # Who makes pods first, so that nothing writes when its volume goes.
+    first = [item for item in found if item["kind"] not in KEPT]
+    names = [live.reference(item) for item in first]
+    with console.step(f"deleting {cluster.settings.stack}"):
+        deleted = cluster.kubectl.delete(names, wait=True)
+        if data:
+            rest = [live.reference(item) for item in found if item["kind"] in KEPT]
+            deleted += cluster.kubectl.delete(rest, wait=True)
+        for line in deleted:
+            console.say(f"  {line}")
+
+
+def watch(cluster: Cluster, *, seconds: int) -> None:
+    """Wait until every workload runs. Raises DevaiError with the reason where one doesn't."""
+    if cluster.dry:
+        return rollout.print_commands(cluster.kubectl, cluster.deployments, seconds)
+    cluster.kubectl.check_context()
+    rollout.wait(cluster.kubectl, cluster.deployments, seconds=seconds)
+
+
+def bring_models(cluster: Cluster, *, seconds: int) -> None:
+    """Wait for the job that brings models; in a cluster of this machine without a hub, bring them from here.
+
+    Raises DevaiError where they can't be had: the labs run, then, without them.
+    """
+    settings = cluster.settings
+    if cluster.dry or not targets.own_ollama(settings) or not settings.models:
+        return
+    from devai_tasks.operations import models
+    from devai_tasks.tools.ollama import Ollama
+
+    with console.step("bringing models"):
+        result, reasons = rollout.wait_for_models(cluster.kubectl, seconds=seconds)
+        files = [name for name in settings.models if name not in targets.hub_models(settings)]
+        if result == "done" and not files:
+            return
+        if result != "done" and settings.compute.provider != "local":
+            raise DevaiError("\n".join([f"the job that brings models is {result}; labs run without:", *reasons]))
+        if result != "done":
+            console.say("\n".join([f"  the job that brings models is {result}; they are brought from here", *reasons]))
+        with cluster.kubectl.port_forward(definition.OLLAMA, OLLAMA_PORT, local=0) as port:
+            models.pull(
+                cluster.project, settings, Ollama(f"http://127.0.0.1:{port}"), files if result == "done" else ()
+            )
+
+
+def execute(cluster: Cluster, service: str, command: Sequence[str]) -> int:
+    """Run a command in a pod of a service; returns its exit code. Raises DevaiError where none runs."""
+    (name,) = cluster.check_services([service])
+    cluster.kubectl.check_context()
+    words = [*image.AS_THE_LAB_DOES, *command] if name == definition.LAB else list(command)
+    if cluster.dry:
+        return cluster.kubectl.execute(f"deployment/{name}", words)
+    found = cluster.kubectl.objects("pods", f"--selector=app.kubernetes.io/name={name}")
+    running = sorted(pod["metadata"]["name"] for pod in found if pod["status"]["phase"] == "Running")
+    if not running:
+        raise DevaiError(f"no pod of {name} runs; `inv k8s.status` shows what is there")
+    return cluster.kubectl.execute(running[0], words)
+
+
+def forward(cluster: Cluster, service: str, port: str) -> None:
+    """Have a port of this machine lead to a service until Ctrl-C; prints the address."""
+    (name,) = cluster.check_services([service])
+    cluster.kubectl.check_context()
+    ports = cluster.settings.ports
+    local, remote = (ports.lab, ports.lab) if name == definition.LAB else (ports.ollama, OLLAMA_PORT)
+    with cluster.kubectl.port_forward(name, remote, local=int(port or local)) as found:
+        if cluster.dry:
+            return
+        address = f"http://127.0.0.1:{found}"
+        if name == definition.LAB:
+            address += f"{cluster.settings.network.base_url}lab?token={token(cluster)}"
+        console.show(address)
+        sys.stdout.flush()
+        console.say("until Ctrl-C")
+        cluster.kubectl.stay()
+
+
+def token(cluster: Cluster) -> str:
+    """What opens the lab. Raises DevaiError where the cluster has none."""
+    found = cluster.kubectl.object("secret", definition.LAB)
+    if not found or definition.TOKEN not in found.get("data", {}):
+        raise DevaiError("the cluster has no token for the lab; `inv k8s.secrets` sends one")
+    return base64.b64decode(found["data"][definition.TOKEN]).decode()
+
+
+def say_where(cluster: Cluster) -> None:
+    """Print the lab's address, or how to get one."""
+    url = addresses.url(cluster.settings)
+    if not url:
+        return console.say(f"`inv k8s.port-forward {cluster.settings.stack.flags}` opens the lab")
+    console.show(f"{url}lab?token={token(cluster)}")

@@ -1,0 +1,81 @@
+"""The images of a stack in a cluster that has no registry to pull them from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from devai_tasks import console, state
+from devai_tasks.config import targets
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import inputs
+from devai_tasks.operations.cluster import Cluster
+from devai_tasks.render import image
+from devai_tasks.tools import engine, loaders
+
+if TYPE_CHECKING:
+    from devai_tasks.tools.docker import Docker
+
+
+def provide(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
+    """Have the stack's images in its cluster, built or pulled where they lack or are of other inputs, and note the tag.
+
+    The tag is named after what is in the image: another image is another tag, and so another rollout. Says whether the
+    settings have another one, so that they have to be loaded again. `docker` is asked for only where an image lacks.
+    """
+    settings = cluster.settings
+    loader = loaders.find(settings.kubernetes.image_loader, settings.kubernetes.context)
+    if loader is None:
+        raise UsageError(
+            f"no way is known to bring images to {settings.kubernetes.context}: kubernetes.image_loader names a "
+            "command that reads an archive, such as `sudo ctr -n k8s.io images import -`"
+        )
+    there = present(cluster)
+    name, _, tag = image.lab(settings).rpartition(":")
+    found, made_of = ("", "") if cluster.dry else engine.image(f"{name}:{tag}", inputs.LABEL)
+    known = found.removeprefix("sha256:")[:12] if made_of == inputs.of(cluster.project, settings) else ""
+    others = {settings.ollama.image} if targets.own_ollama(settings) else set()
+    if not known or not {f"{name}:{tag}-{known}", *others} <= there:
+        known = _bring(cluster, loader, docker(), there)
+    loaded = f"{tag}-{known}"
+    if cluster.dry or loaded == settings.image.loaded:
+        return False
+    state.record(cluster.project, settings.stack, {"image.loaded": loaded})
+    return True
+
+
+def _bring(cluster: Cluster, loader: loaders.Loader, docker: Docker, there: set[str]) -> str:
+    """Bring what lacks; returns the beginning of the lab's id."""
+    from devai_tasks.operations import images
+
+    settings, project, own = cluster.settings, cluster.project, image.lab(cluster.settings)
+    if targets.own_ollama(settings) and settings.ollama.image not in there:
+        images.provide_ollama(project, settings, docker)
+        _load(loader, docker, settings.ollama.image)
+    if not docker.dry:
+        docker.check()
+        images.provide(project, settings, docker)
+    known = docker.identify(own)
+    if f"{own}-{known}" not in there:
+        docker.tag(own, f"{own}-{known}")
+        _load(loader, docker, f"{own}-{known}")
+    return known
+
+
+def _load(loader: loaders.Loader, docker: Docker, name: str) -> None:
+    with console.step(f"loading {name}"):
+        loader.load(docker, name)
+
+
+def present(cluster: Cluster) -> set[str]:
+    """Images that every node of the cluster says it has, as Docker calls them."""
+    nodes = cluster.kubectl.objects("nodes")
+    found = [
+        {_short(name) for entry in node["status"].get("images", ()) for name in entry.get("names") or ()}
+        for node in nodes
+    ]
+    return set.intersection(*found) if found else set()
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("docker.io/").removeprefix("library/")

@@ -1,0 +1,148 @@
+"""What is in an image: its packages as a bill of materials, what takes its room, and what is known against them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from devai_tasks.config.schema import Settings
+from devai_tasks.errors import ToolMissing
+from devai_tasks.operations import images
+from devai_tasks.render import image
+from devai_tasks.tools.images import Images
+
+if TYPE_CHECKING:
+    from cyclonedx.model.component import Component
+
+PYTHON = "/opt/lab/bin/python"
+_DPKG_FIELDS = "${Package}\\t${Version}\\t${Architecture}\\n"
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package in an image."""
+
+    kind: str
+    """As package URLs have it: `pypi` or `deb`."""
+    name: str
+    version: str
+    licence: str = ""
+    architecture: str = ""
+
+
+def describe(settings: Settings, engine: Images) -> dict[str, Any]:
+    """What an image says of itself, for people and programs."""
+    found = images.built(settings, engine)
+    labels = found.get("Config", {}).get("Labels") or {}
+
+    def label(name: str) -> str:
+        return str(labels.get(f"org.opencontainers.image.{name}", ""))
+
+    return {
+        "name": image.lab(settings),
+        "id": found.get("Id", ""),
+        "platform": f"{found.get('Os', '')}/{found.get('Architecture', '')}",
+        "bytes": found.get("Size", 0),
+        "created": found.get("Created", ""),
+        "version": label("version"),
+        "revision": label("revision"),
+        "revised": label("created"),
+        "source": label("source"),
+        "licences": label("licenses"),
+        "base": label("base.name"),
+        "base_digest": label("base.digest"),
+        "base_source": labels.get("io.devai.base.source", ""),
+        "registry": sorted(found.get("RepoDigests") or ()),
+        "recorded_digest": settings.image.digest,
+    }
+
+
+def layers(settings: Settings, engine: Images) -> list[dict[str, Any]]:
+    """What takes room in an image, largest first: each step of its Dockerfile with its bytes."""
+    images.built(settings, engine)
+    rows = [
+        {"bytes": int(layer["Size"]), "step": _step(layer["CreatedBy"])}
+        for layer in engine.history(image.lab(settings))
+    ]
+    return sorted((row for row in rows if row["bytes"]), key=lambda row: -int(str(row["bytes"])))
+
+
+def packages(settings: Settings, engine: Images) -> list[Package]:
+    """What Debian's and Python's package managers say is in an image, asked inside it."""
+    images.built(settings, engine)
+    name = image.lab(settings)
+    installed = json.loads(engine.output(name, PYTHON, "-Im", "pip", "inspect", "--local") or '{"installed": []}')
+    system = engine.output(name, "dpkg-query", "--show", f"--showformat={_DPKG_FIELDS}")
+    return sorted((*_python(installed), *_debian(system)), key=lambda package: (package.kind, package.name.lower()))
+
+
+def bill_of_materials(settings: Settings, engine: Images) -> str:
+    """The packages of an image as CycloneDX 1.6, in JSON; the same image gives the same text.
+
+    Raises ToolMissing without cyclonedx-python-lib.
+    """
+    try:
+        from cyclonedx.model.bom import Bom, BomMetaData
+        from cyclonedx.model.component import Component, ComponentType
+        from cyclonedx.output.json import JsonV1Dot6
+    except ImportError as error:
+        raise ToolMissing(
+            "cyclonedx-python-lib is not installed; `pip install devai-tasks[tools]` brings it"
+        ) from error
+    from datetime import datetime
+    from uuid import NAMESPACE_URL, uuid5
+
+    about = describe(settings, engine)
+    system = engine.output(about["name"], "cat", "/etc/os-release")
+    release = dict(re.findall(r'^(\w+)="?([^"\n]*)', system, flags=re.MULTILINE))
+    subject = Component(
+        name=image.repository(settings), version=about["version"], type=ComponentType.CONTAINER, bom_ref=about["id"]
+    )
+    parts = [_component(package, release) for package in packages(settings, engine)]
+    bom = Bom(
+        metadata=BomMetaData(component=subject), components=parts, serial_number=uuid5(NAMESPACE_URL, about["id"])
+    )
+    bom.metadata.timestamp = datetime.fromisoformat(about["created"])
+    bom.register_dependency(subject, parts)
+    return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
+
+
+def _component(package: Package, release: Mapping[str, str]) -> Component:
+    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.model.component import Component, ComponentType
+    from packageurl import PackageURL
+
+    namespace, qualifiers = None, {}
+    if package.kind == "deb":
+        namespace = release.get("ID", "debian")
+        qualifiers = {"arch": package.architecture, "distro": release.get("VERSION_CODENAME", "")}
+    url = PackageURL(package.kind, namespace, package.name, package.version, qualifiers)
+    licences = [LicenseFactory().make_from_string(package.licence)] if package.licence else []
+    return Component(
+        name=package.name, version=package.version, type=ComponentType.LIBRARY,
+        purl=url, bom_ref=url.to_string(), licenses=licences,
+    )  # fmt: skip
+
+
+def _python(inspected: Mapping[str, Any]) -> Iterator[Package]:
+    """Packages of pip's own report (https://pip.pypa.io/en/stable/reference/inspect-report/)."""
+    for entry in inspected["installed"]:
+        about = entry["metadata"]
+        # What older packages write into `license` may be the whole text of one.
+        licence = about.get("license_expression") or (about.get("license") or "").strip()
+        yield Package("pypi", about["name"], about["version"], licence if "\n" not in licence else "")
+
+
+def _debian(listed: str) -> Iterator[Package]:
+    for line in listed.splitlines():
+        name, version, architecture = line.split("\t")
+        yield Package("deb", name, version, architecture=architecture)
+
+
+def _step(created_by: str) -> str:
+    """A step as the Dockerfile has it, in one line."""
+    text = re.sub(r"^(RUN |/bin/sh -\S+ )?(\|\d+ .*?)?(/bin/sh -eu -c )?(#\(nop\) )?|# buildkit$", "", created_by)
+    return " ".join(text.split()) or "the base"

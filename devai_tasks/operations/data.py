@@ -1,0 +1,61 @@
+"""People's files: the home of a stack's lab out of it as one archive, and into it again, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devai_tasks import console, state
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import addresses, certificates, cluster, lab
+from devai_tasks.operations.cluster import Cluster
+from devai_tasks.render.kubernetes import LAB
+from devai_tasks.tools import site
+
+# What deploy/image/devai_home.py answers.
+_PATH = "devai/home.tar.gz"
+
+
+def backup(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False) -> int:
+    """Write the home to an archive; returns its size in bytes.
+
+    `in_cluster` means the lab that a stack of this machine has in its local cluster, and not the one of Compose.
+    Raises UsageError where the file is there already or has no folder, DevaiError where the lab doesn't answer.
+    """
+    if file.exists():
+        raise UsageError(f"{file} is there already; another --file, or remove it first")
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {file.parent}; make it, or name another --file")
+    with (
+        _reached(project, settings, in_cluster=in_cluster) as home,
+        console.step(f"backing {settings.stack} up to {file}"),
+    ):
+        return site.download(home, file)
+
+
+def restore(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False) -> None:
+    """Put the files of an archive into the home: those of the same name are replaced, all others stay."""
+    with (
+        _reached(project, settings, in_cluster=in_cluster) as home,
+        console.step(f"restoring {settings.stack} from {file}"),
+    ):
+        site.upload(home, file)
+
+
+@contextmanager
+def _reached(project: Project, settings: Settings, *, in_cluster: bool) -> Iterator[site.Server]:
+    """Where the home is to be had while the lab runs."""
+    if settings.compute.provider == "local" and not in_cluster:
+        address, _, token = lab.link(project, settings).partition("lab?token=")
+        certificate = project.state(settings.stack) / certificates.CERTIFICATE if settings.tls.local else None
+        yield site.Server(f"{address}{_PATH}", token, certificate)
+    elif settings.compute.platform == "kubernetes":
+        own = Cluster(project, settings)
+        own.kubectl.check_context()
+        with own.kubectl.port_forward(LAB, settings.ports.lab, local=0) as port:
+            yield site.Server(f"http://127.0.0.1:{port}{settings.network.base_url}{_PATH}", cluster.token(own))
+    else:
+        yield site.Server(f"{addresses.url(settings)}{_PATH}", state.token(project, settings.stack))

@@ -1,0 +1,31 @@
+"""What the lab's image is made of: while that is the same, there is nothing to build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.operations import bases
+from devai_tasks.render import image as definition
+
+# On every image that is built here.
+LABEL = "io.devai.inputs"
+
+
+def of(project: Project, settings: Settings) -> str:
+    """A fingerprint of all that a build takes from the project: while it is the same, there is nothing to build.
+
+    A commit that changes none of it makes no other image.
+    """
+    target = definition.target(settings)
+    target.pop("secret", None)  # where certificates are on this machine
+    digest = hashlib.sha256(json.dumps([target, bases.pinned(project, definition.base(settings))]).encode())
+    sources = [Path(target["dockerfile"]), Path(".dockerignore"), Path("requirements.txt")]
+    sources += [file.relative_to(project.root) for file in sorted((project.root / "deploy/image").rglob("*"))]
+    for file in sources:
+        if (project.root / file).is_file():
+            digest.update(f"{file}\0".encode() + (project.root / file).read_bytes())
+    return digest.hexdigest()[:16]

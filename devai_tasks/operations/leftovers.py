@@ -1,0 +1,28 @@
+"""Images of this project that builds and pushes have left behind."""
+
+from __future__ import annotations
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.operations import publish
+from devai_tasks.render import image
+from devai_tasks.tools.images import Images
+
+_NONE = "<none>"
+
+
+def find(project: Project, settings: Settings, engine: Images) -> list[str]:
+    """Images without a name, and those that the registry's names of other commits keep here.
+
+    What runs a stack stays: the engine's own names of the stacks, and the present commit's.
+    """
+    current = publish.names(project, settings)
+    kept = {current.name, *current.moving}
+    found = []
+    for row in engine.names(f"io.devai.project={settings.project.name}"):
+        name = f"{row['Repository']}:{row['Tag']}"
+        if row["Repository"] == _NONE:
+            found.append(row["ID"])
+        elif row["Repository"] == image.repository(settings) and name not in kept and row["Tag"] != _NONE:
+            found.append(name)
+    return sorted(set(found))

@@ -1,0 +1,168 @@
+"""What `inv up` would change, on all targets of a stack, in one view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from devai_tasks import state
+from devai_tasks.config.configuration import Configuration, dotted, scalars
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.operations import images, lab, models, secrets
+from devai_tasks.render import image
+from devai_tasks.tools.docker import Docker
+from devai_tasks.tools.images import Images
+from devai_tasks.tools.ollama import Ollama
+from devai_tasks.tools.plan import CHANGED, CREATED, DESTROYED, REPLACED, Plan
+
+BUILT, PUSHED, BROUGHT, STARTED = "built", "pushed", "brought", "started"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one thing of a target."""
+
+    target: str
+    kind: str
+    what: str
+    detail: str = ""
+
+
+@dataclass
+class Overview:
+    """All changes, and what can't be told yet."""
+
+    stack: str
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    keys: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Keys of the configuration that have another value than in the last `up`: that one, and the present one."""
+
+    @property
+    def sentence(self) -> str:
+        """The same in a few words."""
+        if not self.changes:
+            return "nothing to change"
+        targets = dict.fromkeys(change.target for change in self.changes)
+        counts = [f"{sum(change.target == name for change in self.changes)} in {name}" for name in targets]
+        return f"{len(self.changes)} change{'s' if len(self.changes) > 1 else ''}: {', '.join(counts)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "stack": self.stack,
+            "empty": not self.changes,
+            "changes": [asdict(change) for change in self.changes],
+            "keys": {key: {"before": before, "now": now} for key, (before, now) in self.keys.items()},
+            "notes": self.notes,
+        }
+
+    def markdown(self) -> str:
+        """For the description of a pull request."""
+        lines = [f"### {self.stack}: {self.sentence}", ""]
+        if self.changes:
+            lines += ["| target | | what | |", "| --- | --- | --- | --- |"]
+            lines += [f"| {one.target} | {one.kind} | `{one.what}` | {one.detail} |" for one in self.changes]
+            lines.append("")
+        if self.keys:
+            lines += ["| key | before | now |", "| --- | --- | --- |"]
+            lines += [f"| `{key}` | {before} | {now} |" for key, (before, now) in self.keys.items()]
+            lines.append("")
+        return "\n".join([*lines, *(f"> {note}" for note in self.notes), *([""] if self.notes else [])])
+
+
+def changed_keys(project: Project, configuration: Configuration) -> dict[str, tuple[str, str]]:
+    """The keys whose values are not those of the last `up`."""
+    before = state.remembered(project, configuration.settings.stack)
+    if before is None:
+        return {}
+    old, new = (dict(scalars(tree, ())) for tree in (before, configuration.plain))
+    differing = sorted((key for key in old.keys() | new.keys() if old.get(key, "") != new.get(key, "")), key=dotted)
+    return {dotted(key): (old.get(key) or "-", new.get(key) or "-") for key in differing}
+
+
+def of_image(project: Project, settings: Settings, *, to_push: bool) -> list[Change]:
+    """Whether the lab's image is built, and pushed where a registry is to have it."""
+    engine, name = Images(), image.lab(settings)
+    found = images.current(project, settings, engine)
+    changes = []
+    if not found:
+        why = "of other inputs than now" if engine.has_image(name) else "not there yet"
+        changes.append(Change("image", BUILT, name, why))
+    if to_push and not (found and is_pushed(settings, found)):
+        changes.append(Change("image", PUSHED, image.repository(settings), "" if found else "what is built"))
+    return changes
+
+
+def is_pushed(settings: Settings, described: Any) -> bool:
+    """Whether the stack's registry has this very image of the engine, by the digest that is recorded."""
+    return image.pushed(settings) in (described.get("RepoDigests") or ())
+
+
+def running(containers: Sequence[Any]) -> list[dict[str, str]]:
+    """Rows for the stack's containers, as Compose describes them."""
+    return [
+        {
+            "target": "compose",
+            "what": row["service"],
+            "state": " ".join(filter(None, [row["state"], row["health"]])),
+            "version": f"{row['image']} {row['image_id'].removeprefix('sha256:')[:12]}",
+        }
+        for row in containers
+    ]
+
+
+def of_compose(project: Project, settings: Settings, docker: Docker, *, rebuilt: bool = False) -> list[Change]:
+    """What happens to the stack's containers on this machine, and to the models in them.
+
+    `rebuilt` says that the lab's image will be another one by then.
+    """
+    own = lab.compose(project, settings, docker)
+    there = {row["service"]: row for row in own.containers()}
+    wanted = own.config()["services"]
+    ids = {name: docker.image_id(definition["image"]) for name, definition in wanted.items()}
+    verbs = own.rehearse() if there and all(ids.values()) else {}
+    changes: list[Change] = []
+    for name, image_id in ids.items():
+        changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == lab.LAB else image_id)
+    if state.secrets_differ(project, settings.stack, secrets.values(project, settings)) and lab.LAB in there:
+        changes.append(Change("compose", "restarted", lab.LAB, "its secrets"))
+    changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
+    return changes + list(_of_models(settings, running=there.get(lab.OLLAMA, {}).get("state") == "running"))
+
+
+def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) -> Iterator[Change]:
+    """What happens to one; `image_id` is what it is to run, empty for an image that is still to be made."""
+    if not row:
+        yield Change("compose", CREATED, name)
+    elif row["image_id"] != image_id:
+        yield Change("compose", REPLACED, name, "its image")
+    elif verbs.get(row["name"]) == "Recreate":
+        yield Change("compose", REPLACED, name, "its definition")
+    elif row["state"] != "running":
+        yield Change("compose", STARTED, name, f"it is {row['state']}")
+
+
+def _of_models(settings: Settings, *, running: bool) -> Iterator[Change]:
+    """The models that are brought. While the stack's own Ollama doesn't run, nobody can tell which it has."""
+    if settings.ollama.mode == "container" and not running:
+        return
+    there = Ollama(models.url(settings)).models()
+    for name in settings.models:
+        if models.called(name) not in there:
+            yield Change("models", BROUGHT, name)
+
+
+def of_terraform(plan: Plan) -> list[Change]:
+    """What Terraform's plan does."""
+    return [
+        Change("terraform", change.kind, change.address, ", ".join(change.attributes)) for change in plan.changes
+    ] + [Change("terraform", CHANGED, f"output.{name}") for name in plan.outputs if not plan.changes]
+
+
+def of_cluster(diff: Sequence[tuple[str, str, Sequence[str]]]) -> list[Change]:
+    """What a diff of manifests says."""
+    kinds = {"+": CREATED, "-": DESTROYED, "~": CHANGED}
+    return [Change("kubernetes", kinds[sign], name, ", ".join(fields)) for sign, name, fields in diff]

@@ -1,0 +1,49 @@
+"""A stack in a cluster that rests: nothing of it runs, and all that it has stays."""
+
+from __future__ import annotations
+
+from devai_tasks import console
+from devai_tasks.errors import DevaiError
+from devai_tasks.operations import cluster as operations
+from devai_tasks.operations import live, rollout
+from devai_tasks.operations.cluster import Cluster
+
+# Pods end within the grace that their manifests give them: a minute for labs, with their kernels.
+_END_SECONDS = 180
+
+
+def stop(cluster: Cluster) -> None:
+    """End the pods of all workloads, and wait until they are gone; volumes, secrets and addresses stay.
+
+    An autoscaler leaves a workload alone that has none. Raises DevaiError where the stack isn't there, ToolFailed where
+    a pod doesn't end.
+    """
+    names = list(_replicas(cluster))
+    with console.step(f"stopping {cluster.settings.stack}"):
+        cluster.kubectl.scale(names, 0)
+        cluster.kubectl.wait_for_end(f"app.kubernetes.io/name in ({','.join(names)})", seconds=_END_SECONDS)
+
+
+def start(cluster: Cluster, *, seconds: int) -> None:
+    """Have as many pods again as the manifests say, or at least an autoscaler, and wait until all workloads run.
+
+    Workloads that have pods are left as they are. Raises DevaiError where the stack isn't there, or with the reason
+    where a workload doesn't run.
+    """
+    now, numbers = _replicas(cluster), live.replicas(live.parse(operations.manifests(cluster)))
+    for name, number in now.items():
+        if not number:
+            cluster.kubectl.scale([name], numbers.get(name, 1))
+    if cluster.dry:
+        return rollout.print_commands(cluster.kubectl, list(now), seconds)
+    rollout.wait(cluster.kubectl, list(now), seconds=seconds)
+
+
+def _replicas(cluster: Cluster) -> dict[str, int]:
+    """How many pods each of the workloads that are there is to have; under `--dry` none."""
+    found = live.of_kind(cluster.kubectl.objects("deployments.apps", cluster.selector), "Deployment")
+    if cluster.dry:
+        return dict.fromkeys(cluster.deployments, 0)
+    if not found:
+        raise DevaiError(f"{cluster.settings.stack} is not in {cluster.kubectl.context}; `inv k8s.apply` brings it")
+    return {name: item["spec"]["replicas"] for name, item in found.items()}

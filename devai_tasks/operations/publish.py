@@ -1,0 +1,232 @@
+"""The lab's image on its way to a registry and back: named after its commit, found again by its digest."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from devai_tasks import console, state
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.errors import DevaiError, ToolFailed, UsageError
+from devai_tasks.operations import images
+from devai_tasks.render import image
+from devai_tasks.tools import clouds, git, registry
+from devai_tasks.tools.docker import Docker
+from devai_tasks.tools.images import Images, RegistryRefused
+
+# Seconds before each further try: a registry that restarts is back by then.
+PAUSES = (2, 4, 8, 16)
+_SAID = {
+    "login": "does not let you in to",
+    "name": "does not have",
+    "tag": "does not replace what is in",
+    "broken": "has an error of its own with",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """The names of an image in a registry, and the digest that it has there."""
+
+    name: str
+    """With the tag that belongs to one commit and never moves."""
+    moving: tuple[str, ...]
+    """The others, which go to whatever was pushed last."""
+    digest: str
+    final: bool
+    """Whether the commit says all about the image: not where files differ from it."""
+
+
+def names(project: Project, settings: Settings) -> Published:
+    """What the image of the present commit is called in the stack's registry, with the digest that is recorded."""
+    revision = git.revision(project.root)
+    repository = image.repository(settings)
+    return Published(
+        name=f"{repository}:{image.tag(settings, str(revision or ''))}",
+        moving=tuple(f"{repository}:{tag}" for tag in image.moving_tags(settings)),
+        digest=settings.image.digest,
+        final=not (revision and revision.dirty),
+    )
+
+
+def push(project: Project, settings: Settings, docker: Docker, options: images.Options) -> Published:
+    """Send the image to the stack's registry, and record the digest that it has there.
+
+    The image is the one that was built; for several platforms it is built on the way. What the registry has is not
+    sent again, what was cut is tried again, and in the end the registry is asked what it has.
+    """
+    wanted = names(project, settings)
+    engine = Images(dry=docker.dry)
+    with _reached(settings, engine, f"`inv tf.apply{_flags(settings)}` makes it") as remote:
+        if options.several:
+            digest = _push_several(project, settings, remote, wanted, options)
+        else:
+            digest = _push_one(settings, remote, wanted)
+    return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
+
+
+def pull(project: Project, settings: Settings, docker: Docker) -> Published:
+    """Bring the image that is recorded, by its digest, for the stack to run; without a record that of this commit."""
+    wanted = names(project, settings)
+    engine = Images(dry=docker.dry)
+    with _reached(settings, engine, f"`inv image.push{_flags(settings)}` sends it there") as remote:
+        digest = wanted.digest or _digest(remote, wanted.name)
+        name = f"{image.repository(settings)}@{digest}" if digest else wanted.name  # none is known under --dry
+        with console.step(f"pulling {name}"):
+            persist(lambda: remote.pull(name))
+    engine.tag(name, image.lab(settings))
+    return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
+
+
+def tag(project: Project, settings: Settings, docker: Docker) -> Published:
+    """Give the image that was built the names that it would be pushed under."""
+    wanted = names(project, settings)
+    engine = Images(dry=docker.dry)
+    images.built(settings, engine)
+    for name in (wanted.name, *wanted.moving):
+        engine.tag(image.lab(settings), name)
+    return wanted
+
+
+def _push_one(settings: Settings, remote: Images, wanted: Published) -> str:
+    """Push the engine's own image under all its names; returns the digest that the registry has it by."""
+    built = images.built(settings, remote)
+    own = str(built.get("Id", ""))
+    check_base(settings, str((built.get("Config", {}).get("Labels") or {}).get("io.devai.base.source", "")))
+    there = remote.manifest(wanted.name)
+    if there and own in (there.image, there.digest):
+        console.say(f"{wanted.name}: present")
+    else:
+        if there:
+            _check_overwriting(wanted, there.digest)
+        _push(settings, remote, wanted.name)
+    for name in wanted.moving:
+        _push(settings, remote, name)
+    return _digest(remote, wanted.name, of=own)
+
+
+def _push(settings: Settings, remote: Images, name: str) -> None:
+    remote.tag(image.lab(settings), name)
+    persist(lambda: remote.push(name))
+
+
+def _push_several(
+    project: Project, settings: Settings, remote: Images, wanted: Published, options: images.Options
+) -> str:
+    """Build for several platforms, straight into the registry; returns the digest of their index."""
+    there = remote.manifest(wanted.name)
+    if there and wanted.final:
+        if there.image:
+            _check_overwriting(wanted, there.digest)
+        console.say(f"{wanted.name}: present")
+    else:
+        base = images.base_image(project, settings, remote)
+        check_base(settings, base.source)
+        persist(lambda: images.build(project, settings, remote, options, push=wanted.name))
+    for name in wanted.moving:
+        remote.alias(wanted.name, name)
+    return _digest(remote, wanted.name)
+
+
+def check_base(settings: Settings, source: str) -> None:
+    """Raise UsageError for a base that was made here and would be passed off as the official one to others.
+
+    A registry of this machine may have it: nobody else pulls from there.
+    """
+    if source != "debootstrap":
+        return
+    host = registry.host(image.repository(settings))
+    if registry.on_this_machine(host):
+        console.say(f"the base was made here by debootstrap: for {host}, which is on this machine, that will do")
+        return
+    raise UsageError(
+        f"the base of this image was made here by debootstrap, which is for this machine only: {host} does not get it. "
+        f"Build on the official one, where its registry answers: `inv image.build{_flags(settings)} "
+        "--set=image.base.source=registry`. A base of your own goes to a registry of yours, its name into image.base"
+    )
+
+
+def _check_overwriting(wanted: Published, digest: str) -> None:
+    """Raise UsageError where another image has the name that belongs to this commit."""
+    if not wanted.final:
+        console.say(f"{wanted.name}: replaced ({digest} was there)")
+        return
+    raise UsageError(
+        f"{wanted.name} is there already and is another image ({digest}), so somebody may rely on it. `inv image.pull` "
+        "takes that one; what you have built needs a commit of its own, or another image.version"
+    )
+
+
+def _digest(remote: Images, name: str, *, of: str = "") -> str:
+    """The digest that the registry has a name by; `of` an image of the engine, if given."""
+    if remote.dry:
+        remote.manifest(name)
+        return ""
+    there = remote.manifest(name)
+    if there is None:
+        raise RegistryRefused("name", f"the registry has no {name}")
+    if of and of not in (there.image, there.digest):
+        raise DevaiError(f"the registry has {there.digest} as {name}, and that is not what was sent; push again")
+    return there.digest
+
+
+def persist(action: Callable[[], None]) -> None:
+    """Do something with a registry, and again for as long as what fails is the way there. Raises what came last."""
+    for pause in PAUSES:
+        try:
+            action()
+        except RegistryRefused:
+            raise
+        except ToolFailed as error:
+            console.warn(f"{error}\nagain in {pause} s, with what has not arrived yet")
+            time.sleep(pause)
+        else:
+            return
+    action()
+
+
+def _recorded(project: Project, settings: Settings, published: Published, *, dry: bool) -> Published:
+    """Keep the digest for what rolls the stack out."""
+    if not dry:
+        state.record(project, settings.stack, {"image.digest": published.digest})
+    return published
+
+
+@contextmanager
+def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator[Images]:
+    """The engine, logged in where the stack's cloud has a login for its registry; else with the person's own.
+
+    A registry's no becomes one message with the way out.
+    """
+    repository = image.repository(settings)
+    host = registry.host(repository)
+    provider, region = settings.compute.provider, settings.terraform.region
+    try:
+        if provider not in clouds.PROVIDERS:
+            yield engine
+            return
+        if engine.dry:
+            console.say(shlex.join(clouds.command(provider, repository, region)))
+            login = clouds.Login(clouds.USERNAMES[provider], "")
+        else:
+            login = clouds.login(provider, repository, region)
+        with engine.logged_in(host, login.username, login.token) as remote:
+            yield remote
+    except RegistryRefused as refused:
+        remedies = {
+            "login": f"`docker login {host}`, then again"
+            if provider not in clouds.PROVIDERS
+            else f"is the right account chosen for {provider}, and may it use this registry?",
+            "name": where_missing,
+            "tag": "its tags never move: leave `image.tags` empty",
+            "broken": "often its disk is full; its own log says",
+        }
+        raise DevaiError(f"{host} {_SAID[refused.no]} {repository}: {remedies[refused.no]}\n  {refused}") from refused
+
+
+def _flags(settings: Settings) -> str:
+    return f" {settings.stack.flags}{' --gpu' if settings.gpu.enabled else ''}"

@@ -1,0 +1,151 @@
+"""One run of a task that changes a stack: nothing else at the same time, and a line of history in the end."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from devai_tasks import console, state
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.tools import git
+
+HISTORY = "history.jsonl"
+DONE, REFUSED, FAILED, INTERRUPTED = "done", "refused", "failed", "interrupted"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Who does what, since when."""
+
+    task: str
+    flags: Sequence[str]
+    """As given, but overrides by their keys only: a value may be a secret."""
+    who: str
+    pid: int
+    since: str
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        return f"`inv {self.task}` of {self.who} (pid {self.pid}, since {self.since})"
+
+
+def begin(task: str, flags: Sequence[str]) -> Run:
+    """A run that begins now."""
+    return Run(task, list(flags), f"{_user()}@{socket.gethostname()}", os.getpid(), _now())
+
+
+@contextmanager
+def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
+    """Hold the stack's lock. Raises DevaiError where another run holds it.
+
+    The system gives a lock back when its holder ends, however it ends: none can be left over. What is left over is the
+    note of who had it, which tells that a run broke off.
+    """
+    file = state.private_folder(project.state(stack)) / "lock"
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _holder(stream)
+            raise DevaiError(
+                f"{stack} is being changed by {holder.words if holder else 'another run'}; nothing was changed. "
+                "Wait until that ends, or end it"
+            ) from error
+        if broken := _holder(stream):
+            console.warn(
+                f"{broken.words} broke off before it was done, and its lock went with it. What it has done stays; "
+                "what is left is done now"
+            )
+        _note(stream, json.dumps(asdict(run)))
+        try:
+            yield
+        finally:
+            _note(stream, "")
+
+
+@contextmanager
+def recorded(project: Project, stack: Stack, run: Run) -> Iterator[None]:
+    """Add a line to `.devai/history.jsonl` when the run ends, whatever its end is."""
+    start, revision = time.monotonic(), git.revision(project.root)
+    result = FAILED
+    try:
+        yield
+        result = DONE
+    except UsageError:
+        result = REFUSED
+        raise
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+        raise
+    finally:
+        _append(
+            state.private_folder(project.root / ".devai") / HISTORY,
+            {
+                "time": run.since,
+                "who": run.who,
+                "task": run.task,
+                "flags": run.flags,
+                "stack": str(stack),
+                "commit": str(revision or ""),
+                "result": result,
+                "seconds": round(time.monotonic() - start),
+            },
+        )
+
+
+def last(project: Project, stack: Stack) -> dict[str, object] | None:
+    """The newest line of a stack's history."""
+    file = project.root / ".devai" / HISTORY
+    if not file.exists():
+        return None
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
+    return next((line for line in reversed(lines) if line["stack"] == str(stack)), None)
+
+
+def _append(file: Path, line: dict[str, object]) -> None:
+    """Add a line in one piece: runs of other stacks write here, too."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, f"{json.dumps(line)}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+def _holder(stream: TextIO) -> Run | None:
+    stream.seek(0)
+    try:
+        return Run(**json.loads(stream.read()))
+    except (ValueError, TypeError):
+        return None  # empty after a run that ended well, or written at this very moment
+
+
+def _note(stream: TextIO, text: str) -> None:
+    stream.seek(0)
+    stream.truncate()
+    stream.write(text)
+    stream.flush()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without an account
+        return str(os.getuid())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

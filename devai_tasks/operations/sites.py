@@ -1,0 +1,135 @@
+"""Where Terraform works for a stack: on the project's own root, or on a copy in which something is different."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devai_tasks import state
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.targets import BACKEND, TFVARS
+from devai_tasks.render import terraform as definition
+from devai_tasks.render import writer
+
+_RESOURCE = re.compile(r'^resource "(\w+)" "(\w+)" \{(.*?)^\}', re.MULTILINE | re.DOTALL)
+_LATCH = re.compile(r"^\s+prevent_destroy\s*=\s*true\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One root with what belongs to it."""
+
+    root: Path
+    home: Path
+    """What Terraform keeps for the stack on this machine: modules and providers, and the saved plan."""
+    values: Path
+    backend: Path | None
+    """The file with the backend's settings; None where the root says all of them."""
+    expected: Mapping[str, object]
+    """The backend's settings, to compare with those in force."""
+
+    @property
+    def data(self) -> Path:
+        """Terraform's TF_DATA_DIR."""
+        return self.home / "data"
+
+    @property
+    def plan(self) -> Path:
+        """The saved plan."""
+        return self.home / "plan"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything here that a plan rests on."""
+        digest = hashlib.sha256(self.sources.encode())
+        for file in filter(None, (self.values, self.backend)):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    @property
+    def sources(self) -> str:
+        """The fingerprint of the root and the modules beside it."""
+        digest = hashlib.sha256(os.environ.get("DEVAI_PROVIDER_DIR", "").encode())
+        for file in sorted([*self.root.glob("*.tf*"), *self.root.parent.glob("modules/**/*.tf")]):
+            digest.update(f"{file.relative_to(self.root.parent)}\0".encode() + file.read_bytes())
+        return digest.hexdigest()
+
+
+def own(project: Project, settings: Settings) -> Site:
+    """The project's own root, with the artefacts rendered."""
+    folder = writer.write(definition.render(settings), project.artefacts(settings.stack))
+    provider = settings.compute.provider
+    return Site(
+        root=project.root / "deploy/terraform" / provider,
+        home=project.state(settings.stack) / "terraform",
+        values=folder / TFVARS[provider],
+        backend=folder / BACKEND,
+        expected=definition.backend(settings),
+    )
+
+
+def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
+    """A copy whose state is a file beside it, so that nothing of it can be taken for the real one."""
+    provider, home = settings.compute.provider, project.state(settings.stack) / "offline"
+    root, values = home / "deploy" / provider, home / f"{provider}.tfvars.json"
+    file = os.path.relpath(home / "terraform.tfstate", root)
+    if not dry:
+        _copy(project, provider, home)
+        _write(root / "backend_override.tf", f'terraform {{\n  backend "local" {{\n    path = "{file}"\n  }}\n}}\n')
+        _write(values, definition.render(settings)[TFVARS[provider]])
+    return Site(root, home, values, None, {"path": file})
+
+
+def unlatched(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:
+    """A copy of a site in which no data is latched, for a destruction that includes them; its state is the same."""
+    own = site
+    if site.backend:
+        provider, home = settings.compute.provider, project.state(settings.stack) / "unlatched"
+        own = Site(home / "deploy" / provider, home, site.values, site.backend, site.expected)
+        if not dry:
+            _copy(project, provider, home)
+    if not dry:
+        lift_latches(own.root.parent)
+    return own
+
+
+def latches(folder: Path) -> dict[Path, list[tuple[str, str]]]:
+    """The resources that are latched against destruction, type and name, for each file below a folder."""
+    found = {}
+    for file in sorted(folder.rglob("*.tf")):
+        resources = _RESOURCE.findall(file.read_text(encoding="utf-8"))
+        latched = [(kind, name) for kind, name, body in resources if _LATCH.search(body)]
+        if latched:
+            found[file] = latched
+    return found
+
+
+def lift_latches(folder: Path) -> None:
+    """Add an override beside each file with a latch: Terraform merges the arguments of `lifecycle` one by one."""
+    for file, resources in latches(folder).items():
+        blocks = [
+            f'resource "{kind}" "{name}" {{\n  lifecycle {{\n    prevent_destroy = false\n  }}\n}}\n'
+            for kind, name in resources
+        ]
+        _write(file.with_name(f"{file.stem}_unlatched_override.tf"), "\n".join(blocks))
+
+
+def _copy(project: Project, provider: str, home: Path) -> None:
+    """Copy a root and the modules to a folder of the stack."""
+    state.private_folder(home)
+    source, target = project.root / "deploy/terraform", home / "deploy"
+    shutil.rmtree(target, ignore_errors=True)
+    for part in (provider, "modules"):
+        if (source / part).is_dir():
+            ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*", "tests")
+            shutil.copytree(source / part, target / part, ignore=ignored)
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")

@@ -1,0 +1,249 @@
+"""Terraform for a stack: prepared, planned, applied, destroyed; on its own root, or offline on a copy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devai_tasks import console, state
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.targets import NO_DIGEST
+from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.offline import recording
+from devai_tasks.offline.recording import Used
+from devai_tasks.operations import secrets, sites
+from devai_tasks.operations.sites import Site
+from devai_tasks.render import terraform as definition
+from devai_tasks.tools import offline as provider
+from devai_tasks.tools.plan import Plan
+from devai_tasks.tools.terraform import Terraform
+
+
+@dataclass(frozen=True)
+class Work:
+    """Terraform at work for a stack."""
+
+    project: Project
+    settings: Settings
+    site: Site
+    tool: Terraform
+    note: str
+    """What rests on recordings, where something does."""
+
+    @property
+    def dry(self) -> bool:
+        """Whether commands are only said."""
+        return self.tool.dry
+
+    @property
+    def offline(self) -> bool:
+        """Whether no cloud is asked."""
+        return bool(self.note)
+
+
+@contextmanager
+def work(project: Project, settings: Settings, *, offline: bool = False, dry: bool = False) -> Iterator[Work]:
+    """Everything ready for Terraform: artefacts, secrets, and offline the provider that stands in for the cloud's."""
+    secrets_of_it = {} if dry else secrets.for_a_cloud(project, settings)
+    settings = settings if dry else with_versions(project, settings, secrets_of_it, offline=offline)
+    handed = {"TF_VAR_secret_values": json.dumps(secrets_of_it)}
+    if not dry:
+        state.private_folder(project.state(settings.stack))
+    if not offline:
+        site = sites.own(project, settings)
+        yield Work(project, settings, site, _tool(site, settings, {}, handed, dry=dry), "")
+        return
+    note = _note(project, settings)
+    console.warn(note)
+    site = sites.offline(project, settings, dry=dry)
+    with nullcontext("") if dry else provider.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
+        environ = {"TF_REATTACH_PROVIDERS": addresses}
+        yield Work(project, settings, site, _tool(site, settings, environ, handed, dry=dry), note)
+
+
+def without_image(settings: Settings) -> Settings:
+    """The settings of a stack in which nothing runs: as before its first image was pushed."""
+    return dataclasses.replace(settings, image=dataclasses.replace(settings.image, digest=NO_DIGEST))
+
+
+def with_versions(project: Project, settings: Settings, values: Mapping[str, str], *, offline: bool) -> Settings:
+    """The settings with the versions of the secrets that are handed over; one whose value is new has a new version.
+
+    They become part of what is known of the deployment, except offline, where nothing is deployed.
+    """
+    known = settings.terraform.secret_versions
+    folder = project.state(settings.stack) / ("offline" if offline else "terraform")
+    wanted = {definition.TOKEN, *settings.secrets}
+    versions = {
+        name: version for name, version in state.secret_versions(folder, values, known).items() if name in wanted
+    }
+    if not offline and versions != dict(known):
+        state.record(
+            project, settings.stack, {f"terraform.secret_versions.{name}": str(n) for name, n in versions.items()}
+        )
+    return dataclasses.replace(settings, terraform=dataclasses.replace(settings.terraform, secret_versions=versions))
+
+
+def prepare(work: Work) -> None:
+    """Bring modules and providers where something is new, and make sure that the backend is the stack's own."""
+    stamp = work.site.home / "prepared"
+    current = f"{work.site.sources}\n{json.dumps(work.site.expected)}\n"
+    if not (stamp.exists() and stamp.read_text(encoding="utf-8") == current and not work.dry):
+        init(work)
+        if not work.dry:
+            state.write(stamp, current)
+    check_backend(work)
+
+
+def init(work: Work) -> None:
+    """Bring modules and providers, and set the backend."""
+    work.tool.init(work.site.backend)
+    check_backend(work)
+
+
+def check_backend(work: Work) -> None:
+    """Raise where Terraform would write to a state that is not the stack's."""
+    file = work.site.data / "terraform.tfstate"
+    if work.dry:
+        return
+    if not file.exists():
+        raise DevaiError("Terraform has no backend, and would keep the state where nobody looks; `inv tf.init`")
+    config = json.loads(file.read_text(encoding="utf-8"))["backend"]["config"]
+    wrong = [name for name, value in work.site.expected.items() if config.get(name) != value]
+    if wrong:
+        raise DevaiError(
+            f"the state is not that of {work.settings.stack}: "
+            + ", ".join(f"{name} is {config.get(name)!r}, not {work.site.expected[name]!r}" for name in wrong)
+            + "; `inv tf.init` sets the backend"
+        )
+
+
+def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) -> None:
+    """Check the configuration; without a state."""
+    with work(project, settings, offline=offline, dry=dry) as prepared:
+        site = dataclasses.replace(prepared.site, home=prepared.site.home / "validate")
+        tool = dataclasses.replace(prepared.tool, data=site.data)
+        tool.init(site.backend, state=False)
+        tool.validate()
+
+
+def plan(work: Work, *, destroy: bool = False, resources: Sequence[str] = ()) -> Plan:
+    """Save a plan beside a note of what it rests on; returns what it does."""
+    prepare(work)
+    forget_plan(work)
+    work.tool.plan(work.site.values, work.site.plan, destroy=destroy, resources=resources)
+    if not work.dry:
+        work.site.plan.chmod(0o600)
+        rests_on = {"fingerprint": work.site.fingerprint, "destroy": destroy, "resources": list(resources)}
+        state.write(_rests_on(work.site), json.dumps(rests_on))
+    return work.tool.show(work.site.plan)
+
+
+def saved_plan(work: Work) -> Plan | None:
+    """The plan that was saved; None without one.
+
+    Raises UsageError where the configuration is no longer the one that was planned, or where it is to destroy.
+    """
+    if work.dry or not work.site.plan.exists():
+        return None
+    rests_on = json.loads(_rests_on(work.site).read_text(encoding="utf-8"))
+    if rests_on["fingerprint"] != work.site.fingerprint:
+        raise UsageError(
+            "the saved plan is of another configuration than the present one; nothing was changed. "
+            "`inv tf.plan` makes a new one"
+        )
+    if rests_on["destroy"]:
+        raise UsageError("the saved plan is to destroy: `inv tf.destroy` does that. `inv tf.plan` makes another one")
+    prepare(work)
+    return work.tool.show(work.site.plan)
+
+
+def forget_plan(work: Work) -> None:
+    """Remove a saved plan: it may be applied once."""
+    if not work.dry:
+        for file in (work.site.plan, _rests_on(work.site)):
+            file.unlink(missing_ok=True)
+
+
+def apply(work: Work) -> dict[str, Any]:
+    """Do what the saved plan says; returns the outputs that the state has then."""
+    try:
+        work.tool.apply(work.site.plan)
+    finally:
+        forget_plan(work)  # also a half-applied one is stale
+    return work.tool.outputs()
+
+
+def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:
+    """Save a plan to destroy a stack, without `data` all but what its latched storage needs."""
+    prepare(work)
+    if data:
+        site = sites.unlatched(work.project, work.settings, work.site, dry=work.dry)
+        tool = dataclasses.replace(work.tool, root=site.root, data=site.data)
+        work = dataclasses.replace(work, site=site, tool=tool)
+        return work, plan(work, destroy=True)
+    going = without_latched(work.tool.state(), sites.latches(work.site.root.parent))
+    if work.dry:
+        console.say("here with -target= for each resource of the state that latched data does not need:")
+    elif not going:
+        return work, Plan((), ())
+    return work, plan(work, destroy=True, resources=going)
+
+
+def without_latched(state: Mapping[str, Any], latches: Mapping[Path, Sequence[tuple[str, str]]]) -> list[str]:
+    """The addresses of a state's resources, without latched ones and what those depend on."""
+    latched = {resource for resources in latches.values() for resource in resources}
+    resources = [entry for entry in state.get("resources", ()) if entry["mode"] == "managed"]
+    # Dependencies are named without the keys of modules' instances.
+    needs: dict[str, set[str]] = defaultdict(set)
+    for entry in resources:
+        needs[_plain(_address(entry))] |= {name for one in entry["instances"] for name in one.get("dependencies", ())}
+    staying = {_plain(_address(entry)) for entry in resources if (entry["type"], entry["name"]) in latched}
+    waiting = list(staying)
+    while waiting:
+        new = needs[waiting.pop()] - staying
+        staying |= new
+        waiting += new
+    return sorted({address for entry in resources if _plain(address := _address(entry)) not in staying})
+
+
+def _address(entry: Mapping[str, Any]) -> str:
+    """A resource's address with all its instances, in one instance of its module."""
+    return ".".join([*filter(None, [entry.get("module")]), entry["type"], entry["name"]])
+
+
+def _plain(address: str) -> str:
+    return re.sub(r"\[[^]]*\]", "", address)
+
+
+def _tool(
+    site: Site, settings: Settings, environ: Mapping[str, str], handed: Mapping[str, str], *, dry: bool
+) -> Terraform:
+    given = os.environ.get("DEVAI_PROVIDER_DIR")
+    mirror = Path(given) if given and not environ else None
+    return Terraform(site.root, site.data, settings.terraform.program, environ, handed, mirror, dry)
+
+
+def _rests_on(site: Site) -> Path:
+    return site.home / "plan.json"
+
+
+def _note(project: Project, settings: Settings) -> str:
+    """What to say of everything that rests on recordings. Raises UsageError where one lacks."""
+    recordings = recording.shipped()
+    if missing := Used.below(project.root / "deploy/terraform").missing(recordings):
+        raise UsageError(f"no recorded schema of {', '.join(missing)}; `inv tf.record` makes them")
+    served = ", ".join(f"{one.name} {one.version}" for one in recordings)
+    return (
+        f"offline: {settings.stack} as recorded schemas see it ({served}), with made-up values and a state of its own; "
+        "no cloud was asked and none is changed"
+    )

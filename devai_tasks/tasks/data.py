@@ -1,0 +1,46 @@
+"""The data of a stack: what people have in the lab's home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.context import Context
+
+from devai_tasks import console
+from devai_tasks.errors import UsageError
+from devai_tasks.tasks.declare import Request, stack_task
+
+_CLUSTER = {"cluster": "of a stack of this machine, the lab in its local cluster (default: that of Compose)"}
+
+
+@stack_task(help={"file": "the archive to write, such as home.tar.gz; it must not be there yet", **_CLUSTER})
+def backup(c: Context, request: Request, file: str = "", cluster: bool = False) -> None:
+    """Write the lab's home to an archive on this machine, while the lab runs; caches are left out."""
+    from devai_tasks.operations import data
+
+    archive = _file(file)
+    if request.dry:
+        return console.say(f"the home of {request.stack} would go to {archive}")
+    size = data.backup(request.project, request.settings, archive, in_cluster=cluster)
+    console.say(f"{archive}: {size / 1e6:,.1f} MB")
+
+
+@stack_task(changes=True, asks=True, help={"file": "an archive that data.backup has written", **_CLUSTER})
+def restore(c: Context, request: Request, file: str = "", cluster: bool = False) -> None:
+    """Put an archive's files back into the lab's home, while the lab runs; others stay."""
+    from devai_tasks.operations import data
+    from devai_tasks.tasks import guard
+
+    archive = _file(file)
+    if not archive.is_file():
+        raise UsageError(f"there is no file {archive}")
+    guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
+    if request.dry:
+        return console.say(f"{archive} would go to the home of {request.stack}")
+    data.restore(request.project, request.settings, archive, in_cluster=cluster)
+
+
+def _file(name: str) -> Path:
+    if not name:
+        raise UsageError("which file? --file=home.tar.gz")
+    return Path(name)

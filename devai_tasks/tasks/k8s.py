@@ -1,0 +1,271 @@
+"""Kubernetes: build, compare, apply and watch the manifests of a stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from devai_tasks import console
+from devai_tasks.errors import UsageError
+from devai_tasks.tasks.declare import Request, check_tail, seconds_of, stack_task, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from devai_tasks.operations.cluster import Cluster
+
+_SERVICE = {"service": "devai or ollama (default: both); can be repeated"}
+_SECONDS = {"seconds": "how long to wait for it (default: 600)"}
+
+
+def _cluster(request: Request, *, change: bool = False) -> Cluster:
+    """The stack's cluster. To `change` something there, all values have to be known, and the context to be current."""
+    from devai_tasks.operations.cluster import Cluster
+
+    if not change:
+        return Cluster(request.project, request.settings, dry=request.dry)
+    settings = request.settings if request.dry else request.configuration.to_deploy()
+    cluster = Cluster(request.project, settings, dry=request.dry)
+    cluster.kubectl.check_current()
+    return cluster
+
+
+@stack_task(target="kubernetes")
+def build(c: Context, request: Request) -> None:
+    """Print the manifests, and nothing else."""
+    from devai_tasks.operations import cluster
+
+    text = cluster.manifests(_cluster(request))
+    if not request.dry:
+        console.show(text)
+
+
+@stack_task(target="kubernetes")
+def diff(c: Context, request: Request) -> None:
+    """Show what apply would change, as the server sees it."""
+    from devai_tasks.operations import cluster
+
+    changes = cluster.diff(_cluster(request))
+    if changes:
+        return console.show(changes)
+    if not request.dry:
+        console.say("nothing to change")
+
+
+@stack_task(
+    target="kubernetes",
+    changes=True,
+    asks=True,
+    help={**_SECONDS, "undo": "go back where the rollout fails (default: yes)"},
+)
+def apply(c: Context, request: Request, seconds: str = "600", undo: bool = True) -> None:
+    """Show the changes, ask, apply them, and wait until every workload runs."""
+    from devai_tasks.operations import cluster
+
+    own = roll_out(request, seconds=seconds_of(seconds), undo=undo)
+    if not request.dry:
+        cluster.say_where(own)
+
+
+def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Cluster:
+    """Show the changes, ask, apply them, and wait until every workload runs; returns the cluster."""
+    from devai_tasks.config import targets
+    from devai_tasks.operations import cluster, cluster_images, cluster_secrets
+    from devai_tasks.operations.cluster import Cluster
+    from devai_tasks.tasks import guard
+
+    own = _cluster(request, change=True)
+    if targets.loaded_image(own.settings) and cluster_images.provide(own, lambda: request.docker):
+        own = Cluster(own.project, request.anew().settings, dry=own.dry)  # with the tag that was noted
+    text, there = cluster.look(own)
+    made = cluster.ensure_namespace(own, text, there)
+    try:
+        changes = cluster.changes(own, text, there)
+        if changes:
+            console.say(changes)
+            guard.allow(request, f"this is applied in {own.kubectl.context}")
+    except UsageError:
+        if made:
+            cluster.forget_namespace(own)
+        raise
+    if not own.settings.kubernetes.secret_store:
+        cluster_secrets.send(own, there)
+    if changes or request.dry:
+        cluster.apply(own, text, there, seconds=seconds, undo=undo)
+    else:
+        console.say("nothing to change")
+        cluster.watch(own, seconds=seconds)
+    cluster.bring_models(own, seconds=seconds)
+    return own
+
+
+@stack_task(
+    target="kubernetes",
+    changes=True,
+    asks=True,
+    help={"data": "homes, models and secrets as well; asks for the stack's name (default: they stay)"},
+)
+def delete(c: Context, request: Request, data: bool = False) -> None:
+    """Remove the stack from its cluster; homes, models and secrets stay unless --data is given."""
+    take_down(request, data=data)
+
+
+def take_down(request: Request, *, data: bool) -> None:
+    """Ask, and remove the stack from its cluster; without `data`, homes, models and secrets stay."""
+    from devai_tasks.operations import cluster
+    from devai_tasks.tasks import guard
+
+    own = _cluster(request, change=True)
+    effect = f"it is deleted in {own.kubectl.context}, with the kernels that run"
+    guard.allow(request, effect, loses="homes, models, secrets and all else" if data else "")
+    cluster.delete(own, data=data)
+
+
+def stop(request: Request) -> None:
+    """Ask, and end the stack's pods; all else stays."""
+    from devai_tasks.operations import pauses
+    from devai_tasks.tasks import guard
+
+    own = _cluster(request, change=True)
+    guard.allow(request, "its pods end, and kernels with them")
+    pauses.stop(own)
+
+
+def start(request: Request, *, seconds: int) -> None:
+    """Start the stack's pods again, and wait until they are ready."""
+    from devai_tasks.operations import pauses
+
+    pauses.start(_cluster(request, change=True), seconds=seconds)
+
+
+@stack_task(target="kubernetes", help={"json": "for programs (default: a table)"})
+def status(c: Context, request: Request, json: bool = False) -> None:
+    """Show the stack's workloads, pods and volumes."""
+    from devai_tasks.operations import cluster_status
+
+    rows = cluster_status.rows(_cluster(request))
+    if json:
+        return console.show_json(rows)
+    columns = ["kind", "name", "state", "image", "age"]
+    console.table(columns, [[row[name] for name in columns] for row in rows])
+
+
+@stack_task(
+    target="kubernetes",
+    help={
+        **_SERVICE,
+        "follow": "go on as more comes, until Ctrl-C (default: no)",
+        "tail": "lines from the end of each pod (default: all)",
+    },
+    iterable=["service"],
+)
+def logs(c: Context, request: Request, service: list[str], follow: bool = False, tail: str = "all") -> None:
+    """Show what the pods print."""
+    for line in lines(request, service, follow=follow, tail=tail):
+        console.show(line)
+
+
+def lines(request: Request, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
+    """What the pods of services print, all for none."""
+    own = _cluster(request)
+    names = own.check_services(services)
+    check_tail(tail)
+    selector = f"app.kubernetes.io/name in ({','.join(names)})"
+    return own.kubectl.follow_logs(selector, follow=follow, tail=tail)
+
+
+@stack_task(
+    target="kubernetes",
+    help={"command": "what to run (default: bash)", "service": "devai or ollama (default: devai)"},
+)
+def shell(c: Context, request: Request, command: str = "bash", service: str = "devai") -> None:
+    """Open a shell in a lab, as the lab's own user."""
+    from devai_tasks.operations import cluster
+
+    words = words_of(command)
+    code = cluster.execute(_cluster(request), service, words)
+    if code:
+        raise Exit(code=code)
+
+
+@stack_task(
+    target="kubernetes",
+    help={
+        "service": "devai or ollama (default: devai)",
+        "port": "port of this machine (default: that of ports.lab or ports.ollama; 0: any that is free)",
+    },
+)
+def port_forward(c: Context, request: Request, service: str = "devai", port: str = "") -> None:
+    """Reach a service from this machine, until Ctrl-C; prints its address."""
+    from devai_tasks.operations import cluster
+
+    if port and not port.isdigit():
+        raise UsageError(f"--port={port}: a number")
+    cluster.forward(_cluster(request), service, port)
+
+
+@stack_task(
+    target="kubernetes",
+    changes=True,
+    asks=True,
+    help={
+        "service": "devai or ollama (default: devai); can be repeated",
+        "revision": "its number (default: the one before)",
+        **_SECONDS,
+    },
+    iterable=["service"],
+)
+def rollback(c: Context, request: Request, service: list[str], revision: str = "0", seconds: str = "600") -> None:
+    """Go back to an earlier revision of the workloads, and wait until it runs."""
+    from devai_tasks.operations import rollout
+    from devai_tasks.tasks import guard
+
+    if not revision.isdigit():
+        raise UsageError(f"--revision={revision}: a number, as `inv k8s.status` shows it")
+    limit = seconds_of(seconds)
+    own = _cluster(request, change=True)
+    names = own.check_services(service or ["devai"])
+    guard.allow(request, f"{' and '.join(names)} go back")
+    rollout.back(own.kubectl, names, revision=int(revision), seconds=limit)
+
+
+@stack_task(target="kubernetes", changes=True, asks=True, help={**_SERVICE, **_SECONDS}, iterable=["service"])
+def restart(c: Context, request: Request, service: list[str], seconds: str = "600") -> None:
+    """Replace the pods, one after the other; kernels end with theirs."""
+    from devai_tasks.operations import rollout
+    from devai_tasks.tasks import guard
+
+    limit = seconds_of(seconds)
+    own = _cluster(request, change=True)
+    names = own.check_services(service)
+    guard.allow(request, f"{' and '.join(names)} begin anew, and kernels end")
+    for name in names:
+        own.kubectl.restart(name)
+    if request.dry:
+        return rollout.print_commands(own.kubectl, names, limit)
+    rollout.wait(own.kubectl, names, seconds=limit)
+
+
+@stack_task(target="kubernetes", changes=True)
+def secrets(c: Context, request: Request) -> None:
+    """Send the lab's token and the secrets that are set on this machine to the cluster."""
+    from devai_tasks.operations import cluster, cluster_secrets
+
+    own = _cluster(request, change=True)
+    cluster.ensure_namespace(own, *cluster.look(own))
+    changed = cluster_secrets.send(own)
+    if request.dry:
+        return None
+    if not changed:
+        return console.say("nothing to change")
+    console.say(f"changed: {', '.join(changed)}; labs that run see it after `inv k8s.restart --service=devai`")
+
+
+@stack_task(target="kubernetes", help=_SECONDS)
+def wait(c: Context, request: Request, seconds: str = "600") -> None:
+    """Wait until every workload runs; says why where one doesn't."""
+    from devai_tasks.operations import cluster
+
+    cluster.watch(_cluster(request), seconds=seconds_of(seconds))

@@ -1,0 +1,117 @@
+"""The life of a whole stack, as steps: what comes up, goes down, stops and starts on each kind of target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from devai_tasks import console
+from devai_tasks.operations.steps import Step
+from devai_tasks.tasks import compose, image, k8s, tf
+
+if TYPE_CHECKING:
+    from devai_tasks.tasks.declare import Request
+
+
+def up(request: Request, *, seconds: int) -> list[Step]:
+    """From whatever is there to a lab that answers."""
+    settings = request.settings
+    if settings.compute.provider == "local":
+        return [
+            Step("image", "build the lab's image", lambda: _build(request)),
+            Step("lab", "start the lab, and wait until it is healthy", lambda: compose.roll_out(request)),
+            Step("models", "bring the models", lambda: _models(request)),
+        ]
+    # What a step has made known (the registry, an image's digest, the cluster) is in the configuration of the next.
+    steps = [
+        Step("image", "build the lab's image, and push it", lambda: image.roll_out(request.anew())),
+        Step(
+            "kubernetes",
+            "apply the manifests, and wait until the pods are ready",
+            lambda: k8s.roll_out(_in_its_cluster(request.anew()), seconds=seconds),
+        )
+        if settings.compute.platform == "kubernetes"
+        else Step("service", "roll the image out", lambda: tf.roll_out(request.anew(), anew=True)),
+        Step("address", "wait until the lab answers", lambda: _answer(request.anew(), seconds=seconds)),
+    ]
+    if settings.compute.provider == "none":
+        return steps
+    return [
+        Step("terraform", "make what the stack needs in its cloud", lambda: tf.roll_out(request, anew=True)),
+        *steps,
+    ]
+
+
+def down(request: Request, *, data: bool) -> list[Step]:
+    """The other way round; without `data`, homes and models stay."""
+    settings = request.settings
+    if settings.compute.provider == "local":
+        return [Step("lab", "stop the lab", lambda: compose.take_down(request, data=data))]
+    steps = []
+    if settings.compute.platform == "kubernetes":
+        steps.append(Step("kubernetes", "remove the lab from its cluster", lambda: _leave_cluster(request, data=data)))
+    if settings.compute.provider != "none":
+        tf.refuse_protected(request)  # while the lab is still there
+        steps.append(
+            Step("terraform", "destroy what the stack has in its cloud", lambda: tf.take_down(request, data=data))
+        )
+    return steps
+
+
+def stop(request: Request) -> list[Step]:
+    """Compute to zero."""
+    settings = request.settings
+    if settings.compute.provider == "local":
+        return [Step("lab", "stop the lab", lambda: compose.stop(request))]
+    if settings.compute.platform == "kubernetes":
+        return [Step("kubernetes", "end all pods", lambda: k8s.stop(_in_its_cluster(request)))]
+    return [Step("service", "take the service away", lambda: tf.roll_out(request, stopped=True))]
+
+
+def start(request: Request, *, seconds: int) -> list[Step]:
+    """And back, as it was."""
+    settings = request.settings
+    if settings.compute.provider == "local":
+        return [Step("lab", "start the lab", lambda: compose.start(request))]
+    if settings.compute.platform == "kubernetes":
+        run = Step("kubernetes", "start the pods", lambda: k8s.start(_in_its_cluster(request), seconds=seconds))
+    else:
+        run = Step("service", "bring the service back", lambda: tf.roll_out(request, anew=True))
+    return [run, Step("address", "wait until the lab answers", lambda: _answer(request, seconds=seconds))]
+
+
+def _build(request: Request) -> None:
+    from devai_tasks.operations import images
+
+    request.docker.check()
+    images.provide(request.project, request.settings, request.docker)
+
+
+def _in_its_cluster(request: Request) -> Request:
+    """The request, once kubectl knows the cluster that Terraform made; others people know how to get to."""
+    from devai_tasks.operations import clouds
+    from devai_tasks.operations.cluster import Cluster
+
+    settings = request.settings if request.dry else request.configuration.to_deploy()
+    ours = settings.compute.provider != "none"
+    if ours and (request.dry or not Cluster(request.project, settings).kubectl.knows_context()):
+        clouds.join_cluster(settings, dry=request.dry)
+    return request
+
+
+def _models(request: Request) -> None:
+    from devai_tasks.operations import models
+
+    models.pull(request.project, request.settings, models.server(request.settings, dry=request.dry))
+
+
+def _answer(request: Request, *, seconds: int) -> None:
+    from devai_tasks.operations import addresses
+
+    addresses.wait(request.settings, seconds=seconds, dry=request.dry)
+
+
+def _leave_cluster(request: Request, *, data: bool) -> None:
+    """Nothing to do where Terraform has made no cluster."""
+    if any(key == ("kubernetes", "context") for key in request.configuration.pending):
+        return console.say("there is no cluster")
+    k8s.take_down(_in_its_cluster(request), data=data)

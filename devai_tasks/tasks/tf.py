@@ -1,0 +1,320 @@
+"""Terraform: what a stack is made of in its cloud."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from devai_tasks import console, state
+from devai_tasks.errors import UsageError
+from devai_tasks.tasks.declare import Request, plain_task, stack_task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from devai_tasks.operations.terraform import Work
+    from devai_tasks.tools.plan import Plan
+
+_OFFLINE = {"offline": "with recorded schemas, made-up values and a state of its own; no credentials (default: no)"}
+_RESOURCE = {
+    "resource": "address of a resource or module: only that, and what it needs (default: all); can be repeated"
+}
+_JSON = {"json": "for programs (default: a table)"}
+# What exists only after Terraform has run is not missed before.
+_MADE_BY_IT = ("tf.apply", "image.push")
+
+
+@stack_task(target="terraform", alone=True, help=_OFFLINE)
+def init(c: Context, request: Request, offline: bool = False) -> None:
+    """Bring modules and providers, and set the backend to the stack's own."""
+    from devai_tasks.operations import terraform
+
+    with _work(request, offline=offline) as work:
+        terraform.init(work)
+
+
+@stack_task(target="terraform", help=_OFFLINE)
+def validate(c: Context, request: Request, offline: bool = False) -> None:
+    """Check the stack's configuration of Terraform, without looking at a state."""
+    from devai_tasks.operations import terraform
+
+    terraform.validate(request.project, request.settings, offline=offline, dry=request.dry)
+    if not request.dry:
+        console.say(f"{request.stack}: valid")
+
+
+@stack_task(
+    target="terraform",
+    alone=True,
+    help={
+        **_OFFLINE,
+        **_RESOURCE,
+        **_JSON,
+        "destroy": "what destroying everything would do, with its data (default: no)",
+        "markdown": "for a pull request (default: a table)",
+        "detailed_exitcode": "exit with 2 where something changes, as Terraform's own flag (default: no)",
+    },
+    iterable=["resource"],
+)
+def plan(
+    c: Context,
+    request: Request,
+    resource: list[str],
+    offline: bool = False,
+    destroy: bool = False,
+    json: bool = False,
+    markdown: bool = False,
+    detailed_exitcode: bool = False,
+) -> None:
+    """Show what applying would create, change, replace and destroy; the plan is saved for tf.apply."""
+    from devai_tasks.operations import terraform
+
+    if destroy:
+        refuse_protected(request)
+    with _work(request, offline=offline) as work:
+        planned = (
+            terraform.plan_destruction(work, data=True)[1] if destroy else terraform.plan(work, resources=resource)
+        )
+        _show(work, planned, json=json, markdown=markdown)
+    if detailed_exitcode and not planned.empty:
+        raise Exit(code=2)
+
+
+@stack_task(target="terraform", changes=True, asks=True, help={**_OFFLINE, **_RESOURCE}, iterable=["resource"])
+def apply(c: Context, request: Request, resource: list[str], offline: bool = False) -> None:
+    """Do what the saved plan says; without one plan, show and ask."""
+    made = roll_out(request, offline=offline, resources=resource)
+    _next_steps(request, made.get("url"))
+
+
+def roll_out(
+    request: Request,
+    *,
+    offline: bool = False,
+    resources: Sequence[str] = (),
+    anew: bool = False,
+    stopped: bool = False,
+) -> Mapping[str, Any]:
+    """Plan where no plan is saved, show, ask, and apply; returns the outputs, and notes what they tell of the stack.
+
+    With `anew` a saved plan doesn't count. With `stopped` it is as if no image were pushed: everything is there, but
+    what would run one.
+    """
+    from devai_tasks.operations import outputs, terraform
+    from devai_tasks.tasks import guard
+
+    _check(request, offline=offline)
+    with _work(request, offline=offline, stopped=stopped) as work:
+        planned = None if resources or anew or stopped else terraform.saved_plan(work)
+        if planned is None:
+            planned = terraform.plan(work, resources=resources)
+        _show(work, planned)
+        if not planned.empty:
+            lost = ", ".join(planned.losses) if request.settings.protected else ""
+            guard.allow(request, planned.sentence, loses=f"what is destroyed or replaced here ({lost})" if lost else "")
+        if planned.empty and not request.dry:
+            terraform.forget_plan(work)
+            made = work.tool.outputs()
+        else:
+            made = terraform.apply(work)
+        if not (offline or request.dry or stopped):
+            outputs.note(request.project, request.settings, made)
+    return made
+
+
+@stack_task(
+    target="terraform",
+    changes=True,
+    asks=True,
+    help={**_OFFLINE, "data": "the lab's home and the models, too (default: they stay, with what they need)"},
+)
+def destroy(c: Context, request: Request, offline: bool = False, data: bool = False) -> None:
+    """Destroy what the stack has in its cloud; its data stays unless --data is given."""
+    take_down(request, offline=offline, data=data)
+
+
+def take_down(request: Request, *, offline: bool = False, data: bool) -> None:
+    """Show what goes, ask, and destroy it; returns early where there is nothing."""
+    from devai_tasks.operations import terraform
+    from devai_tasks.tasks import guard
+
+    refuse_protected(request)
+    _check(request, offline=offline)
+    with _work(request, offline=offline) as work:
+        # With data the plan is made, and applied, where their latches are lifted.
+        work, planned = terraform.plan_destruction(work, data=data)  # noqa: PLW2901
+        _show(work, planned)
+        if planned.empty and not request.dry:
+            return console.say(f"{request.stack}: there is nothing to destroy")
+        what = f"{len(planned.changes)} resources" + (", all notebooks and models among them" if data else "")
+        guard.allow(request, planned.sentence, loses=what)
+        terraform.apply(work)
+    if not (offline or request.dry):
+        state.forget(request.project, request.stack)
+    return None
+
+
+@stack_task(target="terraform", help={**_OFFLINE, **_JSON, "name": "one output, bare (default: all)"})
+def output(c: Context, request: Request, offline: bool = False, json: bool = False, name: str = "") -> None:
+    """Show the outputs of the stack's state, and note what they tell of the stack."""
+    from devai_tasks.errors import unknown
+    from devai_tasks.operations import outputs, terraform
+
+    with _work(request, offline=offline) as work:
+        terraform.prepare(work)
+        found = work.tool.outputs()
+        if not (offline or request.dry):
+            outputs.note(request.project, request.settings, found)
+    if request.dry:
+        return None
+    if name and name not in found:
+        raise UsageError(unknown("output", name, found))
+    if json:
+        return console.show_json(found[name] if name else found)
+    if name:
+        return console.show(outputs.text(found[name]))
+    console.table(["output", "value"], [[key, outputs.text(value)] for key, value in found.items()])
+
+
+@stack_task(
+    name="import",
+    target="terraform",
+    changes=True,
+    help={**_OFFLINE, "address": "address to be of what is there already", "id": "its id, as the provider wants it"},
+)
+def import_(c: Context, request: Request, address: str = "", id: str = "", offline: bool = False) -> None:
+    """Take something that is there already into the stack's state."""
+    from devai_tasks.operations import terraform
+
+    if not (address and id):
+        raise UsageError("what to import? --address=ADDRESS --id=ID")
+    _check(request, offline=offline)
+    with _work(request, offline=offline) as work:
+        terraform.prepare(work)
+        work.tool.adopt(address, id, work.site.values)
+
+
+@stack_task(target="terraform", help={**_OFFLINE, **_JSON})
+def state_list(c: Context, request: Request, offline: bool = False, json: bool = False) -> None:
+    """List the addresses of everything in the stack's state."""
+    from devai_tasks.operations import terraform
+
+    with _work(request, offline=offline) as work:
+        terraform.prepare(work)
+        addresses = work.tool.addresses()
+    if json:
+        return console.show_json(addresses)
+    console.show("\n".join(addresses))
+
+
+@stack_task(
+    target="terraform", changes=True, asks=True, help={**_OFFLINE, "lock_id": "the lock's id, as the refusal names it"}
+)
+def unlock(c: Context, request: Request, lock_id: str = "", offline: bool = False) -> None:
+    """End a lock that a broken run has left on the stack's state."""
+    from devai_tasks.operations import terraform
+    from devai_tasks.tasks import guard
+
+    if not lock_id:
+        raise UsageError("which lock? --lock-id=ID, as the refusal names it")
+    _check(request, offline=offline)
+    guard.allow(request, f"ending lock {lock_id}, which somebody may hold")
+    with _work(request, offline=offline) as work:
+        terraform.prepare(work)
+        work.tool.unlock(lock_id)
+
+
+@stack_task(target="terraform", changes=True, asks=True)
+def bootstrap(c: Context, request: Request) -> None:
+    """Make the store for Terraform's state in the stack's account and region, where it lacks."""
+    from devai_tasks.operations import clouds
+    from devai_tasks.tasks import guard
+
+    settings = request.configuration.to_deploy(before=_MADE_BY_IT)
+    clouds.check_account(settings, dry=request.dry)
+    store = clouds.state_store(settings)
+    guard.allow(request, f"{store.name} is made where it lacks")
+    made = clouds.bootstrap(settings, dry=request.dry)
+    console.say(f"{store.name}: {'made' if made else 'is there already'}")
+
+
+@plain_task(help={"check": "only say which files are not in the usual form (default: write them)"})
+def fmt(c: Context, check: bool = False) -> None:
+    """Put the files of deploy/terraform into the usual form."""
+    from devai_tasks.config.project import Project
+    from devai_tasks.tools.terraform import Terraform
+
+    folder = Project.find().root / "deploy/terraform"
+    tool = Terraform(folder, folder / ".terraform", dry=bool(c.config.run.dry))
+    found = tool.format(folder, check=check)
+    console.show("\n".join(found))
+    if found and check:
+        raise Exit(code=1)
+
+
+@plain_task(help={"provider": "aws, azurerm, google or tls (default: all); can be repeated"}, iterable=["provider"])
+def record(c: Context, provider: list[str]) -> None:
+    """Record the schemas that --offline works with anew, for the resource types in deploy/terraform."""
+    from devai_tasks.config.project import Project
+    from devai_tasks.offline.recording import FOLDER
+    from devai_tasks.operations import recordings
+
+    for name in provider or (*recordings.PACKAGES, *recordings.MODULES):
+        if c.config.run.dry:
+            console.say(f"record {name} in {FOLDER}")
+        else:
+            console.say(str(recordings.record(Project.find(), name, FOLDER)))
+
+
+def _work(request: Request, *, offline: bool, stopped: bool = False) -> AbstractContextManager[Work]:
+    from devai_tasks.operations import terraform
+
+    settings = terraform.without_image(request.settings) if stopped else request.settings
+    return terraform.work(request.project, settings, offline=offline, dry=request.dry)
+
+
+def _check(request: Request, *, offline: bool) -> None:
+    """Before something changes: the configuration is decided, and the credentials are the stack's. Offline all is."""
+    from devai_tasks.operations import clouds
+
+    if not (offline or request.dry):
+        clouds.check_account(request.configuration.to_deploy(before=_MADE_BY_IT), dry=request.dry)
+
+
+def refuse_protected(request: Request) -> None:
+    """Raise UsageError for a stack that nothing is destroyed of."""
+    if request.settings.protected:
+        where = request.configuration.origins(("protected",))[0].place
+        raise UsageError(
+            f"{request.stack} is protected ({where}) and can't be destroyed; who means it, takes that away first"
+        )
+
+
+def _show(work: Work, planned: Plan, *, json: bool = False, markdown: bool = False) -> None:
+    if work.dry:
+        return None
+    stack = work.settings.stack
+    if json:
+        return console.show_json({"stack": str(stack), "offline": work.offline, "note": work.note, **planned.as_json()})
+    if markdown:
+        return console.show(planned.markdown(str(stack), work.note))
+    if planned.changes:
+        rows = [[change.kind, change.address, ", ".join(change.attributes)] for change in planned.changes]
+        console.table(["", "resource", "what"], rows)
+    console.show(f"{stack}: {planned.sentence}")
+    if work.offline:
+        console.show(work.note)
+
+
+def _next_steps(request: Request, url: str | None) -> None:
+    """What there is to do after an apply: push an image where the stack has none, else look at it."""
+    if request.dry:
+        return
+    flags = request.stack.flags
+    if any(key[0] == "image" for key in request.configuration.pending):
+        console.say(f"no image is pushed yet, so nothing runs one: inv image.push {flags}, then inv tf.apply {flags}")
+    elif url:
+        console.show(url)

@@ -1,0 +1,185 @@
+"""The clouds' own short-lived logins for their registries, by their command line or their Python SDK.
+
+What is found is tried in this order, because a person's own login is in the command line (gcloud's is there only).
+A token is read from a pipe or an answer and handed on: it stands in no command line, variable, file or message.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+import sh
+
+from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing
+from devai_tasks.tools import registry
+
+# https://learn.microsoft.com/azure/container-registry/container-registry-authentication#az-acr-login-with---expose-token
+_AZURE_USER = "00000000-0000-0000-0000-000000000000"
+# https://cloud.google.com/artifact-registry/docs/docker/authentication#token
+_GOOGLE_USER = "oauth2accesstoken"
+
+
+@dataclass(frozen=True)
+class Login:
+    """What a registry takes for a while; a message or a log never shows the token."""
+
+    username: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to a login: a program or a Python package."""
+
+    name: str
+    found: Callable[[], bool]
+    login: Callable[[str, str], Login]
+
+
+def login(provider: str, address: str, region: str) -> Login:
+    """A login for the registry at an address, of `aws`, `azure` or `gcp`; for the region where the address has none.
+
+    Raises ToolMissing where neither the command line nor the SDK is there, ToolFailed with both reasons.
+    """
+    reasons = []
+    for way in _WAYS[provider]:
+        if way.found():
+            try:
+                return way.login(address, region)
+            except Exception as error:  # noqa: BLE001 - each SDK has classes of its own for what one sentence says
+                reasons.append(f"{way.name}: {_reason(error)}")
+    if reasons:
+        raise ToolFailed("\n".join([f"no login for {address}; `{_SIGN_IN[provider]}`, then again", *reasons]))
+    names = " or ".join(way.name for way in _WAYS[provider])
+    raise ToolMissing(f"{names} is needed for a login; `pip install devai-tasks[{provider}]` brings the second")
+
+
+def command(provider: str, address: str, region: str) -> list[str]:
+    """The command that `login` would run first, to show."""
+    return _COMMANDS[provider](address, region)
+
+
+def _reason(error: Exception) -> str:
+    """Why, in a line: a program's last words, or what its SDK says."""
+    text = error.stderr.decode(errors="replace") if isinstance(error, sh.ErrorReturnCode) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1 if isinstance(error, sh.ErrorReturnCode) else 0][:300] if lines else type(error).__name__
+
+
+def _run(words: list[str]) -> str:
+    return str(sh.Command(words[0])(*words[1:], _tty_out=False, _truncate_exc=False)).strip()
+
+
+# --- Amazon ECR: https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+
+
+def _ecr_region(address: str, otherwise: str) -> str:
+    """The region in ACCOUNT.dkr.ecr.REGION.amazonaws.com."""
+    match = re.match(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com", address)
+    return match[1] if match else otherwise
+
+
+def _aws_command(address: str, region: str) -> list[str]:
+    return ["aws", "ecr", "get-login-password", "--region", _ecr_region(address, region)]
+
+
+def _aws_cli(address: str, region: str) -> Login:
+    return Login("AWS", _run(_aws_command(address, region)))
+
+
+def _aws_sdk(address: str, region: str) -> Login:
+    import boto3
+
+    client = boto3.client("ecr", region_name=_ecr_region(address, region))
+    encoded = client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    username, _, token = base64.b64decode(encoded).decode().partition(":")
+    return Login(username, token)
+
+
+# --- Azure Container Registry
+
+
+def _azure_command(address: str, _: str) -> list[str]:
+    return ["az", "acr", "login", "--name", address.partition(".")[0], "--expose-token", "--output", "json"]
+
+
+def _azure_cli(address: str, region: str) -> Login:
+    return Login(_AZURE_USER, json.loads(_run(_azure_command(address, region)))["accessToken"])
+
+
+def _azure_sdk(address: str, _: str) -> Login:
+    """Entra's token for the management plane, exchanged for a refresh token of the registry.
+
+    https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
+    """
+    from azure.identity import DefaultAzureCredential
+
+    host = registry.host(address)
+    token = DefaultAzureCredential().get_token("https://management.azure.com/.default").token
+    form = {"grant_type": "access_token", "service": host, "access_token": token}
+    answer = httpx.post(f"{registry.url(host)}/oauth2/exchange", data=form, timeout=30)
+    if answer.status_code != httpx.codes.OK:
+        raise DevaiError(f"{host} gives no token for this identity ({answer.status_code})")
+    return Login(_AZURE_USER, answer.json()["refresh_token"])
+
+
+# --- Google Artifact Registry
+
+
+def _google_command(_: str, __: str) -> list[str]:
+    return ["gcloud", "auth", "print-access-token"]
+
+
+def _google_cli(address: str, region: str) -> Login:
+    return Login(_GOOGLE_USER, _run(_google_command(address, region)))
+
+
+def _google_sdk(_: str, __: str) -> Login:
+    import google.auth
+    from google.auth.transport.requests import Request
+
+    credentials, _project = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    credentials.refresh(Request())
+    return Login(_GOOGLE_USER, credentials.token)
+
+
+def _installed(package: str) -> Callable[[], bool]:
+    def found() -> bool:
+        from importlib.util import find_spec
+
+        try:
+            return find_spec(package) is not None
+        except ModuleNotFoundError:  # of the package's parent
+            return False
+
+    return found
+
+
+def _on_path(program: str) -> Callable[[], bool]:
+    return lambda: shutil.which(program) is not None
+
+
+_WAYS = {
+    "aws": (
+        Way("aws", _on_path("aws"), _aws_cli),
+        Way("boto3", _installed("boto3"), _aws_sdk),
+    ),
+    "azure": (
+        Way("az", _on_path("az"), _azure_cli),
+        Way("azure-identity", _installed("azure.identity"), _azure_sdk),
+    ),
+    "gcp": (
+        Way("gcloud", _on_path("gcloud"), _google_cli),
+        Way("google-auth", _installed("google.auth"), _google_sdk),
+    ),
+}
+USERNAMES = {"aws": "AWS", "azure": _AZURE_USER, "gcp": _GOOGLE_USER}
+_COMMANDS = {"aws": _aws_command, "azure": _azure_command, "gcp": _google_command}
+PROVIDERS = tuple(_WAYS)
+_SIGN_IN = {"aws": "aws sso login", "azure": "az login", "gcp": "gcloud auth login"}

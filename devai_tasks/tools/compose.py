@@ -1,0 +1,147 @@
+"""Docker Compose, through python-on-whales."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from python_on_whales import DockerClient
+from python_on_whales.exceptions import DockerException
+
+from devai_tasks import console
+from devai_tasks.tools.docker import Cli, describe_container
+
+Recreate = Literal["nothing", "changed", "all"]
+
+
+class Compose(Cli):
+    """One Compose project: its files, profiles and name come from its environment file."""
+
+    def __init__(self, env_file: Path, *, dry: bool = False) -> None:
+        super().__init__(dry=dry)
+        # That file alone decides: to Compose, a variable of the caller's shell would be stronger.
+        own = re.findall(r"^(\w+)=", env_file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for name in (*own, "COMPOSE_FILE", "COMPOSE_ENV_FILES"):
+            os.environ.pop(name, None)
+        self._client = DockerClient(client_call=self._call, client_type="docker", compose_env_files=[env_file])
+        # Services of a profile that is off now may still be there, and Compose would pass them by.
+        self._everything = DockerClient(
+            client_call=self._call, client_type="docker", compose_env_files=[env_file], compose_profiles=["*"]
+        )
+
+    def up(self, *, timeout: int, wait: bool = True, recreate: Recreate = "changed") -> None:
+        """Create what is missing, create anew what `recreate` says, and with `wait` wait until all is healthy.
+
+        That may take up to `timeout` seconds.
+        """
+        with self._running("docker compose up"):
+            output = self._client.compose.up(
+                detach=True,
+                recreate=recreate != "nothing",
+                force_recreate=recreate == "all",
+                wait=wait,
+                wait_timeout=timeout if wait else None,
+                remove_orphans=True,
+                stream_logs=True,
+            )
+            console.follow("starting", (line.decode(errors="replace").strip() for _, line in output))
+
+    def down(self, *, volumes: bool = False) -> None:
+        """Remove containers and networks, with `volumes` the data too."""
+        with self._running("docker compose down"):
+            self._everything.compose.down(volumes=volumes, remove_orphans=True)
+
+    def remove(self, services: Sequence[str]) -> None:
+        """Stop services and remove their containers; volumes stay."""
+        with self._running("docker compose rm"):
+            self._everything.compose.rm(list(services), stop=True)
+
+    def restart(self, services: Sequence[str]) -> None:
+        """Restart services; none named is all."""
+        with self._running("docker compose restart"):
+            self._client.compose.restart(list(services) or None)
+
+    def stop(self) -> None:
+        """Stop all services; containers stay, for `start`."""
+        with self._running("docker compose stop"):
+            self._everything.compose.stop()
+
+    def rehearse(self) -> dict[str, str]:
+        """What `up` would do with each container, by name: Running, Create, Recreate or Starting; changes nothing.
+
+        Compose itself says it. Every image has to be there.
+        """
+        words = [
+            str(word) for word in self._client.client_config.docker_compose_cmd[len(self._client.docker_cmd) + 1 :]
+        ]
+        said = ""
+        with self._running("docker compose up"):
+            options = ("--detach", "--no-build", "--pull=never", "--remove-orphans")
+            said = self._completed("compose", "--dry-run", *words, "up", *options).stderr.decode(errors="replace")
+        # The first word of each is the one that tells; the others are how that goes on.
+        found: dict[str, str] = {}
+        for name, verb in re.findall(r"DRY-RUN MODE -\s+Container (\S+)\s+(\w+)", said):
+            found.setdefault(name, verb)
+        return found
+
+    def logs(self, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
+        """What services print, line by line, as it comes."""
+        with self._running("docker compose logs"):
+            for _, line in self._everything.compose.logs(list(services), follow=follow, tail=tail, stream=True):
+                yield line.decode(errors="replace").rstrip("\n")
+
+    def execute(self, service: str, command: Sequence[str], *, user: str, workdir: str) -> int:
+        """Run a command in a service, on the caller's terminal where there is one; returns its exit code."""
+        output = None
+        with self._running(f"docker compose exec {service}"):
+            try:
+                output = self._client.compose.execute(
+                    service, list(command), user=user, workdir=workdir, tty=sys.stdin.isatty()
+                )
+            except DockerException as error:
+                # Below 125 it is the command's own; Compose gives 1 for a service that isn't there, and says so.
+                if error.return_code == 1 and "is not running" in (error.stderr or ""):
+                    raise
+                console.show(error.stdout or "")
+                console.say(error.stderr or "")
+                return error.return_code
+        if output:
+            console.show(output)
+        return 0
+
+    def pipe(
+        self, service: str, command: Sequence[str], *, given: IO[bytes] | None = None, into: IO[bytes] | None = None
+    ) -> None:
+        """Run a command in a service with a file as its standard input or output, of any size."""
+        words = [
+            str(word) for word in (*self._everything.client_config.docker_compose_cmd, "exec", "--no-TTY", service)
+        ]
+        with self._running(f"docker compose exec {service}"):
+            done = subprocess.run(  # noqa: S603 - the tool's own verb
+                [*words, *command],
+                stdin=given or subprocess.DEVNULL,
+                stdout=into or subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+            if done.returncode:
+                raise DockerException(words, done.returncode, stderr=done.stderr)
+
+    def containers(self) -> list[dict[str, Any]]:
+        """The project's containers: service, name, state, health, image, published addresses."""
+        found: list[Any] = []
+        with self._running("docker compose ps"):
+            found += self._everything.compose.ps(all=True)
+        return sorted((describe_container(container) for container in found), key=lambda row: str(row["service"]))
+
+    def config(self) -> dict[str, Any]:
+        """The merged and interpolated definition; needs no engine."""
+        definition: dict[str, Any] = {}
+        with self._running("docker compose config"):
+            definition.update(self._client.compose.config(return_json=True))
+        return definition

@@ -1,0 +1,50 @@
+"""git: which commit the project's files are of."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import sh
+
+from devai_tasks import console
+
+SHORT = 12  # as long everywhere: git's own choice differs from clone to clone
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit, and whether the files are still those of it."""
+
+    commit: str
+    dirty: bool
+    time: str
+    """When it was made, in RFC 3339."""
+    source: str
+    """Where the repository comes from, without credentials; empty where it comes from nowhere."""
+
+    def __str__(self) -> str:
+        return f"{self.commit[:SHORT]}{'-dirty' if self.dirty else ''}"
+
+
+def revision(folder: Path) -> Revision | None:
+    """The revision of a folder's files; None without git, without a repository, and before the first commit.
+
+    Ignored files don't make it dirty, new ones do: they may be part of what is built.
+    """
+    program = shutil.which("git")
+    if not program:
+        return None
+    git = sh.Command(program).bake("-C", str(folder), _tty_out=False, _truncate_exc=False)
+    try:
+        commit, time = str(git("log", "-1", "--no-show-signature", "--format=%H %cI")).split()
+        dirty = bool(str(git("status", "--porcelain", "--", ".")).strip())
+        source = str(git("config", "--get", "remote.origin.url", _ok_code=(0, 1))).strip()
+    except sh.ErrorReturnCode as error:
+        reason = error.stderr.decode(errors="replace").partition("\n")[0]
+        if not re.search(r"not a git repository|does not have any commits", reason):
+            console.warn(f"git can't say which commit this is, so tags are the version alone: {reason}")
+        return None
+    return Revision(commit, dirty, time, re.sub(r"(?<=://)[^/@]*@", "", source))

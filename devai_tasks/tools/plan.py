@@ -1,0 +1,107 @@
+"""What a saved plan of Terraform says, from its JSON form.
+
+https://developer.hashicorp.com/terraform/internals/json-format describes it. Values are left out: names of attributes
+are enough for an overview, and none of them is a secret.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+CREATED, CHANGED, REPLACED, DESTROYED, FORGOTTEN = "created", "changed", "replaced", "destroyed", "forgotten"
+KINDS = (CREATED, CHANGED, REPLACED, DESTROYED, FORGOTTEN)
+_ACTIONS: Mapping[tuple[str, ...], str] = {
+    ("create",): CREATED,
+    ("update",): CHANGED,
+    ("delete", "create"): REPLACED,
+    ("create", "delete"): REPLACED,
+    ("delete",): DESTROYED,
+    ("forget",): FORGOTTEN,
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one resource."""
+
+    kind: str
+    address: str
+    attributes: tuple[str, ...]
+    """The names of what changes in it, where it stays or is replaced."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a plan does."""
+
+    changes: tuple[Change, ...]
+    outputs: tuple[str, ...]
+    """The outputs that change."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether applying it changes nothing."""
+        return not self.changes and not self.outputs
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many resources there are of each kind of change; kinds without one are left out."""
+        found = Counter(change.kind for change in self.changes)
+        return {kind: found[kind] for kind in KINDS if found[kind]}
+
+    @property
+    def losses(self) -> list[str]:
+        """Addresses of what is destroyed or replaced."""
+        return [change.address for change in self.changes if change.kind in (DESTROYED, REPLACED)]
+
+    @property
+    def sentence(self) -> str:
+        """The same in a few words."""
+        if self.empty:
+            return "no changes"
+        counts = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
+        return counts or f"no resource changes; {len(self.outputs)} outputs do"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        changes = [{**asdict(change), "attributes": list(change.attributes)} for change in self.changes]
+        return {"empty": self.empty, "counts": self.counts, "changes": changes, "outputs": list(self.outputs)}
+
+    def markdown(self, title: str, note: str = "") -> str:
+        """For the description of a pull request."""
+        lines = [f"### {title}: {self.sentence}", ""]
+        if note:
+            lines += [f"> {note}", ""]
+        if self.changes:
+            lines += ["| | resource | what |", "| --- | --- | --- |"]
+            lines += [f"| {c.kind} | `{c.address}` | {', '.join(c.attributes)} |" for c in self.changes]
+        return "\n".join([*lines, ""])
+
+
+def parse(document: Mapping[str, Any]) -> Plan:
+    """A plan from what `terraform show -json FILE` prints."""
+    entries = document.get("resource_changes", ())
+    changes = [change for entry in entries if (change := _change(entry))]
+    outputs = [name for name, change in document.get("output_changes", {}).items() if change["actions"] != ["no-op"]]
+    return Plan(tuple(sorted(changes, key=lambda c: (KINDS.index(c.kind), c.address))), tuple(sorted(outputs)))
+
+
+def _change(entry: Mapping[str, Any]) -> Change | None:
+    change = entry["change"]
+    kind = _ACTIONS.get(tuple(change["actions"]))
+    if not kind:  # read, no-op
+        return None
+    named = kind in (CHANGED, REPLACED)
+    return Change(kind, entry["address"], tuple(_changed(change)) if named else ())
+
+
+def _changed(change: Mapping[str, Any]) -> Sequence[str]:
+    """The attributes that somebody changed; with a replacement, those that force it."""
+    if paths := change.get("replace_paths"):
+        return sorted({str(path[0]) for path in paths})
+    before, after, unknown = change["before"] or {}, change["after"] or {}, change.get("after_unknown") or {}
+    names = before.keys() | after.keys()
+    return sorted(name for name in names if before.get(name) != after.get(name) and unknown.get(name) is not True)

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Writes the artefacts of a stack to generated/<stack>/: `inv config.render`, for people who expect a script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage="usage: scripts/generate-config.sh [options of inv config.render, such as --env=prod --cloud=aws, --all or --check]"
+case ${1:-} in
+    -h | --help) echo "$usage" && exit ;;
+    '' | --*) ;;
+    *) echo "$usage" >&2 && exit 2 ;;
+esac
+exec .venv/bin/inv config.render "$@"
