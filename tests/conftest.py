@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 from harness.cli import inv
 from harness.project import fresh
+from hypothesis import settings
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+
+pytest_plugins = ["harness.kubernetes.fixtures"]
+
+# `--hypothesis-profile=fuzz` is what `nox -s fuzz` takes.
+settings.register_profile("fuzz", max_examples=2000)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,7 +48,8 @@ def nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("DEVAI__", "COMPOSE_", "DOCKER_")) or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
     monkeypatch.delenv("DEVAI_TRACEBACK", raising=False)
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    for name in ("HOST_IP", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 
 

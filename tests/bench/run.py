@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.stack import RunningStack
+from harness.registry import free_port
+from harness.stack import ComposeStack
 
 from devai_tasks.config.project import Project
 from devai_tasks.operations import images, scaffold
@@ -47,7 +49,7 @@ def main() -> None:
         scaffold.write(lab)
         (lab / "conf/profiles/bench.yaml").write_text(PORTS, encoding="utf-8")
         listing = start_up(Path(folder), lab)
-        stack = RunningStack(Project(lab), "bench")
+        stack = ComposeStack(Project(lab), "bench")
         try:
             compose_up(stack)
             image(stack)
@@ -66,7 +68,7 @@ def start_up(folder: Path, lab: Path) -> float:
     return report("`inv --list`, one task", "`inv --list`, ours", pairs)
 
 
-def compose_up(stack: RunningStack) -> None:
+def compose_up(stack: ComposeStack) -> None:
     """`docker compose up --wait` and `inv compose.up`, both from nothing but built images."""
     root = stack.project.root
     assert stack.inv("compose.up").returncode == 0
@@ -84,11 +86,12 @@ def compose_up(stack: RunningStack) -> None:
     report("`docker compose up --wait`", "`inv compose.up`", pairs)
 
 
-def image(stack: RunningStack) -> None:
+def image(stack: ComposeStack) -> None:
     """The lab's image and a naive one of the same packages on the same base; a rebuild after a change."""
-    base, _ = images.base_image(stack.settings, Docker())
+    base = images.base_image(stack.project, stack.settings, Docker()).name
     naive, ours, root = "devai-bench-naive", "devai-bench-lab:local-bench", stack.project.root
-    build = ["docker", "buildx", "build", "--no-cache", f"--build-arg=BASE_IMAGE={base}"]
+    arguments = {"BASE_IMAGE": base, "PACKAGES": stack.settings.image.packages}
+    build = ["docker", "buildx", "build", "--no-cache", *(f"--build-arg={a}={b}" for a, b in arguments.items())]
     if stack.settings.image.ca_file:
         build.append(f"--secret=id=ca,src={stack.settings.image.ca_file}")
     naive_seconds = run([*build, f"--tag={naive}", f"--file={REPOSITORY}/tests/bench/naive.Dockerfile", "."], root)
@@ -102,7 +105,27 @@ def image(stack: RunningStack) -> None:
     print(f"| ours | {size(ours) / 1e6:.0f} MB | {cold:.0f} s |")
     print(f"| ratio | {size(ours) / size(naive):.2f} | {cold / naive_seconds:.2f} |")
     print(f"\nBuilt again: {warm:.1f} s; with one line of requirements.txt changed: {changed:.1f} s.")
+    pairs = paired(lambda: first_answer(naive), lambda: first_answer(ours), rounds=5)
+    report("naive, from `docker run` to the first answer of /api", "ours", pairs)
     run(["docker", "rmi", "--force", naive, ours], root)
+
+
+def first_answer(name: str) -> float:
+    """Seconds from `docker run`, on an empty home, until JupyterLab answers."""
+    address = f"127.0.0.1:{free_port()}"
+    command = ["docker", "run", "--detach", "--env=JUPYTER_TOKEN=bench", f"--publish={address}:8888", name]
+    start = time.perf_counter()
+    container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        while time.perf_counter() < start + 120:
+            try:
+                urllib.request.urlopen(f"http://{address}/api", timeout=5).close()
+                return time.perf_counter() - start
+            except OSError:
+                time.sleep(0.02)
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, check=True)
+    raise TimeoutError(f"{name} does not answer")
 
 
 def paired(one: Callable[[], float], other: Callable[[], float], *, rounds: int) -> list[tuple[float, float]]:

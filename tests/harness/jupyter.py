@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import websocket
@@ -18,6 +20,8 @@ class Jupyter:
     """The lab behind a printed URL, that with the token in it."""
 
     url: str
+    certificate: Path | None = None
+    """That of HTTPS, which is trusted for that and for nothing else."""
 
     @property
     def token(self) -> str:
@@ -32,7 +36,7 @@ class Jupyter:
     def status(self, path: str, *, token: bool = True) -> int:
         """The HTTP status of a GET."""
         try:
-            with urllib.request.urlopen(self._request(path, token=token), timeout=10) as answer:
+            with urllib.request.urlopen(self._request(path, token=token), timeout=10, context=self._tls) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -40,7 +44,7 @@ class Jupyter:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer of an API call, as JSON."""
         request = self._request(path, method=method, data=None if body is None else json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30, context=self._tls) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -49,7 +53,9 @@ class Jupyter:
         kernel = self.call("POST", "api/kernels", {"name": "python3"})["id"]
         try:
             channels = websocket.create_connection(
-                f"{self.base.replace('http', 'ws', 1)}api/kernels/{kernel}/channels?token={self.token}", timeout=seconds
+                f"{self.base.replace('http', 'ws', 1)}api/kernels/{kernel}/channels?token={self.token}",
+                timeout=seconds,
+                sslopt={"ca_certs": str(self.certificate)} if self.certificate else None,
             )
             try:
                 return _run_cell(channels, code)
@@ -57,6 +63,10 @@ class Jupyter:
                 channels.close()
         finally:
             self.call("DELETE", f"api/kernels/{kernel}")
+
+    @property
+    def _tls(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.certificate) if self.certificate else None
 
     def _request(
         self, path: str, *, token: bool = True, method: str = "GET", data: bytes | None = None

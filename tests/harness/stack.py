@@ -1,9 +1,11 @@
-"""A stack that runs, from outside."""
+"""A stack that runs, from outside: the same questions, whatever it runs on."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,9 +25,53 @@ UID = 4242
 CANARY = "canary-of-the-smoke-test-0123456789"
 
 
-@dataclass(frozen=True)
-class RunningStack:
+class RunningStack(ABC):
     """A stack that runs, and the command line that works on it."""
+
+    project: Project
+
+    @property
+    @abstractmethod
+    def settings(self) -> Settings:
+        """Its settings."""
+
+    @property
+    @abstractmethod
+    def jupyter(self) -> Jupyter:
+        """Its JupyterLab."""
+
+    @property
+    @abstractmethod
+    def user(self) -> tuple[int, int]:
+        """Who the lab's processes are, by user and group."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> int:
+        """What the lab's first process may gain, as the kernel writes it."""
+
+    @abstractmethod
+    def host(self, service: str) -> Host:
+        """A service's container, as testinfra sees it."""
+
+    @abstractmethod
+    def places(self) -> dict[str, str]:
+        """Where others may look, and what they find there."""
+
+    @property
+    def services(self) -> list[str]:
+        """What runs in containers of its own."""
+        return ["devai", "ollama"] if self.settings.ollama.mode == "container" else ["devai"]
+
+    def artefacts(self) -> str:
+        """All that was rendered for it."""
+        files = sorted(self.project.artefacts(self.settings.stack).rglob("*"))
+        return "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
+
+
+@dataclass(frozen=True)
+class ComposeStack(RunningStack):
+    """A stack that Compose runs."""
 
     project: Project
     environment: str
@@ -41,14 +87,19 @@ class RunningStack:
         """Its JupyterLab."""
         return Jupyter(lab.link(self.project, self.settings))
 
+    @property
+    def user(self) -> tuple[int, int]:
+        """That of the configuration, whom the files in the home belong to on this machine."""
+        return self.settings.engine.uid, self.settings.engine.gid
+
+    @property
+    def capabilities(self) -> int:
+        """What mapping the account takes: CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID."""
+        return sum(1 << bit for bit in (0, 1, 3, 6, 7))  # of capability.h
+
     def inv(self, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """A task on it."""
         return inv(*arguments, f"--env={self.environment}", cwd=self.project.root, environ=environ)
-
-    @property
-    def services(self) -> list[str]:
-        """What runs in containers of its own."""
-        return ["devai", "ollama"] if self.settings.ollama.mode == "container" else ["devai"]
 
     def container(self, service: str) -> str:
         """The name of a service's container."""
@@ -58,27 +109,68 @@ class RunningStack:
         """A service's container, as testinfra sees it."""
         return testinfra.get_host(f"docker://{self.container(service)}")
 
+    def places(self) -> dict[str, str]:
+        """Where others may look, and what they find there."""
+        container = self.container("devai")
+        image = json.loads(docker("inspect", container))[0]["Image"]
+        logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
+        return {
+            "the container's definition": docker("inspect", container),
+            "the log": logs.stdout + logs.stderr,
+            "the process list": command_lines(self.host("devai")),
+            "artefacts": self.artefacts(),
+            **of_image(image),
+        }
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process in a container, as its kernel describes it."""
+
+    number: int
+    parent: int
+    name: str
+    user: int
+    group: int
+
+
+def processes(host: Host) -> set[Process]:
+    """The processes of a container, without those that look at them."""
+    shell, *found = host.check_output("echo $$; cat /proc/[0-9]*/status 2>/dev/null; true").split("Name:\t")
+    known = {process.number: process for process in map(_process, found)}
+    own = {int(shell)}
+    for number in sorted(known):
+        if known[number].parent in own:
+            own.add(number)
+    return {process for number, process in known.items() if number not in own}
+
+
+def _process(status: str) -> Process:
+    def number(field: str) -> int:
+        found = re.search(rf"^{field}:\t(\d+)", status, flags=re.MULTILINE)
+        assert found, status
+        return int(found[1])
+
+    return Process(number("Pid"), number("PPid"), status.partition("\n")[0], number("Uid"), number("Gid"))
+
+
+def command_lines(host: Host) -> str:
+    """What a container's processes were called with."""
+    return str(host.check_output("cat /proc/[0-9]*/cmdline 2>/dev/null; true"))
+
 
 def docker(*arguments: str) -> str:
     """Output of the docker command line."""
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
 
 
+def of_image(name: str) -> dict[str, str]:
+    """What an image of the engine tells whoever has it."""
+    return {"the image": docker("inspect", name), "the image's history": docker("history", "--no-trunc", name)}
+
+
 def assert_nowhere(stack: RunningStack, secret: str) -> None:
     """No place that others look into shows a secret."""
-    container = stack.container("devai")
-    image = json.loads(docker("inspect", container))[0]["Image"]
-    logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
-    places = {
-        "the container's definition": docker("inspect", container),
-        "the image": docker("inspect", image),
-        "the image's history": docker("history", "--no-trunc", image),
-        "the log": logs.stdout + logs.stderr,
-        "the process list": docker("top", container, "-eo", "pid,args"),
-        "artefacts": "".join(
-            file.read_text(encoding="utf-8")
-            for file in stack.project.artefacts(stack.settings.stack).rglob("*")
-            if file.is_file()
-        ),
-    }
+    places = stack.places()
+    assert all(places.values()), places.keys()  # each of them shows something
     assert [place for place, text in places.items() if secret in text] == []

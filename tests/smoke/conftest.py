@@ -1,5 +1,7 @@
 """A real stack: one of the tests' own, or one that runs already (`nox -s smoke -- --stack=local-dev`).
 
+With `--in-cluster`, as `nox -s cluster` has it, the one that the tests of the cluster have brought up there.
+
 The tests' own stack is `local-smoke`, in a project of its own, on ports of its own, for a user id that is nobody's. Its
 images and its model come the way that the machine allows: pulled, or built here.
 """
@@ -11,18 +13,24 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from harness import podman
+from harness.engine import give
 from harness.missing import missing
-from harness.stack import CANARY, UID, RunningStack
+from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
 from devai_tasks.config.project import Project
 from devai_tasks.operations import scaffold
+from devai_tasks.render import image
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stack", help="a stack that runs already, such as local-dev: looked at, and left as it is")
+    parser.addoption("--in-cluster", action="store_true", help="the stack that runs in the test cluster")
+    parser.addoption("--on-podman", action="store_true", help="a stack of the tests' own, on a Podman of theirs")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -84,13 +92,39 @@ def smoke_project(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    """A running stack: the one that `--stack` names, or our own, which is gone afterwards."""
+    """A running stack: the cluster's, the one that `--stack` names, or our own, which is gone afterwards."""
+    if request.config.getoption("--in-cluster"):
+        yield request.getfixturevalue("cluster_stack")
+        return
     named = request.config.getoption("--stack")
     if named:
         cloud, _, environment = named.partition("-")
-        yield RunningStack(Project.find(), environment, cloud)
+        yield ComposeStack(Project.find(), environment, cloud)
         return
-    own = RunningStack(request.getfixturevalue("smoke_project"), "smoke")
+    own = ComposeStack(request.getfixturevalue("smoke_project"), "smoke")
+    if request.config.getoption("--on-podman"):
+        with on_podman(own):
+            yield from brought_up(own)
+    else:
+        yield from brought_up(own)
+
+
+@contextmanager
+def on_podman(own: ComposeStack) -> Iterator[None]:
+    """A Podman that has the images that Docker builds, as whatever is started here meets it."""
+    built = own.inv("image.build")
+    assert built.returncode == 0, built.stderr
+    with podman.podman() as socket, pytest.MonkeyPatch.context() as patch:
+        for name in (image.lab(own.settings), image.ollama(own.settings)):
+            give(name, [name], socket)
+        override = own.project.root / "deploy/compose/docker-compose.override.yml"
+        override.write_text(podman.OVERRIDE, encoding="utf-8")
+        patch.setenv("DOCKER_HOST", socket)
+        yield
+
+
+def brought_up(own: ComposeStack) -> Iterator[ComposeStack]:
+    """A stack that `inv up` has brought up, until the tests are done with it."""
     started = own.inv("up", environ={"OPENAI_API_KEY": CANARY})
     try:
         if started.returncode != 0:

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from devai_tasks import state
+from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+
+DIGEST = f"sha256:{'1' * 64}"
+IMAGE = {("image", "registry"), ("image", "digest")}
 
 
 @pytest.fixture
@@ -36,6 +40,13 @@ def test_only_the_owner_reads_what_is_kept(empty: Project, local_dev: Stack) -> 
     kept = empty.root / ".devai"
     assert mode(kept) == mode(kept / "local-dev") == mode(kept / "local-dev" / "secrets") == 0o700
     assert mode(kept / "local-dev" / "token") == mode(kept / "local-dev" / "secrets" / "ONE") == 0o600
+
+
+def test_what_other_containers_read_is_open_within_the_closed_folder(empty: Project, local_dev: Stack) -> None:
+    state.keep_secrets(empty, local_dev, {"ONE": "1", "HTTP_PROXY": "2"}, ["HTTP_PROXY"])
+    folder = empty.state(local_dev) / "secrets"
+    assert (mode(folder / "ONE"), mode(folder / "HTTP_PROXY")) == (0o600, 0o644)
+    assert mode(folder) == 0o700
 
 
 def test_secrets_are_kept_exactly_and_an_absent_one_is_an_empty_file(empty: Project, local_dev: Stack) -> None:
@@ -72,3 +83,25 @@ def test_a_file_that_others_could_read_becomes_private_when_it_is_written(empty:
     file.chmod(0o644)
     state.keep_secrets(empty, local_dev, {"ONE": "2"})
     assert mode(file) == 0o600
+
+
+def test_what_a_deployment_knows_is_a_layer_and_no_stand_in_is_left(project: Project) -> None:
+    stack = Stack("dev", "aws")
+    assert load(project, stack, environ={}).image.registry == "registry.invalid/lab"
+    state.record(project, stack, {"image.registry": "registry.test/lab", "image.digest": DIGEST})
+    configuration = Sources(project, {}).configuration(stack)
+    assert configuration.settings.image.registry == "registry.test/lab"
+    assert IMAGE.isdisjoint(configuration.pending)
+    assert configuration.origins(("image", "digest"))[0].place == ".devai/aws-dev/deployment.yaml:4:15"
+
+
+def test_what_is_recorded_later_is_added_and_an_empty_value_is_taken_out(project: Project) -> None:
+    stack = Stack("dev", "aws")
+    state.record(project, stack, {"image.registry": "one.test/lab"})
+    state.record(project, stack, {"image.registry": "two.test/lab", "image.digest": DIGEST})
+    state.record(project, stack, {"image.digest": ""})
+    configuration = Sources(project, {}).configuration(stack)
+    assert configuration.settings.image.registry == "two.test/lab"
+    assert IMAGE.intersection(configuration.pending) == {("image", "digest")}
+    state.record(project, stack, {"image.registry": ""})
+    assert IMAGE.issubset(Sources(project, {}).configuration(stack).pending)

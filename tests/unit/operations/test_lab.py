@@ -35,6 +35,13 @@ def test_the_link_opens_the_lab_with_its_token(project: Project, local_dev: Stac
     assert lab.link(project, elsewhere) == f"http://192.0.2.7:9000/team/a/lab?token={token}"
 
 
+def test_an_address_of_the_environment_and_https_are_in_the_link(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST_IP", "192.0.2.7")
+    assert lab.link(project, settings(project, "tls.local=true")).startswith("https://192.0.2.7:8888/lab?token=")
+
+
 def test_a_lab_that_listens_everywhere_is_opened_on_this_machine(project: Project) -> None:
     assert lab.link(project, settings(project, "network.bind_address=0.0.0.0")).startswith("http://127.0.0.1:8888/")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from subprocess import CompletedProcess
 
 import pytest
 from invoke.parser.argument import Argument
@@ -13,9 +16,21 @@ from invoke.parser.context import ParserContext
 from devai_tasks.tasks import namespace
 
 TASKS = {name: namespace[name] for name in sorted(namespace.task_names)}
-OF_NO_STACK = {"new", "image.lock"}
+OF_NO_STACK = {"new", "image.lock", "config.init", "config.schema", "tf.fmt", "tf.record"}
 OF_A_STACK = [name for name in TASKS if name not in OF_NO_STACK]
-HEAVY = {"omegaconf", "jinja2", "python_on_whales", "sh", "pydantic", "rich", "yaml", "httpx", "ollama"}
+HEAVY = {
+    "omegaconf",
+    "jinja2",
+    "python_on_whales",
+    "sh",
+    "pydantic",
+    "rich",
+    "yaml",
+    "httpx",
+    "ollama",
+    "boto3",
+    "cyclonedx",
+}
 NEWLY_LOADED = """
 import sys, invoke
 already = set(sys.modules)
@@ -29,9 +44,17 @@ FLAGS: dict[str, list[Argument]] = {name: copy.deepcopy(task).get_arguments() fo
 
 
 def test_the_tasks_are_those_that_the_documentation_names() -> None:
-    assert {"up", "down", "new", "compose.up", "compose.down", "image.build", "models.list", "config.show"} <= set(
-        TASKS
-    )
+    assert {
+        "up",
+        "down",
+        "new",
+        "compose.up",
+        "compose.down",
+        "image.build",
+        "image.push",
+        "models.list",
+        "config.show",
+    } <= set(TASKS)
     assert not [name for name in TASKS if "_" in name]
 
 
@@ -39,8 +62,7 @@ def test_the_tasks_are_those_that_the_documentation_names() -> None:
 def test_a_task_of_a_stack_says_which_stack_and_takes_overrides(name: str) -> None:
     flags = {argument.attr_name or argument.name: argument for argument in FLAGS[name]}
     assert {"env", "cloud", "gpu", "set_"} <= set(flags)
-    assert flags["env"].default == "dev"
-    assert flags["cloud"].default == "local"
+    assert flags["env"].default == flags["cloud"].default == ""  # as `defaults` of the configuration says
     assert flags["gpu"].kind is bool
     assert flags["set_"].kind is list
 
@@ -55,6 +77,21 @@ def test_a_task_has_no_short_flags_and_no_positional_that_could_swallow_a_flag(n
 def test_every_flag_has_help_and_every_task_a_sentence(name: str) -> None:
     assert all(argument.help for argument in FLAGS[name])
     assert str(TASKS[name].__doc__).strip().endswith(".")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_help_of_every_flag_says_what_holds_without_it(name: str) -> None:
+    positional = TASKS[name].positional
+    flags = [argument for argument in FLAGS[name] if (argument.attr_name or argument.name) not in positional]
+    assert not [argument.name for argument in flags if not re.search(r"\(default: .+\)", str(argument.help))]
+
+
+@pytest.mark.parametrize("program", ["inv", "devai"])
+def test_help_shows_defaults_and_choices(cli: Callable[..., CompletedProcess[str]], program: str) -> None:
+    shown = " ".join(cli(program, "--help", "compose.down").stdout.split())
+    assert "shipped: dev, staging, prod)" in shown
+    assert "shipped: local, aws, azure, gcp)" in shown
+    assert "the stack's name, where nobody can be asked to type it (default: ask)" in shown
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -9,13 +9,34 @@ from subprocess import CompletedProcess
 import pytest
 
 from devai_tasks.config.project import Project
+from devai_tasks.operations.cluster import KINDS
 
 Run = Callable[..., CompletedProcess[str]]
 
 COMPOSE = "docker compose --env-file generated/local-dev/compose/.env"
 ALL = "docker compose --profile '*' --env-file generated/local-dev/compose/.env"  # also what is switched off now
 UP = f"{COMPOSE} up --detach --wait --wait-timeout 180 --remove-orphans"
-BAKE = "docker buildx bake --progress plain --file generated/local-dev/image/docker-bake.json"
+BAKE = "docker buildx bake --load --progress plain --file generated/local-dev/image/docker-bake.json"
+
+# Without git the tag is the version.
+TO, THERE = "--set=image.registry=registry.test/x", "registry.test/x/devai-lab:0.1.0"
+ASK = f"docker buildx imagetools inspect --raw {THERE}"
+PULL = [f"docker image pull {THERE}", f"docker image inspect {THERE}"]
+ARM = "lab.platform=linux/arm64"
+KUBECTL = "kubectl --context=kind-kind --namespace=devai-local-dev"
+BUILD = "kubectl kustomize generated/local-dev/kubernetes"
+APPLY = f"{KUBECTL} apply --server-side --force-conflicts --field-manager=devai --filename=-"
+OBJECTS = f"{KUBECTL} get {','.join(KINDS)} --output=json --selector=devai.io/stack=devai-local-dev"
+SECRETS = [
+    f"{KUBECTL} get secret devai --output=json --ignore-not-found",
+    f"{KUBECTL} apply --server-side --force-conflicts --field-manager=devai-secrets --filename=-",
+]
+STATUS = [f"{KUBECTL} rollout status deployment/{name} --timeout=600s" for name in ("ollama", "devai")]
+LOADED = "devai-lab:local-dev-000000000000"
+# What works on what is there already.
+NOTHING_RENDERED = (
+    "models.pull", "models.remove", "image.tag", "image.push", "image.pull", "k8s.restart", "k8s.rollback", "k8s.wait",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +48,11 @@ def commands(result: CompletedProcess[str]) -> list[str]:
     """The commands among what was said."""
     assert result.returncode == 0, result.stderr
     lines = (result.stderr + result.stdout).splitlines()
-    return [line for line in lines if shlex.split(line, posix=False)[:1] in (["docker"], ["ollama"], ["uv"])]
+    return [
+        line
+        for line in lines
+        if shlex.split(line, posix=False)[:1] in (["docker"], ["kind"], ["kubectl"], ["npm"], ["ollama"], ["uv"])
+    ]
 
 
 def rendered(project: Project) -> set[str]:
@@ -57,9 +82,46 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
         (["compose.restart", "--service=devai", "--service=ollama"], [f"{COMPOSE} restart devai ollama"]),
         (["compose.logs"], [f"{ALL} logs --no-color --tail all"]),
         (["compose.logs", "--follow", "--tail=5"], [f"{ALL} logs --no-color --tail 5 --follow"]),
+        (["k8s.build"], [BUILD]),
+        (["k8s.diff"], [BUILD, OBJECTS, APPLY.replace(" apply ", " diff ")]),
+        (
+            ["k8s.apply"],
+            [
+                f"{KUBECTL} get nodes --output=json",
+                "kind load docker-image --name=kind ollama/ollama:0.17.4",
+                f"docker image tag devai-lab:local-dev {LOADED}",
+                f"kind load docker-image --name=kind {LOADED}",
+                BUILD,
+                OBJECTS,
+                APPLY,  # the namespace
+                APPLY.replace(" apply ", " diff "),
+                *SECRETS,
+                APPLY,
+                *STATUS,
+            ],
+        ),
+        (["k8s.secrets"], [BUILD, OBJECTS, APPLY, *SECRETS]),
+        (["k8s.restart", "--service=devai"], [f"{KUBECTL} rollout restart deployment/devai", STATUS[1]]),
+        (
+            ["k8s.rollback", "--revision=3"],
+            [f"{KUBECTL} rollout undo deployment/devai --to-revision=3", STATUS[1]],
+        ),
+        (["k8s.wait"], STATUS),
         (["image.build"], [f"{BAKE} lab"]),
+        (["image.build", "--no-cache", "--platform=linux/arm64"], [f"{BAKE} --set lab.no-cache=true --set {ARM} lab"]),
+        (["image.tag", TO], [f"docker image tag devai-lab:local-dev {THERE}"]),
+        (["image.push", TO], [ASK, f"docker image tag devai-lab:local-dev {THERE}", f"docker image push {THERE}", ASK]),
+        (["image.pull", TO], [ASK, *PULL, f"docker image tag {THERE} devai-lab:local-dev"]),
         (["models.pull", "--name=a", "--name=b:1"], ["ollama list", "ollama pull a:latest", "ollama pull b:1"]),
+        (["models.pull", "--name=a", "--package=b"], ["ollama create a:latest --file b.gguf"]),
         (["models.remove", "--name=a"], ["ollama rm a:latest"]),
+        (
+            ["models.export", "--file=a.tar"],
+            [
+                "ollama list",
+                f"{ALL} exec --no-TTY ollama tar --create --directory=/models '--exclude=*-partial*' blobs manifests",
+            ],
+        ),
         (["up"], [f"{BAKE} lab", UP, "ollama list", "ollama pull smollm2:135m"]),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
@@ -68,7 +130,7 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
     project: Project, devai: Run, words: list[str], expected: list[str]
 ) -> None:
     assert commands(devai("--dry", *words)) == expected
-    assert rendered(project) or "models" in words[0]
+    assert rendered(project) or words[0] in NOTHING_RENDERED
     assert not (project.root / ".devai").exists()
 
 
@@ -96,7 +158,7 @@ def test_a_task_that_shows_something_prints_its_commands_too(devai: Run, words: 
 
 def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(project: Project, devai: Run) -> None:
     assert commands(devai("--dry", "image.build", "--gpu", "--env=staging")) == [
-        "docker buildx bake --progress plain --file generated/local-staging/image/docker-bake.json lab"
+        "docker buildx bake --load --progress plain --file generated/local-staging/image/docker-bake.json lab"
     ]
     text = (project.root / "generated/local-staging/image/docker-bake.json").read_text(encoding="utf-8")
     assert "Dockerfile.gpu" in text
@@ -104,6 +166,79 @@ def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(projec
 
 def test_locking_packages_is_one_command_for_each_set(devai: Run) -> None:
     printed = commands(devai("--dry", "image.lock"))
-    assert all(line.startswith("uv pip compile ") for line in printed)
-    locked = [word for line in printed for word in line.split() if word.endswith(".in")]
-    assert locked == ["full.in", "gpu.in", "minimal.in", "standard.in"]
+    python, tools = ([line for line in printed if line.startswith(name)] for name in ("uv pip compile ", "npm "))
+    assert printed == python + tools
+    locked = [word for line in python for word in line.split() if word.endswith(".in")]
+    assert locked == ["chroma.in", "cuda12.in", "cuda13.in", "full.in", "minimal.in", "standard.in", "tools.in"]
+    assert [line.split()[1].rpartition("/")[2] for line in tools] == ["claude-code", "codex", "gemini-cli"]
+
+
+TF = "TF_DATA_DIR=../../../.devai/aws-dev/terraform/data terraform -chdir=deploy/terraform/aws"
+BACKEND = "-backend-config=../../../generated/aws-dev/terraform/state.tfbackend"
+VALUES = "-var-file=../../../generated/aws-dev/terraform/aws.tfvars.json"
+PLAN = "../../../.devai/aws-dev/terraform/plan"
+INIT = f"{TF} init -no-color -reconfigure -input=false {BACKEND}"
+OWN = (
+    "--set=terraform.account=other",
+    "--set=network.allowed_cidrs=[10.0.0.0/8]",
+    "--set=ingress.host=lab.test.org",
+)
+PLANNING = [
+    INIT,
+    f"{TF} plan -no-color -input=false -detailed-exitcode {VALUES} -out={PLAN}",
+    f"{TF} show -no-color -json {PLAN}",
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["init"], [INIT]),
+        (["plan"], PLANNING),
+        (["apply"], [*PLANNING, f"{TF} apply -no-color -input=false {PLAN}", f"{TF} output -json"]),
+        (["output"], [INIT, f"{TF} output -json"]),
+        (["state-list"], [INIT, f"{TF} state list"]),
+        (
+            ["import", "--address=aws_vpc.this", "--id=vpc-1"],
+            [INIT, f"{TF} import -no-color -input=false {VALUES} aws_vpc.this vpc-1"],
+        ),
+        (["unlock", "--lock-id=1234"], [INIT, f"{TF} force-unlock -force 1234"]),
+    ],
+    ids=lambda words: words[0] if len(words) < 4 else "",
+)
+def test_terraform_runs_on_the_stacks_own_values_and_state(
+    project: Project, devai: Run, words: list[str], expected: list[str]
+) -> None:
+    result = devai("--dry", f"tf.{words[0]}", "--cloud=aws", *words[1:], *OWN)
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("TF_DATA_DIR=")] == expected
+    assert not (project.root / ".devai").exists()
+
+
+def test_the_store_of_the_state_is_made_by_the_clouds_own_command_line(devai: Run) -> None:
+    for cloud, program in (("aws", "aws s3api create-bucket"), ("azure", "az group create"), ("gcp", "gcloud storage")):
+        result = devai("--dry", "tf.bootstrap", f"--cloud={cloud}", *OWN)
+        assert result.returncode == 0, result.stderr
+        assert program in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("cloud", "joins"),
+    [
+        ("aws", "aws eks update-kubeconfig --name=context.invalid --region=eu-central-1"),
+        ("azure", "az aks get-credentials --overwrite-existing --name=context.invalid"),
+        ("gcp", "gcloud container clusters get-credentials context.invalid --location=europe-west1"),
+    ],
+)
+def test_up_says_all_that_it_would_do_in_a_cloud_before_anything_is_made(devai: Run, cloud: str, joins: str) -> None:
+    shown = devai("--dry", "up", f"--cloud={cloud}")
+    assert shown.returncode == 0, shown.stderr
+    marks = [
+        "[1/4]", " apply -no-color", "[2/4]", "docker buildx bake", "docker login", "docker image push", "[3/4]", joins,
+        "kubectl kustomize", "apply --server-side", "rollout status deployment/devai", "[4/4]",
+        "curl --fail https://dev.lab.example.com/api",
+    ]  # fmt: skip
+    places = [shown.stderr.find(mark) for mark in marks]
+    assert -1 not in places, marks[places.index(-1)]
+    assert places == sorted(places)
+    assert shown.stderr.count("stand-in: image.digest is not known") == 1

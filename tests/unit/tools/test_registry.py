@@ -52,3 +52,17 @@ def test_a_refusal_for_want_of_a_login_is_an_answer(registry_that_wants_a_login:
 
 def test_silence_is_none() -> None:
     assert not registry.answers("127.0.0.1:9/image", seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("localhost", "http://localhost"),
+        ("localhost:5000", "http://localhost:5000"),
+        ("localhost.example.com", "https://localhost.example.com"),
+        ("registry:5000", "https://registry:5000"),
+    ],
+)
+def test_only_this_machine_is_talked_to_without_encryption(host: str, url: str) -> None:
+    assert registry.url(host) == url

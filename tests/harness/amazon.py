@@ -1,0 +1,38 @@
+"""Amazon's services, as moto has them: a stand-in; the command line and the SDK that talk to it are Amazon's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.missing import missing
+from harness.registry import free_port
+
+
+@contextmanager
+def moto(account: str = "123456789012") -> Iterator[str]:
+    """The services of one account, at an address for AWS_ENDPOINT_URL."""
+    server = Path(sys.executable).with_name("moto_server")
+    if not server.exists():
+        missing("moto_server is not installed: nox -s registry")
+    port = free_port()
+    environ = os.environ | {"MOTO_ACCOUNT_ID": account}
+    with subprocess.Popen(
+        [server, f"-p{port}"], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            for _ in range(200):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()

@@ -1,0 +1,58 @@
+"""Kinds that controllers of the clouds bring, with as much of their schemas as our manifests use, and no more.
+
+Sources: GKE's "Ingress configuration on Google Cloud" and "Use Google-managed SSL certificates", and the API
+specification of the External Secrets Operator. A field that isn't here is refused by the server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.kubernetes.crds import definition
+
+TEXT, NUMBER, SWITCH = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+
+
+def fields(**properties: Any) -> dict[str, Any]:
+    """An object with these fields."""
+    return {"type": "object", "properties": properties}
+
+
+def items(schema: dict[str, Any]) -> dict[str, Any]:
+    """A list."""
+    return {"type": "array", "items": schema}
+
+
+BACKEND = fields(
+    timeoutSec=NUMBER,
+    connectionDraining=fields(drainingTimeoutSec=NUMBER),
+    sessionAffinity=fields(
+        affinityType={"type": "string", "enum": ["NONE", "CLIENT_IP", "GENERATED_COOKIE"]}, affinityCookieTtlSec=NUMBER
+    ),
+    healthCheck=fields(type=TEXT, port=NUMBER, requestPath=TEXT, checkIntervalSec=NUMBER, timeoutSec=NUMBER),
+    securityPolicy=fields(name=TEXT),
+)
+FRONTEND = fields(redirectToHttps=fields(enabled=SWITCH, responseCodeName=TEXT), sslPolicy=TEXT)
+EXTERNAL = fields(
+    refreshInterval=TEXT,
+    secretStoreRef=fields(kind=TEXT, name=TEXT),
+    target=fields(
+        name=TEXT,
+        creationPolicy=TEXT,
+        template=fields(data={"type": "object", "additionalProperties": TEXT}),
+    ),
+    data=items(fields(secretKey=TEXT, remoteRef=fields(key=TEXT))),
+)
+
+DEFINITIONS = (
+    definition("cloud.google.com", "v1", "BackendConfig", "backendconfigs", schema=fields(spec=BACKEND)),
+    definition("networking.gke.io", "v1beta1", "FrontendConfig", "frontendconfigs", schema=fields(spec=FRONTEND)),
+    definition(
+        "networking.gke.io",
+        "v1",
+        "ManagedCertificate",
+        "managedcertificates",
+        schema=fields(spec=fields(domains=items(TEXT))),
+    ),
+    definition("external-secrets.io", "v1", "ExternalSecret", "externalsecrets", schema=fields(spec=EXTERNAL)),
+)

@@ -1,0 +1,208 @@
+"""A stack of a cloud on this machine: the real tasks, Terraform, registry and pods; the cloud around them is played.
+
+Played are what `harness.rehearsal` names, the cloud's command line (`harness.cloud_cli`), its load balancer, and its
+shared file system: ready volumes of the cluster's own class.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.operations import images
+from devai_tasks.tools.docker import Docker
+from harness import cloud_cli, engine
+from harness.cloud_kinds import DEFINITIONS
+from harness.kubernetes import crds
+from harness.kubernetes.cluster import OwnCluster
+from harness.load_balancer import load_balancer
+from harness.registry import registry
+from harness.relay import relay
+from harness.repository import commit, committed
+
+HOST = "lab.rehearsal.test"
+# What a company's own base would be called: clouds get none that was made here in an official one's place.
+BASE = "rehearsal.test/debian:trixie"
+TESTS = Path(__file__).parents[1]
+_PROGRAM = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
+
+
+@dataclass(frozen=True)
+class CloudStack:
+    """The protected stack of a cloud, and the command line that works on it."""
+
+    cloud: str
+    project: Project
+    cluster: OwnCluster
+    environ: Mapping[str, str]
+    authority: Path
+    load_balancer: str
+    registry: str
+
+    @property
+    def name(self) -> str:
+        """What has to be typed."""
+        return f"{self.cloud}-prod"
+
+    @property
+    def file(self) -> Path:
+        """What the stack has of its own in `conf/`."""
+        return self.project.conf / "stacks" / f"{self.name}.yaml"
+
+    def edit(self, values: Mapping[str, Any]) -> None:
+        """Write that anew, and commit it."""
+        self.file.write_text(json.dumps(values), encoding="utf-8")
+        commit(self.project.root)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A task on the stack that goes on while the caller looks at it; all that it says is one stream."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "harness.rehearsal", *words, "--env=prod", f"--cloud={self.cloud}"],
+            cwd=self.project.root,
+            env={**os.environ, **self.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A task on the stack."""
+        return subprocess.run(
+            [sys.executable, "-m", "harness.rehearsal", *words, "--env=prod", f"--cloud={self.cloud}"],
+            cwd=self.project.root,
+            env={**os.environ, **self.environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+
+    def kill_at(self, mark: str, *words: str) -> str:
+        """Kill a task as soon as it prints a text; returns all that it has printed."""
+        said = ""
+        with self.start(*words) as process:
+            assert process.stdout
+            for line in process.stdout:
+                said += line
+                if mark in line:
+                    process.send_signal(signal.SIGKILL)
+                    break
+        return said
+
+    def get(self, path: str, token: str = "") -> int:
+        """The status of a page, asked of the load balancer as a browser does."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        context.check_hostname = False  # it is asked by its address; the name is in the request
+        request = urllib.request.Request(f"https://{self.load_balancer}/{path}", headers={"Host": HOST})
+        if token:
+            request.add_header("Authorization", f"token {token}")
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def plan(self) -> dict[str, Any]:
+        """What `up` would change."""
+        done = self.inv("plan", "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+@contextmanager
+def cloud_stack(cloud: str, cluster: OwnCluster, folder: Path) -> Iterator[CloudStack]:
+    """The stack of a cloud, with nothing made of it yet."""
+    crds.install(cluster, *DEFINITIONS)
+    project = committed(folder / "lab")
+    with ExitStack() as stack:
+        (folder / "registry").mkdir()
+        own = stack.enter_context(registry(folder / "registry"))
+        _reach_from_node(stack, cluster, own.address)
+        at, authority = stack.enter_context(load_balancer(cluster, HOST, folder / "site"))
+        log = folder / "cloud.log"
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
+        environ = {
+            **cloud_cli.install(folder / "bin", log),
+            "DEVAI_REHEARSAL_AUTHORITY": str(authority),
+            "DEVAI_REHEARSAL_LOAD_BALANCER": f"{HOST}={at}",
+            # Stronger than what Terraform's outputs say: the registry of a cloud can't be on this machine.
+            "DEVAI__IMAGE__REGISTRY": f"{own.address}/lab",
+            "KUBECONFIG": str(kubeconfig),
+            "PYTHONPATH": str(TESTS),
+        }
+        made = CloudStack(cloud, project, cluster, environ, authority, at, own.address)
+        made.edit(values(cloud, cluster, own.address))
+        _play_images(project, own.address)
+        stack.callback(_clear, cluster, made)
+        yield made
+
+
+def _clear(cluster: OwnCluster, made: CloudStack) -> None:
+    """Leave no pods of a test that failed to the next one."""
+    cluster.kubectl("delete", "namespace", f"devai-{made.name}", "--ignore-not-found")
+
+
+def values(cloud: str, cluster: OwnCluster, registry_address: str) -> dict[str, Any]:
+    """What a person would put in place of the documentation's values.
+
+    And what makes three labs fit on two cores, beside another stack.
+    """
+    terraform = {"account": cloud_cli.ACCOUNT[_PROGRAM[cloud]]}
+    if cloud == "azure":
+        terraform["certificate"] = "https://lab.vault.azure.net/secrets/lab"
+    return {
+        "image": {"packages": "minimal", "base": {"name": BASE}},
+        "ingress": {"host": HOST},
+        "kubernetes": {"requests": 50},
+        "models": [],
+        "network": {"allowed_cidrs": ["10.8.0.0/16"]},
+        "ollama": {"image": f"{registry_address}/ollama:test"},
+        "resources": {"lab": {"cpu": "400m", "memory": "512Mi"}, "ollama": {"cpu": "200m", "memory": "512Mi"}},
+        "storage": {"home_class": cluster.storage_class, "models_class": cluster.storage_class},
+        "terraform": terraform,
+    }
+
+
+def _reach_from_node(stack: ExitStack, cluster: OwnCluster, address: str) -> None:
+    """Let the node reach the registry by the name that the machine has it by: 127.0.0.1, which each has of its own."""
+    port = int(address.rpartition(":")[2])
+    stack.enter_context(relay(cluster.node.machine_address, port, ("127.0.0.1", port)))
+    program = str(Path(__file__).with_name("relay.py"))
+    words = [sys.executable, program, address, f"{cluster.node.machine_address}:{port}"]
+    inside = cluster.node.start("relay", words)
+    stack.callback(inside.process.terminate)
+
+
+def _play_images(project: Project, address: str) -> None:
+    """Have a base of one's own in the engine, and Ollama's image in the registry, as it is in the public one."""
+    local = load(project, project.stack("dev", "local"))
+    engine.docker("tag", images.base_image(project, local, Docker()).name, BASE)
+    images.provide_ollama(project, local, Docker())
+    name = f"{address}/ollama:test"
+    engine.docker("tag", local.ollama.image, name)
+    engine.docker("push", "--quiet", name)
+    engine.docker("rmi", name)
+
+
+def token_in(output: str) -> str:
+    """The token of the address that `up` printed last."""
+    found = re.search(r"token=(\w+)", output.splitlines()[-1])
+    assert found, output
+    return found[1]

@@ -1,0 +1,65 @@
+"""Podman with a socket like Docker's, and a storage of its own that is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import debian
+from harness.engine import wait_for
+from harness.missing import missing
+
+# Without aardvark-dns, which Debian only recommends, services don't find each other by name.
+PACKAGES = ["podman", "netavark", "aardvark-dns"]
+# Where no systemd is; what builds an image is in the machine's own network, whose name servers it can reach.
+SETTINGS = '[engine]\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n[containers]\nnetns = "host"\n'
+# Podman's own default is more than a machine may allow that is itself a container; Compose has to say less.
+_NPROC, _NOFILE = (
+    min(resource.getrlimit(limit)[1], 16384) for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE)
+)
+OVERRIDE = f"""
+x-limits: &limits
+  ulimits: {{nofile: {_NOFILE}, nproc: {_NPROC}}}
+services:
+  devai: *limits
+  ollama: *limits
+"""
+
+
+@contextmanager
+def podman() -> Iterator[str]:
+    """The address of its socket."""
+    if os.geteuid() != 0:
+        missing("an engine of one's own needs root")
+    debian.install(*PACKAGES)
+    folder = Path(tempfile.mkdtemp(prefix="devai-podman-", dir="/var/tmp"))
+    (folder / "containers.conf").write_text(SETTINGS, encoding="utf-8")
+    (folder / "storage.conf").write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n', encoding="utf-8"
+    )
+    environ = {
+        **os.environ,
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+    }
+    socket = f"unix://{folder}/podman.sock"
+    with (folder / "log").open("wb") as log:
+        service = subprocess.Popen(
+            ["podman", "system", "service", "--time=0", socket], env=environ, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(socket, service, folder / "log")
+        yield socket
+    finally:
+        service.terminate()
+        service.wait()
+        for words in (["rm", "--all", "--force"], ["rmi", "--all", "--force"], ["network", "prune", "--force"]):
+            subprocess.run(["podman", *words], env=environ, capture_output=True, check=False)
+        subprocess.run(["umount", "--lazy", folder / "graph/overlay"], capture_output=True, check=False)
+        shutil.rmtree(folder)

@@ -1,0 +1,104 @@
+"""The roots and every module, validated by the real providers: their own schemas and their own checks of values.
+
+Azure's is built from its source. The others are taken from DEVAI_PROVIDER_DIR, and passed by without it: there is no
+way to them but their registry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from devai_tasks.config.project import Project
+from devai_tasks.errors import ToolFailed
+from devai_tasks.offline.recording import FOLDER, Recording, Used, of_real_provider, read
+from devai_tasks.operations import recordings
+from devai_tasks.tools.terraform import Terraform
+
+Run = Callable[..., CompletedProcess[str]]
+ROOTS = Path(__file__).parents[2] / "deploy/terraform"
+PROVIDERS = {"aws": "aws", "azure": "azurerm", "gcp": "google"}
+MODULES = [folder for cloud in PROVIDERS for folder in sorted(ROOTS.glob(f"modules/*/{cloud}"))]
+
+
+def mirror(provider: str) -> Path:
+    """The folder that a provider is taken from; skipped without one."""
+    given = os.environ.get("DEVAI_PROVIDER_DIR")
+    if provider not in recordings.MODULES and not (given and list(Path(given).glob(f"*/hashicorp/{provider}"))):
+        pytest.skip(f"DEVAI_PROVIDER_DIR names no folder with {provider}")
+    return recordings.provider_folder(provider)
+
+
+def prepared(source: Path, tmp_path: Path, provider: str) -> Terraform:
+    """A folder of the configuration, copied with all the others, with its providers."""
+    shutil.copytree(ROOTS, tmp_path / "terraform", ignore=shutil.ignore_patterns(".terraform*", "tests"))
+    root = tmp_path / "terraform" / source.relative_to(ROOTS)
+    terraform = Terraform(root, tmp_path / "data", mirror=mirror(provider))
+    terraform.init(None, state=False)
+    return terraform
+
+
+@pytest.mark.parametrize("cloud", PROVIDERS)
+def test_a_root_is_valid_to_the_provider_itself(tmp_path: Path, cloud: str) -> None:
+    prepared(ROOTS / cloud, tmp_path, PROVIDERS[cloud]).validate()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
+def test_a_module_is_valid_to_the_provider_itself(tmp_path: Path, module: Path) -> None:
+    prepared(module, tmp_path, PROVIDERS[module.name]).validate()
+
+
+def test_the_provider_refuses_a_value_that_it_does_not_know(tmp_path: Path) -> None:
+    terraform = prepared(ROOTS / "azure", tmp_path, "azurerm")
+    (terraform.root / "wrong.tf").write_text(
+        'resource "azurerm_container_registry" "wrong" {\n  name = "x12345"\n  resource_group_name = "x"\n'
+        '  location = "westeurope"\n  sku = "Bronze"\n}\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ToolFailed, match=r"expected sku to be one of"):
+        terraform.validate()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values())
+def test_what_was_recorded_is_what_the_provider_says(tmp_path: Path, provider: str) -> None:
+    recorded = read(FOLDER / f"{provider}.json")
+    (tmp_path / "main.tf").write_text(
+        "terraform {\n  required_providers {\n"
+        f'    {provider} = {{ source = "hashicorp/{provider}", version = "{recorded.version}" }}\n  }}\n}}\n',
+        encoding="utf-8",
+    )
+    terraform = Terraform(tmp_path, tmp_path / "data", mirror=mirror(provider))
+    terraform.init(None, state=False)
+    real = of_real_provider(terraform.schemas(), recorded.source, recorded.version, recorded.origin)
+    known = real.only(Used(frozenset(recorded.resources), frozenset(recorded.data)))
+    if "built from" in recorded.origin:
+        assert known == recorded
+    assert names(recorded) <= names(known)
+
+
+def names(recording: Recording) -> set[str]:
+    """Every argument and attribute, by its path."""
+
+    def below(path: str, block: object) -> set[str]:
+        content = json.loads(json.dumps(block))
+        found = {f"{path}.{name}" for name in content["attributes"]}
+        for name, entry in content["block_types"].items():
+            found |= below(f"{path}.{name}", entry["block"])
+        return found
+
+    return set().union(*(below(name, block) for name, block in recording.resources.items()))
+
+
+def test_the_tasks_take_providers_from_a_folder(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVAI_PROVIDER_DIR", str(mirror("azurerm")))
+    mended = project.root / "deploy/terraform/azure/versions.tf"
+    assert "hashicorp/azurerm" in mended.read_text(encoding="utf-8")
+    result = devai("tf.validate", "--cloud=azure")
+    assert result.returncode == 0, result.stderr
+    assert "azure-dev: valid" in result.stderr

@@ -1,0 +1,163 @@
+"""The clouds' own short-lived logins, on their way to a registry that lets nobody else in.
+
+Amazon's service is moto's, which its users test with, and its command line and SDK are the real ones. Azure's and
+Google's services are stand-ins that answer what their descriptions say; the SDKs that talk to them are the real ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from harness import amazon, standins
+from harness.registry import Registry, registry
+
+from devai_tasks.config.project import Project
+from devai_tasks.tools import clouds
+
+Inv = Callable[..., CompletedProcess[str]]
+StackOf = Callable[[str, str], Inv]
+
+AWS_TOKEN = "123456789012-auth-token"  # moto's, for its one account
+ENTRA = "canary-entra-0123456789"
+REFRESH = "canary-refresh-0123456789"
+GOOGLE = "canary-google-0123456789"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    """Amazon's services, as moto has them."""
+    with amazon.moto() as address:
+        yield address
+
+
+class Machine:
+    """A machine with few programs, none of them a cloud's unless named; notes what each was called as."""
+
+    def __init__(self, folder: Path, *clis: str) -> None:
+        self.log = folder / "called"
+        self.home = folder / "home"
+        self.temporary = folder / "tmp"
+        programs = folder / "bin"
+        for new in (self.home, self.temporary, programs):
+            new.mkdir(parents=True)
+        self.log.touch()
+        for name in ("docker", "git", *clis):
+            real = Path(sys.executable).with_name(name) if name in clis else shutil.which(name)
+            (programs / name).write_text(
+                f'#!/bin/sh\necho "{name} $*" >>{self.log}\nexec {real} "$@"\n', encoding="utf-8"
+            )
+            (programs / name).chmod(0o755)
+        for name in ("sh", "env"):
+            (programs / name).symlink_to(f"/bin/{name}")
+        plugins = self.home / ".docker"
+        plugins.mkdir()
+        self.environ = {
+            "PATH": str(programs), "HOME": str(self.home), "DOCKER_CONFIG": str(plugins),
+            "TMPDIR": str(self.temporary), "AZURE_CONFIG_DIR": str(self.home), "CLOUDSDK_CONFIG": str(self.home),
+        }  # fmt: skip
+
+    def assert_nowhere(self, secret: str, done: CompletedProcess[str], project: Path) -> None:
+        """No place that others look into has the secret, and nothing of the login is left."""
+        called = self.log.read_text(encoding="utf-8")
+        assert "docker login" in called or " login " in called
+        assert secret not in called
+        assert secret not in done.stdout + done.stderr
+        assert [*self.temporary.iterdir()] == []
+        assert not (self.home / ".docker/config.json").exists()
+        kept = [file for file in project.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+        assert kept == []
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "machine")
+
+
+@pytest.mark.parametrize("clis", [("aws",), ()], ids=["by its command line", "by its SDK"])
+def test_amazons_login_opens_a_registry(
+    moto: str, stack_of: StackOf, lab: Project, tmp_path: Path, clis: tuple[str, ...]
+) -> None:
+    machine = Machine(tmp_path / "machine", *clis)
+    account = {"AWS_ENDPOINT_URL": moto, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    with registry(tmp_path, users={"AWS": AWS_TOKEN}) as private:
+        task = stack_of("aws-dev", private.address)
+        pushed = task("image.push", **machine.environ, **account)
+        pulled = task("image.pull", **machine.environ, **account)
+    assert pushed.returncode == 0, pushed.stderr
+    assert pulled.returncode == 0, pulled.stderr
+    assert ("aws ecr get-login-password" in machine.log.read_text(encoding="utf-8")) == bool(clis)
+    machine.assert_nowhere(AWS_TOKEN, pushed, lab.root)
+
+
+def test_without_amazons_credentials_the_message_says_how_to_get_them(stack_of: StackOf, machine: Machine) -> None:
+    nobody = {"AWS_EC2_METADATA_DISABLED": "true"}
+    done = stack_of("aws-dev", "127.0.0.1:9")("image.push", **machine.environ, **nobody)
+    assert done.returncode == 1
+    assert "no login for 127.0.0.1:9" in done.stderr
+    assert "`aws sso login`, then again\nboto3: Unable to locate credentials" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_azures_token_is_exchanged_for_one_that_opens_the_registry_as_its_documentation_says(
+    stack_of: StackOf, machine: Machine, lab: Project, tmp_path: Path
+) -> None:
+    """The registry stands behind a front that exchanges tokens, as Azure's does."""
+    with (
+        registry(tmp_path, users={clouds.USERNAMES["azure"]: REFRESH}) as private,
+        standins.azure(entra_token=ENTRA, refresh_token=REFRESH, behind=private.address) as service,
+    ):
+        identity = {"IDENTITY_ENDPOINT": f"http://{service.address}/identity", "IDENTITY_HEADER": "of-the-tests"}
+        done = stack_of("azure-dev", service.address)("image.push", **machine.environ, **identity)
+    assert done.returncode == 0, done.stderr
+    assert "Retrying" not in done.stderr, done.stderr
+    token, exchange = service.asked
+    assert (token.path, token.query["resource"]) == ("/identity", "https://management.azure.com")
+    assert token.headers["x-identity-header"] == "of-the-tests"
+    assert (exchange.method, exchange.path) == ("POST", "/oauth2/exchange")
+    assert exchange.form == {"grant_type": "access_token", "service": service.address, "access_token": ENTRA}
+    login = f"--username=00000000-0000-0000-0000-000000000000 --password-stdin {service.address}"
+    assert login in machine.log.read_text(encoding="utf-8")
+    for secret in (ENTRA, REFRESH):
+        machine.assert_nowhere(secret, done, lab.root)
+
+
+@pytest.fixture
+def google_registry(tmp_path: Path) -> Iterator[Registry]:
+    """A registry that takes Google's access token, as Artifact Registry does."""
+    with registry(tmp_path, users={"oauth2accesstoken": GOOGLE}) as private:
+        yield private
+
+
+def test_googles_token_opens_a_registry_as_its_documentation_says(
+    stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
+) -> None:
+    with standins.google(token=GOOGLE) as service:
+        on_a_machine = {"GCE_METADATA_HOST": service.address, "GCE_METADATA_ROOT": service.address}
+        environ = {**machine.environ, **on_a_machine, "GCE_METADATA_IP": service.address}
+        done = stack_of("gcp-dev", google_registry.address)("image.push", **environ)
+    assert done.returncode == 0, done.stderr
+    token = [asked for asked in service.asked if asked.path.endswith("/token")]
+    assert token
+    assert all(asked.headers["metadata-flavor"] == "Google" for asked in token)
+    machine.assert_nowhere(GOOGLE, done, lab.root)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_what_would_be_done_is_shown_without_asking_anybody(stack_of: StackOf, machine: Machine, cloud: str) -> None:
+    done = stack_of(f"{cloud}-dev", "registry.test")("--dry", "image.push", **machine.environ)
+    assert done.returncode == 0, done.stderr
+    first = {
+        "aws": "aws ecr get-login-password --region eu-central-1",
+        "azure": "az acr login --name registry --expose-token --output json",
+        "gcp": "gcloud auth print-access-token",
+    }
+    lines = done.stderr.splitlines()
+    at = lines.index(first[cloud])
+    assert lines[at + 1] == f"docker login --username={clouds.USERNAMES[cloud]} --password-stdin registry.test"
+    assert any(line.startswith("docker image push registry.test/devai/devai-regtest-lab:0.1.0-") for line in lines)
+    assert "docker" not in machine.log.read_text(encoding="utf-8").replace("docker --", "")

@@ -1,0 +1,252 @@
+"""The lab's image: built, named after its commit, pushed, pulled by its digest, and run."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from harness import standins
+from harness.engine import docker, files_of, inspect, names_of
+from harness.registry import Registry, free_port
+from harness.repository import git
+
+from devai_tasks.config.project import Project
+
+Inv = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def pushed(built: str, run: Inv) -> dict[str, str]:  # noqa: ARG001 - it has to be there
+    """What `inv image.push` says of the image in the registry."""
+    done = run("image.push", "--json")
+    assert done.returncode == 0, done.stderr
+    said: dict[str, str] = json.loads(done.stdout)
+    return said
+
+
+def in_registry(registry: Registry, name: str, reference: str) -> str:
+    """The digest that the registry itself gives for a tag or a digest."""
+    kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+    url = f"http://{registry.address}/v2/{name}/manifests/{reference}"
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD", headers={"Accept": kinds})) as answer:
+        return str(answer.headers["Docker-Content-Digest"])
+
+
+def test_the_image_is_named_after_its_commit_and_the_registry_confirms_the_digest(
+    lab: Project, local_registry: Registry, pushed: dict[str, str]
+) -> None:
+    tag = f"0.1.0-{git(lab.root, 'rev-parse', 'HEAD')[:12]}"
+    assert pushed["name"] == f"{local_registry.address}/devai/devai-regtest-lab:{tag}"
+    for reference in (tag, "latest", pushed["digest"]):
+        assert in_registry(local_registry, "devai/devai-regtest-lab", reference) == pushed["digest"]
+
+
+def test_the_digest_is_recorded_for_the_stack(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
+    assert run("config.show", "--key=image.digest").stdout.strip() == pushed["digest"]
+    assert pushed["digest"] in (lab.root / ".devai/local-registry/deployment.yaml").read_text(encoding="utf-8")
+
+
+def test_two_builds_of_one_commit_have_equal_files(built: str, run: Inv) -> None:
+    """And one digest where the builder can give files one time; which of the two, the build says."""
+    first = inspect(built)
+    docker("tag", built, "devai-regtest-first")
+    again = run("image.build", "--no-cache")
+    second = inspect(built)
+    try:
+        assert again.returncode == 0, again.stderr
+        assert "Successfully installed" in again.stderr  # pip's word: nothing was taken from the first
+        if "builds of one commit have one digest" in again.stderr:
+            assert second["Id"] == first["Id"]
+        else:
+            assert "builds of one commit have equal files" in again.stderr
+            one, other = files_of("devai-regtest-first"), files_of(built)
+            assert len(one) > 20_000
+            assert {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} == set()
+    finally:
+        docker("tag", "devai-regtest-first", built)  # the one that was pushed
+        docker("rmi", "devai-regtest-first")
+
+
+def test_pushing_again_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
+    again = run("image.push", "--json")
+    assert json.loads(again.stdout) == pushed
+    assert f"{pushed['name']}: present" in again.stderr
+    assert ": Pushed" not in again.stderr
+
+
+def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run: Inv, pushed: dict[str, str]) -> None:
+    own = str(inspect(built)["Id"])
+    docker("tag", small, built)
+    try:
+        refused = run("image.push")
+    finally:
+        docker("tag", own, built)
+    assert refused.returncode == 2
+    assert f"is there already and is another image ({pushed['digest']})" in refused.stderr
+
+
+def test_files_that_differ_from_the_commit_show_in_the_tag(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
+    new = lab.root / "deploy/image/new"
+    new.touch()
+    try:
+        named = json.loads(run("image.tag", "--json").stdout)
+    finally:
+        new.unlink()
+    assert named["name"] == f"{pushed['name']}-dirty"
+
+
+@pytest.fixture
+def pulled(built: str, run: Inv, pushed: dict[str, str]) -> str:
+    """The image, gone from the engine and brought back by its digest."""
+    docker("rmi", "--force", *names_of("*/devai/devai-regtest-lab"), built)
+    done = run("image.pull", "--json")
+    assert done.returncode == 0, done.stderr
+    assert f"@{pushed['digest']}" in done.stderr
+    return built
+
+
+@pytest.fixture
+def address() -> str:
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def running(pulled: str, address: str) -> Iterator[str]:
+    """A container of the pulled image, as any engine runs it."""
+    container = docker("run", "--detach", "--env=JUPYTER_TOKEN=of-the-tests", f"--publish={address}:8888", pulled)
+    yield container
+    docker("rm", "--force", container)
+
+
+def test_what_was_pulled_by_digest_runs(running: str, address: str) -> None:
+    started = time.monotonic()
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{address}/api", timeout=2) as answer:
+                assert json.load(answer)["version"]
+            break
+        except OSError:
+            assert time.monotonic() < started + 60, docker("logs", running)
+            time.sleep(0.1)
+    assert docker("exec", running, "id", "-u") == "10001"
+
+
+def test_the_labels_say_where_the_image_comes_from(lab: Project, built: str, run: Inv) -> None:  # noqa: ARG001
+    said = json.loads(run("image.inspect", "--json").stdout)
+    assert said["revision"] == git(lab.root, "rev-parse", "HEAD")
+    assert said["version"] == "0.1.0"
+    assert said["licences"] == "Apache-2.0"
+    assert said["source"] == "https://git.example.com/lab.git"  # without the token that git has
+    assert said["base"] in ("debian:trixie-slim", "devai-base:trixie")
+    assert said["base_source"] == ("registry" if said["base_digest"] else "debootstrap")
+
+
+def test_the_bill_of_materials_is_valid_and_names_what_is_in_the_image(
+    lab: Project, built: str, run: Inv, tmp_path: Path
+) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    file = tmp_path / "sbom.json"
+    assert run("image.sbom", f"--output={file}").returncode == 0
+    text = file.read_text(encoding="utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    packages = {
+        (part["purl"].partition("/")[0], part["name"], part["version"]) for part in json.loads(text)["components"]
+    }
+    lock = (lab.root / "deploy/image/requirements/minimal.lock").read_text(encoding="utf-8")
+    version = lock.partition("\njupyterlab==")[2].split()[0]
+    assert ("pkg:pypi", "jupyterlab", version) in packages
+    dpkg = docker("run", "--rm", "--entrypoint=dpkg-query", built, "--show", "--showformat=${Version}", "tini")
+    assert ("pkg:deb", "tini", dpkg) in packages
+    assert run("image.sbom").stdout == text  # the same image, the same text
+
+
+def test_a_scan_ends_with_1_where_a_weakness_is_known(built: str, run: Inv) -> None:  # noqa: ARG001
+    with standins.osv(package="jupyterlab") as service:
+        environ = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": f"http://{service.address}/v1/query"}
+        found = run("image.scan", "--scanner=pip-audit", **environ)
+    assert found.returncode == 1
+    assert "TEST-2026-1" in found.stdout
+    with standins.osv(package="not-in-the-image") as service:
+        environ["PIP_AUDIT_OSV_URL"] = f"http://{service.address}/v1/query"
+        clean = run("image.scan", "--scanner=pip-audit", **environ)
+    assert clean.returncode == 0, clean.stderr
+    assert len(service.asked) > 80  # every package was asked about
+
+
+def test_a_scan_that_could_not_look_is_no_clean_one(built: str, run: Inv) -> None:  # noqa: ARG001
+    nowhere = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": "http://127.0.0.1:9/v1/query"}
+    failed = run("image.scan", "--scanner=pip-audit", **nowhere)
+    assert failed.returncode == 1
+    assert "pip-audit could not look" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_the_size_adds_up(built: str, run: Inv) -> None:
+    shown = json.loads(run("image.size", "--json").stdout)
+    assert shown["bytes"] == sum(layer["bytes"] for layer in shown["layers"])
+    assert "COPY /opt/lab /opt/lab" in [layer["step"] for layer in shown["layers"]]
+    assert built
+
+
+def test_the_gpu_variant_goes_through_the_same_steps(built: str, lab: Project, run: Inv) -> None:  # noqa: ARG001
+    """Every step but CUDA's: on the CPU image's own base, with its packages, nothing is left to do."""
+    base = json.loads(run("image.base", "--json").stdout)["name"]
+    assert run("config.render", "--gpu").returncode == 0
+    from subprocess import run as start
+
+    file = "generated/local-registry/image/docker-bake.json"
+    command = ["docker", "buildx", "bake", "--progress=plain", f"--file={file}", "--set=lab.args.PACKAGES=minimal"]
+    done = start(
+        [*command, f"--set=lab.args.BASE_IMAGE={base}", "--set=lab.tags=devai-regtest-gpu", "lab"],
+        cwd=lab.root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "load build definition from Dockerfile.gpu" in done.stderr
+    steps = [line for line in done.stderr.splitlines() if " [" in line and "] RUN" in line]
+    cached = [line for line in done.stderr.splitlines() if line.endswith(" CACHED")]
+    assert steps
+    assert len(cached) >= len(steps)
+    docker("rmi", "devai-regtest-gpu")
+
+
+def test_a_base_is_held_to_the_digest_that_its_registry_has(
+    built: str, lab: Project, local_registry: Registry, run: Inv
+) -> None:
+    base = json.loads(run("image.base", "--json").stdout)["name"]
+    name = f"{local_registry.address}/debian:trixie-slim"
+    docker("tag", base, name)
+    docker("push", "--quiet", name)
+    digest = in_registry(local_registry, "debian", "trixie-slim")
+    try:
+        locked = run("image.base", "--lock", "--json", f"--set=image.base.name={name}")
+        rebuilt = run("image.build", f"--set=image.base.name={name}")
+        said = json.loads(run("image.inspect", "--json").stdout)
+    finally:
+        (lab.root / "deploy/image/bases.lock").unlink(missing_ok=True)
+        run("image.build")
+        docker("rmi", "--force", name)
+    assert json.loads(locked.stdout) == {"name": f"{name}@{digest}", "source": "present", "digest": digest}
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert (said["base"], said["base_digest"]) == (f"{name}@{digest}", digest)
+    assert built
+
+
+def test_pruning_asks_and_keeps_what_the_present_commit_and_the_stack_use(
+    built: str, local_registry: Registry, run: Inv, small: str
+) -> None:
+    assert small
+    repository = f"{local_registry.address}/devai/devai-regtest-lab"
+    docker("tag", built, f"{repository}:0.1.0-of-another-commit")
+    asked = run("image.prune")
+    assert asked.returncode == 2
+    assert "nobody to ask; nothing was changed" in asked.stderr
+    assert run("image.prune", "--yes").returncode == 0
+    left = docker("images", "--format={{.Repository}}:{{.Tag}}").split()
+    assert f"{repository}:0.1.0-of-another-commit" not in left
+    assert built in left

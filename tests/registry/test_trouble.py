@@ -1,0 +1,90 @@
+"""What goes wrong on the way to a registry: tried again where that helps, one clear message where it doesn't."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from harness import standins
+from harness.registry import Line, Registry, registry
+
+Inv = Callable[..., CompletedProcess[str]]
+StackOf = Callable[[str, str], Inv]
+
+
+def assert_one_message(done: CompletedProcess[str], *words: str) -> None:
+    """The world's fault, with what to do about it, and no traceback."""
+    assert done.returncode == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.fixture
+def line(local_registry: Registry) -> Iterator[Line]:
+    """A line to the registry that breaks after the third megabyte."""
+    line = Line(local_registry.address, breaks_after=3 << 20, refusals=0)
+    yield line
+    line.close()
+
+
+def test_a_push_that_is_cut_in_the_middle_goes_on_and_ends_with_the_right_digest(
+    stack_of: StackOf, line: Line, local_registry: Registry
+) -> None:
+    cut = stack_of("local-dev", f"{line.address}/cut")("image.push", "--json")
+    assert cut.returncode == 0, cut.stderr
+    assert line.broken
+    assert "Retrying in" in cut.stderr or "again in 2 s" in cut.stderr  # by the engine, or by us where it gives up
+    # The same image over a whole line: all of it is there already, by the same digest.
+    whole = stack_of("local-dev", f"{local_registry.address}/cut")("image.push", "--json")
+    assert json.loads(whole.stdout)["digest"] == json.loads(cut.stdout)["digest"]
+    assert ": present" in whole.stderr
+
+
+def test_a_registry_that_is_not_there_is_named(stack_of: StackOf) -> None:
+    done = stack_of("local-dev", "127.0.0.1:9")("image.push")
+    assert_one_message(done, "127.0.0.1:9", "connection refused")
+
+
+@pytest.fixture
+def private_registry(tmp_path: Path) -> Iterator[Registry]:
+    """A registry that knows one person."""
+    with registry(tmp_path, users={"somebody": "secret"}) as running:
+        yield running
+
+
+def test_a_registry_that_knows_nobody_says_how_to_log_in(
+    stack_of: StackOf, private_registry: Registry, tmp_path: Path
+) -> None:
+    task = stack_of("local-dev", private_registry.address)
+    nobody = {"DOCKER_CONFIG": str(tmp_path / "nobody")}
+    for verb in ("image.push", "image.pull"):
+        assert_one_message(task(verb, **nobody), f"`docker login {private_registry.address}`, then again")
+
+
+def test_a_persons_own_login_is_used(stack_of: StackOf, private_registry: Registry, tmp_path: Path) -> None:
+    own = {"DOCKER_CONFIG": str(tmp_path / "own")}
+    login = ["docker", "login", "--username=somebody", "--password-stdin", private_registry.address]
+    subprocess.run(login, input="secret", text=True, capture_output=True, env={**os.environ, **own}, check=True)
+    pushed = stack_of("local-dev", private_registry.address)("image.push", **own)
+    assert pushed.returncode == 0, pushed.stderr
+
+
+def test_an_image_that_was_never_pushed_names_the_task_that_does_it(
+    stack_of: StackOf, local_registry: Registry
+) -> None:
+    done = stack_of("local-dev", f"{local_registry.address}/elsewhere")("image.pull")
+    assert_one_message(done, "`inv image.push --env=dev --cloud=local` sends it there")
+
+
+def test_a_repository_that_nobody_has_made_names_the_task_that_makes_it(stack_of: StackOf) -> None:
+    with standins.ecr_without_repository() as ecr:
+        done = stack_of("local-dev", ecr.address)("image.push")
+    assert_one_message(done, "`inv tf.apply --env=dev --cloud=local` makes it")
+    assert "again in" not in done.stderr

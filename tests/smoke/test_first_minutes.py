@@ -1,0 +1,142 @@
+"""The first ten minutes on a laptop, typed at a terminal: what is printed is what a new user reads.
+
+`DEVAI_TRANSCRIPT=docs/tours/first-minutes.md` keeps what was said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pexpect
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROMPT = "devai-lab> "
+HEAD = """# The first minutes
+
+A terminal, as a test types it and reads what comes (`tests/smoke/test_first_minutes.py`). Long output is cut, where a
+line has `…` only.
+
+"""
+
+
+@dataclass
+class Terminal:
+    """A shell at a terminal of 100 columns, and what was typed and said there."""
+
+    child: pexpect.spawn[str]
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+    def type(self, line: str, *answers: tuple[str, str], minutes: float = 1) -> str:
+        """Type a line, answer what is asked (question, answer), and wait for the prompt; returns what was said."""
+        self.child.sendline(line)
+        waiting = dict(answers)
+        output = ""
+        while True:
+            found = self.child.expect_exact([PROMPT, *waiting], timeout=minutes * 60)
+            output += self.child.before or ""
+            if found == 0:
+                break
+            question = list(waiting)[found - 1]
+            output += question
+            self.child.sendline(waiting.pop(question))
+        # The terminal repeats what is typed.
+        text = output.replace("\r\n", "\n").partition("\n")[2]
+        self.said.append((line, text))
+        return text
+
+    def code(self) -> int:
+        """The exit code of what was typed last."""
+        self.child.sendline("echo code=$?")
+        self.child.expect_exact(PROMPT)
+        found = re.search(r"^code=(\d+)", self.child.before or "", flags=re.MULTILINE)
+        assert found
+        return int(found[1])
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """A shell in an empty folder."""
+    environ = {**os.environ, "PS1": PROMPT, "TERM": "dumb", "NO_COLOR": "1", "VIRTUAL_ENV_DISABLE_PROMPT": "1"}
+    # A new user's terminal is not opened by a `make test` in a virtual environment.
+    for name in ("VIRTUAL_ENV", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+        environ.pop(name, None)
+    child = pexpect.spawn(
+        "bash", ["--norc", "--noprofile"], cwd=str(tmp_path), env=environ, encoding="utf-8", dimensions=(40, 100)
+    )
+    child.delaybeforesend = 0.1
+    child.expect_exact(PROMPT)
+    own = Terminal(child)
+    yield own
+    child.close(force=True)
+    if left := containers():
+        subprocess.run(["docker", "rm", "--force", "--volumes", *left], capture_output=True, check=True)
+    if file := os.environ.get("DEVAI_TRANSCRIPT"):
+        (ROOT / file).write_text(transcript(own, tmp_path), encoding="utf-8")
+
+
+def test_the_first_ten_minutes(terminal: Terminal, free_port: Callable[[], int]) -> None:
+    lab, ollama = free_port(), free_port()
+    terminal.type(f"git clone --quiet {ROOT} lab && cd lab")
+    # A name and ports of its own: on a developer's machine there may be a lab already.
+    own = f"{{project: {{name: tour}}, ports: {{lab: {lab}, ollama: {ollama}}}}}"
+    terminal.type(f"echo '{own}' >conf/personal.yaml")
+    up = terminal.type("make up", ("continue? [y/N]", "y"), minutes=15)
+    assert "bootstrap: to do on this machine:" in up
+    assert re.search(r"\[1/3\] image: done in \d+ s\n", up)
+    assert re.search(r"\[3/3\] models: done in \d+ s\n", up)
+    assert re.search(rf"^http://127\.0\.0\.1:{lab}/lab\?token=\w+$", up.rstrip().splitlines()[-1])
+
+    terminal.type("source .venv/bin/activate")
+    assert "nothing to change" in terminal.type("inv plan")
+    terminal.type("inv config.set --env=dev --set=resources.lab.memory=3Gi")
+    plan = terminal.type("inv plan")
+    assert re.search(r"^compose +replaced +devai +its definition *$", plan, flags=re.MULTILINE)
+    assert "resources.lab.memory: 4Gi -> 3Gi\n" in plan
+    assert plan.endswith("local-dev: 1 change: 1 in compose\n")
+    again = terminal.type("inv up", minutes=5)
+    assert "present, and nothing that it is made of has changed" in again
+    status = terminal.type("inv status")
+    assert re.search(r"^compose +devai +running healthy +tour-lab:local-dev", status, flags=re.MULTILINE)
+    assert "drift: none\n" in status
+    assert "last change: up by " in status
+    terminal.type("inv down")
+    assert terminal.code() == 0
+    assert containers() == []
+
+    wrong = terminal.type("inv down --data", ("type local-dev to go on:", "local-prod"))
+    assert "'local-prod' is not local-dev; nothing was changed" in wrong
+    assert terminal.code() == 2
+    terminal.type("inv down --data", ("type local-dev to go on:", "local-dev"))
+    assert terminal.code() == 0
+
+
+def containers() -> list[str]:
+    """Those of the stack."""
+    command = ["docker", "ps", "--all", "--quiet", "--filter=label=com.docker.compose.project=tour-local-dev"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+LONGEST = 14
+
+
+def transcript(terminal: Terminal, folder: Path) -> str:
+    """What was typed and said, for the documentation: without this machine's names, and long output cut."""
+    blocks = []
+    for typed, text in terminal.said:
+        # Lines that were drawn anew have their last form only.
+        lines = [line.rstrip() for line in text.splitlines() if not re.search(r"\x1b|^ [⠀-⣿]", line)]
+        lines = list(dict.fromkeys(lines))
+        if len(lines) > LONGEST:
+            lines = [*lines[: LONGEST // 2], "…", *lines[-LONGEST // 2 :]]
+        blocks += [f"$ {typed}", *(piece for line in lines for piece in textwrap.wrap(line, 118) or [""])]
+    shown = "\n".join(blocks).replace(str(ROOT), "https://git.example.com/lab").replace(str(folder), "~")
+    shown = re.sub(r"token=\w+", "token=…", shown)
+    shown = re.sub(r"by \S+@\S+ at", "by you@laptop at", shown)
+    return f"{HEAD}```text\n{shown}\n```\n"

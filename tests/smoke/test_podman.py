@@ -1,0 +1,92 @@
+"""The same stack on Podman, as root: started, asked, stopped. Its images are those that Docker has built."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from harness import podman
+from harness.engine import give
+from harness.jupyter import Jupyter
+from harness.stack import UID, ComposeStack
+
+LAB, OLLAMA = "devai-test-lab:local-podman", "ollama/ollama:0.17.4"
+CELL = """
+import ollama, pathlib, subprocess
+pathlib.Path.home().joinpath('work/made-by-podman').touch()
+print(ollama.list().models)
+print(subprocess.run(['id', '-u'], capture_output=True, text=True).stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def engine_of_podman() -> Iterator[str]:
+    with podman.podman() as socket:
+        yield socket
+
+
+@pytest.fixture(scope="module")
+def own(stack: ComposeStack, engine_of_podman: str, free_port: Callable[[], int]) -> Iterator[ComposeStack]:
+    """A stack of which only Podman knows."""
+    root = stack.project.root
+    (root / "podman-work").mkdir()
+    os.chown(root / "podman-work", UID, UID)
+    (root / "conf/profiles/podman.yaml").write_text(
+        f"project: {{name: devai-test}}\nports: {{lab: {free_port()}, ollama: {free_port()}}}\n"
+        f"engine: {{uid: {UID}, gid: {UID}}}\nstorage: {{work_dir: podman-work}}\n"
+        "resources: {lab: {memory: 1Gi}, ollama: {memory: 2Gi}}\n",
+        encoding="utf-8",
+    )
+    override = root / "deploy/compose/docker-compose.override.yml"
+    override.write_text(podman.OVERRIDE, encoding="utf-8")
+    give("devai-test-lab:local-smoke", [LAB], engine_of_podman)
+    give(OLLAMA, [OLLAMA], engine_of_podman)
+    yield ComposeStack(stack.project, "podman")
+    override.unlink()
+
+
+@pytest.mark.parametrize("uid", [0, 1000, 1001, UID])
+def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: int) -> None:
+    environ = {"DOCKER_HOST": engine_of_podman}
+    os.chown(own.project.root / "podman-work", uid, uid)
+    started = own.inv("compose.up", f"--set=engine.uid={uid}", f"--set=engine.gid={uid}", environ=environ)
+    assert started.returncode == 0, started.stderr
+    try:
+        jupyter = Jupyter(started.stdout.strip())
+        assert jupyter.status("api/status", token=False) == 403
+        assert jupyter.execute(CELL).split() == ["[]", str(uid)]
+        made = own.project.root / "podman-work/made-by-podman"
+        assert (made.stat().st_uid, made.stat().st_gid) == (uid, uid)
+        made.unlink()
+        rows = json.loads(own.inv("compose.ps", "--json", environ=environ).stdout)
+        assert [(row["service"], row["state"]) for row in rows] == [("devai", "running"), ("ollama", "running")]
+        as_the_caller = [f"--set=engine.uid={uid}", f"--set=engine.gid={uid}"]
+        identity = own.inv("compose.shell", "--command=id -u", *as_the_caller, environ=environ)
+        assert identity.stdout.strip() == str(uid), identity.stderr
+        assert "Jupyter Server" in own.inv("compose.logs", "--service=devai", environ=environ).stdout
+    finally:
+        removed = own.inv("compose.down", "--data", "--confirm=local-podman", environ=environ)
+        assert removed.returncode == 0, removed.stderr
+    assert json.loads(own.inv("compose.ps", "--json", environ=environ).stdout) == []
+
+
+def test_a_service_that_stops_is_named_and_not_waited_for(own: ComposeStack, engine_of_podman: str) -> None:
+    """By us, for Compose waits for nothing on Podman."""
+    hook = own.project.root / "deploy/image/before-start.d/10-broken"
+    hook.write_text("#!/bin/sh\nexit 7\n", encoding="utf-8")
+    hook.chmod(0o755)
+    override = own.project.root / "deploy/compose/docker-compose.override.yml"
+    volume = f"'{hook.parent}:/usr/local/bin/before-start.d:ro'"
+    mounted = f"  devai:\n    <<: *limits\n    restart: 'no'\n    volumes: [{volume}]\n"
+    override.write_text(podman.OVERRIDE.replace("  devai: *limits\n", mounted), encoding="utf-8")
+    environ = {"DOCKER_HOST": engine_of_podman}
+    try:
+        failed = own.inv("compose.up", environ=environ)
+        assert failed.returncode == 1
+        assert "devai has stopped; `inv compose.logs` shows what it says" in failed.stderr
+    finally:
+        hook.unlink()
+        assert own.inv("compose.down", "--data", "--confirm=local-podman", environ=environ).returncode == 0
+        override.write_text(podman.OVERRIDE, encoding="utf-8")

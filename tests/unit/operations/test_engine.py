@@ -1,0 +1,104 @@
+"""What an engine is changes the stack: each kind that can't run here is a stand-in that says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import socketserver
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import DevaiError
+from devai_tasks.operations import engine
+from devai_tasks.tools import podman
+from devai_tasks.tools.docker import Docker
+
+
+class Engine(Docker):
+    """Stands in for an engine of a kind."""
+
+    def __init__(self, name: str, *, rootless: bool) -> None:
+        super().__init__()
+        self.answer = (name, rootless)
+
+    def kind(self):  # type: ignore[no-untyped-def] # noqa: ANN201
+        """What it is told to be."""
+        return self.answer
+
+
+def known(project: Project, name: str, *, rootless: bool) -> Settings:
+    settings = load(project, Stack("dev", "local"), ["engine.uid=1000", "engine.gid=1001"], environ={})
+    return engine.known(settings, Engine(name, rootless=rootless))
+
+
+@pytest.mark.parametrize(
+    ("name", "rootless", "ids"),
+    [
+        ("docker", False, (1000, 1001)),
+        ("docker", True, (0, 0)),  # which are the person's own
+        ("podman", False, (1000, 1001)),
+        ("podman", True, (1000, 1001)),  # by keep-id
+    ],
+)
+def test_files_are_the_callers_on_every_kind_of_engine(
+    shipped: Project, name: str, rootless: bool, ids: tuple[int, int]
+) -> None:
+    found = known(shipped, name, rootless=rootless).engine
+    assert (found.name, found.rootless, (found.uid, found.gid)) == (name, rootless, ids)
+
+
+def test_podman_is_taken_by_its_socket_and_a_missing_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "")
+    with pytest.raises(DevaiError, match=r"systemctl --user enable --now podman\.socket"):
+        Docker().choose("podman")
+    (tmp_path / "podman").mkdir()
+    (tmp_path / "podman/podman.sock").touch()
+    Docker().choose("podman")
+    assert os.environ["DOCKER_HOST"] == f"unix://{tmp_path}/podman/podman.sock"
+    monkeypatch.setenv("DOCKER_HOST", "unix:///my/own.sock")
+    Docker().choose("podman")
+    assert os.environ["DOCKER_HOST"] == "unix:///my/own.sock"
+
+
+class Libpod(BaseHTTPRequestHandler):
+    """Stands in for Podman's own API: what 4.3 answers of itself, as far as it is asked."""
+
+    def do_GET(self) -> None:
+        """One answer."""
+        body = json.dumps({"host": {"security": {"rootless": self.path.endswith("/libpod/info")}}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        """A socket of the file system has no host."""
+        return ""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+def test_podman_is_asked_itself_whether_it_runs_as_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,  # sockets have short paths
+        socketserver.UnixStreamServer(f"{folder}/podman.sock", Libpod) as server,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/podman.sock")
+        assert podman.is_rootless()
+        server.shutdown()
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.7:2375")
+    assert not podman.is_rootless()

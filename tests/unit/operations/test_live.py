@@ -1,0 +1,43 @@
+"""What can't be changed in a stack that lives, without a cluster; tests/cluster asks a real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from devai_tasks.operations import live
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [("50Gi", 50 * 2**30), ("1Ti", 2**40), ("500M", 500 * 10**6), ("1073741824", 2**30), ("1.5Gi", 3 * 2**29)],
+)
+def test_a_quantity_is_what_kubernetes_takes_it_for(text: str, bytes_: int) -> None:
+    assert live.quantity(text) == bytes_
+
+
+def test_objects_are_named_as_kubectl_does() -> None:
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "devai"}}
+    assert live.reference(deployment) == "deployment.apps/devai"
+    assert live.reference({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}) == "secret/a"
+
+
+def test_the_number_of_pods_is_the_manifests_or_the_autoscalers_least() -> None:
+    def deployment(name: str, **spec: int) -> dict[str, Any]:
+        return {"kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+    scaler = {"scaleTargetRef": {"name": "scaled"}, "minReplicas": 3}
+    autoscaler = {"kind": "HorizontalPodAutoscaler", "metadata": {"name": "any"}, "spec": scaler}
+    objects = [deployment("fixed", replicas=2), deployment("scaled"), deployment("plain"), autoscaler]
+    assert live.replicas(objects) == {"fixed": 2, "scaled": 3, "plain": 1}
+
+
+def test_a_first_apply_shows_every_line_as_new() -> None:
+    one, other = (f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: {kind[0]}}}\n" for kind in ("Namespace", "Service"))
+    text = f"{one}---\n{other}"
+    lines = live.as_new(text).splitlines()
+    assert [line for line in lines if line.startswith("+++")] == ["+++ namespace/N", "+++ service/S"]
+    assert [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")] == [
+        line for line in text.splitlines() if line != "---"
+    ]

@@ -1,0 +1,64 @@
+"""What Terraform's outputs tell the rest of the configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.operations import outputs
+
+DIGEST = f"sha256:{'1' * 64}"
+MADE = {
+    "registry": "registry.example.org/lab",
+    "image": f"registry.example.org/lab/devai-lab@{DIGEST}",
+    "url": "https://lab.example.org/",
+    "secret_versions": {"JUPYTER_TOKEN": 2},
+    "cluster_name": None,
+}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_outputs_become_settings_of_the_stack_on_any_machine(project: Project, cloud: str) -> None:
+    stack = Stack("dev", cloud)
+    outputs.note(project, load(project, stack, environ={}), MADE)
+    known = load(project, stack, environ={})
+    assert known.image.registry == "registry.example.org/lab"
+    assert known.image.digest == DIGEST
+    assert known.terraform.secret_versions == {"JUPYTER_TOKEN": 2}
+
+
+def test_what_is_not_there_yet_stays_as_it_was(project: Project) -> None:
+    stack = Stack("dev", "aws")
+    outputs.note(project, load(project, stack, environ={}), MADE)
+    outputs.note(project, load(project, stack, environ={}), {"image": None})
+    assert load(project, stack, environ={}).image.digest == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("provider", "told", "home"),
+    [
+        ("aws", {"file_system": "fs-1", "volumes": {"home": "fs-1::fsap-2"}}, "fs-1::fsap-2"),
+        ("azure", {"file_system": "account", "volumes": {"home": "home"}}, "account/home"),
+        (
+            "gcp",
+            {"file_system": "10.0.0.2", "volumes": {"home": "modeInstance/europe-west1-b/lab/home"}},
+            "europe-west1-b/lab/home@10.0.0.2",
+        ),
+        ("aws", {"file_system": None, "volumes": None}, ""),
+    ],
+)
+def test_the_home_is_named_as_its_driver_names_it(provider: str, told: dict[str, object], home: str) -> None:
+    assert outputs._file_system(told, provider) == home  # noqa: SLF001 - its key is not in every schema yet
+
+
+@pytest.mark.parametrize(("provider", "told"), [("aws", "own"), ("azure", None), ("gcp", "own")])
+def test_an_ingress_is_told_its_firewall_where_it_makes_the_load_balancer(provider: str, told: str | None) -> None:
+    known = outputs.known({"ingress": {"firewall": "own", "address_name": None}}, provider)
+    assert known.get("ingress.firewall") == told
+    assert "ingress.address" not in known
+
+
+def test_an_ingress_on_google_cloud_is_told_its_address() -> None:
+    assert outputs.known({"ingress": {"address_name": "devai-dev"}}, "gcp") == {"ingress.address": "devai-dev"}

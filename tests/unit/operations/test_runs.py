@@ -1,0 +1,91 @@
+"""One run at a time on a stack, and what is written down of it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.operations import runs
+
+STACK = Stack("dev", "local")
+Run = Callable[..., CompletedProcess[str]]
+
+
+def lines(project: Project) -> list[dict[str, object]]:
+    text = (project.root / ".devai" / runs.HISTORY).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_second_run_on_a_stack_is_told_who_has_it(project: Project) -> None:
+    first, second = runs.begin("up", []), runs.begin("k8s.apply", [])
+    with (
+        runs.alone(project, STACK, first),
+        pytest.raises(DevaiError, match=r"local-dev is being changed by `inv up` of \S+@\S+ \(pid \d+, since "),
+        runs.alone(project, STACK, second),
+    ):
+        pass
+    with runs.alone(project, Stack("prod", "local"), second):  # another stack is nobody's concern
+        pass
+
+
+def _hold_and_die(root: Path) -> None:
+    holding = runs.alone(Project(root), STACK, runs.begin("up", []))
+    holding.__enter__()
+    os._exit(9)
+
+
+def test_a_run_that_broke_off_leaves_no_lock_and_is_told_of(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_hold_and_die, args=(project.root,))
+    process.start()
+    process.join()
+    with runs.alone(project, STACK, runs.begin("down", [])):
+        pass
+    assert "`inv up` of " in (said := capsys.readouterr().err)
+    assert "broke off before it was done, and its lock went with it" in said
+    with runs.alone(project, STACK, runs.begin("down", [])):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [(UsageError("no"), "refused"), (DevaiError("no"), "failed"), (KeyboardInterrupt(), "interrupted")],
+)
+def test_history_says_how_a_run_ended(project: Project, error: BaseException, result: str) -> None:
+    with pytest.raises(type(error)), runs.recorded(project, STACK, runs.begin("up", [])):
+        raise error
+    with runs.recorded(project, STACK, runs.begin("down", ["--data"])):
+        pass
+    assert [(line["task"], line["flags"], line["result"]) for line in lines(project)] == [
+        ("up", [], result),
+        ("down", ["--data"], "done"),
+    ]
+    assert (last := runs.last(project, STACK))
+    assert last["task"] == "down"
+    assert runs.last(project, Stack("prod", "local")) is None
+    assert stat.S_IMODE((project.root / ".devai" / runs.HISTORY).stat().st_mode) == 0o600
+
+
+def test_history_has_the_keys_of_overrides_and_no_value(project: Project, devai: Run) -> None:
+    devai("compose.up", "--set=env.PASSWORD=a-canary-of-history", "--set=ports.lab=1")
+    (line,) = lines(project)
+    assert line["flags"] == ["--set=env.PASSWORD", "--set=ports.lab"]
+    assert "a-canary-of-history" not in json.dumps(line)
+
+
+def test_what_only_shows_leaves_no_line(project: Project, devai: Run) -> None:
+    devai("compose.ps")
+    devai("--dry", "compose.up")
+    assert not (project.root / ".devai" / runs.HISTORY).exists()

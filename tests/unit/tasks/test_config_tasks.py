@@ -1,0 +1,385 @@
+"""`config.*`: what a person types, what is printed, and what is written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+import yaml
+
+from devai_tasks.config.project import Project
+
+Run = Callable[..., CompletedProcess[str]]
+MINIMAL = "  one of minimal, standard, full; did you mean minimal?"
+
+
+def put(project: Project, name: str, text: str) -> None:
+    file = project.root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def text(project: Project, name: str) -> str:
+    return (project.root / name).read_text(encoding="utf-8")
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Somebody at the terminal who types these."""
+    stream = io.StringIO("".join(f"{line}\n" for line in lines))
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", stream)
+
+
+# explain, diff
+
+
+def test_a_key_is_explained(devai: Run) -> None:
+    result = devai("config.explain", "--key=ollama.image")
+    assert result.stdout.splitlines() == [
+        "ollama.image = ollama/ollama:0.17.4",
+        "  set in     conf/common/ollama.yaml:5:10   ollama/ollama:${ollama.version}",
+        "  takes in   ollama.version = 0.17.4   conf/common/ollama.yaml:4:12   0.17.4",
+        "  reaches    generated/local-dev/compose/.env",
+        "  reaches    generated/local-dev/image/docker-bake.json",
+        "  reaches    generated/local-dev/kubernetes/kustomization.yaml",
+        "  reaches    generated/local-dev/kubernetes/models.yaml",
+    ]
+
+
+def test_what_a_key_overrides_and_decides_is_explained(devai: Run) -> None:
+    lines = devai("config.explain", "--key=protected", "--env=prod").stdout.splitlines()
+    assert lines[:3] == [
+        "protected = true",
+        "  set in     conf/profiles/prod.yaml:2:12   true",
+        "  overrides  schema (default)   false",
+    ]
+    assert lines[3].startswith("  decides    what tasks ask before they go on")
+    assert "nothing in this stack" in devai("config.explain", "--key=dns.zone").stdout
+
+
+def test_an_explanation_for_programs_has_the_same(devai: Run) -> None:
+    (explained,) = json.loads(devai("config.explain", "--key=ports.lab", "--set=ports.lab=9000", "--json").stdout)
+    assert explained["value"] == "9000"
+    assert [origin["place"] for origin in explained["origins"]] == [
+        "--set ports.lab=9000",
+        "conf/common/ports.yaml:3:8",
+    ]
+    assert explained["reaches"] == {"compose": [".env"], "kubernetes": ["lab.yaml"]}
+
+
+def test_two_stacks_are_compared(devai: Run) -> None:
+    lines = devai("config.diff", "--env=dev", "--against=prod").stdout.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}
+    assert rows["protected"] == ["false", "true", "conf/profiles/prod.yaml:2:12"]
+    assert rows["resources.lab.memory"] == ["4Gi", "8Gi", "conf/profiles/prod.yaml:5:13"]
+    assert "resources.lab.cpu" not in rows
+    found = json.loads(devai("config.diff", "--against=aws-dev", "--json").stdout)
+    assert {"key": "compute.provider", "local-dev": "local", "aws-dev": "aws"} in found
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [([], "which stack to compare with?"), (["--against=prdo"], "--against=prdo  unknown environment 'prdo'")],
+)
+def test_a_comparison_needs_another_stack(devai: Run, flags: list[str], message: str) -> None:
+    result = devai("config.diff", *flags)
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)
+
+
+# check
+
+
+def test_what_is_shipped_has_no_findings(devai: Run) -> None:
+    result = devai("config.check")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == "12 stacks are valid, no findings\n"
+    assert devai("config.check", "--env=dev", "--cloud=aws").stderr == "1 stack is valid, no findings\n"
+    assert devai("config.check", "--cloud=aws").stderr == "3 stacks are valid, no findings\n"
+
+
+def test_what_is_in_vain_is_found(project: Project, devai: Run) -> None:
+    put(project, "conf/stacks/local-dev.yaml", "terraform: {region: eu-west-1}\n")
+    put(project, "conf/stacks/aws-tset.yaml", "ports: {lab: 1}\n")
+    put(project, "conf/profiles/other.yml", "ports: {lab: 1}\n")
+    put(project, "conf/commn/ports.yaml", "ports: {lab: 1}\n")
+    assert devai("config.render").returncode == 0
+    put(project, "generated/local-dev/compose/.env", "edited\n")
+    result = devai("config.check")
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[::2] == [
+        "conf/commn/ports.yaml  no layer loads this file",
+        "conf/profiles/other.yml  no layer loads this file",
+        "conf/stacks/aws-tset.yaml  no layer loads this file",
+        "conf/stacks/local-dev.yaml:1:13  terraform.region",
+        "generated/local-dev/compose/.env  is out of date",
+    ]
+    assert result.stdout.splitlines()[-1] == "  `inv config.render --env=dev --cloud=local` renders it anew"
+    found = json.loads(devai("config.check", "--json").stdout)["findings"]
+    assert [finding["place"] for finding in found][:1] == ["conf/commn/ports.yaml"]
+
+
+def test_a_value_that_every_stack_overrides_is_in_vain(project: Project, devai: Run) -> None:
+    for environment in ("dev", "staging", "prod"):
+        put(project, f"conf/profiles/{environment}.yaml", "ports: {lab: 9000, ollama: 9001}\n")
+    result = devai("config.check")
+    assert result.returncode == 1
+    assert "conf/common/ports.yaml:3:3  ports.lab\n" in result.stdout
+
+
+def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Project, devai: Run) -> None:
+    put(project, "conf/common/ports.yaml", "ports: {lab: many, ollama: 11434}\n")
+    put(project, "conf/stacks/aws-prod.yaml", "network: {allowed_cidrs: [0.0.0.0/0]}\nimage: {packages: mini}\n")
+    put(project, "conf/clouds/gcp.yaml", "compute: {provider: gpc}\n")
+    result = devai("config.check")
+    assert result.returncode == 2
+    *problems, total = result.stderr.splitlines()
+    remedies = dict(zip(problems[::2], problems[1::2], strict=True))
+    assert remedies == {
+        "conf/stacks/aws-prod.yaml:2:19  image.packages = mini": MINIMAL,
+        "conf/common/ports.yaml:1:14  ports.lab = many": "  not a whole number",
+        "conf/clouds/gcp.yaml:1:21  compute.provider = gpc": "  one of local, aws, azure, gcp, none; did you mean gcp?",
+    }
+    assert total == "3 problems. Nothing was changed."
+    problems = json.loads(devai("config.check", "--json").stdout)["problems"]
+    assert {problem["place"] for problem in problems} >= {"conf/common/ports.yaml:1:14"}
+
+
+def test_whether_a_key_is_for_the_gpu_only_is_no_finding(devai: Run) -> None:
+    assert devai("config.explain", "--key=image.gpu.cuda").stdout.splitlines()[-1].strip() == (
+        "reaches    nothing in this stack"
+    )
+    assert devai("config.check").returncode == 0
+
+
+# render
+
+
+def test_all_stacks_are_rendered_or_those_of_one_cloud(project: Project, devai: Run) -> None:
+    assert devai("config.render", "--all", "--cloud=gcp").returncode == 0
+    assert sorted(path.name for path in (project.root / "generated").iterdir()) == [
+        "gcp-dev",
+        "gcp-prod",
+        "gcp-staging",
+    ]
+    result = devai("config.render", "--all")
+    assert result.stderr.count("rendered generated/") == 12
+    assert "stand-in: image.digest is not known before `inv image.push` (aws-dev, " in result.stderr
+    assert "rendered generated/gcp-dev/: nothing changed\n" in result.stderr
+
+
+def test_a_diff_shows_what_would_change_and_writes_nothing(project: Project, devai: Run) -> None:
+    result = devai("config.render", "--diff")
+    assert result.returncode == 0
+    assert "--- /dev/null\n+++ generated/local-dev/compose/.env\n" in result.stdout
+    assert not (project.root / "generated").exists()
+    devai("config.render")
+    lines = devai("config.render", "--diff", "--set=ports.ollama=9000").stdout.splitlines()
+    changed = ["-DEVAI_OLLAMA_PORT='11434'", "+DEVAI_OLLAMA_PORT='9000'"]
+    assert [line for line in lines if line[0] in "+-"][2:] == changed
+    assert devai("config.render", "--diff").stdout == ""
+
+
+def test_a_check_says_whether_anything_would_change(project: Project, devai: Run) -> None:
+    result = devai("config.render", "--check")
+    assert result.returncode == 1
+    assert "generated/local-dev/compose/.env is not what would be rendered\n" in result.stderr
+    assert not (project.root / "generated").exists()
+    devai("config.render")
+    assert devai("config.render", "--check").returncode == 0
+    assert devai("config.render", "--check", "--set=ports.lab=9000").returncode == 1
+
+
+def test_a_dry_run_writes_nothing(project: Project, devai: Run) -> None:
+    assert devai("--dry", "config.render").stderr == "would render generated/local-dev/: 13 changed\n"
+    devai("--dry", "config.set", "--set=ports.lab=9000")
+    devai("--dry", "config.init", "--profile=demo", "--yes")
+    assert not (project.root / "generated").exists()
+    assert not (project.root / "conf/profiles/demo.yaml").exists()
+    assert "lab: 8888" in text(project, "conf/common/ports.yaml")
+
+
+def test_rendering_is_the_same_byte_for_byte_wherever_and_whenever(project: Project, cli: Run, tmp_path: Path) -> None:
+    def rendered(root: Path) -> dict[str, bytes]:
+        links = [path for path in (root / "generated").glob("*/*") if not path.name.startswith(".")]
+        return {
+            f"{link.parent.name}/{link.name}/{file.name}": file.read_bytes()
+            for link in links
+            for file in link.iterdir()
+        }
+
+    assert cli("devai", "config.render", "--all", PYTHONHASHSEED="1").returncode == 0
+    before = rendered(project.root)
+    assert len(before) > 20
+    subprocess.run(["cp", "-r", project.root, tmp_path / "elsewhere"], check=True)
+    subprocess.run(["rm", "-rf", tmp_path / "elsewhere/generated"], check=True)
+    command = [str(Path(sys.executable).with_name("devai")), "config.render", "--all"]
+    later = {**os.environ, "PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    subprocess.run(command, cwd=tmp_path / "elsewhere", env=later, check=True, capture_output=True)
+    assert rendered(tmp_path / "elsewhere") == before
+
+
+def test_a_target_that_a_stack_no_longer_has_is_gone(project: Project, devai: Run) -> None:
+    devai("config.render")
+    put(project, "conf/clouds/local.yaml", "compute: {provider: none}\nkubernetes: {context: own}\n")
+    assert devai("config.render").returncode == 0
+    assert not (project.root / "generated/local-dev/compose").exists()
+    assert devai("config.check", "--env=dev", "--cloud=local").returncode == 0
+
+
+# set
+
+
+def test_a_value_is_set_in_the_file_that_the_flags_name_and_comments_stay(project: Project, devai: Run) -> None:
+    before = text(project, "conf/common/ollama.yaml")
+    result = devai("config.set", "--set=ollama.keep_alive=1h")
+    assert result.returncode == 0
+    assert result.stderr == "wrote conf/common/ollama.yaml\n"
+    assert "-  keep_alive: 5m\n+  keep_alive: 1h\n" in result.stdout
+    assert text(project, "conf/common/ollama.yaml") == before.replace(" 5m", " 1h")
+    for flags, name in (
+        (["--env=prod"], "conf/profiles/prod.yaml"),
+        (["--cloud=aws"], "conf/clouds/aws.yaml"),
+        (["--env=prod", "--cloud=aws"], "conf/stacks/aws-prod.yaml"),
+        (["--personal"], "conf/personal.yaml"),
+    ):
+        assert devai("config.set", *flags, "--set=ollama.keep_alive=2h").returncode == 0
+        assert yaml.safe_load(text(project, name))["ollama"] == {"keep_alive": "2h"}
+    assert devai("config.set", "--set=ollama.keep_alive=1h").stderr == "nothing to change in conf/common/ollama.yaml\n"
+
+
+def test_texts_that_other_readers_would_take_for_something_else_are_quoted(project: Project, devai: Run) -> None:
+    devai("config.set", "--set=env.A=on", "--set=env.B=1.10", "--set=env.C=text", "--set=env.D=12:30")
+    added = text(project, "conf/common/env.yaml").splitlines()[-4:]
+    assert added == ['  A: "on"', '  B: "1.10"', "  C: text", '  D: "12:30"']
+    assert devai("config.show", "--key=env.B").stdout == "1.10\n"
+
+
+def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
+    devai("config.set", "--env=prod", "--set=network.allowed_cidrs=[10.0.0.0/8]", "--set=labels={team: a, b: c}")
+    assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["network"] == {"allowed_cidrs": ["10.0.0.0/8"]}
+    assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "a\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "what to set? --set section.key=value"),
+        (["--set=ports.lab=many"], "conf/common/ports.yaml:3:8  ports.lab = many\n  not a whole number"),
+        (["--set=ports.labb=1"], "conf/common/ports.yaml:5:3  ports.labb\n  no such key in ports; did you mean lab?"),
+        (["--set=ports.lab"], "--set ports.lab  no override"),
+        (
+            ["--set=ports.lab=1", "--set=tls.enabled=true"],
+            "these belong into several files of conf/common (ports, tls)",
+        ),
+        (["--env=prdo", "--set=ports.lab=1"], "--env=prdo  unknown environment 'prdo'; did you mean prod?"),
+        (["--env=prod", "--set=network.bind_address=0.0.0.0"], "conf/profiles/prod.yaml:18:17  network.bind_address"),
+        (["--personal", "--env=prod", "--set=ports.lab=1"], "--personal is for all your stacks"),
+        (["--personal", "--set=protected=true"], "conf/personal.yaml:1:1  protected\n  may not be set here"),
+        (["--set=secrets.A=c4n4ry"], "conf/common/secrets.yaml:7:6  secrets.A\n  names a secret, as ${secret:NAME}"),
+        (["--set=ports.lab.a=1"], "ports.lab.a: lab is one value in this file, and no section"),
+    ],
+)
+def test_a_change_that_would_break_a_stack_is_refused_and_nothing_is_written(
+    project: Project, devai: Run, flags: list[str], message: str
+) -> None:
+    before = {path: path.read_bytes() for path in project.conf.rglob("*.yaml")}
+    result = devai("config.set", *flags)
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)
+    assert "c4n4ry" not in result.stderr + result.stdout
+    assert {path: path.read_bytes() for path in project.conf.rglob("*.yaml")} == before
+
+
+def test_a_change_may_mend_a_file_that_has_other_mistakes(project: Project, devai: Run) -> None:
+    put(project, "conf/common/ports.yaml", "ports: {lab: many, ollama: more}\n")
+    assert devai("config.set", "--set=ports.lab=9000").returncode == 0
+    assert text(project, "conf/common/ports.yaml") == "ports: {lab: 9000, ollama: more}\n"
+
+
+def test_where_a_stronger_layer_goes_on_deciding_is_said(devai: Run) -> None:
+    result = devai("config.set", "--set=ports.lab=9000")
+    assert "local-prod still has ports.lab from conf/stacks/local-prod.yaml:3:8\n" in result.stderr
+
+
+def test_a_file_keeps_its_mode(project: Project, devai: Run) -> None:
+    (project.conf / "common/ports.yaml").chmod(0o640)
+    devai("config.set", "--set=ports.lab=9000")
+    assert (project.conf / "common/ports.yaml").stat().st_mode & 0o777 == 0o640
+
+
+# init
+
+
+def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[10.0.0.0/8]")
+    result = devai("config.init", "--profile=demo")
+    assert result.returncode == 0, result.stderr
+    assert "cores for the lab [2]:" in result.stderr
+    assert "not a number of cores" in result.stderr
+    assert yaml.safe_load(text(project, "conf/profiles/demo.yaml")) == {
+        "protected": False,
+        "resources": {"lab": {"cpu": 4, "memory": "8Gi"}},
+        "ingress": {"host": "demo.lab.test.dev"},
+        "network": {"allowed_cidrs": ["10.0.0.0/8"]},
+    }
+    for cloud in ("local", "aws", "azure", "gcp"):
+        assert devai("config.render", "--env=demo", f"--cloud={cloud}").returncode == 0
+
+
+def test_ones_own_wishes_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
+    result = devai("config.init")
+    assert "there are dev, prod, staging; a new one is a file in conf/profiles/" in result.stderr
+    assert yaml.safe_load(text(project, "conf/personal.yaml")) == {
+        "defaults": {"env": "staging"},
+        "ports": {"lab": 9000},
+    }
+    assert devai("config.show", "--key=env.DEVAI_STACK").stdout == "local-staging\n"
+
+
+def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run) -> None:
+    assert devai("config.init", "--yes").stderr == "nothing to change in conf/personal.yaml\n"
+    assert not (project.conf / "personal.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "nobody to ask; --yes takes every answer that is offered"),
+        (["--profile=prod"], "conf/profiles/prod.yaml exists; `inv config.set --env=prod --set section.key=value`"),
+        (["--profile=../x"], "--profile=../x: such a name has up to 30 lower-case letters, digits and hyphens"),
+    ],
+)
+def test_what_can_not_be_made_is_said(devai: Run, flags: list[str], message: str) -> None:
+    result = devai("config.init", *flags)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(message)
+
+
+# schema
+
+
+def test_the_schema_and_the_reference_are_those_of_the_repository(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Path(__file__).parents[3]
+    monkeypatch.chdir(repository)
+    result = devai("config.schema", "--check")
+    assert (result.returncode, result.stderr) == (0, "")
+    monkeypatch.chdir(project.root)
+    assert json.loads(devai("config.schema", "--json").stdout) == json.loads(text(project, "conf/schema.json"))
+
+
+def test_the_schema_is_written_where_it_is_not_what_it_should_be(project: Project, devai: Run) -> None:
+    put(project, "conf/schema.json", "{}\n")
+    assert devai("config.schema", "--check").returncode == 1
+    assert devai("config.schema").stderr == "conf/schema.json: written\n"
+    assert devai("config.schema", "--check").returncode == 0

@@ -1,0 +1,59 @@
+"""The Makefile is a thin layer of names: `make help` lists them, and each recipe calls one task or session."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness.missing import missing
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PROMISED = {
+    *("compose-up", "compose-up-gpu", "compose-down", "compose-logs", "k8s-build", "k8s-apply", "k8s-delete"),
+    *(f"tf-{verb}-{cloud}" for verb in ("init", "plan", "apply", "destroy") for cloud in ("aws", "azure", "gcp")),
+    *("up", "down", "doctor", "plan", "status", "open", "logs", "stop", "start", "test"),
+}
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("make"):
+        missing("make is not installed")
+    # Those of a `make test` that this runs in are not for it.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(["make", *words], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_help_is_grouped_by_step_and_fits_a_terminal() -> None:
+    lines = make("help").stdout.splitlines()
+    groups = [line for line in lines if line and not line.startswith((" ", "Variables"))]
+    assert groups[:3] == ["Start", "Look at a stack", "Pause it and end it"]
+    assert groups[-1] == "Check"
+    assert max(map(len, lines)) <= 100
+    assert "\x1b" not in "".join(lines)  # a pipe has no colours
+    listed = {line.split()[1] for line in lines if line.startswith("  make ")}
+    described = {line.split()[0].rstrip(":") for line in MAKEFILE.splitlines() if re.match(r"[a-z0-9 -]+:.*## ", line)}
+    assert listed == described
+
+
+def test_every_name_that_people_were_promised_is_a_target() -> None:
+    for name in PROMISED:
+        assert make("--dry-run", "--assume-old=bootstrap", "--assume-old=environment", name).returncode == 0, name
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("tf-apply-azure", "ENV=prod"), "inv tf.apply --cloud=azure --env=prod"),
+        (("k8s-apply", "ENV=prod", "CLOUD=aws"), "inv k8s.apply --env=prod --cloud=aws"),
+        (("compose-up-gpu", "SET=ports.lab=9000 project.name=x"), "inv compose.up --gpu --set=ports.lab=9000 --set="),
+        (("doctor",), "inv doctor"),
+    ],
+)
+def test_variables_on_the_command_line_become_flags(words: tuple[str, ...], command: str) -> None:
+    shown = make("--dry-run", "--assume-old=bootstrap", "--assume-old=environment", *words).stdout
+    assert command in " ".join(shown.splitlines()[-1].split())

@@ -1,0 +1,82 @@
+"""The clouds' logins: what is asked of which program. tests/registry has the real SDKs and a real registry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.tools import clouds
+
+CANARY = "canary-of-a-token-0123456789"
+ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/lab"
+Program = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """At the edge: a function that puts a stand-in for a cloud's program on PATH, which notes what it was called as."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    # No SDK either: those that the tests' environment has would answer where a program fails.
+    for package in ("boto3", "azure.identity", "google.auth"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(clouds, "_installed", lambda _: lambda: False)
+
+    def put(name: str, body: str) -> Path:
+        called = tmp_path / f"{name}.called"
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >{called}\n{body}\n', encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+        return called
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "address", "answer", "called_as", "username"),
+    [
+        ("aws", "aws", ECR, CANARY, "ecr get-login-password --region eu-central-1", "AWS"),
+        ("aws", "aws", "127.0.0.1:5000/lab", CANARY, "ecr get-login-password --region us-east-1", "AWS"),
+        (
+            "azure",
+            "az",
+            "labs.azurecr.io/lab",
+            f'{{"accessToken": "{CANARY}", "loginServer": "labs.azurecr.io"}}',
+            "acr login --name labs --expose-token --output json",
+            "00000000-0000-0000-0000-000000000000",
+        ),
+        ("gcp", "gcloud", "europe-docker.pkg.dev/p/lab", CANARY, "auth print-access-token", "oauth2accesstoken"),
+    ],
+)
+def test_a_clouds_own_program_gives_the_login(  # noqa: PLR0913, PLR0917 - one row of the table each
+    program: Program, provider: str, name: str, address: str, answer: str, called_as: str, username: str
+) -> None:
+    called = program(name, f"echo '{answer}'")
+    login = clouds.login(provider, address, "us-east-1")
+    assert (login.username, login.token) == (username, CANARY)
+    assert called.read_text(encoding="utf-8").strip() == called_as
+    assert clouds.command(provider, address, "us-east-1")[1:] == called_as.split()
+    assert CANARY not in repr(login)
+
+
+@pytest.mark.parametrize(("provider", "name"), [("aws", "aws"), ("azure", "az"), ("gcp", "gcloud")])
+def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(program: Program, provider: str, name: str) -> None:
+    program(name, f"echo {CANARY}; echo 'session expired' >&2; exit 3")
+    with pytest.raises(
+        ToolFailed, match=rf"`(aws sso|az|gcloud auth) login`, then again\n{name}: session expired"
+    ) as told:
+        clouds.login(provider, "registry.test/lab", "us-east-1")
+    assert CANARY not in str(told.value)
+
+
+@pytest.mark.parametrize("provider", clouds.PROVIDERS)
+def test_without_program_and_sdk_the_message_names_both(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for package in ("boto3", "azure", "azure.identity", "google", "google.auth"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ToolMissing, match=rf"pip install devai-tasks\[{provider}\]"):
+        clouds.login(provider, "registry.test/lab", "us-east-1")

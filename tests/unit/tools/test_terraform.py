@@ -1,0 +1,80 @@
+"""Finding Terraform or OpenTofu, and what is said where there is none that will do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.errors import ToolMissing, UsageError
+from devai_tasks.tools import terraform
+
+Make = Callable[[str, str], None]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    terraform.find.cache_clear()
+    yield
+    terraform.find.cache_clear()
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Put a program of some version on PATH, where there is no other; it stands in for one that can't be had here."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(terraform, "_packaged", lambda: None)
+
+    def make(name: str, version: str) -> None:
+        answer = json.dumps({"terraform_version": version})
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{answer}'\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+
+    return make
+
+
+def test_terraform_is_preferred_and_opentofu_will_do(program: Make) -> None:
+    program("tofu", "1.11.2")
+    assert Path(terraform.find("auto")[0]).name == "tofu"
+    terraform.find.cache_clear()
+    program("terraform", "1.15.5")
+    assert Path(terraform.find("auto")[0]).name == "terraform"
+    assert Path(terraform.find("tofu")[0]).name == "tofu"
+
+
+@pytest.mark.parametrize("version", ["1.10.9", "0.15.5", "1.9.0"])
+def test_an_older_one_is_refused_with_its_version(program: Make, version: str) -> None:
+    program("terraform", version)
+    with pytest.raises(ToolMissing, match=f"is version {version}, and 1.11 or newer is needed"):
+        terraform.find("auto")
+
+
+@pytest.mark.parametrize("version", ["1.11.0", "1.11.0-rc1", "2.0.0"])
+def test_a_newer_one_is_taken(program: Make, version: str) -> None:
+    program("terraform", version)
+    assert terraform.find("terraform")
+
+
+@pytest.mark.usefixtures("program")
+def test_where_there_is_none_the_way_to_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolMissing, match=r"pip install devai-tasks\[tools\]"):
+        terraform.find("auto")
+    with pytest.raises(ToolMissing, match="tofu is not installed"):
+        terraform.find("tofu")
+    with pytest.raises(UsageError, match="neither terraform nor tofu"):
+        terraform.find("pulumi")
+
+
+def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TF_VAR_region", "TF_CLI_ARGS_plan", "TF_WORKSPACE", "TF_REATTACH_PROVIDERS"):
+        monkeypatch.setenv(name, "theirs")
+    monkeypatch.setenv("TF_PLUGIN_CACHE_DIR", "theirs")
+    tool = terraform.Terraform(tmp_path, tmp_path / "data", secrets={"TF_VAR_secret_values": "{}"})
+    environment = tool._environment()  # noqa: SLF001 - what Terraform gets
+    theirs = {name for name, value in environment.items() if value == "theirs"}
+    assert theirs == {"TF_PLUGIN_CACHE_DIR"}
+    assert environment["TF_VAR_secret_values"] == "{}"
+    assert "secret_values" not in repr(tool)
