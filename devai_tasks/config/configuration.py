@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from devai_tasks.config import plain, reader, targets
+from devai_tasks.config import plain, reader, secrets, targets
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.fields import Pending
 from devai_tasks.config.layers import Layer
@@ -181,7 +181,7 @@ class Configuration:
                 value = at(layer.tree, key[:length])
                 if value is ... or (length < len(key) and isinstance(value, dict)):
                     continue
-                found.append(Origin(layer.name, layer.place(key[:length]), _shown(value)))
+                found.append(Origin(layer.name, layer.place(key[:length]), _written(key, value)))
                 break
         entry = reader.leaves(Settings).get(key)
         if key in self.pending:
@@ -234,6 +234,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(str, value))}]"
     return "" if value is None else str(value)
+
+
+def _written(key: Key, value: Any) -> str:
+    """A value as it stands in a layer; one that is overridden need not be valid, so under `secrets` it may be any."""
+    return secrets.masked(_shown(value)) if key[0] == "secrets" else _shown(value)
 
 
 def _references(written: str, key: Key) -> tuple[list[Key], tuple[str, ...]]:

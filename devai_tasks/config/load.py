@@ -133,7 +133,7 @@ def _clean(layer: Layer) -> tuple[dict[str, Tree], list[Problem]]:
             tree[name] = value
     tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
     for key, text in list(scalars(tree, ())):
-        if problem := _malformed(text):
+        if problem := _malformed(key, text):
             report(key, problem)
             _remove(tree, key)
     for key, entry in reader.leaves(Settings).items():
@@ -147,16 +147,20 @@ def _clean(layer: Layer) -> tuple[dict[str, Tree], list[Problem]]:
     return tree, problems
 
 
-def _malformed(text: str) -> str | None:
-    """What is wrong with the interpolations in a text, which OmegaConf would refuse without saying where it stands."""
+def _malformed(key: Key, text: str) -> str | None:
+    """What is wrong with the interpolations in a text, which OmegaConf would refuse without saying where it stands.
+
+    A secret's value is refused even where a stronger layer overrides it, and like all that is wrong there not quoted.
+    """
+    secret = secrets.NO_REFERENCE if key[0] == "secrets" else None
     if text == "???":  # to OmegaConf a value that is still to come, which sets nothing
         return reader.NO_VALUE
     if "${" not in text:
-        return None
+        return secret
     try:
         OmegaConf.create([text])
     except OmegaConfBaseException as error:
-        return _first_line(error)
+        return secret or _first_line(error)
     return None
 
 
@@ -235,7 +239,7 @@ class _Reading:
             value = node[name]
         except (OmegaConfBaseException, RecursionError) as error:
             if reason := self.why_unresolved(error):
-                report(key, reason)
+                report(key, secrets.NO_REFERENCE if key[0] == "secrets" else reason)
             return None
         if OmegaConf.is_dict(value):
             return {str(child): self.resolve(value, child, (*key, str(child)), report) for child in value}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devai_tasks.config.fields import key, matching, section
-from devai_tasks.config.secrets import Secret
+from devai_tasks.config.secrets import NAME, Secret
 from devai_tasks.config.sections import cloud, kubernetes, lab
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.targets import (
@@ -30,7 +30,7 @@ from devai_tasks.config.targets import (
 # Which layers may protect a stack: the files that everybody shares, and not one person's wishes.
 SHARED = ("common", "clouds", "profiles", "stacks")
 VARIABLE = matching(r"[A-Za-z_][A-Za-z0-9_]*", "a name for an environment variable")
-SECRET = matching(r"[A-Z_][A-Z0-9_]*", "a name for a secret, such as OPENAI_API_KEY")  # the entrypoint's rule
+SECRET = matching(NAME, "a name for a secret, such as OPENAI_API_KEY")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,12 @@ ENCRYPTED_FILE = "conf/secrets.sops.yaml"
 MASK = "***"
 # Names of which builds and Ollama hear as well as the lab: their addresses may hold a password.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+NAME = r"[A-Z_][A-Z0-9_]*"  # the entrypoint's rule
+NO_REFERENCE = "names a secret, as ${secret:NAME}: the value itself does not stand in the configuration"
 # What the resolver leaves in a text for each reference: no file can hold this character, so nobody can write one.
-_HOLE = re.compile("\0([A-Z_][A-Z0-9_]*)\0")
+_HOLE = re.compile(f"\0({NAME})\0")
+# What may stand there and tells nothing: the name of a secret, the path of another key.
+_REFERENCE = re.compile(rf"(\$\{{(?:secret:{NAME}|[a-z_]*(?:\.\w+)+)\}})")
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,13 @@ class Secret:
     def parse(cls, text: str) -> Secret:
         """A text that refers to at least one secret. Raises ValueError, without the text, for any other."""
         if not refers(text):
-            raise ValueError("names a secret, as ${secret:NAME}: the value itself does not stand in the configuration")
+            raise ValueError(NO_REFERENCE)
         return cls(text)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The secrets that it refers to."""
         return tuple(dict.fromkeys(_HOLE.findall(self._template)))
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is one secret as it is, with no text around: a cloud's manager can inject that without us."""
-        return bool(_HOLE.fullmatch(self._template))
 
     def reveal(self, values: Mapping[str, str]) -> str:
         """The value itself; empty where any of its secrets is. The caller hands it over and keeps it nowhere."""
@@ -65,14 +64,19 @@ class Secret:
 
 def reference(name: str) -> str:
     """What `${secret:NAME}` becomes while a configuration is merged. Raises ValueError for what is no name."""
-    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-        raise ValueError(f"{name!r} is not a name for a secret, such as OPENAI_API_KEY")
+    if not re.fullmatch(NAME, str(name)):
+        raise ValueError("not a name for a secret, such as OPENAI_API_KEY")  # unquoted: it may be a value
     return f"\0{name}\0"
 
 
 def refers(text: str) -> bool:
     """Whether a text has a reference in it."""
     return bool(_HOLE.search(text))
+
+
+def masked(text: str) -> str:
+    """A text of the section `secrets` as it may be shown: its references, and nothing of what is around them."""
+    return "".join(part if index % 2 else part and MASK for index, part in enumerate(_REFERENCE.split(text)))
 
 
 def resolve(

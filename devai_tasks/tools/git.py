@@ -47,4 +47,4 @@ def revision(folder: Path) -> Revision | None:
         if not re.search(r"not a git repository|does not have any commits", reason):
             console.warn(f"git can't say which commit this is, so tags are the version alone: {reason}")
         return None
-    return Revision(commit, dirty, time, re.sub(r"(?<=://)[^/@]*@", "", source))
+    return Revision(commit, dirty, time, re.sub(r"(?<=://)[^/]*@", "", source))

@@ -115,7 +115,9 @@ BAD_FLAGS = {
     "secrets=[A]": "a map of texts, such as {NAME: ${secret:NAME}}",
     "secrets={a-b: '${secret:A}'}": "'a-b' is not a name for a secret",
     "secrets.A=c4n4ry": "names a secret, as ${secret:NAME}: the value itself does not stand in the configuration",
-    "secrets.A=${secret:a b}": "secrets.A\n  ",
+    "secrets.A=${secret:a b}": "secrets.A\n  names a secret",
+    "secrets.A=${secret:c4n4ry}": "secrets.A\n  names a secret",
+    "secrets.A=${secret:${c4n4ry": "secrets.A\n  names a secret",
     "env.A=${secret:B}": "env.A = ${secret:B}\n  is no place for a secret",
     "env.A=${secrets.OPENAI_API_KEY}": "is no place for a secret",
     "ports.lab=${secret:B}": "is no place for a secret",
@@ -178,6 +180,12 @@ def test_a_bad_file_is_refused_with_line_and_column(project: Project, text: str,
     message = refused(project)
     assert message.startswith(place)
     assert words in message
+
+
+def test_the_value_of_a_secret_is_refused_even_where_it_is_overridden(shipped: Project) -> None:
+    message = refused(shipped, "secrets.A=${secret:A}", DEVAI__SECRETS__A="c4n4ry")
+    assert message.startswith("DEVAI__SECRETS__A  secrets.A\n  names a secret")
+    assert "c4n4ry" not in message
 
 
 def test_a_bad_variable_is_named(shipped: Project) -> None:

@@ -44,6 +44,7 @@ def test_ignored_files_do_not(repository: Path) -> None:
     ("remote", "source"),
     [
         ("https://someone:a-token@git.example.com/lab.git", "https://git.example.com/lab.git"),
+        ("https://someone:p@ss@git.example.com/lab@1.git", "https://git.example.com/lab@1.git"),
         ("git@git.example.com:lab.git", "git@git.example.com:lab.git"),
     ],
 )
