@@ -157,8 +157,9 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
     def problems(attempt: str) -> Sequence[Problem]:
         return _problems(Sources(project, replaced={name: attempt}), Stack(profile, "local") if profile else None)
 
-    sources = Sources(project)
-    offers = sources.configuration(sources.stack())
+    # What a profile doesn't say it has from its own layers, not from those of the stack that is meant elsewhere.
+    sources = Sources(project, replaced={name: text} if profile else {})
+    offers = sources.configuration(Stack(profile, "local") if profile else sources.stack())
     for key, question in (_PROFILE if profile else _PERSONAL).items():
         path = tuple(key.split("."))
         offered = offers.explain(path).value

@@ -334,6 +334,21 @@ def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkey
         assert devai("config.render", "--env=demo", f"--cloud={cloud}").returncode == 0
 
 
+def test_a_profile_is_offered_what_it_has_without_an_answer(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(project, "conf/common/defaults.yaml", "defaults: {env: prod, cloud: aws}\n")
+    answers(monkeypatch, "", "", "", "", "")
+    asked = devai("config.init", "--profile=demo").stderr
+    for key, value in {
+        "protected": "false",
+        "resources.lab.memory": "4Gi",
+        "ingress.host": "demo.lab.example.com",
+    }.items():
+        assert f"[{value}]:" in asked
+        assert devai("config.show", f"--key={key}", "--env=demo", "--cloud=local").stdout == f"{value}\n"
+
+
 def test_ones_own_wishes_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
     result = devai("config.init")
