@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +22,8 @@ DEPLOYMENT_FILE = "deployment.yaml"
 class Layer:
     """One source of values: a file, the environment's variables, the flags.
 
-    `kind` is the folder or file of conf/ that it comes from (common, clouds, profiles, stacks, personal), or schema,
-    pending, deployment, variables, flags. `places` says where each value of `tree` stands, `names` where its key does.
+    `kind` is the folder or file of conf/ that it comes from (common, clouds, profiles, stacks, personal), or deployment,
+    variables, flags. `places` says where each value of `tree` stands, `names` where its key does.
     `problems` are those that kept parts of the source out of `tree`.
     """
 
@@ -127,15 +127,18 @@ def builtin(stack: Stack) -> dict[str, Tree]:
 BUILTIN = frozenset(builtin(Stack("", "")))
 
 
-def variables(environ: Mapping[str, str]) -> Layer:
-    """`DEVAI__PORTS__LAB=9000` sets `ports.lab`. Names of variables are upper case, keys lower."""
+def variables(environ: Mapping[str, str], maps: Collection[Key]) -> Layer:
+    """`DEVAI__PORTS__LAB=9000` sets `ports.lab`. Names of variables are upper case, keys lower.
+
+    What follows the name of one of the `maps` is a name of somebody's own, and stays as it is.
+    """
     assignments = []
     for name, value in sorted(environ.items()):
         if name.startswith(VARIABLE_PREFIX):
-            first, *rest = name.removeprefix(VARIABLE_PREFIX).split("__")
-            # What follows env and secrets is itself the name of a variable, and keeps its case.
-            parts = rest if first in ("ENV", "SECRETS") else [part.lower() for part in rest]
-            assignments.append(([first.lower(), *parts], value, name))
+            parts = name.removeprefix(VARIABLE_PREFIX).split("__")
+            path = [part.lower() for part in parts]
+            of_map = next((length for length in range(len(path)) if tuple(path[:length]) in maps), len(path))
+            assignments.append((path[:of_map] + parts[of_map:], value, name))
     return _assign("environment variables", "variables", assignments)
 
 

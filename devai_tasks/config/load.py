@@ -55,7 +55,7 @@ class Sources:
     ) -> None:
         self.project = project
         self.files = Files(project, replaced)
-        self._variables = sources.variables(environ)
+        self._variables = sources.variables(environ, reader.maps(Settings))
         self._clean: dict[str, tuple[Layer, DictConfig, list[Problem]]] = {}
         self._base: DictConfig | None = None
 

@@ -71,6 +71,12 @@ def leaves(section: Any) -> Mapping[Key, Entry]:
     return found
 
 
+@cache
+def maps(section: Any) -> frozenset[Key]:
+    """The keys of whose values the names are free."""
+    return frozenset(key for key, entry in leaves(section).items() if typing.get_origin(entry.kind) is Mapping)
+
+
 def defaults(section: Any) -> dict[str, Tree]:
     """The schema's own values as the weakest layer, written as a file would."""
     tree: dict[str, Tree] = {}

@@ -95,13 +95,16 @@ def test_the_gpu_flag_is_the_same_as_its_key(project: Project, local_dev: Stack)
     )
 
 
-def test_variables_are_upper_case_keys_and_names_of_environment_variables_stay(dev: Callable[..., Settings]) -> None:
+def test_variables_are_upper_case_keys_and_names_in_maps_stay(dev: Callable[..., Settings]) -> None:
     settings = dev(
-        DEVAI__RESOURCES__LAB__MEMORY="1Gi", DEVAI__ENV__Mixed_Case="text", DEVAI__MODELS="[a, b]", DEVAI_ELSE="no"
-    )
+        DEVAI__RESOURCES__LAB__MEMORY="1Gi", DEVAI__ENV__Mixed_Case="text", DEVAI__MODELS="[a, b]", DEVAI_ELSE="no",
+        DEVAI__TERRAFORM__SECRET_VERSIONS__OPENAI_API_KEY="3", DEVAI__LABELS__Team="b",
+    )  # fmt: skip
     assert settings.resources.lab.memory.bytes == 2**30
     assert settings.env["Mixed_Case"] == "text"
     assert settings.models == ("a", "b")
+    assert settings.terraform.secret_versions == {"OPENAI_API_KEY": 3}
+    assert settings.labels["Team"] == "b"
 
 
 @pytest.mark.parametrize("text", ["1.10", "0123", "12:30", "on", "no", "1e3", "1_000", "true", "007"])
