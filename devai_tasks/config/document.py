@@ -53,14 +53,14 @@ def read(file: Path, name: str) -> Document:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(name, "can't be read", str(error))]) from error
+        raise ConfigError([Problem(f"{name}:1:1", "can't be read", str(error))]) from error
     return parse(text, name)
 
 
 def parse(text: str, name: str) -> Document:
     """As `read`, from text."""
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise ConfigError([Problem(name, "too long", f"a file may have {MAX_BYTES // 1024} KiB at most")])
+        raise ConfigError([Problem(f"{name}:1:1", "too long", f"a file may have {MAX_BYTES // 1024} KiB at most")])
     if separator := _SEPARATOR.search(text):
         place = f"{name}:{_position(text, separator.start())}"
         problem = "breaks a line to some readers of YAML and not to others; in double quotes write it as an escape"
@@ -84,7 +84,7 @@ def parse(text: str, name: str) -> Document:
             [Problem(f"{name}:1:1", _line(text, 0), "nested too deep: sections hold sections, a few levels")]
         ) from error
     if root is None:
-        raise ConfigError([Problem(name, "is empty", "give it a section, or remove the file")])
+        raise ConfigError([Problem(f"{name}:1:1", "is empty", "give it a section, or remove the file")])
     if not isinstance(root, yaml.MappingNode):
         place = f"{name}:{root.start_mark.line + 1}:{root.start_mark.column + 1}"
         raise ConfigError(

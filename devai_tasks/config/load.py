@@ -180,6 +180,7 @@ class _Reading:
         self.merged = merged
         self.problems = [*problems]
         self.incomplete = bool(problems)
+        self.unresolved: set[Key] = set()
 
     def configuration(self) -> Configuration:
         pending = self.stand_ins()
@@ -208,8 +209,9 @@ class _Reading:
 
     def report(self, written: Any, key: Key, allowed: str, *, at_name: bool = False) -> None:
         """Note a problem, with what was written at the key and where."""
-        # What was taken out is reported already, and would be missed again here.
-        if not (self.incomplete and allowed.startswith(reader.NO_VALUE)):
+        # What was taken out, or led nowhere, is reported already, and would be missed again here.
+        missed = self.incomplete and allowed.startswith(reader.NO_VALUE)
+        if not missed and not any(key[:length] in self.unresolved for length in range(1, len(key) + 1)):
             self.problems.append(Problem(self.place(key, at_name=at_name), quote(key, at(written, key)), allowed))
 
     def place(self, key: Key, *, at_name: bool = False) -> str:
@@ -220,7 +222,7 @@ class _Reading:
             for layer in reversed(self.layers):
                 if key[:length] in layer.places:
                     return layer.name_place(key) if at_name else layer.place(key)
-        return f"conf/common/{key[0]}.yaml"
+        return f"conf/common/{key[0]}.yaml:1:1"
 
     def resolved(self, report: reader.Report) -> Tree:
         """The merged tree with interpolations replaced; reports those that lead nowhere."""
@@ -240,6 +242,7 @@ class _Reading:
         except (OmegaConfBaseException, RecursionError) as error:
             if reason := self.why_unresolved(error):
                 report(key, secrets.NO_REFERENCE if key[0] == "secrets" else reason)
+            self.unresolved.add(key)
             return None
         if OmegaConf.is_dict(value):
             return {str(child): self.resolve(value, child, (*key, str(child)), report) for child in value}

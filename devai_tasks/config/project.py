@@ -74,7 +74,7 @@ class Project:
                 remedy = f"there are {', '.join(names)}; a new one is a file in conf/{folder}/"
                 problems.append(Problem(place, f"unknown {kind} {name!r}{nearest(name, names)}", remedy))
             elif not re.fullmatch(STACK_NAME, name):
-                problems.append(Problem(f"conf/{folder}/{name}.yaml", name, STACK_NAME_WORDS))
+                problems.append(Problem(f"conf/{folder}/{name}.yaml:1:1", name, STACK_NAME_WORDS))
         if problems:
             raise ConfigError(problems)
         return Stack(environment, cloud)

@@ -112,7 +112,7 @@ def parse(content: bytes, name: str) -> dict[str, str]:
     try:
         read = document.parse(content.decode(), name)
     except UnicodeDecodeError:
-        raise ConfigError([Problem(name, "can't be read", "it is no UTF-8")]) from None
+        raise ConfigError([Problem(f"{name}:1:1", "can't be read", "it is no UTF-8")]) from None
     except ConfigError as error:
         remedy = 'write `NAME: "value"` lines, as in conf/secrets.example.yaml'
         raise ConfigError(Problem(problem.place, "can't be read", remedy) for problem in error.problems) from None

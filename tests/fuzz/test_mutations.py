@@ -32,7 +32,7 @@ COUNT = int(os.environ.get("DEVAI_FUZZ", "200"))
 SECONDS = 1.0
 # A cloud whose file has no value that conf/common has, too: a mistake there is mended by no stronger layer.
 NOTHING_OVERRIDDEN = "aws"
-ADDRESS = re.compile(r"(conf/[\w./-]+(:\d+:\d+)?|--set .*|DEVAI__\w*(\.\.\.)?|--(env|cloud)=.*)  ")
+ADDRESS = re.compile(r"(conf/[\w./-]+:\d+:\d+|--set .*|DEVAI__\w*(\.\.\.)?|--(env|cloud)=.*)  ")
 PIECES = [
     *"{}[],:#&*!|>'\"%@`-?~$.=\\/ \n\t", "${", "}", "${env.A}", "${project.name}", "${secret:A}", "${secrets}", "???",
     "<<", "---", "...", "&a ", "*a", "!!int ", "!x ", "1.10", "0123", "no", "null", "models", "ports", "lab",
@@ -135,7 +135,20 @@ def test_any_mutation_of_any_file_gives_settings_or_a_clean_refusal(project: Pro
     assert 0 < valid < COUNT
 
 
-def test_any_overrides_and_variables_give_settings_or_a_clean_refusal(project: Project) -> None:  # noqa: ARG001
+def taken(schema: dict[str, object], key: str, value: str, printed: str) -> bool:
+    """Whether settings that are shown are valid to the schema for editors, and have what was asked for."""
+    shown = json.loads(printed)
+    del shown["secrets"]  # *** stands for each
+    if not jsonschema.Draft202012Validator(schema).is_valid(shown):
+        return False
+    if value[:1] in tuple("[{'\""):
+        return judge({}, value)  # one value, and nothing behind it
+    return key != "env.A" or "${" in value or shown["env"]["A"] == value
+
+
+def test_any_overrides_and_variables_give_settings_or_a_clean_refusal(project: Project) -> None:
+    schema = json.loads((project.conf / "schema.json").read_text(encoding="utf-8"))
+    valid = 0
     some, keys = (
         random.Random(1),
         ["ports.lab", "env.A", "models", "gpu", "secrets.B", "labels.a.b/c", "compute.provider"],
@@ -146,9 +159,13 @@ def test_any_overrides_and_variables_give_settings_or_a_clean_refusal(project: P
         key = key.replace("\0", "").replace("\ud800", "")
         name = "DEVAI__" + re.sub(r"[^A-Z_]", "_", key.upper().replace(".", "__"))
         for words, environ in (([f"--set={key}={value}"], {}), ([], {name: value})):
-            code, printed, seconds = run("config.show", *words, environ=environ)
+            code, printed, seconds = run("config.show", "--json", *words, environ=environ)
             assert is_clean(code, printed), (words, environ, printed)
             assert seconds < SECONDS
+            if code == 0:
+                valid += 1
+                assert taken(schema, key, value, printed), (words, environ, printed)
+    assert valid
 
 
 def wrong_key(text: str, line: int, _: random.Random) -> tuple[str, int]:

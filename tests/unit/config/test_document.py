@@ -48,8 +48,8 @@ def test_an_alias_may_stand_in_several_places() -> None:
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        ("", "file", "is empty"),
-        ("# only words\n", "file", "is empty"),
+        ("", "file:1:1", "is empty"),
+        ("# only words\n", "file:1:1", "is empty"),
         ("just words", "file:1:1", "not a mapping"),
         ("- a\n- b\n", "file:1:1", "not a mapping"),
         ("a: [1,\nb: 2\n", "file:3:1", "not valid YAML"),
@@ -97,7 +97,7 @@ def test_all_problems_of_a_file_are_told_at_once() -> None:
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_bytes(b"a: \xff\xfe\n")
-    with pytest.raises(ConfigError, match=r"^conf/file\.yaml  can't be read"):
+    with pytest.raises(ConfigError, match=r"^conf/file\.yaml:1:1  can't be read"):
         document.read(file, "conf/file.yaml")
 
 

@@ -184,7 +184,7 @@ def test_an_unknown_stack_is_refused_with_the_nearest(
 def test_a_stack_whose_name_no_container_could_have_is_refused(project: Project, name: str) -> None:
     put(project, f"conf/profiles/{name}.yaml", "protected: false\n")
     with pytest.raises(
-        UsageError, match=rf"^conf/profiles/{name}\.yaml  {name}\n  such a name has up to 30 lower-case"
+        UsageError, match=rf"^conf/profiles/{name}\.yaml:1:1  {name}\n  such a name has up to 30 lower-case"
     ):
         project.stack(name, "local")
 

@@ -160,7 +160,7 @@ def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(s
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        ("", "conf/personal.yaml  ", "is empty"),
+        ("", "conf/personal.yaml:1:1  ", "is empty"),
         ("just words", "conf/personal.yaml:1:1", "not a mapping"),
         ("ports: {lab: 1\n", "conf/personal.yaml:2:1", "not valid YAML"),
         ("ports: {lab: 1}\nports: {lab: 2}\n", "conf/personal.yaml:2:1", "stands twice"),
@@ -231,7 +231,14 @@ def test_a_key_that_nobody_gives_is_named_with_the_file_for_it(project: Project)
     (project.conf / "common" / "network.yaml").write_text("network: {base_url: /}\n", encoding="utf-8")
     assert "network.bind_address\n  has no value: give it one in conf/common/network.yaml" in refused(project)
     (project.conf / "common" / "network.yaml").unlink()
-    assert refused(project).startswith("conf/common/network.yaml  network.bind_address\n  has no value")
+    assert refused(project).startswith("conf/common/network.yaml:1:1  network.bind_address\n  has no value")
+
+
+@pytest.mark.parametrize("override", ["env.A=${nobody}", "gpu=${nobody}", "models=[a, '${nobody}']"])
+def test_what_leads_nowhere_is_one_problem(shipped: Project, override: str) -> None:
+    message = refused(shipped, override)
+    assert "no key nobody to take it from" in message
+    assert message.endswith("\n1 problem. Nothing was changed.")
 
 
 def test_the_problem_of_a_weak_layer_is_mended_by_a_stronger_one(project: Project) -> None:
