@@ -58,6 +58,15 @@ class Project:
         """Every environment on every cloud."""
         return [Stack(environment, cloud) for cloud in self.clouds for environment in self.environments]
 
+    def loading(self, name: str) -> list[Stack]:
+        """The stacks that load a shared file of `conf/`, by its name in the project."""
+        kind, stem = Path(name).parts[1], Path(name).stem
+
+        def loads(stack: Stack) -> bool:
+            return stem == {"clouds": stack.cloud, "profiles": stack.environment}.get(kind, str(stack))
+
+        return [stack for stack in self.stacks if kind == "common" or loads(stack)]
+
     def stack(self, environment: str, cloud: str, *, places: Mapping[str, str] = MappingProxyType({})) -> Stack:
         """The stack of an environment on a cloud.
 

@@ -37,7 +37,6 @@ K8S_SCALING = "kubernetes/scaling.yaml"  # how many labs there are
 K8S_IDENTITY = "kubernetes/identity.yaml"  # who the lab is to its cloud
 K8S_SECRETS = "kubernetes/secrets.yaml"  # which secrets the lab gets
 
-COMPOSE = (COMPOSE_ENV,)
 TERRAFORM = tuple(TFVARS.values())
 
 
@@ -101,6 +100,16 @@ def on_azure(settings: Settings) -> bool:
     return settings.compute.provider == "azure"
 
 
+def on_aws(settings: Settings) -> bool:
+    """In stacks of Amazon's."""
+    return settings.compute.provider == "aws"
+
+
+def models_on_aws(settings: Settings) -> bool:
+    """In stacks of Amazon's that keep models."""
+    return on_aws(settings) and own_ollama(settings)
+
+
 def on_google(settings: Settings) -> bool:
     """In stacks of Google Cloud."""
     return settings.compute.provider == "gcp"
@@ -148,12 +157,12 @@ def given_home(settings: Settings) -> bool:
 
 def own_models_class(settings: Settings) -> bool:
     """In stacks whose models are on a storage class of their own."""
-    return settings.compute.provider == "aws" and own_ollama(settings) and not settings.storage.models_class
+    return models_on_aws(settings) and not settings.storage.models_class
 
 
 def own_ingress_class(settings: Settings) -> bool:
     """In stacks with an ingress class of their own."""
-    return settings.compute.provider == "aws" and not settings.ingress.class_name
+    return on_aws(settings) and not settings.ingress.class_name
 
 
 def named_volumes(settings: Settings) -> bool:

@@ -99,10 +99,14 @@ def stale(project: Project, configuration: Configuration) -> list[str]:
 def _without_effect(project: Project, loaded: Sequence[Configuration]) -> Iterator[Finding]:
     """Values in shared files that change nothing in any of the stacks that load them, if all of those are here."""
     here = {configuration.settings.stack for configuration in loaded}
+
+    def whole(layer: Layer) -> bool:
+        return layer.kind in SHARED and here.issuperset(project.loading(layer.name))
+
     places: dict[tuple[str, Key], str] = {}
     used: set[tuple[str, Key]] = set()
     for configuration in loaded:
-        shared = [layer for layer in configuration.layers if layer.kind in SHARED and here >= _loading(project, layer)]
+        shared = [layer for layer in configuration.layers if whole(layer)]
         for key in configuration.keys(""):
             setting = [layer for layer in shared if at(layer.tree, key) is not ...]
             places |= {(layer.name, key): layer.name_place(key) for layer in setting}
@@ -110,16 +114,6 @@ def _without_effect(project: Project, loaded: Sequence[Configuration]) -> Iterat
                 used.add((setting[-1].name, key))
     for name, key in places.keys() - used:
         yield Finding(places[name, key], dotted(key), "changes nothing in any stack that has this file")
-
-
-def _loading(project: Project, layer: Layer) -> set[Stack]:
-    """The stacks that load a shared file."""
-    name = Path(layer.name).stem
-
-    def loads(stack: Stack) -> bool:
-        return name == {"clouds": stack.cloud, "profiles": stack.environment}.get(layer.kind, str(stack))
-
-    return {stack for stack in project.stacks if layer.kind == "common" or loads(stack)}
 
 
 def _unloaded(project: Project, loaded: Sequence[Configuration]) -> Iterator[Finding]:

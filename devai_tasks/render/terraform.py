@@ -81,7 +81,7 @@ def variables(settings: Settings) -> dict[str, Any]:
         # Those that have no value are absent: an empty secret would keep a service from starting.
         "secret_versions": {TOKEN: 1, **settings.terraform.secret_versions},
         "ollama": _ollama(settings) if settings.ollama.mode == "container" else None,
-        "ollama_url": settings.ollama.url,
+        "ollama_url": settings.ollama.url if targets.other_ollama(settings) else "",
     }
 
 

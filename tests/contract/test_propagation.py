@@ -1,11 +1,11 @@
 """One source: every value in every file of conf/ changes the artefacts that the schema says it reaches, and no others.
 
-The cases are the files themselves: whoever adds a key has a test of it.
+The cases are the files themselves, and what has its value from the schema alone as if it stood in a file: whoever adds
+a key has a test of it.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import typing
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     PLAIN: (),
     "with a GPU": ("gpu.enabled=true",),
     "with AMD's": ("gpu.enabled=true", "gpu.vendor=amd"),
-    "on Podman": ("gpu.enabled=true", "engine.name=podman"),
+    "on Podman, with CUDA 12": ("gpu.enabled=true", "engine.name=podman", "image.gpu.cuda=12"),
     "with an Ollama elsewhere": ("ollama.mode=external", "ollama.url=http://192.0.2.7:1", "compute.replicas.max=9"),
 }
 # Some value of nearly every text that a key may want.
@@ -44,6 +44,8 @@ ALMOST_ANYTHING = (
 SOME: Mapping[Any, list[Tree]] = {
     bool: ["true", "false"], int: ["7", "2"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],
 }  # fmt: skip
+# What is so anyway, by another name: without an engine to ask, auto means Docker.
+SAME: Mapping[Key, Tree] = {("engine", "name"): "docker"}
 
 Rendered = tuple[Configuration, Artefacts]
 
@@ -64,14 +66,32 @@ def leaves(tree: Tree, key: Key = ()) -> Iterator[Key]:
 
 
 SHIPPED = Path(__file__).parents[2] / "conf"
-CASES = [
+MAPS = sorted(reader.maps(Settings))
+
+
+def common(key: Key) -> str:
+    return f"conf/common/{key[0]}.yaml"
+
+
+WRITTEN = [
     (file.relative_to(SHIPPED.parent).as_posix(), key)
     for file in files(SHIPPED)
     for key in leaves(document.read(file, file.name).tree)
 ]
+DEFAULTS = [
+    (common(key), key)
+    for key, entry in reader.leaves(Settings).items()
+    if entry.default is not None and (common(key), key) not in WRITTEN
+]
+CASES = WRITTEN + DEFAULTS
 
 
-MAPS = [name for name, entry in reader.fields(Settings).items() if typing.get_origin(entry.kind) is Mapping]
+def value_of(project: Project, name: str, key: Key) -> Tree:
+    """What a file says, or the schema where no file does."""
+    if (name, key) in DEFAULTS:
+        return reader.leaves(Settings)[key].default
+    written: Tree = at(document.read(project.root / name, name).tree, key)
+    return written
 
 
 def entry_of(key: Key) -> reader.Entry:
@@ -83,7 +103,7 @@ def others(key: Key, written: Tree) -> list[Tree]:
     entry = entry_of(key)
     kind = typing.get_args(entry.kind)[1] if typing.get_origin(entry.kind) is Mapping else entry.kind
     if kind is not entry.kind:
-        return ["${secret:OTHER}" if kind is Secret else "other"]
+        return [{Secret: "${secret:OTHER}", int: "7"}.get(kind, "other")]
     if typing.get_origin(kind) is tuple:
         return [[next(text for text in ALMOST_ANYTHING if not refused(entry, (text,)))]]
     if typing.get_origin(kind) is typing.Literal:
@@ -92,7 +112,7 @@ def others(key: Key, written: Tree) -> list[Tree]:
         candidates = [text for text in ALMOST_ANYTHING if text != written and not refused(entry, text)][:1]
     else:
         candidates = SOME[kind]
-    return [text for text in candidates if text != written]
+    return [text for text in candidates if text not in (written, SAME.get(key))]
 
 
 def refused(entry: reader.Entry, value: Any) -> bool:
@@ -121,24 +141,15 @@ class Laboratory:
 
     def edited(self, name: str, key: Key, value: Tree) -> Sources:
         """The project's sources as if one value in one file were another."""
-        text = edit.edited((self.project.root / name).read_text(encoding="utf-8"), [(key, value)])
-        return Sources(self.project, {}, replaced={name: text})
+        file = self.project.root / name
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        return Sources(self.project, {}, replaced={name: edit.edited(text, [(key, value)])})
 
     def loading(self, name: str) -> list[tuple[Stack, str]]:
         """The stacks that load a file, in their forms; what all of them load, only some of them in every form."""
-        stacks = self.stacks_with(name)
-        every = [(stack, form) for stack in stacks for form in FORMS]
-        common = Path(name).parts[1] == "common"
-        return [case for case in every if not common or case[0].environment == "dev" or case[1] == PLAIN]
-
-    def stacks_with(self, name: str) -> list[Stack]:
-        """The stacks that load a file."""
-        kind, stem = Path(name).parts[1], Path(name).stem
-
-        def loads(stack: Stack) -> bool:
-            return stem == {"clouds": stack.cloud, "profiles": stack.environment}.get(kind, str(stack))
-
-        return [stack for stack in self.project.stacks if kind == "common" or loads(stack)]
+        every = [(stack, form) for stack in self.project.loading(name) for form in FORMS]
+        everybodys = Path(name).parts[1] == "common"
+        return [case for case in every if not everybodys or case[0].environment == "dev" or case[1] == PLAIN]
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +165,8 @@ def changed(before: Artefacts, after: Artefacts) -> frozenset[str]:
 def test_a_value_reaches_the_artefacts_that_the_schema_says_and_no_others(
     laboratory: Laboratory, name: str, key: Key
 ) -> None:
-    tried, reached = 0, frozenset[str]()
-    written = at(document.read(laboratory.project.root / name, name).tree, key)
-    for value in others(key, written):
+    tried, reached, overridden = 0, frozenset[str](), False
+    for value in others(key, value_of(laboratory.project, name, key)):
         sources = laboratory.edited(name, key, value)
         for stack, form in laboratory.loading(name):
             old, new = laboratory.before(stack, form), laboratory.render(sources, stack, form)
@@ -169,21 +179,35 @@ def test_a_value_reaches_the_artefacts_that_the_schema_says_and_no_others(
             expected = old[0].reach(key, names=False) | new[0].reach(key, names=False) if decides else frozenset()
             assert difference == expected, f"{stack} {form}: {dotted(key)} = {value} in {name}"
             reached |= difference
+            overridden |= not decides
     assert tried, "no other value of it is valid in any stack"
-    assert reached or entry_of(key).meta.tasks, "a dead leaf: it changes nothing anywhere"
+    # What stands in no file may have a value of its own wherever it matters.
+    elsewhere = overridden and (name, key) in DEFAULTS
+    assert reached or entry_of(key).meta.tasks or elsewhere, "a dead leaf: it changes nothing anywhere"
 
 
-@pytest.mark.parametrize(
-    "section", [name for name, entry in reader.fields(Settings).items() if typing.get_origin(entry.kind) is Mapping]
-)
-def test_an_entry_more_reaches_what_the_map_does(laboratory: Laboratory, section: str) -> None:
-    name, value = f"conf/common/{section}.yaml", "${secret:OTHER}" if section == "secrets" else "other"
-    sources = laboratory.edited(name, (section, "ADDED"), value)
-    for stack, form in itertools.product(laboratory.project.stacks, FORMS):
+@pytest.mark.parametrize("key", MAPS, ids=dotted)
+def test_an_entry_more_reaches_what_the_map_does(laboratory: Laboratory, key: Key) -> None:
+    added, reached = (*key, "ADDED"), frozenset[str]()
+    sources = laboratory.edited(common(key), added, others(added, None)[0])
+    for stack, form in laboratory.loading(common(key)):
         old, new = laboratory.before(stack, form), laboratory.render(sources, stack, form)
         assert (old and new) or form != PLAIN
         if old and new:  # not every stack can have every form
-            assert changed(old[1], new[1]) == new[0].reach((section, "ADDED"))
+            assert changed(old[1], new[1]) == new[0].reach(added)
+            reached |= changed(old[1], new[1])
+    assert reached or entry_of(key).meta.tasks, "a dead map: it changes nothing anywhere"
+
+
+def test_the_address_of_an_ollama_elsewhere_reaches_what_the_schema_says(laboratory: Laboratory) -> None:
+    """Without one, there is no such stack to begin with."""
+    form, other = "with an Ollama elsewhere", "ollama.url=http://192.0.2.8:2"
+    sources = Sources(laboratory.project, {})
+    for stack in laboratory.project.stacks:
+        before, after = laboratory.before(stack, form), sources.configuration(stack, [*FORMS[form], other])
+        assert before
+        files = artefacts.render(laboratory.project, after.settings)
+        assert changed(before[1], files) == after.reach(("ollama", "url")) != frozenset()
 
 
 def test_the_cases_are_the_files_that_are_shipped(shipped: Project) -> None:
@@ -191,7 +215,8 @@ def test_the_cases_are_the_files_that_are_shipped(shipped: Project) -> None:
     assert [file.relative_to(shipped.conf) for file in files(shipped.conf)] == [
         file.relative_to(SHIPPED) for file in files(SHIPPED)
     ]
-    assert len(CASES) > 60
+    assert len(WRITTEN) > 60
+    assert len(DEFAULTS) > 20
 
 
 @pytest.mark.parametrize("key", reader.leaves(Settings), ids=dotted)
@@ -202,13 +227,14 @@ def test_a_key_of_the_schema_says_whom_it_reaches_or_what_it_decides(key: Key) -
 
 REUSED = [
     "project.name", "ports.lab", "resources.lab.cpu", "resources.lab.memory", "network.base_url", "env.DEVAI_STACK",
-    "secrets.OPENAI_API_KEY", "labels.devai.io/environment", "ollama.image", "ollama.keep_alive",
+    "secrets.OPENAI_API_KEY", "labels.devai.io/environment", "ollama.image", "ollama.keep_alive", "storage.home",
+    "storage.models",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REUSED)
 def test_what_every_kind_of_stack_needs_reaches_every_target(laboratory: Laboratory, name: str) -> None:
-    """The reuse matrix: image, port, CPU and memory, environment, secrets, networking and labels."""
+    """The reuse matrix: image, port, CPU and memory, storage, environment, secrets, networking and labels."""
     for stack in laboratory.project.stacks:
         before = laboratory.before(stack, PLAIN)
         assert before
@@ -217,6 +243,8 @@ def test_what_every_kind_of_stack_needs_reaches_every_target(laboratory: Laborat
         elsewhere = {"image"}
         if name.startswith("secrets."):
             elsewhere.add("terraform")  # by a variable when it runs, and in no artefact: tests/contract/terraform
+        if name.startswith("storage."):
+            elsewhere.add("compose")  # whose volumes are as large as the disk
         assert reached >= {artefact.partition("/")[0] for artefact in rendered} - elsewhere, stack
 
 

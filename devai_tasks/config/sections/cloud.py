@@ -30,6 +30,7 @@ from devai_tasks.config.targets import (
     needs_certificate,
     needs_firewall,
     on_a_cloud_now,
+    on_aws,
     on_azure,
     on_google,
     own_ollama,
@@ -81,7 +82,7 @@ class Ingress:
         "cluster of your own no ingress; `inv k8s.port-forward` goes there.",
         default="",
         check=matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name of an IngressClass"),
-        reach=to(K8S_INGRESS),
+        reach=to(K8S_INGRESS) + to(K8S_KUSTOMIZATION, when=on_aws),
     )
     controller: str = key(
         "Namespace of the ingress controller's pods, which may then connect to the lab; empty where there are none.",
@@ -156,6 +157,7 @@ class Compute:
 
     provider: Literal["local", "aws", "azure", "gcp", "none"] = key(
         "Whose machines: local is this one; aws, azure and gcp are made by Terraform; none is a cluster of your own.",
+        tasks="what a stack is rendered for",
         reach=to(COMPOSE_ENV, COMPOSE_STACK, BACKEND, *TERRAFORM)
         + to(K8S_KUSTOMIZATION, K8S_STORAGE, K8S_INGRESS, K8S_IDENTITY, when=on_a_cloud_now),
     )

@@ -42,10 +42,12 @@ from devai_tasks.config.targets import (
     gpu_pods,
     listed_gpus,
     loaded_image,
+    models_on_aws,
     named_secrets,
     named_volumes,
     no_cuda,
     on_a_cloud,
+    on_a_cloud_now,
     on_a_clouds_kubernetes,
     other_ollama,
     own_ingress_class,
@@ -203,7 +205,7 @@ class Gpu:
     vendor: Literal["nvidia", "amd"] = key(
         "Whose they are. amd (ROCm) is for Compose on this machine: Ollama has them, notebooks compute on the CPU.",
         default="nvidia",
-        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, when=gpu),
+        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, K8S_KUSTOMIZATION, when=gpu),
     )
     groups: tuple[str, ...] = ("video", "render")
     """The groups that AMD's devices belong to: no key, for only the machine knows their numbers."""
@@ -309,13 +311,13 @@ class Storage:
         "Storage class of the home. Empty: the file system that Terraform made, elsewhere the cluster's default class.",
         default="",
         check=STORAGE_CLASS,
-        reach=to(K8S_STORAGE),
+        reach=to(K8S_STORAGE) + to(K8S_KUSTOMIZATION, when=on_a_cloud_now),
     )
     models_class: str = key(
         "Storage class of the models. Empty: one of the stack's own on AWS, elsewhere the cluster's default class.",
         default="",
         check=STORAGE_CLASS,
-        reach=to(K8S_STORAGE, when=own_ollama),
+        reach=to(K8S_STORAGE, when=own_ollama) + to(K8S_KUSTOMIZATION, when=models_on_aws),
     )
     file_system: str = key(
         "The home that Terraform made. AWS: `fs-…::fsap-…`, file system and access point; Azure: `account/share`; "
