@@ -14,7 +14,6 @@ import pytest
 
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
-from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import artefacts
 from devai_tasks.render import Artefacts, writer
@@ -24,16 +23,21 @@ STACK = Stack("prod", "aws")
 OVERRIDES = (("project.name=one",), ("project.name=other",))
 
 
-def kill_while_it_renders(project: Project, settings: tuple[Settings, ...], seconds: float) -> None:
-    """A process of its own renders both in turns until it is killed; forked, so that it starts in no time."""
+def kill_while_it_writes(project: Project, sets: list[Artefacts], seconds: float) -> None:
+    """A process of its own writes both in turns until it is killed; forked, so that it starts in no time."""
+    begun, begins = os.pipe()
     child = os.fork()
     if not child:
         try:
+            os.write(begins, b"!")
             while True:
-                for one in settings:
-                    artefacts.write(project, one)
+                for one in sets:
+                    writer.write(one, project.artefacts(STACK), whole=True)
         finally:
             os._exit(1)
+    os.read(begun, 1)
+    os.close(begun)
+    os.close(begins)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -49,6 +53,13 @@ def present(project: Project) -> list[Artefacts]:
     ]
 
 
+def leftovers(project: Project) -> set[str]:
+    """What a run that was cut off has begun, or not yet removed."""
+    entries = {path.name: path for path in project.artefacts(STACK).iterdir()}
+    current = {path.readlink().name for name, path in entries.items() if path.is_symlink() and name[0] != "."}
+    return {name for name in entries if name[0] == "."} - current - {".lock"}
+
+
 def target(files: Artefacts, like: Artefacts) -> Artefacts:
     name = next(iter(like)).partition("/")[0]
     return {path: text for path, text in files.items() if path.startswith(f"{name}/")}
@@ -58,15 +69,16 @@ def test_a_run_that_is_killed_at_any_moment_leaves_whole_sets(project: Project) 
     settings = tuple(load(project, STACK, overrides, environ={}) for overrides in OVERRIDES)
     sets = [artefacts.render(project, one) for one in settings]
     artefacts.write(project, settings[0])
-    some = random.Random(0)
+    some, interrupted = random.Random(0), 0
     for moment in range(100):
-        kill_while_it_renders(project, settings, some.uniform(0, 0.03))
+        kill_while_it_writes(project, sets, some.uniform(0, 0.03))
         found = present(project)
         assert len(found) == len(writer.targets(sets[0])), moment
         for files in found:
             assert files in [target(one, like=files) for one in sets], moment
+        interrupted += bool(leftovers(project))
+    assert interrupted, "no kill came while anything was written"
     artefacts.write(project, settings[0])
-    assert [path.name for path in project.artefacts(STACK).iterdir() if path.name.startswith(".")].count(".lock") == 1
     assert artefacts.out_of_date(project, settings[0]) == []
 
 
