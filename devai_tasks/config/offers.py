@@ -53,7 +53,8 @@ def simple(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     together = " and ".join(f"resources.{name}" for name, _ in both)
     match settings.compute.provider:
         case "aws":
-            if total not in (pairs := fargate()):
+            # Fargate has no GPUs: with them the task runs on a machine of the stack's own, gpu.machine_type.
+            if not settings.gpu.enabled and total not in (pairs := fargate()):
                 yield key, f"{together} come to {_text(total)}; Fargate's nearest is {_text(nearest(total, pairs))}"
         case "azure":
             if refusal := _container_group(total):

@@ -114,6 +114,11 @@ def test_container_instances_count_memory_in_tenths_of_a_gb(shipped: Project) ->
     assert "in steps of 0.1Gi" in refusal(shipped, "azure", "2 1200Mi")
 
 
+def test_a_task_with_a_gpu_is_on_a_machine_of_its_own_and_not_bound_to_fargates_pairs(shipped: Project) -> None:
+    overrides = ["compute.platform=simple", "gpu.enabled=true", "resources.lab.cpu=3", "resources.lab.memory=13Gi"]
+    assert load(shipped, Stack("dev", "aws"), overrides, environ={}).resources.lab.cpu.millicores == 3000
+
+
 def test_container_instances_have_no_gpu(shipped: Project) -> None:
     message = refusal(shipped, "azure", "2 4Gi", "2 8Gi", "gpu.enabled=true")
     assert "Container Instances has no GPUs any more; compute.platform: kubernetes" in message
