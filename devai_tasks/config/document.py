@@ -114,11 +114,14 @@ def _line(text: str, number: int) -> str:
 def parse_value(text: str) -> Tree:
     """The value in `--set key=VALUE`: lists, maps and quoted strings in YAML's flow style; all else as it stands.
 
-    Raises ConfigError for a list, map or string that is not closed.
+    Raises ConfigError for a list, map or string that is not closed, or has something behind it.
     """
-    if text[:1] in ("[", "{", '"', "'"):
-        return parse(f"value: {text}", "value").tree["value"]
-    return text
+    if text[:1] not in ("[", "{", '"', "'"):
+        return text
+    tree = parse(f"value: {text}", "value").tree
+    if len(tree) > 1:
+        raise ConfigError([Problem("value:1:1", _line(text, 0), "not valid YAML: more than one value")])
+    return tree["value"]
 
 
 class _Walk:
@@ -172,10 +175,12 @@ class _Walk:
 
     def mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Tree]:
         result: dict[str, Tree] = {}
-        merges = [value for name, value in node.value if name.tag == f"{_YAML_TAGS}merge"]
+        merges = [(name, value) for name, value in node.value if name.tag == f"{_YAML_TAGS}merge"]
+        for name_node, _ in merges[1:]:
+            self.refuse(name_node, "<<", "stands twice in this mapping; one takes a list: `<<: [*a, *b]`")
         # Weakest first, and before the mapping's own keys, so that values and places of the stronger stay.
         merged: dict[str, Tree] = {}
-        for base in reversed([base for value in merges for base in self.bases(value)]):
+        for base in reversed([base for _, value in merges for base in self.bases(value)]):
             merged.update(cast("dict[str, Tree]", self.tree(base, key)))
         for name_node, value_node in node.value:
             if name_node.tag == f"{_YAML_TAGS}merge":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from devai_tasks import console
 from devai_tasks.config import document, edit, layers, reader
-from devai_tasks.config.configuration import Configuration, at, dotted
-from devai_tasks.config.document import Key, Tree
+from devai_tasks.config.configuration import Configuration, at, dotted, scalars
+from devai_tasks.config.document import Document, Key, Tree
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -54,9 +54,9 @@ def plan(project: Project, overrides: Sequence[str], *, env: str, cloud: str, pe
     name = _file(project, assignments, env=env, cloud=cloud, personal=personal)
     file = project.root / name
     before = file.read_text(encoding="utf-8") if file.exists() else ""
-    if before:
-        document.parse(before, name)  # a file with mistakes is for its owner to mend
+    old = document.parse(before, name) if before else Document({})  # mistakes there are for its owner to mend
     after = edit.edited(before, assignments)
+    _check_others(old, document.parse(after, name), [key for key, _ in assignments])
     change = Change(project, name, before, after)
     return Change(project, name, before, after, tuple(_try(change, assignments)))
 
@@ -68,7 +68,29 @@ def _assignments(overrides: Sequence[str]) -> list[tuple[Key, Tree]]:
     if layer.problems:
         raise ConfigError(layer.problems)
     keys = [tuple(reader.split(Settings, override.partition("=")[0])) for override in overrides]
-    return [(key, at(layer.tree, key)) for key in dict.fromkeys(keys)]
+    return list(dict(leaf for key in keys for leaf in _leaves(key, at(layer.tree, key))).items())
+
+
+def _leaves(key: Key, value: Tree) -> Iterator[tuple[Key, Tree]]:
+    """What is set alone: as in any other layer, a map adds to what is there."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves((*key, name), inner)
+    else:
+        yield key, value
+
+
+def _check_others(old: Document, new: Document, keys: Sequence[Key]) -> None:
+    """Raises ConfigError where other keys would change, too: those that share their values by an alias."""
+    was, now = (dict(scalars(read.tree, ())) for read in (old, new))
+    before = layers.Layer("", "", places=old.places)
+    problems = [
+        Problem(before.place(key), dotted(key), "would change, too, because of an alias; write it out first")
+        for key in {**was, **now}
+        if was.get(key) != now.get(key) and not any(key[: len(own)] == own for own in keys)
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _file(project: Project, assignments: Sequence[tuple[Key, Tree]], *, env: str, cloud: str, personal: bool) -> str:

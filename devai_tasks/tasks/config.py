@@ -186,6 +186,8 @@ def set_(c: Context, request: Request, personal: bool = False) -> None:
     """Set keys in the file that they belong to: conf/common, or the profile, cloud or stack that the flags name."""
     from devai_tasks.operations import changes
 
+    if request.gpu:
+        raise UsageError("--gpu is for one run; --set gpu.enabled=true is what stays")
     change = changes.plan(request.project, request.overrides, env=request.env, cloud=request.cloud, personal=personal)
     _make(change, dry=request.dry)
 

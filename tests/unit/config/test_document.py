@@ -73,6 +73,7 @@ def test_an_alias_may_stand_in_several_places() -> None:
         (NINE_TIMES, "file:", "expands without end"),
         ("? [a, b]\n: 1\n", "file:1:3", "a key that is no text"),
         ("<<: text\n", "file:1:5", "merges mappings only"),
+        ("a: &a {}\nb: {<<: *a, <<: *a}\n", "file:2:13", "stands twice"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str, words: str) -> None:
@@ -118,7 +119,7 @@ def test_an_override_may_be_a_list_a_map_or_a_quoted_text() -> None:
     assert document.parse_value('"[x]"') == "[x]"
 
 
-@pytest.mark.parametrize("text", ["[1", "{a: 1", '"open', "'open", "[1]]", '"a" b'])
-def test_an_override_that_is_not_closed_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["[1", "{a: 1", '"open', "'open", "[1]]", '"a" b', "[a]\nother: 1"])
+def test_an_override_that_is_not_closed_or_more_than_one_value_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not valid YAML"):
         document.parse_value(text)

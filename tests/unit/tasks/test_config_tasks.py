@@ -175,6 +175,15 @@ def test_all_stacks_are_rendered_or_those_of_one_cloud(project: Project, devai: 
     assert "rendered generated/gcp-dev/: nothing changed\n" in result.stderr
 
 
+def test_a_cluster_of_ones_own_is_a_new_file_and_nothing_in_it_is_in_vain(project: Project, devai: Run) -> None:
+    put(project, "conf/clouds/own.yaml", "compute: {provider: none}\nkubernetes: {context: mine}\n")
+    assert devai("config.render", "--cloud=own").returncode == 0
+    rendered = project.root / "generated/own-dev"
+    assert {path.name for path in rendered.iterdir() if path.name[0] != "."} == {"image", "kubernetes"}
+    assert "namespace: devai-own-dev\n" in (rendered / "kubernetes/kustomization.yaml").read_text(encoding="utf-8")
+    assert devai("config.check").stderr == "15 stacks are valid, no findings\n"
+
+
 def test_a_diff_shows_what_would_change_and_writes_nothing(project: Project, devai: Run) -> None:
     result = devai("config.render", "--diff")
     assert result.returncode == 0
@@ -265,7 +274,18 @@ def test_texts_that_other_readers_would_take_for_something_else_are_quoted(proje
 def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
     devai("config.set", "--env=prod", "--set=network.allowed_cidrs=[10.0.0.0/8]", "--set=labels={team: a, b: c}")
     assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["network"] == {"allowed_cidrs": ["10.0.0.0/8"]}
-    assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "a\n"
+    devai("config.set", "--env=prod", "--set=labels={team: d}")
+    assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["labels"] == {"team": "d", "b": "c"}
+    assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "d\n"
+
+
+def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Project, devai: Run) -> None:
+    shared = "resources:\n  lab: &same {cpu: 2, memory: 4Gi}\n  ollama: *same\n"
+    put(project, "conf/profiles/demo.yaml", shared)
+    result = devai("config.set", "--env=demo", "--set=resources.lab.cpu=4")
+    assert result.returncode == 2
+    assert result.stderr.startswith("conf/profiles/demo.yaml:2:20  resources.ollama.cpu\n  would change, too")
+    assert text(project, "conf/profiles/demo.yaml") == shared
 
 
 @pytest.mark.parametrize(
@@ -275,6 +295,7 @@ def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
         (["--set=ports.lab=many"], "conf/common/ports.yaml:3:8  ports.lab = many\n  not a whole number"),
         (["--set=ports.labb=1"], "conf/common/ports.yaml:5:3  ports.labb\n  no such key in ports; did you mean lab?"),
         (["--set=ports.lab"], "--set ports.lab  no override"),
+        (["--gpu", "--set=ports.lab=1"], "--gpu is for one run; --set gpu.enabled=true is what stays"),
         (
             ["--set=ports.lab=1", "--set=tls.enabled=true"],
             "these belong into several files of conf/common (ports, tls)",
