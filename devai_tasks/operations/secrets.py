@@ -21,11 +21,13 @@ def values(project: Project, settings: Settings) -> dict[str, str]:
 
 
 def proxies(project: Project, settings: Settings) -> dict[str, str]:
-    """The way out of this network, by the names that programs know; for whoever handles them as secrets only."""
+    """The way out of this network, by the names that programs know; for whoever handles them as secrets only.
+
+    Most networks need none, so nobody needs SOPS to look for it.
+    """
     own = {name: secret for name, secret in settings.secrets.items() if name in secrets.PROXIES}
-    found = secrets.resolve(
-        project, sorted({name for secret in own.values() for name in secret.names}), decrypt=sops.decrypt
-    )
+    names = {name for secret in own.values() for name in secret.names}
+    found = secrets.resolve(project, sorted(names), decrypt=sops.decrypt if sops.present() else None)
     return {name: value for name, secret in own.items() if (value := secret.reveal(found))}
 
 

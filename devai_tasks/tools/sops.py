@@ -10,12 +10,17 @@ import sh
 from devai_tasks.errors import ToolFailed, ToolMissing
 
 
+def present() -> bool:
+    """Whether the program is here."""
+    return bool(shutil.which("sops"))
+
+
 def decrypt(file: Path) -> bytes:
     """What an encrypted YAML file says; it goes through a pipe and to no disk.
 
     Raises ToolMissing without the program, ToolFailed with its last words where no key opens the file.
     """
-    if not shutil.which("sops"):
+    if not present():
         raise ToolMissing(f"{file.name} is encrypted and sops is not installed; https://getsops.io says how")
     try:
         call = sh.Command("sops")
