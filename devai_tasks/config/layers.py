@@ -22,8 +22,8 @@ DEPLOYMENT_FILE = "deployment.yaml"
 class Layer:
     """One source of values: a file, the environment's variables, the flags.
 
-    `kind` is the folder or file of conf/ that it comes from (common, clouds, profiles, stacks, personal), or deployment,
-    variables, flags. `places` says where each value of `tree` stands, `names` where its key does.
+    `kind` is the folder or file of conf/ that it comes from (common, clouds, profiles, stacks, personal), or
+    deployment, variables, flags. `places` says where each value of `tree` stands, `names` where its key does.
     `problems` are those that kept parts of the source out of `tree`.
     """
 

@@ -1,6 +1,7 @@
 """How tasks are declared: what every task of a stack takes, and how an error leaves it.
 
-`--env`, `--cloud`, `--gpu` and `--set` stand here, once. No task has positionals: Invoke would let one swallow a flag.
+`--env`, `--cloud`, `--gpu` and `--set` stand here, once. No task of a stack has positionals: Invoke would let one
+swallow a flag.
 """
 
 from __future__ import annotations

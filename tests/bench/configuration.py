@@ -38,12 +38,12 @@ def main() -> None:
 
 
 def one(root: Path) -> None:
-    """`inv config.render` of one stack, for all its targets, as a whole process; beside Invoke's own start."""
+    """Each as a whole process, beside Invoke's own start."""
     print("\n| whole process | median of 9 |\n| --- | --- |")
     for title, command in (
         ("`inv --list`", [INV, "--list"]),
-        ("`inv config.render`, Compose and image", [INV, "config.render"]),
-        ("`inv config.render --cloud=aws`, Terraform and image", [INV, "config.render", "--cloud=aws"]),
+        ("`inv config.render` of one stack for all its targets", [INV, "config.render"]),
+        ("`inv config.render --cloud=aws`", [INV, "config.render", "--cloud=aws"]),
         ("`inv config.show`", [INV, "config.show"]),
         ("`inv config.check`, 12 stacks with and without GPU", [INV, "config.check"]),
     ):

@@ -73,7 +73,10 @@ def test_what_is_taken_from_outside_is_named_and_no_secret_is_shown(project: Pro
 def test_no_part_of_a_secret_is_shown_where_a_stronger_layer_overrides_it(project: Project) -> None:
     weaker = {"DEVAI__SECRETS__A": "c4n4ry-${secret:A}", "DEVAI__SECRETS__B": "${secret:c4n4ry}"}
     configuration = configured(project, "secrets.A=${secret:C}", "secrets.B=${secret:C}", **weaker)
-    assert [written for _, written in places(explained(configuration, "secrets.A"))] == ["${secret:C}", "***${secret:A}"]
+    assert [written for _, written in places(explained(configuration, "secrets.A"))] == [
+        "${secret:C}",
+        "***${secret:A}",
+    ]
     assert [written for _, written in places(explained(configuration, "secrets.B"))] == ["${secret:C}", "***"]
 
 
