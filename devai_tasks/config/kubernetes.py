@@ -18,6 +18,8 @@ LONGEST_STACK = 55
 
 def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Everything that is wrong between the keys of a stack in a cluster."""
+    if settings.compute.platform != "kubernetes":
+        return
     name = f"{settings.project.name}-{settings.stack}"
     if len(name) > LONGEST_STACK:
         yield ("project", "name"), f"shorter: {name} has more than {LONGEST_STACK} characters, too many for a namespace"

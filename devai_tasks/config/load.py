@@ -189,7 +189,7 @@ class _Reading:
         tree = self.resolved(report)
         tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
         settings: Settings = reader.read(Settings, tree, (), report, stack=self.stack)
-        if not self.problems:
+        if not self.incomplete:  # a weaker layer's value in place of one that was taken out is nobody's wish
             for key, allowed in rules(settings):
                 report(key, allowed)
         if self.problems:
@@ -198,11 +198,11 @@ class _Reading:
 
     def stand_ins(self) -> tuple[Key, ...]:
         """Put stand-ins where only a deployment knows the value and none has told it yet; returns the keys."""
-        provider, platform = (_known(self.merged, "compute", name) for name in ("provider", "platform"))
+        provider, platform = (_known(self.merged, ("compute", name)) or "" for name in ("provider", "platform"))
         missing = []
         for key, entry in reader.leaves(Settings).items():
             pending = entry.meta.pending
-            if pending and pending.when(provider, platform) and at(self.merged, key) == "":
+            if pending and pending.when(provider, platform) and _known(self.merged, key) == "":
                 OmegaConf.update(self.merged, ".".join(map(str, key)), pending.stand_in)
                 missing.append(key)
         return tuple(missing)
@@ -269,12 +269,14 @@ def quote(key: Key, value: Any) -> str:
     return f"{dotted} = {value}" if isinstance(value, str) and key[0] != "secrets" else dotted
 
 
-def _known(merged: DictConfig, *key: str) -> str:
-    """A value that is needed before all others; empty where it can't be had."""
+def _known(merged: Any, key: Key) -> str | None:
+    """A value that is needed before all others; None where it can't be had."""
     try:
-        return str(merged[key[0]][key[1]])
+        for part in key:
+            merged = merged[part]
     except (OmegaConfBaseException, RecursionError, KeyError, TypeError):
-        return ""
+        return None
+    return str(merged)
 
 
 def _plain(value: Any) -> Tree:

@@ -17,8 +17,23 @@ from devai_tasks.config.units import Cpu, Duration, Size
 from devai_tasks.errors import nearest
 
 QUANTITIES = (Cpu, Size, Duration)
-_UNREADABLE = object()
 NO_VALUE = "has no value"
+
+
+class Unreadable(Exception):  # noqa: N818 - reads as what happened
+    """Something looked at a value that could not be read."""
+
+
+class _Unreadable:
+    """What stands for such a value: whoever looks at it hears so, and judges nothing by it."""
+
+    def _refuse(self, *_: object) -> Any:
+        raise Unreadable
+
+    __bool__ = __eq__ = __hash__ = __lt__ = __le__ = __gt__ = __ge__ = __str__ = __getattr__ = _refuse
+
+
+_UNREADABLE = _Unreadable()
 
 
 class Report(Protocol):
@@ -143,7 +158,7 @@ def _clean_section(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
 
 
 def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
-    """The typed value of a resolved tree; reports what is wrong and returns a value that must not be used then.
+    """The typed value of a resolved tree; reports what is wrong, and what is made of that raises Unreadable.
 
     `given` are the fields of the outermost section that no file sets.
     """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from devai_tasks.config import kubernetes, offers
+from devai_tasks.config.reader import Unreadable
 from devai_tasks.config.targets import TFVARS
 
 if TYPE_CHECKING:
@@ -23,14 +25,10 @@ EVERYWHERE = "0.0.0.0/0"
 
 
 def rules(settings: Settings) -> Iterator[Broken]:
-    """Everything that is wrong between the keys of a stack."""
-    yield from _protection(settings)
-    yield from _services(settings)
-    yield from _names(settings)
-    if settings.compute.provider in TFVARS:
-        yield from _clouds(settings)
-    if settings.compute.platform == "kubernetes":
-        yield from kubernetes.rules(settings)
+    """Everything that is wrong between the keys of a stack, as far as these could be read."""
+    for rule in (_protection, _services, _names, _clouds, kubernetes.rules):
+        with suppress(Unreadable):
+            yield from rule(settings)
 
 
 def _protection(settings: Settings) -> Iterator[Broken]:
@@ -78,6 +76,8 @@ def _names(settings: Settings) -> Iterator[Broken]:
 
 
 def _clouds(settings: Settings) -> Iterator[Broken]:
+    if settings.compute.provider not in TFVARS:
+        return
     if not settings.terraform.region:
         yield ("terraform", "region"), "a region, such as eu-central-1"
     if not settings.terraform.account:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.config.load import load
+from devai_tasks.config import reader
+from devai_tasks.config.configuration import dotted
+from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
@@ -217,6 +219,25 @@ def test_all_problems_of_all_layers_are_told_at_once(project: Project) -> None:
     ):
         assert place in message
     assert message.endswith("\n5 problems. Nothing was changed.")
+
+
+def test_what_must_hold_between_keys_is_told_beside_values_that_cannot_be_read(shipped: Project) -> None:
+    message = refused(shipped, "network.allowed_cidrs=[0.0.0.0/0]", "ports.lab=many", stack=Stack("prod", "aws"))
+    assert "a protected stack is not open to every network" in message
+    assert message.endswith("\n2 problems. Nothing was changed.")
+
+
+@pytest.mark.parametrize(("cloud", "platform"), [("local", "kubernetes"), ("aws", "kubernetes"), ("gcp", "simple")])
+def test_nothing_is_judged_by_a_value_that_cannot_be_read(shipped: Project, cloud: str, platform: str) -> None:
+    sources, stack = Sources(shipped, {}), Stack("prod", cloud)
+    small = ["resources.lab.cpu=1", "resources.ollama.cpu=1"]  # what every simple platform has
+    small += ["resources.lab.memory=2Gi", "resources.ollama.memory=2Gi"]
+    for key, entry in reader.leaves(Settings).items():
+        if not entry.meta.layers and key != ("secrets",):
+            platforms = [] if key == ("compute", "platform") else [f"compute.platform={platform}"]
+            with pytest.raises(ConfigError) as refusal:
+                sources.configuration(stack, [*small, *platforms, f"{dotted(key)}=${{nobody}}"])
+            assert {problem.remedy for problem in refusal.value.problems} == {"no key nobody to take it from"}, key
 
 
 def test_files_that_cannot_be_read_do_not_hide_each_other(project: Project) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -28,13 +27,6 @@ def put(project: Project, name: str, text: str) -> None:
 
 def text(project: Project, name: str) -> str:
     return (project.root / name).read_text(encoding="utf-8")
-
-
-def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """Somebody at the terminal who types these."""
-    stream = io.StringIO("".join(f"{line}\n" for line in lines))
-    stream.isatty = lambda: True  # type: ignore[method-assign]
-    monkeypatch.setattr("sys.stdin", stream)
 
 
 # explain, diff
@@ -144,10 +136,13 @@ def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Proj
     remedies = dict(zip(problems[::2], problems[1::2], strict=True))
     assert remedies == {
         "conf/stacks/aws-prod.yaml:2:19  image.packages = mini": MINIMAL,
+        "conf/stacks/aws-prod.yaml:1:26  network.allowed_cidrs": (
+            "  a protected stack is not open to every network: name yours"
+        ),
         "conf/common/ports.yaml:1:14  ports.lab = many": "  not a whole number",
         "conf/clouds/gcp.yaml:1:21  compute.provider = gpc": "  one of local, aws, azure, gcp, none; did you mean gcp?",
     }
-    assert total == "3 problems. Nothing was changed."
+    assert total == "4 problems. Nothing was changed."
     problems = json.loads(devai("config.check", "--json").stdout)["problems"]
     assert {problem["place"] for problem in problems} >= {"conf/common/ports.yaml:1:14"}
 
@@ -334,70 +329,6 @@ def test_a_file_keeps_its_mode(project: Project, devai: Run) -> None:
     (project.conf / "common/ports.yaml").chmod(0o640)
     devai("config.set", "--set=ports.lab=9000")
     assert (project.conf / "common/ports.yaml").stat().st_mode & 0o777 == 0o640
-
-
-# init
-
-
-def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[10.0.0.0/8]")
-    result = devai("config.init", "--profile=demo")
-    assert result.returncode == 0, result.stderr
-    assert "cores for the lab [2]:" in result.stderr
-    assert "not a number of cores" in result.stderr
-    assert yaml.safe_load(text(project, "conf/profiles/demo.yaml")) == {
-        "protected": False,
-        "resources": {"lab": {"cpu": 4, "memory": "8Gi"}},
-        "ingress": {"host": "demo.lab.test.dev"},
-        "network": {"allowed_cidrs": ["10.0.0.0/8"]},
-    }
-    for cloud in ("local", "aws", "azure", "gcp"):
-        assert devai("config.render", "--env=demo", f"--cloud={cloud}").returncode == 0
-
-
-def test_a_profile_is_offered_what_it_has_without_an_answer(
-    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(project, "conf/common/defaults.yaml", "defaults: {env: prod, cloud: aws}\n")
-    answers(monkeypatch, "", "", "", "", "")
-    asked = devai("config.init", "--profile=demo").stderr
-    for key, value in {
-        "protected": "false",
-        "resources.lab.memory": "4Gi",
-        "ingress.host": "demo.lab.example.com",
-    }.items():
-        assert f"[{value}]:" in asked
-        assert devai("config.show", f"--key={key}", "--env=demo", "--cloud=local").stdout == f"{value}\n"
-
-
-def test_ones_own_wishes_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
-    result = devai("config.init")
-    assert "there are dev, prod, staging; a new one is a file in conf/profiles/" in result.stderr
-    assert yaml.safe_load(text(project, "conf/personal.yaml")) == {
-        "defaults": {"env": "staging"},
-        "ports": {"lab": 9000},
-    }
-    assert devai("config.show", "--key=env.DEVAI_STACK").stdout == "local-staging\n"
-
-
-def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run) -> None:
-    assert devai("config.init", "--yes").stderr == "nothing to change in conf/personal.yaml\n"
-    assert not (project.conf / "personal.yaml").exists()
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ([], "nobody to ask; --yes takes every answer that is offered"),
-        (["--profile=prod"], "conf/profiles/prod.yaml exists; `inv config.set --env=prod --set section.key=value`"),
-        (["--profile=../x"], "--profile=../x: such a name has up to 30 lower-case letters, digits and hyphens"),
-    ],
-)
-def test_what_can_not_be_made_is_said(devai: Run, flags: list[str], message: str) -> None:
-    result = devai("config.init", *flags)
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith(message)
 
 
 # schema

@@ -1,0 +1,82 @@
+"""`config.init`: what is asked, what is offered, and what is written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+import yaml
+
+from devai_tasks.config.project import Project
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Somebody at the terminal who types these."""
+    stream = io.StringIO("".join(f"{line}\n" for line in lines))
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", stream)
+
+
+def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[10.0.0.0/8]")
+    result = devai("config.init", "--profile=demo")
+    assert result.returncode == 0, result.stderr
+    assert "cores for the lab [2]:" in result.stderr
+    assert "not a number of cores" in result.stderr
+    assert yaml.safe_load((project.conf / "profiles/demo.yaml").read_bytes()) == {
+        "protected": False,
+        "resources": {"lab": {"cpu": 4, "memory": "8Gi"}},
+        "ingress": {"host": "demo.lab.test.dev"},
+        "network": {"allowed_cidrs": ["10.0.0.0/8"]},
+    }
+    for cloud in ("local", "aws", "azure", "gcp"):
+        assert devai("config.render", "--env=demo", f"--cloud={cloud}").returncode == 0
+
+
+def test_a_profile_is_offered_what_it_has_without_an_answer(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.conf / "common/defaults.yaml").write_text("defaults: {env: prod, cloud: aws}\n", encoding="utf-8")
+    answers(monkeypatch, "", "", "", "", "")
+    asked = devai("config.init", "--profile=demo").stderr
+    for key, value in {
+        "protected": "false",
+        "resources.lab.memory": "4Gi",
+        "ingress.host": "demo.lab.example.com",
+    }.items():
+        assert f"[{value}]:" in asked
+        assert devai("config.show", f"--key={key}", "--env=demo", "--cloud=local").stdout == f"{value}\n"
+
+
+def test_ones_own_wishes_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
+    result = devai("config.init")
+    assert "there are dev, prod, staging; a new one is a file in conf/profiles/" in result.stderr
+    assert yaml.safe_load((project.conf / "personal.yaml").read_bytes()) == {
+        "defaults": {"env": "staging"},
+        "ports": {"lab": 9000},
+    }
+    assert devai("config.show", "--key=env.DEVAI_STACK").stdout == "local-staging\n"
+
+
+def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run) -> None:
+    assert devai("config.init", "--yes").stderr == "nothing to change in conf/personal.yaml\n"
+    assert not (project.conf / "personal.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "nobody to ask; --yes takes every answer that is offered"),
+        (["--profile=prod"], "conf/profiles/prod.yaml exists; `inv config.set --env=prod --set section.key=value`"),
+        (["--profile=../x"], "--profile=../x: such a name has up to 30 lower-case letters, digits and hyphens"),
+    ],
+)
+def test_what_can_not_be_made_is_said(devai: Run, flags: list[str], message: str) -> None:
+    result = devai("config.init", *flags)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(message)
