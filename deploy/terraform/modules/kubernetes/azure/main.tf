@@ -160,7 +160,7 @@ resource "azurerm_federated_identity_credential" "this" {
   subject                   = "system:serviceaccount:${var.workload.namespace}:${var.workload.service_account}"
 }
 
-# The driver is Azure's to install; the device plugin comes with the manifests.
+# The driver is Azure's to install; the device plugin comes with the manifests: deploy/kubernetes/clusters/azure-gpu.yaml.
 resource "azurerm_kubernetes_cluster_node_pool" "gpu" {
   #checkov:skip=CKV_AZURE_227:a subscription has to register that feature first; Azure encrypts the disks anyway
   count = var.enable_gpu ? 1 : 0
