@@ -146,6 +146,19 @@ def test_home_storage_can_be_neither_replaced_nor_destroyed_by_mistake(devai: Ru
     assert ok(devai("tf.state-list", *STACK)).stdout == ""
 
 
+def test_what_a_cloud_protects_is_not_destroyed(small: Project, devai: Run) -> None:
+    """The recorded provider refuses it, as the real one does, until the protection is gone."""
+    more = small.root / "deploy/terraform/aws/more.tf"
+    for protected, code in ((True, 1), (False, 0)):
+        setting = f"enable_deletion_protection = {json.dumps(protected)}"
+        more.write_text(f'resource "aws_lb" "kept" {{\n  {setting}\n}}\n', encoding="utf-8")
+        ok(devai("tf.apply", *STACK, "--yes"))
+        more.unlink()
+        gone = devai("tf.apply", *STACK, "--yes")
+        assert gone.returncode == code
+        assert ("aws_lb can't be destroyed: enable_deletion_protection" in gone.stderr) == protected
+
+
 def test_another_stacks_state_is_refused(small: Project, devai: Run) -> None:
     ok(devai("tf.apply", *STACK, "--yes"))
     file = home(small) / "data/terraform.tfstate"
