@@ -57,9 +57,10 @@ class Site:
 
     @property
     def sources(self) -> str:
-        """The fingerprint of the root and the modules beside it."""
+        """The fingerprint of the root and the modules beside it, with the scripts that those read."""
         digest = hashlib.sha256(os.environ.get("DEVAI_PROVIDER_DIR", "").encode())
-        for file in sorted([*self.root.glob("*.tf*"), *self.root.parent.glob("modules/**/*.tf")]):
+        modules = (file for file in self.root.parent.glob("modules/**/*.*") if file.is_file() and file.suffix != ".md")
+        for file in sorted([*self.root.glob("*.tf*"), *modules]):
             digest.update(f"{file.relative_to(self.root.parent)}\0".encode() + file.read_bytes())
         return digest.hexdigest()
 

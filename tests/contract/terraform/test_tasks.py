@@ -80,10 +80,13 @@ def test_a_plan_of_another_configuration_is_refused(devai: Run) -> None:
     ok(devai("tf.apply", *STACK, "--yes", HOST))
 
 
-def test_a_plan_of_older_files_is_refused(small: Project, devai: Run) -> None:
+@pytest.mark.parametrize("file", ["aws/main.tf", "modules/storage/aws/main.tf", "modules/storage/start.sh"])
+def test_a_plan_of_older_files_is_refused(small: Project, devai: Run, file: str) -> None:
+    """What modules read with file() is a part of the plan, too."""
+    changed = small.root / "deploy/terraform" / file
+    changed.touch()
     ok(devai("tf.plan", *STACK))
-    main = small.root / "deploy/terraform/aws/main.tf"
-    main.write_text(f"{main.read_text(encoding='utf-8')}\n# later\n", encoding="utf-8")
+    changed.write_text(f"{changed.read_text(encoding='utf-8')}\n# later\n", encoding="utf-8")
     assert "of another configuration" in devai("tf.apply", *STACK, "--yes").stderr
 
 
