@@ -198,11 +198,14 @@ class _Reading:
 
     def stand_ins(self) -> tuple[Key, ...]:
         """Put stand-ins where only a deployment knows the value and none has told it yet; returns the keys."""
-        provider, platform = (_known(self.merged, ("compute", name)) or "" for name in ("provider", "platform"))
+
+        def known(section: str, name: str) -> str:
+            return _known(self.merged, (section, name)) or ""
+
         missing = []
         for key, entry in reader.leaves(Settings).items():
             pending = entry.meta.pending
-            if pending and pending.when(provider, platform) and _known(self.merged, key) == "":
+            if pending and pending.when(known) and _known(self.merged, key) == "":
                 OmegaConf.update(self.merged, ".".join(map(str, key)), pending.stand_in)
                 missing.append(key)
         return tuple(missing)

@@ -3,6 +3,7 @@
 Sources, read in November 2026:
 AWS, "Amazon ECS task definition parameters for Fargate", task size.
 Google, "Configure CPU limits" and "Configure memory limits" for Cloud Run services.
+Google, "Filestore: create an instance", instance sizes.
 Azure, "Resource availability and quota limits" and "Container groups" for Container Instances.
 """
 
@@ -38,9 +39,12 @@ _CLOUD_RUN_INSTANCE = (Cpu(8000), Size(32 * _GI))
 _CONTAINER_GROUP = (Cpu(4000), Size(16 * _GI))
 _CONTAINER_GROUP_LEAST = (Cpu(1000), Size(_GI))
 
-# Filestore's basic and zonal tiers begin there, and premium Azure Files; EFS has no size at all.
+# Filestore's basic and regional tiers begin there, and premium Azure Files; EFS has no size at all.
 LEAST_HOME = {"gcp": Size(2**40), "azure": Size(100 * _GI)}
 HOME_SERVICE = {"gcp": "Filestore", "azure": "a premium share of Azure Files"}
+# In which steps Filestore's regional tier grows, which protected stacks have: in GiB, and from 10 TiB on. Who was given
+# its small instances has steps of 1 GiB, which nobody can tell from here.
+_REGIONAL_STEPS = (256, 2560)
 
 
 def simple(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -74,6 +78,19 @@ def simple(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             if total[0] > _CLOUD_RUN_INSTANCE[0] or total[1] > _CLOUD_RUN_INSTANCE[1]:
                 most = _text(_CLOUD_RUN_INSTANCE)
                 yield key, f"{together} come to {_text(total)}; an instance of Cloud Run has {most} at most"
+
+
+def home(settings: Settings) -> str | None:
+    """What the file system of a cluster's home offers instead of its size; None where it offers that."""
+    provider, size = settings.compute.provider, settings.storage.home
+    least = LEAST_HOME.get(provider)
+    if least and size < least:
+        return f"at least {least}: {HOME_SERVICE[provider]} has no less"
+    step = _REGIONAL_STEPS[size.whole_gib >= 10 * 1024]
+    if provider == "gcp" and settings.protected and (rest := size.whole_gib % step):
+        below, above = (Size((size.whole_gib - rest + more) * _GI) for more in (0, step))
+        return f"{below} or {above}: Filestore's regional tier grows in steps of {step}Gi"
+    return None
 
 
 def fargate() -> list[Pair]:

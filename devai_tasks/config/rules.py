@@ -89,9 +89,8 @@ def _clouds(settings: Settings) -> Iterator[Broken]:
         )
     if settings.compute.platform == "simple":
         yield from offers.simple(settings)
-    least = offers.LEAST_HOME.get(settings.compute.provider)
-    if least and settings.compute.platform == "kubernetes" and settings.storage.home < least:
-        yield ("storage", "home"), f"at least {least}: {offers.HOME_SERVICE[settings.compute.provider]} has no less"
+    if settings.compute.platform == "kubernetes" and (refusal := offers.home(settings)):
+        yield ("storage", "home"), refusal
 
 
 def _needs_certificate(settings: Settings) -> bool:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from devai_tasks.config.schema import Settings
 
+Known = Callable[[str, str], str]
+"""What is known of a key, by its section and name, before there are settings to ask."""
+
 COMPOSE_ENV = "compose/.env"
 COMPOSE_STACK = "compose/docker-compose.stack.yml"
 BAKE = "image/docker-bake.json"
@@ -140,9 +143,19 @@ def with_ingress(settings: Settings) -> bool:
     return on_a_cloud_now(settings) or bool(settings.ingress.class_name)
 
 
+def google_host(settings: Settings) -> bool:
+    """In stacks with a host name for which Google makes a certificate."""
+    return on_google(settings) and settings.tls.enabled and bool(settings.ingress.host)
+
+
+def googles_certificate(settings: Settings) -> bool:
+    """In those of them that have none yet: their ingress asks for it."""
+    return google_host(settings) and not settings.terraform.certificate
+
+
 def with_certificate(settings: Settings) -> bool:
-    """In stacks whose ingress has to be told its certificate: Google makes it by itself."""
-    return with_ingress(settings) and settings.tls.enabled and settings.compute.provider != "gcp"
+    """In stacks whose ingress has to be told its certificate."""
+    return with_ingress(settings) and settings.tls.enabled and not googles_certificate(settings)
 
 
 def makes_load_balancer(settings: Settings) -> bool:
@@ -205,34 +218,36 @@ def gpu_pods(settings: Settings) -> bool:
     return settings.gpu.enabled and (own_ollama(settings) or settings.gpu.lab)
 
 
-def on_a_clouds_kubernetes(provider: str, platform: str) -> bool:
-    """Of stacks in a cluster that Terraform makes, before there are settings to ask."""
-    return provider in TFVARS and platform == "kubernetes"
-
-
-def needs_certificate(provider: str, platform: str) -> bool:
-    """Of the same, where the ingress has to be told its certificate."""
-    return on_a_clouds_kubernetes(provider, platform) and provider != "gcp"
-
-
-def needs_firewall(provider: str, platform: str) -> bool:
-    """Of the same, where the ingress has to be told its firewall."""
-    return on_a_clouds_kubernetes(provider, platform) and provider in ("aws", "gcp")
-
-
-def needs_address(provider: str, platform: str) -> bool:
-    """Of the same, where the ingress has to be told its address."""
-    return on_a_clouds_kubernetes(provider, platform) and provider == "gcp"
-
-
-def on_a_cloud(provider: str, _platform: str) -> bool:
+def on_a_cloud(known: Known) -> bool:
     """Of stacks that Terraform makes, before there are settings to ask."""
-    return provider in TFVARS
+    return known("compute", "provider") in TFVARS
 
 
-def pulls_by_digest(provider: str, _platform: str) -> bool:
+def pulls_by_digest(known: Known) -> bool:
     """Of stacks that may take their image from a registry, before there are settings to ask."""
-    return provider in TFVARS or provider == "none"
+    return on_a_cloud(known) or known("compute", "provider") == "none"
+
+
+def on_a_clouds_kubernetes(known: Known) -> bool:
+    """Of stacks in a cluster that Terraform makes, before there are settings to ask."""
+    return on_a_cloud(known) and known("compute", "platform") == "kubernetes"
+
+
+def needs_certificate(known: Known) -> bool:
+    """Of the same, where the ingress has to be told its certificate: not where Google makes it for a host name."""
+    google = known("compute", "provider") == "gcp"
+    made = google and known("ingress", "host") and not known("terraform", "certificate")
+    return on_a_clouds_kubernetes(known) and not made
+
+
+def needs_firewall(known: Known) -> bool:
+    """Of the same, where the ingress has to be told its firewall."""
+    return on_a_clouds_kubernetes(known) and known("compute", "provider") in ("aws", "gcp")
+
+
+def needs_address(known: Known) -> bool:
+    """Of the same, where the ingress has to be told its address."""
+    return on_a_clouds_kubernetes(known) and known("compute", "provider") == "gcp"
 
 
 @dataclass(frozen=True)

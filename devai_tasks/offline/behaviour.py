@@ -68,7 +68,7 @@ _REPLACING: Mapping[str, Collection[str]] = {
         "container", "image_registry_credential", "init_container", "ip_address_type", "os_type", "restart_policy",
         "subnet_ids", "exposed_port", "dns_name_label", "diagnostics", "priority", "zones",
     },
-    "azurerm_storage_account": {"account_kind", "infrastructure_encryption_enabled"},
+    "azurerm_storage_account": {"account_kind", "account_replication_type", "infrastructure_encryption_enabled"},
     "azurerm_subnet": {"virtual_network_name"},
     "google_filestore_instance": {"tier", "networks", "protocol"},
 }  # fmt: skip
@@ -76,6 +76,16 @@ _REPLACING: Mapping[str, Collection[str]] = {
 MERGED: Mapping[str, tuple[str, str, Collection[str]]] = {
     "aws": ("default_tags", "tags", {"tags_all"}),
     "google": ("default_labels", "labels", {"terraform_labels", "effective_labels"}),
+}
+
+# Arguments by which a cloud, or its provider, keeps a resource from being destroyed, or one with something in it; and
+# the value with which it lets go.
+PROTECTIONS: Mapping[str, bool] = {
+    "deletion_protection": False,
+    "deletion_protection_enabled": False,
+    "enable_deletion_protection": False,
+    "force_delete": True,
+    "force_destroy": True,
 }
 
 # Arguments that are newer than what could be recorded: the blocks that they stand in, their name and schema, and since
@@ -105,6 +115,11 @@ def replaces(type_name: str, name: str) -> bool:
     """Whether a changed argument means a new resource."""
     everywhere = _REPLACING_EVERYWHERE.get(provider_of(type_name), ())
     return name in everywhere or name in _REPLACING.get(type_name, ())
+
+
+def protections(state: Mapping[str, Any]) -> list[str]:
+    """The arguments by which a resource is kept."""
+    return [name for name, free in PROTECTIONS.items() if state.get(name) is (not free)]
 
 
 def computes(type_name: str, planned: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:

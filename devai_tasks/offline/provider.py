@@ -94,8 +94,12 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated without 
         return pb.PlanResourceChange.Response(planned_state=encode(plan), requires_replace=replacing)
 
     def ApplyResourceChange(self, request: Any, context: Context) -> Any:
-        """The same with made-up values for what was unknown."""
+        """The same with made-up values for what was unknown; what is protected stays, as if something were in it."""
         plan = decode(request.planned_state)
+        if plan is None and (kept := behaviour.protections(decode(request.prior_state))):
+            summary = f"{request.type_name} can't be destroyed: {', '.join(kept)}"
+            refusal = pb.Diagnostic(severity=pb.Diagnostic.ERROR, summary=summary)
+            return pb.ApplyResourceChange.Response(new_state=request.prior_state, diagnostics=[refusal])
         if plan is None:
             return pb.ApplyResourceChange.Response(new_state=request.planned_state)
         own = {name: self.config.get(name) for name in ("region", "project")}

@@ -196,10 +196,13 @@ def _storage_account(backend: Mapping[str, str], region: str, settings: Settings
 def _gcs(backend: Mapping[str, str], region: str, settings: Settings) -> Store:
     bucket, project = f"gs://{backend['bucket']}", f"--project={settings.terraform.account}"
     closed = ["--uniform-bucket-level-access", "--public-access-prevention"]
+    # What Terraform asks before it has switched on anything: who may do what, what is on, and which zones there are.
+    asked = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "serviceusage", "compute")]
     return Store(
         backend["bucket"],
         ["gcloud", "storage", "buckets", "describe", bucket, project],
         (
+            ["gcloud", "services", "enable", *asked, project],
             ["gcloud", "storage", "buckets", "create", bucket, project, f"--location={region}", *closed],
             ["gcloud", "storage", "buckets", "update", bucket, project, "--versioning"],
         ),

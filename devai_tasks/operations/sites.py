@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from devai_tasks import state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import BACKEND, TFVARS
+from devai_tasks.offline import behaviour
 from devai_tasks.render import terraform as definition
 from devai_tasks.render import writer
 
@@ -54,9 +57,10 @@ class Site:
 
     @property
     def sources(self) -> str:
-        """The fingerprint of the root and the modules beside it."""
+        """The fingerprint of the root and the modules beside it, with the scripts that those read."""
         digest = hashlib.sha256(os.environ.get("DEVAI_PROVIDER_DIR", "").encode())
-        for file in sorted([*self.root.glob("*.tf*"), *self.root.parent.glob("modules/**/*.tf")]):
+        modules = (file for file in self.root.parent.glob("modules/**/*.*") if file.is_file() and file.suffix != ".md")
+        for file in sorted([*self.root.glob("*.tf*"), *modules]):
             digest.update(f"{file.relative_to(self.root.parent)}\0".encode() + file.read_bytes())
         return digest.hexdigest()
 
@@ -88,15 +92,33 @@ def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
 
 def unlatched(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:
     """A copy of a site in which no data is latched, for a destruction that includes them; its state is the same."""
-    own = site
-    if site.backend:
-        provider, home = settings.compute.provider, project.state(settings.stack) / "unlatched"
-        own = Site(home / "deploy" / provider, home, site.values, site.backend, site.expected)
-        if not dry:
-            _copy(project, provider, home)
+    own = _copied(project, settings, site, "unlatched", dry=dry)
     if not dry:
         lift_latches(own.root.parent)
     return own
+
+
+def unprotected(
+    project: Project, settings: Settings, site: Site, protected: Mapping[tuple[str, str], Sequence[str]]
+) -> Site:
+    """A copy of a site in which some resources, by type and name, no longer have the arguments that protect them.
+
+    Else it is as of a protected stack: without that, file systems and vaults would be others, too.
+    """
+    own = _copied(project, settings, site, "unprotected", dry=False)
+    for file in sorted(own.root.parent.rglob("*.tf")):
+        blocks = [
+            _block(
+                kind, name, [f"{argument} = {json.dumps(behaviour.PROTECTIONS[argument])}" for argument in arguments]
+            )
+            for kind, name, _ in _RESOURCE.findall(file.read_text(encoding="utf-8"))
+            if (arguments := protected.get((kind, name)))
+        ]
+        if blocks:
+            _write(file.with_name(f"{file.stem}_unprotected_override.tf"), "\n".join(blocks))
+    values = own.home / "protected.tfvars.json"
+    _write(values, json.dumps({**json.loads(site.values.read_text(encoding="utf-8")), "protected": True}))
+    return dataclasses.replace(own, values=values)
 
 
 def latches(folder: Path) -> dict[Path, list[tuple[str, str]]]:
@@ -113,11 +135,22 @@ def latches(folder: Path) -> dict[Path, list[tuple[str, str]]]:
 def lift_latches(folder: Path) -> None:
     """Add an override beside each file with a latch: Terraform merges the arguments of `lifecycle` one by one."""
     for file, resources in latches(folder).items():
-        blocks = [
-            f'resource "{kind}" "{name}" {{\n  lifecycle {{\n    prevent_destroy = false\n  }}\n}}\n'
-            for kind, name in resources
-        ]
+        blocks = [_block(kind, name, ["lifecycle {", "  prevent_destroy = false", "}"]) for kind, name in resources]
         _write(file.with_name(f"{file.stem}_unlatched_override.tf"), "\n".join(blocks))
+
+
+def _block(kind: str, name: str, lines: Sequence[str]) -> str:
+    return "\n".join([f'resource "{kind}" "{name}" {{', *(f"  {line}" for line in lines), "}", ""])
+
+
+def _copied(project: Project, settings: Settings, site: Site, name: str, *, dry: bool) -> Site:
+    """A copy of a site, with the same state; offline it is one already."""
+    if not site.backend:
+        return site
+    provider, home = settings.compute.provider, project.state(settings.stack) / name
+    if not dry:
+        _copy(project, provider, home)
+    return Site(home / "deploy" / provider, home, site.values, site.backend, site.expected)
 
 
 def _copy(project: Project, provider: str, home: Path) -> None:

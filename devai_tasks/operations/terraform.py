@@ -18,7 +18,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import NO_DIGEST
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.offline import recording
+from devai_tasks.offline import behaviour, recording
 from devai_tasks.offline.recording import Used
 from devai_tasks.operations import secrets, sites
 from devai_tasks.operations.sites import Site
@@ -187,9 +187,7 @@ def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:
     """Save a plan to destroy a stack, without `data` all but what its latched storage needs."""
     prepare(work)
     if data:
-        site = sites.unlatched(work.project, work.settings, work.site, dry=work.dry)
-        tool = dataclasses.replace(work.tool, root=site.root, data=site.data)
-        work = dataclasses.replace(work, site=site, tool=tool)
+        work = _at(work, sites.unlatched(work.project, work.settings, work.site, dry=work.dry))
         return work, plan(work, destroy=True)
     going = without_latched(work.tool.state(), sites.latches(work.site.root.parent))
     if work.dry:
@@ -197,6 +195,30 @@ def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:
     elif not going:
         return work, Plan((), ())
     return work, plan(work, destroy=True, resources=going)
+
+
+def unprotect(work: Work, planned: Plan) -> bool:
+    """Have the cloud let go of what a plan destroys and a stack, while it was protected, kept; says whether it did."""
+    going = {_plain(change.address) for change in planned.changes}
+    addresses: list[str] = []
+    kept: dict[tuple[str, str], list[str]] = {}
+    for entry in work.tool.state().get("resources", ()):
+        found = {name for one in entry["instances"] for name in behaviour.protections(one["attributes"])}
+        if found and _plain(_address(entry)) in going:
+            addresses.append(_address(entry))
+            kept[entry["type"], entry["name"]] = sorted(found)
+    if not kept:
+        return False
+    console.say(f"taking off what protects {', '.join(addresses)}")
+    lifting = _at(work, sites.unprotected(work.project, work.settings, work.site, kept))
+    plan(lifting, resources=addresses)
+    apply(lifting)
+    return True
+
+
+def _at(work: Work, site: Site) -> Work:
+    """The same work on another site."""
+    return dataclasses.replace(work, site=site, tool=dataclasses.replace(work.tool, root=site.root, data=site.data))
 
 
 def without_latched(state: Mapping[str, Any], latches: Mapping[Path, Sequence[tuple[str, str]]]) -> list[str]:

@@ -138,6 +138,10 @@ def ingress(settings: Settings) -> list[Object]:
         case "gcp":
             # The address that Terraform made, for the host name's record.
             annotations = {"kubernetes.io/ingress.global-static-ip-name": settings.ingress.address}
+            if targets.googles_certificate(settings):
+                annotations["networking.gke.io/managed-certificates"] = "devai"
+            elif settings.tls.enabled:
+                annotations["ingress.gcp.kubernetes.io/pre-shared-cert"] = settings.tls.certificate
             extra = _google(settings)
         case _:
             annotations = {}
@@ -182,12 +186,15 @@ def _google(settings: Settings) -> list[Object]:
     backend = named("cloud.google.com/v1", "BackendConfig", "devai") | {
         "spec": {"healthCheck": health, "securityPolicy": {"name": settings.ingress.firewall}}
     }
-    frontend = named("networking.gke.io/v1beta1", "FrontendConfig", "devai")
+    # Terraform gives its policy for TLS the address's name.
+    policy = {"sslPolicy": settings.ingress.address} if settings.tls.enabled else {}
+    frontend = named("networking.gke.io/v1beta1", "FrontendConfig", "devai") | {
+        "spec": {"redirectToHttps": {"enabled": settings.tls.enabled}, **policy}
+    }
     certificate = named("networking.gke.io/v1", "ManagedCertificate", "devai")
-    if settings.tls.enabled and settings.ingress.host:
-        return [backend, certificate | {"spec": {"domains": [settings.ingress.host]}}]
-    redirect = {"spec": {"redirectToHttps": {"enabled": False}}}
-    return [backend, frontend | redirect, deleted(certificate)]
+    if targets.googles_certificate(settings):
+        return [backend, frontend, certificate | {"spec": {"domains": [settings.ingress.host]}}]
+    return [backend, frontend, deleted(certificate)]
 
 
 # Identity.

@@ -151,6 +151,8 @@ def take_down(request: Request, *, offline: bool = False, data: bool) -> None:
             return console.say(f"{request.stack}: there is nothing to destroy")
         what = f"{len(planned.changes)} resources" + (", all notebooks and models among them" if data else "")
         guard.allow(request, planned.sentence, loses=what)
+        if terraform.unprotect(work, planned):
+            work, _ = terraform.plan_destruction(work, data=data)  # noqa: PLW2901 - the state is another one now
         terraform.apply(work)
     if not (offline or request.dry):
         state.forget(request.project, request.stack)

@@ -78,10 +78,12 @@ class Terraform:
     def plan(self, values: Path, out: Path, *, destroy: bool = False, resources: Sequence[str] = ()) -> bool:
         """Save a plan, for its owner's eyes only; returns whether it changes anything.
 
-        Exit codes of `-detailed-exitcode`: 0 nothing to do, 1 failed, 2 changes.
+        Exit codes of `-detailed-exitcode`: 0 nothing to do, 1 failed, 2 changes. What is to be destroyed is what the
+        state says: a refresh would plan the configuration first, and stop at a latched file system that is another one
+        in a stack which is protected no longer.
         """
         words = ["plan", "-input=false", "-detailed-exitcode", f"-var-file={self._path(values)}"]
-        words += [f"-out={self._path(out)}", *(["-destroy"] if destroy else [])]
+        words += [f"-out={self._path(out)}", *(["-destroy", "-refresh=false"] if destroy else [])]
         words += [f"-target={address}" for address in resources]
         return self._run("planning", words, accepted=(0, 2)) == 2  # noqa: PLR2004 - explained above
 

@@ -29,6 +29,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "classes of one's own": ("storage.home_class=shared", "storage.models_class=fast"),
     "labs come and go": ("compute.replicas.min=2", "compute.replicas.max=4", "kubernetes.scale_down=true"),
     "no HTTPS": ("protected=false", "tls.enabled=false"),
+    "no host name": ("protected=false", "ingress.host="),
+    "a certificate of one's own": ("terraform.certificate=mine",),
     "another path": ("network.base_url=/lab/", "ports.lab=80"),
     "models from files": ("models=[own.gguf]",),
 }
@@ -95,7 +97,10 @@ def variants() -> list[Kind]:
         options = {**OPTIONS, **({} if cloud == "gcp" else {"a class of one's own": CLASS})}
         found += [Kind(cloud, "dev", overrides=flags(given), name=name) for name, given in options.items()]
         together = [
-            flag for name, given in options.items() if name not in ("external Ollama", "no HTTPS") for flag in given
+            flag
+            for name, given in options.items()
+            if name not in ("external Ollama", "no HTTPS", "no host name")
+            for flag in given
         ]
         found.append(Kind(cloud, "prod", overrides=flags(together), name="all options"))
     return found

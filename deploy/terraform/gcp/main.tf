@@ -29,7 +29,8 @@ module "naming" {
   account      = var.account
 }
 
-# What the project has to have switched on; it stays, for others may use it.
+# What the project has to have switched on, beside what `inv tf.bootstrap` does before anything can be planned; it stays,
+# for others may use it.
 resource "google_project_service" "this" {
   for_each = toset(local.services)
 

@@ -24,6 +24,7 @@ from devai_tasks.config.targets import (
     K8S_SECRETS,
     K8S_STORAGE,
     TERRAFORM,
+    google_host,
     gpu_pods,
     makes_load_balancer,
     needs_address,
@@ -98,7 +99,8 @@ class Ingress:
         reach=to(K8S_INGRESS, when=makes_load_balancer),
     )
     address: str = key(
-        "Name of the load balancer's address on Google Cloud, which the record of the host name has.",
+        "Name of the load balancer's address on Google Cloud, which the record of the host name has; and of its "
+        "policy for TLS.",
         check=matching(r"[\w.-]*", "the name of a global address"),
         pending=Pending("tf.apply", "address.invalid", needs_address),
         reach=to(K8S_INGRESS, when=on_google),
@@ -124,7 +126,8 @@ class Tls:
     )
     certificate: str = key(
         "The certificate in a cluster: an ARN on AWS, a name of the gateway's on Azure, elsewhere a secret of the "
-        "namespace. Google makes its own.",
+        "namespace. On Google Cloud its name; there the ingress has one made for ingress.host, unless "
+        "terraform.certificate names one.",
         check=matching(r"[\w.:/-]*", "an ARN, or a name"),
         pending=Pending("tf.apply", "certificate.invalid", needs_certificate),
         reach=to(K8S_INGRESS, when=with_certificate),
@@ -207,7 +210,7 @@ class Terraform:
         "empty: one is made, by the cloud where it makes them for nothing, else self-signed.",
         default="",
         check=matching(r"[\w:/.-]*", "an ARN, the https address of a secret, or a name"),
-        reach=to(*TERRAFORM),
+        reach=to(*TERRAFORM) + to(K8S_INGRESS, when=google_host),
     )
     secret_versions: Mapping[str, int] = key(
         "Version of each secret in the cloud's manager, by its variable; `inv tf.plan` raises one whose value is new.",

@@ -6,13 +6,16 @@ import json
 import re
 from functools import cache
 
+import kubernetes_validate
 import pytest
+import yaml
 from harness import hcl
 from harness.manifests import Kind, Manifests, Object, build
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.targets import TFVARS
 from devai_tasks.operations import outputs
+from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import terraform
 
 CLOUDS = ("aws", "azure", "gcp")
@@ -92,6 +95,27 @@ def test_the_home_is_the_share_that_terraform_made(lab: Project, cloud: str) -> 
     body = module("storage", cloud).body
     form = {"aws": "${aws_efs_file_system.this.id}::${point.id}", "azure": "share.name", "gcp": "modeInstance/${"}
     assert form[cloud] in body
+
+
+def test_aks_hands_out_the_gpus_of_the_nodes_that_terraform_makes(lab: Project) -> None:
+    """Azure installs the driver; who gives pods their GPUs has to run on those nodes, taints or not."""
+    stack = built(lab, "azure", "gpu.enabled=true")
+    (plugin,) = yaml.safe_load_all(Cluster(lab, stack.settings).shared)
+    kubernetes_validate.validate(plugin, "1.34", strict=True)
+    assert (plugin["kind"], plugin["metadata"]["namespace"]) == ("DaemonSet", "kube-system")
+    pod = plugin["spec"]["template"]["spec"]
+    # Wherever pods of the stack wait for GPUs, by whichever taints nodes are kept for them.
+    model_server = stack.pods["ollama"]["spec"]
+    assert pod["nodeSelector"] == model_server["nodeSelector"]
+    assert pod["tolerations"] == model_server["tolerations"]
+    (taint,) = re.findall(r'node_taints += \["(.+)=present:NoSchedule"\]', module("kubernetes", "azure").body)
+    assert {"key": taint, "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
+    assert re.fullmatch(r"nvcr\.io/nvidia/k8s-device-plugin:v\d+\.\d+\.\d+", pod["containers"][0]["image"])
+
+
+@pytest.mark.parametrize(("cloud", "gpu"), [("azure", "false"), ("gcp", "true")])
+def test_other_clusters_need_nothing_of_that(lab: Project, cloud: str, gpu: str) -> None:
+    assert Cluster(lab, built(lab, cloud, f"gpu.enabled={gpu}").settings).shared == ""
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

@@ -228,12 +228,12 @@ def test_a_person_stays_on_one_pod_and_a_quiet_kernel_is_not_cut_off(stack: Mani
         assert words in text
 
 
-def test_every_ingress_has_a_host_and_asks_for_health_under_the_base_url(stack: Manifests) -> None:
+def test_every_ingress_has_its_host_and_asks_for_health_under_the_base_url(stack: Manifests) -> None:
     base = stack.settings.network.base_url
     for ingress in stack.of("Ingress").values():
         for rule in ingress["spec"]["rules"]:
-            assert rule["host"] == stack.settings.ingress.host
-            assert "*" not in rule["host"]
+            assert rule.get("host", "") == stack.settings.ingress.host
+            assert "*" not in rule.get("host", "")
             assert rule["http"]["paths"][0]["path"] == base
         annotations = ingress["metadata"]["annotations"]
         health = [value for name, value in annotations.items() if name.endswith(("healthcheck-path", "probe-path"))]
@@ -253,6 +253,27 @@ def test_https_is_redirected_to_where_it_is_on(stacks: dict[Kind, Manifests]) ->
             redirects += [front["spec"]["redirectToHttps"]["enabled"] for front in stack.of("FrontendConfig").values()]
             redirects.append(bool(ingress["spec"].get("tls")))
             assert any(redirects) == stack.settings.tls.enabled, kind
+
+
+def test_on_google_cloud_https_has_one_certificate_and_a_policy(stacks: dict[Kind, Manifests]) -> None:
+    """For a host name the ingress has one made, unless one is named; else it is the one that Terraform made."""
+    prefixes = ("networking.gke.io/managed-certificates", "ingress.gcp.kubernetes.io/pre-shared-cert")
+    seen = set()
+    for kind, stack in stacks.items():
+        for front in stack.of("FrontendConfig").values():
+            settings, spec = stack.settings, front["spec"]
+            (ingress,) = stack.of("Ingress").values()
+            managed, named = (ingress["metadata"]["annotations"].get(name) for name in prefixes)
+            assert [found["metadata"]["name"] for found in stack.of("ManagedCertificate").values()] == (
+                [managed] if managed else []
+            )
+            made = settings.tls.enabled and bool(settings.ingress.host) and not settings.terraform.certificate
+            assert bool(managed) == made, kind
+            assert named == (settings.tls.certificate if settings.tls.enabled and not made else None), kind
+            assert spec["redirectToHttps"]["enabled"] == settings.tls.enabled, kind
+            assert spec.get("sslPolicy") == (settings.ingress.address if settings.tls.enabled else None), kind
+            seen.add((bool(managed), bool(named)))
+    assert seen == {(True, False), (False, True), (False, False)}
 
 
 def test_secrets_are_files_and_stand_in_no_object(stack: Manifests) -> None:

@@ -121,8 +121,53 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
     assert not (project.root / f"generated/{cloud}-dev").exists()
 
 
-def stack_file(project: Project, cloud: str, content: dict[str, Any]) -> None:
-    (project.conf / "stacks" / f"{cloud}-dev.yaml").write_text(json.dumps(content), encoding="utf-8")
+# The homes of protected stacks, and a size of Ollama that a platform offers.
+PROTECTED = {
+    ("aws", "kubernetes"): ("aws_efs_file_system", {}),
+    ("azure", "kubernetes"): ("azurerm_storage_account", {}),
+    ("gcp", "kubernetes"): ("google_filestore_instance", {}),
+    ("gcp", "simple"): ("google_storage_bucket", {"ollama": {"cpu": 4, "memory": "16Gi"}}),
+}
+
+
+@pytest.mark.parametrize(("cloud", "platform"), PROTECTED)
+def test_what_the_cloud_protects_goes_with_a_stack_that_is_protected_no_longer(
+    project: Project, devai: Run, cloud: str, platform: str
+) -> None:
+    """As the cloud has it, it still is; and the home, which is another one without protection, is not replaced."""
+    home, sizes = PROTECTED[cloud, platform]
+    flags = (f"--cloud={cloud}", "--env=prod", "--offline", f"--confirm={cloud}-prod")
+    content = {
+        "compute": {"platform": platform},
+        "image": {"registry": "registry.example.org/lab", "digest": PUSHED},
+        "resources": sizes,
+        "terraform": {"certificate": "https://mine.vault.azure.net/secrets/lab"} if cloud == "azure" else {},
+    }
+    stack_file(project, cloud, content, env="prod")
+    applied = devai("tf.apply", *flags)
+    assert applied.returncode == 0, applied.stderr
+    file = project.root / f".devai/{cloud}-prod/offline/terraform.tfstate"
+    before = in_state(file, home)
+    assert before
+
+    stack_file(project, cloud, {**content, "protected": False}, env="prod")
+    down = devai("tf.destroy", *flags)
+    assert down.returncode == 0, down.stderr
+    assert ("taking off what protects" in down.stderr) == (cloud != "azure")  # which has nothing of the kind
+    assert in_state(file, home) == before
+    gone = devai("tf.destroy", *flags, "--data")
+    assert gone.returncode == 0, gone.stderr
+    assert devai("tf.state-list", *flags[:3]).stdout == ""
+
+
+def in_state(file: Path, kind: str) -> list[Any]:
+    """All that a state has of a type."""
+    resources = json.loads(file.read_text(encoding="utf-8"))["resources"]
+    return [one["attributes"] for entry in resources if entry["type"] == kind for one in entry["instances"]]
+
+
+def stack_file(project: Project, cloud: str, content: dict[str, Any], env: str = "dev") -> None:
+    (project.conf / "stacks" / f"{cloud}-{env}.yaml").write_text(json.dumps(content), encoding="utf-8")
 
 
 def by_kind(plan: Any) -> dict[str, list[str]]:

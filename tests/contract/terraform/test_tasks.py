@@ -80,10 +80,13 @@ def test_a_plan_of_another_configuration_is_refused(devai: Run) -> None:
     ok(devai("tf.apply", *STACK, "--yes", HOST))
 
 
-def test_a_plan_of_older_files_is_refused(small: Project, devai: Run) -> None:
+@pytest.mark.parametrize("file", ["aws/main.tf", "modules/storage/aws/main.tf", "modules/storage/start.sh"])
+def test_a_plan_of_older_files_is_refused(small: Project, devai: Run, file: str) -> None:
+    """What modules read with file() is a part of the plan, too."""
+    changed = small.root / "deploy/terraform" / file
+    changed.touch()
     ok(devai("tf.plan", *STACK))
-    main = small.root / "deploy/terraform/aws/main.tf"
-    main.write_text(f"{main.read_text(encoding='utf-8')}\n# later\n", encoding="utf-8")
+    changed.write_text(f"{changed.read_text(encoding='utf-8')}\n# later\n", encoding="utf-8")
     assert "of another configuration" in devai("tf.apply", *STACK, "--yes").stderr
 
 
@@ -144,6 +147,19 @@ def test_home_storage_can_be_neither_replaced_nor_destroyed_by_mistake(devai: Ru
     assert "nothing to destroy" in again.stderr
     ok(devai("tf.destroy", *STACK, "--data", "--confirm=aws-dev"))
     assert ok(devai("tf.state-list", *STACK)).stdout == ""
+
+
+def test_what_a_cloud_protects_is_not_destroyed(small: Project, devai: Run) -> None:
+    """The recorded provider refuses it, as the real one does, until the protection is gone."""
+    more = small.root / "deploy/terraform/aws/more.tf"
+    for protected, code in ((True, 1), (False, 0)):
+        setting = f"enable_deletion_protection = {json.dumps(protected)}"
+        more.write_text(f'resource "aws_lb" "kept" {{\n  {setting}\n}}\n', encoding="utf-8")
+        ok(devai("tf.apply", *STACK, "--yes"))
+        more.unlink()
+        gone = devai("tf.apply", *STACK, "--yes")
+        assert gone.returncode == code
+        assert ("aws_lb can't be destroyed: enable_deletion_protection" in gone.stderr) == protected
 
 
 def test_another_stacks_state_is_refused(small: Project, devai: Run) -> None:

@@ -135,6 +135,26 @@ def test_a_home_smaller_than_its_service_offers_is_refused_with_the_least(
     assert load(shipped, stack, [f"storage.home={least}"], environ={}).storage.home == Size.parse(least)
 
 
+@pytest.mark.parametrize(
+    ("size", "nearest"),
+    [("1100Gi", "1Ti or 1280Gi"), ("9900Gi", "9728Gi or 9984Gi"), ("11Ti", "10Ti or 12800Gi"), ("1281Gi", "1280Gi or")],
+)
+def test_a_protected_home_between_the_steps_of_filestore_is_refused_with_the_nearest(
+    shipped: Project, size: str, nearest: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{nearest}.*Filestore's regional tier"):
+        load(shipped, Stack("prod", "gcp"), [f"storage.home={size}"], environ={})
+    # A basic one, and a threshold of an alarm, may have any size.
+    load(shipped, Stack("dev", "gcp"), [f"storage.home={size}"], environ={})
+    simple = ["compute.platform=simple", "resources.ollama.cpu=4", f"storage.home={size}"]
+    load(shipped, Stack("prod", "gcp"), simple, environ={})
+
+
+@pytest.mark.parametrize("size", ["1Ti", "1280Gi", "9984Gi", "10Ti", "12800Gi"])
+def test_a_protected_home_has_a_size_of_filestore(shipped: Project, size: str) -> None:
+    assert load(shipped, Stack("prod", "gcp"), [f"storage.home={size}"], environ={}).storage.home == Size.parse(size)
+
+
 def test_the_nearest_pair_is_an_offered_one() -> None:
     pairs = offers.fargate()
     assert len(pairs) == 3 + 4 + 7 + 13 + 23 + 12 + 12

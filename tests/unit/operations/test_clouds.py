@@ -76,6 +76,22 @@ def test_the_store_is_made_once(settings: Settings, script: Answer, tmp_path: Pa
     assert len((tmp_path / "called").read_text(encoding="utf-8").splitlines()) == len(calls.splitlines()) + 1
 
 
+@pytest.mark.parametrize("cloud", ["gcp"])
+def test_google_answers_terraform_before_there_is_anything_to_plan(
+    settings: Settings, script: Answer, tmp_path: Path
+) -> None:
+    """A fresh project has nothing switched on, and Terraform's own request to switch it on is one of those."""
+    script('case "$*" in *describe*) exit 1;; esac')
+    assert clouds.bootstrap(settings)
+    _, enable, create, *_ = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
+    assert enable.startswith("services enable ")
+    assert {"cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com", "compute.googleapis.com"} <= {
+        *enable.split()
+    }
+    assert f"--project={settings.terraform.account}" in enable
+    assert create.startswith("storage buckets create")
+
+
 def test_the_store_is_closed_and_keeps_versions(settings: Settings) -> None:
     commands = " ".join(word for command in clouds.state_store(settings).make for word in command)
     assert "versioning" in commands

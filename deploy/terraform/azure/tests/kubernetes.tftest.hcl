@@ -76,6 +76,16 @@ run "cluster" {
   }
 
   assert {
+    condition     = alltrue([for end in [azurerm_network_security_rule.pods.source_address_prefix, azurerm_network_security_rule.pods.destination_address_prefix] : end == azurerm_kubernetes_cluster.this.network_profile[0].pod_cidr])
+    error_message = "pods talk to pods of other nodes"
+  }
+
+  assert {
+    condition     = azurerm_network_security_rule.pods.network_security_group_name == "workload" && azurerm_network_security_rule.pods.access == "Allow" && azurerm_network_security_rule.pods.protocol == "*" && azurerm_network_security_rule.pods.destination_port_range == "*"
+    error_message = "by every protocol and at every port, through the nodes' firewall"
+  }
+
+  assert {
     condition     = azurerm_kubernetes_cluster.this.storage_profile[0].file_driver_enabled
     error_message = "pods mount Azure Files"
   }

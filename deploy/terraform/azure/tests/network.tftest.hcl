@@ -106,7 +106,7 @@ run "of_a_cluster" {
   }
 
   assert {
-    condition     = azurerm_network_security_rule.in["workload-nodes"].source_address_prefixes == toset(["10.42.0.0/20"])
-    error_message = "nodes talk to each other"
+    condition     = azurerm_network_security_rule.in["workload-nodes"].source_address_prefixes == toset(["10.42.0.0/20"]) && azurerm_network_security_rule.in["workload-nodes"].destination_address_prefix == "*" && azurerm_network_security_rule.in["workload-nodes"].protocol == "*"
+    error_message = "nodes talk to each other and to pods, which have addresses outside of the network"
   }
 }

@@ -64,6 +64,11 @@ run "buckets" {
   }
 
   assert {
+    condition     = length(data.google_compute_zones.this) == 0
+    error_message = "nobody asks for zones that nothing is in"
+  }
+
+  assert {
     condition     = alltrue([for bucket in google_storage_bucket.this : bucket.uniform_bucket_level_access && bucket.public_access_prevention == "enforced"])
     error_message = "nothing is public"
   }
@@ -146,7 +151,7 @@ run "protected_share" {
   }
 
   assert {
-    condition     = google_filestore_instance.this[0].tier == "REGIONAL" && google_filestore_instance.this[0].deletion_protection_enabled
+    condition     = google_filestore_instance.this[0].tier == "REGIONAL" && google_filestore_instance.this[0].deletion_protection_enabled && google_filestore_instance.this[0].location == "europe-west1" && length(data.google_compute_zones.this) == 0
     error_message = "a protected stack outlives a zone and a mistake"
   }
 }

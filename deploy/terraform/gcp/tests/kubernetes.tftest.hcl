@@ -173,6 +173,11 @@ run "names_for_the_ingress" {
   }
 
   assert {
+    condition     = google_compute_ssl_policy.this[0].name == output.details.address_name && google_compute_ssl_policy.this[0].min_tls_version == "TLS_1_2"
+    error_message = "it speaks TLS 1.2 or newer, by a policy that it finds"
+  }
+
+  assert {
     condition     = length(google_compute_backend_service.this) == 0
     error_message = "and its load balancer"
   }

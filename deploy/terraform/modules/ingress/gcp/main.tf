@@ -185,11 +185,12 @@ resource "google_compute_url_map" "redirect" {
   }
 }
 
+# The ingress of kubernetes names it as it names the address.
 resource "google_compute_ssl_policy" "this" {
-  count = local.simple && var.enable_https ? 1 : 0
+  count = var.enable_https ? 1 : 0
 
   project         = var.stack.account
-  name            = var.stack.name
+  name            = google_compute_global_address.this.name
   profile         = "MODERN"
   min_tls_version = "TLS_1_2"
 }

@@ -8,6 +8,8 @@ locals {
   scope = "/subscriptions/${var.stack.account}/resourceGroups/${var.stack.group}"
   # Made by the ingress module, which knows nothing of the cluster.
   gateway = "${local.scope}/providers/Microsoft.Network/applicationGateways/${var.stack.name}"
+  # Known inside the cluster only: outside of it pods have their node's address.
+  pods = "10.244.0.0/16"
 
   controller = azurerm_kubernetes_cluster.this.ingress_application_gateway[0].ingress_application_gateway_identity[0].object_id
   # What the ingress controller does: fill the gateway, join its subnet, keep the identity that reads its certificate.
@@ -25,6 +27,23 @@ resource "azurerm_role_assignment" "subnet" {
   role_definition_name = "Network Contributor"
   principal_id         = var.identity.execution.principal
   principal_type       = "ServicePrincipal"
+}
+
+# The nodes' firewall sees what pods say to each other, and lets in nobody whom no rule names
+# (https://learn.microsoft.com/azure/aks/concepts-network-azure-cni-overlay): without this one a pod reaches no other
+# node's pods, those that answer names among them.
+resource "azurerm_network_security_rule" "pods" {
+  name                        = "pods"
+  resource_group_name         = var.stack.group
+  network_security_group_name = basename(var.network.firewalls.workload)
+  direction                   = "Inbound"
+  access                      = "Allow"
+  priority                    = 130
+  protocol                    = "*"
+  source_port_range           = "*"
+  source_address_prefix       = local.pods
+  destination_address_prefix  = local.pods
+  destination_port_range      = "*"
 }
 
 resource "azurerm_kubernetes_cluster" "this" {
@@ -84,6 +103,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   network_profile {
     network_plugin      = "azure"
     network_plugin_mode = "overlay"
+    pod_cidr            = local.pods
     network_policy      = "cilium"
     network_data_plane  = "cilium"
     outbound_type       = "userAssignedNATGateway"
@@ -119,7 +139,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     }
   }
 
-  depends_on = [azurerm_role_assignment.subnet]
+  depends_on = [azurerm_role_assignment.subnet, azurerm_network_security_rule.pods]
 }
 
 resource "azurerm_role_assignment" "controller" {
@@ -140,7 +160,7 @@ resource "azurerm_federated_identity_credential" "this" {
   subject                   = "system:serviceaccount:${var.workload.namespace}:${var.workload.service_account}"
 }
 
-# The driver is Azure's to install; the device plugin comes with the manifests.
+# The driver is Azure's to install; the device plugin comes with the manifests: deploy/kubernetes/clusters/azure-gpu.yaml.
 resource "azurerm_kubernetes_cluster_node_pool" "gpu" {
   #checkov:skip=CKV_AZURE_227:a subscription has to register that feature first; Azure encrypts the disks anyway
   count = var.enable_gpu ? 1 : 0

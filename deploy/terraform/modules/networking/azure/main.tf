@@ -18,7 +18,7 @@ locals {
     }
     workload = merge(
       { lab = { priority = 100, from = [local.subnets.gateway], ports = [tostring(var.port)] } },
-      # Nodes of a cluster talk to each other, and Azure probes them.
+      # Nodes of a cluster talk to each other and to pods, and Azure probes them; the cluster adds what pods say.
       { for name, rule in {
         nodes    = { priority = 110, from = [local.subnets.workload], ports = ["*"] }
         balancer = { priority = 120, from = ["AzureLoadBalancer"], ports = ["*"] }

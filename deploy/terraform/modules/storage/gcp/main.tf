@@ -2,7 +2,7 @@ locals {
   # Pods mount a share by NFS; Cloud Run mounts buckets, where a share of 1 TiB would be out of proportion.
   nfs = var.platform == "kubernetes"
   # Filestore's zonal tiers are in one zone, its regional one in several.
-  location = var.stack.protected ? var.stack.region : data.google_compute_zones.this.names[0]
+  location = var.stack.protected ? var.stack.region : one(data.google_compute_zones.this[*].names[0])
   buckets = { for name, size in { home = var.storage_size_gb, models = var.models_size_gb } : name => {
     # The home's name is the beginning of the others': one condition on the lab's role covers them.
     bucket = name == "home" ? var.stack.unique : "${var.stack.unique}-${name}"
@@ -11,6 +11,8 @@ locals {
 }
 
 data "google_compute_zones" "this" {
+  count = local.nfs && !var.stack.protected ? 1 : 0
+
   project = var.stack.account
   region  = var.stack.region
 }
