@@ -6,7 +6,6 @@ import atexit
 import functools
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -157,24 +156,31 @@ class Docker(Cli):
             )
 
     def choose(self, name: str) -> None:
-        """Make Docker or Podman what all calls of this process go to; `auto` is Podman where that alone answers.
+        """Make Docker or Podman what all calls of this process go to; `auto` is Podman where that alone is there.
 
         A `DOCKER_HOST` that the person has set decides in any case. Raises DevaiError where Podman is wanted and has no
         socket.
         """
         if self.dry or name == "docker" or os.environ.get("DOCKER_HOST"):
             return
-        if name == "auto" and (Path("/var/run/docker.sock").exists() or not shutil.which("podman")):
-            return
         folder = Path("/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
         socket = folder / "podman/podman.sock"
-        if socket.exists():
+        if socket.exists() and (name == "podman" or not self._has_socket()):
             os.environ["DOCKER_HOST"] = f"unix://{socket}"
         elif name == "podman":
             raise DevaiError(
                 f"Podman has no socket {socket}; `systemctl {'' if os.geteuid() == 0 else '--user '}enable --now "
                 "podman.socket` makes it, or `podman system service` and DOCKER_HOST"
             )
+
+    def _has_socket(self) -> bool:
+        """Whether there is one where Docker's context points: its own, a person's, Docker Desktop's."""
+        try:
+            endpoint = self._call_for("context", "inspect", "--format={{.Endpoints.docker.Host}}").decode().strip()
+        except (ClientNotFoundError, DockerException, OSError):
+            return False
+        scheme, _, path = endpoint.partition("://")
+        return scheme != "unix" or Path(path).exists()
 
     def kind(self) -> tuple[Literal["docker", "podman"], bool]:
         """What answers, `docker` or `podman`, and whether it runs as a person and not as root."""
