@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,46 @@ def script(tmp_path: Path) -> Run:
         (tmp_path / "conf/clouds").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"conf/clouds/{cloud}.yaml").touch()
 
-    def run(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(name: str, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         copy = tmp_path / "scripts" / name
         copy.parent.mkdir(exist_ok=True)
         shutil.copy(SCRIPTS / name, copy)
-        return subprocess.run([copy, *words], cwd="/", capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [copy, *words], cwd="/", env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
 
     return run
+
+
+# Answers where DOCKER_HOST leads to its socket, as Docker's command line does of an engine.
+DOCKER = """#!/bin/sh
+case "$1 $DOCKER_HOST" in
+context*) echo unix:///nonexistent/docker.sock ;;
+"version unix://$XDG_RUNTIME_DIR/podman/podman.sock") echo 5.4.2 ;;
+compose*) echo 2.40.3 ;;
+buildx*) echo v0.29.1 ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_bootstrap_is_content_with_a_podman_that_listens(script: Run, tmp_path: Path, there: bool) -> None:
+    for name, text in {
+        "bin/docker": DOCKER,
+        "bin/id": "#!/bin/sh\necho 1000\n",
+        ".venv/bin/python": "#!/bin/sh\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / ".venv/.bootstrap").write_text(f"pulled {tmp_path} 4294967295 0\n", encoding="utf-8")
+    if there:
+        (tmp_path / "podman").mkdir()
+        (tmp_path / "podman/podman.sock").touch()
+    environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = script("bootstrap.sh", environ=environ)
+    assert (done.returncode, not done.stderr) == ((0, True) if there else (1, False)), done.stderr
 
 
 CALLS = {
