@@ -23,6 +23,8 @@ from devai_tasks.tools.ollama import Ollama
 
 GIB = 2**30
 AMD_DEVICE = Path("/dev/kfd")
+# Where the Container Device Interface has its specifications.
+DEVICES = (Path("/etc/cdi"), Path("/var/run/cdi"))
 # The oldest that the lab was run on.
 PODMAN_LEAST = (4, 3)
 # Below it nothing can be built or written with confidence.
@@ -37,6 +39,7 @@ _OLLAMA = 4 * GIB
 def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]:
     """The engine first: without one, what only it knows is not looked at."""
     engine: Engine | None = None
+    kind = "docker"
     try:
         docker.choose(settings.engine.name)
         engine = docker.describe()
@@ -54,7 +57,7 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
         ]
         found.append(base(project, settings, docker))
     found.append(disk("project disk", project.root, LEAST_DISK))
-    found += gpu(settings, engine, programs.gpus())
+    found += gpu(settings, engine, programs.gpus(), kind)
     if settings.compute.provider == "local":
         running = docker.containers(compose.project_name(settings)) if engine else []
         found += [ports(settings, running), work_folder(project, settings)]
@@ -142,29 +145,36 @@ def base(project: Project, settings: Settings, docker: Docker) -> Check:
     return Check("engine", "base image", State.FAILED, f"{registry.host(official)} does not answer", official, way)
 
 
-def gpu(settings: Settings, engine: Engine | None, found: Sequence[str]) -> list[Check]:
+def gpu(settings: Settings, engine: Engine | None, found: Sequence[str], kind: str = "docker") -> list[Check]:
     """The driver on this machine, and NVIDIA's toolkit in the engine: for GPU stacks of this machine."""
-    what = ", ".join(found) or "no NVIDIA GPU, or no driver"
+    amd = AMD_DEVICE.exists()
+    what = ", ".join(found) or (f"one of AMD's, {AMD_DEVICE}" if amd else "none, or no driver")
     if not settings.gpu.enabled or settings.compute.provider != "local":
         return [Check("engine", "GPU", State.UNNEEDED, what)]
     if settings.gpu.vendor == "amd":
         # What the ROCm variant of Ollama opens.
-        state = State.OK if AMD_DEVICE.exists() else State.FAILED
+        state = State.OK if amd else State.FAILED
         way = "https://rocm.docs.amd.com has the driver, amdgpu"
-        return [
-            Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if AMD_DEVICE.exists() else 'is not'} there", "", way)
-        ]
-    driver = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
-    checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one", driver)))]
-    if engine:
-        has = "nvidia" in engine.runtimes or shutil.which("nvidia-container-runtime-hook")
-        toolkit = (
-            "install NVIDIA's container toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` and "
-            "`sudo systemctl restart docker`"
-        )
-        outcome = (State.OK, "in the engine") if has else (State.FAILED, "not in the engine", "there", toolkit)
-        checks.append(Check("engine", "GPU toolkit", *outcome))
-    return checks
+        return [Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if amd else 'is not'} there", "", way)]
+    way = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
+    way = "`--set gpu.vendor=amd`, or gpu.vendor in conf/personal.yaml" if amd else way
+    checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one of NVIDIA's", way)))]
+    return [*checks, toolkit(engine, kind)] if engine else checks
+
+
+def toolkit(engine: Engine, kind: str) -> Check:
+    """Whether NVIDIA's toolkit has told the engine of the GPUs: Docker by a runtime, Podman by their names."""
+    if kind == "podman":
+        files = [file for folder in DEVICES for file in folder.glob("*.*") if os.access(file, os.R_OK)]
+        there = any("nvidia.com/gpu" in file.read_text(encoding="utf-8") for file in files)
+        way = "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+    else:
+        there = "nvidia" in engine.runtimes or bool(shutil.which("nvidia-container-runtime-hook"))
+        way = "`sudo nvidia-ctk runtime configure --runtime=docker` and `sudo systemctl restart docker`"
+    if there:
+        return Check("engine", "GPU toolkit", State.OK, "in the engine")
+    way = f"install NVIDIA's container toolkit, then {way}"
+    return Check("engine", "GPU toolkit", State.FAILED, "not in the engine", "there", way)
 
 
 def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:

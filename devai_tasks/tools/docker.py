@@ -42,6 +42,10 @@ _REMEDIES = (
         "the engine has no NVIDIA GPU; install NVIDIA's container toolkit, or drop --gpu",
     ),
     (
+        "unresolvable cdi devices",
+        "Podman knows no NVIDIA GPU; `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or drop --gpu",
+    ),
+    (
         "cache export is not supported for the docker driver",
         "this builder exports no cache; `docker buildx create --use` makes one that does",
     ),

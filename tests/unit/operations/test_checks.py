@@ -179,6 +179,30 @@ def test_a_gpu_is_missed_only_by_a_stack_that_wants_one(shipped: Project, put: P
     assert [check.state for check in check_machine.gpu(with_one, ENGINE, ["NVIDIA L4"])] == [State.OK, State.OK]
 
 
+def test_podman_knows_gpus_by_the_names_that_the_toolkit_writes_down(
+    shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_machine, "DEVICES", (tmp_path / "none", tmp_path))
+    settings = load(shipped, stack("local-dev"), environ={}, gpu=True)
+
+    def look() -> Check:  # whatever Docker's engine would have
+        return check_machine.gpu(settings, ENGINE, ["NVIDIA L4"], "podman")[1]
+
+    (tmp_path / "other.yaml").write_text("kind: vendor.com/net\n", encoding="utf-8")
+    assert look().state is State.FAILED
+    assert "nvidia-ctk cdi generate" in look().way_out
+    (tmp_path / "nvidia.yaml").write_text("kind: nvidia.com/gpu\n", encoding="utf-8")
+    assert look().state is State.OK
+
+
+def test_one_of_amds_is_told_from_none(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_machine, "AMD_DEVICE", tmp_path)
+    plain, nvidia = (load(shipped, stack("local-dev"), environ={}, gpu=gpu) for gpu in (False, True))
+    assert "AMD" in check_machine.gpu(plain, ENGINE, [])[0].found
+    missing = check_machine.gpu(nvidia, ENGINE, [])[0]
+    assert (missing.state, "gpu.vendor=amd" in missing.way_out) == (State.FAILED, True)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_an_amd_gpu_is_a_device(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     device = tmp_path / "kfd"
