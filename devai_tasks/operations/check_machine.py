@@ -80,29 +80,25 @@ def cores(settings: Settings, engine: Engine) -> Check:
     """Whether the engine gives a container as many cores as its limit says: more than it has, it refuses."""
     if settings.compute.provider != "local":
         return Check("engine", "cores", State.UNNEEDED, str(engine.cpus))
-    name, limit = max(_limits(settings).items(), key=lambda item: item[1].cpu.millicores)
-    wanted = limit.cpu.millicores / 1000
-    if wanted <= engine.cpus:
-        return Check("engine", "cores", State.OK, str(engine.cpus), f"{wanted:g} or more")
-    way = f"`--set resources.{name}.cpu={engine.cpus}`, or in conf/personal.yaml"
-    return Check("engine", "cores", State.FAILED, str(engine.cpus), f"{wanted:g} or more", way)
+    try:
+        lab.check_cores(settings, engine.cpus)
+    except DevaiError as error:
+        what, _, way = str(error).partition("; ")
+        return Check("engine", "cores", State.FAILED, what, "as many", way)
+    return Check("engine", "cores", State.OK, str(engine.cpus), "as many as any service may use")
 
 
 def memory(settings: Settings, engine: Engine) -> Check:
     """Whether what the services may use fits: where it doesn't, the machine's own limit ends them before theirs."""
     if settings.compute.provider != "local":
         return Check("engine", "memory", State.UNNEEDED, gibibytes(engine.memory))
-    limits = sum(limit.memory.bytes for limit in _limits(settings).values())
-    found, wanted = gibibytes(engine.memory), f"{gibibytes(limits)}, the limits of all services"
-    if limits <= engine.memory:
-        return Check("engine", "memory", State.OK, found, wanted)
-    way = "lower resources.lab.memory or resources.ollama.memory, in conf/personal.yaml"
-    return Check("engine", "memory", State.ADVICE, found, wanted, way)
-
-
-def _limits(settings: Settings) -> dict[str, Any]:
-    own = {"lab": settings.resources.lab}
-    return own | ({"ollama": settings.resources.ollama} if targets.own_ollama(settings) else {})
+    limits = lab.limits(settings)
+    wanted = sum(limit.memory.bytes for limit in limits.values())
+    found, shown = gibibytes(engine.memory), f"{gibibytes(wanted)}, the limits of all services"
+    if wanted <= engine.memory:
+        return Check("engine", "memory", State.OK, found, shown)
+    way = f"lower {' or '.join(f'{section}.memory' for section in limits)}, in conf/personal.yaml"
+    return Check("engine", "memory", State.ADVICE, found, shown, way)
 
 
 def engine_disk(settings: Settings, engine: Engine) -> Check:

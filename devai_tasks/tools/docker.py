@@ -147,17 +147,10 @@ class Docker(Cli):
             found += self._client.container.list(all=True, filters=[("label", own)])
         return [describe_container(container) for container in found]
 
-    def check(self, *, cpus: float = 0) -> None:
-        """Raise what keeps the engine from running a container with so many cores."""
-        if self.dry:
-            return
-        with self._running("docker info"):
-            info = self._client.system.info()
-        if info.n_cpu and cpus > info.n_cpu:
-            raise DevaiError(
-                f"a service may use {cpus:g} cores and the engine has {info.n_cpu}; lower resources.lab.cpu or "
-                f"resources.ollama.cpu, as in `--set resources.lab.cpu={info.n_cpu}`"
-            )
+    def check(self) -> None:
+        """Raise where none answers."""
+        if not self.dry:
+            self.describe()
 
     def choose(self, name: str) -> None:
         """Make Docker or Podman what all calls of this process go to; `auto` is Podman where that alone is there.

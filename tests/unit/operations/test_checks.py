@@ -149,8 +149,20 @@ def test_more_cores_than_the_engine_has_are_a_failure_and_more_memory_is_advice(
     small = replace(ENGINE, cpus=1, memory=GIB)
     cores, memory = check_machine.cores(settings, small), check_machine.memory(settings, small)
     assert (cores.state, memory.state) == (State.FAILED, State.ADVICE)
-    assert "resources." in cores.way_out
+    assert "--set resources.lab.cpu=1" in cores.way_out
     assert (check_machine.cores(settings, ENGINE).state, check_machine.memory(settings, ENGINE).state) == ("ok", "ok")
+
+
+def test_only_what_the_stack_runs_counts_and_all_of_it_is_named(shipped: Project) -> None:
+    greedy = ("resources.vector_store.cpu=64", "resources.vector_store.memory=64Gi", "resources.ollama.cpu=32")
+    without = load(shipped, stack("local-dev"), (*greedy, "ollama.mode=host"), environ={})
+    assert {check_machine.cores(without, ENGINE).state, check_machine.memory(without, ENGINE).state} == {State.OK}
+    settings = load(shipped, stack("local-dev"), (*greedy, "vector_store.kind=chroma"), environ={})
+    cores, memory = check_machine.cores(settings, ENGINE), check_machine.memory(settings, ENGINE)
+    assert (cores.state, memory.state) == (State.FAILED, State.ADVICE)
+    assert "--set resources.ollama.cpu=8 --set resources.vector_store.cpu=8" in cores.way_out
+    assert "resources.lab.cpu" not in cores.way_out
+    assert "resources.vector_store.memory" in memory.way_out
 
 
 def test_an_engine_of_long_ago_is_refused() -> None:
