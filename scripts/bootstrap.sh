@@ -120,7 +120,7 @@ fi
 
 if $engine; then
     engine_state
-    if [ $state = silent ] && [ $name = Podman ] && ! has docker; then
+    if [ $name = Podman ] && [[ $(docker --version 2>&1) != Docker* ]]; then # podman-docker's knows no bake
         state=elsewhere
         if $debian && at_least 0 "$(apt-cache policy docker-cli | grep Candidate:)"; then
             step packages "install Docker's command line, for Podman (apt, as root)" && packages=docker-cli

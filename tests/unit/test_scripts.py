@@ -41,6 +41,7 @@ def script(tmp_path: Path) -> Run:
 # Answers where DOCKER_HOST leads to its socket, as Docker's command line does of an engine.
 DOCKER = """#!/bin/sh
 case "$1 $DOCKER_HOST" in
+--version*) echo {program} version 28.2.2 ;;
 context*) echo unix:///nonexistent/docker.sock ;;
 "version unix://$XDG_RUNTIME_DIR/podman/podman.sock") echo 5.4.2 ;;
 compose*) echo 2.40.3 ;;
@@ -50,13 +51,15 @@ esac
 """
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_bootstrap_is_content_with_a_podman_that_listens(script: Run, tmp_path: Path, there: bool) -> None:
-    for name, text in {
-        "bin/docker": DOCKER,
-        "bin/id": "#!/bin/sh\necho 1000\n",
-        ".venv/bin/python": "#!/bin/sh\n",
-    }.items():
+@pytest.mark.parametrize(
+    ("program", "there", "content"),
+    [("Docker", True, True), ("Docker", False, False), ("podman", True, False)],
+)
+def test_bootstrap_is_content_with_a_podman_that_listens_to_docker(
+    script: Run, tmp_path: Path, program: str, there: bool, content: bool
+) -> None:
+    docker = DOCKER.replace("{program}", program)
+    for name, text in {"bin/docker": docker, "bin/id": "#!/bin/sh\necho 1000\n", ".venv/bin/python": ""}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
@@ -66,7 +69,7 @@ def test_bootstrap_is_content_with_a_podman_that_listens(script: Run, tmp_path: 
         (tmp_path / "podman/podman.sock").touch()
     environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(tmp_path)}
     done = script("bootstrap.sh", environ=environ)
-    assert (done.returncode, not done.stderr) == ((0, True) if there else (1, False)), done.stderr
+    assert (done.returncode, not done.stderr) == ((0, True) if content else (1, False)), done.stderr
 
 
 CALLS = {

@@ -101,7 +101,7 @@ def test_the_versions_of_all_programs_are_read_from_what_they_say(shipped: Proje
 @pytest.mark.parametrize(
     ("program", "line", "name", "wanted"),
     [
-        ("docker", "echo 19.03.1", "docker", "20.10 or newer"),
+        ("docker", "echo Docker version 19.03.1", "docker", "20.10 or newer"),
         ("docker", "echo 2.9.1", "compose", "2.20 or newer"),
         ("kubectl", """echo '{"clientVersion": {"gitVersion": "v1.26.9"}}'""", "kubectl", "1.27 or newer"),
         ("terraform", """echo '{"terraform_version": "1.5.7"}'""", "terraform", "1.11 or newer"),
@@ -121,6 +121,13 @@ def test_a_program_that_fails_is_told_from_one_that_is_not_there(shipped: Projec
     checks = by_name(check_tools.tools(shipped, load(shipped, stack("local-dev"), environ={})))
     assert checks["docker"].found == "does not say its version"
     assert checks["compose"].found == "docker has no such plugin"
+
+
+def test_podman_by_the_name_of_docker_is_another_program(shipped: Project, put: Put) -> None:
+    put("docker", 'case "$1" in --version) echo podman version 5.4.2;; buildx) echo buildah 1.39.3;; esac')
+    checks = by_name(check_tools.tools(shipped, load(shipped, stack("local-dev"), environ={})))
+    assert (checks["docker"].state, checks["docker"].found) == (State.FAILED, "another program, podman version 5.4.2")
+    assert (checks["buildx"].state, checks["buildx"].found) == (State.FAILED, "another program, buildah 1.39.3")
 
 
 def test_encrypted_secrets_make_sops_needed(project: Project, put: Put) -> None:
