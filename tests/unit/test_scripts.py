@@ -18,7 +18,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Run:
-    """Run a copy of a script, in a project with two clouds, from somewhere else."""
+    """Run a copy of a script and those beside it, in a project with two clouds, from somewhere else."""
     inv = tmp_path / ".venv/bin/inv"
     inv.parent.mkdir(parents=True)
     inv.write_text('#!/bin/sh\necho "$@"\nexit 7\n', encoding="utf-8")
@@ -28,9 +28,7 @@ def script(tmp_path: Path) -> Run:
         (tmp_path / f"conf/clouds/{cloud}.yaml").touch()
 
     def run(name: str, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        copy = tmp_path / "scripts" / name
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copy(SCRIPTS / name, copy)
+        copy = shutil.copytree(SCRIPTS, tmp_path / "scripts", dirs_exist_ok=True) / name
         return subprocess.run(
             [copy, *words], cwd="/", env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
@@ -98,6 +96,14 @@ def test_a_script_calls_its_task_and_ends_with_its_exit_code(script: Run, line: 
     done = script(*line.split())
     assert (done.stdout.strip(), done.returncode) == (CALLS[line], 7)
     assert CALLS[line].split()[0] in namespace.task_names
+
+
+@pytest.mark.parametrize("line", ["deploy.sh compose up", "generate-config.sh", "push-image.sh aws"])
+def test_without_an_environment_the_next_command_is_named(script: Run, tmp_path: Path, line: str) -> None:
+    (tmp_path / ".venv/bin/inv").unlink()
+    done = script(*line.split())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "there is no Python environment here yet: make bootstrap\n"
 
 
 def test_words_reach_the_task_as_they_were_typed(script: Run) -> None:
