@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
@@ -62,7 +65,7 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
         running = docker.containers(compose.project_name(settings)) if engine else []
         found += [ports(settings, running), work_folder(project, settings)]
         if settings.ollama.mode != "container":
-            found.append(ollama(settings))
+            found.append(ollama(settings, engine))
     return found
 
 
@@ -195,7 +198,7 @@ def work_folder(project: Project, settings: Settings) -> Check:
     return Check("engine", "work folder", State.FAILED, what, "a folder of yours", way)
 
 
-def ollama(settings: Settings) -> Check:
+def ollama(settings: Settings, engine: Engine | None) -> Check:
     """The server that the stack uses and does not run."""
     url = models.url(settings)
     way = "`ollama serve` starts it" if settings.ollama.mode == "host" else "start it there, or see ollama.url"
@@ -205,4 +208,18 @@ def ollama(settings: Settings) -> Check:
         there = Ollama(url).models()
     except DevaiError:
         return Check("engine", "Ollama", state, f"none answers at {url}", "a server", way)
-    return Check("engine", "Ollama", State.OK, f"answers at {url}, with {len(there)} models")
+    found = f"answers at {url}, with {len(there)} models"
+    if settings.ollama.mode == "host" and engine and _keeps_to_itself(url, engine):
+        way = "OLLAMA_HOST=0.0.0.0 in its environment (`sudo systemctl edit ollama`), and a firewall for all others"
+        return Check("engine", "Ollama", State.ADVICE, f"{found}, and not to containers", "one that does", way)
+    return Check("engine", "Ollama", State.OK, found)
+
+
+def _keeps_to_itself(url: str, engine: Engine) -> bool:
+    """Whether who listens there refuses containers, which come from outside but where Docker Desktop leads them in."""
+    if sys.platform != "linux" or "Desktop" in engine.system:
+        return False
+    # All of 127.0.0.0/8 is this machine, and only one address of it is where Ollama listens by default.
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.2", urlsplit(url).port or 80)) != 0

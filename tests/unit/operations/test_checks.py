@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import check_machine, check_stack, check_tools
+from devai_tasks.operations import check_machine, check_stack, check_tools, models
 from devai_tasks.operations.checks import Check, State
 from devai_tasks.tools import programs, terraform
 from devai_tasks.tools.docker import Engine
@@ -231,6 +233,41 @@ def test_an_amd_gpu_is_a_device(shipped: Project, tmp_path: Path, monkeypatch: p
     settings = load(shipped, stack("local-dev"), ("gpu.vendor=amd",), environ={}, gpu=True)
     (check,) = check_machine.gpu(settings, ENGINE, [])
     assert check.state is (State.OK if there else State.FAILED)
+
+
+class Models(BaseHTTPRequestHandler):
+    """Stands in for an Ollama without models."""
+
+    def do_GET(self) -> None:
+        """The list of them."""
+        self.send_response(200)
+        self.send_header("Content-Length", "13")
+        self.end_headers()
+        self.wfile.write(b'{"models":[]}')
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere containers are led to the loopback")
+@pytest.mark.parametrize(
+    ("address", "system", "state"),
+    [
+        ("127.0.0.1", "Debian GNU/Linux 13", State.ADVICE),
+        ("0.0.0.0", "Debian GNU/Linux 13", State.OK),
+        ("127.0.0.1", "Docker Desktop", State.OK),
+    ],
+)
+def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch, address: str, system: str, state: State
+) -> None:
+    with HTTPServer((address, 0), Models) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(models, "url", lambda _: f"http://127.0.0.1:{server.server_port}")
+        settings = load(shipped, stack("local-dev"), ("ollama.mode=host",), environ={})
+        check = check_machine.ollama(settings, replace(ENGINE, system=system))
+        server.shutdown()
+    assert (check.state, "OLLAMA_HOST" in check.way_out) == (state, state is State.ADVICE)
 
 
 def test_the_driver_names_the_gpus(put: Put) -> None:
