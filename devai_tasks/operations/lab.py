@@ -92,7 +92,8 @@ def _start(own: Compose, settings: Settings, *, recreate: Recreate) -> None:
         podman = settings.engine.name == "podman"
         own.up(timeout=START_SECONDS, wait=not podman, recreate=recreate)
         if podman and not own.dry:
-            engine.wait(own, definition.services(settings), seconds=START_SECONDS)
+            with console.waiting("waiting until all are healthy"):
+                engine.wait(own, definition.services(settings), seconds=START_SECONDS)
 
 
 def _check_files(project: Project, settings: Settings) -> None:
