@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -96,20 +96,28 @@ def mark(state: str, text: str) -> None:
 
 @contextmanager
 def waiting(title: str) -> Iterator[None]:
-    """Something that may take seconds and says nothing meanwhile: a terminal shows that it goes on."""
-    if not _stderr().is_terminal:
+    """Something that says little or nothing meanwhile: a terminal shows that it goes on, and for how long.
+
+    Rich draws one such thing at a time, and whoever else draws or asks there would be drawn over.
+    """
+    if not _stderr().is_interactive:
         yield
         return
-    with _stderr().status(title):
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=_stderr(), transient=True, redirect_stdout=False) as display:
+        display.add_task(title, total=None)
         yield
 
 
 @contextmanager
-def step(title: str) -> Iterator[None]:
-    """A part of the work, with the time that it took."""
+def step(title: str, *, silent: bool = False) -> Iterator[None]:
+    """A part of the work, with the time that it took; a `silent` one is `waiting`, too."""
     say(f"{title} ...")
     start = time.monotonic()
-    yield
+    with waiting(title) if silent else nullcontext():
+        yield
     say(f"{title}: done in {time.monotonic() - start:.0f} s")
 
 
@@ -132,7 +140,7 @@ def progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=_stderr(), transient=True, disable=not _stderr().is_terminal) as bars:
+    with Progress(*columns, console=_stderr(), transient=True, disable=not _stderr().is_interactive) as bars:
         yield bars
 
 

@@ -31,6 +31,14 @@ if [ -n "${DEVAI_ENGINE_DIR:-}" ]; then
     socket=$DEVAI_ENGINE_DIR/run/docker.sock
     export DOCKER_HOST="${DOCKER_HOST:-unix://$socket}"
 fi
+endpoint() { docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null; }
+# As `engine.name: auto` does: Podman where it has a socket and Docker has none, where its context points.
+name=Docker podman=/run/podman/podman.sock
+[ "$(id -u)" -eq 0 ] || podman=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/podman/podman.sock
+if $engine && [ -z "${DOCKER_HOST:-}" ] && [ -e "$podman" ]; then
+    place=$(endpoint) || place=unix://
+    if [[ $place == unix://* && ! -e ${place#unix://} ]]; then name=Podman && export DOCKER_HOST="unix://$podman"; fi
+fi
 
 # --- What is there
 stamp=.venv/.bootstrap
@@ -112,10 +120,17 @@ fi
 
 if $engine; then
     engine_state
-    if [ $state = silent ]; then
-        endpoint=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) || endpoint=${DOCKER_HOST:-}
-        if [ "${endpoint:-unix://$socket}" != "unix://$socket" ]; then
-            advise "an engine at $endpoint, where DOCKER_HOST or Docker's context points: start it" && state=elsewhere
+    if [ $name = Podman ] && [[ $(docker --version 2>&1) != Docker* ]]; then # podman-docker's knows no bake
+        state=elsewhere
+        if $debian && at_least 0 "$(apt-cache policy docker-cli | grep Candidate:)"; then
+            step packages "install Docker's command line, for Podman (apt, as root)" && packages=docker-cli
+        else
+            advise "Docker's command line, for Podman: docker-ce-cli of https://docs.docker.com/engine/install/"
+        fi
+    elif [ $state = silent ]; then
+        place=$(endpoint) || place=${DOCKER_HOST:-}
+        if [ "${place:-unix://$socket}" != "unix://$socket" ]; then
+            advise "an engine at $place, where DOCKER_HOST or Docker's context points: start it" && state=elsewhere
         fi
     fi
     if $debian; then
@@ -133,8 +148,8 @@ if $engine; then
         case $(uname) in
             Darwin) advise 'a running engine with Compose and buildx: Docker Desktop (https://docs.docker.com/desktop/), or' \
                 'brew install colima docker docker-compose docker-buildx, and then: colima start' ;;
-            *) advise 'a running Docker engine with the plugins Compose (from 2.20 on) and buildx (from 0.12 on): by your' \
-                "distribution's packages or https://docs.docker.com/engine/install/" ;;
+            *) advise 'a running engine, and the docker command with its plugins Compose (from 2.20 on) and buildx' \
+                "(from 0.12 on): by your distribution's packages or https://docs.docker.com/engine/install/" ;;
         esac
     fi
 fi
@@ -243,4 +258,4 @@ if [ -n "$advice" ]; then
     printf 'bootstrap: still missing, and not for this script to get:\n%s' "$advice" >&2
     exit 1
 fi
-say "ready after $SECONDS s: $(.venv/bin/python --version)${server:+, Docker $server, Compose $compose}; next: make up, or make help"
+say "ready after $SECONDS s: $(.venv/bin/python --version)${server:+, $name $server, Compose $compose}; next: make up, or make help"

@@ -33,19 +33,19 @@ case ${1:-} in
     -h | --help) echo "$usage" && exit ;;
     compose)
         one_of "${2:-}" up down restart logs ps shell pull config || refuse "compose does not know '${2:-}'"
-        exec .venv/bin/inv "compose.$2" "${@:3}"
+        exec scripts/inv.sh "compose.$2" "${@:3}"
         ;;
     terraform)
         one_of "${2:-}" aws azure gcp || refuse "terraform knows no cloud '${2:-}'"
         one_of "${3:-}" init validate plan apply destroy output || refuse "terraform does not know '${3:-}'"
-        exec .venv/bin/inv "tf.$3" --cloud="$2" "${@:4}"
+        exec scripts/inv.sh "tf.$3" --cloud="$2" "${@:4}"
         ;;
     kubernetes)
         [[ ${2:-} == ?*-?* ]] || refuse "'${2:-}' is no stack, such as aws-prod"
         one_of "${3:-}" build diff apply delete status logs wait restart rollback secrets ||
             refuse "kubernetes does not know '${3:-}'"
         cloud=$(cloud_of "$2")
-        exec .venv/bin/inv "k8s.$3" --cloud="$cloud" --env="${2#"$cloud"-}" "${@:4}"
+        exec scripts/inv.sh "k8s.$3" --cloud="$cloud" --env="${2#"$cloud"-}" "${@:4}"
         ;;
     *) refuse "deploys by compose, terraform or kubernetes, and not by '${1:-}'" ;;
 esac

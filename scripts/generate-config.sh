@@ -9,4 +9,4 @@ case ${1:-} in
     '' | --*) ;;
     *) echo "$usage" >&2 && exit 2 ;;
 esac
-exec .venv/bin/inv config.render "$@"
+exec scripts/inv.sh config.render "$@"

@@ -9,4 +9,4 @@ case ${1:-} in
     -h | --help) echo "$usage" && exit ;;
     *) echo "$usage" >&2 && exit 2 ;;
 esac
-exec .venv/bin/inv image.push --cloud="$1" "${@:2}"
+exec scripts/inv.sh image.push --cloud="$1" "${@:2}"

@@ -29,11 +29,12 @@ def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
     if dry:
         return console.say(f"curl --fail {address}")
     deadline, last = time.monotonic() + seconds, ""
-    while (state := _state(address)) and time.monotonic() < deadline:
-        if state != last:
-            console.say(f"  {state}")
-            last = state
-        time.sleep(_POLL_SECONDS)
+    with console.waiting(f"waiting for {address}"):
+        while (state := _state(address)) and time.monotonic() < deadline:
+            if state != last:
+                console.say(f"  {state}")
+                last = state
+            time.sleep(_POLL_SECONDS)
     if state:
         raise DevaiError(f"{address} does not answer after {seconds} s: {state}{_remedy(settings, state)}")
     return console.say(f"{address} answers")

@@ -16,8 +16,8 @@ CERTIFICATE, KEY = "tls.crt", "tls.key"
 def provide(project: Project, settings: Settings) -> bool:
     """Have the stack's certificate in `.devai/<stack>/`; whether it is a new one.
 
-    It is kept until its end is near or the lab has another address. The lab's user reads the key, and on this machine
-    nobody else.
+    It is kept until its end is near, the lab has another address, or mkcert could sign it now. The lab's user reads
+    the key, and on this machine nobody else.
     """
     folder = state.private_folder(project.state(settings.stack))
     certificate, key = folder / CERTIFICATE, folder / KEY

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
@@ -23,6 +26,8 @@ from devai_tasks.tools.ollama import Ollama
 
 GIB = 2**30
 AMD_DEVICE = Path("/dev/kfd")
+# Where the Container Device Interface has its specifications.
+DEVICES = (Path("/etc/cdi"), Path("/var/run/cdi"))
 # The oldest that the lab was run on.
 PODMAN_LEAST = (4, 3)
 # Below it nothing can be built or written with confidence.
@@ -37,6 +42,7 @@ _OLLAMA = 4 * GIB
 def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]:
     """The engine first: without one, what only it knows is not looked at."""
     engine: Engine | None = None
+    kind = "docker"
     try:
         docker.choose(settings.engine.name)
         engine = docker.describe()
@@ -54,12 +60,12 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
         ]
         found.append(base(project, settings, docker))
     found.append(disk("project disk", project.root, LEAST_DISK))
-    found += gpu(settings, engine, programs.gpus())
+    found += gpu(settings, engine, programs.gpus(), kind)
     if settings.compute.provider == "local":
         running = docker.containers(compose.project_name(settings)) if engine else []
         found += [ports(settings, running), work_folder(project, settings)]
         if settings.ollama.mode != "container":
-            found.append(ollama(settings))
+            found.append(ollama(settings, engine))
     return found
 
 
@@ -77,29 +83,25 @@ def cores(settings: Settings, engine: Engine) -> Check:
     """Whether the engine gives a container as many cores as its limit says: more than it has, it refuses."""
     if settings.compute.provider != "local":
         return Check("engine", "cores", State.UNNEEDED, str(engine.cpus))
-    name, limit = max(_limits(settings).items(), key=lambda item: item[1].cpu.millicores)
-    wanted = limit.cpu.millicores / 1000
-    if wanted <= engine.cpus:
-        return Check("engine", "cores", State.OK, str(engine.cpus), f"{wanted:g} or more")
-    way = f"`--set resources.{name}.cpu={engine.cpus}`, or in conf/personal.yaml"
-    return Check("engine", "cores", State.FAILED, str(engine.cpus), f"{wanted:g} or more", way)
+    try:
+        lab.check_cores(settings, engine.cpus)
+    except DevaiError as error:
+        what, _, way = str(error).partition("; ")
+        return Check("engine", "cores", State.FAILED, what, "as many", way)
+    return Check("engine", "cores", State.OK, str(engine.cpus), "as many as any service may use")
 
 
 def memory(settings: Settings, engine: Engine) -> Check:
     """Whether what the services may use fits: where it doesn't, the machine's own limit ends them before theirs."""
     if settings.compute.provider != "local":
         return Check("engine", "memory", State.UNNEEDED, gibibytes(engine.memory))
-    limits = sum(limit.memory.bytes for limit in _limits(settings).values())
-    found, wanted = gibibytes(engine.memory), f"{gibibytes(limits)}, the limits of all services"
-    if limits <= engine.memory:
-        return Check("engine", "memory", State.OK, found, wanted)
-    way = "lower resources.lab.memory or resources.ollama.memory, in conf/personal.yaml"
-    return Check("engine", "memory", State.ADVICE, found, wanted, way)
-
-
-def _limits(settings: Settings) -> dict[str, Any]:
-    own = {"lab": settings.resources.lab}
-    return own | ({"ollama": settings.resources.ollama} if targets.own_ollama(settings) else {})
+    limits = lab.limits(settings)
+    wanted = sum(limit.memory.bytes for limit in limits.values())
+    found, shown = gibibytes(engine.memory), f"{gibibytes(wanted)}, the limits of all services"
+    if wanted <= engine.memory:
+        return Check("engine", "memory", State.OK, found, shown)
+    way = f"lower {' or '.join(f'{section}.memory' for section in limits)}, in conf/personal.yaml"
+    return Check("engine", "memory", State.ADVICE, found, shown, way)
 
 
 def engine_disk(settings: Settings, engine: Engine) -> Check:
@@ -142,29 +144,36 @@ def base(project: Project, settings: Settings, docker: Docker) -> Check:
     return Check("engine", "base image", State.FAILED, f"{registry.host(official)} does not answer", official, way)
 
 
-def gpu(settings: Settings, engine: Engine | None, found: Sequence[str]) -> list[Check]:
+def gpu(settings: Settings, engine: Engine | None, found: Sequence[str], kind: str = "docker") -> list[Check]:
     """The driver on this machine, and NVIDIA's toolkit in the engine: for GPU stacks of this machine."""
-    what = ", ".join(found) or "no NVIDIA GPU, or no driver"
+    amd = AMD_DEVICE.exists()
+    what = ", ".join(found) or (f"one of AMD's, {AMD_DEVICE}" if amd else "none, or no driver")
     if not settings.gpu.enabled or settings.compute.provider != "local":
         return [Check("engine", "GPU", State.UNNEEDED, what)]
     if settings.gpu.vendor == "amd":
         # What the ROCm variant of Ollama opens.
-        state = State.OK if AMD_DEVICE.exists() else State.FAILED
+        state = State.OK if amd else State.FAILED
         way = "https://rocm.docs.amd.com has the driver, amdgpu"
-        return [
-            Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if AMD_DEVICE.exists() else 'is not'} there", "", way)
-        ]
-    driver = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
-    checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one", driver)))]
-    if engine:
-        has = "nvidia" in engine.runtimes or shutil.which("nvidia-container-runtime-hook")
-        toolkit = (
-            "install NVIDIA's container toolkit, then `sudo nvidia-ctk runtime configure --runtime=docker` and "
-            "`sudo systemctl restart docker`"
-        )
-        outcome = (State.OK, "in the engine") if has else (State.FAILED, "not in the engine", "there", toolkit)
-        checks.append(Check("engine", "GPU toolkit", *outcome))
-    return checks
+        return [Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if amd else 'is not'} there", "", way)]
+    way = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
+    way = "`--set gpu.vendor=amd`, or gpu.vendor in conf/personal.yaml" if amd else way
+    checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one of NVIDIA's", way)))]
+    return [*checks, toolkit(engine, kind)] if engine else checks
+
+
+def toolkit(engine: Engine, kind: str) -> Check:
+    """Whether NVIDIA's toolkit has told the engine of the GPUs: Docker by a runtime, Podman by their names."""
+    if kind == "podman":
+        files = [file for folder in DEVICES for file in folder.glob("*.*") if os.access(file, os.R_OK)]
+        there = any("nvidia.com/gpu" in file.read_text(encoding="utf-8") for file in files)
+        way = "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+    else:
+        there = "nvidia" in engine.runtimes or bool(shutil.which("nvidia-container-runtime-hook"))
+        way = "`sudo nvidia-ctk runtime configure --runtime=docker` and `sudo systemctl restart docker`"
+    if there:
+        return Check("engine", "GPU toolkit", State.OK, "in the engine")
+    way = f"install NVIDIA's container toolkit, then {way}"
+    return Check("engine", "GPU toolkit", State.FAILED, "not in the engine", "there", way)
 
 
 def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:
@@ -189,7 +198,7 @@ def work_folder(project: Project, settings: Settings) -> Check:
     return Check("engine", "work folder", State.FAILED, what, "a folder of yours", way)
 
 
-def ollama(settings: Settings) -> Check:
+def ollama(settings: Settings, engine: Engine | None) -> Check:
     """The server that the stack uses and does not run."""
     url = models.url(settings)
     way = "`ollama serve` starts it" if settings.ollama.mode == "host" else "start it there, or see ollama.url"
@@ -199,4 +208,18 @@ def ollama(settings: Settings) -> Check:
         there = Ollama(url).models()
     except DevaiError:
         return Check("engine", "Ollama", state, f"none answers at {url}", "a server", way)
-    return Check("engine", "Ollama", State.OK, f"answers at {url}, with {len(there)} models")
+    found = f"answers at {url}, with {len(there)} models"
+    if settings.ollama.mode == "host" and engine and _keeps_to_itself(url, engine):
+        way = "OLLAMA_HOST=0.0.0.0 in its environment (`sudo systemctl edit ollama`), and a firewall for all others"
+        return Check("engine", "Ollama", State.ADVICE, f"{found}, and not to containers", "one that does", way)
+    return Check("engine", "Ollama", State.OK, found)
+
+
+def _keeps_to_itself(url: str, engine: Engine) -> bool:
+    """Whether who listens there refuses containers, which come from outside but where Docker Desktop leads them in."""
+    if sys.platform != "linux" or "Desktop" in engine.system:
+        return False
+    # All of 127.0.0.0/8 is this machine, and only one address of it is where Ollama listens by default.
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.2", urlsplit(url).port or 80)) != 0

@@ -22,10 +22,11 @@ _ENGINE = "`make bootstrap` installs it where it can, and https://docs.docker.co
 _PLUGIN = "`make bootstrap` installs it where it can; else it is a package of your distribution's, or in Docker Desktop"
 _TOOLS = f"`{sys.executable} -m pip install 'devai-tasks[tools]'` brings it"
 
-# From where on they have what is used of them: BuildKit's mounts; `include`; bake's variables from files.
-DOCKER = Program("docker", ("docker", "--version"), _ENGINE, (20, 10))
+# From where on they have what is used of them: BuildKit's mounts; `include`; bake's variables from files. Podman's
+# package podman-docker has a `docker` of its own, whose `buildx` is Buildah.
+DOCKER = Program("docker", ("docker", "--version"), _ENGINE, (20, 10), "Docker version")
 COMPOSE = Program("compose", ("docker", "compose", "version", "--short"), _PLUGIN, (2, 20))
-BUILDX = Program("buildx", ("docker", "buildx", "version"), _PLUGIN, (0, 12))
+BUILDX = Program("buildx", ("docker", "buildx", "version"), _PLUGIN, (0, 12), "buildx")
 PODMAN = Program("podman", ("podman", "--version"), "")
 GIT = Program("git", ("git", "--version"), "a package of your system's; without it, an image's tag is its version only")
 SOPS = Program("sops", ("sops", "--version"), "https://getsops.io says how")
@@ -86,22 +87,24 @@ def tools(project: Project, settings: Settings) -> list[Check]:
 def judge(wish: Wish, said: str | None, *, here: bool) -> Check:
     """What a program says of its version means; None is for one that is not `here`, or has no answer."""
     program = wish.program
-    found = programs.version(said)
+    found = programs.version(said, program.says)
     wanted = f"{'.'.join(map(str, program.least))} or newer" if program.least else ""
     if found and programs.parse(found) >= program.least:
         # kubectl has a kustomize of its own, which is not the newest.
         part = programs.version(said, "kustomizeVersion") if program is KUBECTL else None
         shown = f"{found}, with kustomize {part}" if part else found
         return Check("tools", program.name, State.OK if wish.needed else State.UNNEEDED, shown, wanted)
-    what = f"{found} is too old" if found else _absent(program, here=here)
+    what = f"{found} is too old" if found else _absent(program, said, here=here)
     if not wish.needed:
         return Check("tools", program.name, State.UNNEEDED, what, wanted, program.install)
     return Check("tools", program.name, State.FAILED, what, wanted, program.install, _fix(program))
 
 
-def _absent(program: Program, *, here: bool) -> str:
+def _absent(program: Program, said: str | None, *, here: bool) -> str:
     if not here:
         return "not installed"
+    if said:
+        return f"another program, {said.splitlines()[0]}"
     # A plugin is absent where its program is not; anything else is broken.
     return "docker has no such plugin" if program in (COMPOSE, BUILDX) else "does not say its version"
 

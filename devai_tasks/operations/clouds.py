@@ -41,8 +41,8 @@ LOGINS: Mapping[str, Login] = {
     "aws": Login(
         "account",
         ["aws", "sts", "get-caller-identity", "--query=Account", "--output=text"],
-        "`aws sso login`, or AWS_PROFILE",
-        "AWS_PROFILE, with a profile of account {}",
+        "`aws sso login`, or `export AWS_PROFILE=…`",
+        "`export AWS_PROFILE=…`, with a profile of account {} (`aws configure list-profiles` shows yours)",
         region="--region={}",
     ),
     # `az account show` says who was logged in once; this needs a token that is valid now, and prints none.
@@ -61,7 +61,9 @@ LOGINS: Mapping[str, Login] = {
     ),
 }
 # How the command lines say that they have reached nobody who could know.
-_UNREACHED = ("could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve")
+_UNREACHED = (
+    "could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve", cloud.SILENT,
+)  # fmt: skip
 
 
 def account(settings: Settings) -> str:

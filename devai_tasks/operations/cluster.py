@@ -228,7 +228,7 @@ def delete(cluster: Cluster, *, data: bool) -> None:
     # Who makes pods first, so that nothing writes when its volume goes.
     first = [item for item in found if item["kind"] not in KEPT]
     names = [live.reference(item) for item in first]
-    with console.step(f"deleting {cluster.settings.stack}"):
+    with console.step(f"deleting {cluster.settings.stack}", silent=True):
         deleted = cluster.kubectl.delete(names, wait=True)
         if data:
             rest = [live.reference(item) for item in found if item["kind"] in KEPT]

@@ -63,7 +63,7 @@ def _bring(cluster: Cluster, loader: loaders.Loader, docker: Docker, there: set[
 
 
 def _load(loader: loaders.Loader, docker: Docker, name: str) -> None:
-    with console.step(f"loading {name}"):
+    with console.step(f"loading {name}", silent=True):
         loader.load(docker, name)
 
 

@@ -12,6 +12,7 @@ from devai_tasks import console, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
+from devai_tasks.config.sections.lab import Limits
 from devai_tasks.config.targets import COMPOSE_ENV
 from devai_tasks.errors import DevaiError, UsageError, unknown
 from devai_tasks.operations import certificates, engine, images, secrets
@@ -47,11 +48,9 @@ def check(project: Project, settings: Settings, docker: Docker) -> Settings:
     """
     _check_files(project, settings)
     docker.choose(settings.engine.name)
-    wanted, resources = definition.services(settings), settings.resources
-    limits = {LAB: resources.lab, OLLAMA: resources.ollama, CHROMA: resources.vector_store}
-    docker.check(cpus=max(limits[service].cpu.millicores for service in wanted) / 1000)
     settings = engine.known(settings, docker)
     if not docker.dry:
+        check_cores(settings, docker.describe().cpus)
         check_ports(settings, docker.compose(project_files(project, settings)).containers())
     return settings
 
@@ -93,7 +92,8 @@ def _start(own: Compose, settings: Settings, *, recreate: Recreate) -> None:
         podman = settings.engine.name == "podman"
         own.up(timeout=START_SECONDS, wait=not podman, recreate=recreate)
         if podman and not own.dry:
-            engine.wait(own, definition.services(settings), seconds=START_SECONDS)
+            with console.waiting("waiting until all are healthy"):
+                engine.wait(own, definition.services(settings), seconds=START_SECONDS)
 
 
 def _check_files(project: Project, settings: Settings) -> None:
@@ -102,6 +102,23 @@ def _check_files(project: Project, settings: Settings) -> None:
         raise UsageError(f"storage.work_dir: there is no folder {settings.storage.work_dir}; make it, or name another")
     if settings.image.ca_file and not (project.root / settings.image.ca_file).is_file():
         raise UsageError(f"image.ca_file: there is no file {settings.image.ca_file}; make it, name another, or none")
+
+
+def limits(settings: Settings) -> dict[str, Limits]:
+    """The most that each service of the stack may use, by the section that says so."""
+    own = {LAB: "lab", OLLAMA: "ollama", CHROMA: "vector_store"}
+    sections = [own[service] for service in definition.services(settings)]
+    return {f"resources.{section}": getattr(settings.resources, section) for section in sections}
+
+
+def check_cores(settings: Settings, there: int) -> None:
+    """Raise where a service may use more cores than are there: the engine refuses to start it."""
+    wanted = {section: limit.cpu.millicores / 1000 for section, limit in limits(settings).items()}
+    if 0 < there < (most := max(wanted.values())):
+        flags = " ".join(f"--set {section}.cpu={there}" for section, cores in wanted.items() if cores > there)
+        raise DevaiError(
+            f"a service may use {most:g} cores and the engine has {there}; `{flags}`, or in conf/personal.yaml"
+        )
 
 
 def check_ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> None:

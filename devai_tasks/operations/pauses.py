@@ -19,7 +19,7 @@ def stop(cluster: Cluster) -> None:
     a pod doesn't end.
     """
     names = list(_replicas(cluster))
-    with console.step(f"stopping {cluster.settings.stack}"):
+    with console.step(f"stopping {cluster.settings.stack}", silent=True):
         cluster.kubectl.scale(names, 0)
         cluster.kubectl.wait_for_end(f"app.kubernetes.io/name in ({','.join(names)})", seconds=_END_SECONDS)
 

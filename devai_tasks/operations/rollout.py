@@ -101,7 +101,7 @@ def wait(
 def _hopeless(kubectl: Kubectl, deployments: Sequence[str], *, seconds: int) -> str:
     """Wait until all workloads run; says why one never will, or hasn't in time (empty for no reason)."""
     watch, deadline, last, hopeless = _Watch(kubectl, deployments), time.monotonic() + seconds, "", ""
-    with kubectl.changes("deployments.apps") as changed:
+    with console.waiting("waiting for pods"), kubectl.changes("deployments.apps") as changed:
         while True:
             if found := changed(_POLL_SECONDS):
                 watch.see(found)
@@ -212,13 +212,14 @@ def jobs_state(job: Object) -> str:
 def wait_for_models(kubectl: Kubectl, *, seconds: int) -> tuple[str, list[str]]:
     """Wait for the job that brings models; returns what came of it, and its last words where it failed."""
     deadline = time.monotonic() + seconds
-    while True:
-        jobs = kubectl.objects("jobs.batch", f"--selector=app.kubernetes.io/name={MODELS}")
-        jobs.sort(key=lambda job: str(job["metadata"]["creationTimestamp"]))
-        found = jobs_state(jobs[-1]) if jobs else "done"
-        if found != "running" or time.monotonic() > deadline:
-            break
-        time.sleep(_POLL_SECONDS)
+    with console.waiting("waiting for the job that brings models"):
+        while True:
+            jobs = kubectl.objects("jobs.batch", f"--selector=app.kubernetes.io/name={MODELS}")
+            jobs.sort(key=lambda job: str(job["metadata"]["creationTimestamp"]))
+            found = jobs_state(jobs[-1]) if jobs else "done"
+            if found != "running" or time.monotonic() > deadline:
+                break
+            time.sleep(_POLL_SECONDS)
     if found == "done":
         return found, []
     name = jobs[-1]["metadata"]["name"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -42,6 +43,7 @@ _STACK_HELP = {
     "set": "override a key for this run, as --set ports.lab=9000; can be repeated",
 }
 _STACK_FLAGS: dict[str, Any] = {"env": "", "cloud": "", "gpu": False, "set_": []}
+_FILES = ("file", "output")
 _ASKING_HELP = {
     "yes": "go on without asking (default: ask)",
     "confirm": "the stack's name, where nobody can be asked to type it (default: ask)",
@@ -146,6 +148,7 @@ def stack_task(
                 from devai_tasks.tasks import guard
 
                 project = Project.find()
+                given = {flag: _from(project.root, flag, value) for flag, value in given.items()}
                 # Paths in artefacts and in printed commands are relative to the project.
                 os.chdir(project.root)
                 env, cloud, gpu, overrides, *asking = (given.pop(flag) for flag in flags)
@@ -171,6 +174,14 @@ def _full_name(body: Callable[..., None], name: str) -> str:
     module = body.__module__.rpartition(".")[2]
     own = name.rstrip("_").replace("_", "-")
     return own if module == "stack" else f"{module}.{own}"
+
+
+def _from(root: Path, flag: str, value: Any) -> Any:
+    """A flag's value; where it is a file, which a person means from their own folder, as the project's root sees it."""
+    if isinstance(value, list):
+        return [_from(root, flag, one) for one in value]
+    is_file = flag in _FILES or str(value).lower().endswith(".gguf")
+    return os.path.relpath(value, root) if value and is_file and not Path(value).is_absolute() else value
 
 
 def _check_target(request: Request, target: str) -> None:

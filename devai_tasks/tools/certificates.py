@@ -18,8 +18,11 @@ _LEAST_SECONDS = 30 * 24 * 3600
 
 
 def good(certificate: Path, names: Sequence[str]) -> bool:
-    """Whether a certificate is there, lasts a month, and is for all the names and addresses."""
-    if not certificate.exists():
+    """Whether a certificate is there, lasts a month, and is for all the names and addresses.
+
+    Where mkcert has come since, one that nobody else has signed is not.
+    """
+    if not certificate.exists() or (shutil.which("mkcert") and _is_self_signed(certificate)):
         return False
     checks = [["-checkend", str(_LEAST_SECONDS)]]
     checks += [["-checkip" if _is_address(name) else "-checkhost", name] for name in names]
@@ -47,6 +50,11 @@ def make(certificate: Path, key: Path, names: Sequence[str], owner: str) -> str:
     files = ["-keyout", str(key), "-out", str(certificate), "-config", "/dev/stdin"]
     _run("openssl", "req", "-x509", *kind, *files, given=settings)
     return "itself"
+
+
+def _is_self_signed(certificate: Path) -> bool:
+    both = _run("openssl", "x509", "-noout", "-subject_hash", "-issuer_hash", "-in", str(certificate))
+    return len(set(both.split())) == 1
 
 
 def _is_address(name: str) -> bool:

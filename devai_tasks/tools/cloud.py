@@ -15,16 +15,29 @@ INSTALL = {
     "az": "https://learn.microsoft.com/cli/azure/install-azure-cli",
     "gcloud": "https://cloud.google.com/sdk/docs/install",
 }
+# In a network that swallows all, they would go on for minutes.
+SECONDS, SILENT = 60, "no answer"
 
 
-def ask(command: Sequence[str]) -> str:
-    """What a command prints. Raises ToolMissing without the program, ToolFailed with its last words."""
+def ask(command: Sequence[str], *, patient: bool = False) -> str:
+    """What a command prints. Raises ToolMissing without the program, ToolFailed with its last words.
+
+    One that is not `patient` fails without any after a minute.
+    """
     program = command[0]
     if not shutil.which(program):
         raise ToolMissing(f"{program} is not installed; {INSTALL[program]} says how")
-    answer = subprocess.run(  # noqa: S603 - one of the programs above
-        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+    try:
+        answer = subprocess.run(  # noqa: S603 - one of the programs above
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=None if patient else SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolFailed(f"{shlex.join(command)}: {SILENT} in {SECONDS:g} s") from error
     if answer.returncode:
         words = "\n".join(answer.stderr.strip().splitlines()[-5:])
         raise ToolFailed(f"{shlex.join(command)} failed (exit code {answer.returncode}):\n{words}")
@@ -35,7 +48,7 @@ def run(command: Sequence[str], *, dry: bool = False) -> None:
     """Run a command that changes something; under --dry say it."""
     console.say(shlex.join(command))
     if not dry:
-        ask(command)
+        ask(command, patient=True)
 
 
 def succeeds(command: Sequence[str]) -> bool:

@@ -28,11 +28,14 @@ def build(suite: str, archive: Path, *, dry: bool = False) -> None:
     if os.geteuid() != 0 and not shutil.which("sudo"):
         raise DevaiError("debootstrap needs root, and there is no sudo; run the task as root once")
     try:
-        _as_root("debootstrap", "--force-check-gpg", "--variant=minbase", suite, str(root))
-        excludes = root / "etc/dpkg/dpkg.cfg.d/slim"
-        _as_root("sh", "-c", f"printf 'path-exclude=/%s/*\\n' {' '.join(_UNWANTED)} > {excludes}")
-        leftovers = [*_UNWANTED, "var/cache/apt/archives", "var/lib/apt/lists"]
-        _as_root("tar", "-C", str(root), *(f"--exclude=./{path}/*" for path in leftovers), "-cf", str(archive), ".")
+        _as_root("true")  # asks for a password while nothing is drawn
+        with console.waiting(f"debootstrap {suite}"):
+            _as_root("debootstrap", "--force-check-gpg", "--variant=minbase", suite, str(root))
+            excludes = root / "etc/dpkg/dpkg.cfg.d/slim"
+            _as_root("sh", "-c", f"printf 'path-exclude=/%s/*\\n' {' '.join(_UNWANTED)} > {excludes}")
+            leftovers = [*_UNWANTED, "var/cache/apt/archives", "var/lib/apt/lists"]
+            excluded = [f"--exclude=./{path}/*" for path in leftovers]
+            _as_root("tar", "-C", str(root), *excluded, "-cf", str(archive), ".")
     except sh.ErrorReturnCode as error:
         raise ToolFailed(f"debootstrap failed:\n{_last_words(error)}") from error
     finally:

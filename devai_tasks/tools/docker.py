@@ -6,7 +6,6 @@ import atexit
 import functools
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +40,10 @@ _REMEDIES = (
     (
         "could not select device driver",
         "the engine has no NVIDIA GPU; install NVIDIA's container toolkit, or drop --gpu",
+    ),
+    (
+        "unresolvable cdi devices",
+        "Podman knows no NVIDIA GPU; `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or drop --gpu",
     ),
     (
         "cache export is not supported for the docker driver",
@@ -144,37 +147,37 @@ class Docker(Cli):
             found += self._client.container.list(all=True, filters=[("label", own)])
         return [describe_container(container) for container in found]
 
-    def check(self, *, cpus: float = 0) -> None:
-        """Raise what keeps the engine from running a container with so many cores."""
-        if self.dry:
-            return
-        with self._running("docker info"):
-            info = self._client.system.info()
-        if info.n_cpu and cpus > info.n_cpu:
-            raise DevaiError(
-                f"a service may use {cpus:g} cores and the engine has {info.n_cpu}; lower resources.lab.cpu or "
-                f"resources.ollama.cpu, as in `--set resources.lab.cpu={info.n_cpu}`"
-            )
+    def check(self) -> None:
+        """Raise where none answers."""
+        if not self.dry:
+            self.describe()
 
     def choose(self, name: str) -> None:
-        """Make Docker or Podman what all calls of this process go to; `auto` is Podman where that alone answers.
+        """Make Docker or Podman what all calls of this process go to; `auto` is Podman where that alone is there.
 
         A `DOCKER_HOST` that the person has set decides in any case. Raises DevaiError where Podman is wanted and has no
         socket.
         """
         if self.dry or name == "docker" or os.environ.get("DOCKER_HOST"):
             return
-        if name == "auto" and (Path("/var/run/docker.sock").exists() or not shutil.which("podman")):
-            return
         folder = Path("/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
         socket = folder / "podman/podman.sock"
-        if socket.exists():
+        if socket.exists() and (name == "podman" or not self._has_socket()):
             os.environ["DOCKER_HOST"] = f"unix://{socket}"
         elif name == "podman":
             raise DevaiError(
                 f"Podman has no socket {socket}; `systemctl {'' if os.geteuid() == 0 else '--user '}enable --now "
                 "podman.socket` makes it, or `podman system service` and DOCKER_HOST"
             )
+
+    def _has_socket(self) -> bool:
+        """Whether there is one where Docker's context points: its own, a person's, Docker Desktop's."""
+        try:
+            endpoint = self._call_for("context", "inspect", "--format={{.Endpoints.docker.Host}}").decode().strip()
+        except (ClientNotFoundError, DockerException, OSError):
+            return False
+        scheme, _, path = endpoint.partition("://")
+        return scheme != "unix" or Path(path).exists()
 
     def kind(self) -> tuple[Literal["docker", "podman"], bool]:
         """What answers, `docker` or `podman`, and whether it runs as a person and not as root."""

@@ -28,6 +28,8 @@ class Program:
     install: str
     """How to get it, in words for a person."""
     least: Version = ()
+    says: str = ""
+    """What stands before its version, where another program may go by its name."""
 
 
 def which(name: str) -> str | None:

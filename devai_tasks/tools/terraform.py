@@ -35,7 +35,7 @@ _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
     ("Saved plan is stale", "the state has changed since; make a new plan: `inv tf.plan`"),
     ("Failed to query available provider packages", _NO_REGISTRY),
-    ("No valid credential sources", "log in first: `aws sso login`, or set AWS_PROFILE"),
+    ("No valid credential sources", "log in first: `aws sso login`, or `export AWS_PROFILE=…`"),
     ("unable to build authorizer", "log in first: `az login`"),
     ("could not find default credentials", "log in first: `gcloud auth application-default login`"),
     ("S3 bucket does not exist", "the state has no store yet: `inv tf.bootstrap`"),

@@ -1,6 +1,6 @@
 """Behind a proxy that wants a password, with certificates of the company's own: builds and the running lab.
 
-The password and the certificates carry canaries, and nothing that others look into shows one.
+The password, the certificates and a key carry canaries, and nothing that others look into shows one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from harness.proxy import Proxy, proxy
-from harness.stack import ComposeStack, assert_nowhere, docker
+from harness.stack import CANARY, ComposeStack, assert_nowhere, docker
 
 IMAGE = "devai-test-lab:local-smoke"
 PASSWORD = "canary-of-the-proxy-0123456789"
@@ -57,7 +57,8 @@ def bundle(stack: ComposeStack) -> Path:
 @pytest.fixture
 def environ(company: Proxy, engines_host: str, bundle: Path) -> dict[str, str]:
     """What a person's shell has there; the other way out, which this machine has, is none for what runs here."""
-    return {"HTTPS_PROXY": company.url(engines_host), "DEVAI__IMAGE__CA_FILE": bundle.name, "NO_PROXY": "127.0.0.1"}
+    network = {"HTTPS_PROXY": company.url(engines_host), "DEVAI__IMAGE__CA_FILE": bundle.name, "NO_PROXY": "127.0.0.1"}
+    return network | {"OPENAI_API_KEY": CANARY}
 
 
 def assert_no_layer_has(image: str, *secrets: str) -> None:
@@ -88,10 +89,10 @@ def test_a_build_goes_through_the_proxy_and_keeps_nothing_of_it(
         assert not company.refused
         history = docker("history", "--no-trunc", IMAGE)
         definition = docker("inspect", IMAGE)
-        for canary in (PASSWORD, CERTIFICATE):
+        for canary in (PASSWORD, CERTIFICATE, CANARY):
             assert canary not in built.stdout + built.stderr + history + definition
         assert "_PROXY" not in history + definition
-        assert_no_layer_has(IMAGE, PASSWORD, CERTIFICATE)
+        assert_no_layer_has(IMAGE, PASSWORD, CERTIFICATE, CANARY)
         assert PASSWORD not in stack.inv("image.build", "--dry", environ=environ).stderr
     finally:
         requirements.write_text(shipped, encoding="utf-8")

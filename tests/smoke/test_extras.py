@@ -1,9 +1,10 @@
-"""What a lab has when it is asked to: command-line tools, compilers, a vector store, HTTPS."""
+"""What a lab has when it is asked to: command-line tools, compilers, a vector store, HTTPS, an end of idle kernels."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def extras(stack: ComposeStack, free_port: Callable[[], int]) -> Iterator[Compos
     (stack.project.conf / "profiles/extras.yaml").write_text(
         f"project: {{name: devai-test}}\nports: {{lab: {free_port()}}}\nollama: {{mode: host}}\n"
         "storage: {work_dir: work}\nvector_store: {kind: chroma}\ntls: {local: true}\n"
-        "image: {tools: [gemini-cli, claude-code, codex], compilers: true}\n"
+        "image: {tools: [gemini-cli, claude-code, codex], compilers: true}\ncompute: {idle_timeout: 10s}\n"
         "resources: {lab: {memory: 1Gi}, vector_store: {memory: 1Gi}}\n",
         encoding="utf-8",
     )
@@ -92,6 +93,14 @@ def test_embeddings_are_stored_and_stay(extras: ComposeStack, lab: Jupyter) -> N
     assert https(extras, started.stdout).execute(kept).strip() == "Paris"
 
 
+def test_a_kernel_that_nobody_uses_is_ended(lab: Jupyter) -> None:
+    idle = lab.call("POST", "api/kernels", {"name": "python3"})["id"]
+    end = time.monotonic() + 60
+    while idle in [kernel["id"] for kernel in lab.call("GET", "api/kernels")]:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
 @pytest.mark.usefixtures("lab")
 def test_tools_and_compilers_work_as_the_labs_user() -> None:
     script = f"for tool in gemini claude codex; do $tool --version; done; {COMPILE}"
@@ -105,11 +114,9 @@ def test_tools_and_compilers_work_as_the_labs_user() -> None:
     assert six == "6"
 
 
-def test_a_certificate_of_mkcerts_is_vouched_for_by_its_authority(
+def test_mkcert_signs_anew_what_was_self_signed_and_is_vouched_for_by_its_authority(
     extras: ComposeStack, lab: Jupyter, tmp_path: Path
 ) -> None:
-    for name in ("tls.crt", "tls.key"):
-        (extras.project.state(extras.settings.stack) / name).unlink()
     path = f"{debian.unpacked('mkcert')}/usr/bin:{os.environ['PATH']}"
     started = extras.inv("compose.up", environ={"PATH": path, "CAROOT": str(tmp_path)})
     assert started.returncode == 0, started.stderr

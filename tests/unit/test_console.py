@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,15 +17,24 @@ from devai_tasks.config.project import Project
 ESCAPE = "\x1b["
 COLOUR = f"{ESCAPE}3"
 # Where nobody listens: a failure, so that there is something red, on a machine of any kind.
-WORDS = ["doctor", "--set=network.bind_address=192.0.2.1"]
+DOCTOR = [str(Path(sys.executable).with_name("inv")), "doctor", "--set=network.bind_address=192.0.2.1"]
+# A step with nothing to say for some time, and then a line and a result.
+STEP = """
+import time
+from devai_tasks import console
+with console.step("baking", silent=True):
+    time.sleep(1.2)
+    console.say("  [a line]")
+    console.show("result")
+"""
 
 
-def on_a_terminal(project: Project, **variables: str) -> str:
+def on_a_terminal(project: Project, words: Sequence[str] = DOCTOR, **variables: str) -> str:
     """What a task prints on a terminal of 100 columns."""
     ours, theirs = pty.openpty()
     environ = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("inv"), *WORDS],
+        words,
         cwd=project.root,
         env=environ | {"TERM": "xterm-256color", "COLUMNS": "100", **variables},
         stdin=subprocess.DEVNULL,
@@ -63,8 +74,17 @@ def test_who_wants_no_colours_gets_none(project: Project, variables: dict[str, s
 
 @pytest.mark.usefixtures("nobodys_environment")
 def test_a_pipe_gets_text_and_nothing_else(project: Project) -> None:
-    inv = Path(sys.executable).with_name("inv")
-    done = subprocess.run([inv, *WORDS], cwd=project.root, capture_output=True, text=True, check=False)
+    done = subprocess.run(DOCTOR, cwd=project.root, capture_output=True, text=True, check=False)
     assert ESCAPE not in done.stdout + done.stderr
     assert "looking" not in done.stderr
     assert "cannot run" in done.stdout
+
+
+def test_a_silent_step_counts_the_seconds_on_a_terminal_and_nowhere_else(project: Project) -> None:
+    words = [sys.executable, "-c", STEP]
+    printed = on_a_terminal(project, words)
+    assert "baking \x1b[33m0:00:01" in printed
+    said = r"baking \.\.\.\n  \[a line\]\nresult\nbaking: done in \d s\n"
+    assert re.fullmatch(said, on_a_terminal(project, words, TERM="dumb").replace("\r", ""))
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert re.fullmatch(said.replace(r"result\n", ""), done.stderr)

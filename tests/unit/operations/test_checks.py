@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import check_machine, check_stack, check_tools
+from devai_tasks.operations import check_machine, check_stack, check_tools, models
 from devai_tasks.operations.checks import Check, State
 from devai_tasks.tools import programs, terraform
 from devai_tasks.tools.docker import Engine
@@ -101,7 +103,7 @@ def test_the_versions_of_all_programs_are_read_from_what_they_say(shipped: Proje
 @pytest.mark.parametrize(
     ("program", "line", "name", "wanted"),
     [
-        ("docker", "echo 19.03.1", "docker", "20.10 or newer"),
+        ("docker", "echo Docker version 19.03.1", "docker", "20.10 or newer"),
         ("docker", "echo 2.9.1", "compose", "2.20 or newer"),
         ("kubectl", """echo '{"clientVersion": {"gitVersion": "v1.26.9"}}'""", "kubectl", "1.27 or newer"),
         ("terraform", """echo '{"terraform_version": "1.5.7"}'""", "terraform", "1.11 or newer"),
@@ -121,6 +123,13 @@ def test_a_program_that_fails_is_told_from_one_that_is_not_there(shipped: Projec
     checks = by_name(check_tools.tools(shipped, load(shipped, stack("local-dev"), environ={})))
     assert checks["docker"].found == "does not say its version"
     assert checks["compose"].found == "docker has no such plugin"
+
+
+def test_podman_by_the_name_of_docker_is_another_program(shipped: Project, put: Put) -> None:
+    put("docker", 'case "$1" in --version) echo podman version 5.4.2;; buildx) echo buildah 1.39.3;; esac')
+    checks = by_name(check_tools.tools(shipped, load(shipped, stack("local-dev"), environ={})))
+    assert (checks["docker"].state, checks["docker"].found) == (State.FAILED, "another program, podman version 5.4.2")
+    assert (checks["buildx"].state, checks["buildx"].found) == (State.FAILED, "another program, buildah 1.39.3")
 
 
 def test_encrypted_secrets_make_sops_needed(project: Project, put: Put) -> None:
@@ -149,8 +158,20 @@ def test_more_cores_than_the_engine_has_are_a_failure_and_more_memory_is_advice(
     small = replace(ENGINE, cpus=1, memory=GIB)
     cores, memory = check_machine.cores(settings, small), check_machine.memory(settings, small)
     assert (cores.state, memory.state) == (State.FAILED, State.ADVICE)
-    assert "resources." in cores.way_out
+    assert "--set resources.lab.cpu=1" in cores.way_out
     assert (check_machine.cores(settings, ENGINE).state, check_machine.memory(settings, ENGINE).state) == ("ok", "ok")
+
+
+def test_only_what_the_stack_runs_counts_and_all_of_it_is_named(shipped: Project) -> None:
+    greedy = ("resources.vector_store.cpu=64", "resources.vector_store.memory=64Gi", "resources.ollama.cpu=32")
+    without = load(shipped, stack("local-dev"), (*greedy, "ollama.mode=host"), environ={})
+    assert {check_machine.cores(without, ENGINE).state, check_machine.memory(without, ENGINE).state} == {State.OK}
+    settings = load(shipped, stack("local-dev"), (*greedy, "vector_store.kind=chroma"), environ={})
+    cores, memory = check_machine.cores(settings, ENGINE), check_machine.memory(settings, ENGINE)
+    assert (cores.state, memory.state) == (State.FAILED, State.ADVICE)
+    assert "--set resources.ollama.cpu=8 --set resources.vector_store.cpu=8" in cores.way_out
+    assert "resources.lab.cpu" not in cores.way_out
+    assert "resources.vector_store.memory" in memory.way_out
 
 
 def test_an_engine_of_long_ago_is_refused() -> None:
@@ -179,6 +200,30 @@ def test_a_gpu_is_missed_only_by_a_stack_that_wants_one(shipped: Project, put: P
     assert [check.state for check in check_machine.gpu(with_one, ENGINE, ["NVIDIA L4"])] == [State.OK, State.OK]
 
 
+def test_podman_knows_gpus_by_the_names_that_the_toolkit_writes_down(
+    shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_machine, "DEVICES", (tmp_path / "none", tmp_path))
+    settings = load(shipped, stack("local-dev"), environ={}, gpu=True)
+
+    def look() -> Check:  # whatever Docker's engine would have
+        return check_machine.gpu(settings, ENGINE, ["NVIDIA L4"], "podman")[1]
+
+    (tmp_path / "other.yaml").write_text("kind: vendor.com/net\n", encoding="utf-8")
+    assert look().state is State.FAILED
+    assert "nvidia-ctk cdi generate" in look().way_out
+    (tmp_path / "nvidia.yaml").write_text("kind: nvidia.com/gpu\n", encoding="utf-8")
+    assert look().state is State.OK
+
+
+def test_one_of_amds_is_told_from_none(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_machine, "AMD_DEVICE", tmp_path)
+    plain, nvidia = (load(shipped, stack("local-dev"), environ={}, gpu=gpu) for gpu in (False, True))
+    assert "AMD" in check_machine.gpu(plain, ENGINE, [])[0].found
+    missing = check_machine.gpu(nvidia, ENGINE, [])[0]
+    assert (missing.state, "gpu.vendor=amd" in missing.way_out) == (State.FAILED, True)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_an_amd_gpu_is_a_device(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     device = tmp_path / "kfd"
@@ -188,6 +233,41 @@ def test_an_amd_gpu_is_a_device(shipped: Project, tmp_path: Path, monkeypatch: p
     settings = load(shipped, stack("local-dev"), ("gpu.vendor=amd",), environ={}, gpu=True)
     (check,) = check_machine.gpu(settings, ENGINE, [])
     assert check.state is (State.OK if there else State.FAILED)
+
+
+class Models(BaseHTTPRequestHandler):
+    """Stands in for an Ollama without models."""
+
+    def do_GET(self) -> None:
+        """The list of them."""
+        self.send_response(200)
+        self.send_header("Content-Length", "13")
+        self.end_headers()
+        self.wfile.write(b'{"models":[]}')
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere containers are led to the loopback")
+@pytest.mark.parametrize(
+    ("address", "system", "state"),
+    [
+        ("127.0.0.1", "Debian GNU/Linux 13", State.ADVICE),
+        ("0.0.0.0", "Debian GNU/Linux 13", State.OK),
+        ("127.0.0.1", "Docker Desktop", State.OK),
+    ],
+)
+def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch, address: str, system: str, state: State
+) -> None:
+    with HTTPServer((address, 0), Models) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(models, "url", lambda _: f"http://127.0.0.1:{server.server_port}")
+        settings = load(shipped, stack("local-dev"), ("ollama.mode=host",), environ={})
+        check = check_machine.ollama(settings, replace(ENGINE, system=system))
+        server.shutdown()
+    assert (check.state, "OLLAMA_HOST" in check.way_out) == (state, state is State.ADVICE)
 
 
 def test_the_driver_names_the_gpus(put: Put) -> None:

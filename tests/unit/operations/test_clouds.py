@@ -51,6 +51,7 @@ def test_those_of_another_are_refused_by_both_names(settings: Settings, script: 
     with pytest.raises(UsageError, match=r"are those of .* somebody-elses, and .*-dev belongs to ") as refused:
         clouds.check_account(settings)
     assert settings.terraform.account in str(refused.value)
+    assert any(way in str(refused.value) for way in ("`export AWS_PROFILE", "`az account set", "`gcloud config set"))
 
 
 def test_who_is_not_logged_in_is_told_how(settings: Settings, script: Answer) -> None:
@@ -58,6 +59,15 @@ def test_who_is_not_logged_in_is_told_how(settings: Settings, script: Answer) ->
     with pytest.raises(DevaiError, match="nobody is logged in: ") as refused:
         clouds.check_account(settings)
     assert "expired" in str(refused.value)
+
+
+def test_a_network_that_swallows_all_is_not_waited_for(
+    settings: Settings, script: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devai_tasks.tools.cloud.SECONDS", 0.2)
+    script("exec sleep 60")
+    with pytest.raises(DevaiError, match=r"is there a network\?\n.*no answer in 0\.2 s"):
+        clouds.check_account(settings)
 
 
 def test_without_the_command_line_nothing_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,33 @@ def test_podman_is_taken_by_its_socket_and_a_missing_one_is_named(
     assert os.environ["DOCKER_HOST"] == "unix:///my/own.sock"
 
 
+@pytest.mark.parametrize(
+    ("docker", "taken"),
+    [
+        ("echo unix://{folder}/podman/podman.sock", False),  # any that is there, as Docker Desktop's
+        ("echo ssh://lab@192.0.2.7", False),
+        ("echo unix://{folder}/gone.sock", True),
+        ("exit 1", True),
+    ],
+)
+def test_podman_is_found_by_itself_where_no_context_of_docker_leads_to_an_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker: str, taken: bool
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n{docker.format(folder=tmp_path)}\n", encoding="utf-8")
+    program.chmod(0o755)
+    Docker().choose("auto")
+    assert not os.environ["DOCKER_HOST"]
+    (tmp_path / "podman").mkdir()
+    (tmp_path / "podman/podman.sock").touch()
+    Docker().choose("auto")
+    assert bool(os.environ["DOCKER_HOST"]) is taken
+
+
 class Libpod(BaseHTTPRequestHandler):
     """Stands in for Podman's own API: what 4.3 answers of itself, as far as it is asked."""
 

@@ -262,3 +262,20 @@ def test_both_programs_offer_the_same_tasks(cli: Run) -> None:
     tasks = [json.dumps(json.loads(listing.stdout)["collections"], sort_keys=True) for listing in listings]
     assert tasks[0] == tasks[1]
     assert Path(sys.executable).with_name("devai").exists()
+
+
+def test_a_file_is_meant_from_the_folder_that_one_is_in(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.root / "notebooks"
+    folder.mkdir()
+    (folder / "home.tar.gz").touch()
+    (folder / "own.gguf").touch()
+    monkeypatch.chdir(folder)
+    assert "notebooks/home.tar.gz would go to" in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
+    monkeypatch.chdir(folder)
+    assert f"--file {folder}/own.gguf" in devai("--dry", "models.pull", "--name=own.gguf").stderr
+    elsewhere = project.root / "home.tar.gz"
+    assert f"{elsewhere} would" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
+    elsewhere.touch()
+    assert f"{elsewhere} would" in devai("--dry", "data.restore", f"--file={elsewhere}").stderr

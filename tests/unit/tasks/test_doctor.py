@@ -19,7 +19,9 @@ KEYS = {"group", "name", "state", "found", "wanted", "way_out", "fixable"}
 DOCKER = """#!/bin/sh
 case "$*" in
 "version "*) echo '{"Server": {"Version": "28.2.2", "Components": [{"Name": "Engine", "Version": "28.2.2"}]}}';;
-*version*) echo 28.2.2;;
+--version) echo Docker version 28.2.2;;
+buildx*version) echo github.com/docker/buildx v0.29.1;;
+*version*) echo 2.40.3;;
 *info*) echo '{"ServerVersion": "28.2.2", "OperatingSystem": "Docker Desktop", "NCPU": 8, "MemTotal": 34359738368}';;
 *image*inspect*) echo '[{"Id": "sha256:0"}]';;
 esac

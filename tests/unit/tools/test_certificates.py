@@ -39,3 +39,19 @@ def test_one_that_is_good_is_kept_and_one_for_other_names_is_not(tmp_path: Path)
 def test_one_whose_end_is_near_is_not_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificates, "DAYS", 29)
     assert not certificates.good(made(tmp_path, NAMES), NAMES)
+
+
+def test_a_self_signed_one_is_kept_only_until_mkcert_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = made(tmp_path, NAMES)
+    signed = tmp_path / "signed.crt"
+    request = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    names = "subjectAltName=IP:127.0.0.1,DNS:localhost,IP:192.0.2.7"
+    request += ["-CA", "tls.crt", "-CAkey", "tls.key", "-days", "90", "-subj", "/CN=lab", "-addext", names]
+    request += ["-out", "signed.crt", "-keyout", "signed.key"]
+    subprocess.run(request, cwd=tmp_path, check=True, capture_output=True)
+    assert certificates.good(own, NAMES)
+    assert certificates.good(signed, NAMES)
+    (tmp_path / "mkcert").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert not certificates.good(own, NAMES)
+    assert certificates.good(signed, NAMES)
