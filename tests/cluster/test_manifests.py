@@ -288,6 +288,12 @@ def test_on_aws_the_cluster_is_told_to_enforce_network_policies(another_stack: L
     assert "amazon-vpc-cni" not in {item["metadata"]["name"] for item in operations.objects(cluster)}
 
 
+def test_on_aws_the_cluster_gets_machines_with_gpus_for_whoever_asks(another_stack: LiveStack) -> None:
+    cluster = another_stack.cluster()
+    assert cluster.system.object("nodepools.karpenter.sh", "devai-gpu")
+    assert "NodePool" not in {item["kind"] for item in operations.objects(cluster)}
+
+
 def test_two_stacks_share_a_cluster(server: Kubernetes, lab: Project) -> None:
     one, other = build(lab, Kind("aws", "dev")), build(lab, Kind("aws", "staging"))
     names = [

@@ -8,6 +8,7 @@ from functools import cache
 from ipaddress import ip_network
 
 import pytest
+import yaml
 from harness import hcl
 from harness.manifests import Kind, Manifests, Object, build
 
@@ -102,6 +103,36 @@ def test_the_lab_lets_in_the_networks_that_its_load_balancer_is_in_and_no_more(l
     assert all(any(network.subnet_of(own) for own in let_in) for network in made)
     # As they are, or in the least network that holds them all.
     assert all(sum(network.num_addresses for network in made) * 2 > own.num_addresses for own in let_in)
+
+
+def gpu_pool(cloud: str) -> tuple[dict[str, str], set[str]]:
+    """What the nodes with GPUs of a cloud are labelled with, and the taints that keep other pods away."""
+    if cloud == "aws":  # where the pool is no resource of Terraform's
+        _, pool = yaml.safe_load_all((hcl.ROOT.parent / "kubernetes/clusters/aws.yaml").read_text(encoding="utf-8"))
+        nodes = pool["spec"]["template"]
+        return nodes["metadata"]["labels"], {taint["key"] for taint in nodes["spec"]["taints"]}
+    body = module("kubernetes", cloud).body
+    labels = re.findall(r'labels += \{.*"([\w.]+/\w+)"\]?(?: =|.*=>) "(\w+)"', body)
+    return dict(labels), set(re.findall(r'node_taints += \["([\w./]+)=', body))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_pods_that_want_gpus_go_where_they_are(lab: Project, cloud: str) -> None:
+    stack = built(lab, cloud, "gpu.enabled=true")
+    labels, taints = gpu_pool(cloud)
+    spec = stack.pods["ollama"]["spec"]
+    # On AWS the pool is for machines of every type.
+    machine = {"node.kubernetes.io/instance-type": stack.settings.gpu.machine_type} if cloud == "aws" else {}
+    assert labels
+    assert spec["nodeSelector"] == labels | machine
+    assert taints <= {entry["key"] for entry in spec["tolerations"]}
+
+
+def test_every_node_of_eks_can_mount_the_models(lab: Project) -> None:
+    """Auto Mode's driver is on its own nodes only, and they have no other: no node is somebody else's."""
+    (storage,) = built(lab, "aws", "gpu.enabled=true").of("StorageClass").values()
+    assert storage["provisioner"] == "ebs.csi.eks.amazonaws.com"
+    assert "aws_eks_node_group" not in {resource.type for resource in module("kubernetes", "aws").resources}
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
