@@ -116,6 +116,11 @@ def on_a_cloud_now(settings: Settings) -> bool:
     return settings.compute.provider in TFVARS
 
 
+def on_a_simple_platform(settings: Settings) -> bool:
+    """In stacks that a cloud runs without a cluster."""
+    return settings.compute.platform == "simple"
+
+
 def pulled_image(settings: Settings) -> bool:
     """In stacks whose cluster takes the image from a registry."""
     return settings.compute.provider != "local" and bool(settings.image.registry)

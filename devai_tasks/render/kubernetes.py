@@ -219,7 +219,7 @@ def _network(settings: Settings) -> list[Object]:
         match = {"matchLabels": {"kubernetes.io/metadata.name": settings.ingress.controller}}
         sources.append({"namespaceSelector": match})
     # A rule without sources would be one for everybody, and no rule is one for nobody.
-    rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": 8888}]}]} if sources else {}
+    rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": image.PORT}]}]} if sources else {}
     policy = named("networking.k8s.io/v1", "NetworkPolicy", "lab-from-ingress")
     return [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
 

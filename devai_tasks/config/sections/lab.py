@@ -47,6 +47,7 @@ from devai_tasks.config.targets import (
     no_cuda,
     on_a_cloud,
     on_a_clouds_kubernetes,
+    on_a_simple_platform,
     other_ollama,
     own_ingress_class,
     own_ollama,
@@ -233,7 +234,7 @@ class Ports:
     lab: int = key(
         "JupyterLab: on this machine the published port, elsewhere the service's own.",
         check=PORT,
-        reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM),
+        reach=to(COMPOSE_ENV, K8S_LAB) + to(*TERRAFORM, when=on_a_simple_platform),
     )
     ollama: int = key("Ollama on this machine, always on the loopback address only.", check=PORT, reach=to(COMPOSE_ENV))
 

@@ -105,6 +105,16 @@ def test_the_lab_lets_in_the_networks_that_its_load_balancer_is_in_and_no_more(l
     assert all(sum(network.num_addresses for network in made) * 2 > own.num_addresses for own in let_in)
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_firewalls_and_policies_open_the_port_that_the_pod_listens_on(lab: Project, cloud: str) -> None:
+    """Which port the service has is of no concern to a load balancer."""
+    stack = built(lab, cloud, "ports.lab=9000")
+    (listening,) = (port["containerPort"] for port in stack.pods["devai"]["spec"]["containers"][0]["ports"])
+    (let_in,) = stack.of("NetworkPolicy")["lab-from-ingress"]["spec"]["ingress"]
+    assert [port["port"] for port in let_in["ports"]] == [listening]
+    assert terraform.variables(stack.settings)["port"] == listening
+
+
 def gpu_pool(cloud: str) -> tuple[dict[str, str], set[str]]:
     """What the nodes with GPUs of a cloud are labelled with, and the taints that keep other pods away."""
     if cloud == "aws":  # where the pool is no resource of Terraform's
