@@ -55,7 +55,7 @@ def test_a_cloud_stack_comes_up_changes_and_goes(life: CloudStack) -> None:
     plan = life.plan()
     assert {change["target"] for change in plan["changes"]} == {"kubernetes"}
     assert plan["keys"] == {"env.ADDED": {"before": "-", "now": "yes"}}
-    life.edit({**own, "network": {"allowed_cidrs": ["10.9.0.0/16"]}})
+    life.edit({**own, "network": {"allowed_cidrs": ["198.19.0.0/16"]}})
     assert {change["target"] for change in life.plan()["changes"]} == {"terraform"}
     life.edit({**own, "network": {**own["network"], "base_url": "/lab/"}})
     assert {change["target"] for change in life.plan()["changes"]} == {"terraform", "kubernetes"}

@@ -263,8 +263,8 @@ def test_texts_that_other_readers_would_take_for_something_else_are_quoted(proje
 
 
 def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
-    devai("config.set", "--env=prod", "--set=network.allowed_cidrs=[10.0.0.0/8]", "--set=labels={team: a, b: c}")
-    assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["network"] == {"allowed_cidrs": ["10.0.0.0/8"]}
+    devai("config.set", "--env=prod", "--set=network.allowed_cidrs=[198.18.0.0/15]", "--set=labels={team: a, b: c}")
+    assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["network"] == {"allowed_cidrs": ["198.18.0.0/15"]}
     assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "a\n"
 
 
@@ -319,7 +319,7 @@ def test_a_file_keeps_its_mode(project: Project, devai: Run) -> None:
 
 
 def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[10.0.0.0/8]")
+    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[198.18.0.0/15]")
     result = devai("config.init", "--profile=demo")
     assert result.returncode == 0, result.stderr
     assert "cores for the lab [2]:" in result.stderr
@@ -328,7 +328,7 @@ def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkey
         "protected": False,
         "resources": {"lab": {"cpu": 4, "memory": "8Gi"}},
         "ingress": {"host": "demo.lab.test.dev"},
-        "network": {"allowed_cidrs": ["10.0.0.0/8"]},
+        "network": {"allowed_cidrs": ["198.18.0.0/15"]},
     }
     for cloud in ("local", "aws", "azure", "gcp"):
         assert devai("config.render", "--env=demo", f"--cloud={cloud}").returncode == 0
