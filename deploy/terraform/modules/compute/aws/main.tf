@@ -268,6 +268,8 @@ resource "aws_launch_template" "gpu" {
     "#!/bin/sh",
     "echo ECS_CLUSTER=${aws_ecs_cluster.this.name} >>/etc/ecs/ecs.config",
     "echo ECS_ENABLE_GPU_SUPPORT=true >>/etc/ecs/ecs.config",
+    # Tasks have network cards of their own, for which hops don't count: they don't get the machine's credentials.
+    "echo ECS_AWSVPC_BLOCK_IMDS=true >>/etc/ecs/ecs.config",
   ]))
 
   iam_instance_profile {
@@ -284,7 +286,7 @@ resource "aws_launch_template" "gpu" {
     }
   }
 
-  # One hop: containers don't get the machine's credentials.
+  # One hop: nor do containers behind a bridge.
   metadata_options {
     http_tokens                 = "required"
     http_put_response_hop_limit = 1
