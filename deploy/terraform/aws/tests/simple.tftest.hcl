@@ -164,6 +164,21 @@ run "service_with_gpus" {
   }
 }
 
+run "a_machine_that_is_too_small" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  variables {
+    enable_gpu = true
+    memory     = 8192
+  }
+
+  expect_failures = [aws_ecs_task_definition.this]
+}
+
 run "the_least_of_fargate" {
   command = plan
 
