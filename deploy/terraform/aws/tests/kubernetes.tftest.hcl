@@ -62,6 +62,11 @@ run "cluster" {
   }
 
   assert {
+    condition     = aws_cloudwatch_log_group.this.name == "/aws/eks/${aws_eks_cluster.this.name}/cluster" && aws_cloudwatch_log_group.this.retention_in_days == 365 && aws_cloudwatch_log_group.this.kms_key_id == var.stack.vault
+    error_message = "its logs are encrypted with the stack's key, and end"
+  }
+
+  assert {
     condition     = toset(keys(aws_eks_addon.this)) == toset(["metrics-server", "aws-efs-csi-driver"])
     error_message = "what Auto Mode lacks of what the manifests need"
   }

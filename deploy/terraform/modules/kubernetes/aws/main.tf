@@ -80,7 +80,15 @@ resource "aws_eks_cluster" "this" {
     }
   }
 
-  depends_on = [aws_iam_role_policy_attachment.cluster]
+  depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
+}
+
+# The cluster would make one itself, without an end, a key and labels.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/eks/${var.stack.name}/cluster"
+  retention_in_days = 365
+  kms_key_id        = var.stack.vault
+  tags              = var.stack.labels
 }
 
 resource "aws_iam_role" "cluster" {
