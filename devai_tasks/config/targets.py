@@ -146,6 +146,11 @@ def makes_load_balancer(settings: Settings) -> bool:
     return settings.compute.provider in ("aws", "gcp")
 
 
+def named_identity(settings: Settings) -> bool:
+    """In stacks whose service account names its identity: a cluster on AWS knows it (EKS Pod Identity)."""
+    return settings.compute.provider in ("azure", "gcp")
+
+
 def given_home(settings: Settings) -> bool:
     """In stacks whose home is the file system that Terraform made."""
     return on_a_cloud_now(settings) and not settings.storage.home_class
@@ -214,6 +219,11 @@ def needs_certificate(provider: str, platform: str) -> bool:
 def needs_firewall(provider: str, platform: str) -> bool:
     """Of the same, where the ingress has to be told its firewall."""
     return on_a_clouds_kubernetes(provider, platform) and provider in ("aws", "gcp")
+
+
+def needs_identity(provider: str, platform: str) -> bool:
+    """Of the same, where the service account has to be told its identity."""
+    return on_a_clouds_kubernetes(provider, platform) and provider != "aws"
 
 
 def needs_address(provider: str, platform: str) -> bool:

@@ -44,7 +44,7 @@ def render(settings: Settings) -> Artefacts:
         files[targets.K8S_MODELS] = [_models(settings)]
     if targets.gpu_pods(settings):
         files[targets.K8S_GPU] = _gpu(settings)
-    if targets.on_a_cloud_now(settings):
+    if targets.named_identity(settings):
         files[targets.K8S_IDENTITY] = [kubernetes_clouds.identity(settings)]
     leaf = {targets.K8S_KUSTOMIZATION: _text([_kustomization(settings, sorted(files))], settings)}
     return leaf | {name: _text(objects, settings) for name, objects in files.items()}

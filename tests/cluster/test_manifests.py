@@ -199,7 +199,6 @@ ACCEPTED = {
     "a GPU": ("gpu.enabled=true",),
     "other networks": ("network.allowed_cidrs=[198.51.100.0/24]", "network.load_balancers=[10.1.0.0/16]"),
     "another firewall": ("ingress.firewall=sg-0123456789abcdef0",),
-    "another identity": ("kubernetes.identity=arn:aws:iam::123456789012:role/lab",),
     "a secret store": ("kubernetes.secret_store=vault",),
 }
 

@@ -44,6 +44,15 @@ def test_an_identity_is_for_the_labs_account_in_the_stacks_namespace(lab: Projec
     assert account == stack.pods["devai"]["spec"]["serviceAccountName"]
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_service_account_names_its_identity_where_the_cluster_does_not_know_it(lab: Project, cloud: str) -> None:
+    known = outputs.known({"identity": "made-identity"}, cloud)
+    stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
+    annotations = stack.of("ServiceAccount")["devai"]["metadata"].get("annotations", {})
+    associated = "aws_eks_pod_identity_association" in {found.type for found in module("kubernetes", cloud).resources}
+    assert list(annotations.values()) == ([] if associated else ["made-identity"])
+
+
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_the_ingress_names_what_terraform_says_it_made(lab: Project, cloud: str) -> None:
     """Its details come by the outputs of the root, and none of them has to be guessed."""

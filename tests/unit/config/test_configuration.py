@@ -150,8 +150,7 @@ def test_a_value_that_somebody_gives_is_no_stand_in(project: Project) -> None:
     decided = (
         f"image.digest=sha256:{'a' * 64}", "image.registry=registry.test/lab", "terraform.account=210987654321",
         "network.allowed_cidrs=[198.18.0.0/15]", "ingress.host=lab.test.dev", "kubernetes.context=own",
-        "kubernetes.identity=arn:aws:iam::210987654321:role/lab", "storage.file_system=fs-1::fsap-1",
-        "ingress.firewall=sg-0123456789abcdef0",
+        "storage.file_system=fs-1::fsap-1", "ingress.firewall=sg-0123456789abcdef0",
         "tls.certificate=arn:aws:acm:eu-central-1:210987654321:certificate/1",
     )  # fmt: skip
     configuration = configured(project, *decided, stack="aws-dev")
