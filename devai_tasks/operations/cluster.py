@@ -65,9 +65,11 @@ class Cluster:
 
     @cached_property
     def shared(self) -> str:
-        """What the cluster itself needs, once for all its stacks; empty for most."""
-        file = self.project.root / f"deploy/kubernetes/clusters/{self.settings.compute.provider}.yaml"
-        return file.read_text(encoding="utf-8") if file.is_file() else ""
+        """What the cluster itself needs, once for all its stacks, and once for those with GPUs; empty for most."""
+        folder, cloud = self.project.root / "deploy/kubernetes/clusters", self.settings.compute.provider
+        names = [cloud, *([f"{cloud}-gpu"] if self.settings.gpu.enabled else [])]
+        files = [file for file in (folder / f"{name}.yaml" for name in names) if file.is_file()]
+        return "---\n".join(file.read_text(encoding="utf-8") for file in files)
 
     @property
     def deployments(self) -> list[str]:

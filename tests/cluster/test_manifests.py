@@ -289,6 +289,7 @@ def test_on_aws_the_cluster_is_told_to_enforce_network_policies(another_stack: L
 
 def test_on_aws_the_cluster_gets_machines_with_gpus_for_whoever_asks(another_stack: LiveStack) -> None:
     cluster = another_stack.cluster()
+    another_stack.apply("gpu.enabled=true")
     assert cluster.system.object("nodepools.karpenter.sh", "devai-gpu")
     assert "NodePool" not in {item["kind"] for item in operations.objects(cluster)}
 

@@ -15,6 +15,7 @@ from harness.manifests import Kind, Manifests, Object, build
 from devai_tasks.config.project import Project
 from devai_tasks.config.targets import TFVARS
 from devai_tasks.operations import outputs
+from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import terraform
 
 CLOUDS = ("aws", "azure", "gcp")
@@ -124,11 +125,12 @@ def test_firewalls_and_policies_open_the_port_that_the_pod_listens_on(lab: Proje
     assert terraform.variables(stack.settings)["port"] == listening
 
 
-def gpu_pool(cloud: str) -> tuple[dict[str, str], set[str]]:
-    """What the nodes with GPUs of a cloud are labelled with, and the taints that keep other pods away."""
+def gpu_pool(stack: Manifests, project: Project) -> tuple[dict[str, str], set[str]]:
+    """What the nodes with GPUs are labelled with, and the taints that keep other pods away."""
+    cloud = stack.settings.compute.provider
     if cloud == "aws":  # where the pool is no resource of Terraform's
-        _, pool = yaml.safe_load_all((hcl.ROOT.parent / "kubernetes/clusters/aws.yaml").read_text(encoding="utf-8"))
-        nodes = pool["spec"]["template"]
+        shared = yaml.safe_load_all(Cluster(project, stack.settings).shared)
+        (nodes,) = (found["spec"]["template"] for found in shared if found["kind"] == "NodePool")
         return nodes["metadata"]["labels"], {taint["key"] for taint in nodes["spec"]["taints"]}
     body = module("kubernetes", cloud).body
     labels = re.findall(r'labels += \{.*"([\w.]+/\w+)"\]?(?: =|.*=>) "(\w+)"', body)
@@ -138,13 +140,17 @@ def gpu_pool(cloud: str) -> tuple[dict[str, str], set[str]]:
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_pods_that_want_gpus_go_where_they_are(lab: Project, cloud: str) -> None:
     stack = built(lab, cloud, "gpu.enabled=true")
-    labels, taints = gpu_pool(cloud)
+    labels, taints = gpu_pool(stack, lab)
     spec = stack.pods["ollama"]["spec"]
     # On AWS the pool is for machines of every type.
     machine = {"node.kubernetes.io/instance-type": stack.settings.gpu.machine_type} if cloud == "aws" else {}
     assert labels
     assert spec["nodeSelector"] == labels | machine
     assert taints <= {entry["key"] for entry in spec["tolerations"]}
+
+
+def test_stacks_without_gpus_bring_no_machines_that_have_some(lab: Project) -> None:
+    assert "NodePool" not in Cluster(lab, built(lab, "aws").settings).shared
 
 
 def test_every_node_of_eks_can_mount_the_models(lab: Project) -> None:

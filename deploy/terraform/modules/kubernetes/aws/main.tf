@@ -1,6 +1,6 @@
 # EKS in Auto Mode: nodes, disks, load balancers, DNS, GPUs' drivers and Pod Identity are AWS's to run. What it lacks of
 # what the manifests need comes as add-ons, in the versions that AWS names for the cluster's when they are installed; the
-# pool of nodes with GPUs comes with the manifests (deploy/kubernetes/clusters/aws.yaml).
+# pool of nodes with GPUs comes with the manifests (deploy/kubernetes/clusters/aws-gpu.yaml).
 locals {
   auto_policies = [
     "AmazonEKSClusterPolicy",
