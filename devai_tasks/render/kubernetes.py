@@ -111,7 +111,6 @@ def _components(settings: Settings) -> list[str]:
     chosen = {
         "autoscaling": True,
         settings.compute.provider if targets.on_a_cloud_now(settings) else own: True,
-        "gpu": settings.gpu.enabled,
         "external-ollama": not targets.own_ollama(settings),
         "external-secrets": bool(settings.kubernetes.secret_store),
     }
@@ -196,6 +195,7 @@ def _models(settings: Settings) -> Object:
 def _gpu(settings: Settings) -> list[Object]:
     count = 1 if settings.gpu.count == "all" else int(settings.gpu.count)
     wanted = {OLLAMA: targets.own_ollama(settings), LAB: settings.gpu.lab}
+    # How others are kept from nodes that cost as much; the second is the custom of AKS's documentation.
     tolerations = [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
         {"key": "sku", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},

@@ -197,8 +197,8 @@ class Gpu:
     enabled: bool = key(
         "Whether the stack has them; `--gpu` for one run.",
         default=False,
-        reach=to(COMPOSE_ENV, BAKE, K8S_KUSTOMIZATION, *TERRAFORM)
-        + to(K8S_GPU, when=gpu_pods)
+        reach=to(COMPOSE_ENV, BAKE, *TERRAFORM)
+        + to(K8S_GPU, K8S_KUSTOMIZATION, when=gpu_pods)
         + to(COMPOSE_STACK, when=listed_gpus),
     )
     vendor: Literal["nvidia", "amd"] = key(
