@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 
 import pytest
 import yaml
@@ -108,7 +108,7 @@ def test_the_home_is_the_share_that_terraform_made(lab: Project, cloud: str) -> 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_lab_lets_in_the_networks_that_its_load_balancer_is_in_and_no_more(lab: Project, cloud: str) -> None:
-    let_in = [ip_network(network) for network in built(lab, cloud).settings.network.load_balancers]
+    let_in = [IPv4Network(network) for network in built(lab, cloud).settings.network.load_balancers]
     made = hcl.load_balancers(cloud)
     assert all(any(network.subnet_of(own) for own in let_in) for network in made)
     # As they are, or in the least network that holds them all.
