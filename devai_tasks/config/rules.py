@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from devai_tasks.config import kubernetes, offers
@@ -22,6 +23,9 @@ OWN_VARIABLES = {
     "NB_GID", "NB_UID", "OLLAMA_HOST", "PATH", "SHELL", "USER",
 }  # fmt: skip
 EVERYWHERE = "0.0.0.0/0"
+# Of RFC 1918. AWS, "Configure network access to cluster API server endpoint", takes none of them, nor does Azure,
+# "Add-AzKeyVaultNetworkRule"; and load balancers on the internet never see one.
+PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 def rules(settings: Settings) -> Iterator[Broken]:
@@ -82,6 +86,9 @@ def _clouds(settings: Settings) -> Iterator[Broken]:
         yield ("terraform", "region"), "a region, such as eu-central-1"
     if not settings.terraform.account:
         yield ("terraform", "account"), "the account, subscription or project that this stack belongs to"
+    for cidr in settings.network.allowed_cidrs:
+        if any(IPv4Network(cidr).subnet_of(private) for private in PRIVATE):
+            yield ("network", "allowed_cidrs"), f"networks of the internet: nobody comes from {cidr}, a private one"
     if _needs_certificate(settings):
         yield (
             ("terraform", "certificate"),

@@ -128,6 +128,11 @@ def on_a_cloud_now(settings: Settings) -> bool:
     return settings.compute.provider in TFVARS
 
 
+def on_a_simple_platform(settings: Settings) -> bool:
+    """In stacks that a cloud runs without a cluster."""
+    return settings.compute.platform == "simple"
+
+
 def pulled_image(settings: Settings) -> bool:
     """In stacks whose cluster takes the image from a registry."""
     return settings.compute.provider != "local" and bool(settings.image.registry)
@@ -161,6 +166,11 @@ def with_certificate(settings: Settings) -> bool:
 def makes_load_balancer(settings: Settings) -> bool:
     """In stacks whose ingress makes the load balancer, with the firewall that it names: Azure's is Terraform's."""
     return settings.compute.provider in ("aws", "gcp")
+
+
+def named_identity(settings: Settings) -> bool:
+    """In stacks whose service account names its identity: a cluster on AWS knows it (EKS Pod Identity)."""
+    return settings.compute.provider in ("azure", "gcp")
 
 
 def given_home(settings: Settings) -> bool:
@@ -243,6 +253,11 @@ def needs_certificate(known: Known) -> bool:
 def needs_firewall(known: Known) -> bool:
     """Of the same, where the ingress has to be told its firewall."""
     return on_a_clouds_kubernetes(known) and known("compute", "provider") in ("aws", "gcp")
+
+
+def needs_identity(known: Known) -> bool:
+    """Of the same, where the service account has to be told its identity."""
+    return on_a_clouds_kubernetes(known) and known("compute", "provider") != "aws"
 
 
 def needs_address(known: Known) -> bool:

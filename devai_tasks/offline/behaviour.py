@@ -57,7 +57,6 @@ _REPLACING: Mapping[str, Collection[str]] = {
     "aws_efs_file_system": {"creation_token", "encrypted", "kms_key_id", "performance_mode"},
     "aws_efs_mount_target": {"file_system_id", "subnet_id"},
     "aws_eks_cluster": {"name", "role_arn", "kubernetes_network_config"},
-    "aws_eks_node_group": {"ami_type", "cluster_name", "disk_size", "instance_types", "node_group_name", "subnet_ids"},
     "aws_iam_role": {"name", "path"},
     "aws_lb": {"name", "internal", "load_balancer_type"},
     "aws_lb_target_group": {"name", "port", "protocol", "target_type", "vpc_id"},

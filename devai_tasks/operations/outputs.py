@@ -19,7 +19,7 @@ def known(outputs: Mapping[str, Any], provider: str) -> dict[str, str]:
         "image.registry": outputs.get("registry"),
         "image.digest": str(outputs.get("image") or "").partition("@")[2],
         "kubernetes.context": outputs.get("kube_context"),
-        "kubernetes.identity": outputs.get("identity"),
+        "kubernetes.identity": outputs.get("identity") if provider != "aws" else None,
         "storage.file_system": _file_system(outputs, provider),
         "ingress.address": ingress.get("address_name") if provider == "gcp" else None,
         "ingress.firewall": ingress.get("firewall") if provider != "azure" else None,

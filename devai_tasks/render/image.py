@@ -13,6 +13,9 @@ from devai_tasks.render import Artefacts
 # What only the build knows, for the image's labels: base and revision.
 FACTS = ("BASE_DIGEST", "BASE_SOURCE", "CREATED", "INPUTS", "REVISION", "SOURCE", "VERSION")
 
+# Where the lab listens in its container, unless it is told otherwise.
+PORT = 8888
+
 # A command in a running lab has the environment of the image, without what the entrypoint puts before its PATH: the
 # programs that a person has installed.
 AS_THE_LAB_DOES = ("env", "PATH=/home/devai/.venv/bin:/opt/lab/bin:/home/devai/.local/bin:/usr/local/bin:/usr/bin:/bin")

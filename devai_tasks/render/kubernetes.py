@@ -44,7 +44,7 @@ def render(settings: Settings) -> Artefacts:
         files[targets.K8S_MODELS] = [_models(settings)]
     if targets.gpu_pods(settings):
         files[targets.K8S_GPU] = _gpu(settings)
-    if targets.on_a_cloud_now(settings):
+    if targets.named_identity(settings):
         files[targets.K8S_IDENTITY] = [kubernetes_clouds.identity(settings)]
     leaf = {targets.K8S_KUSTOMIZATION: _text([_kustomization(settings, sorted(files))], settings)}
     return leaf | {name: _text(objects, settings) for name, objects in files.items()}
@@ -108,10 +108,12 @@ def _kustomization(settings: Settings, files: list[str]) -> Object:
 
 def _components(settings: Settings) -> list[str]:
     own = "local" if targets.loaded_image(settings) else "cluster"
+    gpus = _gpu_workloads(settings)
     chosen = {
         "autoscaling": True,
         settings.compute.provider if targets.on_a_cloud_now(settings) else own: True,
-        "gpu": settings.gpu.enabled,
+        "gpu": OLLAMA in gpus,
+        "gpu-lab": LAB in gpus,
         "external-ollama": not targets.own_ollama(settings),
         "external-secrets": bool(settings.kubernetes.secret_store),
     }
@@ -193,23 +195,16 @@ def _models(settings: Settings) -> Object:
     return {**job, "metadata": {"name": f"{MODELS}-{digest}"}, "spec": {"template": template}}
 
 
-def _gpu(settings: Settings) -> list[Object]:
-    count = 1 if settings.gpu.count == "all" else int(settings.gpu.count)
+def _gpu_workloads(settings: Settings) -> list[str]:
     wanted = {OLLAMA: targets.own_ollama(settings), LAB: settings.gpu.lab}
-    tolerations = [
-        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
-        {"key": "sku", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},
-    ]
-    return [
-        _deployment(
-            name,
-            {"resources": {"limits": {"nvidia.com/gpu": count}}},
-            nodeSelector=dict(settings.kubernetes.gpu_nodes),
-            tolerations=tolerations,
-        )
-        for name, has in wanted.items()
-        if has
-    ]
+    return [name for name, has in wanted.items() if has and settings.gpu.enabled]
+
+
+def _gpu(settings: Settings) -> list[Object]:
+    """How many each has, and where; that others are kept from such nodes is in the components."""
+    count = 1 if settings.gpu.count == "all" else int(settings.gpu.count)
+    limits, nodes = {"resources": {"limits": {"nvidia.com/gpu": count}}}, dict(settings.kubernetes.gpu_nodes)
+    return [_deployment(name, limits, nodeSelector=nodes) for name in _gpu_workloads(settings)]
 
 
 def _network(settings: Settings) -> list[Object]:
@@ -219,7 +214,7 @@ def _network(settings: Settings) -> list[Object]:
         match = {"matchLabels": {"kubernetes.io/metadata.name": settings.ingress.controller}}
         sources.append({"namespaceSelector": match})
     # A rule without sources would be one for everybody, and no rule is one for nobody.
-    rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": 8888}]}]} if sources else {}
+    rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": image.PORT}]}]} if sources else {}
     policy = named("networking.k8s.io/v1", "NetworkPolicy", "lab-from-ingress")
     return [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
 

@@ -203,7 +203,6 @@ def _google(settings: Settings) -> list[Object]:
 def identity(settings: Settings) -> Object:
     """Who the lab's service account is to its cloud."""
     name = {
-        "aws": "eks.amazonaws.com/role-arn",
         "azure": "azure.workload.identity/client-id",
         "gcp": "iam.gke.io/gcp-service-account",
     }[settings.compute.provider]

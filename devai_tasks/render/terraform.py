@@ -65,7 +65,8 @@ def variables(settings: Settings) -> dict[str, Any]:
         "namespace": compose.project_name(settings),
         # With nothing pushed, a root makes all but what would run the image.
         "image": image.pushed(settings) if pushed(settings) else None,
-        "port": settings.ports.lab,
+        # Load balancers of a cluster speak to the pods; the service's own port is inside of it.
+        "port": settings.ports.lab if targets.on_a_simple_platform(settings) else image.PORT,
         "base_url": settings.network.base_url,
         "host_name": settings.ingress.host,
         "dns_zone": settings.dns.zone,

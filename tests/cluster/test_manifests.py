@@ -199,7 +199,6 @@ ACCEPTED = {
     "a GPU": ("gpu.enabled=true",),
     "other networks": ("network.allowed_cidrs=[198.51.100.0/24]", "network.load_balancers=[10.1.0.0/16]"),
     "another firewall": ("ingress.firewall=sg-0123456789abcdef0",),
-    "another identity": ("kubernetes.identity=arn:aws:iam::123456789012:role/lab",),
     "a secret store": ("kubernetes.secret_store=vault",),
 }
 
@@ -286,6 +285,13 @@ def test_on_aws_the_cluster_is_told_to_enforce_network_policies(another_stack: L
     assert found
     assert found["data"] == {"enable-network-policy-controller": "true", "branch-eni-cooldown": "60"}
     assert "amazon-vpc-cni" not in {item["metadata"]["name"] for item in operations.objects(cluster)}
+
+
+def test_on_aws_the_cluster_gets_machines_with_gpus_for_whoever_asks(another_stack: LiveStack) -> None:
+    cluster = another_stack.cluster()
+    another_stack.apply("gpu.enabled=true")
+    assert cluster.system.object("nodepools.karpenter.sh", "devai-gpu")
+    assert "NodePool" not in {item["kind"] for item in operations.objects(cluster)}
 
 
 def test_two_stacks_share_a_cluster(server: Kubernetes, lab: Project) -> None:

@@ -1,7 +1,8 @@
 """Kinds that controllers of the clouds bring, with as much of their schemas as our manifests use, and no more.
 
-Sources: GKE's "Ingress configuration on Google Cloud" and "Use Google-managed SSL certificates", and the API
-specification of the External Secrets Operator. A field that isn't here is refused by the server.
+Sources: GKE's "Ingress configuration on Google Cloud" and "Use Google-managed SSL certificates", EKS's "Create a Node
+Pool for EKS Auto Mode", and the API specification of the External Secrets Operator. A field that isn't here is refused
+by the server.
 """
 
 from __future__ import annotations
@@ -33,6 +34,17 @@ BACKEND = fields(
     securityPolicy=fields(name=TEXT),
 )
 FRONTEND = fields(redirectToHttps=fields(enabled=SWITCH, responseCodeName=TEXT), sslPolicy=TEXT)
+NODES = fields(
+    nodeClassRef=fields(group=TEXT, kind=TEXT, name=TEXT),
+    requirements=items(fields(key=TEXT, operator=TEXT, values=items(TEXT))),
+    taints=items(fields(key=TEXT, value=TEXT, effect=TEXT)),
+)
+POOL = fields(
+    template=fields(metadata=fields(labels={"type": "object", "additionalProperties": TEXT}), spec=NODES),
+    disruption=fields(
+        consolidationPolicy={"type": "string", "enum": ["WhenEmpty", "WhenEmptyOrUnderutilized"]}, consolidateAfter=TEXT
+    ),
+)
 EXTERNAL = fields(
     refreshInterval=TEXT,
     secretStoreRef=fields(kind=TEXT, name=TEXT),
@@ -54,5 +66,6 @@ DEFINITIONS = (
         "managedcertificates",
         schema=fields(spec=fields(domains=items(TEXT))),
     ),
+    definition("karpenter.sh", "v1", "NodePool", "nodepools", scope="Cluster", schema=fields(spec=POOL)),
     definition("external-secrets.io", "v1", "ExternalSecret", "externalsecrets", schema=fields(spec=EXTERNAL)),
 )

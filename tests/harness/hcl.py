@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from ipaddress import IPv4Network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -129,6 +130,17 @@ def _kind(declared: str) -> str:
 def capabilities() -> list[str]:
     """What there is a module for in each cloud."""
     return sorted(folder.name for folder in (ROOT / "modules").iterdir() if (folder / "aws").is_dir())
+
+
+def load_balancers(cloud: str) -> list[IPv4Network]:
+    """From where the load balancer of a cloud reaches the lab, as its networking module says it."""
+    module = Module(ROOT / "modules/networking" / cloud)
+    if own := re.search(r"cidrsubnet\(var\.cidr, 8, (\d+)( \+ index)?\)", module.body):
+        network = IPv4Network(plain(module.variables["cidr"]["default"]))
+        subnets, first = list(network.subnets(8)), int(own[1])
+        return subnets[first : first + (3 if own[2] else 1)]  # one in each zone, of which there are three at most
+    (named,) = re.findall(r"balancers = (\[.+\])", module.body)
+    return [IPv4Network(each) for each in json.loads(named)]
 
 
 def modules() -> list[Module]:

@@ -49,7 +49,9 @@ resource "aws_kms_key" "this" {
         Principal = { Service = "logs.${var.region}.amazonaws.com" }
         Action    = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
         Resource  = "*"
-        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:${var.region}:${var.account}:log-group:/devai/${module.naming.name}" } }
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [
+          for group in ["/devai/${module.naming.name}", "/aws/eks/${module.naming.name}/cluster"] : "arn:aws:logs:${var.region}:${var.account}:log-group:${group}"
+        ] } }
       },
     ]
   })

@@ -27,6 +27,7 @@ from devai_tasks.config.targets import (
     google_host,
     gpu_pods,
     makes_load_balancer,
+    named_identity,
     needs_address,
     needs_certificate,
     needs_firewall,
@@ -162,14 +163,15 @@ class Compute:
         "Whose machines: local is this one; aws, azure and gcp are made by Terraform; none is a cluster of your own.",
         tasks="what a stack is rendered for",
         reach=to(COMPOSE_ENV, COMPOSE_STACK, BACKEND, *TERRAFORM)
-        + to(K8S_KUSTOMIZATION, K8S_STORAGE, K8S_INGRESS, K8S_IDENTITY, when=on_a_cloud_now),
+        + to(K8S_KUSTOMIZATION, K8S_STORAGE, K8S_INGRESS, when=on_a_cloud_now)
+        + to(K8S_IDENTITY, when=named_identity),
     )
     platform: Literal["kubernetes", "simple"] = key(
         "kubernetes, or the provider's simple way: ECS Fargate, Container Instances, Cloud Run.",
         reach=to(K8S_KUSTOMIZATION, K8S_ENVIRONMENT, K8S_LAB, K8S_STORAGE, K8S_INGRESS, K8S_NETWORK, *TERRAFORM)
         + to(K8S_SCALING, K8S_SECRETS)
         + to(K8S_OLLAMA, K8S_MODELS, when=own_ollama)
-        + to(K8S_IDENTITY, when=on_a_cloud_now)
+        + to(K8S_IDENTITY, when=named_identity)
         + to(K8S_GPU, when=gpu_pods),
     )
     replicas: Replicas = section("How many labs share the load.")

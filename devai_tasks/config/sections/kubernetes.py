@@ -15,7 +15,8 @@ from devai_tasks.config.targets import (
     K8S_SCALING,
     K8S_SECRETS,
     gpu_pods,
-    on_a_cloud_now,
+    named_identity,
+    needs_identity,
     on_a_clouds_kubernetes,
     own_ollama,
     scaled,
@@ -69,10 +70,10 @@ class Kubernetes:
         reach=to(K8S_GPU, when=gpu_pods),
     )
     identity: str = key(
-        "Who the lab is to its cloud: a role's ARN, a managed identity's client id, a service account's address.",
-        check=matching(r"[\w.:/@+=,-]*", "an ARN, a client id or an address of a service account"),
-        pending=Pending("tf.apply", "identity.invalid", on_a_clouds_kubernetes),
-        reach=to(K8S_IDENTITY, when=on_a_cloud_now),
+        "Who the lab is to its cloud: a managed identity's client id, a service account's address; EKS knows itself.",
+        check=matching(r"[\w.:/@+=,-]*", "a client id or an address of a service account"),
+        pending=Pending("tf.apply", "identity.invalid", needs_identity),
+        reach=to(K8S_IDENTITY, when=named_identity),
     )
     secret_store: str = key(
         "A ClusterSecretStore of the External Secrets Operator that the lab's secrets come from; empty: k8s.secrets.",

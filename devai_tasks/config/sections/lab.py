@@ -49,6 +49,7 @@ from devai_tasks.config.targets import (
     on_a_cloud,
     on_a_cloud_now,
     on_a_clouds_kubernetes,
+    on_a_simple_platform,
     other_ollama,
     own_ingress_class,
     own_ollama,
@@ -198,8 +199,8 @@ class Gpu:
     enabled: bool = key(
         "Whether the stack has them; `--gpu` for one run.",
         default=False,
-        reach=to(COMPOSE_ENV, BAKE, K8S_KUSTOMIZATION, *TERRAFORM)
-        + to(K8S_GPU, when=gpu_pods)
+        reach=to(COMPOSE_ENV, BAKE, *TERRAFORM)
+        + to(K8S_GPU, K8S_KUSTOMIZATION, when=gpu_pods)
         + to(COMPOSE_STACK, when=listed_gpus),
     )
     vendor: Literal["nvidia", "amd"] = key(
@@ -218,7 +219,7 @@ class Gpu:
     lab: bool = key(
         "Whether in a cluster each lab has GPUs, too; otherwise only Ollama has.",
         default=False,
-        reach=to(K8S_GPU, when=gpu),
+        reach=to(K8S_GPU, K8S_KUSTOMIZATION, when=gpu),
     )
     machine_type: str = key(
         "Machine with GPUs that a cloud is asked for, as it calls it.",
@@ -235,7 +236,7 @@ class Ports:
     lab: int = key(
         "JupyterLab: on this machine the published port, elsewhere the service's own.",
         check=PORT,
-        reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM),
+        reach=to(COMPOSE_ENV, K8S_LAB) + to(*TERRAFORM, when=on_a_simple_platform),
     )
     ollama: int = key("Ollama on this machine, always on the loopback address only.", check=PORT, reach=to(COMPOSE_ENV))
 

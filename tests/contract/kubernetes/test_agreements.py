@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from ipaddress import IPv4Network
 
 import kubernetes_validate
 import pytest
@@ -43,6 +44,15 @@ def test_an_identity_is_for_the_labs_account_in_the_stacks_namespace(lab: Projec
     assert variables["namespace"] == stack.namespace
     (account,) = re.findall(r'service_account = "(.+)"', hcl.Module(hcl.ROOT / cloud).body)
     assert account == stack.pods["devai"]["spec"]["serviceAccountName"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_service_account_names_its_identity_where_the_cluster_does_not_know_it(lab: Project, cloud: str) -> None:
+    known = outputs.known({"identity": "made-identity"}, cloud)
+    stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
+    annotations = stack.of("ServiceAccount")["devai"]["metadata"].get("annotations", {})
+    associated = "aws_eks_pod_identity_association" in {found.type for found in module("kubernetes", cloud).resources}
+    assert list(annotations.values()) == ([] if associated else ["made-identity"])
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
@@ -116,6 +126,60 @@ def test_aks_hands_out_the_gpus_of_the_nodes_that_terraform_makes(lab: Project) 
 @pytest.mark.parametrize(("cloud", "gpu"), [("azure", "false"), ("gcp", "true")])
 def test_other_clusters_need_nothing_of_that(lab: Project, cloud: str, gpu: str) -> None:
     assert Cluster(lab, built(lab, cloud, f"gpu.enabled={gpu}").settings).shared == ""
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_lab_lets_in_the_networks_that_its_load_balancer_is_in_and_no_more(lab: Project, cloud: str) -> None:
+    let_in = [IPv4Network(network) for network in built(lab, cloud).settings.network.load_balancers]
+    made = hcl.load_balancers(cloud)
+    assert all(any(network.subnet_of(own) for own in let_in) for network in made)
+    # As they are, or in the least network that holds them all.
+    assert all(sum(network.num_addresses for network in made) * 2 > own.num_addresses for own in let_in)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_firewalls_and_policies_open_the_port_that_the_pod_listens_on(lab: Project, cloud: str) -> None:
+    """Which port the service has is of no concern to a load balancer."""
+    stack = built(lab, cloud, "ports.lab=9000")
+    (listening,) = (port["containerPort"] for port in stack.pods["devai"]["spec"]["containers"][0]["ports"])
+    (let_in,) = stack.of("NetworkPolicy")["lab-from-ingress"]["spec"]["ingress"]
+    assert [port["port"] for port in let_in["ports"]] == [listening]
+    assert terraform.variables(stack.settings)["port"] == listening
+
+
+def gpu_pool(stack: Manifests, project: Project) -> tuple[dict[str, str], set[str]]:
+    """What the nodes with GPUs are labelled with, and the taints that keep other pods away."""
+    cloud = stack.settings.compute.provider
+    if cloud == "aws":  # where the pool is no resource of Terraform's
+        shared = yaml.safe_load_all(Cluster(project, stack.settings).shared)
+        (nodes,) = (found["spec"]["template"] for found in shared if found["kind"] == "NodePool")
+        return nodes["metadata"]["labels"], {taint["key"] for taint in nodes["spec"]["taints"]}
+    body = module("kubernetes", cloud).body
+    labels = re.findall(r'labels += \{.*"([\w.]+/\w+)"\]?(?: =|.*=>) "(\w+)"', body)
+    return dict(labels), set(re.findall(r'node_taints += \["([\w./]+)=', body))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_pods_that_want_gpus_go_where_they_are(lab: Project, cloud: str) -> None:
+    stack = built(lab, cloud, "gpu.enabled=true")
+    labels, taints = gpu_pool(stack, lab)
+    spec = stack.pods["ollama"]["spec"]
+    # On AWS the pool is for machines of every type.
+    machine = {"node.kubernetes.io/instance-type": stack.settings.gpu.machine_type} if cloud == "aws" else {}
+    assert labels
+    assert spec["nodeSelector"] == labels | machine
+    assert taints <= {entry["key"] for entry in spec["tolerations"]}
+
+
+def test_stacks_without_gpus_bring_no_machines_that_have_some(lab: Project) -> None:
+    assert "NodePool" not in Cluster(lab, built(lab, "aws").settings).shared
+
+
+def test_every_node_of_eks_can_mount_the_models(lab: Project) -> None:
+    """Auto Mode's driver is on its own nodes only, and they have no other: no node is somebody else's."""
+    (storage,) = built(lab, "aws", "gpu.enabled=true").of("StorageClass").values()
+    assert storage["provisioner"] == "ebs.csi.eks.amazonaws.com"
+    assert "aws_eks_node_group" not in {resource.type for resource in module("kubernetes", "aws").resources}
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

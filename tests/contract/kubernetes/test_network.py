@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from harness import hcl
 from harness.manifests import Manifests
 from harness.reachability import End, may_connect
 
@@ -13,18 +14,19 @@ PORTS = {"lab": 8888, "ollama": 11434}
 
 
 def ends(stack: Manifests) -> dict[str, End]:
-    """All that could want to talk to something of the stack."""
-    namespace = stack.namespace
+    """All that could want to talk to something of the stack; pods may have addresses of the cloud's own network."""
+    namespace, provider = stack.namespace, stack.settings.compute.provider
+    balancer = str(hcl.load_balancers(provider)[-1][7]) if provider in hcl.CLOUDS else "10.42.240.7"
     found = {
-        {"devai": "lab"}.get(name, name.partition("-")[0]): End(template["metadata"]["labels"], namespace, "10.9.0.1")
+        {"devai": "lab"}.get(name, name.partition("-")[0]): End(template["metadata"]["labels"], namespace, "10.42.0.1")
         for name, template in stack.pods.items()
     }
     return {
         **found,
-        "other pod": End({"app": "other"}, namespace, "10.9.0.2"),
-        "another stack's lab": End({"app.kubernetes.io/name": "devai"}, "devai-other", "10.9.0.3"),
-        "ingress controller": End({"app": "controller"}, "ingress", "10.9.0.4"),
-        "load balancer": End(address="130.211.0.7" if stack.settings.compute.provider == "gcp" else "10.0.3.7"),
+        "other pod": End({"app": "other"}, namespace, "10.42.0.2"),
+        "another stack's lab": End({"app.kubernetes.io/name": "devai"}, "devai-other", "10.42.0.3"),
+        "ingress controller": End({"app": "controller"}, "ingress", "10.42.0.4"),
+        "load balancer": End(address=balancer),
         "internet": INTERNET,
     }
 
@@ -76,6 +78,6 @@ def test_who_may_talk_to_whom_is_what_is_intended(stack: Manifests) -> None:
 
 def test_a_pod_that_nobody_knows_is_under_the_policies_too(stack: Manifests) -> None:
     policies = list(stack.of("NetworkPolicy").values())
-    unknown = End({"anything": "else"}, stack.namespace, "10.9.0.9")
+    unknown = End({"anything": "else"}, stack.namespace, "10.42.0.9")
     assert not may_connect(policies, unknown, INTERNET, 443)
     assert not may_connect(policies, INTERNET, unknown, 80)

@@ -34,7 +34,7 @@ SIZES: dict[tuple[str, str], Any] = {
 # What of a stack changes when other networks may connect, and nothing else does.
 RULE = "module.networking.aws_vpc_security_group_ingress_rule.gateway"
 RULES = {
-    "created": [f'{RULE}["10.9.0.0/16-443"]', f'{RULE}["10.9.0.0/16-80"]'],
+    "created": [f'{RULE}["198.19.0.0/16-443"]', f'{RULE}["198.19.0.0/16-80"]'],
     "destroyed": [f'{RULE}["192.0.2.0/24-443"]', f'{RULE}["192.0.2.0/24-80"]'],
 }
 VAULT = "azurerm_key_vault.this"
@@ -101,7 +101,7 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
     assert outputs["secret_versions"] == {"JUPYTER_TOKEN": 1, "OPENAI_API_KEY": 1}
 
     assert json.loads(tf("plan", "--json"))["empty"]
-    stack_file(project, cloud, {**content, "network": {"allowed_cidrs": ["10.9.0.0/16"]}})
+    stack_file(project, cloud, {**content, "network": {"allowed_cidrs": ["198.19.0.0/16"]}})
     changed = json.loads(tf("plan", "--json"))
     assert by_kind(changed) == OPENED[cloud, platform]
     assert changed["outputs"] == []

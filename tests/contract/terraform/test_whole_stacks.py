@@ -17,7 +17,7 @@ from devai_tasks.operations import clouds, terraform
 Run = Callable[..., CompletedProcess[str]]
 STACK = (
     "--cloud=aws", "--set=compute.platform=simple", "--set=terraform.account=210987654321",
-    "--set=network.allowed_cidrs=[10.0.0.0/8]", "--set=image.registry=registry.test/lab",
+    "--set=network.allowed_cidrs=[198.18.0.0/15]", "--set=image.registry=registry.test/lab",
     f"--set=image.digest=sha256:{'1' * 64}", "--set=ingress.host=lab.nowhere.test",
 )  # fmt: skip
 SERVICE = "terraform_data.service[0]"

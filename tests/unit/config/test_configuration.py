@@ -121,8 +121,9 @@ def test_a_key_reaches_what_the_keys_that_take_it_in_do(project: Project) -> Non
 def test_a_key_reaches_only_what_its_stack_has(project: Project) -> None:
     simple = configured(project, "compute.platform=simple", stack="azure-dev", **SMALL)
     assert simple.reach(("ports", "lab")) == {"terraform/azure.tfvars.json"}
+    assert configured(project, stack="azure-dev").reach(("ports", "lab")) == {"kubernetes/lab.yaml"}
     own = {"terraform/azure.tfvars.json", "kubernetes/lab.yaml"}
-    assert configured(project, stack="azure-dev").reach(("ports", "lab")) == own
+    assert configured(project, stack="azure-dev").reach(("resources", "lab", "cpu")) == own
     assert configured(project).reach(("gpu", "count")) == frozenset()
     assert configured(project, "gpu.enabled=true").reach(("gpu", "count")) == {"compose/.env", "kubernetes/gpu.yaml"}
 
@@ -147,7 +148,7 @@ def test_a_cluster_of_ones_own_with_a_registry_waits_for_the_first_push_and_with
     (project.conf / "clouds/own.yaml").write_text(
         "compute: {provider: none}\nkubernetes: {context: own}\n", encoding="utf-8"
     )
-    decided = ("ingress.host=lab.test.dev", "network.allowed_cidrs=[10.0.0.0/8]")
+    decided = ("ingress.host=lab.test.dev", "network.allowed_cidrs=[198.18.0.0/15]")
     configured(project, *decided, stack="own-dev").to_deploy()
     with_one = configured(project, "image.registry=registry.test.dev/lab", *decided, stack="own-dev")
     with_one.to_deploy(("image", "registry"))  # what a push needs
@@ -158,9 +159,8 @@ def test_a_cluster_of_ones_own_with_a_registry_waits_for_the_first_push_and_with
 def test_a_value_that_somebody_gives_is_no_stand_in(project: Project) -> None:
     decided = (
         f"image.digest=sha256:{'a' * 64}", "image.registry=registry.test/lab", "terraform.account=210987654321",
-        "network.allowed_cidrs=[10.0.0.0/8]", "ingress.host=lab.test.dev", "kubernetes.context=own",
-        "kubernetes.identity=arn:aws:iam::210987654321:role/lab", "storage.file_system=fs-1::fsap-1",
-        "ingress.firewall=sg-0123456789abcdef0",
+        "network.allowed_cidrs=[198.18.0.0/15]", "ingress.host=lab.test.dev", "kubernetes.context=own",
+        "storage.file_system=fs-1::fsap-1", "ingress.firewall=sg-0123456789abcdef0",
         "tls.certificate=arn:aws:acm:eu-central-1:210987654321:certificate/1",
     )  # fmt: skip
     configuration = configured(project, *decided, stack="aws-dev")

@@ -41,8 +41,8 @@ def test_an_interpolation_follows_the_strongest_layer(project: Project) -> None:
 
 
 def test_an_interpolation_may_bring_a_list_or_a_section(project: Project) -> None:
-    assert dev(project, "models=${network.allowed_cidrs}", "network.allowed_cidrs=[10.0.0.0/8]").models == (
-        "10.0.0.0/8",
+    assert dev(project, "models=${network.allowed_cidrs}", "network.allowed_cidrs=[198.18.0.0/15]").models == (
+        "198.18.0.0/15",
     )
     same = dev(project, "resources.ollama=${resources.lab}").resources
     assert (same.ollama.cpu, same.ollama.memory) == (same.lab.cpu, same.lab.memory)

@@ -24,6 +24,8 @@ from devai_tasks.errors import ConfigError
         ("aws-dev", "compute.replicas.min=3", "at least 3, which is compute.replicas.min"),
         ("aws-dev", "terraform.region=", "a region, such as eu-central-1"),
         ("azure-dev", "terraform.account=", "the account, subscription or project that this stack belongs to"),
+        ("aws-dev", "network.allowed_cidrs=[192.0.2.0/24, 10.0.0.0/8]", "nobody comes from 10.0.0.0/8, a private one"),
+        ("azure-dev", "network.allowed_cidrs=[172.31.4.0/24]", "nobody comes from 172.31.4.0/24, a private one"),
         ("local-dev", "ports.ollama=8888", "the same port as ports.lab"),
     ],
 )
@@ -46,3 +48,4 @@ def test_stacks_that_are_not_protected_may(shipped: Project, override: str) -> N
 
 def test_clouds_have_no_say_on_a_protected_stack_of_this_machine(shipped: Project) -> None:
     load(shipped, Stack("prod", "local"), ["tls.enabled=false", "network.allowed_cidrs=[0.0.0.0/0]"], environ={})
+    load(shipped, Stack("prod", "local"), ["network.allowed_cidrs=[10.0.0.0/8]"], environ={})

@@ -52,6 +52,13 @@ def test_units_are_the_same_in_every_cloud(shipped: Project) -> None:
         assert values["ollama"]["memory"] == 8192
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_labs_port_is_the_containers_own_where_no_cluster_is_between(shipped: Project, cloud: str) -> None:
+    sizes = ("resources={lab: {cpu: 2, memory: 4Gi}, ollama: {cpu: 2, memory: 4Gi}}", "compute.platform=simple")
+    assert terraform.variables(settings_of(shipped, cloud, *sizes, "ports.lab=9000"))["port"] == 9000
+    assert terraform.variables(settings_of(shipped, cloud, "ports.lab=80"))["port"] == 8888
+
+
 def test_without_a_pushed_image_there_is_none(shipped: Project) -> None:
     assert terraform.variables(settings_of(shipped, "aws"))["image"] is None
     pushed = (f"image.digest=sha256:{'1' * 64}", "image.registry=r.example.org/x")

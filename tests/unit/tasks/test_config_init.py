@@ -22,7 +22,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 
 
 def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[10.0.0.0/8]")
+    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[198.18.0.0/15]")
     result = devai("config.init", "--profile=demo")
     assert result.returncode == 0, result.stderr
     assert "cores for the lab [2]:" in result.stderr
@@ -31,7 +31,7 @@ def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkey
         "protected": False,
         "resources": {"lab": {"cpu": 4, "memory": "8Gi"}},
         "ingress": {"host": "demo.lab.test.dev"},
-        "network": {"allowed_cidrs": ["10.0.0.0/8"]},
+        "network": {"allowed_cidrs": ["198.18.0.0/15"]},
     }
     for cloud in ("local", "aws", "azure", "gcp"):
         assert devai("config.render", "--env=demo", f"--cloud={cloud}").returncode == 0

@@ -267,8 +267,8 @@ def test_texts_that_other_readers_would_take_for_something_else_are_quoted(proje
 
 
 def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
-    devai("config.set", "--env=prod", "--set=network.allowed_cidrs=[10.0.0.0/8]", "--set=labels={team: a, b: c}")
-    assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["network"] == {"allowed_cidrs": ["10.0.0.0/8"]}
+    devai("config.set", "--env=prod", "--set=network.allowed_cidrs=[198.18.0.0/15]", "--set=labels={team: a, b: c}")
+    assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["network"] == {"allowed_cidrs": ["198.18.0.0/15"]}
     devai("config.set", "--env=prod", "--set=labels={team: d}")
     assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["labels"] == {"team": "d", "b": "c"}
     assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "d\n"

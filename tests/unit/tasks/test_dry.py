@@ -180,7 +180,7 @@ PLAN = "../../../.devai/aws-dev/terraform/plan"
 INIT = f"{TF} init -no-color -reconfigure -input=false {BACKEND}"
 OWN = (
     "--set=terraform.account=other",
-    "--set=network.allowed_cidrs=[10.0.0.0/8]",
+    "--set=network.allowed_cidrs=[198.18.0.0/15]",
     "--set=ingress.host=lab.test.org",
 )
 PLANNING = [

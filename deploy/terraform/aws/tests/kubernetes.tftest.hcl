@@ -62,6 +62,11 @@ run "cluster" {
   }
 
   assert {
+    condition     = aws_cloudwatch_log_group.this.name == "/aws/eks/${aws_eks_cluster.this.name}/cluster" && aws_cloudwatch_log_group.this.retention_in_days == 365 && aws_cloudwatch_log_group.this.kms_key_id == var.stack.vault
+    error_message = "its logs are encrypted with the stack's key, and end"
+  }
+
+  assert {
     condition     = toset(keys(aws_eks_addon.this)) == toset(["metrics-server", "aws-efs-csi-driver"])
     error_message = "what Auto Mode lacks of what the manifests need"
   }
@@ -80,38 +85,6 @@ run "cluster" {
     condition     = aws_vpc_security_group_ingress_rule.storage.security_group_id == "sg-storage" && aws_vpc_security_group_ingress_rule.storage.cidr_ipv4 == null
     error_message = "files are reached by the cluster only"
   }
-
-  assert {
-    condition     = length(aws_eks_node_group.gpu) == 0
-    error_message = "no GPU that nobody asked for"
-  }
-}
-
-run "gpus" {
-  command = plan
-
-  module {
-    source = "../modules/kubernetes/aws"
-  }
-
-  variables {
-    enable_gpu = true
-  }
-
-  assert {
-    condition     = aws_eks_node_group.gpu[0].ami_type == "BOTTLEROCKET_x86_64_NVIDIA" && aws_eks_node_group.gpu[0].instance_types == tolist(["g6.xlarge"])
-    error_message = "the image brings driver and device plugin"
-  }
-
-  assert {
-    condition     = one(aws_eks_node_group.gpu[0].taint).key == "nvidia.com/gpu"
-    error_message = "machines with GPUs are for who asks for one"
-  }
-
-  assert {
-    condition     = strcontains(aws_eks_addon.this["vpc-cni"].configuration_values, "enableNetworkPolicy")
-    error_message = "network policies hold on these nodes, too"
-  }
 }
 
 run "a_machine_that_is_too_small" {
@@ -126,5 +99,5 @@ run "a_machine_that_is_too_small" {
     memory     = 16384
   }
 
-  expect_failures = [aws_eks_node_group.gpu]
+  expect_failures = [aws_eks_cluster.this]
 }

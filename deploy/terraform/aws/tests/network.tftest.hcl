@@ -113,3 +113,26 @@ run "protected_and_kubernetes" {
     error_message = "a cluster finds the subnets of its load balancers"
   }
 }
+
+run "a_region_with_two_zones" {
+  command = plan
+
+  module {
+    source = "../modules/networking/aws"
+  }
+
+  override_data {
+    target = data.aws_availability_zones.this
+    values = { names = ["us-west-1a", "us-west-1c"] }
+  }
+
+  assert {
+    condition     = toset([for subnet in aws_subnet.private : subnet.availability_zone]) == toset(["us-west-1a", "us-west-1c"]) && length(aws_subnet.public) == 2
+    error_message = "two zones are enough"
+  }
+
+  assert {
+    condition     = data.aws_availability_zones.this.exclude_zone_ids == toset(["use1-az3", "usw1-az2", "cac1-az3"])
+    error_message = "not in a zone that EKS refuses"
+  }
+}

@@ -154,9 +154,29 @@ run "service_with_gpus" {
   }
 
   assert {
+    condition     = strcontains(base64decode(aws_launch_template.gpu[0].user_data), "ECS_AWSVPC_BLOCK_IMDS=true")
+    error_message = "a notebook doesn't get the credentials of the machine that it runs on"
+  }
+
+  assert {
     condition     = strcontains(aws_launch_template.gpu[0].image_id, "/gpu/")
     error_message = "machines start from ECS's GPU image"
   }
+}
+
+run "a_machine_that_is_too_small" {
+  command = plan
+
+  module {
+    source = "../modules/compute/aws"
+  }
+
+  variables {
+    enable_gpu = true
+    memory     = 8192
+  }
+
+  expect_failures = [aws_ecs_task_definition.this]
 }
 
 run "the_least_of_fargate" {

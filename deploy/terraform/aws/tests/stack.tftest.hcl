@@ -107,6 +107,11 @@ run "kubernetes" {
   }
 
   assert {
+    condition     = contains(jsondecode(aws_kms_key.this.policy).Statement[1].Condition.ArnLike["kms:EncryptionContext:aws:logs:arn"], "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/eks/devai-dev/cluster")
+    error_message = "the cluster's logs may be encrypted with the key"
+  }
+
+  assert {
     condition     = output.volumes.models == null
     error_message = "models are on a disk of the cluster"
   }

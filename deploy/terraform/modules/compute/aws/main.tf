@@ -15,6 +15,10 @@ locals {
     16384 = range(32, 121, 8)
   }
   offered = [for gib in lookup(local.fargate, local.units, []) : gib * 1024]
+  # Of g5, g6 and g6e: 4 cores to an xlarge; 4 GiB to a core, of g6e 8. The task has to fit.
+  gpu_size  = split(".", var.gpu_machine_type)
+  gpu_cores = 4 * coalesce(one(regexall("^[0-9]+", local.gpu_size[1])), "1")
+  gpu_mib   = local.gpu_cores * (local.gpu_size[0] == "g6e" ? 8 : 4) * 1024
 
   logs = {
     logDriver = "awslogs"
@@ -127,6 +131,11 @@ resource "aws_ecs_task_definition" "this" {
     precondition {
       condition     = var.enable_gpu || contains(local.offered, local.mib)
       error_message = "Fargate does not offer ${local.units} CPU units with ${local.mib} MiB for the containers of a task together; it has 256, 512, 1024, 2048, 4096, 8192 or 16384 units, and with these ${jsonencode(local.offered)} MiB."
+    }
+
+    precondition {
+      condition     = !var.enable_gpu || local.units <= local.gpu_cores * 1024 && local.mib < local.gpu_mib
+      error_message = "A ${var.gpu_machine_type} has ${local.gpu_cores} cores and ${local.gpu_mib} MiB, part of it for the system: too few for ${local.units / 1024} cores and ${local.mib} MiB, the containers of a task together."
     }
   }
 }
@@ -268,6 +277,8 @@ resource "aws_launch_template" "gpu" {
     "#!/bin/sh",
     "echo ECS_CLUSTER=${aws_ecs_cluster.this.name} >>/etc/ecs/ecs.config",
     "echo ECS_ENABLE_GPU_SUPPORT=true >>/etc/ecs/ecs.config",
+    # Tasks have network cards of their own, for which hops don't count: they don't get the machine's credentials.
+    "echo ECS_AWSVPC_BLOCK_IMDS=true >>/etc/ecs/ecs.config",
   ]))
 
   iam_instance_profile {
@@ -284,7 +295,7 @@ resource "aws_launch_template" "gpu" {
     }
   }
 
-  # One hop: containers don't get the machine's credentials.
+  # One hop: nor do containers behind a bridge.
   metadata_options {
     http_tokens                 = "required"
     http_put_response_hop_limit = 1

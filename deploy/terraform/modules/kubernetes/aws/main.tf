@@ -1,5 +1,6 @@
-# EKS in Auto Mode: nodes, disks, load balancers, DNS and Pod Identity are AWS's to run. What it lacks of what the
-# manifests need comes as add-ons; their versions are those that AWS names for the cluster's when they are installed.
+# EKS in Auto Mode: nodes, disks, load balancers, DNS, GPUs' drivers and Pod Identity are AWS's to run. What it lacks of
+# what the manifests need comes as add-ons, in the versions that AWS names for the cluster's when they are installed; the
+# pool of nodes with GPUs comes with the manifests (deploy/kubernetes/clusters/aws-gpu.yaml).
 locals {
   auto_policies = [
     "AmazonEKSClusterPolicy",
@@ -8,17 +9,6 @@ locals {
     "AmazonEKSLoadBalancingPolicy",
     "AmazonEKSNetworkingPolicy",
   ]
-  addons = merge(
-    { "metrics-server" = null, "aws-efs-csi-driver" = null },
-    # Nodes that are not Auto Mode's bring none of its parts.
-    { for name, value in {
-      "vpc-cni"                = jsonencode({ enableNetworkPolicy = "true" })
-      "kube-proxy"             = null
-      "coredns"                = null
-      "eks-pod-identity-agent" = null
-    } : name => value if var.enable_gpu },
-  )
-  disk_gib = 100 + ceil(try(var.ollama.storage_size_gb, 0))
   # Of g5, g6 and g6e: 4 cores to an xlarge; 4 GiB to a core, of g6e 8. The larger of lab and Ollama has to fit.
   gpu_size = split(".", var.gpu_machine_type)
   gpu_machine = {
@@ -83,7 +73,22 @@ resource "aws_eks_cluster" "this" {
     support_type = "STANDARD"
   }
 
-  depends_on = [aws_iam_role_policy_attachment.cluster]
+  lifecycle {
+    precondition {
+      condition     = !var.enable_gpu || local.gpu_machine.cores > local.largest.cores && local.gpu_machine.gib > local.largest.gib
+      error_message = "A ${var.gpu_machine_type} has ${local.gpu_machine.cores} cores and ${local.gpu_machine.gib} GiB, part of them for the system: too few for ${local.largest.cores} cores and ${local.largest.gib} GiB."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
+}
+
+# The cluster would make one itself, without an end, a key and labels.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/eks/${var.stack.name}/cluster"
+  retention_in_days = 365
+  kms_key_id        = var.stack.vault
+  tags              = var.stack.labels
 }
 
 resource "aws_iam_role" "cluster" {
@@ -108,11 +113,10 @@ resource "aws_iam_role_policy_attachment" "cluster" {
 }
 
 resource "aws_eks_addon" "this" {
-  for_each = local.addons
+  for_each = toset(["metrics-server", "aws-efs-csi-driver"])
 
   cluster_name                = aws_eks_cluster.this.name
   addon_name                  = each.key
-  configuration_values        = each.value
   resolve_conflicts_on_create = "OVERWRITE"
   tags                        = var.stack.labels
 
@@ -172,106 +176,4 @@ resource "aws_vpc_security_group_ingress_rule" "storage" {
   to_port                      = 2049
   ip_protocol                  = "tcp"
   tags                         = var.stack.labels
-}
-
-# A role of their own: EKS knows those of Auto Mode's nodes as another kind.
-resource "aws_iam_role" "gpu" {
-  count = var.enable_gpu ? 1 : 0
-
-  name = "${var.stack.name}-gpu"
-  tags = var.stack.labels
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "ec2.amazonaws.com" }
-    }]
-  })
-}
-
-resource "aws_iam_role_policy_attachment" "gpu" {
-  for_each = toset(var.enable_gpu ? [
-    "AmazonEKSWorkerNodePolicy",
-    "AmazonEKS_CNI_Policy",
-    "AmazonEC2ContainerRegistryPullOnly",
-  ] : [])
-
-  role       = aws_iam_role.gpu[0].name
-  policy_arn = "arn:aws:iam::aws:policy/${each.key}"
-}
-
-# Bottlerocket's NVIDIA image holds the driver and the device plugin.
-resource "aws_eks_node_group" "gpu" {
-  count = var.enable_gpu ? 1 : 0
-
-  cluster_name    = aws_eks_cluster.this.name
-  node_group_name = "gpu"
-  node_role_arn   = aws_iam_role.gpu[0].arn
-  subnet_ids      = var.network.subnets.workload
-  ami_type        = "BOTTLEROCKET_x86_64_NVIDIA"
-  instance_types  = [var.gpu_machine_type]
-  labels          = { "devai.io/gpu" = "true" }
-  tags            = var.stack.labels
-
-  launch_template {
-    id      = aws_launch_template.gpu[0].id
-    version = aws_launch_template.gpu[0].latest_version
-  }
-
-  scaling_config {
-    min_size     = 1
-    desired_size = 1
-    max_size     = var.max_replicas
-  }
-
-  taint {
-    key    = "nvidia.com/gpu"
-    value  = "present"
-    effect = "NO_SCHEDULE"
-  }
-
-  update_config {
-    max_unavailable = 1
-  }
-
-  lifecycle {
-    ignore_changes = [scaling_config[0].desired_size]
-
-    precondition {
-      condition     = local.gpu_machine.cores > local.largest.cores && local.gpu_machine.gib > local.largest.gib
-      error_message = "A ${var.gpu_machine_type} has ${local.gpu_machine.cores} cores and ${local.gpu_machine.gib} GiB, part of them for the system: too few for ${local.largest.cores} cores and ${local.largest.gib} GiB."
-    }
-  }
-
-  depends_on = [aws_eks_addon.this, aws_iam_role_policy_attachment.gpu]
-}
-
-resource "aws_launch_template" "gpu" {
-  count = var.enable_gpu ? 1 : 0
-
-  name = "${var.stack.name}-gpu"
-  tags = var.stack.labels
-
-  # Bottlerocket keeps images and what pods write on its second disk.
-  block_device_mappings {
-    device_name = "/dev/xvdb"
-
-    ebs {
-      volume_size = local.disk_gib
-      volume_type = "gp3"
-      encrypted   = true
-    }
-  }
-
-  metadata_options {
-    http_tokens                 = "required"
-    http_put_response_hop_limit = 1
-  }
-
-  tag_specifications {
-    resource_type = "instance"
-    tags          = merge(var.stack.labels, { Name = "${var.stack.name}-gpu" })
-  }
 }

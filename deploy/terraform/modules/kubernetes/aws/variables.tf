@@ -73,8 +73,9 @@ variable "memory" {
   }
 }
 
+# tflint-ignore: terraform_unused_declarations
 variable "max_replicas" {
-  description = "The most labs."
+  description = "The most labs; Auto Mode has as many nodes as they need."
   type        = number
   nullable    = false
 }

@@ -1,6 +1,8 @@
 data "aws_availability_zones" "this" {
-  #checkov:skip=CKV_AWS_394:a region of a person's choice: the first three by name
+  #checkov:skip=CKV_AWS_394:a region of a person's choice: the first three by name that take a cluster
   state = "available"
+  # AWS, "Amazon EKS networking requirements for VPC and subnets": no cluster is there.
+  exclude_zone_ids = ["use1-az3", "usw1-az2", "cac1-az3"]
 
   filter {
     name   = "opt-in-status"
@@ -9,8 +11,8 @@ data "aws_availability_zones" "this" {
 }
 
 locals {
-  # A load balancer and a cluster want two zones at least.
-  zones = slice(data.aws_availability_zones.this.names, 0, 3)
+  # A load balancer and a cluster want two zones at least; some regions have no more.
+  zones = slice(data.aws_availability_zones.this.names, 0, min(3, length(data.aws_availability_zones.this.names)))
   # Private subnets are large, for each pod and each task has an address of its own.
   private = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 4, index) }
   public  = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 8, 240 + index) }
