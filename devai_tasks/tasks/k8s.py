@@ -112,15 +112,27 @@ def delete(c: Context, request: Request, data: bool = False) -> None:
     take_down(request, data=data)
 
 
-def take_down(request: Request, *, data: bool) -> None:
-    """Ask, and remove the stack from its cluster; without `data`, homes, models and secrets stay."""
+def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> None:
+    """Ask, and remove the stack from its cluster; without `data`, homes, models and secrets stay.
+
+    Of a cluster that goes next, nothing stays but the home's file system, which is Terraform's: raises UsageError for
+    a home that the cluster has made.
+    """
     from devai_tasks.operations import cluster
     from devai_tasks.tasks import guard
 
     own = _cluster(request, change=True)
     effect = f"it is deleted in {own.kubectl.context}, with the kernels that run"
+    if cluster_goes and not data:
+        if not own.dry and cluster.home_is_made(own):
+            flags = request.stack.flags
+            raise UsageError(
+                "the home is a volume of the cluster (storage.home_class) and would go with it; nothing was changed. "
+                f"`inv data.backup --file=home.tar.gz {flags}` keeps its files, `inv down --data {flags}` goes on"
+            )
+        effect += "; the home stays, and models are brought again by the next `inv up`"
     guard.allow(request, effect, loses="homes, models, secrets and all else" if data else "")
-    cluster.delete(own, data=data)
+    cluster.delete(own, data=data or cluster_goes)
 
 
 def stop(request: Request) -> None:

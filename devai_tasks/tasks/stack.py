@@ -18,7 +18,7 @@ _STEPS = {
     "from": "step to begin with; those before it are not even looked at (default: the first)",
     "only": "the only step to do (default: all)",
 }
-_DATA = "homes and models as well; asks for the stack's name (default: they stay)"
+_DATA = "homes and models as well; asks for the stack's name (default: they stay; of a cloud's cluster, the home)"
 _JSON = {"json": "for programs (default: a table)"}
 _SECONDS = {"seconds": "how long to wait for each part (default: 600)"}
 
@@ -37,7 +37,7 @@ def up(c: Context, request: Request, from_: str = "", only: str = "", seconds: s
 
 @stack_task(changes=True, asks=True, help={**_STEPS, "data": _DATA})
 def down(c: Context, request: Request, data: bool = False, from_: str = "", only: str = "") -> None:
-    """Take the stack down; homes and models stay unless --data is given."""
+    """Take the stack down; homes and models stay unless --data is given, of a cloud's cluster the home."""
     from devai_tasks.tasks import life
 
     _work(request, "down", life.down(request, data=data), start=from_, only=only, flags=" --data" if data else "")

@@ -192,9 +192,9 @@ class Kubectl:
         """Have so many pods of each of some Deployments."""
         self._output("scale", f"--replicas={number}", *(f"deployment/{name}" for name in names))
 
-    def wait_for_end(self, selector: str, *, seconds: int) -> None:
-        """Wait until pods are gone."""
-        self._output("wait", "pods", f"--selector={selector}", "--for=delete", f"--timeout={seconds}s")
+    def wait_for_end(self, *what: str, seconds: int) -> None:
+        """Wait until objects are gone, given as `kind/name`, or as a kind and options that choose some of it."""
+        self._output("wait", *what, "--for=delete", f"--timeout={seconds}s")
 
     def events(self, name: str) -> list[str]:
         """The warnings about an object, newest last."""
