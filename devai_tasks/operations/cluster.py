@@ -334,5 +334,5 @@ def say_where(cluster: Cluster) -> None:
     """Print the lab's address, or how to get one."""
     url = addresses.url(cluster.settings)
     if not url:
-        return console.say(f"`inv k8s.port-forward {cluster.settings.stack.flags}` opens the lab")
+        return console.say(addresses.detour(cluster.settings))
     console.show(f"{url}lab?token={token(cluster)}")

@@ -141,7 +141,7 @@ def _service(request: Request) -> Iterator[dict[str, str]]:
 
 
 def link(request: Request) -> str:
-    """The address of the lab with its token. Raises UsageError where only a forwarded port leads there."""
+    """The address of the lab with its token. Raises UsageError where the configuration names none."""
     from devai_tasks import state
     from devai_tasks.operations import addresses, cluster, lab
 
@@ -150,7 +150,7 @@ def link(request: Request) -> str:
         return lab.link(request.project, settings)
     url = addresses.url(settings)
     if not url:
-        raise UsageError(f"no ingress leads to {request.stack}; `inv k8s.port-forward {request.stack.flags}` opens it")
+        raise UsageError(addresses.detour(settings))
     if request.dry:
         return url
     in_cluster = settings.compute.platform == "kubernetes"

@@ -153,7 +153,10 @@ def _work(
 
 
 def _show_address(request: Request) -> None:
+    """Print the lab's address; where the configuration names none, the step before has said what leads there."""
+    from devai_tasks.operations import addresses
     from devai_tasks.tasks import looks
 
-    if not request.dry:
+    named = request.settings.compute.provider == "local" or addresses.url(request.settings)
+    if named and not request.dry:
         console.show(looks.link(request))

@@ -15,7 +15,7 @@ from devai_tasks import console, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import clouds, terraform
-from devai_tasks.tasks import looks, tf
+from devai_tasks.tasks import k8s, looks, tf
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.kubectl import Kubectl
 
@@ -108,6 +108,7 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
             return CompletedProcess(words, 0, deployed.answer(words), "")
 
         monkeypatch.setattr(Kubectl, "_call", call)
+        monkeypatch.setattr(k8s, "start", lambda *_, **__: None)
         monkeypatch.setattr(tf, "take_down", lambda *_, **__: deployed.asked.append("terraform destroy"))
         return deployed
 
@@ -189,6 +190,35 @@ def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
     assert len(deployed.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["--cloud=mine"], "no ingress leads to mine-dev; `inv k8s.port-forward --env=dev --cloud=mine` opens it"),
+        (
+            ["--cloud=aws", "--set=ingress.host=", "--set=tls.enabled=false"],
+            "aws-dev has no host name (ingress.host); `inv k8s.status --env=dev --cloud=aws` shows its load balancer's",
+        ),
+    ],
+)
+def test_a_lab_without_a_named_address_starts_and_the_way_to_it_is_said_once(
+    devai: Run, deploy: Callable[..., Deployed], project: Project, words: list[str], way: str
+) -> None:
+    deploy()
+    own = {
+        "compute": {"provider": "none"},
+        "kubernetes": {"context": CONTEXT},
+        "image": {"registry": "registry.test/lab"},
+    }
+    (project.conf / "clouds/mine.yaml").write_text(json.dumps(own), encoding="utf-8")
+    state.record(project, Stack("dev", "mine"), {"image.digest": KNOWN["image.digest"]})
+    started = devai("start", *words)
+    assert started.returncode == 0, started.stderr
+    assert started.stderr.count(way) == 1
+    opened = devai("open", *words)
+    assert opened.returncode == 2
+    assert way in opened.stderr
 
 
 def test_where_terraform_has_no_cluster_none_is_asked(
