@@ -86,7 +86,7 @@ def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Clus
         if changes:
             console.say(changes)
             guard.allow(request, f"this is applied in {own.kubectl.context}")
-    except UsageError:
+    except BaseException:  # refused here or by the server, or Ctrl-C
         if made:
             cluster.forget_namespace(own)
         raise

@@ -14,6 +14,7 @@ import pytest
 from devai_tasks import console, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ToolFailed
 from devai_tasks.operations import clouds, terraform
 from devai_tasks.tasks import k8s, looks, tf
 from devai_tasks.tools import kubectl
@@ -190,6 +191,25 @@ def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
     assert len(deployed.asked) == 4
+
+
+@pytest.mark.parametrize(("error", "code"), [(ToolFailed("the server refuses it"), 1), (KeyboardInterrupt(), 130)])
+def test_a_namespace_that_was_made_for_nothing_is_taken_back(
+    devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch, error: BaseException, code: int
+) -> None:
+    deployed = deploy()
+    deployed.marked.clear()
+
+    def diff(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(Kubectl, "diff", diff)
+    monkeypatch.setattr(Kubectl, "object", lambda *_: None)
+    monkeypatch.setattr(kubectl, "build", lambda *_, **__: json.dumps(found("Namespace", "devai-aws-dev")))
+    assert devai("k8s.apply", "--cloud=aws", "--yes").returncode == code
+    made, taken_back = deployed.asked
+    assert made.startswith("apply ")
+    assert taken_back == "delete --ignore-not-found --wait=false namespace/devai-aws-dev"
 
 
 @pytest.mark.parametrize(
