@@ -260,12 +260,14 @@ def restart(c: Context, request: Request, service: list[str], seconds: str = "60
     rollout.wait(own.kubectl, names, seconds=limit)
 
 
-@stack_task(target="kubernetes", changes=True)
+@stack_task(target="kubernetes", changes=True, asks=True)
 def secrets(c: Context, request: Request) -> None:
     """Send the lab's token and the secrets that are set on this machine to the cluster."""
     from devai_tasks.operations import cluster, cluster_secrets
+    from devai_tasks.tasks import guard
 
     own = _cluster(request, change=True)
+    guard.allow(request, f"its secrets become those of this machine in {own.kubectl.context}")
     cluster.ensure_namespace(own, *cluster.look(own))
     changed = cluster_secrets.send(own)
     if request.dry:

@@ -202,15 +202,18 @@ def informed(request: Request) -> Request:
     name="import",
     target="terraform",
     changes=True,
+    asks=True,
     help={**_OFFLINE, "address": "address to be of what is there already", "id": "its id, as the provider wants it"},
 )
 def import_(c: Context, request: Request, address: str = "", id: str = "", offline: bool = False) -> None:
     """Take something that is there already into the stack's state."""
     from devai_tasks.operations import terraform
+    from devai_tasks.tasks import guard
 
     if not (address and id):
         raise UsageError("what to import? --address=ADDRESS --id=ID")
     _check(request, offline=offline)
+    guard.allow(request, f"{id} becomes its {address}")
     with _work(request, offline=offline) as work:
         terraform.prepare(work)
         work.tool.adopt(address, id, work.site.values)

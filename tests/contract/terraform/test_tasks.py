@@ -171,7 +171,8 @@ def test_the_exit_code_tells_of_changes_where_that_is_asked_for(devai: Run) -> N
 @pytest.mark.usefixtures("small")
 def test_something_that_is_there_already_is_imported(devai: Run) -> None:
     imported = ("--address=aws_vpc.this", "--id=vpc-123")
-    ok(devai("tf.import", *STACK, *imported))
+    assert "without a terminal: --yes" in devai("tf.import", *STACK, *imported).stderr.lower()
+    ok(devai("tf.import", *STACK, *imported, "--yes"))
     assert ok(devai("tf.state-list", *STACK)).stdout == "aws_vpc.this\n"
     changes = {change["address"]: change["kind"] for change in plan_of(devai)["changes"]}
     assert changes["aws_vpc.this"] == "changed"

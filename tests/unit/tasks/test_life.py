@@ -193,6 +193,14 @@ def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     assert len(deployed.asked) == 4
 
 
+def test_secrets_go_to_a_cluster_after_a_question(devai: Run, deploy: Callable[..., Deployed]) -> None:
+    deployed = deploy()
+    asked = devai("k8s.secrets", "--cloud=aws")
+    assert asked.returncode == 2
+    assert "nobody to ask; nothing was changed. Without a terminal: --yes" in asked.stderr
+    assert deployed.asked == []
+
+
 @pytest.mark.parametrize(("error", "code"), [(ToolFailed("the server refuses it"), 1), (KeyboardInterrupt(), 130)])
 def test_a_namespace_that_was_made_for_nothing_is_taken_back(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch, error: BaseException, code: int
