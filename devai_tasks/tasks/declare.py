@@ -205,7 +205,7 @@ def _declared(
 
 def seconds_of(text: str) -> int:
     """The number that `--seconds` gives. Raises UsageError for anything else."""
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise UsageError(f"--seconds={text}: a number of seconds")
     return int(text)
 
@@ -225,7 +225,7 @@ def words_of(command: str) -> list[str]:
 
 def check_tail(text: str) -> None:
     """Raise UsageError for a `--tail` that is no number of lines."""
-    if text != "all" and not text.isdigit():
+    if text != "all" and not text.isdecimal():
         raise UsageError(f"--tail={text}: `all` or a number of lines")
 
 

@@ -213,7 +213,7 @@ def port_forward(c: Context, request: Request, service: str = "devai", port: str
     """Reach a service from this machine, until Ctrl-C; prints its address."""
     from devai_tasks.operations import cluster
 
-    if port and not port.isdigit():
+    if port and not port.isdecimal():
         raise UsageError(f"--port={port}: a number")
     cluster.forward(_cluster(request), service, port)
 
@@ -234,7 +234,7 @@ def rollback(c: Context, request: Request, service: list[str], revision: str = "
     from devai_tasks.operations import rollout
     from devai_tasks.tasks import guard
 
-    if not revision.isdigit():
+    if not revision.isdecimal():
         raise UsageError(f"--revision={revision}: a number, as `inv k8s.status` shows it")
     limit = seconds_of(seconds)
     own = _cluster(request, change=True)

@@ -130,7 +130,7 @@ def open_(c: Context, request: Request, print: bool = False) -> None:
 
 @stack_task(
     help={
-        "service": "devai or ollama (default: both); can be repeated",
+        "service": "devai or ollama, on this machine chroma, too (default: all); can be repeated",
         "follow": "go on as more comes, until Ctrl-C (default: no)",
         "tail": "lines from the end of each (default: all)",
     },

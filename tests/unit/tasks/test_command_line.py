@@ -178,6 +178,21 @@ def test_a_mistyped_task_or_flag_ends_with_2_and_the_nearest(devai: Run, words: 
     assert message in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compose.logs", "--tail=²"],
+        ["k8s.port-forward", "--port=²"],
+        ["k8s.rollback", "--revision=²"],
+        ["k8s.wait", "--seconds=²"],
+    ],
+)
+def test_a_digit_that_is_no_number_is_none(devai: Run, words: list[str]) -> None:
+    result = devai(*words)
+    assert_clean(result, 2)
+    assert f"{words[1]}: " in result.stderr
+
+
 def test_without_an_engine_there_is_one_message_with_the_way_out(project: Project, devai: Run) -> None:
     result = devai("compose.up")
     assert_clean(result, 1)
