@@ -118,6 +118,7 @@ def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> No
     Of a cluster that goes next, nothing stays but the home's file system, which is Terraform's: raises UsageError for
     a home that the cluster has made.
     """
+    from devai_tasks.config import targets
     from devai_tasks.operations import cluster
     from devai_tasks.tasks import guard
 
@@ -130,7 +131,8 @@ def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> No
                 "the home is a volume of the cluster (storage.home_class) and would go with it; nothing was changed. "
                 f"`inv data.backup --file=home.tar.gz {flags}` keeps its files, `inv down --data {flags}` goes on"
             )
-        effect += "; the home stays, and models are brought again by the next `inv up`"
+        models = ", and models are brought again by the next `inv up`" if targets.own_ollama(own.settings) else ""
+        effect += f"; the home stays{models}"
     guard.allow(request, effect, loses="homes, models, secrets and all else" if data else "")
     cluster.delete(own, data=data or cluster_goes)
 

@@ -57,7 +57,7 @@ def start(c: Context, request: Request, seconds: str = "600") -> None:
     from devai_tasks.tasks import life
 
     _work(request, "start", life.start(request, seconds=seconds_of(seconds)))
-    _show_address(request)
+    _show_address(request.anew())
 
 
 @stack_task(
