@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from devai_tasks.config import document
 from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
@@ -62,7 +63,9 @@ def record(project: Project, stack: Stack, values: Mapping[str, str]) -> None:
     named now stays; an empty value takes its key out.
     """
     file = project.state(stack) / DEPLOYMENT_FILE
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known: dict[str, Any] = {}
+    if file.exists():  # a person may have written it
+        known = _without_empty(document.read(file, file.relative_to(project.root).as_posix()).tree)
     for key, value in values.items():
         *sections, name = key.split(".")
         node = known

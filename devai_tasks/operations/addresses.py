@@ -15,17 +15,26 @@ _OK = 200
 
 
 def url(settings: Settings) -> str:
-    """The lab's address, without its token; empty where only a forwarded port leads there."""
+    """The lab's address, without its token; empty where the configuration names none."""
     if not (targets.with_ingress(settings) and settings.ingress.host):
         return ""
     return f"{'https' if settings.tls.enabled else 'http'}://{settings.ingress.host}{settings.network.base_url}"
+
+
+def detour(settings: Settings) -> str:
+    """What leads to a lab that the configuration names no address of."""
+    stack, flags = settings.stack, settings.stack.flags
+    if not targets.with_ingress(settings):
+        return f"no ingress leads to {stack}; `inv k8s.port-forward {flags}` opens it"
+    task = "k8s.status" if settings.compute.platform == "kubernetes" else "tf.output --name=url"
+    return f"{stack} has no host name (ingress.host); `inv {task} {flags}` shows its load balancer's own"
 
 
 def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
     """Return when the lab answers at its address. Raises DevaiError with the reason where it doesn't in time."""
     address = f"{url(settings)}api"
     if not url(settings):
-        return console.say(f"no ingress leads to it: `inv k8s.port-forward {settings.stack.flags}` does")
+        return console.say(detour(settings))
     if dry:
         return console.say(f"curl --fail {address}")
     deadline, last = time.monotonic() + seconds, ""

@@ -24,6 +24,8 @@ from devai_tasks.tools.kubectl import Kubectl
 Object = Mapping[str, Any]
 
 OLLAMA_PORT = 11434
+# A cloud takes a disk off its machine first.
+_VOLUME_SECONDS = 600
 
 # Deleted last and only with `--data`: people's files, what leads to them, and what opens the lab.
 KEPT = ("Namespace", "PersistentVolumeClaim", "PersistentVolume", "StorageClass", "Secret")
@@ -217,13 +219,30 @@ def objects(cluster: Cluster) -> list[dict[str, Any]]:
     return found
 
 
+def home_is_made(cluster: Cluster) -> bool:
+    """Whether the home is a volume that the cluster has made, and not the file system that Terraform did."""
+    claim = cluster.kubectl.object("persistentvolumeclaim", "home") or {"spec": {}}
+    return claim["spec"].get("volumeName", "") not in ("", f"{cluster.namespace}-home")
+
+
+def _made_volumes(cluster: Cluster) -> list[str]:
+    """The volumes that the cluster has made for the stack's claims, and takes away after these."""
+    return [
+        live.reference(volume)
+        for volume in cluster.kubectl.objects("persistentvolumes")
+        if volume["spec"].get("claimRef", {}).get("namespace") == cluster.namespace
+        and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+    ]
+
+
 def delete(cluster: Cluster, *, data: bool) -> None:
-    """Remove the stack: without `data`, homes, models and secrets stay."""
+    """Remove the stack: without `data`, homes, models and secrets stay; with it, return when their volumes are gone."""
     found = objects(cluster)
     if cluster.dry:
         cluster.kubectl.delete(["WHAT-THAT-FINDS", *([f"namespace/{cluster.namespace}"] if data else [])], wait=True)
         return None
-    if not found:
+    volumes = _made_volumes(cluster) if data else []
+    if not (found or volumes):
         return console.say(f"{cluster.settings.stack} is not in {cluster.kubectl.context}")
     # Who makes pods first, so that nothing writes when its volume goes.
     first = [item for item in found if item["kind"] not in KEPT]
@@ -233,6 +252,8 @@ def delete(cluster: Cluster, *, data: bool) -> None:
         if data:
             rest = [live.reference(item) for item in found if item["kind"] in KEPT]
             deleted += cluster.kubectl.delete(rest, wait=True)
+        if volumes:  # while there is a cluster that does it: without one, a cloud's disks are nobody's
+            cluster.kubectl.wait_for_end(*volumes, seconds=_VOLUME_SECONDS)
         for line in deleted:
             console.say(f"  {line}")
 
@@ -315,5 +336,5 @@ def say_where(cluster: Cluster) -> None:
     """Print the lab's address, or how to get one."""
     url = addresses.url(cluster.settings)
     if not url:
-        return console.say(f"`inv k8s.port-forward {cluster.settings.stack.flags}` opens the lab")
+        return console.say(addresses.detour(cluster.settings))
     console.show(f"{url}lab?token={token(cluster)}")

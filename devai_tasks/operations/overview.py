@@ -10,6 +10,7 @@ from devai_tasks import state
 from devai_tasks.config.configuration import Configuration, dotted, scalars
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.errors import DevaiError
 from devai_tasks.operations import images, lab, models, secrets
 from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
@@ -64,13 +65,19 @@ class Overview:
         lines = [f"### {self.stack}: {self.sentence}", ""]
         if self.changes:
             lines += ["| target | | what | |", "| --- | --- | --- | --- |"]
-            lines += [f"| {one.target} | {one.kind} | `{one.what}` | {one.detail} |" for one in self.changes]
+            lines += [_row(one.target, one.kind, f"`{one.what}`", one.detail) for one in self.changes]
             lines.append("")
         if self.keys:
             lines += ["| key | before | now |", "| --- | --- | --- |"]
-            lines += [f"| `{key}` | {before} | {now} |" for key, (before, now) in self.keys.items()]
+            lines += [_row(f"`{key}`", before, now) for key, (before, now) in self.keys.items()]
             lines.append("")
         return "\n".join([*lines, *(f"> {note}" for note in self.notes), *([""] if self.notes else [])])
+
+
+def _row(*cells: str) -> str:
+    """A row of a table in Markdown, whatever stands in its cells."""
+    plain = [" ".join(cell.splitlines()).replace("|", r"\|") for cell in cells]
+    return f"| {' | '.join(plain)} |"
 
 
 def changed_keys(project: Project, configuration: Configuration) -> dict[str, tuple[str, str]]:
@@ -114,8 +121,8 @@ def running(containers: Sequence[Any]) -> list[dict[str, str]]:
     ]
 
 
-def of_compose(project: Project, settings: Settings, docker: Docker, *, rebuilt: bool = False) -> list[Change]:
-    """What happens to the stack's containers on this machine, and to the models in them.
+def of_compose(found: Overview, project: Project, settings: Settings, docker: Docker, *, rebuilt: bool = False) -> None:
+    """Add what happens to the stack's containers on this machine, and to the models in them.
 
     `rebuilt` says that the lab's image will be another one by then.
     """
@@ -124,13 +131,13 @@ def of_compose(project: Project, settings: Settings, docker: Docker, *, rebuilt:
     wanted = own.config()["services"]
     ids = {name: docker.image_id(definition["image"]) for name, definition in wanted.items()}
     verbs = own.rehearse() if there and all(ids.values()) else {}
-    changes: list[Change] = []
     for name, image_id in ids.items():
-        changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == lab.LAB else image_id)
+        found.changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == lab.LAB else image_id)
     if state.secrets_differ(project, settings.stack, secrets.values(project, settings)) and lab.LAB in there:
-        changes.append(Change("compose", "restarted", lab.LAB, "its secrets"))
-    changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
-    return changes + list(_of_models(settings, running=there.get(lab.OLLAMA, {}).get("state") == "running"))
+        found.changes.append(Change("compose", "restarted", lab.LAB, "its secrets"))
+    found.changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
+    if settings.models:
+        _of_models(found, settings, running=there.get(lab.OLLAMA, {}).get("state") == "running")
 
 
 def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) -> Iterator[Change]:
@@ -145,14 +152,16 @@ def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) 
         yield Change("compose", STARTED, name, f"it is {row['state']}")
 
 
-def _of_models(settings: Settings, *, running: bool) -> Iterator[Change]:
-    """The models that are brought. While the stack's own Ollama doesn't run, nobody can tell which it has."""
+def _of_models(found: Overview, settings: Settings, *, running: bool) -> None:
+    """Add the models that are brought, or that nobody can tell which there are."""
+    # While the stack's own doesn't run, who answers at its port is another one.
     if settings.ollama.mode == "container" and not running:
-        return
-    there = Ollama(models.url(settings)).models()
-    for name in settings.models:
-        if models.called(name) not in there:
-            yield Change("models", BROUGHT, name)
+        return found.notes.append("models are compared once the stack's Ollama runs")
+    try:
+        there = Ollama(models.url(settings)).models()
+    except DevaiError as error:
+        return found.notes.append(f"models are not compared: {error}")
+    found.changes += [Change("models", BROUGHT, name) for name in settings.models if models.called(name) not in there]
 
 
 def of_terraform(plan: Plan) -> list[Change]:

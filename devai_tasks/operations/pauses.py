@@ -21,7 +21,8 @@ def stop(cluster: Cluster) -> None:
     names = list(_replicas(cluster))
     with console.step(f"stopping {cluster.settings.stack}", silent=True):
         cluster.kubectl.scale(names, 0)
-        cluster.kubectl.wait_for_end(f"app.kubernetes.io/name in ({','.join(names)})", seconds=_END_SECONDS)
+        chosen = f"--selector=app.kubernetes.io/name in ({','.join(names)})"
+        cluster.kubectl.wait_for_end("pods", chosen, seconds=_END_SECONDS)
 
 
 def start(cluster: Cluster, *, seconds: int) -> None:

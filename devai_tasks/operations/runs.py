@@ -112,17 +112,28 @@ def last(project: Project, stack: Stack) -> dict[str, object] | None:
     file = project.root / ".devai" / HISTORY
     if not file.exists():
         return None
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
-    return next((line for line in reversed(lines) if line["stack"] == str(stack)), None)
+    lines = map(_read, reversed(file.read_text(encoding="utf-8").splitlines()))
+    return next((line for line in lines if line.get("stack") == str(stack)), None)
+
+
+def _read(line: str) -> dict[str, object]:
+    """A line of history; nothing of one that a full disk has cut off."""
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError):
+        return {}
 
 
 def _append(file: Path, line: dict[str, object]) -> None:
-    """Add a line in one piece: runs of other stacks write here, too."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """Add a line in one piece: runs of other stacks write here, too. Where it can't be, how the run ended counts."""
     try:
-        os.write(descriptor, f"{json.dumps(line)}\n".encode())
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "r+b", buffering=0) as stream:
+            size = os.fstat(descriptor).st_size
+            begin = "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""  # after half a line
+            stream.write(f"{begin}{json.dumps(line)}\n".encode())
+    except OSError as error:
+        console.warn(f"{file}: {error.strerror}; this run is not in it")
 
 
 def _holder(stream: TextIO) -> Run | None:

@@ -42,7 +42,7 @@ def work(steps: Sequence[Step], *, start: str = "", only: str = "", again: str) 
             if len(steps) > 1:
                 console.head(f"{place} {step.title}")
             step.run()
-        except (DevaiError, KeyboardInterrupt) as error:
+        except (DevaiError, OSError, KeyboardInterrupt) as error:
             done = names[: names.index(step.name)] if not only else []
             note = f"{step.name} is not done. `{again}` goes on there"
             if done:

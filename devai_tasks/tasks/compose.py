@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SERVICE = {"service": "devai, ollama or chroma (default: all); can be repeated"}
 
 
-@stack_task(target="compose", changes=True)
+@stack_task(target="compose", changes=True, asks=True)
 def up(c: Context, request: Request) -> None:
     """Start the lab, wait until it is healthy, and print its address; images are built where they lack."""
     roll_out(request)
@@ -26,7 +26,10 @@ def up(c: Context, request: Request) -> None:
 def roll_out(request: Request) -> None:
     """Start the lab, and wait until it is healthy."""
     from devai_tasks.operations import lab
+    from devai_tasks.tasks import guard
 
+    if request.settings.protected:
+        guard.allow(request, "containers that have changed are replaced, and kernels in them end")
     lab.up(request.project, request.settings, request.docker)
 
 
@@ -76,12 +79,15 @@ def start(request: Request) -> None:
     lab.start(request.project, request.settings, request.docker)
 
 
-@stack_task(target="compose", changes=True, help=_SERVICE, iterable=["service"])
+@stack_task(target="compose", changes=True, asks=True, help=_SERVICE, iterable=["service"])
 def restart(c: Context, request: Request, service: list[str]) -> None:
     """Restart services as they are; `up` applies changes."""
     from devai_tasks.operations import lab
+    from devai_tasks.tasks import guard
 
     lab.check_services(service)
+    if request.settings.protected:
+        guard.allow(request, f"{' and '.join(service) or 'its services'} begin anew, and kernels end")
     lab.compose(request.project, request.settings, request.docker).restart(service)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
     from devai_tasks.config.schema import Settings
     from devai_tasks.config.stack import Stack
     from devai_tasks.tools.docker import Docker
-
-# As shells say it: 128 and the number of the signal, SIGINT.
-INTERRUPTED = 130
 
 Declare = Callable[[Callable[..., None]], Task[Any]]
 """A decorator that makes a task of a function."""
@@ -218,7 +217,7 @@ def _declared(
 
 def seconds_of(text: str) -> int:
     """The number that `--seconds` gives. Raises UsageError for anything else."""
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise UsageError(f"--seconds={text}: a number of seconds")
     return int(text)
 
@@ -238,7 +237,7 @@ def words_of(command: str) -> list[str]:
 
 def check_tail(text: str) -> None:
     """Raise UsageError for a `--tail` that is no number of lines."""
-    if text != "all" and not text.isdigit():
+    if text != "all" and not text.isdecimal():
         raise UsageError(f"--tail={text}: `all` or a number of lines")
 
 
@@ -254,10 +253,12 @@ def _with_default(text: str, default: object) -> str:
 def clean_exit() -> Iterator[None]:
     """Turn our own errors into one message and their exit code; `DEVAI_TRACEBACK=1` shows where they came from."""
     try:
-        yield
+        with _all_ends_as_by_ctrl_c():
+            yield
     except KeyboardInterrupt as interrupt:
         _fail("interrupted", interrupt)
-        raise Exit(code=INTERRUPTED) from None
+        # As shells say it: 128 and the number of the signal.
+        raise Exit(code=128 + (interrupt.args or (signal.SIGINT,))[0]) from None
     except (DevaiError, OSError) as error:
         if os.environ.get("DEVAI_TRACEBACK") == "1":
             raise
@@ -265,6 +266,30 @@ def clean_exit() -> Iterator[None]:
         message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         _fail(message, error)
         raise Exit(code=getattr(error, "exit_code", 1)) from error
+
+
+@contextmanager
+def _all_ends_as_by_ctrl_c() -> Iterator[None]:
+    """Have who ends a task otherwise, or closes its terminal, reach what runs for it, too; `nohup` still holds."""
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(number: int, _: object) -> None:
+    if number == signal.SIGHUP:
+        # Nobody can write to a terminal that is gone, and what runs is still to be waited for.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
+        os.close(nowhere)
+    raise KeyboardInterrupt(number)
 
 
 def _fail(message: str, error: BaseException) -> None:

@@ -86,7 +86,7 @@ def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Clus
         if changes:
             console.say(changes)
             guard.allow(request, f"this is applied in {own.kubectl.context}")
-    except UsageError:
+    except BaseException:  # refused here or by the server, or Ctrl-C
         if made:
             cluster.forget_namespace(own)
         raise
@@ -112,15 +112,29 @@ def delete(c: Context, request: Request, data: bool = False) -> None:
     take_down(request, data=data)
 
 
-def take_down(request: Request, *, data: bool) -> None:
-    """Ask, and remove the stack from its cluster; without `data`, homes, models and secrets stay."""
+def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> None:
+    """Ask, and remove the stack from its cluster; without `data`, homes, models and secrets stay.
+
+    Of a cluster that goes next, nothing stays but the home's file system, which is Terraform's: raises UsageError for
+    a home that the cluster has made.
+    """
+    from devai_tasks.config import targets
     from devai_tasks.operations import cluster
     from devai_tasks.tasks import guard
 
     own = _cluster(request, change=True)
     effect = f"it is deleted in {own.kubectl.context}, with the kernels that run"
+    if cluster_goes and not data:
+        if not own.dry and cluster.home_is_made(own):
+            flags = request.stack.flags
+            raise UsageError(
+                "the home is a volume of the cluster (storage.home_class) and would go with it; nothing was changed. "
+                f"`inv data.backup --file=home.tar.gz {flags}` keeps its files, `inv down --data {flags}` goes on"
+            )
+        models = ", and models are brought again by the next `inv up`" if targets.own_ollama(own.settings) else ""
+        effect += f"; the home stays{models}"
     guard.allow(request, effect, loses="homes, models, secrets and all else" if data else "")
-    cluster.delete(own, data=data)
+    cluster.delete(own, data=data or cluster_goes)
 
 
 def stop(request: Request) -> None:
@@ -201,7 +215,7 @@ def port_forward(c: Context, request: Request, service: str = "devai", port: str
     """Reach a service from this machine, until Ctrl-C; prints its address."""
     from devai_tasks.operations import cluster
 
-    if port and not port.isdigit():
+    if port and not port.isdecimal():
         raise UsageError(f"--port={port}: a number")
     cluster.forward(_cluster(request), service, port)
 
@@ -222,7 +236,7 @@ def rollback(c: Context, request: Request, service: list[str], revision: str = "
     from devai_tasks.operations import rollout
     from devai_tasks.tasks import guard
 
-    if not revision.isdigit():
+    if not revision.isdecimal():
         raise UsageError(f"--revision={revision}: a number, as `inv k8s.status` shows it")
     limit = seconds_of(seconds)
     own = _cluster(request, change=True)
@@ -248,12 +262,14 @@ def restart(c: Context, request: Request, service: list[str], seconds: str = "60
     rollout.wait(own.kubectl, names, seconds=limit)
 
 
-@stack_task(target="kubernetes", changes=True)
+@stack_task(target="kubernetes", changes=True, asks=True)
 def secrets(c: Context, request: Request) -> None:
     """Send the lab's token and the secrets that are set on this machine to the cluster."""
     from devai_tasks.operations import cluster, cluster_secrets
+    from devai_tasks.tasks import guard
 
     own = _cluster(request, change=True)
+    guard.allow(request, f"its secrets become those of this machine in {own.kubectl.context}")
     cluster.ensure_namespace(own, *cluster.look(own))
     changed = cluster_secrets.send(own)
     if request.dry:

@@ -27,7 +27,7 @@ def up(request: Request, *, seconds: int) -> list[Step]:
         Step(
             "kubernetes",
             "apply the manifests, and wait until the pods are ready",
-            lambda: k8s.roll_out(_in_its_cluster(request.anew()), seconds=seconds),
+            lambda: k8s.roll_out(_joined(request.anew()), seconds=seconds),
         )
         if settings.compute.platform == "kubernetes"
         else Step("service", "roll the image out", lambda: tf.roll_out(request.anew(), anew=True)),
@@ -42,7 +42,9 @@ def up(request: Request, *, seconds: int) -> list[Step]:
 
 
 def down(request: Request, *, data: bool) -> list[Step]:
-    """The other way round; without `data`, homes and models stay."""
+    """The other way round; without `data`, homes and models stay, of a cluster that goes the home."""
+    from devai_tasks.operations import clouds
+
     settings = request.settings
     if settings.compute.provider == "local":
         return [Step("lab", "stop the lab", lambda: compose.take_down(request, data=data))]
@@ -51,6 +53,7 @@ def down(request: Request, *, data: bool) -> list[Step]:
         steps.append(Step("kubernetes", "remove the lab from its cluster", lambda: _leave_cluster(request, data=data)))
     if settings.compute.provider != "none":
         tf.refuse_protected(request)  # while the lab is still there
+        clouds.check_account(settings, dry=request.dry)
         steps.append(
             Step("terraform", "destroy what the stack has in its cloud", lambda: tf.take_down(request, data=data))
         )
@@ -63,7 +66,7 @@ def stop(request: Request) -> list[Step]:
     if settings.compute.provider == "local":
         return [Step("lab", "stop the lab", lambda: compose.stop(request))]
     if settings.compute.platform == "kubernetes":
-        return [Step("kubernetes", "end all pods", lambda: k8s.stop(_in_its_cluster(request)))]
+        return [Step("kubernetes", "end all pods", lambda: k8s.stop(_joined(request)))]
     return [Step("service", "take the service away", lambda: tf.roll_out(request, stopped=True))]
 
 
@@ -73,7 +76,7 @@ def start(request: Request, *, seconds: int) -> list[Step]:
     if settings.compute.provider == "local":
         return [Step("lab", "start the lab", lambda: compose.start(request))]
     if settings.compute.platform == "kubernetes":
-        run = Step("kubernetes", "start the pods", lambda: k8s.start(_in_its_cluster(request), seconds=seconds))
+        run = Step("kubernetes", "start the pods", lambda: k8s.start(_joined(request), seconds=seconds))
     else:
         run = Step("service", "bring the service back", lambda: tf.roll_out(request, anew=True))
     return [run, Step("address", "wait until the lab answers", lambda: _answer(request, seconds=seconds))]
@@ -86,11 +89,12 @@ def _build(request: Request) -> None:
     images.provide(request.project, request.settings, request.docker)
 
 
-def _in_its_cluster(request: Request) -> Request:
+def _joined(request: Request) -> Request:
     """The request, once kubectl knows the cluster that Terraform made; others people know how to get to."""
     from devai_tasks.operations import clouds
     from devai_tasks.operations.cluster import Cluster
 
+    request = tf.informed(request)
     settings = request.settings if request.dry else request.configuration.to_deploy()
     ours = settings.compute.provider != "none"
     if ours and (request.dry or not Cluster(request.project, settings).kubectl.knows_context()):
@@ -112,6 +116,8 @@ def _answer(request: Request, *, seconds: int) -> None:
 
 def _leave_cluster(request: Request, *, data: bool) -> None:
     """Nothing to do where Terraform has made no cluster."""
+    request = tf.informed(request)
     if any(key == ("kubernetes", "context") for key in request.configuration.pending):
         return console.say("there is no cluster")
-    k8s.take_down(_in_its_cluster(request), data=data)
+    cluster_goes = request.settings.compute.provider != "none"
+    k8s.take_down(_joined(request), data=data, cluster_goes=cluster_goes)

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.tasks import tf
 
 if TYPE_CHECKING:
     from devai_tasks.operations.cluster import Cluster
     from devai_tasks.operations.overview import Overview
     from devai_tasks.tasks.declare import Request
-
-# What has to be known of a stack before anything of it can be in a cluster.
-_OF_A_CLUSTER = (("kubernetes", "context"), ("image", "registry"), ("image", "digest"))
 
 
 def overview(request: Request) -> Overview:
@@ -23,13 +21,14 @@ def overview(request: Request) -> Overview:
     found = of.Overview(str(request.stack))
     if request.dry:
         return found
+    request = tf.informed(request)
     found.keys = of.changed_keys(request.project, request.configuration)
     provider, kubernetes = request.settings.compute.provider, request.settings.compute.platform == "kubernetes"
     if provider == "local":
         request.docker.check()
         found.changes += of.of_image(request.project, request.settings, to_push=False)
         rebuilt = bool(found.changes)
-        found.changes += of.of_compose(request.project, request.settings, request.docker, rebuilt=rebuilt)
+        of.of_compose(found, request.project, request.settings, request.docker, rebuilt=rebuilt)
         return found
     if provider != "none":
         found.changes += _terraform(request)
@@ -58,7 +57,7 @@ def _kubernetes(request: Request, found: Overview) -> None:
     from devai_tasks.operations import overview as of
 
     own = _cluster(request)
-    missing = [".".join(key) for key in request.configuration.pending if key in _OF_A_CLUSTER]
+    missing = [".".join(key) for key in request.configuration.pending if key in tf.NEEDED]
     if missing:
         found.changes += of.of_cluster(live.summary(live.as_new(cluster.manifests(own))))
         found.notes.append(f"kubernetes: all is new, once {', '.join(missing)} {_is_or_are(missing)} known")
@@ -76,7 +75,8 @@ def status(request: Request) -> Mapping[str, Any]:
     from devai_tasks.operations import overview as of
 
     rows: list[dict[str, str]] = []
-    changes: Sequence[of.Change] = ()
+    drift = "`inv plan` looks for it"
+    request = tf.informed(request)
     settings = request.settings
     address = addresses.url(settings)
     if settings.compute.provider == "local":
@@ -84,27 +84,33 @@ def status(request: Request) -> Mapping[str, Any]:
         own = lab.compose(request.project, settings, request.docker)
         if not request.dry:
             rows += of.running(own.containers())
-            changes = of.of_compose(request.project, settings, request.docker) if rows else ()
+            drift = _drift(overview(request)) if rows else ""
             address = lab.link(request.project, settings).partition("?")[0] if rows else ""
     elif settings.compute.platform == "kubernetes":
-        rows += _in_its_cluster(request)
+        rows += _workloads(request)
         if rows and not request.dry:
-            held: of.Overview = of.Overview(str(request.stack))
+            held = of.Overview(str(request.stack), notes=["only the cluster was compared, `inv plan` compares all"])
             _kubernetes(request, held)
-            changes = held.changes
+            drift = _drift(held)
     else:
-        rows += _in_its_cloud(request)
+        rows += _service(request)
     last = runs.last(request.project, request.stack)
     return {
         "stack": str(request.stack),
         "rows": rows,
         "address": address,
-        "drift": (f"{len(changes)} changes, `inv plan` shows them" if changes else "none") if rows else "",
+        "drift": drift if rows else "",
         "last change": f"{last['task']} by {last['who']} at {last['time']}: {last['result']}" if last else "",
     }
 
 
-def _in_its_cluster(request: Request) -> Iterator[dict[str, str]]:
+def _drift(found: Overview) -> str:
+    """How many changes there are, and what was not looked at."""
+    count = f"{len(found.changes)} changes, `inv plan` shows them" if found.changes else "none"
+    return "; ".join([count, *found.notes])
+
+
+def _workloads(request: Request) -> Iterator[dict[str, str]]:
     from devai_tasks.operations import cluster_status
 
     if ("kubernetes", "context") in request.configuration.pending:
@@ -119,7 +125,7 @@ def _in_its_cluster(request: Request) -> Iterator[dict[str, str]]:
             }
 
 
-def _in_its_cloud(request: Request) -> Iterator[dict[str, str]]:
+def _service(request: Request) -> Iterator[dict[str, str]]:
     from devai_tasks.operations import terraform
 
     with terraform.work(request.project, request.settings, dry=request.dry) as work:
@@ -135,7 +141,7 @@ def _in_its_cloud(request: Request) -> Iterator[dict[str, str]]:
 
 
 def link(request: Request) -> str:
-    """The address of the lab with its token. Raises UsageError where only a forwarded port leads there."""
+    """The address of the lab with its token. Raises UsageError where the configuration names none."""
     from devai_tasks import state
     from devai_tasks.operations import addresses, cluster, lab
 
@@ -144,7 +150,7 @@ def link(request: Request) -> str:
         return lab.link(request.project, settings)
     url = addresses.url(settings)
     if not url:
-        raise UsageError(f"no ingress leads to {request.stack}; `inv k8s.port-forward {request.stack.flags}` opens it")
+        raise UsageError(addresses.detour(settings))
     if request.dry:
         return url
     in_cluster = settings.compute.platform == "kubernetes"

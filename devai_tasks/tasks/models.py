@@ -41,13 +41,15 @@ def list_(c: Context, request: Request, json: bool = False) -> None:
     console.table(["model", "size"], [[name, f"{size / 1e6:,.0f} MB"] for name, size in found.items()])
 
 
-@stack_task(target="compose", changes=True, help={"name": "the model; can be repeated"}, iterable=["name"])
+@stack_task(target="compose", changes=True, asks=True, help={"name": "the model; can be repeated"}, iterable=["name"])
 def remove(c: Context, request: Request, name: list[str]) -> None:
     """Remove models from the lab."""
     from devai_tasks.operations import models
+    from devai_tasks.tasks import guard
 
     if not name:
         raise UsageError("which one? --name=MODEL; `inv models.list` shows them")
+    guard.allow(request, f"it has {' and '.join(name)} no longer")
     server = models.server(request.settings, dry=request.dry)
     for model in name:
         server.remove(models.tag(model))
@@ -67,7 +69,9 @@ def export(c: Context, request: Request, file: str = "") -> None:
     model_archive.save(request.project, request.settings, request.docker, Path(file))
 
 
-@stack_task(target="compose", name="import", help={"file": "one that `models.export` wrote (default: none)"})
+@stack_task(
+    target="compose", name="import", changes=True, help={"file": "one that `models.export` wrote (default: none)"}
+)
 def import_(c: Context, request: Request, file: str = "") -> None:
     """Give the lab the models of a file; those of the same names are replaced."""
     from pathlib import Path

@@ -18,7 +18,7 @@ _STEPS = {
     "from": "step to begin with; those before it are not even looked at (default: the first)",
     "only": "the only step to do (default: all)",
 }
-_DATA = "homes and models as well; asks for the stack's name (default: they stay)"
+_DATA = "homes and models as well; asks for the stack's name (default: they stay; of a cloud's cluster, the home)"
 _JSON = {"json": "for programs (default: a table)"}
 _SECONDS = {"seconds": "how long to wait for each part (default: 600)"}
 
@@ -37,7 +37,7 @@ def up(c: Context, request: Request, from_: str = "", only: str = "", seconds: s
 
 @stack_task(changes=True, asks=True, help={**_STEPS, "data": _DATA})
 def down(c: Context, request: Request, data: bool = False, from_: str = "", only: str = "") -> None:
-    """Take the stack down; homes and models stay unless --data is given."""
+    """Take the stack down; homes and models stay unless --data is given, of a cloud's cluster the home."""
     from devai_tasks.tasks import life
 
     _work(request, "down", life.down(request, data=data), start=from_, only=only, flags=" --data" if data else "")
@@ -57,7 +57,7 @@ def start(c: Context, request: Request, seconds: str = "600") -> None:
     from devai_tasks.tasks import life
 
     _work(request, "start", life.start(request, seconds=seconds_of(seconds)))
-    _show_address(request)
+    _show_address(request.anew())
 
 
 @stack_task(
@@ -130,7 +130,7 @@ def open_(c: Context, request: Request, print: bool = False) -> None:
 
 @stack_task(
     help={
-        "service": "devai or ollama (default: both); can be repeated",
+        "service": "devai or ollama, on this machine chroma, too (default: all); can be repeated",
         "follow": "go on as more comes, until Ctrl-C (default: no)",
         "tail": "lines from the end of each (default: all)",
     },
@@ -153,7 +153,10 @@ def _work(
 
 
 def _show_address(request: Request) -> None:
+    """Print the lab's address; where the configuration names none, the step before has said what leads there."""
+    from devai_tasks.operations import addresses
     from devai_tasks.tasks import looks
 
-    if not request.dry:
+    named = request.settings.compute.provider == "local" or addresses.url(request.settings)
+    if named and not request.dry:
         console.show(looks.link(request))

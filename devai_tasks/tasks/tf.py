@@ -25,6 +25,8 @@ _RESOURCE = {
 _JSON = {"json": "for programs (default: a table)"}
 # What exists only after Terraform has run is not missed before.
 _MADE_BY_IT = ("tf.apply", "image.push")
+# What has to be known of a stack before anything of it can run.
+NEEDED = (("kubernetes", "context"), ("image", "registry"), ("image", "digest"))
 
 
 @stack_task(target="terraform", alone=True, help=_OFFLINE)
@@ -129,7 +131,10 @@ def roll_out(
     target="terraform",
     changes=True,
     asks=True,
-    help={**_OFFLINE, "data": "the lab's home and the models, too (default: they stay, with what they need)"},
+    help={
+        **_OFFLINE,
+        "data": "the lab's home, too, and models outside a cluster (default: they stay, with what they need)",
+    },
 )
 def destroy(c: Context, request: Request, offline: bool = False, data: bool = False) -> None:
     """Destroy what the stack has in its cloud; its data stays unless --data is given."""
@@ -181,19 +186,36 @@ def output(c: Context, request: Request, offline: bool = False, json: bool = Fal
     console.table(["output", "value"], [[key, outputs.text(value)] for key, value in found.items()])
 
 
+def informed(request: Request) -> Request:
+    """The request, knowing what the outputs tell of its stack, also where it was made on another machine."""
+    from devai_tasks.config import targets
+    from devai_tasks.operations import outputs, terraform
+
+    known = not any(key in NEEDED for key in request.configuration.pending)
+    if request.dry or known or not targets.on_a_cloud_now(request.settings):
+        return request
+    with _work(request, offline=False) as work:
+        terraform.prepare(work)
+        outputs.note(request.project, request.settings, work.tool.outputs())
+    return request.anew()
+
+
 @stack_task(
     name="import",
     target="terraform",
     changes=True,
+    asks=True,
     help={**_OFFLINE, "address": "address to be of what is there already", "id": "its id, as the provider wants it"},
 )
 def import_(c: Context, request: Request, address: str = "", id: str = "", offline: bool = False) -> None:
     """Take something that is there already into the stack's state."""
     from devai_tasks.operations import terraform
+    from devai_tasks.tasks import guard
 
     if not (address and id):
         raise UsageError("what to import? --address=ADDRESS --id=ID")
     _check(request, offline=offline)
+    guard.allow(request, f"{id} becomes its {address}")
     with _work(request, offline=offline) as work:
         terraform.prepare(work)
         work.tool.adopt(address, id, work.site.values)

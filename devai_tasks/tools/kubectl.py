@@ -8,7 +8,6 @@ import re
 import select
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -192,9 +191,9 @@ class Kubectl:
         """Have so many pods of each of some Deployments."""
         self._output("scale", f"--replicas={number}", *(f"deployment/{name}" for name in names))
 
-    def wait_for_end(self, selector: str, *, seconds: int) -> None:
-        """Wait until pods are gone."""
-        self._output("wait", "pods", f"--selector={selector}", "--for=delete", f"--timeout={seconds}s")
+    def wait_for_end(self, *what: str, seconds: int) -> None:
+        """Wait until objects are gone, given as `kind/name`, or as a kind and options that choose some of it."""
+        self._output("wait", *what, "--for=delete", f"--timeout={seconds}s")
 
     def events(self, name: str) -> list[str]:
         """The warnings about an object, newest last."""
@@ -235,8 +234,6 @@ class Kubectl:
             self._print(words)
             yield local
             return
-        # Whoever ends us means kubectl, too: the way out leads past its end.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         with self._process(words) as process:
             assert process.stdout  # noqa: S101 - a pipe
             first = process.stdout.readline()

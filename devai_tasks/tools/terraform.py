@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing, UsageError
+from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
 from devai_tasks.tools import plan as plans
 
 # Write-only arguments, ephemeral variables and the S3 backend's lock file.
@@ -215,19 +215,20 @@ class _Collected:
 
 def _until_it_ends(process: subprocess.Popen[str], title: str, output: IO[str]) -> None:
     """Show what a program prints until it ends; the first Ctrl-C is passed on, and it has all the time it needs."""
-    interrupted = False
+    interrupted: KeyboardInterrupt | None = None
     while True:
         try:
             console.follow(title, (line.rstrip() for line in output))
             process.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if not interrupted:
-                interrupted = True
-                console.warn("Terraform was asked to stop, and first finishes what it has begun; please wait")
+                interrupted = interrupt
+                interrupted.add_note("`inv tf.plan` shows what is still to do")
                 process.send_signal(signal.SIGINT)
+                console.warn("Terraform was asked to stop, and first finishes what it has begun; please wait")
         else:
             if interrupted:
-                raise DevaiError("stopped by Ctrl-C; `inv tf.plan` shows what is still to do")
+                raise interrupted
             return
 
 

@@ -12,18 +12,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from harness import engine
 from harness.project import fresh
 from harness.stack import ComposeStack
+
+from devai_tasks.render import image
 
 INTERRUPTED = 130
 
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[ComposeStack]:
-    """A stack of its own without models, of which nothing is there yet."""
+    """A stack of its own, of which nothing is there yet."""
     project = fresh(tmp_path_factory.mktemp("faults") / "lab")
     (project.conf / "profiles/faults.yaml").write_text(
-        f"project: {{name: devai-test}}\nports: {{lab: {free_port()}, ollama: {free_port()}}}\nmodels: []\n"
+        f"project: {{name: devai-test}}\nports: {{lab: {free_port()}, ollama: {free_port()}}}\n"
         "image: {packages: minimal}\n",
         encoding="utf-8",
     )
@@ -58,10 +61,13 @@ def until(process: subprocess.Popen[str], mark: str) -> None:
     pytest.fail(f"{mark!r} never came:\n{''.join(said)}")
 
 
-@pytest.mark.parametrize("step", ["[1/3]", "[2/3]", "[3/3]"])
-def test_an_up_that_is_killed_is_healed_by_the_next(faulty: ComposeStack, step: str) -> None:
+# What is printed in the middle of each step.
+@pytest.mark.parametrize("mark", ["exporting to image", " Starting", "pulling model"])
+def test_an_up_that_is_killed_is_healed_by_the_next(faulty: ComposeStack, mark: str) -> None:
+    assert faulty.inv("down", "--data", "--confirm=local-faults").returncode == 0
+    engine.docker("rmi", "--force", image.lab(faulty.settings))
     with up(faulty) as process:
-        until(process, step)
+        until(process, mark)
         os.killpg(process.pid, signal.SIGKILL)
     again = faulty.inv("up")
     assert again.returncode == 0, again.stderr

@@ -135,7 +135,7 @@ def test_a_file_of_this_machine_counts_as_a_model(stack: ComposeStack, own_gguf:
     assert created.returncode == 0, created.stderr
     listed = [model["name"] for model in json.loads(stack.inv("models.list", "--json").stdout)]
     assert f"{own_gguf.stem}:latest" in listed
-    assert stack.inv("models.remove", f"--name={own_gguf.stem}").returncode == 0
+    assert stack.inv("models.remove", f"--name={own_gguf.stem}", "--yes").returncode == 0
 
 
 def test_models_go_to_a_machine_without_a_network_as_one_file(stack: ComposeStack, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_models_go_to_a_machine_without_a_network_as_one_file(stack: ComposeStac
     assert written.returncode == 0, written.stderr
     with tarfile.open(file) as archive:
         assert {name.partition("/")[0] for name in archive.getnames()} == {"blobs", "manifests"}  # and not Ollama's key
-    assert stack.inv("models.remove", "--name=smollm2:135m").returncode == 0
+    assert stack.inv("models.remove", "--name=smollm2:135m", "--yes").returncode == 0
     # A byte that is another one: nothing of it gets in.
     damaged = tmp_path / "damaged.tar"
     content = bytearray(file.read_bytes())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from devai_tasks import state
+from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ConfigError
 
 DIGEST = f"sha256:{'1' * 64}"
 IMAGE = {("image", "registry"), ("image", "digest")}
@@ -105,3 +108,15 @@ def test_what_is_recorded_later_is_added_and_an_empty_value_is_taken_out(project
     assert IMAGE.intersection(configuration.pending) == {("image", "digest")}
     state.record(project, stack, {"image.registry": ""})
     assert IMAGE.issubset(Sources(project, {}).configuration(stack).pending)
+
+
+def test_what_a_person_wrote_of_a_deployment_is_read_as_the_configuration_is(empty: Project) -> None:
+    stack = Stack("dev", "aws")
+    file = empty.state(stack) / DEPLOYMENT_FILE
+    state.write(file, "# by hand\nimage:\n  registry: registry.test/lab\nkubernetes:\n")
+    state.record(empty, stack, {"image.digest": DIGEST, "kubernetes.context": "own"})
+    written = json.loads(file.read_text(encoding="utf-8"))
+    assert written == {"image": {"registry": "registry.test/lab", "digest": DIGEST}, "kubernetes": {"context": "own"}}
+    state.write(file, "image: {registry\n")
+    with pytest.raises(ConfigError, match=rf"\.devai/aws-dev/{DEPLOYMENT_FILE}:2:1"):
+        state.record(empty, stack, {"image.digest": DIGEST})

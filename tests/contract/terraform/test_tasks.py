@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -185,7 +187,8 @@ def test_the_exit_code_tells_of_changes_where_that_is_asked_for(devai: Run) -> N
 @pytest.mark.usefixtures("small")
 def test_something_that_is_there_already_is_imported(devai: Run) -> None:
     imported = ("--address=aws_vpc.this", "--id=vpc-123")
-    ok(devai("tf.import", *STACK, *imported))
+    assert "without a terminal: --yes" in devai("tf.import", *STACK, *imported).stderr.lower()
+    ok(devai("tf.import", *STACK, *imported, "--yes"))
     assert ok(devai("tf.state-list", *STACK)).stdout == "aws_vpc.this\n"
     changes = {change["address"]: change["kind"] for change in plan_of(devai)["changes"]}
     assert changes["aws_vpc.this"] == "changed"
@@ -225,32 +228,68 @@ def test_a_type_that_was_never_recorded_is_named(small: Project, devai: Run) -> 
     assert "no recorded schema of aws_nobody; `inv tf.record` makes them" in refused.stderr
 
 
-def test_ctrl_c_reaches_terraform_once_and_it_ends_what_it_has_begun(small: Project) -> None:
+APPLY_SLOWLY = [
+    str(Path(sys.executable).with_name("inv")), "tf.apply", *STACK, "--yes", "--resource=terraform_data.later",
+]  # fmt: skip
+
+
+@pytest.fixture
+def slow(small: Project) -> Project:
+    """A root with something that takes seconds to make, and something that would come after it."""
     (small.root / "deploy/terraform/aws/more.tf").write_text(
         'resource "terraform_data" "slow" {\n  provisioner "local-exec" {\n'
         f'    command = "touch {small.root}/begun; sleep 3; touch {small.root}/ended"\n  }}\n}}\n\n'
         'resource "terraform_data" "later" {\n  input = terraform_data.slow.id\n}\n',
         encoding="utf-8",
     )
-    program = Path(sys.executable).with_name("inv")
+    return small
+
+
+def wait_until_begun(project: Project) -> None:
+    for _ in range(600):
+        if (project.root / "begun").exists():
+            break
+        time.sleep(0.1)
+
+
+def assert_that_the_first_is_known(project: Project) -> None:
+    """The state was written: it knows what was begun, and not what would have followed. So was the history."""
+    state = json.loads((home(project) / "terraform.tfstate").read_text(encoding="utf-8"))
+    assert [entry["name"] for entry in state["resources"] if entry["type"] == "terraform_data"] == ["slow"]
+    assert '"result": "interrupted"' in (project.root / ".devai/history.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_reaches_terraform_once_and_it_ends_what_it_has_begun(slow: Project, number: signal.Signals) -> None:
     with subprocess.Popen(
-        [program, "tf.apply", *STACK, "--yes", "--resource=terraform_data.later"],
-        cwd=small.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        APPLY_SLOWLY,
+        cwd=slow.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
         # A shell starts what it runs in the background deaf to Ctrl-C, tests included.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     ) as process:  # fmt: skip
-        for _ in range(600):
-            if (small.root / "begun").exists():
-                break
-            time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        wait_until_begun(slow)
+        os.killpg(process.pid, number)  # as a terminal does
         output, errors = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert (small.root / "ended").exists() or "Interrupt received" in errors, output + errors
+    assert process.returncode == 128 + number
+    assert (slow.root / "ended").exists() or "Interrupt received" in errors, output + errors
     assert errors.count("Terraform was asked to stop") == 1
+    assert "`inv tf.plan` shows what is still to do" in errors
     assert "Two interrupts" not in errors
     assert "Traceback" not in errors
-    # The state was written: it knows what was begun, and not what would have followed.
-    state = json.loads((home(small) / "terraform.tfstate").read_text(encoding="utf-8"))
-    assert [entry["name"] for entry in state["resources"] if entry["type"] == "terraform_data"] == ["slow"]
+    assert_that_the_first_is_known(slow)
+
+
+def test_terraform_outlives_its_terminal_until_it_has_ended_what_it_has_begun(slow: Project) -> None:
+    terminal, end = os.openpty()
+    with subprocess.Popen(
+        APPLY_SLOWLY,
+        cwd=slow.root, stdin=end, stdout=end, stderr=end,
+        start_new_session=True, env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
+        preexec_fn=lambda: fcntl.ioctl(end, termios.TIOCSCTTY),  # noqa: PLW1509 - no threads here
+    ) as process:  # fmt: skip
+        os.close(end)
+        wait_until_begun(slow)
+        os.close(terminal)
+        assert process.wait(timeout=120) == 128 + signal.SIGHUP
+    assert_that_the_first_is_known(slow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -12,10 +13,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from devai_tasks import state
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import runs
+from devai_tasks.operations import runs, steps
 
 STACK = Stack("dev", "local")
 Run = Callable[..., CompletedProcess[str]]
@@ -76,6 +78,43 @@ def test_history_says_how_a_run_ended(project: Project, error: BaseException, re
     assert last["task"] == "down"
     assert runs.last(project, Stack("prod", "local")) is None
     assert stat.S_IMODE((project.root / ".devai" / runs.HISTORY).stat().st_mode) == 0o600
+
+
+def test_a_line_that_was_cut_off_hides_no_other(project: Project) -> None:
+    with runs.recorded(project, STACK, runs.begin("up", [])):
+        pass
+    history = project.root / ".devai" / runs.HISTORY
+    with history.open("a", encoding="utf-8") as stream:
+        stream.write('{"time": "2026-')
+    assert (last := runs.last(project, STACK))
+    assert last["task"] == "up"
+    with runs.recorded(project, STACK, runs.begin("down", [])):
+        pass
+    assert (last := runs.last(project, STACK))
+    assert last["task"] == "down"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
+def test_on_a_full_disk_the_error_of_the_run_itself_counts(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state.private_folder(project.root / ".devai")
+    (project.root / ".devai" / runs.HISTORY).symlink_to("/dev/full")
+    with pytest.raises(DevaiError, match="it"), runs.recorded(project, STACK, runs.begin("up", [])):
+        raise DevaiError("it")
+    assert "No space left on device; this run is not in it" in capsys.readouterr().err
+
+
+def test_a_step_that_a_full_disk_ends_says_where_that_leaves_the_stack() -> None:
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "deployment.yaml")
+
+    work = [steps.Step("image", "build", lambda: None), steps.Step("lab", "start", fail)]
+    with pytest.raises(OSError, match="No space left") as failed:
+        steps.work(work, again="inv up")
+    assert failed.value.__notes__ == [
+        "image is done, lab is not done. `inv up` goes on there after a look at the others"
+    ]
 
 
 def test_history_has_the_keys_of_overrides_and_no_value(project: Project, devai: Run) -> None:

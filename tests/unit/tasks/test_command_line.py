@@ -178,6 +178,21 @@ def test_a_mistyped_task_or_flag_ends_with_2_and_the_nearest(devai: Run, words: 
     assert message in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compose.logs", "--tail=²"],
+        ["k8s.port-forward", "--port=²"],
+        ["k8s.rollback", "--revision=²"],
+        ["k8s.wait", "--seconds=²"],
+    ],
+)
+def test_a_digit_that_is_no_number_is_none(devai: Run, words: list[str]) -> None:
+    result = devai(*words)
+    assert_clean(result, 2)
+    assert f"{words[1]}: " in result.stderr
+
+
 def test_without_an_engine_there_is_one_message_with_the_way_out(project: Project, devai: Run) -> None:
     result = devai("compose.up")
     assert_clean(result, 1)
@@ -214,6 +229,29 @@ def test_data_is_not_removed_without_the_name_of_the_stack(
         message,
     ]
     assert tree(project) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "effect"),
+    [
+        (["compose.up", "--env=prod"], "containers that have changed are replaced, and kernels in them end"),
+        (["compose.restart", "--env=prod"], "its services begin anew, and kernels end"),
+        (["models.remove", "--name=a", "--name=b", "--env=prod"], "it has a and b no longer"),
+    ],
+)
+def test_kernels_and_models_of_a_protected_stack_go_with_its_name_only(
+    devai: Run, words: list[str], effect: str
+) -> None:
+    result = devai(*words)
+    assert_clean(result, 2)
+    assert f"local-prod: {effect}; local-prod is protected\n" in result.stderr
+    assert "nobody to ask; nothing was changed. Without a terminal: --confirm=local-prod" in result.stderr
+
+
+def test_a_model_is_removed_after_a_question(devai: Run) -> None:
+    result = devai("models.remove", "--name=a")
+    assert_clean(result, 2)
+    assert "nobody to ask; nothing was changed. Without a terminal: --yes" in result.stderr
 
 
 def test_removing_models_needs_their_names(devai: Run) -> None:

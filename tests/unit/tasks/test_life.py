@@ -1,0 +1,259 @@
+"""Whole stacks in a cloud's cluster: what `inv down` takes from where, and what is known of a stack made elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from subprocess import CompletedProcess
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devai_tasks import console, state
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ToolFailed
+from devai_tasks.operations import clouds, terraform
+from devai_tasks.tasks import k8s, looks, tf
+from devai_tasks.tools import kubectl
+from devai_tasks.tools.kubectl import Kubectl
+
+Run = Callable[..., CompletedProcess[str]]
+Patch = pytest.MonkeyPatch
+
+STACK = Stack("dev", "aws")
+ACCOUNT = "210987654321"
+CONTEXT = f"arn:aws:eks:eu-central-1:{ACCOUNT}:cluster/devai-dev"
+KNOWN = {
+    "kubernetes.context": CONTEXT,
+    "kubernetes.identity": f"arn:aws:iam::{ACCOUNT}:role/lab",
+    "image.registry": f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/devai",
+    "image.digest": f"sha256:{'a' * 64}",
+    "storage.file_system": "fs-1::fsap-1",
+    "ingress.firewall": "sg-1",
+    "tls.certificate": f"arn:aws:acm:eu-central-1:{ACCOUNT}:certificate/1",
+}
+OUTPUTS = {
+    "kube_context": CONTEXT,
+    "identity": KNOWN["kubernetes.identity"],
+    "registry": KNOWN["image.registry"],
+    "image": f"{KNOWN['image.registry']}@{KNOWN['image.digest']}",
+    "volumes": {"home": "fs-1::fsap-1"},
+    "file_system": "fs-1",
+    "ingress": {"firewall": "sg-1"},
+    "certificate": KNOWN["tls.certificate"],
+}
+
+
+def found(kind: str, name: str, **spec: object) -> dict[str, Any]:
+    version = "apps/v1" if kind == "Deployment" else "v1"
+    metadata = {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec, "status": {}}
+
+
+def volume(name: str, claim: str, policy: str) -> dict[str, Any]:
+    owner = {"namespace": "devai-aws-dev", "name": claim}
+    return found("PersistentVolume", name, claimRef=owner, persistentVolumeReclaimPolicy=policy)
+
+
+class Deployed:
+    """Stands in for a stack's cluster, and for Terraform's destruction of all else: notes what is asked, in order."""
+
+    def __init__(self, home: str) -> None:
+        self.asked: list[str] = []
+        self.marked = [
+            found("Namespace", "devai-aws-dev"),
+            found("Deployment", "devai", replicas=1, template={"spec": {"containers": [{"image": "lab"}]}}),
+            found("PersistentVolumeClaim", "home", volumeName=home),
+            found("PersistentVolumeClaim", "models", volumeName="pvc-models"),
+            found("Secret", "devai"),
+            volume("devai-aws-dev-home", "home", "Retain"),
+        ]
+        self.volumes = [self.marked[-1], volume("pvc-models", "models", "Delete")]
+
+    def answer(self, words: Sequence[str]) -> str:
+        """What kubectl prints."""
+        match words:
+            case ["get", "persistentvolumes", *_]:
+                return json.dumps({"items": self.volumes})
+            case ["get", "persistentvolumeclaim", "home", *_]:
+                return json.dumps(self.marked[2])
+            case ["get", *_]:
+                return json.dumps({"items": self.marked})
+        self.asked.append(" ".join(words))
+        return ""
+
+
+@pytest.fixture
+def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
+    """Have the stack in a cluster of AWS."""
+    own = {
+        "ingress": {"host": "lab.mine.test"},
+        "network": {"allowed_cidrs": ["10.8.0.0/16"]},
+        "terraform": {"account": ACCOUNT},
+    }
+    (project.conf / f"stacks/{STACK}.yaml").write_text(json.dumps(own), encoding="utf-8")
+
+    def make(*, home: str = "devai-aws-dev-home", account: str = ACCOUNT, here: bool = True) -> Deployed:
+        deployed = Deployed(home)
+        if here:
+            state.record(project, STACK, KNOWN)
+        monkeypatch.setattr(clouds, "account", lambda _: account)
+        monkeypatch.setattr(kubectl, "contexts", lambda: [CONTEXT])
+        monkeypatch.setattr(kubectl, "current_context", lambda: CONTEXT)
+
+        def call(_: Kubectl, words: Sequence[str], given: str | None) -> CompletedProcess[str]:
+            del given
+            return CompletedProcess(words, 0, deployed.answer(words), "")
+
+        monkeypatch.setattr(Kubectl, "_call", call)
+        monkeypatch.setattr(k8s, "start", lambda *_, **__: None)
+        monkeypatch.setattr(tf, "take_down", lambda *_, **__: deployed.asked.append("terraform destroy"))
+        return deployed
+
+    return make
+
+
+@pytest.fixture
+def outputs(monkeypatch: Patch) -> Callable[[Mapping[str, Any]], None]:
+    """Have a state of Terraform that holds some outputs."""
+
+    def make(held: Mapping[str, Any]) -> None:
+        @contextmanager
+        def work(*_: object, **__: object) -> Iterator[SimpleNamespace]:
+            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: held))
+
+        monkeypatch.setattr(terraform, "work", work)
+        monkeypatch.setattr(terraform, "prepare", lambda _: None)
+
+    return make
+
+
+def test_a_clouds_cluster_takes_its_own_volumes_away_before_it_goes(
+    devai: Run, deploy: Callable[..., Deployed]
+) -> None:
+    deployed = deploy()
+    down = devai("down", "--cloud=aws", "--yes")
+    assert down.returncode == 0, down.stderr
+    pods, rest, end, destroyed = deployed.asked
+    assert pods.endswith("deployment.apps/devai")
+    assert "persistentvolumeclaim/models" in rest
+    assert end.startswith("wait persistentvolume/pvc-models --for=delete")
+    assert destroyed == "terraform destroy"
+
+
+def test_who_takes_a_cloud_stack_down_is_told_that_models_go_and_the_home_stays(
+    devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
+) -> None:
+    deployed = deploy()
+    questions: list[str] = []
+    monkeypatch.setattr(console, "ask", questions.append)
+    assert devai("down", "--cloud=aws").returncode == 2
+    assert "the home stays, and models are brought again by the next `inv up`; go on?" in questions[0]
+    assert deployed.asked == []
+
+
+def test_a_home_that_the_cluster_has_made_goes_with_data_only(devai: Run, deploy: Callable[..., Deployed]) -> None:
+    deployed = deploy(home="pvc-home")
+    refused = devai("down", "--cloud=aws", "--yes")
+    assert refused.returncode == 2
+    assert "`inv data.backup --file=home.tar.gz --env=dev --cloud=aws` keeps its files" in refused.stderr
+    assert deployed.asked == []
+    down = devai("down", "--cloud=aws", "--data", "--confirm=aws-dev")
+    assert down.returncode == 0, down.stderr
+    assert deployed.asked[-1] == "terraform destroy"
+
+
+def test_the_wrong_account_is_found_before_anything_goes(devai: Run, deploy: Callable[..., Deployed]) -> None:
+    deployed = deploy(account="111111111111")
+    down = devai("down", "--cloud=aws", "--yes")
+    assert down.returncode == 2
+    assert "the credentials are those of account 111111111111" in down.stderr
+    assert deployed.asked == []
+
+
+def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
+    devai: Run,
+    deploy: Callable[..., Deployed],
+    outputs: Callable[[Mapping[str, Any]], None],
+    project: Project,
+    monkeypatch: Patch,
+) -> None:
+    outputs(OUTPUTS)
+    monkeypatch.setattr(looks, "_kubernetes", lambda *_: None)
+    deployed = deploy(here=False)
+    status = json.loads(devai("status", "--cloud=aws", "--json").stdout)
+    assert [row["what"] for row in status["rows"]] == ["deployment/devai"]
+    assert status["drift"] == "none; only the cluster was compared, `inv plan` compares all"
+    state.forget(project, STACK)
+    down = devai("down", "--cloud=aws", "--yes")
+    assert down.returncode == 0, down.stderr
+    assert len(deployed.asked) == 4
+
+
+def test_secrets_go_to_a_cluster_after_a_question(devai: Run, deploy: Callable[..., Deployed]) -> None:
+    deployed = deploy()
+    asked = devai("k8s.secrets", "--cloud=aws")
+    assert asked.returncode == 2
+    assert "nobody to ask; nothing was changed. Without a terminal: --yes" in asked.stderr
+    assert deployed.asked == []
+
+
+@pytest.mark.parametrize(("error", "code"), [(ToolFailed("the server refuses it"), 1), (KeyboardInterrupt(), 130)])
+def test_a_namespace_that_was_made_for_nothing_is_taken_back(
+    devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch, error: BaseException, code: int
+) -> None:
+    deployed = deploy()
+    deployed.marked.clear()
+
+    def diff(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(Kubectl, "diff", diff)
+    monkeypatch.setattr(Kubectl, "object", lambda *_: None)
+    monkeypatch.setattr(kubectl, "build", lambda *_, **__: json.dumps(found("Namespace", "devai-aws-dev")))
+    assert devai("k8s.apply", "--cloud=aws", "--yes").returncode == code
+    made, taken_back = deployed.asked
+    assert made.startswith("apply ")
+    assert taken_back == "delete --ignore-not-found --wait=false namespace/devai-aws-dev"
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["--cloud=mine"], "no ingress leads to mine-dev; `inv k8s.port-forward --env=dev --cloud=mine` opens it"),
+        (
+            ["--cloud=aws", "--set=ingress.host=", "--set=tls.enabled=false"],
+            "aws-dev has no host name (ingress.host); `inv k8s.status --env=dev --cloud=aws` shows its load balancer's",
+        ),
+    ],
+)
+def test_a_lab_without_a_named_address_starts_and_the_way_to_it_is_said_once(
+    devai: Run, deploy: Callable[..., Deployed], project: Project, words: list[str], way: str
+) -> None:
+    deploy()
+    own = {
+        "compute": {"provider": "none"},
+        "kubernetes": {"context": CONTEXT},
+        "image": {"registry": "registry.test/lab"},
+    }
+    (project.conf / "clouds/mine.yaml").write_text(json.dumps(own), encoding="utf-8")
+    state.record(project, Stack("dev", "mine"), {"image.digest": KNOWN["image.digest"]})
+    started = devai("start", *words)
+    assert started.returncode == 0, started.stderr
+    assert started.stderr.count(way) == 1
+    opened = devai("open", *words)
+    assert opened.returncode == 2
+    assert way in opened.stderr
+
+
+def test_where_terraform_has_no_cluster_none_is_asked(
+    devai: Run, deploy: Callable[..., Deployed], outputs: Callable[[Mapping[str, Any]], None]
+) -> None:
+    outputs({})
+    deployed = deploy(here=False)
+    down = devai("down", "--cloud=aws", "--yes")
+    assert "there is no cluster" in down.stderr
+    assert deployed.asked == ["terraform destroy"]
