@@ -198,15 +198,17 @@ def _recorded(project: Project, settings: Settings, published: Published, *, dry
 
 @contextmanager
 def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator[Images]:
-    """The engine, logged in where the stack's cloud has a login for its registry; else with the person's own.
+    """The engine, logged in where the registry is one of the stack's cloud; else with the person's own login.
 
     A registry's no becomes one message with the way out.
     """
     repository = image.repository(settings)
     host = registry.host(repository)
     provider, region = settings.compute.provider, settings.terraform.region
+    # Under --dry also what stands for one that Terraform has not made yet.
+    clouds_own = clouds.owns(provider, host) or (engine.dry and host.endswith(".invalid"))
     try:
-        if provider not in clouds.PROVIDERS:
+        if not clouds_own:
             yield engine
             return
         if engine.dry:
@@ -218,9 +220,9 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
             yield remote
     except RegistryRefused as refused:
         remedies = {
-            "login": f"`docker login {host}`, then again"
-            if provider not in clouds.PROVIDERS
-            else f"is the right account chosen for {provider}, and may it use this registry?",
+            "login": f"is the right account chosen for {provider}, and may it use this registry?"
+            if clouds_own
+            else f"`docker login {host}`, then again",
             "name": where_missing,
             "tag": "its tags never move: leave `image.tags` empty",
             "broken": "often its disk is full; its own log says",

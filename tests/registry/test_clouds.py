@@ -6,7 +6,9 @@ Google's services are stand-ins that answer what their descriptions say; the SDK
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -147,17 +149,41 @@ def test_googles_token_opens_a_registry_as_its_documentation_says(
     machine.assert_nowhere(GOOGLE, done, lab.root)
 
 
-@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_clouds_token_stays_away_from_a_registry_that_is_not_its_own(
+    stack_of: StackOf, machine: Machine, tmp_path: Path
+) -> None:
+    """There the person's own login counts, as with a stack of no cloud."""
+    with registry(tmp_path, users={"somebody": "secret"}) as private, standins.google(token=GOOGLE) as service:
+        on_a_machine = {"GCE_METADATA_HOST": service.address, "GCE_METADATA_ROOT": service.address}
+        environ = {**machine.environ, **on_a_machine, "GCE_METADATA_IP": service.address}
+        elsewhere = private.address.replace("127.0.0.1", "localhost")
+        login = ["docker", "login", "--username=somebody", "--password-stdin", elsewhere]
+        subprocess.run(login, input="secret", text=True, capture_output=True, env={**os.environ, **environ}, check=True)
+        done = stack_of("gcp-dev", elsewhere)("image.push", **environ)
+    assert done.returncode == 0, done.stderr
+    assert service.asked == []
+    assert "oauth2accesstoken" not in machine.log.read_text(encoding="utf-8")
+
+
+REGISTRIES = {
+    "aws": "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+    "azure": "labs.azurecr.io",
+    "gcp": "europe-docker.pkg.dev",
+}
+
+
+@pytest.mark.parametrize("cloud", REGISTRIES)
 def test_what_would_be_done_is_shown_without_asking_anybody(stack_of: StackOf, machine: Machine, cloud: str) -> None:
-    done = stack_of(f"{cloud}-dev", "registry.test")("--dry", "image.push", **machine.environ)
+    host = REGISTRIES[cloud]
+    done = stack_of(f"{cloud}-dev", host)("--dry", "image.push", **machine.environ)
     assert done.returncode == 0, done.stderr
     first = {
         "aws": "aws ecr get-login-password --region eu-central-1",
-        "azure": "az acr login --name registry --expose-token --output json",
+        "azure": "az acr login --name labs --expose-token --output json",
         "gcp": "gcloud auth print-access-token",
     }
     lines = done.stderr.splitlines()
     at = lines.index(first[cloud])
-    assert lines[at + 1] == f"docker login --username={clouds.USERNAMES[cloud]} --password-stdin registry.test"
-    assert any(line.startswith("docker image push registry.test/devai/devai-regtest-lab:0.1.0-") for line in lines)
+    assert lines[at + 1] == f"docker login --username={clouds.USERNAMES[cloud]} --password-stdin {host}"
+    assert any(line.startswith(f"docker image push {host}/devai/devai-regtest-lab:0.1.0-") for line in lines)
     assert "docker" not in machine.log.read_text(encoding="utf-8").replace("docker --", "")

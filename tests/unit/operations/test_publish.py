@@ -9,7 +9,8 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ToolFailed, UsageError
-from devai_tasks.operations import publish
+from devai_tasks.operations import images, publish
+from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import RegistryRefused
 
 
@@ -57,8 +58,29 @@ def test_a_no_of_a_registry_is_not_questioned(pauses: list[float]) -> None:
     assert pauses == []
 
 
-def settings(project: Project, registry: str) -> Settings:
-    return load(project, Stack("dev", "aws"), [f"image.registry={registry}/lab"], environ={})
+def settings(project: Project, registry: str, cloud: str = "aws") -> Settings:
+    return load(project, Stack("dev", cloud), [f"image.registry={registry}/lab"], environ={})
+
+
+@pytest.mark.parametrize(
+    ("cloud", "registry", "logs_in"),
+    [
+        ("gcp", "europe-docker.pkg.dev/p", True),
+        ("gcp", "ghcr.io/me", False),
+        ("azure", "labs.azurecr.io", True),
+        ("azure", "europe-docker.pkg.dev/p", False),
+        ("aws", "123456789012.dkr.ecr.eu-central-1.amazonaws.com", True),
+        ("aws", "127.0.0.1:5000", False),
+    ],
+)
+def test_a_cloud_logs_in_to_its_own_registry_and_a_person_to_every_other(
+    shipped: Project, capsys: pytest.CaptureFixture[str], cloud: str, registry: str, *, logs_in: bool
+) -> None:
+    publish.push(shipped, settings(shipped, registry, cloud), Docker(dry=True), images.Options())
+    said = capsys.readouterr().err
+    assert f"docker image push {registry}/lab/" in said
+    assert ("docker login" in said) == logs_in
+    assert any(program in said for program in ("aws ecr", "az acr", "gcloud auth")) == logs_in
 
 
 def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(

@@ -13,6 +13,7 @@ from devai_tasks.tools import clouds
 
 CANARY = "canary-of-a-token-0123456789"
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/lab"
+DUAL_STACK = "123456789012.dkr-ecr.eu-central-1.on.aws/lab"
 Program = Callable[[str, str], Path]
 
 
@@ -38,6 +39,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     ("provider", "name", "address", "answer", "called_as", "username"),
     [
         ("aws", "aws", ECR, CANARY, "ecr get-login-password --region eu-central-1", "AWS"),
+        ("aws", "aws", DUAL_STACK, CANARY, "ecr get-login-password --region eu-central-1", "AWS"),
         ("aws", "aws", "127.0.0.1:5000/lab", CANARY, "ecr get-login-password --region us-east-1", "AWS"),
         (
             "azure",
@@ -61,6 +63,31 @@ def test_a_clouds_own_program_gives_the_login(  # noqa: PLR0913, PLR0917 - one r
     assert CANARY not in repr(login)
 
 
+@pytest.mark.parametrize(
+    ("provider", "host"),
+    [
+        ("aws", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"),
+        ("aws", "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com"),
+        ("aws", "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"),
+        ("aws", "123456789012.dkr-ecr.eu-central-1.on.aws"),
+        ("azure", "labs.azurecr.io"),
+        ("azure", "labs.azurecr.cn"),
+        ("gcp", "europe-west1-docker.pkg.dev"),
+        ("gcp", "eu.gcr.io"),
+        ("gcp", "gcr.io"),
+    ],
+)
+def test_a_clouds_token_is_for_its_own_registries_and_no_other(provider: str, host: str) -> None:
+    assert [other for other in clouds.HOSTS if clouds.owns(other, host)] == [provider]
+    for foreign in (f"{host}.other.test", f"other.test:5000.{host}", host.replace(".", "-"), f"{host}\n"):
+        assert not clouds.owns(provider, foreign)
+
+
+@pytest.mark.parametrize("host", ["ghcr.io", "registry-1.docker.io", "public.ecr.aws", "127.0.0.1:5000", "localhost"])
+def test_registries_of_nobodys_cloud_get_no_token(host: str) -> None:
+    assert not any(clouds.owns(provider, host) for provider in (*clouds.HOSTS, "local", "none"))
+
+
 @pytest.mark.parametrize(("provider", "name"), [("aws", "aws"), ("azure", "az"), ("gcp", "gcloud")])
 def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(program: Program, provider: str, name: str) -> None:
     program(name, f"echo {CANARY}; echo 'session expired' >&2; exit 3")
@@ -71,7 +98,7 @@ def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(program: Prog
     assert CANARY not in str(told.value)
 
 
-@pytest.mark.parametrize("provider", clouds.PROVIDERS)
+@pytest.mark.parametrize("provider", clouds.HOSTS)
 def test_without_program_and_sdk_the_message_names_both(
     provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
