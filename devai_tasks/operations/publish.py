@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from devai_tasks import console, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
-from devai_tasks.operations import images
+from devai_tasks.operations import images, inputs
 from devai_tasks.render import image
 from devai_tasks.tools import clouds, git, registry
 from devai_tasks.tools.docker import Docker
@@ -65,7 +66,7 @@ def push(project: Project, settings: Settings, docker: Docker, options: images.O
         if options.several:
             digest = _push_several(project, settings, remote, wanted, options)
         else:
-            digest = _push_one(settings, remote, wanted)
+            digest = _push_one(project, settings, remote, wanted)
     return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
 
 
@@ -86,15 +87,26 @@ def tag(project: Project, settings: Settings, docker: Docker) -> Published:
     """Give the image that was built the names that it would be pushed under."""
     wanted = names(project, settings)
     engine = Images(dry=docker.dry)
-    images.built(settings, engine)
+    _built(project, settings, engine)
     for name in (wanted.name, *wanted.moving):
         engine.tag(image.lab(settings), name)
     return wanted
 
 
-def _push_one(settings: Settings, remote: Images, wanted: Published) -> str:
+def _built(project: Project, settings: Settings, engine: Images) -> Mapping[str, Any]:
+    """The image that was built. Raises UsageError for one that the present commit's name would be wrong for."""
+    built = images.built(settings, engine)
+    if inputs.made_of(built) not in ("", inputs.of(project, settings)):  # another's image may have no label
+        raise UsageError(
+            f"{image.lab(settings)} was built of other inputs than now, and the tag would say the present commit; "
+            f"run `inv image.build{_flags(settings)}`"
+        )
+    return built
+
+
+def _push_one(project: Project, settings: Settings, remote: Images, wanted: Published) -> str:
     """Push the engine's own image under all its names; returns the digest that the registry has it by."""
-    built = images.built(settings, remote)
+    built = _built(project, settings, remote)
     own = str(built.get("Id", ""))
     check_base(settings, str((built.get("Config", {}).get("Labels") or {}).get("io.devai.base.source", "")))
     there = remote.manifest(wanted.name)

@@ -91,7 +91,7 @@ def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run
 
 
 def test_files_that_differ_from_the_commit_show_in_the_tag(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
-    new = lab.root / "deploy/image/new"
+    new = lab.root / "new"
     new.touch()
     try:
         named = json.loads(run("image.tag", "--json").stdout)

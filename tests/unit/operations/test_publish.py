@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from harness.repository import commit, committed, git
 
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ToolFailed, UsageError
-from devai_tasks.operations import images, publish
+from devai_tasks.operations import images, inputs, publish
 from devai_tasks.tools.docker import Docker
-from devai_tasks.tools.images import RegistryRefused
+from devai_tasks.tools.images import Images, RegistryRefused
 
 
 @pytest.fixture
@@ -91,3 +95,101 @@ def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
     publish.check_base(settings(shipped, "123456789012.dkr.ecr.eu-central-1.amazonaws.com"), "registry")
     publish.check_base(settings(shipped, "127.0.0.1:5000"), "debootstrap")
     assert "for 127.0.0.1:5000, which is on this machine, that will do" in capsys.readouterr().err
+
+
+class Engine:
+    """Stands in for the engine: has what was built last, and notes the names that it is given."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.labels: dict[str, str] = {}
+        self.named: list[str] = []
+
+    @property
+    def settings(self) -> Settings:
+        """Those of a stack with a registry."""
+        return load(self.project, Stack("dev", "local"), ["image.registry=registry.test"], environ={})
+
+    def build(self) -> None:
+        """Have an image of the inputs as they are now."""
+        self.labels = {inputs.LABEL: inputs.of(self.project, self.settings)}
+
+    def inspect(self, name: str) -> dict[str, object]:
+        """Describe the image."""
+        return {"Id": name, "Config": {"Labels": self.labels}}
+
+    def tag(self, _image: str, name: str) -> None:
+        """Note a name."""
+        self.named.append(name)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine with an image of a project's first commit."""
+    engine = Engine(committed(tmp_path / "lab"))
+    monkeypatch.setattr(Images, "inspect", engine.inspect)
+    monkeypatch.setattr(Images, "tag", engine.tag)
+    monkeypatch.setattr(Images, "manifest", lambda *_: None)
+    monkeypatch.setattr(Images, "push", lambda *_: None)
+    engine.build()
+    return engine
+
+
+Way = Callable[[Engine], None]
+
+
+def tag(engine: Engine) -> publish.Published:
+    return publish.tag(engine.project, engine.settings, Docker())
+
+
+def push(engine: Engine) -> publish.Published:
+    return publish.push(engine.project, engine.settings, Docker(), images.Options())
+
+
+def change_the_lock(project: Project) -> None:
+    with (project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
+        lock.write("# another\n")
+
+
+def edited_built_and_taken_back(engine: Engine) -> None:
+    change_the_lock(engine.project)
+    engine.build()
+    git(engine.project.root, "checkout", "--quiet", ".")
+
+
+def built_before_a_commit_that_changes_a_lock(engine: Engine) -> None:
+    change_the_lock(engine.project)
+    commit(engine.project.root)
+
+
+@pytest.mark.parametrize("way", [edited_built_and_taken_back, built_before_a_commit_that_changes_a_lock])
+@pytest.mark.parametrize("verb", [tag, push])
+def test_an_image_of_other_inputs_does_not_get_the_present_commits_name(
+    engine: Engine, way: Way, verb: Callable[[Engine], object]
+) -> None:
+    way(engine)
+    with pytest.raises(UsageError, match=r"run `inv image\.build --env=dev --cloud=local`"):
+        verb(engine)
+    assert engine.named == []
+
+
+def commits_what_is_in_no_image(engine: Engine) -> None:
+    (engine.project.root / "README.md").write_text("Another.\n", encoding="utf-8")
+    commit(engine.project.root)
+
+
+def has_an_image_without_label(engine: Engine) -> None:
+    engine.labels = {}
+
+
+@pytest.mark.parametrize("way", [commits_what_is_in_no_image, has_an_image_without_label])
+def test_an_image_that_may_be_the_commits_gets_its_name(engine: Engine, way: Way) -> None:
+    way(engine)
+    wanted = tag(engine)
+    assert engine.named == [wanted.name]
+    assert git(engine.project.root, "rev-parse", "HEAD")[:12] in wanted.name
+
+
+def test_what_an_image_is_called_is_no_input_of_it(shipped: Project) -> None:
+    one, other = (load(shipped, Stack("dev", cloud), environ={}) for cloud in ("aws", "gcp"))
+    assert inputs.of(shipped, one) == inputs.of(shipped, other)
