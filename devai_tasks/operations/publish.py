@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from devai_tasks import console, state
 from devai_tasks.config.project import Project
@@ -18,6 +19,8 @@ from devai_tasks.render import image
 from devai_tasks.tools import clouds, git, registry
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images, RegistryRefused
+
+T = TypeVar("T")
 
 # Seconds before each further try: a registry that restarts is back by then.
 PAUSES = (2, 4, 8, 16)
@@ -132,7 +135,7 @@ def _push_several(
     """Build for several platforms, straight into the registry; returns the digest of their index."""
     there = remote.manifest(wanted.name)
     if there and wanted.final:
-        if there.image:
+        if there.image or not remote.all_have(wanted.name, inputs.LABEL, inputs.of(project, settings)):
             _check_overwriting(wanted, there.digest)
         console.say(f"{wanted.name}: present")
     else:
@@ -140,7 +143,7 @@ def _push_several(
         check_base(settings, base.source)
         persist(lambda: images.build(project, settings, remote, options, push=wanted.name))
     for name in wanted.moving:
-        remote.alias(wanted.name, name)
+        persist(partial(remote.alias, wanted.name, name))
     return _digest(remote, wanted.name)
 
 
@@ -175,10 +178,9 @@ def _check_overwriting(wanted: Published, digest: str) -> None:
 
 def _digest(remote: Images, name: str, *, of: str = "") -> str:
     """The digest that the registry has a name by; `of` an image of the engine, if given."""
+    there = persist(lambda: remote.manifest(name))
     if remote.dry:
-        remote.manifest(name)
         return ""
-    there = remote.manifest(name)
     if there is None:
         raise RegistryRefused("name", f"the registry has no {name}")
     if of and of not in (there.image, there.digest):
@@ -186,19 +188,17 @@ def _digest(remote: Images, name: str, *, of: str = "") -> str:
     return there.digest
 
 
-def persist(action: Callable[[], None]) -> None:
+def persist(action: Callable[[], T]) -> T:
     """Do something with a registry, and again for as long as what fails is the way there. Raises what came last."""
     for pause in PAUSES:
         try:
-            action()
+            return action()
         except RegistryRefused:
             raise
         except ToolFailed as error:
             console.warn(f"{error}\nagain in {pause} s, with what has not arrived yet")
             time.sleep(pause)
-        else:
-            return
-    action()
+    return action()
 
 
 def _recorded(project: Project, settings: Settings, published: Published, *, dry: bool) -> Published:

@@ -138,6 +138,15 @@ class Images(Docker):
             f"sha256:{hashlib.sha256(raw).hexdigest()}", json.loads(raw).get("config", {}).get("digest", "")
         )
 
+    def all_have(self, name: str, label: str, value: str) -> bool:
+        """Whether an image in a registry has a label, on every platform that it is for."""
+        raw = b""
+        with self._running(f"the look at {name}"):
+            raw = self._call_for("buildx", "imagetools", "inspect", "--format={{json .Image}}", name)
+        found = json.loads(raw)
+        each = [found] if "rootfs" in found else list(found.values())  # of several platforms, by their names
+        return {(image.get("config", {}).get("Labels") or {}).get(label) for image in each} == {value}
+
     @contextmanager
     def logged_in(self, host: str, username: str, token: str) -> Iterator[Images]:
         """The same engine, for a while known to a registry; the token goes by standard input and is gone afterwards.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from harness.repository import commit, committed, git
@@ -14,8 +15,12 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ToolFailed, UsageError
 from devai_tasks.operations import images, inputs, publish
+from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
-from devai_tasks.tools.images import Images, RegistryRefused
+from devai_tasks.tools.images import Images, Manifest, RegistryRefused
+
+LOCAL_DEV = Stack("dev", "local")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -108,7 +113,7 @@ class Engine:
     @property
     def settings(self) -> Settings:
         """Those of a stack with a registry."""
-        return load(self.project, Stack("dev", "local"), ["image.registry=registry.test"], environ={})
+        return load(self.project, LOCAL_DEV, ["image.registry=registry.test"], environ={})
 
     def build(self) -> None:
         """Have an image of the inputs as they are now."""
@@ -188,6 +193,48 @@ def test_an_image_that_may_be_the_commits_gets_its_name(engine: Engine, way: Way
     wanted = tag(engine)
     assert engine.named == [wanted.name]
     assert git(engine.project.root, "rev-parse", "HEAD")[:12] in wanted.name
+
+
+def test_a_push_that_has_arrived_is_not_lost_to_a_registry_that_does_not_answer_for_a_moment(
+    engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{'a' * 64}"
+    there = Manifest(digest, image.lab(engine.settings))
+    answers = iter([None, ToolFailed("503 Service Unavailable"), there])
+    monkeypatch.setattr(Images, "manifest", lambda *_: answer(next(answers)))
+    assert push(engine).digest == digest
+    assert pauses == [2]
+    assert engine.settings.image.digest == digest
+
+
+def test_so_is_one_for_several_platforms_whose_moving_tag_fails_once(
+    engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{'a' * 64}"
+    answers = iter([ToolFailed("503 Service Unavailable"), None])
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(digest, ""))
+    monkeypatch.setattr(Images, "all_have", lambda *_: True)
+    monkeypatch.setattr(Images, "alias", lambda *_: answer(next(answers)))
+    several = images.options("linux/amd64,linux/arm64", "", "")
+    settings = load(engine.project, LOCAL_DEV, ["image.registry=registry.test", "image.tags=[latest]"], environ={})
+    assert publish.push(engine.project, settings, Docker(), several).digest == digest
+    assert pauses == [2]
+
+
+def test_an_image_for_several_platforms_of_other_inputs_is_not_taken_for_this_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(f"sha256:{'a' * 64}", ""))
+    monkeypatch.setattr(Images, "all_have", lambda *_: False)
+    several = images.options("linux/amd64,linux/arm64", "", "")
+    with pytest.raises(UsageError, match="is there already and is another image"):
+        publish.push(engine.project, engine.settings, Docker(), several)
+
+
+def answer(given: T | Exception) -> T:
+    if isinstance(given, Exception):
+        raise given
+    return given
 
 
 def test_what_an_image_is_called_is_no_input_of_it(shipped: Project) -> None:
