@@ -81,7 +81,7 @@ class Configuration:
         Raises UsageError while one is pending or undecided, with the task or the file to go to; pending values that the
         tasks in `before` make are not missed.
         """
-        wanted = [key for key in self._missed if key in (needed or self._missed)]
+        wanted = [key for key in self.pending if key in needed] if needed else self._missed
         missing = self._stand_ins(wanted, before)
         missing += [
             f"{dotted(key)} = {self.explain(key).value} stands for a value of yours ({self.origins(key)[0].place})"
