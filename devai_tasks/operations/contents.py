@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import ToolMissing
 from devai_tasks.operations import images
@@ -60,7 +61,7 @@ def describe(settings: Settings, engine: Images) -> dict[str, Any]:
         "base_digest": label("base.digest"),
         "base_source": labels.get("io.devai.base.source", ""),
         "registry": sorted(found.get("RepoDigests") or ()),
-        "recorded_digest": settings.image.digest,
+        "recorded_digest": targets.digest(settings),
     }
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from devai_tasks import console, state
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
@@ -52,7 +53,7 @@ def names(project: Project, settings: Settings) -> Published:
     return Published(
         name=f"{repository}:{image.tag(settings, str(revision or ''))}",
         moving=tuple(f"{repository}:{tag}" for tag in image.moving_tags(settings)),
-        digest=settings.image.digest,
+        digest=targets.digest(settings),
         final=not (revision and revision.dirty),
     )
 
@@ -204,7 +205,7 @@ def persist(action: Callable[[], T]) -> T:
 def _recorded(project: Project, settings: Settings, published: Published, *, dry: bool) -> Published:
     """Keep the digest for what rolls the stack out."""
     if not dry:
-        state.record(project, settings.stack, {"image.digest": published.digest})
+        state.record(project, settings.stack, {targets.digest_key(settings): published.digest})
     return published
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from devai_tasks.tasks.declare import Request
 
 # What has to be known of a stack before anything of it can be in a cluster.
-_OF_A_CLUSTER = (("kubernetes", "context"), ("image", "registry"), ("image", "digest"))
+_OF_A_CLUSTER = (("kubernetes", "context"), ("image", "registry"), ("image", "digest"), ("image", "gpu", "digest"))
 
 
 def overview(request: Request) -> Overview:
@@ -58,7 +58,7 @@ def _kubernetes(request: Request, found: Overview) -> None:
     from devai_tasks.operations import overview as of
 
     own = _cluster(request)
-    missing = [".".join(key) for key in request.configuration.pending if key in _OF_A_CLUSTER]
+    missing = [".".join(key) for key in request.configuration.missed if key in _OF_A_CLUSTER]
     if missing:
         found.changes += of.of_cluster(live.summary(live.as_new(cluster.manifests(own))))
         found.notes.append(f"kubernetes: all is new, once {', '.join(missing)} {_is_or_are(missing)} known")

@@ -24,7 +24,7 @@ _RESOURCE = {
 }
 _JSON = {"json": "for programs (default: a table)"}
 # What exists only after Terraform has run is not missed before.
-_MADE_BY_IT = ("tf.apply", "image.push")
+_MADE_BY_IT = ("tf.apply", "image.push", "image.push --gpu")
 
 
 @stack_task(target="terraform", alone=True, help=_OFFLINE)
@@ -313,8 +313,8 @@ def _next_steps(request: Request, url: str | None) -> None:
     """What there is to do after an apply: push an image where the stack has none, else look at it."""
     if request.dry:
         return
-    flags = request.stack.flags
-    if any(key[0] == "image" for key in request.configuration.pending):
+    flags = f"{request.stack.flags}{' --gpu' if request.gpu else ''}"
+    if any(key[0] == "image" for key in request.configuration.missed):
         console.say(f"no image is pushed yet, so nothing runs one: inv image.push {flags}, then inv tf.apply {flags}")
     elif url:
         console.show(url)

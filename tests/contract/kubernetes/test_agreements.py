@@ -47,7 +47,8 @@ def test_the_ingress_names_what_terraform_says_it_made(lab: Project, cloud: str)
     """Its details come by the outputs of the root, and none of them has to be guessed."""
     details = hcl.plain(module("ingress", cloud).outputs["details"]["value"])
     assert {"firewall", "address_name"} <= {hcl.plain(name) for name in details}
-    known = outputs.known({"ingress": {"firewall": "made-firewall", "address_name": "made-address"}}, cloud)
+    told = {"ingress": {"firewall": "made-firewall", "address_name": "made-address"}}
+    known = outputs.known(told, built(lab, cloud).settings)
     stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
     if cloud == "aws":
         assert ingress_of(stack)["alb.ingress.kubernetes.io/security-groups"] == "made-firewall"
@@ -84,7 +85,7 @@ HOMES = {
 def test_the_home_is_the_share_that_terraform_made(lab: Project, cloud: str) -> None:
     told, handle, attributes = HOMES[cloud]
     key = "storage.file_system"
-    stack = built(lab, cloud, f"{key}={outputs.known(told, cloud)[key]}")
+    stack = built(lab, cloud, f"{key}={outputs.known(told, built(lab, cloud).settings)[key]}")
     (volume,) = stack.of("PersistentVolume").values()
     assert volume["spec"]["csi"]["volumeHandle"] == handle
     assert attributes.items() <= volume["spec"]["csi"].get("volumeAttributes", {}).items()

@@ -231,6 +231,17 @@ def test_an_image_for_several_platforms_of_other_inputs_is_not_taken_for_this_on
         publish.push(engine.project, engine.settings, Docker(), several)
 
 
+def test_an_image_for_gpus_is_recorded_as_that(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = f"sha256:{'a' * 64}"
+    settings = load(engine.project, LOCAL_DEV, ["image.registry=registry.test"], gpu=True, environ={})
+    engine.labels = {}
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(digest, image.lab(settings)))
+    published = publish.push(engine.project, settings, Docker(), images.Options())
+    assert published.name.endswith("-gpu")
+    known = load(engine.project, LOCAL_DEV, environ={}).image
+    assert (known.gpu.digest, known.digest) == (digest, "")
+
+
 def answer(given: T | Exception) -> T:
     if isinstance(given, Exception):
         raise given
