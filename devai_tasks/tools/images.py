@@ -93,6 +93,13 @@ class Images(Docker):
             )
         return [json.loads(line) for line in lines.splitlines()]
 
+    def used(self) -> set[str]:
+        """The ids of the images that containers are of, whether they run or not: the engine keeps those."""
+        ids: set[str] = set()
+        with self._running("docker ps"):
+            ids |= {container.image for container in self._client.container.list(all=True)}
+        return ids
+
     def remove(self, names: Sequence[str]) -> None:
         """Take names from the engine, and images that have no other."""
         with self._running("docker image rm"):

@@ -250,3 +250,21 @@ def test_pruning_asks_and_keeps_what_the_present_commit_and_the_stack_use(
     left = docker("images", "--format={{.Repository}}:{{.Tag}}").split()
     assert f"{repository}:0.1.0-of-another-commit" not in left
     assert built in left
+
+
+def test_pruning_keeps_what_a_container_is_of_when_its_name_has_gone_to_a_newer_build(run: Inv, tmp_path: Path) -> None:
+    name, ids = "devai-regtest-rebuilt", []
+    for build in ("used", "forgotten", "newest"):
+        (tmp_path / "Dockerfile").write_text(f'FROM scratch\nLABEL build={build}\nCMD ["none"]\n', encoding="utf-8")
+        docker("build", "--quiet", "--label=io.devai.project=devai-regtest", f"--tag={name}", str(tmp_path))
+        ids.append(str(inspect(name)["Id"]))
+        if build == "used":
+            container = docker("create", name)
+    try:
+        pruned = run("image.prune", "--yes")
+        left = docker("images", "--all", "--quiet", "--no-trunc").split()
+    finally:
+        docker("rm", container)
+        docker("rmi", "--force", ids[0], name)
+    assert pruned.returncode == 0, pruned.stderr
+    assert [one in left for one in ids] == [True, False, True]
