@@ -63,6 +63,11 @@ class Machine:
             "TMPDIR": str(self.temporary), "AZURE_CONFIG_DIR": str(self.home), "CLOUDSDK_CONFIG": str(self.home),
         }  # fmt: skip
 
+    def at(self, service: standins.Service) -> dict[str, str]:
+        """Its environment where it is one of Google's, with that service for metadata."""
+        names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
+        return {**self.environ, **dict.fromkeys(names, service.address)}
+
     def assert_nowhere(self, secret: str, done: CompletedProcess[str], project: Path) -> None:
         """No place that others look into has the secret, and nothing of the login is left."""
         called = self.log.read_text(encoding="utf-8")
@@ -139,9 +144,7 @@ def test_googles_token_opens_a_registry_as_its_documentation_says(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
     with standins.google(token=GOOGLE) as service:
-        on_a_machine = {"GCE_METADATA_HOST": service.address, "GCE_METADATA_ROOT": service.address}
-        environ = {**machine.environ, **on_a_machine, "GCE_METADATA_IP": service.address}
-        done = stack_of("gcp-dev", google_registry.address)("image.push", **environ)
+        done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
     assert done.returncode == 0, done.stderr
     token = [asked for asked in service.asked if asked.path.endswith("/token")]
     assert token
@@ -149,17 +152,29 @@ def test_googles_token_opens_a_registry_as_its_documentation_says(
     machine.assert_nowhere(GOOGLE, done, lab.root)
 
 
+def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
+    stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
+) -> None:
+    other = "canary-of-another-account-0123456789"
+    with standins.google(token=other) as service:
+        done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
+    assert done.returncode == 1, done.stderr
+    assert "is the right account chosen for gcp, and may it use this registry?" in done.stderr
+    assert "Traceback" not in done.stderr
+    machine.assert_nowhere(other, done, lab.root)
+
+
 def test_a_clouds_token_stays_away_from_a_registry_that_is_not_its_own(
     stack_of: StackOf, machine: Machine, tmp_path: Path
 ) -> None:
     """There the person's own login counts, as with a stack of no cloud."""
     with registry(tmp_path, users={"somebody": "secret"}) as private, standins.google(token=GOOGLE) as service:
-        on_a_machine = {"GCE_METADATA_HOST": service.address, "GCE_METADATA_ROOT": service.address}
-        environ = {**machine.environ, **on_a_machine, "GCE_METADATA_IP": service.address}
         elsewhere = private.address.replace("127.0.0.1", "localhost")
         login = ["docker", "login", "--username=somebody", "--password-stdin", elsewhere]
-        subprocess.run(login, input="secret", text=True, capture_output=True, env={**os.environ, **environ}, check=True)
-        done = stack_of("gcp-dev", elsewhere)("image.push", **environ)
+        subprocess.run(
+            login, input="secret", text=True, capture_output=True, env={**os.environ, **machine.environ}, check=True
+        )
+        done = stack_of("gcp-dev", elsewhere)("image.push", **machine.at(service))
     assert done.returncode == 0, done.stderr
     assert service.asked == []
     assert "oauth2accesstoken" not in machine.log.read_text(encoding="utf-8")
