@@ -17,7 +17,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
 from devai_tasks.operations import images, inputs
 from devai_tasks.render import image
-from devai_tasks.tools import clouds, git, registry
+from devai_tasks.tools import git, logins, registry
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images, RegistryRefused
 
@@ -219,16 +219,16 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
     host = registry.host(repository)
     provider, region = settings.compute.provider, settings.terraform.region
     # Under --dry also what stands for one that Terraform has not made yet.
-    clouds_own = clouds.owns(provider, host) or (engine.dry and host.endswith(".invalid"))
+    clouds_own = logins.owns(provider, host) or (engine.dry and host.endswith(".invalid"))
     try:
         if not clouds_own:
             yield engine
             return
         if engine.dry:
-            console.say(shlex.join(clouds.command(provider, repository, region)))
-            login = clouds.Login(clouds.USERNAMES[provider], "")
+            console.say(shlex.join(logins.command(provider, repository, region)))
+            login = logins.Login(logins.USERNAMES[provider], "")
         else:
-            login = clouds.login(provider, repository, region)
+            login = logins.login(provider, repository, region)
         with engine.logged_in(host, login.username, login.token) as remote:
             yield remote
     except RegistryRefused as refused:
