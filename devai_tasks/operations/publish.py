@@ -218,8 +218,8 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
     repository = image.repository(settings)
     host = registry.host(repository)
     provider, region = settings.compute.provider, settings.terraform.region
-    # Under --dry also what stands for one that Terraform has not made yet.
-    clouds_own = logins.owns(provider, host) or (engine.dry and host.endswith(".invalid"))
+    to_come = engine.dry and provider in logins.HOSTS and host.endswith(".invalid")  # until Terraform has made it
+    clouds_own = to_come or logins.owns(provider, host)
     try:
         if not clouds_own:
             yield engine

@@ -80,6 +80,8 @@ def settings(project: Project, registry: str, cloud: str = "aws") -> Settings:
         ("azure", "europe-docker.pkg.dev/p", False),
         ("aws", "123456789012.dkr.ecr.eu-central-1.amazonaws.com", True),
         ("aws", "127.0.0.1:5000", False),
+        ("aws", "registry.invalid", True),  # what stands for one that Terraform has not made yet
+        ("local", "registry.invalid", False),
     ],
 )
 def test_a_cloud_logs_in_to_its_own_registry_and_a_person_to_every_other(
