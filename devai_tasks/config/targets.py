@@ -95,7 +95,17 @@ def other_ollama(settings: Settings) -> bool:
 
 def pushed(settings: Settings) -> bool:
     """In stacks whose image has been pushed."""
-    return settings.image.digest != NO_DIGEST
+    return digest(settings) != NO_DIGEST
+
+
+def digest(settings: Settings) -> str:
+    """That of the image that the stack runs: `digest_key` has it."""
+    return settings.image.gpu.digest if cuda(settings) else settings.image.digest
+
+
+def digest_key(settings: Settings) -> str:
+    """Which key that is: the image for NVIDIA's GPUs is another one, and neither is rolled out in the other's place."""
+    return "image.gpu.digest" if cuda(settings) else "image.digest"
 
 
 def on_azure(settings: Settings) -> bool:
@@ -136,6 +146,16 @@ def on_a_simple_platform(settings: Settings) -> bool:
 def pulled_image(settings: Settings) -> bool:
     """In stacks whose cluster takes the image from a registry."""
     return settings.compute.provider != "local" and bool(settings.image.registry)
+
+
+def pulled_cuda(settings: Settings) -> bool:
+    """In those of them that have NVIDIA's GPUs."""
+    return pulled_image(settings) and cuda(settings)
+
+
+def pulled_no_cuda(settings: Settings) -> bool:
+    """In the others of them."""
+    return pulled_image(settings) and not cuda(settings)
 
 
 def loaded_image(settings: Settings) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import ToolMissing
 from devai_tasks.operations import images
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 PYTHON = "/opt/lab/bin/python"
+# What npm notes of each tool that it has installed, one file after the other.
+_NPM = (
+    "find", "/opt", "-maxdepth", "4", "-path", "/opt/tools/*/node_modules/.package-lock.json", "-exec", "cat", "{}", "+"
+)  # fmt: skip
 _DPKG_FIELDS = "${Package}\\t${Version}\\t${Architecture}\\n"
 
 
@@ -26,7 +31,7 @@ class Package:
     """One package in an image."""
 
     kind: str
-    """As package URLs have it: `pypi` or `deb`."""
+    """As package URLs have it: `pypi`, `deb`, `npm`, or `generic` for Node."""
     name: str
     version: str
     licence: str = ""
@@ -56,7 +61,7 @@ def describe(settings: Settings, engine: Images) -> dict[str, Any]:
         "base_digest": label("base.digest"),
         "base_source": labels.get("io.devai.base.source", ""),
         "registry": sorted(found.get("RepoDigests") or ()),
-        "recorded_digest": settings.image.digest,
+        "recorded_digest": targets.digest(settings),
     }
 
 
@@ -71,16 +76,20 @@ def layers(settings: Settings, engine: Images) -> list[dict[str, Any]]:
 
 
 def packages(settings: Settings, engine: Images) -> list[Package]:
-    """What Debian's and Python's package managers say is in an image, asked inside it."""
+    """What Debian's, Python's and Node's package managers say is in an image, asked inside it."""
     images.built(settings, engine)
     name = image.lab(settings)
     installed = json.loads(engine.output(name, PYTHON, "-Im", "pip", "inspect", "--local") or '{"installed": []}')
     system = engine.output(name, "dpkg-query", "--show", f"--showformat={_DPKG_FIELDS}")
-    return sorted((*_python(installed), *_debian(system)), key=lambda package: (package.kind, package.name.lower()))
+    tools = list(_node(engine.output(name, *_NPM)))
+    if tools:
+        tools.append(Package("generic", "node", engine.output(name, "node", "--version").strip().removeprefix("v")))
+    found = {*_python(installed), *_debian(system), *tools}  # tools may share a package
+    return sorted(found, key=lambda package: (package.kind, package.name.lower(), package.version))
 
 
 def bill_of_materials(settings: Settings, engine: Images) -> str:
-    """The packages of an image as CycloneDX 1.6, in JSON; the same image gives the same text.
+    """The packages of an image as CycloneDX 1.6, in JSON; the same image gives the same text, and --dry none.
 
     Raises ToolMissing without cyclonedx-python-lib.
     """
@@ -98,10 +107,12 @@ def bill_of_materials(settings: Settings, engine: Images) -> str:
     about = describe(settings, engine)
     system = engine.output(about["name"], "cat", "/etc/os-release")
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)', system, flags=re.MULTILINE))
-    subject = Component(
-        name=image.repository(settings), version=about["version"], type=ComponentType.CONTAINER, bom_ref=about["id"]
-    )
-    parts = [_component(package, release) for package in packages(settings, engine)]
+    found = packages(settings, engine)
+    if engine.dry:
+        return ""
+    name = image.repository(settings).removeprefix("/")  # without a registry
+    subject = Component(name=name, version=about["version"], type=ComponentType.CONTAINER, bom_ref=about["id"])
+    parts = [_component(package, release) for package in found]
     bom = Bom(
         metadata=BomMetaData(component=subject), components=parts, serial_number=uuid5(NAMESPACE_URL, about["id"])
     )
@@ -111,15 +122,16 @@ def bill_of_materials(settings: Settings, engine: Images) -> str:
 
 
 def _component(package: Package, release: Mapping[str, str]) -> Component:
-    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
-    namespace, qualifiers = None, {}
+    namespace, _, name = package.name.rpartition("/")  # of npm's
+    qualifiers = {}
     if package.kind == "deb":
         namespace = release.get("ID", "debian")
         qualifiers = {"arch": package.architecture, "distro": release.get("VERSION_CODENAME", "")}
-    url = PackageURL(package.kind, namespace, package.name, package.version, qualifiers)
+    url = PackageURL(package.kind, namespace, name, package.version, qualifiers)
     licences = [LicenseFactory().make_from_string(package.licence)] if package.licence else []
     return Component(
         name=package.name, version=package.version, type=ComponentType.LIBRARY,
@@ -134,6 +146,16 @@ def _python(inspected: Mapping[str, Any]) -> Iterator[Package]:
         # What older packages write into `license` may be the whole text of one.
         licence = about.get("license_expression") or (about.get("license") or "").strip()
         yield Package("pypi", about["name"], about["version"], licence if "\n" not in licence else "")
+
+
+def _node(notes: str) -> Iterator[Package]:
+    """Packages of npm's hidden lockfiles (https://docs.npmjs.com/cli/configuring-npm/package-lock-json)."""
+    while notes := notes.lstrip():
+        lock, end = json.JSONDecoder().raw_decode(notes)
+        for place, about in lock["packages"].items():
+            name = about.get("name") or place.rpartition("node_modules/")[2]  # an alias has its own name beside
+            yield Package("npm", name, about["version"], about.get("license", ""))
+        notes = notes[end:]
 
 
 def _debian(listed: str) -> Iterator[Package]:

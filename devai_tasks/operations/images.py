@@ -131,8 +131,7 @@ def provide(project: Project, settings: Settings, docker: Docker) -> Mapping[str
 def current(project: Project, settings: Settings, engine: Images) -> Mapping[str, Any] | None:
     """The stack's image as the engine describes it; None where it lacks, or was made of other inputs than now."""
     found = engine.inspect(definition.lab(settings))
-    labels = (found or {}).get("Config", {}).get("Labels") or {}
-    return found if labels.get(inputs.LABEL) == inputs.of(project, settings) else None
+    return found if inputs.made_of(found) == inputs.of(project, settings) else None
 
 
 def _overrides(settings: Settings, wanted: Options) -> dict[str, str]:

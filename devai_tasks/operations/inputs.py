@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -21,7 +23,8 @@ def of(project: Project, settings: Settings) -> str:
     A commit that changes none of it makes no other image.
     """
     target = definition.target(settings)
-    target.pop("secret", None)  # where certificates are on this machine
+    for name in ("secret", "tags"):  # where certificates are on this machine, and what the image is called there
+        target.pop(name, None)
     digest = hashlib.sha256(json.dumps([target, bases.pinned(project, definition.base(settings))]).encode())
     sources = [Path(target["dockerfile"]), Path(".dockerignore"), Path("requirements.txt")]
     sources += [file.relative_to(project.root) for file in sorted((project.root / "deploy/image").rglob("*"))]
@@ -29,3 +32,8 @@ def of(project: Project, settings: Settings) -> str:
         if (project.root / file).is_file():
             digest.update(f"{file}\0".encode() + (project.root / file).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def made_of(described: Mapping[str, Any] | None) -> str:
+    """The fingerprint on an image, as the engine describes it; empty where there is none."""
+    return str(((described or {}).get("Config", {}).get("Labels") or {}).get(LABEL, ""))

@@ -14,13 +14,16 @@ _NONE = "<none>"
 def find(project: Project, settings: Settings, engine: Images) -> list[str]:
     """Images without a name, and those that the registry's names of other commits keep here.
 
-    What runs a stack stays: the engine's own names of the stacks, and the present commit's.
+    What runs a stack stays: the engine's own names of the stacks, the present commit's, and what a container is of,
+    such as a lab that goes on with an image that another build has taken the name from.
     """
     current = publish.names(project, settings)
     kept = {current.name, *current.moving}
-    found = []
+    found, used = [], engine.used()
     for row in engine.names(f"io.devai.project={settings.project.name}"):
         name = f"{row['Repository']}:{row['Tag']}"
+        if row["ID"] in used:
+            continue
         if row["Repository"] == _NONE:
             found.append(row["ID"])
         elif row["Repository"] == image.repository(settings) and name not in kept and row["Tag"] != _NONE:

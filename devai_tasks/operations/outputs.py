@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from devai_tasks import state
-from devai_tasks.config import reader
+from devai_tasks.config import reader, targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 
 
-def known(outputs: Mapping[str, Any], provider: str) -> dict[str, str]:
+def known(outputs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """What the outputs tell of the configuration's pending keys; those that the schema doesn't have are left out."""
-    ingress = outputs.get("ingress") or {}
+    provider, ingress = settings.compute.provider, outputs.get("ingress") or {}
     told = {
         "image.registry": outputs.get("registry"),
-        "image.digest": str(outputs.get("image") or "").partition("@")[2],
+        targets.digest_key(settings): str(outputs.get("image") or "").partition("@")[2],
         "kubernetes.context": outputs.get("kube_context"),
         "kubernetes.identity": outputs.get("identity") if provider != "aws" else None,
         "storage.file_system": _file_system(outputs, provider),
@@ -50,7 +50,7 @@ def _file_system(outputs: Mapping[str, Any], provider: str) -> str:
 
 def note(project: Project, settings: Settings, outputs: Mapping[str, Any]) -> None:
     """Make them part of the stack's configuration, also those of an apply on another machine."""
-    if values := known(outputs, settings.compute.provider):
+    if values := known(outputs, settings):
         state.record(project, settings.stack, values)
 
 

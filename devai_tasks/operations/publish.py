@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 from devai_tasks import console, state
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
-from devai_tasks.operations import images
+from devai_tasks.operations import images, inputs
 from devai_tasks.render import image
-from devai_tasks.tools import clouds, git, registry
+from devai_tasks.tools import git, logins, registry
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images, RegistryRefused
+
+T = TypeVar("T")
 
 # Seconds before each further try: a registry that restarts is back by then.
 PAUSES = (2, 4, 8, 16)
@@ -48,7 +53,7 @@ def names(project: Project, settings: Settings) -> Published:
     return Published(
         name=f"{repository}:{image.tag(settings, str(revision or ''))}",
         moving=tuple(f"{repository}:{tag}" for tag in image.moving_tags(settings)),
-        digest=settings.image.digest,
+        digest=targets.digest(settings),
         final=not (revision and revision.dirty),
     )
 
@@ -65,7 +70,7 @@ def push(project: Project, settings: Settings, docker: Docker, options: images.O
         if options.several:
             digest = _push_several(project, settings, remote, wanted, options)
         else:
-            digest = _push_one(settings, remote, wanted)
+            digest = _push_one(project, settings, remote, wanted)
     return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
 
 
@@ -86,15 +91,26 @@ def tag(project: Project, settings: Settings, docker: Docker) -> Published:
     """Give the image that was built the names that it would be pushed under."""
     wanted = names(project, settings)
     engine = Images(dry=docker.dry)
-    images.built(settings, engine)
+    _built(project, settings, engine)
     for name in (wanted.name, *wanted.moving):
         engine.tag(image.lab(settings), name)
     return wanted
 
 
-def _push_one(settings: Settings, remote: Images, wanted: Published) -> str:
+def _built(project: Project, settings: Settings, engine: Images) -> Mapping[str, Any]:
+    """The image that was built. Raises UsageError for one that the present commit's name would be wrong for."""
+    built = images.built(settings, engine)
+    if inputs.made_of(built) not in ("", inputs.of(project, settings)):  # another's image may have no label
+        raise UsageError(
+            f"{image.lab(settings)} was built of other inputs than now, and the tag would say the present commit; "
+            f"run `inv image.build{_flags(settings)}`"
+        )
+    return built
+
+
+def _push_one(project: Project, settings: Settings, remote: Images, wanted: Published) -> str:
     """Push the engine's own image under all its names; returns the digest that the registry has it by."""
-    built = images.built(settings, remote)
+    built = _built(project, settings, remote)
     own = str(built.get("Id", ""))
     check_base(settings, str((built.get("Config", {}).get("Labels") or {}).get("io.devai.base.source", "")))
     there = remote.manifest(wanted.name)
@@ -120,7 +136,7 @@ def _push_several(
     """Build for several platforms, straight into the registry; returns the digest of their index."""
     there = remote.manifest(wanted.name)
     if there and wanted.final:
-        if there.image:
+        if there.image or not remote.all_have(wanted.name, inputs.LABEL, inputs.of(project, settings)):
             _check_overwriting(wanted, there.digest)
         console.say(f"{wanted.name}: present")
     else:
@@ -128,7 +144,7 @@ def _push_several(
         check_base(settings, base.source)
         persist(lambda: images.build(project, settings, remote, options, push=wanted.name))
     for name in wanted.moving:
-        remote.alias(wanted.name, name)
+        persist(partial(remote.alias, wanted.name, name))
     return _digest(remote, wanted.name)
 
 
@@ -163,10 +179,9 @@ def _check_overwriting(wanted: Published, digest: str) -> None:
 
 def _digest(remote: Images, name: str, *, of: str = "") -> str:
     """The digest that the registry has a name by; `of` an image of the engine, if given."""
+    there = persist(lambda: remote.manifest(name))
     if remote.dry:
-        remote.manifest(name)
         return ""
-    there = remote.manifest(name)
     if there is None:
         raise RegistryRefused("name", f"the registry has no {name}")
     if of and of not in (there.image, there.digest):
@@ -174,53 +189,53 @@ def _digest(remote: Images, name: str, *, of: str = "") -> str:
     return there.digest
 
 
-def persist(action: Callable[[], None]) -> None:
+def persist(action: Callable[[], T]) -> T:
     """Do something with a registry, and again for as long as what fails is the way there. Raises what came last."""
     for pause in PAUSES:
         try:
-            action()
+            return action()
         except RegistryRefused:
             raise
         except ToolFailed as error:
             console.warn(f"{error}\nagain in {pause} s, with what has not arrived yet")
             time.sleep(pause)
-        else:
-            return
-    action()
+    return action()
 
 
 def _recorded(project: Project, settings: Settings, published: Published, *, dry: bool) -> Published:
     """Keep the digest for what rolls the stack out."""
     if not dry:
-        state.record(project, settings.stack, {"image.digest": published.digest})
+        state.record(project, settings.stack, {targets.digest_key(settings): published.digest})
     return published
 
 
 @contextmanager
 def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator[Images]:
-    """The engine, logged in where the stack's cloud has a login for its registry; else with the person's own.
+    """The engine, logged in where the registry is one of the stack's cloud; else with the person's own login.
 
     A registry's no becomes one message with the way out.
     """
     repository = image.repository(settings)
     host = registry.host(repository)
     provider, region = settings.compute.provider, settings.terraform.region
+    to_come = engine.dry and provider in logins.HOSTS and host.endswith(".invalid")  # until Terraform has made it
+    clouds_own = to_come or logins.owns(provider, host)
     try:
-        if provider not in clouds.PROVIDERS:
+        if not clouds_own:
             yield engine
             return
         if engine.dry:
-            console.say(shlex.join(clouds.command(provider, repository, region)))
-            login = clouds.Login(clouds.USERNAMES[provider], "")
+            console.say(shlex.join(logins.command(provider, repository, region)))
+            login = logins.Login(logins.USERNAMES[provider], "")
         else:
-            login = clouds.login(provider, repository, region)
+            login = logins.login(provider, repository, region)
         with engine.logged_in(host, login.username, login.token) as remote:
             yield remote
     except RegistryRefused as refused:
         remedies = {
-            "login": f"`docker login {host}`, then again"
-            if provider not in clouds.PROVIDERS
-            else f"is the right account chosen for {provider}, and may it use this registry?",
+            "login": f"is the right account chosen for {provider}, and may it use this registry?"
+            if clouds_own
+            else f"`docker login {host}`, then again",
             "name": where_missing,
             "tag": "its tags never move: leave `image.tags` empty",
             "broken": "often its disk is full; its own log says",

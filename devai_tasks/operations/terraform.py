@@ -72,7 +72,8 @@ def work(project: Project, settings: Settings, *, offline: bool = False, dry: bo
 
 def without_image(settings: Settings) -> Settings:
     """The settings of a stack in which nothing runs: as before its first image was pushed."""
-    return dataclasses.replace(settings, image=dataclasses.replace(settings.image, digest=NO_DIGEST))
+    none = dataclasses.replace(settings.image.gpu, digest=NO_DIGEST)
+    return dataclasses.replace(settings, image=dataclasses.replace(settings.image, digest=NO_DIGEST, gpu=none))
 
 
 def with_versions(project: Project, settings: Settings, values: Mapping[str, str], *, offline: bool) -> Settings:

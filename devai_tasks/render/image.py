@@ -7,7 +7,7 @@ from typing import Any
 
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
-from devai_tasks.config.targets import BAKE, cuda
+from devai_tasks.config.targets import BAKE, cuda, digest
 from devai_tasks.render import Artefacts
 
 # What only the build knows, for the image's labels: base and revision.
@@ -73,7 +73,7 @@ def repository(settings: Settings) -> str:
 
 def pushed(settings: Settings) -> str:
     """The lab's image as a cloud pulls it: by digest, so that it is the very one that was pushed."""
-    return f"{repository(settings)}@{settings.image.digest}"
+    return f"{repository(settings)}@{digest(settings)}"
 
 
 def tag(settings: Settings, revision: str) -> str:

@@ -58,7 +58,7 @@ def namespace(settings: Settings) -> str:
 def lab_image(settings: Settings) -> tuple[str, str]:
     """The lab's image, by name and tag or digest: what was pushed, or loaded into a cluster of this machine."""
     if targets.pulled_image(settings):
-        return image.repository(settings), settings.image.digest
+        return image.repository(settings), targets.digest(settings)
     name, _, tag = image.lab(settings).rpartition(":")
     return name, settings.image.loaded or tag
 

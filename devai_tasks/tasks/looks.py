@@ -57,7 +57,7 @@ def _kubernetes(request: Request, found: Overview) -> None:
     from devai_tasks.operations import overview as of
 
     own = _cluster(request)
-    missing = [".".join(key) for key in request.configuration.pending if key in tf.NEEDED]
+    missing = [".".join(key) for key in request.configuration.missed if key in tf.NEEDED]
     if missing:
         found.changes += of.of_cluster(live.summary(live.as_new(cluster.manifests(own))))
         found.notes.append(f"kubernetes: all is new, once {', '.join(missing)} {_is_or_are(missing)} known")

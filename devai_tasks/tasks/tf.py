@@ -24,9 +24,9 @@ _RESOURCE = {
 }
 _JSON = {"json": "for programs (default: a table)"}
 # What exists only after Terraform has run is not missed before.
-_MADE_BY_IT = ("tf.apply", "image.push")
+_MADE_BY_IT = ("tf.apply", "image.push", "image.push --gpu")
 # What has to be known of a stack before anything of it can run.
-NEEDED = (("kubernetes", "context"), ("image", "registry"), ("image", "digest"))
+NEEDED = (("kubernetes", "context"), ("image", "registry"), ("image", "digest"), ("image", "gpu", "digest"))
 
 
 @stack_task(target="terraform", alone=True, help=_OFFLINE)
@@ -191,7 +191,7 @@ def informed(request: Request) -> Request:
     from devai_tasks.config import targets
     from devai_tasks.operations import outputs, terraform
 
-    known = not any(key in NEEDED for key in request.configuration.pending)
+    known = not any(key in NEEDED for key in request.configuration.missed)
     if request.dry or known or not targets.on_a_cloud_now(request.settings):
         return request
     with _work(request, offline=False) as work:
@@ -337,8 +337,8 @@ def _next_steps(request: Request, url: str | None) -> None:
     """What there is to do after an apply: push an image where the stack has none, else look at it."""
     if request.dry:
         return
-    flags = request.stack.flags
-    if any(key[0] == "image" for key in request.configuration.pending):
+    flags = f"{request.stack.flags}{' --gpu' if request.gpu else ''}"
+    if any(key[0] == "image" for key in request.configuration.missed):
         console.say(f"no image is pushed yet, so nothing runs one: inv image.push {flags}, then inv tf.apply {flags}")
     elif url:
         console.show(url)

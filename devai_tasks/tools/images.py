@@ -93,6 +93,13 @@ class Images(Docker):
             )
         return [json.loads(line) for line in lines.splitlines()]
 
+    def used(self) -> set[str]:
+        """The ids of the images that containers are of, whether they run or not: the engine keeps those."""
+        ids: set[str] = set()
+        with self._running("docker ps"):
+            ids |= {container.image for container in self._client.container.list(all=True)}
+        return ids
+
     def remove(self, names: Sequence[str]) -> None:
         """Take names from the engine, and images that have no other."""
         with self._running("docker image rm"):
@@ -137,6 +144,15 @@ class Images(Docker):
         return Manifest(
             f"sha256:{hashlib.sha256(raw).hexdigest()}", json.loads(raw).get("config", {}).get("digest", "")
         )
+
+    def all_have(self, name: str, label: str, value: str) -> bool:
+        """Whether an image in a registry has a label, on every platform that it is for."""
+        raw = b""
+        with self._running(f"the look at {name}"):
+            raw = self._call_for("buildx", "imagetools", "inspect", "--format={{json .Image}}", name)
+        found = json.loads(raw)
+        each = [found] if "rootfs" in found else list(found.values())  # of several platforms, by their names
+        return {(image.get("config", {}).get("Labels") or {}).get(label) for image in each} == {value}
 
     @contextmanager
     def logged_in(self, host: str, username: str, token: str) -> Iterator[Images]:

@@ -6,7 +6,9 @@ Google's services are stand-ins that answer what their descriptions say; the SDK
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from harness import amazon, standins
 from harness.registry import Registry, registry
 
 from devai_tasks.config.project import Project
-from devai_tasks.tools import clouds
+from devai_tasks.tools import logins
 
 Inv = Callable[..., CompletedProcess[str]]
 StackOf = Callable[[str, str], Inv]
@@ -60,6 +62,11 @@ class Machine:
             "PATH": str(programs), "HOME": str(self.home), "DOCKER_CONFIG": str(plugins),
             "TMPDIR": str(self.temporary), "AZURE_CONFIG_DIR": str(self.home), "CLOUDSDK_CONFIG": str(self.home),
         }  # fmt: skip
+
+    def at(self, service: standins.Service) -> dict[str, str]:
+        """Its environment where it is one of Google's, with that service for metadata."""
+        names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
+        return {**self.environ, **dict.fromkeys(names, service.address)}
 
     def assert_nowhere(self, secret: str, done: CompletedProcess[str], project: Path) -> None:
         """No place that others look into has the secret, and nothing of the login is left."""
@@ -108,7 +115,7 @@ def test_azures_token_is_exchanged_for_one_that_opens_the_registry_as_its_docume
 ) -> None:
     """The registry stands behind a front that exchanges tokens, as Azure's does."""
     with (
-        registry(tmp_path, users={clouds.USERNAMES["azure"]: REFRESH}) as private,
+        registry(tmp_path, users={logins.USERNAMES["azure"]: REFRESH}) as private,
         standins.azure(entra_token=ENTRA, refresh_token=REFRESH, behind=private.address) as service,
     ):
         identity = {"IDENTITY_ENDPOINT": f"http://{service.address}/identity", "IDENTITY_HEADER": "of-the-tests"}
@@ -137,9 +144,7 @@ def test_googles_token_opens_a_registry_as_its_documentation_says(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
     with standins.google(token=GOOGLE) as service:
-        on_a_machine = {"GCE_METADATA_HOST": service.address, "GCE_METADATA_ROOT": service.address}
-        environ = {**machine.environ, **on_a_machine, "GCE_METADATA_IP": service.address}
-        done = stack_of("gcp-dev", google_registry.address)("image.push", **environ)
+        done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
     assert done.returncode == 0, done.stderr
     token = [asked for asked in service.asked if asked.path.endswith("/token")]
     assert token
@@ -147,17 +152,53 @@ def test_googles_token_opens_a_registry_as_its_documentation_says(
     machine.assert_nowhere(GOOGLE, done, lab.root)
 
 
-@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
+    stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
+) -> None:
+    other = "canary-of-another-account-0123456789"
+    with standins.google(token=other) as service:
+        done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
+    assert done.returncode == 1, done.stderr
+    assert "is the right account chosen for gcp, and may it use this registry?" in done.stderr
+    assert "Traceback" not in done.stderr
+    machine.assert_nowhere(other, done, lab.root)
+
+
+def test_a_clouds_token_stays_away_from_a_registry_that_is_not_its_own(
+    stack_of: StackOf, machine: Machine, tmp_path: Path
+) -> None:
+    """There the person's own login counts, as with a stack of no cloud."""
+    with registry(tmp_path, users={"somebody": "secret"}) as private, standins.google(token=GOOGLE) as service:
+        elsewhere = private.address.replace("127.0.0.1", "localhost")
+        login = ["docker", "login", "--username=somebody", "--password-stdin", elsewhere]
+        subprocess.run(
+            login, input="secret", text=True, capture_output=True, env={**os.environ, **machine.environ}, check=True
+        )
+        done = stack_of("gcp-dev", elsewhere)("image.push", **machine.at(service))
+    assert done.returncode == 0, done.stderr
+    assert service.asked == []
+    assert "oauth2accesstoken" not in machine.log.read_text(encoding="utf-8")
+
+
+REGISTRIES = {
+    "aws": "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+    "azure": "labs.azurecr.io",
+    "gcp": "europe-docker.pkg.dev",
+}
+
+
+@pytest.mark.parametrize("cloud", REGISTRIES)
 def test_what_would_be_done_is_shown_without_asking_anybody(stack_of: StackOf, machine: Machine, cloud: str) -> None:
-    done = stack_of(f"{cloud}-dev", "registry.test")("--dry", "image.push", **machine.environ)
+    host = REGISTRIES[cloud]
+    done = stack_of(f"{cloud}-dev", host)("--dry", "image.push", **machine.environ)
     assert done.returncode == 0, done.stderr
     first = {
         "aws": "aws ecr get-login-password --region eu-central-1",
-        "azure": "az acr login --name registry --expose-token --output json",
+        "azure": "az acr login --name labs --expose-token --output json",
         "gcp": "gcloud auth print-access-token",
     }
     lines = done.stderr.splitlines()
     at = lines.index(first[cloud])
-    assert lines[at + 1] == f"docker login --username={clouds.USERNAMES[cloud]} --password-stdin registry.test"
-    assert any(line.startswith("docker image push registry.test/devai/devai-regtest-lab:0.1.0-") for line in lines)
+    assert lines[at + 1] == f"docker login --username={logins.USERNAMES[cloud]} --password-stdin {host}"
+    assert any(line.startswith(f"docker image push {host}/devai/devai-regtest-lab:0.1.0-") for line in lines)
     assert "docker" not in machine.log.read_text(encoding="utf-8").replace("docker --", "")

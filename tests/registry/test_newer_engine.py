@@ -62,7 +62,8 @@ def little(tmp_path_factory: pytest.TempPathFactory, noise: Path, newer: str, lo
     project = fresh(tmp_path_factory.mktemp("little") / "lab")
     shutil.copy(noise, project.root / "deploy/image/noise")
     (project.root / "Dockerfile").write_text(
-        "FROM scratch\nARG TARGETPLATFORM\nCOPY deploy/image/noise /\nLABEL platform=${TARGETPLATFORM}\n",
+        "FROM scratch\nARG TARGETPLATFORM\nARG INPUTS\nCOPY deploy/image/noise /\n"
+        "LABEL platform=${TARGETPLATFORM} io.devai.inputs=${INPUTS}\n",
         encoding="utf-8",
     )
     (project.conf / "profiles/little.yaml").write_text(
@@ -100,6 +101,10 @@ def test_an_image_for_several_platforms_is_pushed_as_one(little: Inv, local_regi
     again = little("image.push", platforms)
     assert again.returncode == 0
     assert ": present" in again.stderr
+    # Another stack that shares the registry, with other packages in its image of the same commit.
+    other = little("image.push", platforms, "--set=image.packages=minimal")
+    assert other.returncode == 2
+    assert f"is there already and is another image ({said['digest']})" in other.stderr
 
 
 @pytest.mark.parametrize("kind", ["registry", "folder"])

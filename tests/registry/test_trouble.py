@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -66,6 +67,18 @@ def test_a_registry_that_knows_nobody_says_how_to_log_in(
     nobody = {"DOCKER_CONFIG": str(tmp_path / "nobody")}
     for verb in ("image.push", "image.pull"):
         assert_one_message(task(verb, **nobody), f"`docker login {private_registry.address}`, then again")
+
+
+def test_a_login_that_is_not_valid_any_more_says_so_too(
+    stack_of: StackOf, private_registry: Registry, tmp_path: Path
+) -> None:
+    auth = base64.b64encode(b"somebody:of-yesterday").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {private_registry.address: {"auth": auth}}}))
+    task = stack_of("local-dev", private_registry.address)
+    for verb in ("image.push", "image.pull"):
+        done = task(verb, DOCKER_CONFIG=str(tmp_path))
+        assert_one_message(done, f"`docker login {private_registry.address}`, then again")
+        assert "again in" not in done.stderr
 
 
 def test_a_persons_own_login_is_used(stack_of: StackOf, private_registry: Registry, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from devai_tasks.config.fields import (
+    DIGEST,
     IMAGE,
     PATH,
     PORT,
@@ -54,7 +55,9 @@ from devai_tasks.config.targets import (
     own_ingress_class,
     own_ollama,
     podman_gpu,
+    pulled_cuda,
     pulled_image,
+    pulled_no_cuda,
     pulls_by_digest,
     pulls_models,
     pushed,
@@ -120,6 +123,13 @@ class BaseImage:
 class GpuImage:
     """What the image of GPU stacks is made for."""
 
+    digest: str = key(
+        "Digest of the image that is rolled out in stacks with NVIDIA's GPUs, in place of `image.digest`.",
+        default="",
+        check=DIGEST,
+        pending=Pending("image.push --gpu", NO_DIGEST, pulls_by_digest),
+        reach=to(*TERRAFORM, when=cuda) + to(K8S_KUSTOMIZATION, when=pulled_cuda),
+    )
     cuda: Literal["13", "12"] = key(
         "Version of CUDA, for the base and for torch; the driver of the machine has to know it.",
         reach=to(BAKE, when=cuda),
@@ -160,9 +170,9 @@ class Image:
     )
     digest: str = key(
         "Digest of the image that is rolled out.",
-        check=matching(r"(sha256:[0-9a-f]{64})?", "a digest: sha256: and 64 hexadecimal digits"),
+        check=DIGEST,
         pending=Pending("image.push", NO_DIGEST, pulls_by_digest),
-        reach=to(*TERRAFORM) + to(K8S_KUSTOMIZATION, when=pulled_image),
+        reach=to(*TERRAFORM, when=no_cuda) + to(K8S_KUSTOMIZATION, when=pulled_no_cuda),
     )
     loaded: str = key(
         "Tag of the image in a local cluster, named after what is in it; k8s.apply loads it and notes the tag.",

@@ -48,7 +48,7 @@ def test_an_identity_is_for_the_labs_account_in_the_stacks_namespace(lab: Projec
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_a_service_account_names_its_identity_where_the_cluster_does_not_know_it(lab: Project, cloud: str) -> None:
-    known = outputs.known({"identity": "made-identity"}, cloud)
+    known = outputs.known({"identity": "made-identity"}, built(lab, cloud).settings)
     stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
     annotations = stack.of("ServiceAccount")["devai"]["metadata"].get("annotations", {})
     associated = "aws_eks_pod_identity_association" in {found.type for found in module("kubernetes", cloud).resources}
@@ -60,7 +60,8 @@ def test_the_ingress_names_what_terraform_says_it_made(lab: Project, cloud: str)
     """Its details come by the outputs of the root, and none of them has to be guessed."""
     details = hcl.plain(module("ingress", cloud).outputs["details"]["value"])
     assert {"firewall", "address_name"} <= {hcl.plain(name) for name in details}
-    known = outputs.known({"ingress": {"firewall": "made-firewall", "address_name": "made-address"}}, cloud)
+    told = {"ingress": {"firewall": "made-firewall", "address_name": "made-address"}}
+    known = outputs.known(told, built(lab, cloud).settings)
     stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
     if cloud == "aws":
         assert ingress_of(stack)["alb.ingress.kubernetes.io/security-groups"] == "made-firewall"
@@ -97,7 +98,7 @@ HOMES = {
 def test_the_home_is_the_share_that_terraform_made(lab: Project, cloud: str) -> None:
     told, handle, attributes = HOMES[cloud]
     key = "storage.file_system"
-    stack = built(lab, cloud, f"{key}={outputs.known(told, cloud)[key]}")
+    stack = built(lab, cloud, f"{key}={outputs.known(told, built(lab, cloud).settings)[key]}")
     (volume,) = stack.of("PersistentVolume").values()
     assert volume["spec"]["csi"]["volumeHandle"] == handle
     assert attributes.items() <= volume["spec"]["csi"].get("volumeAttributes", {}).items()

@@ -15,6 +15,7 @@ import yaml
 from harness.manifests import Kind, Manifests, Object, build, kinds
 from harness.reachability import matches
 
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.errors import ToolFailed
 from devai_tasks.render import terraform
@@ -126,7 +127,7 @@ def test_images_have_versions_and_that_of_a_cloud_a_digest(stack: Manifests) -> 
         assert "@sha256:" in image or ":" in image.rpartition("/")[2]
         assert not image.endswith(":latest")
         if name == "devai" and stack.settings.compute.provider != "local":
-            assert image.endswith(f"@{stack.settings.image.digest}")
+            assert image.endswith(f"@{targets.digest(stack.settings)}")
         pulled = "IfNotPresent" if stack.settings.compute.provider == "local" else "Always"
         assert container["imagePullPolicy"] == pulled
 

@@ -156,6 +156,26 @@ def test_a_cluster_of_ones_own_with_a_registry_waits_for_the_first_push_and_with
         with_one.to_deploy()
 
 
+def test_what_was_pushed_for_gpus_is_not_deployed_without_them(project: Project) -> None:
+    image = ("image.registry=registry.test.dev/lab", f"image.gpu.digest=sha256:{'a' * 64}")
+    with_gpus = configured(project, *image, "gpu.enabled=true", stack="aws-dev")
+    assert ("image", "digest") not in with_gpus.missed
+    assert with_gpus.reach(("image", "digest")) == frozenset()
+    without = configured(project, *image, stack="aws-dev")
+    with pytest.raises(UsageError, match=r"^image\.digest is not known before `inv image\.push`\n[^\n]*$"):
+        without.to_deploy(("image", "digest"), ("image", "gpu", "digest"))
+    other = configured(project, image[0], f"image.digest=sha256:{'a' * 64}", "gpu.enabled=true", stack="aws-dev")
+    with pytest.raises(UsageError, match=r"image\.gpu\.digest is not known before `inv image\.push --gpu`"):
+        other.to_deploy()
+
+
+def test_a_push_waits_for_the_registry_also_where_nothing_that_is_rendered_names_it_yet(project: Project) -> None:
+    simple = configured(project, "compute.platform=simple", stack="aws-dev")
+    assert simple.reach(("image", "registry")) == frozenset()
+    with pytest.raises(UsageError, match=r"image\.registry is not known before `inv tf\.apply`"):
+        simple.to_deploy(("image", "registry"))
+
+
 def test_a_value_that_somebody_gives_is_no_stand_in(project: Project) -> None:
     decided = (
         f"image.digest=sha256:{'a' * 64}", "image.registry=registry.test/lab", "terraform.account=210987654321",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from devai_tasks.config import targets
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+from devai_tasks.config.targets import NO_DIGEST
 from devai_tasks.operations import outputs
 
 DIGEST = f"sha256:{'1' * 64}"
@@ -27,6 +29,14 @@ def test_outputs_become_settings_of_the_stack_on_any_machine(project: Project, c
     assert known.image.registry == "registry.example.org/lab"
     assert known.image.digest == DIGEST
     assert known.terraform.secret_versions == {"JUPYTER_TOKEN": 2}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_an_image_for_gpus_is_not_rolled_out_in_place_of_the_other(project: Project, cloud: str) -> None:
+    stack = Stack("dev", cloud)
+    outputs.note(project, load(project, stack, gpu=True, environ={}), MADE)
+    for gpu, digest in ((True, DIGEST), (False, NO_DIGEST)):
+        assert targets.digest(load(project, stack, gpu=gpu, environ={})) == digest
 
 
 def test_what_is_not_there_yet_stays_as_it_was(project: Project) -> None:
@@ -54,11 +64,15 @@ def test_the_home_is_named_as_its_driver_names_it(provider: str, told: dict[str,
 
 
 @pytest.mark.parametrize(("provider", "told"), [("aws", "own"), ("azure", None), ("gcp", "own")])
-def test_an_ingress_is_told_its_firewall_where_it_makes_the_load_balancer(provider: str, told: str | None) -> None:
-    known = outputs.known({"ingress": {"firewall": "own", "address_name": None}}, provider)
+def test_an_ingress_is_told_its_firewall_where_it_makes_the_load_balancer(
+    shipped: Project, provider: str, told: str | None
+) -> None:
+    settings = load(shipped, Stack("dev", provider), environ={})
+    known = outputs.known({"ingress": {"firewall": "own", "address_name": None}}, settings)
     assert known.get("ingress.firewall") == told
     assert "ingress.address" not in known
 
 
-def test_an_ingress_on_google_cloud_is_told_its_address() -> None:
-    assert outputs.known({"ingress": {"address_name": "devai-dev"}}, "gcp") == {"ingress.address": "devai-dev"}
+def test_an_ingress_on_google_cloud_is_told_its_address(shipped: Project) -> None:
+    settings = load(shipped, Stack("dev", "gcp"), environ={})
+    assert outputs.known({"ingress": {"address_name": "devai-dev"}}, settings) == {"ingress.address": "devai-dev"}

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
 import pytest
+from harness.repository import commit, committed, git
 
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ToolFailed, UsageError
-from devai_tasks.operations import publish
-from devai_tasks.tools.images import RegistryRefused
+from devai_tasks.operations import images, inputs, publish
+from devai_tasks.render import image
+from devai_tasks.tools.docker import Docker
+from devai_tasks.tools.images import Images, Manifest, RegistryRefused
+
+LOCAL_DEV = Stack("dev", "local")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -57,8 +67,31 @@ def test_a_no_of_a_registry_is_not_questioned(pauses: list[float]) -> None:
     assert pauses == []
 
 
-def settings(project: Project, registry: str) -> Settings:
-    return load(project, Stack("dev", "aws"), [f"image.registry={registry}/lab"], environ={})
+def settings(project: Project, registry: str, cloud: str = "aws") -> Settings:
+    return load(project, Stack("dev", cloud), [f"image.registry={registry}/lab"], environ={})
+
+
+@pytest.mark.parametrize(
+    ("cloud", "registry", "logs_in"),
+    [
+        ("gcp", "europe-docker.pkg.dev/p", True),
+        ("gcp", "ghcr.io/me", False),
+        ("azure", "labs.azurecr.io", True),
+        ("azure", "europe-docker.pkg.dev/p", False),
+        ("aws", "123456789012.dkr.ecr.eu-central-1.amazonaws.com", True),
+        ("aws", "127.0.0.1:5000", False),
+        ("aws", "registry.invalid", True),  # what stands for one that Terraform has not made yet
+        ("local", "registry.invalid", False),
+    ],
+)
+def test_a_cloud_logs_in_to_its_own_registry_and_a_person_to_every_other(
+    shipped: Project, capsys: pytest.CaptureFixture[str], cloud: str, registry: str, *, logs_in: bool
+) -> None:
+    publish.push(shipped, settings(shipped, registry, cloud), Docker(dry=True), images.Options())
+    said = capsys.readouterr().err
+    assert f"docker image push {registry}/lab/" in said
+    assert ("docker login" in said) == logs_in
+    assert any(program in said for program in ("aws ecr", "az acr", "gcloud auth")) == logs_in
 
 
 def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
@@ -69,3 +102,154 @@ def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
     publish.check_base(settings(shipped, "123456789012.dkr.ecr.eu-central-1.amazonaws.com"), "registry")
     publish.check_base(settings(shipped, "127.0.0.1:5000"), "debootstrap")
     assert "for 127.0.0.1:5000, which is on this machine, that will do" in capsys.readouterr().err
+
+
+class Engine:
+    """Stands in for the engine: has what was built last, and notes the names that it is given."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.labels: dict[str, str] = {}
+        self.named: list[str] = []
+
+    @property
+    def settings(self) -> Settings:
+        """Those of a stack with a registry."""
+        return load(self.project, LOCAL_DEV, ["image.registry=registry.test"], environ={})
+
+    def build(self) -> None:
+        """Have an image of the inputs as they are now."""
+        self.labels = {inputs.LABEL: inputs.of(self.project, self.settings)}
+
+    def inspect(self, name: str) -> dict[str, object]:
+        """Describe the image."""
+        return {"Id": name, "Config": {"Labels": self.labels}}
+
+    def tag(self, _image: str, name: str) -> None:
+        """Note a name."""
+        self.named.append(name)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine with an image of a project's first commit."""
+    engine = Engine(committed(tmp_path / "lab"))
+    monkeypatch.setattr(Images, "inspect", engine.inspect)
+    monkeypatch.setattr(Images, "tag", engine.tag)
+    monkeypatch.setattr(Images, "manifest", lambda *_: None)
+    monkeypatch.setattr(Images, "push", lambda *_: None)
+    engine.build()
+    return engine
+
+
+Way = Callable[[Engine], None]
+
+
+def tag(engine: Engine) -> publish.Published:
+    return publish.tag(engine.project, engine.settings, Docker())
+
+
+def push(engine: Engine) -> publish.Published:
+    return publish.push(engine.project, engine.settings, Docker(), images.Options())
+
+
+def change_the_lock(project: Project) -> None:
+    with (project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
+        lock.write("# another\n")
+
+
+def edited_built_and_taken_back(engine: Engine) -> None:
+    change_the_lock(engine.project)
+    engine.build()
+    git(engine.project.root, "checkout", "--quiet", ".")
+
+
+def built_before_a_commit_that_changes_a_lock(engine: Engine) -> None:
+    change_the_lock(engine.project)
+    commit(engine.project.root)
+
+
+@pytest.mark.parametrize("way", [edited_built_and_taken_back, built_before_a_commit_that_changes_a_lock])
+@pytest.mark.parametrize("verb", [tag, push])
+def test_an_image_of_other_inputs_does_not_get_the_present_commits_name(
+    engine: Engine, way: Way, verb: Callable[[Engine], object]
+) -> None:
+    way(engine)
+    with pytest.raises(UsageError, match=r"run `inv image\.build --env=dev --cloud=local`"):
+        verb(engine)
+    assert engine.named == []
+
+
+def commits_what_is_in_no_image(engine: Engine) -> None:
+    (engine.project.root / "README.md").write_text("Another.\n", encoding="utf-8")
+    commit(engine.project.root)
+
+
+def has_an_image_without_label(engine: Engine) -> None:
+    engine.labels = {}
+
+
+@pytest.mark.parametrize("way", [commits_what_is_in_no_image, has_an_image_without_label])
+def test_an_image_that_may_be_the_commits_gets_its_name(engine: Engine, way: Way) -> None:
+    way(engine)
+    wanted = tag(engine)
+    assert engine.named == [wanted.name]
+    assert git(engine.project.root, "rev-parse", "HEAD")[:12] in wanted.name
+
+
+def test_a_push_that_has_arrived_is_not_lost_to_a_registry_that_does_not_answer_for_a_moment(
+    engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{'a' * 64}"
+    there = Manifest(digest, image.lab(engine.settings))
+    answers = iter([None, ToolFailed("503 Service Unavailable"), there])
+    monkeypatch.setattr(Images, "manifest", lambda *_: answer(next(answers)))
+    assert push(engine).digest == digest
+    assert pauses == [2]
+    assert engine.settings.image.digest == digest
+
+
+def test_so_is_one_for_several_platforms_whose_moving_tag_fails_once(
+    engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{'a' * 64}"
+    answers = iter([ToolFailed("503 Service Unavailable"), None])
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(digest, ""))
+    monkeypatch.setattr(Images, "all_have", lambda *_: True)
+    monkeypatch.setattr(Images, "alias", lambda *_: answer(next(answers)))
+    several = images.options("linux/amd64,linux/arm64", "", "")
+    settings = load(engine.project, LOCAL_DEV, ["image.registry=registry.test", "image.tags=[latest]"], environ={})
+    assert publish.push(engine.project, settings, Docker(), several).digest == digest
+    assert pauses == [2]
+
+
+def test_an_image_for_several_platforms_of_other_inputs_is_not_taken_for_this_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(f"sha256:{'a' * 64}", ""))
+    monkeypatch.setattr(Images, "all_have", lambda *_: False)
+    several = images.options("linux/amd64,linux/arm64", "", "")
+    with pytest.raises(UsageError, match="is there already and is another image"):
+        publish.push(engine.project, engine.settings, Docker(), several)
+
+
+def test_an_image_for_gpus_is_recorded_as_that(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = f"sha256:{'a' * 64}"
+    settings = load(engine.project, LOCAL_DEV, ["image.registry=registry.test"], gpu=True, environ={})
+    engine.labels = {}
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(digest, image.lab(settings)))
+    published = publish.push(engine.project, settings, Docker(), images.Options())
+    assert published.name.endswith("-gpu")
+    known = load(engine.project, LOCAL_DEV, environ={}).image
+    assert (known.gpu.digest, known.digest) == (digest, "")
+
+
+def answer(given: T | Exception) -> T:
+    if isinstance(given, Exception):
+        raise given
+    return given
+
+
+def test_what_an_image_is_called_is_no_input_of_it(shipped: Project) -> None:
+    one, other = (load(shipped, Stack("dev", cloud), environ={}) for cloud in ("aws", "gcp"))
+    assert inputs.of(shipped, one) == inputs.of(shipped, other)

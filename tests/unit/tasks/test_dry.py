@@ -149,6 +149,7 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
             ],
         ),
         (["models.list"], ["ollama list"]),
+        (["image.sbom"], ["docker run"]),
     ],
 )
 def test_a_task_that_shows_something_prints_its_commands_too(devai: Run, words: list[str], expected: list[str]) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from devai_tasks.errors import ToolFailed, ToolMissing
-from devai_tasks.tools import clouds
+from devai_tasks.tools import logins
 
 CANARY = "canary-of-a-token-0123456789"
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/lab"
+DUAL_STACK = "123456789012.dkr-ecr.eu-central-1.on.aws/lab"
 Program = Callable[[str, str], Path]
 
 
@@ -23,7 +24,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     # No SDK either: those that the tests' environment has would answer where a program fails.
     for package in ("boto3", "azure.identity", "google.auth"):
         monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr(clouds, "_installed", lambda _: lambda: False)
+    monkeypatch.setattr(logins, "_installed", lambda _: lambda: False)
 
     def put(name: str, body: str) -> Path:
         called = tmp_path / f"{name}.called"
@@ -38,6 +39,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     ("provider", "name", "address", "answer", "called_as", "username"),
     [
         ("aws", "aws", ECR, CANARY, "ecr get-login-password --region eu-central-1", "AWS"),
+        ("aws", "aws", DUAL_STACK, CANARY, "ecr get-login-password --region eu-central-1", "AWS"),
         ("aws", "aws", "127.0.0.1:5000/lab", CANARY, "ecr get-login-password --region us-east-1", "AWS"),
         (
             "azure",
@@ -54,11 +56,36 @@ def test_a_clouds_own_program_gives_the_login(  # noqa: PLR0913, PLR0917 - one r
     program: Program, provider: str, name: str, address: str, answer: str, called_as: str, username: str
 ) -> None:
     called = program(name, f"echo '{answer}'")
-    login = clouds.login(provider, address, "us-east-1")
+    login = logins.login(provider, address, "us-east-1")
     assert (login.username, login.token) == (username, CANARY)
     assert called.read_text(encoding="utf-8").strip() == called_as
-    assert clouds.command(provider, address, "us-east-1")[1:] == called_as.split()
+    assert logins.command(provider, address, "us-east-1")[1:] == called_as.split()
     assert CANARY not in repr(login)
+
+
+@pytest.mark.parametrize(
+    ("provider", "host"),
+    [
+        ("aws", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"),
+        ("aws", "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com"),
+        ("aws", "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"),
+        ("aws", "123456789012.dkr-ecr.eu-central-1.on.aws"),
+        ("azure", "labs.azurecr.io"),
+        ("azure", "labs.azurecr.cn"),
+        ("gcp", "europe-west1-docker.pkg.dev"),
+        ("gcp", "eu.gcr.io"),
+        ("gcp", "gcr.io"),
+    ],
+)
+def test_a_clouds_token_is_for_its_own_registries_and_no_other(provider: str, host: str) -> None:
+    assert [other for other in logins.HOSTS if logins.owns(other, host)] == [provider]
+    for foreign in (f"{host}.other.test", f"other.test:5000.{host}", host.replace(".", "-"), f"{host}\n"):
+        assert not logins.owns(provider, foreign)
+
+
+@pytest.mark.parametrize("host", ["ghcr.io", "registry-1.docker.io", "public.ecr.aws", "127.0.0.1:5000", "localhost"])
+def test_registries_of_nobodys_cloud_get_no_token(host: str) -> None:
+    assert not any(logins.owns(provider, host) for provider in (*logins.HOSTS, "local", "none"))
 
 
 @pytest.mark.parametrize(("provider", "name"), [("aws", "aws"), ("azure", "az"), ("gcp", "gcloud")])
@@ -67,11 +94,11 @@ def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(program: Prog
     with pytest.raises(
         ToolFailed, match=rf"`(aws sso|az|gcloud auth) login`, then again\n{name}: session expired"
     ) as told:
-        clouds.login(provider, "registry.test/lab", "us-east-1")
+        logins.login(provider, "registry.test/lab", "us-east-1")
     assert CANARY not in str(told.value)
 
 
-@pytest.mark.parametrize("provider", clouds.PROVIDERS)
+@pytest.mark.parametrize("provider", logins.HOSTS)
 def test_without_program_and_sdk_the_message_names_both(
     provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,4 +106,4 @@ def test_without_program_and_sdk_the_message_names_both(
     for package in ("boto3", "azure", "azure.identity", "google", "google.auth"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ToolMissing, match=rf"pip install devai-tasks\[{provider}\]"):
-        clouds.login(provider, "registry.test/lab", "us-east-1")
+        logins.login(provider, "registry.test/lab", "us-east-1")

@@ -24,6 +24,15 @@ _AZURE_USER = "00000000-0000-0000-0000-000000000000"
 # https://cloud.google.com/artifact-registry/docs/docker/authentication#token
 _GOOGLE_USER = "oauth2accesstoken"
 
+# Each cloud's own registries: a token of it goes to no other host.
+HOSTS = {
+    # With its region: https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
+    "aws": r"\d{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)"
+    r"\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn))",
+    "azure": r"[a-z0-9-]+\.azurecr\.(?:io|us|cn)",
+    "gcp": r"[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z]+\.)?gcr\.io",
+}
+
 
 @dataclass(frozen=True)
 class Login:
@@ -40,6 +49,11 @@ class Way:
     name: str
     found: Callable[[], bool]
     login: Callable[[str, str], Login]
+
+
+def owns(provider: str, host: str) -> bool:
+    """Whether a registry is a cloud's own, and so may have its token."""
+    return provider in HOSTS and re.fullmatch(HOSTS[provider], host) is not None
 
 
 def login(provider: str, address: str, region: str) -> Login:
@@ -81,8 +95,8 @@ def _run(words: list[str]) -> str:
 
 def _ecr_region(address: str, otherwise: str) -> str:
     """The region in ACCOUNT.dkr.ecr.REGION.amazonaws.com."""
-    match = re.match(r"\d+\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com", address)
-    return match[1] if match else otherwise
+    match = re.fullmatch(HOSTS["aws"], registry.host(address))
+    return (match and match[1]) or otherwise
 
 
 def _aws_command(address: str, region: str) -> list[str]:
@@ -181,5 +195,4 @@ _WAYS = {
 }
 USERNAMES = {"aws": "AWS", "azure": _AZURE_USER, "gcp": _GOOGLE_USER}
 _COMMANDS = {"aws": _aws_command, "azure": _azure_command, "gcp": _google_command}
-PROVIDERS = tuple(_WAYS)
 _SIGN_IN = {"aws": "aws sso login", "azure": "az login", "gcp": "gcloud auth login"}
