@@ -278,5 +278,7 @@ def test_delete_keeps_data_and_with_data_leaves_nothing(stack: ClusterStack) -> 
     assert stack.inv("k8s.delete", "--data", "--confirm=local-cluster").returncode == 0
     assert stack.cluster.kubectl("get", f"namespace/{stack.namespace}").returncode == 1
     mark = f"--selector=devai.io/stack={stack.namespace}"
-    assert stack.cluster.get("persistentvolumes,storageclasses,ingressclasses", mark)["items"] == []
+    assert stack.cluster.get("storageclasses,ingressclasses", mark)["items"] == []
+    volumes = stack.cluster.get("persistentvolumes")["items"]  # those that the cluster has made have no such label
+    assert [it for it in volumes if it["spec"]["claimRef"]["namespace"] == stack.namespace] == []
     assert stack.inv("k8s.delete", "--yes").returncode == 0  # and again
