@@ -91,7 +91,7 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
     """Have the stack in a cluster of AWS."""
     own = {
         "ingress": {"host": "lab.mine.test"},
-        "network": {"allowed_cidrs": ["10.8.0.0/16"]},
+        "network": {"allowed_cidrs": ["198.18.0.0/16"]},
         "terraform": {"account": ACCOUNT},
     }
     (project.conf / f"stacks/{STACK}.yaml").write_text(json.dumps(own), encoding="utf-8")
