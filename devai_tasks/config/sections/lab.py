@@ -211,6 +211,7 @@ class Gpu:
         default=False,
         reach=to(COMPOSE_ENV, BAKE, *TERRAFORM)
         + to(K8S_GPU, K8S_KUSTOMIZATION, when=gpu_pods)
+        + to(K8S_KUSTOMIZATION, when=loaded_image)
         + to(COMPOSE_STACK, when=listed_gpus),
     )
     vendor: Literal["nvidia", "amd"] = key(

@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -280,13 +281,19 @@ def test_an_end_reaches_terraform_once_and_it_ends_what_it_has_begun(slow: Proje
     assert_that_the_first_is_known(slow)
 
 
+def at_terminal(end: int) -> None:
+    """Make a terminal the one of a new session, which its end reaches even where these tests run under `nohup`."""
+    fcntl.ioctl(end, termios.TIOCSCTTY)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_terraform_outlives_its_terminal_until_it_has_ended_what_it_has_begun(slow: Project) -> None:
     terminal, end = os.openpty()
     with subprocess.Popen(
         APPLY_SLOWLY,
         cwd=slow.root, stdin=end, stdout=end, stderr=end,
         start_new_session=True, env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
-        preexec_fn=lambda: fcntl.ioctl(end, termios.TIOCSCTTY),  # noqa: PLW1509 - no threads here
+        preexec_fn=partial(at_terminal, end),  # noqa: PLW1509 - no threads here
     ) as process:  # fmt: skip
         os.close(end)
         wait_until_begun(slow)
