@@ -26,10 +26,8 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ConfigError, Problem, nearest
 
-# OmegaConf 2.4 has a new name for it, and a warning for the old one.
-_register = getattr(OmegaConf, "register_resolver", OmegaConf.register_new_resolver)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_register("secret", secrets.reference, replace=True)
+OmegaConf.register_resolver("secret", secrets.reference, replace=True)
 
 
 def load(
