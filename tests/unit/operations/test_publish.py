@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -27,7 +28,8 @@ T = TypeVar("T")
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited, in place of waiting."""
     waited: list[float] = []
-    monkeypatch.setattr("time.sleep", waited.append)
+    # Its own name alone: libraries sleep, too.
+    monkeypatch.setattr(publish, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 
