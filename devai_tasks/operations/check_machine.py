@@ -155,8 +155,8 @@ def gpu(settings: Settings, engine: Engine | None, found: Sequence[str], kind: s
         state = State.OK if amd else State.FAILED
         way = "https://rocm.docs.amd.com has the driver, amdgpu"
         return [Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if amd else 'is not'} there", "", way)]
-    way = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
-    way = "`--set gpu.vendor=amd`, or gpu.vendor in conf/personal.yaml" if amd else way
+    driver = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
+    way = "`--set gpu.vendor=amd`, or gpu.vendor in conf/personal.yaml" if amd else driver
     checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one of NVIDIA's", way)))]
     return [*checks, toolkit(engine, kind)] if engine else checks
 
