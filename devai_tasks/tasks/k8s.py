@@ -42,12 +42,15 @@ def build(c: Context, request: Request) -> None:
         console.show(text)
 
 
-@stack_task(target="kubernetes")
-def diff(c: Context, request: Request) -> None:
+@stack_task(target="kubernetes", help={"json": "for programs, as `inv plan` has it (default: a unified diff)"})
+def diff(c: Context, request: Request, json: bool = False) -> None:
     """Show what apply would change, as the server sees it."""
-    from devai_tasks.operations import cluster
+    from devai_tasks.operations import cluster, live
+    from devai_tasks.operations.overview import Overview, of_cluster
 
     changes = cluster.diff(_cluster(request))
+    if json and not request.dry:
+        return console.show_json(Overview(str(request.stack), of_cluster(live.summary(changes))).as_json())
     if changes:
         return console.show(changes)
     if not request.dry:

@@ -37,6 +37,14 @@ def test_a_second_apply_changes_nothing(stack: ClusterStack) -> None:
     assert again.returncode == 0, again.stderr
     assert "nothing to change" in again.stderr
     assert stack.inv("k8s.diff").stdout == ""
+    assert json.loads(stack.inv("k8s.diff", "--json").stdout)["empty"]
+
+
+def test_a_diff_for_programs_names_the_objects_and_their_fields(stack: ClusterStack) -> None:
+    found = json.loads(stack.inv("k8s.diff", "--json", "--set=resources.lab.memory=3Gi").stdout)
+    (change,) = (change for change in found["changes"] if change["what"] == "deployment.apps/devai")
+    assert change["kind"] == "changed"
+    assert "memory" in change["detail"]
 
 
 def test_status_says_that_all_is_ready(stack: ClusterStack) -> None:
