@@ -81,7 +81,7 @@ def test_a_pipe_gets_text_and_nothing_else(project: Project) -> None:
 
 
 def test_a_silent_step_counts_the_seconds_on_a_terminal_and_nowhere_else(project: Project) -> None:
-    words = [sys.executable, "-c", STEP]
+    words = [sys.executable, "-P", "-c", STEP]
     printed = on_a_terminal(project, words)
     assert "baking \x1b[33m0:00:01" in printed
     said = r"baking \.\.\.\n  \[a line\]\nresult\nbaking: done in \d s\n"
