@@ -150,13 +150,15 @@ def cloud_stack(cloud: str, cluster: OwnCluster, folder: Path) -> Iterator[Cloud
         made = CloudStack(cloud, project, cluster, environ, authority, at, own.address)
         made.edit(values(cloud, cluster, own.address))
         _play_images(project, own.address)
+        _clear(cluster, made)  # a test that was killed had no time to
         stack.callback(_clear, cluster, made)
         yield made
 
 
 def _clear(cluster: OwnCluster, made: CloudStack) -> None:
-    """Leave no pods of a test that failed to the next one."""
+    """Leave no pods of a test that failed to the next one, and no image: `up` would have nothing to build."""
     cluster.kubectl("delete", "namespace", f"devai-{made.name}", "--ignore-not-found")
+    engine.docker("rmi", "--force", f"devai-lab:{made.name}")
 
 
 def values(cloud: str, cluster: OwnCluster, registry_address: str) -> dict[str, Any]:
