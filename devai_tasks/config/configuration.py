@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
 
 from devai_tasks.config import plain, reader, secrets, targets
 from devai_tasks.config.document import Key, Tree
@@ -53,10 +55,15 @@ class Configuration:
 
     settings: Settings
     layers: tuple[Layer, ...]
-    written: Mapping[str, Any]
-    """The merged layers before interpolation."""
+    merged: DictConfig
+    """The layers as one."""
     pending: tuple[Key, ...]
     """Keys that only a deployment knows, and whose values here are stand-ins."""
+
+    @cached_property
+    def written(self) -> dict[str, Any]:
+        """The merged layers before interpolation."""
+        return as_written(self.merged)
 
     @cached_property
     def plain(self) -> dict[str, Any]:
@@ -195,6 +202,11 @@ class Configuration:
 def dotted(key: Key) -> str:
     """A key as people write it."""
     return ".".join(map(str, key))
+
+
+def as_written(merged: DictConfig) -> dict[str, Any]:
+    """Plain values, with interpolations as they stand."""
+    return cast("dict[str, Any]", OmegaConf.to_container(merged, resolve=False))
 
 
 def at(tree: Any, key: Key) -> Any:

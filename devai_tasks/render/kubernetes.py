@@ -83,7 +83,7 @@ def _text(objects: Iterable[Object], settings: Settings) -> str:
     head = f"# Made from conf/ for the stack {settings.stack}: edit conf/, not this file.\n"
     # What is taken out comes last: see `kubernetes_clouds.removals`.
     ordered = sorted(objects, key=lambda found: "$patch" in found)
-    return head + yaml.safe_dump_all(ordered, sort_keys=False, width=120, allow_unicode=True)
+    return head + yaml.dump_all(ordered, Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 def _kustomization(settings: Settings, files: list[str]) -> Object:
