@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 
@@ -28,11 +29,14 @@ def on_this_machine(host: str) -> bool:
 
 
 def answers(image: str, *, seconds: float = 5) -> bool:
-    """Whether the registry of an image answers at all; a refusal for want of a login is an answer."""
+    """Whether the registry of an image answers at all; a refusal for want of a login is an answer.
+
+    So is a certificate of an authority that only the engine knows, as a company's network has them.
+    """
     try:
         urllib.request.urlopen(f"{url(host(image))}/v2/", timeout=seconds).close()  # noqa: S310 - http(s) by construction
     except urllib.error.HTTPError:
         return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(getattr(error, "reason", None), ssl.SSLError)
     return True

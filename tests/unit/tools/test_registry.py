@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
-from devai_tasks.tools import registry
+from devai_tasks.tools import certificates, registry
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,22 @@ def registry_that_wants_a_login() -> Iterator[str]:
 
 def test_a_refusal_for_want_of_a_login_is_an_answer(registry_that_wants_a_login: str) -> None:
     assert registry.answers(f"{registry_that_wants_a_login}/image")
+
+
+def test_a_certificate_of_an_unknown_authority_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a company's registry there may be one that the engine knows, and this program doesn't."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    certificates.make(certificate, key, ["127.0.0.1"], "tests")
+    context.load_cert_chain(certificate, key)
+    with HTTPServer(("127.0.0.1", 0), _WantsALogin) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        address = f"127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(registry, "on_this_machine", lambda _: False)
+        assert registry.answers(f"{address}/image")
+        thread.join()
 
 
 def test_silence_is_none() -> None:
