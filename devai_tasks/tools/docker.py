@@ -234,9 +234,19 @@ class Docker(Cli):
             self._client.image.tag(image, name)
 
     def save(self, image: str, archive: Path) -> None:
-        """Write an image to an archive."""
+        """Write an image to an archive, for the one platform that it would run on here.
+
+        An engine that keeps images in containerd would name the others in it, too, without their layers, which loaders
+        refuse. It can be told since version 1.48 of its interface.
+        """
         with self._running("docker save"):
-            self._client.image.save(image, output=archive)
+            words = ["image", "save", f"--output={archive}"]
+            # The newest that both the program and the engine speak.
+            spoken = self._call_for("version", "--format={{.Client.APIVersion}}").decode().strip()
+            if tuple(map(int, spoken.split("."))) >= (1, 48):
+                found = self._client.image.inspect(image)
+                words.append(f"--platform={found.os}/{found.architecture}")
+            self._call_for(*words, image)
 
     def import_archive(self, archive: Path, image: str, labels: Mapping[str, str]) -> None:
         """Make an image of one layer from a tar archive."""

@@ -29,13 +29,14 @@ class Loader(Protocol):
 def find(loader: str, context: str) -> Loader | None:
     """The way that is configured; for `auto`, the one that a context's name tells, if it does."""
     if loader != "auto":
-        return _Command(shlex.split(loader))
+        return _Program(shlex.split(loader), "kubernetes.image_loader names it", reads=True)
+    own = "the cluster is one of its own"
     if match := re.fullmatch(r"kind-(.+)", context):
-        return _Program(("kind", "load", "docker-image"), (f"--name={match[1]}",))
+        return _Program(("kind", "load", "image-archive", f"--name={match[1]}"), own)
     if match := re.fullmatch(r"k3d-(.+)", context):
-        return _Program(("k3d", "image", "import"), (f"--cluster={match[1]}",))
+        return _Program(("k3d", "image", "import", f"--cluster={match[1]}"), own)
     if re.fullmatch(r"minikube\S*", context):
-        return _Program(("minikube", "image", "load"), (f"--profile={context}",))
+        return _Program(("minikube", "image", "load", f"--profile={context}"), own)
     if context in ("docker-desktop", "docker-for-desktop", "rancher-desktop", "orbstack"):
         return _Nothing()
     return None
@@ -43,33 +44,35 @@ def find(loader: str, context: str) -> Loader | None:
 
 @dataclass(frozen=True)
 class _Program:
-    """The cluster's own program, which asks the engine itself."""
-
-    verb: Sequence[str]
-    options: Sequence[str]
-
-    def load(self, docker: Docker, image: str) -> None:
-        command = [*self.verb, *self.options, image]
-        if docker.dry:
-            return console.say(shlex.join(command))
-        if not shutil.which(command[0]):
-            raise ToolMissing(f"{command[0]} is not installed, and the cluster is one of its own")
-        _run(command, None)
-
-
-@dataclass(frozen=True)
-class _Command:
-    """A command that reads an archive, as `docker save` writes it."""
+    """A program that takes an archive, as `docker save` writes it."""
 
     command: Sequence[str]
+    why: str
+    """What it is that wants the program."""
+    reads: bool = False
+    """Whether the archive is its standard input, and not its last word."""
 
     def load(self, docker: Docker, image: str) -> None:
         if docker.dry:
-            return console.say(f"docker save {image} | {shlex.join(self.command)}")
+            console.say(f"docker save --output=image.tar {image}")
+            return console.say(self._line("image.tar"))
+        if not shutil.which(self.command[0]):
+            raise ToolMissing(f"{self.command[0]} is not installed; {self.why}")
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             archive = Path(folder) / "image.tar"
             docker.save(image, archive)
-            _run(self.command, archive)
+            self._run(archive)
+
+    def _line(self, archive: str) -> str:
+        return shlex.join(self.command) + (" <" if self.reads else " ") + shlex.quote(archive)
+
+    def _run(self, archive: Path) -> None:
+        command = [*self.command, *([] if self.reads else [str(archive)])]
+        with archive.open("rb") as given:
+            done = subprocess.run(command, stdin=given, capture_output=True, text=True, check=False)  # noqa: S603 - configured
+        if done.returncode != 0:
+            words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+            raise ToolFailed(f"{self._line(str(archive))} failed (exit code {done.returncode}): {words}")
 
 
 class _Nothing:
@@ -77,13 +80,3 @@ class _Nothing:
 
     def load(self, docker: Docker, image: str) -> None:
         pass
-
-
-def _run(command: Sequence[str], archive: Path | None) -> None:
-    if not shutil.which(command[0]):
-        raise ToolMissing(f"{command[0]} is not installed; kubernetes.image_loader names it")
-    with (archive or Path("/dev/null")).open("rb") as given:
-        done = subprocess.run(command, stdin=given, capture_output=True, text=True, check=False)  # noqa: S603 - configured
-    if done.returncode != 0:
-        words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-        raise ToolFailed(f"{shlex.join(command)} failed (exit code {done.returncode}): {words}")
