@@ -19,10 +19,11 @@ from harness.missing import missing
 PACKAGES = ["podman", "netavark", "aardvark-dns"]
 # Where no systemd is; what builds an image is in the machine's own network, whose name servers it can reach.
 SETTINGS = '[engine]\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n[containers]\nnetns = "host"\n'
-# Podman's own default is more than a machine may allow that is itself a container; Compose has to say less.
+# Podman's own default is more than a machine may allow that is itself a container; who starts one has to say less.
 _NPROC, _NOFILE = (
     min(resource.getrlimit(limit)[1], 16384) for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE)
 )
+LIMITS = (f"--ulimit=nofile={_NOFILE}", f"--ulimit=nproc={_NPROC}")
 OVERRIDE = f"""
 x-limits: &limits
   ulimits: {{nofile: {_NOFILE}, nproc: {_NPROC}}}

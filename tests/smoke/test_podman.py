@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from harness import podman
-from harness.engine import give
+from harness.anybody import assert_that_a_number_may_run_the_lab, package
+from harness.engine import docker, give
 from harness.jupyter import Jupyter
 from harness.stack import UID, ComposeStack
 
@@ -60,6 +62,10 @@ def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: 
         made = own.project.root / "podman-work/made-by-podman"
         assert (made.stat().st_uid, made.stat().st_gid) == (uid, uid)
         made.unlink()
+        # Or SELinux, where it is on, lets them read no file of a person.
+        for service in ("devai", "ollama"):
+            options = "--format={{.HostConfig.SecurityOpt}}"
+            assert "label=disable" in docker("inspect", options, own.container(service), engine=engine_of_podman)
         rows = json.loads(own.inv("compose.ps", "--json", environ=environ).stdout)
         assert [(row["service"], row["state"]) for row in rows] == [("devai", "running"), ("ollama", "running")]
         as_the_caller = [f"--set=engine.uid={uid}", f"--set=engine.gid={uid}"]
@@ -70,6 +76,12 @@ def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: 
         removed = own.inv("compose.down", "--data", "--confirm=local-podman", environ=environ)
         assert removed.returncode == 0, removed.stderr
     assert json.loads(own.inv("compose.ps", "--json", environ=environ).stdout) == []
+
+
+@pytest.mark.usefixtures("own")
+def test_a_number_of_group_0_that_no_account_has_may_run_the_lab(tmp_path: Path, engine_of_podman: str) -> None:
+    package(tmp_path)
+    assert_that_a_number_may_run_the_lab(LAB, tmp_path, *podman.LIMITS, engine=engine_of_podman)
 
 
 def test_a_service_that_stops_is_named_and_not_waited_for(own: ComposeStack, engine_of_podman: str) -> None:

@@ -7,19 +7,16 @@ as well.
 from __future__ import annotations
 
 import os
-import subprocess
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from harness.anybody import OPENSHIFT, assert_that_a_number_may_run_the_lab, package, run
 from harness.jupyter import Jupyter
 from harness.missing import missing
 from harness.stack import ComposeStack, docker
 
 IMAGE = "devai-test-lab:local-smoke"
-# As OpenShift gives them: a number that no account has, in group 0.
-OPENSHIFT = 1000680000
 CELL = """
 import pathlib, subprocess
 pathlib.Path.home().joinpath('work/made-by-a-cell').touch()
@@ -39,12 +36,7 @@ def work(stack: ComposeStack) -> Path:
         missing("only root has files of several users")
     folder = stack.project.root / "users-work"
     folder.mkdir()
-    info = "greeting-1.dist-info"
-    with zipfile.ZipFile(folder / "greeting-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("greeting.py", "TEXT = 'installed'\n")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
+    package(folder)
     return folder
 
 
@@ -81,35 +73,8 @@ def test_files_belong_to_the_caller_and_the_home_is_the_callers(anybodys: Compos
     assert set(homes.split()) == {str(uid)}
 
 
-def lab(*options: str, command: tuple[str, ...] = ("cat", "/tmp/order")) -> subprocess.CompletedProcess[str]:
-    """A container of the lab's image, with another command in Jupyter's place."""
-    return subprocess.run(
-        ["docker", "run", "--rm", "--network=none", *options, IMAGE, *command],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
 def test_a_number_of_group_0_that_no_account_has_may_run_the_lab(work: Path) -> None:
-    """The way of OpenShift, and of every cluster that gives out user ids."""
-    work.chmod(0o770)
-    os.chown(work, 0, 0)
-    script = """
-        jupyter lab >/tmp/log 2>&1 &
-        until healthcheck 2>/dev/null; do sleep 0.3; done
-        pip install --quiet --no-index work/*.whl
-        python -c 'import greeting; print(greeting.TEXT)'
-        touch made-at-home work/made-by-a-number
-        id --user
-        id --group
-    """
-    ran = lab(
-        f"--user={OPENSHIFT}:0", "--cap-drop=ALL", "--env=JUPYTER_TOKEN=any", f"--volume={work}:/home/devai/work",
-        command=("timeout", "60", "bash", "-euc", script),
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == ["installed", str(OPENSHIFT), "0"]
-    made = work / "made-by-a-number"
-    assert (made.stat().st_uid, made.stat().st_gid) == (OPENSHIFT, 0)
+    assert_that_a_number_may_run_the_lab(IMAGE, work)
 
 
 @pytest.mark.usefixtures("stack")
@@ -124,7 +89,7 @@ def test_hooks_run_in_order_as_the_labs_user_before_it_starts(tmp_path: Path, op
         (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o644 if "not" in name else 0o755)
     tmp_path.chmod(0o755)
-    ran = lab("--env=GREETING=hello", f"--volume={tmp_path}:{HOOKS}:ro", *options)
+    ran = run(IMAGE, "--env=GREETING=hello", f"--volume={tmp_path}:{HOOKS}:ro", *options, command=("cat", "/tmp/order"))
     assert ran.returncode == 0, ran.stderr
     uid = 4242 if len(options) == 3 else OPENSHIFT
     assert ran.stdout.splitlines() == ["first /home/devai hello /home/devai", f"second {uid}"]
@@ -135,7 +100,7 @@ def test_a_hook_that_fails_stops_the_start_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "10-broken").write_text("#!/bin/sh\nexit 7\n", encoding="utf-8")
     (tmp_path / "10-broken").chmod(0o755)
     tmp_path.chmod(0o755)
-    ran = lab(f"--volume={tmp_path}:{HOOKS}:ro", command=("echo", "started"))
+    ran = run(IMAGE, f"--volume={tmp_path}:{HOOKS}:ro", command=("echo", "started"))
     assert ran.returncode == 2
     assert f"{HOOKS}/10-broken failed (exit code 7): the lab does not start" in ran.stderr
     assert "started" not in ran.stdout
