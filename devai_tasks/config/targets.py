@@ -163,6 +163,16 @@ def loaded_image(settings: Settings) -> bool:
     return not pulled_image(settings)
 
 
+def on_an_own_cluster(settings: Settings) -> bool:
+    """In stacks whose cluster is nobody's that the tasks know."""
+    return settings.compute.provider == "none"
+
+
+def one_nodes_home(settings: Settings) -> bool:
+    """In stacks whose home is on a disk that one node has at a time, of several; clouds have shared file systems."""
+    return on_an_own_cluster(settings) and settings.storage.access == "ReadWriteOnce"
+
+
 def with_ingress(settings: Settings) -> bool:
     """In stacks that have an ingress: clouds bring a controller, elsewhere somebody has to name one."""
     return on_a_cloud_now(settings) or bool(settings.ingress.class_name)

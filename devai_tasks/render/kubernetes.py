@@ -160,6 +160,9 @@ def _lab(settings: Settings) -> list[Object]:
     path = {"httpGet": {"path": f"{settings.network.base_url}api"}}
     deployment = _sized(LAB, settings.resources.lab, settings)
     _container(deployment).update(startupProbe=path, readinessProbe=path)
+    if targets.one_nodes_home(settings):
+        # A new pod on another node could not have the home before the old one lets go.
+        deployment["spec"]["strategy"] = {"type": "Recreate", "rollingUpdate": None}
     return [service, deployment]
 
 
@@ -188,7 +191,7 @@ def _models(settings: Settings) -> Object:
     if not names:
         return {"$patch": "delete", **job}
     # Names are no secrets and no shell text: the script takes them as its arguments.
-    content = [names, settings.ollama.image, labels(settings.labels)]
+    content = [names, settings.ollama.image, labels(settings.labels), targets.loaded_image(settings)]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     environment = [{"name": "MODELS", "value": " ".join(names)}]
     template = {"spec": {"containers": [{"name": MODELS, "env": environment}]}}

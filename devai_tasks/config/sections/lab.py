@@ -51,6 +51,7 @@ from devai_tasks.config.targets import (
     on_a_cloud_now,
     on_a_clouds_kubernetes,
     on_a_simple_platform,
+    on_an_own_cluster,
     other_ollama,
     own_ingress_class,
     own_ollama,
@@ -166,7 +167,9 @@ class Image:
         "Address that the image is pushed to and pulled from, without the image's own name.",
         check=matching(r"([a-z0-9][\w.:/-]*[\w])?", "an address, such as registry.example.com/lab"),
         pending=Pending("tf.apply", "registry.invalid/lab", on_a_cloud),
-        reach=to(*TERRAFORM, when=pushed) + to(K8S_KUSTOMIZATION, when=pulled_image),
+        reach=to(*TERRAFORM, when=pushed)
+        + to(K8S_KUSTOMIZATION, when=pulled_image)
+        + to(K8S_MODELS, when=on_an_own_cluster),
     )
     digest: str = key(
         "Digest of the image that is rolled out.",
@@ -317,7 +320,8 @@ class Storage:
         reach=to(K8S_STORAGE, *TERRAFORM, when=own_ollama),
     )
     access: Literal["ReadWriteMany", "ReadWriteOnce"] = key(
-        "How a cluster's pods share the home: from all nodes, or from one.", reach=to(K8S_STORAGE)
+        "How a cluster's pods share the home: from all nodes, or from one.",
+        reach=to(K8S_STORAGE) + to(K8S_LAB, when=on_an_own_cluster),
     )
     home_class: str = key(
         "Storage class of the home. Empty: the file system that Terraform made, elsewhere the cluster's default class.",

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from devai_tasks.config import targets
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.render import kubernetes
 
@@ -32,6 +34,29 @@ def test_nothing_follows_a_removal_in_a_patch(shipped: Project, cloud: str, over
     for name, text in kubernetes.render(settings).items():
         documents = list(yaml.safe_load_all(text))
         assert removals(documents) in ([], [len(documents) - 1]), name
+
+
+def lab_of(settings: Settings) -> Any:
+    _, deployment = yaml.safe_load_all(kubernetes.render(settings)[targets.K8S_LAB])
+    return deployment["spec"]
+
+
+def test_a_home_that_one_node_has_is_let_go_before_the_next_pod_wants_it(project: Project) -> None:
+    (project.conf / "clouds" / "lan.yaml").write_text("compute: {provider: none}\nkubernetes: {context: lan}\n")
+    one = ("storage.access=ReadWriteOnce",)
+    own = lab_of(load(project, project.stack("dev", "lan"), one, environ={}))
+    assert own["strategy"] == {"type": "Recreate", "rollingUpdate": None}
+    for cloud, overrides in (("lan", ()), ("local", one), ("aws", one)):
+        assert "strategy" not in lab_of(load(project, project.stack("dev", cloud), overrides, environ={}))
+
+
+def test_the_job_that_brings_models_has_another_name_where_its_image_comes_from_elsewhere(project: Project) -> None:
+    (project.conf / "clouds" / "lan.yaml").write_text("compute: {provider: none}\nkubernetes: {context: lan}\n")
+    names = set()
+    for registry in ("", "registry.example.net/lab", "other.example.net/lab"):
+        settings = load(project, project.stack("dev", "lan"), (f"image.registry={registry}",), environ={})
+        names.add(yaml.safe_load(kubernetes.render(settings)[targets.K8S_MODELS])["metadata"]["name"])
+    assert len(names) == 2
 
 
 def test_nor_in_a_patch_of_a_component(shipped: Project) -> None:
