@@ -29,7 +29,7 @@ from harness.cloud_kinds import DEFINITIONS
 from harness.kubernetes import crds
 from harness.kubernetes.cluster import OwnCluster
 from harness.load_balancer import load_balancer
-from harness.registry import registry
+from harness.registry import Registry, registry
 from harness.relay import relay
 from harness.repository import commit, committed
 
@@ -50,7 +50,7 @@ class CloudStack:
     environ: Mapping[str, str]
     authority: Path
     load_balancer: str
-    registry: str
+    registry: Registry
 
     @property
     def name(self) -> str:
@@ -147,7 +147,7 @@ def cloud_stack(cloud: str, cluster: OwnCluster, folder: Path) -> Iterator[Cloud
             "KUBECONFIG": str(kubeconfig),
             "PYTHONPATH": str(TESTS),
         }
-        made = CloudStack(cloud, project, cluster, environ, authority, at, own.address)
+        made = CloudStack(cloud, project, cluster, environ, authority, at, own)
         made.edit(values(cloud, cluster, own.address))
         _play_images(project, own.address)
         _clear(cluster, made)  # a test that was killed had no time to

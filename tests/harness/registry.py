@@ -20,12 +20,31 @@ import yaml
 from harness import debian
 
 
-@dataclass(frozen=True)
+@dataclass
 class Registry:
-    """A registry that runs."""
+    """A registry that can be started, and be gone for a while."""
 
     address: str
-    log: Path
+    folder: Path
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What it has said."""
+        return self.folder / "log"
+
+    def start(self) -> None:
+        """Run it, with what it had before."""
+        with self.log.open("a") as log:
+            words = [_program(), "serve", str(self.folder / "registry.yml")]
+            self._process = subprocess.Popen(words, stdout=log, stderr=log)
+        _wait(f"http://{self.address}/v2/", self._process)
+
+    def stop(self) -> None:
+        """End it; what it has stays in its folder."""
+        if self._process:
+            self._process.terminate()
+            self._process.wait(timeout=10)
 
 
 @contextmanager
@@ -45,14 +64,12 @@ def registry(
         (folder / "users").write_text("".join(lines), encoding="utf-8")
         definition["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "users")}}
     (folder / "registry.yml").write_text(yaml.safe_dump(definition), encoding="utf-8")
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([_program(), "serve", folder / "registry.yml"], stdout=log, stderr=log)
-        try:
-            _wait(f"http://{address}/v2/", process)
-            yield Registry(address, folder / "log")
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
+    own = Registry(address, folder)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
 
 
 def _program() -> str:
