@@ -19,10 +19,11 @@ die() {
 # As large as the kernel takes them: OpenShift's begin at a thousand million.
 is_id() { [[ $1 =~ ^(0|[1-9][0-9]{0,9})$ ]]; }
 
-# Every secret becomes the variable that its file is named after.
+# Every secret becomes the variable that its file is named after. Compose mounts the files themselves; in a cluster they
+# have a folder of their own, since others mount theirs beside it.
 export_secrets() {
     local file name
-    for file in /run/secrets/*; do
+    for file in /run/secrets/* /run/secrets/devai/*; do
         name=${file##*/}
         [[ $name =~ ^[A-Z_][A-Z0-9_]*$ && -f $file && -s $file ]] || continue
         if [[ -r $file ]]; then

@@ -65,9 +65,6 @@ class _Watch:
 
     def _hopeless(self, deployment: Object, there: Sequence[Object]) -> Iterator[str]:
         name = deployment["metadata"]["name"]
-        for condition in deployment.get("status", {}).get("conditions", ()):
-            if condition.get("reason") == "ProgressDeadlineExceeded" and _observed(deployment):
-                yield f"{name}: {condition['message']}"
         for pod in pods(deployment, there):
             reason, restarts = state(pod)
             key = f"{pod['metadata']['name']} {reason}"

@@ -68,6 +68,45 @@ def test_a_secret_reaches_a_kernel_and_nothing_else(stack: ClusterStack) -> None
     assert_nowhere(stack, CANARY)
 
 
+def test_there_is_room_for_the_tokens_that_clouds_mount(stack: ClusterStack) -> None:
+    """As the webhooks of AKS and EKS do it, here by hand: a pod like the lab's own, which starts with both."""
+    spec = stack.cluster.get("pod", stack.pod("devai"), f"--namespace={stack.namespace}")["spec"]
+    token = {"serviceAccountToken": {"path": "token", "audience": "cloud"}}
+    spec["volumes"].append({"name": "token", "projected": {"sources": [token]}})
+    for path in ("azure/tokens", "pods.eks.amazonaws.com/serviceaccount"):
+        mount = {"name": "token", "mountPath": f"/var/run/secrets/{path}", "readOnly": True}
+        spec["containers"][0]["volumeMounts"].append(mount)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "with-tokens"}, "spec": spec}
+    applied = stack.cluster.apply(pod, namespace=stack.namespace)
+    assert applied.returncode == 0, applied.stderr
+    try:
+        stack.kubectl("wait", "pod/with-tokens", "--for=condition=Ready", "--timeout=120s")
+        inside = stack.kubectl("exec", "with-tokens", "--", "sh", "-c", "wc -c </var/run/secrets/azure/tokens/token")
+        assert int(inside) > 0
+    finally:
+        stack.kubectl("delete", "pod", "with-tokens", "--grace-period=1")
+
+
+def test_ollama_knows_its_proxies_and_prints_no_password(stack: ClusterStack) -> None:
+    password = "a-proxys-own-password"
+    proxy = {"HTTPS_PROXY": f"http://someone:{password}@proxy.invalid:3128"}
+    sent = stack.inv("k8s.secrets", "--yes", environ=proxy)
+    assert sent.returncode == 0, sent.stderr
+    try:
+        assert stack.inv("k8s.restart", "--service=ollama", "--yes").returncode == 0
+        assert f"HTTPS_PROXY={proxy['HTTPS_PROXY']}" in stack.host("ollama").check_output(
+            "tr '\\0' '\\n' </proc/1/environ"
+        )
+        said = stack.inv("k8s.logs", "--service=ollama").stdout
+        assert "***@proxy.invalid" in said
+        assert password not in said
+    finally:
+        stack.kubectl(
+            "patch", "secret", "devai", "--type=json", '--patch=[{"op": "remove", "path": "/data/HTTPS_PROXY"}]'
+        )
+        assert stack.inv("k8s.restart", "--yes").returncode == 0
+
+
 def test_what_sqlite_writes_is_on_the_pods_own_disk(stack: ClusterStack) -> None:
     stack.jupyter.execute("1 + 1")
     databases = stack.host("devai").check_output("find /home/devai -name '*.sqlite' -o -name '*.db'")
