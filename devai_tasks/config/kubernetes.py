@@ -18,8 +18,21 @@ LONGEST_STACK = 55
 
 def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Everything that is wrong between the keys of a stack in a cluster."""
+    if settings.compute.provider == "none":
+        yield from _own_cluster(settings)
+    if settings.compute.platform == "kubernetes":
+        yield from _manifests(settings)
+
+
+def _own_cluster(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Nobody but a person knows such a cluster."""
     if settings.compute.platform != "kubernetes":
-        return
+        yield ("compute", "platform"), "kubernetes: compute.provider is none, which is a cluster of your own"
+    elif not settings.kubernetes.context:
+        yield ("kubernetes", "context"), "the cluster's context, as `kubectl config get-contexts` shows it"
+
+
+def _manifests(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     name = f"{settings.project.name}-{settings.stack}"
     if len(name) > LONGEST_STACK:
         yield ("project", "name"), f"shorter: {name} has more than {LONGEST_STACK} characters, too many for a namespace"
@@ -30,16 +43,8 @@ def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("ingress", "class_name"), "empty: GKE's own controller looks at no class"
     if provider != "local" and settings.compute.replicas.max > 1 and storage.access == "ReadWriteOnce":
         yield ("storage", "access"), "ReadWriteMany: several labs share the home, and on several nodes"
-    if provider == "none":
-        yield from _own_cluster(settings)
     if provider not in TFVARS and settings.ingress.class_name:
         if not settings.ingress.host:
             yield ("ingress", "host"), "a host name: an ingress without one takes the requests of everybody"
         if settings.tls.enabled and not settings.tls.certificate:
             yield ("tls", "certificate"), "a secret of the namespace with the certificate, or tls.enabled: false"
-
-
-def _own_cluster(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Nobody but a person knows such a cluster."""
-    if not settings.kubernetes.context:
-        yield ("kubernetes", "context"), "the cluster's context, as `kubectl config get-contexts` shows it"

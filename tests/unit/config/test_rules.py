@@ -27,6 +27,7 @@ from devai_tasks.errors import ConfigError
         ("aws-dev", "network.allowed_cidrs=[192.0.2.0/24, 10.0.0.0/8]", "nobody comes from 10.0.0.0/8, a private one"),
         ("azure-dev", "network.allowed_cidrs=[172.31.4.0/24]", "nobody comes from 172.31.4.0/24, a private one"),
         ("local-dev", "ports.ollama=8888", "the same port as ports.lab"),
+        ("local-dev", "compute={provider: none, platform: simple}", "kubernetes: compute.provider is none"),
     ],
 )
 def test_a_combination_that_can_not_be_is_refused_with_what_is_allowed(
