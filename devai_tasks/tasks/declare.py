@@ -179,7 +179,8 @@ def _from(root: Path, flag: str, value: Any) -> Any:
     """A flag's value; where it is a file, which a person means from their own folder, as the project's root sees it."""
     if isinstance(value, list):
         return [_from(root, flag, one) for one in value]
-    is_file = flag in _FILES or str(value).lower().endswith(".gguf")
+    # A model's name may be that of a file; what other flags end in may be a file of a pod.
+    is_file = flag in _FILES or (flag == "name" and str(value).lower().endswith(".gguf"))
     return os.path.relpath(value, root) if value and is_file and not Path(value).is_absolute() else value
 
 

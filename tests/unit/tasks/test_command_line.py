@@ -313,6 +313,8 @@ def test_a_file_is_meant_from_the_folder_that_one_is_in(
     assert "notebooks/home.tar.gz would go to" in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
     monkeypatch.chdir(folder)
     assert f"--file {folder}/own.gguf" in devai("--dry", "models.pull", "--name=own.gguf").stderr
+    monkeypatch.chdir(folder)
+    assert " ls /home/m.gguf" in devai("--dry", "k8s.shell", "--command=ls /home/m.gguf").stderr  # a pod's
     elsewhere = project.root / "home.tar.gz"
     assert f"{elsewhere} would" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
     elsewhere.touch()
