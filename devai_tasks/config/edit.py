@@ -9,10 +9,24 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.errors import UsageError
+
+# Ways to write that there is no value, beside writing nothing.
+_NULLS = ("~", "null", "Null", "NULL")
+
+
+class _AsWritten(VersionedResolver):
+    """Takes plain scalars for the texts that they look like, so that `True` and `+49` stay so; see `document`."""
+
+    @property
+    def versioned_resolver(self) -> Any:
+        """What means something else: nothing at all, and the key of a merge."""
+        meanings = super().versioned_resolver
+        return {first: meanings[first] for first in ("", "<")}
 
 
 def edited(text: str, assignments: Sequence[tuple[Key, Tree]]) -> str:
@@ -23,6 +37,7 @@ def edited(text: str, assignments: Sequence[tuple[Key, Tree]]) -> str:
     editor = YAML()
     editor.width = 120
     editor.preserve_quotes = True
+    editor.Resolver = _AsWritten
     editor.indent(mapping=2, sequence=4, offset=2)
     tree = editor.load(text)
     if tree is None:
@@ -45,13 +60,17 @@ def _set(tree: Any, assignments: Sequence[tuple[Key, Tree]]) -> Any:
     for key, value in assignments:
         node = tree
         for part in key[:-1]:
-            if part not in node or node[part] is None:
+            if part not in node or _is_nothing(node[part]):
                 node[part] = CommentedMap()
             node = node[part]
             if not isinstance(node, CommentedMap):
                 raise UsageError(f"{'.'.join(map(str, key))}: {part} is one value in this file, and no section")
         node[key[-1]] = _node(value)
     return tree
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (type(value) is str and value in _NULLS)  # quoted ones have types of their own
 
 
 def _node(value: Tree) -> Any:
@@ -63,11 +82,8 @@ def _node(value: Tree) -> Any:
     if value is None:
         return None
     meaning = _meaning(value)
-    if isinstance(meaning, bool) and value in ("true", "false"):
-        return meaning
-    if type(meaning) is int and str(meaning) == value:
-        return meaning
-    return value if meaning == value else DoubleQuotedScalarString(value)
+    plain = meaning == value or value in ("true", "false") or (type(meaning) is int and str(meaning) == value)
+    return value if plain else DoubleQuotedScalarString(value)
 
 
 def _meaning(text: str) -> Any:

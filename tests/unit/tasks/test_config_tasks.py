@@ -274,6 +274,13 @@ def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
     assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "d\n"
 
 
+def test_all_other_values_stay_as_they_were_written(project: Project, devai: Run) -> None:
+    env = "env:\n  DEBUG: True\n  PHONE: +49\n  BITS: 0x1F\n  DAY: 2026-01-01 10:00:00\n  Y: 'on'\n  True: 1_000\n"
+    put(project, "conf/profiles/demo.yaml", f"{env}labels: {{1: .5, 01: -0}}\nports: ~\n")
+    assert devai("config.set", "--env=demo", "--set=ports.lab=9000").returncode == 0
+    assert text(project, "conf/profiles/demo.yaml") == f"{env}labels: {{1: .5, 01: -0}}\nports:\n  lab: 9000\n"
+
+
 def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Project, devai: Run) -> None:
     shared = "resources:\n  lab: &same {cpu: 2, memory: 4Gi}\n  ollama: *same\n"
     put(project, "conf/profiles/demo.yaml", shared)
