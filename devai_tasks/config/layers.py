@@ -130,15 +130,17 @@ BUILTIN = frozenset(builtin(Stack("", "")))
 def variables(environ: Mapping[str, str], maps: Collection[Key]) -> Layer:
     """`DEVAI__PORTS__LAB=9000` sets `ports.lab`. Names of variables are upper case, keys lower.
 
-    What follows the name of one of the `maps` is a name of somebody's own, and stays as it is.
+    What follows the name of one of the `maps` is one name of somebody's own, and stays as it is.
     """
     assignments = []
     for name, value in sorted(environ.items()):
         if name.startswith(VARIABLE_PREFIX):
             parts = name.removeprefix(VARIABLE_PREFIX).split("__")
             path = [part.lower() for part in parts]
-            of_map = next((length for length in range(len(path)) if tuple(path[:length]) in maps), len(path))
-            assignments.append((path[:of_map] + parts[of_map:], value, name))
+            of_map = next((length for length in range(len(path)) if tuple(path[:length]) in maps), None)
+            if of_map is not None:
+                path[of_map:] = ["__".join(parts[of_map:])]
+            assignments.append((path, value, name))
     return _assign("environment variables", "variables", assignments)
 
 

@@ -98,10 +98,11 @@ def test_the_gpu_flag_is_the_same_as_its_key(project: Project, local_dev: Stack)
 def test_variables_are_upper_case_keys_and_names_in_maps_stay(dev: Callable[..., Settings]) -> None:
     settings = dev(
         DEVAI__RESOURCES__LAB__MEMORY="1Gi", DEVAI__ENV__Mixed_Case="text", DEVAI__MODELS="[a, b]", DEVAI_ELSE="no",
-        DEVAI__TERRAFORM__SECRET_VERSIONS__OPENAI_API_KEY="3", DEVAI__LABELS__Team="b",
+        DEVAI__TERRAFORM__SECRET_VERSIONS__OPENAI_API_KEY="3", DEVAI__LABELS__Team="b", DEVAI__ENV__MY__VAR="1",
     )  # fmt: skip
     assert settings.resources.lab.memory.bytes == 2**30
     assert settings.env["Mixed_Case"] == "text"
+    assert settings.env["MY__VAR"] == "1"
     assert settings.models == ("a", "b")
     assert settings.terraform.secret_versions == {"OPENAI_API_KEY": 3}
     assert settings.labels["Team"] == "b"
