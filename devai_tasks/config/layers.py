@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,7 +166,7 @@ def _safe(override: str) -> str:
 def _assign(
     name: str, kind: str, assignments: Iterable[tuple[list[str], str, str]], problems: Iterable[Problem] = ()
 ) -> Layer:
-    """A layer from `(path, text, place)`; the later wins."""
+    """A layer from `(path, text, place)`; the later wins, and as between layers a map adds to what is there."""
     tree: dict[str, Tree] = {}
     places: dict[Key, str] = {}
     found = [*problems]
@@ -176,13 +176,24 @@ def _assign(
         except ConfigError as error:
             found += [Problem(place, ".".join(path), problem.remedy) for problem in error.problems]
             continue
-        node = tree
-        for part in path[:-1]:
-            child = node.setdefault(part, {})
-            if not isinstance(child, dict):
-                found.append(Problem(place, ".".join(path), f"another override says that {part} is one value"))
-                child = {}
-            node = child
-        node[path[-1]] = value
-        places.update({tuple(path[: index + 1]): place for index in range(len(path))})
+        for key, leaf in leaves(tuple(path), value):
+            node = tree
+            for part in key[:-1]:
+                child = node.setdefault(part, {})
+                if not isinstance(child, dict):
+                    found.append(Problem(place, ".".join(path), f"another override says that {part} is one value"))
+                    child = {}
+                node = child
+            if leaf != {} or key[-1] not in node:
+                node[key[-1]] = leaf
+            places.update({key[: index + 1]: place for index in range(len(key))})
     return Layer(name, kind, tree, places, places, tuple(found))
+
+
+def leaves(key: tuple[str, ...], value: Tree) -> Iterator[tuple[tuple[str, ...], Tree]]:
+    """What a value sets, each thing by itself: all that a map holds, and anything else as a whole."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from leaves((*key, name), inner)
+    else:
+        yield key, value

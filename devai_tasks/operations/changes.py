@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from devai_tasks import console
 from devai_tasks.config import document, edit, layers, reader
-from devai_tasks.config.configuration import Configuration, at, dotted, scalars
+from devai_tasks.config.configuration import Configuration, dotted, scalars
 from devai_tasks.config.document import Document, Key, Tree
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
@@ -67,17 +67,7 @@ def _assignments(overrides: Sequence[str]) -> list[tuple[Key, Tree]]:
     layer = layers.flags(overrides, gpu=False, split=partial(reader.split, Settings))
     if layer.problems:
         raise ConfigError(layer.problems)
-    keys = [tuple(reader.split(Settings, override.partition("=")[0])) for override in overrides]
-    return list(dict(leaf for key in keys for leaf in _leaves(key, at(layer.tree, key))).items())
-
-
-def _leaves(key: Key, value: Tree) -> Iterator[tuple[Key, Tree]]:
-    """What is set alone: as in any other layer, a map adds to what is there."""
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _leaves((*key, name), inner)
-    else:
-        yield key, value
+    return [*layers.leaves((), layer.tree)]
 
 
 def _check_others(old: Document, new: Document, keys: Sequence[Key]) -> None:

@@ -89,6 +89,22 @@ def test_lists_replace_and_maps_merge(dev: Callable[..., Settings]) -> None:
     assert settings.env == {"DEVAI_STACK": "local-dev", "ADDED": "text"}
 
 
+def test_a_map_adds_to_what_other_overrides_have_said(dev: Callable[..., Settings]) -> None:
+    settings = dev("ports.lab=9000", "ports={ollama: 9001}", "env={A: 1, B: 1}", "env.A=2", "env={B: 3}", "env={}")
+    assert (settings.ports.lab, settings.ports.ollama) == (9000, 9001)
+    assert settings.env == {"DEVAI_STACK": "local-dev", "A": "2", "B": "3"}
+    settings = dev("env={FLAG: text}", DEVAI__ENV="{A: 1}", DEVAI__ENV__B="2")
+    assert settings.env == {"DEVAI_STACK": "local-dev", "A": "1", "B": "2", "FLAG": "text"}
+
+
+def test_each_key_of_a_map_has_the_place_of_the_override_that_counts(shipped: Project, local_dev: Stack) -> None:
+    overrides = ["ports.lab=1", "ports={lab: 2}", "ports.ollama=3"]
+    *_, flags = Sources(shipped, {}).configuration(local_dev, overrides).layers
+    assert flags.tree == {"ports": {"lab": "2", "ollama": "3"}}
+    assert flags.place(("ports", "lab")) == "--set ports={lab: 2}"
+    assert flags.place(("ports", "ollama")) == "--set ports.ollama=3"
+
+
 def test_the_gpu_flag_is_the_same_as_its_key(project: Project, local_dev: Stack) -> None:
     assert load(project, local_dev, gpu=True, environ={}) == load(
         project, local_dev, ["gpu.enabled=true"], environ={"DEVAI__GPU__ENABLED": "false"}

@@ -274,6 +274,13 @@ def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
     assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "d\n"
 
 
+def test_a_map_and_keys_of_it_can_be_set_at_once(project: Project, devai: Run) -> None:
+    assert devai("config.set", "--set=env.A=1", "--set=env={B: x, C: y}", "--set=env.B=z").returncode == 0
+    assert yaml.safe_load(text(project, "conf/common/env.yaml"))["env"] == {
+        "DEVAI_STACK": "${stack}", "A": 1, "B": "z", "C": "y",
+    }  # fmt: skip
+
+
 def test_all_other_values_stay_as_they_were_written(project: Project, devai: Run) -> None:
     env = "env:\n  DEBUG: True\n  PHONE: +49\n  BITS: 0x1F\n  DAY: 2026-01-01 10:00:00\n  Y: 'on'\n  True: 1_000\n"
     put(project, "conf/profiles/demo.yaml", f"{env}labels: {{1: .5, 01: -0}}\nports: ~\n")
@@ -308,6 +315,7 @@ def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Proj
         (["--personal", "--set=protected=true"], "conf/personal.yaml:1:1  protected\n  may not be set here"),
         (["--set=secrets.A=c4n4ry"], "conf/common/secrets.yaml:7:6  secrets.A\n  names a secret, as ${secret:NAME}"),
         (["--set=ports.lab.a=1"], "ports.lab.a: lab is one value in this file, and no section"),
+        (["--set=env.A=1", "--set=env=x"], "conf/common/env.yaml:2:6  env = x\n  a map of texts"),
     ],
 )
 def test_a_change_that_would_break_a_stack_is_refused_and_nothing_is_written(
