@@ -50,11 +50,15 @@ def read(file: Path, name: str) -> Document:
 
     Raises ConfigError for what is no UTF-8, no YAML, no mapping, or holds a key twice.
     """
+    return parse(read_text(file, name), name)
+
+
+def read_text(file: Path, name: str) -> str:
+    """What stands in a file, called `name` in messages. Raises ConfigError for what is no UTF-8."""
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(f"{name}:1:1", "can't be read", str(error))]) from error
-    return parse(text, name)
 
 
 def parse(text: str, name: str) -> Document:
@@ -100,8 +104,8 @@ def _position(text: str, index: int) -> str:
 
 
 def has_content(text: str) -> bool:
-    """Whether a text is more than comments."""
-    return yaml.compose(text, Loader=yaml.SafeLoader) is not None
+    """Whether a text is more than comments; what is no YAML is."""
+    return any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())
 
 
 def _line(text: str, number: int) -> str:

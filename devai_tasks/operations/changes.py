@@ -53,8 +53,9 @@ def plan(project: Project, overrides: Sequence[str], *, env: str, cloud: str, pe
     assignments = _assignments(overrides)
     name = _file(project, assignments, env=env, cloud=cloud, personal=personal)
     file = project.root / name
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    old = document.parse(before, name) if before else Document({})  # mistakes there are for its owner to mend
+    before = document.read_text(file, name) if file.exists() else ""
+    # Mistakes there are for its owner to mend; to be empty is none here.
+    old = document.parse(before, name) if document.has_content(before) else Document({})
     after = edit.edited(before, assignments)
     _check_others(old, document.parse(after, name), [key for key, _ in assignments])
     change = Change(project, name, before, after)

@@ -288,6 +288,19 @@ def test_all_other_values_stay_as_they_were_written(project: Project, devai: Run
     assert text(project, "conf/profiles/demo.yaml") == f"{env}labels: {{1: .5, 01: -0}}\nports:\n  lab: 9000\n"
 
 
+def test_a_file_of_comments_gets_its_first_value(project: Project, devai: Run) -> None:
+    put(project, "conf/personal.yaml", "# Mine.\n")
+    assert devai("config.set", "--personal", "--set=ports.lab=9000").returncode == 0
+    assert text(project, "conf/personal.yaml") == "# Mine.\nports:\n  lab: 9000\n"
+
+
+def test_a_file_that_is_no_text_is_refused_with_its_name(project: Project, devai: Run) -> None:
+    (project.conf / "personal.yaml").write_bytes(b"env: {A: \xe9}\n")
+    result = devai("config.set", "--personal", "--set=ports.lab=9000")
+    assert result.returncode == 2
+    assert result.stderr.startswith("conf/personal.yaml:1:1  can't be read\n  'utf-8' codec can't decode byte 0xe9")
+
+
 def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Project, devai: Run) -> None:
     shared = "resources:\n  lab: &same {cpu: 2, memory: 4Gi}\n  ollama: *same\n"
     put(project, "conf/profiles/demo.yaml", shared)
