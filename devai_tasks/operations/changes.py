@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from devai_tasks import console
 from devai_tasks.config import document, edit, layers, reader
@@ -31,8 +33,8 @@ class Change:
     name: str
     before: str
     after: str
-    overridden: tuple[str, ...] = ()
-    """Where stronger layers go on deciding."""
+    notes: tuple[str, ...] = ()
+    """What it doesn't do: where stronger layers go on deciding, and what a new environment still lacks."""
 
     @property
     def diff(self) -> str:
@@ -107,22 +109,32 @@ def _try(change: Change, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
 
     Raises ConfigError with the problems that the change brings.
     """
-    old, overridden, new_problems = Sources(change.project), [], []
-    changed = Sources(change.project, replaced={change.name: change.after})
-    for stack in change.project.stacks:
-        before, after = _problems(old, stack), _problems(changed, stack)
-        new_problems += [problem for problem in after if problem not in before]
-        if not after:
+    old, changed = Sources(change.project), Sources(change.project, replaced={change.name: change.after})
+    stacks, overridden = change.project.stacks, []
+    if brought := _brought(old, changed, [None, *stacks]):
+        raise ConfigError(chain(*brought.values()))
+    for stack in stacks:
+        with suppress(ConfigError):  # as it was before
             overridden += _stronger(changed.configuration(stack), change.name, assignments)
-    if new_problems:
-        raise ConfigError(new_problems)
     return list(dict.fromkeys(overridden))
 
 
+def _brought(old: Sources, changed: Sources, stacks: Sequence[Stack | None]) -> dict[Stack | None, list[Problem]]:
+    """What is wrong with stacks that was not before; None stands for the choice of one where no flag makes it."""
+    brought = {}
+    for stack in stacks:
+        before = _problems(old, stack)
+        if new := [problem for problem in _problems(changed, stack) if problem not in before]:
+            brought[stack] = new
+    return brought
+
+
 def _problems(sources: Sources, stack: Stack | None) -> Sequence[Problem]:
-    """What is wrong with a stack; None is the one that tasks mean without flags."""
     try:
-        sources.configuration(stack or sources.stack())
+        if stack:
+            sources.configuration(stack)
+        else:
+            sources.stack()
     except ConfigError as error:
         return error.problems
     return ()
@@ -167,17 +179,27 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
         raise UsageError(f"--profile={profile}: {STACK_NAME_WORDS}")
     text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Wishes of one person; not in git.\n"
 
-    def problems(attempt: str) -> Sequence[Problem]:
-        return _problems(Sources(project, replaced={name: attempt}), Stack(profile, "local") if profile else None)
-
     # What a profile doesn't say it has from its own layers, not from those of the stack that is meant elsewhere.
     sources = Sources(project, replaced={name: text} if profile else {})
     offers = sources.configuration(Stack(profile, "local") if profile else sources.stack())
+    own = [Stack(profile, cloud) for cloud in project.clouds] if profile else [None, *project.stacks]
+
+    def brought(attempt: str) -> dict[Stack | None, list[Problem]]:
+        return _brought(sources, Sources(project, replaced={name: attempt}), own)
+
+    def problems(attempt: str) -> Sequence[Problem]:
+        found = dict.fromkeys(chain(*brought(attempt).values()))
+        # What a new environment lacks elsewhere, such as a certificate, is no fault of an answer, and breaks nothing.
+        return [problem for problem in found if not profile or problem.place.startswith(f"{name}:")]
+
     for key, question in (_PROFILE if profile else _PERSONAL).items():
         path = tuple(key.split("."))
         offered = offers.explain(path).value
         text = _answered(text, path, offered, partial(ask, question, offered), problems)
-    return Change(project, name, "", text if document.has_content(text) else "")
+    if not document.has_content(text):
+        return Change(project, name, "", "")
+    lacking = [f"{stack} is not valid yet\n{problem}" for stack, all_ in brought(text).items() for problem in all_]
+    return Change(project, name, "", text, tuple(lacking))
 
 
 def _answered(

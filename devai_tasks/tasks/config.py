@@ -214,8 +214,8 @@ def _make(change: Change, *, dry: bool) -> None:
     if not change.diff:
         return console.say(f"nothing to change in {change.name}")
     console.show(change.diff)
-    for line in change.overridden:
-        console.warn(line)
+    for note in change.notes:
+        console.warn(note)
     if not dry:
         change.write()
         console.say(f"wrote {change.name}")

@@ -63,6 +63,39 @@ def test_ones_own_wishes_are_asked_for(project: Project, devai: Run, monkeypatch
     assert devai("config.show", "--key=env.DEVAI_STACK").stdout == "local-staging\n"
 
 
+def test_an_answer_is_tried_on_every_stack_that_has_it(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The stack that is meant is protected, and has nobody's wishes.
+    answers(monkeypatch, "prod", "aws", "abc", "11434", "9000", "", "")
+    result = devai("config.init")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("not a whole number") == 1
+    assert "the same port as ports.lab" in result.stderr
+    assert yaml.safe_load((project.conf / "personal.yaml").read_bytes())["ports"] == {"lab": 9000}
+    assert devai("config.check").returncode == 0
+
+
+def test_a_profile_is_tried_on_every_cloud(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "true", "", "", "", "[0.0.0.0/0]", "[10.0.0.0/8]", "")
+    result = devai("config.init", "--profile=demo")
+    assert result.returncode == 0, result.stderr
+    assert "a protected stack is not open to every network: name yours" in result.stderr
+    assert "networks of the internet: nobody comes from 10.0.0.0/8, a private one" in result.stderr
+    assert yaml.safe_load((project.conf / "profiles/demo.yaml").read_bytes()) == {"protected": True}
+    assert devai("config.show", "--env=demo", "--cloud=aws").returncode == 0
+
+
+def test_what_a_new_environment_lacks_elsewhere_is_said(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "true", "", "", "", "")
+    result = devai("config.init", "--profile=demo")
+    assert "azure-demo is not valid yet\n" in result.stderr
+    assert "one of your Key Vault: Azure makes none" in result.stderr
+    assert result.stderr.count("is not valid yet") == 1
+    refused = devai("config.show", "--env=demo", "--cloud=azure")
+    assert (refused.returncode, refused.stderr.count("Key Vault")) == (2, 1)
+
+
 def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run) -> None:
     assert devai("config.init", "--yes").stderr == "nothing to change in conf/personal.yaml\n"
     assert not (project.conf / "personal.yaml").exists()

@@ -329,6 +329,8 @@ def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Proj
         (["--set=secrets.A=c4n4ry"], "conf/common/secrets.yaml:7:6  secrets.A\n  names a secret, as ${secret:NAME}"),
         (["--set=ports.lab.a=1"], "ports.lab.a: lab is one value in this file, and no section"),
         (["--set=env.A=1", "--set=env=x"], "conf/common/env.yaml:2:6  env = x\n  a map of texts"),
+        (["--set=defaults.env=nope"], "conf/common/defaults.yaml:3:8  unknown environment 'nope'"),
+        (["--personal", "--set=defaults.cloud=awz"], "conf/personal.yaml:2:10  unknown cloud 'awz'; did you mean aws?"),
     ],
 )
 def test_a_change_that_would_break_a_stack_is_refused_and_nothing_is_written(
