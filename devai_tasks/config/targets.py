@@ -148,6 +148,11 @@ def pulled_image(settings: Settings) -> bool:
     return settings.compute.provider != "local" and bool(settings.image.registry)
 
 
+def pulled_on_an_own_cluster(settings: Settings) -> bool:
+    """In those of them whose cluster might have the image loaded as well."""
+    return settings.compute.provider == "none" and pulled_image(settings)
+
+
 def pulled_cuda(settings: Settings) -> bool:
     """In those of them that have NVIDIA's GPUs."""
     return pulled_image(settings) and cuda(settings)
@@ -163,14 +168,9 @@ def loaded_image(settings: Settings) -> bool:
     return not pulled_image(settings)
 
 
-def on_an_own_cluster(settings: Settings) -> bool:
-    """In stacks whose cluster is nobody's that the tasks know."""
-    return settings.compute.provider == "none"
-
-
 def one_nodes_home(settings: Settings) -> bool:
     """In stacks whose home is on a disk that one node has at a time, of several; clouds have shared file systems."""
-    return on_an_own_cluster(settings) and settings.storage.access == "ReadWriteOnce"
+    return settings.compute.provider == "none" and settings.storage.access == "ReadWriteOnce"
 
 
 def with_ingress(settings: Settings) -> bool:

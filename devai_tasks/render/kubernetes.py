@@ -191,7 +191,7 @@ def _models(settings: Settings) -> Object:
     if not names:
         return {"$patch": "delete", **job}
     # Names are no secrets and no shell text: the script takes them as its arguments.
-    content = [names, settings.ollama.image, labels(settings.labels), targets.loaded_image(settings)]
+    content = [names, settings.ollama.image, labels(settings.labels), targets.pulled_on_an_own_cluster(settings)]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     environment = [{"name": "MODELS", "value": " ".join(names)}]
     template = {"spec": {"containers": [{"name": MODELS, "env": environment}]}}

@@ -35,7 +35,9 @@ from devai_tasks.config.targets import (
     on_aws,
     on_azure,
     on_google,
+    one_nodes_home,
     own_ollama,
+    pulled_on_an_own_cluster,
     shortened_secrets,
     to,
     with_certificate,
@@ -164,7 +166,9 @@ class Compute:
         tasks="what a stack is rendered for",
         reach=to(COMPOSE_ENV, COMPOSE_STACK, BACKEND, *TERRAFORM)
         + to(K8S_KUSTOMIZATION, K8S_STORAGE, K8S_INGRESS, when=on_a_cloud_now)
-        + to(K8S_IDENTITY, when=named_identity),
+        + to(K8S_IDENTITY, when=named_identity)
+        + to(K8S_LAB, when=one_nodes_home)
+        + to(K8S_MODELS, when=pulled_on_an_own_cluster),
     )
     platform: Literal["kubernetes", "simple"] = key(
         "kubernetes, or the provider's simple way: ECS Fargate, Container Instances, Cloud Run.",

@@ -51,7 +51,7 @@ from devai_tasks.config.targets import (
     on_a_cloud_now,
     on_a_clouds_kubernetes,
     on_a_simple_platform,
-    on_an_own_cluster,
+    one_nodes_home,
     other_ollama,
     own_ingress_class,
     own_ollama,
@@ -59,6 +59,7 @@ from devai_tasks.config.targets import (
     pulled_cuda,
     pulled_image,
     pulled_no_cuda,
+    pulled_on_an_own_cluster,
     pulls_by_digest,
     pulls_models,
     pushed,
@@ -169,7 +170,7 @@ class Image:
         pending=Pending("tf.apply", "registry.invalid/lab", on_a_cloud),
         reach=to(*TERRAFORM, when=pushed)
         + to(K8S_KUSTOMIZATION, when=pulled_image)
-        + to(K8S_MODELS, when=on_an_own_cluster),
+        + to(K8S_MODELS, when=pulled_on_an_own_cluster),
     )
     digest: str = key(
         "Digest of the image that is rolled out.",
@@ -315,13 +316,11 @@ class Storage:
         reach=to(K8S_STORAGE, *TERRAFORM),
     )
     models: Size = key(
-        "Size of the models' volume, likewise.",
-        check=LEAST_VOLUME,
-        reach=to(K8S_STORAGE, *TERRAFORM, when=own_ollama),
+        "Size of the models' volume, likewise.", check=LEAST_VOLUME, reach=to(K8S_STORAGE, *TERRAFORM, when=own_ollama)
     )
     access: Literal["ReadWriteMany", "ReadWriteOnce"] = key(
         "How a cluster's pods share the home: from all nodes, or from one.",
-        reach=to(K8S_STORAGE) + to(K8S_LAB, when=on_an_own_cluster),
+        reach=to(K8S_STORAGE) + to(K8S_LAB, when=one_nodes_home),
     )
     home_class: str = key(
         "Storage class of the home. Empty: the file system that Terraform made, elsewhere the cluster's default class.",

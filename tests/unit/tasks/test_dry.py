@@ -88,9 +88,11 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
             ["k8s.apply"],
             [
                 f"{KUBECTL} get nodes --output=json",
-                "kind load docker-image --name=kind ollama/ollama:0.17.4",
+                "docker save --output=image.tar ollama/ollama:0.17.4",
+                "kind load image-archive --name=kind image.tar",
                 f"docker image tag devai-lab:local-dev {LOADED}",
-                f"kind load docker-image --name=kind {LOADED}",
+                f"docker save --output=image.tar {LOADED}",
+                "kind load image-archive --name=kind image.tar",
                 BUILD,
                 OBJECTS,
                 APPLY,  # the namespace
