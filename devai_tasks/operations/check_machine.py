@@ -48,7 +48,7 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
         engine = docker.describe()
         kind, _ = docker.kind()
     except DevaiError as error:
-        what, _, way = str(error).rpartition(": ")[2].partition("; ")
+        what, _, way = str(error).rpartition("): ")[2].partition("; ")
         wanted = f"{'.'.join(map(str, DOCKER.least))} or newer"
         found = [Check("engine", "engine", State.FAILED, what, wanted, way)]
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -32,10 +33,6 @@ _REMEDIES = (
         "permission denied while trying to connect",
         "no permission on the engine's socket; `sudo usermod -aG docker $USER`, log in again, and retry",
     ),
-    (
-        "cannot connect to the docker daemon",
-        "no container engine answers; start Docker Desktop, or `sudo systemctl start docker`",
-    ),
     ("no space left on device", "the engine's disk is full; `docker system prune` removes what nothing uses"),
     (
         "could not select device driver",
@@ -53,6 +50,8 @@ _REMEDIES = (
     ("exited (", "a service has stopped; `inv compose.logs` shows its last words"),
     ("is not a docker command", "docker lacks its plugin; install docker compose and docker buildx"),
 )
+# How the client says where nothing answers it: to 28 and from 29 on.
+_NOBODY = re.compile(r"connect to the docker (?:daemon|api) at (\S+?)[.;]?(?=\s|$)", re.IGNORECASE)
 
 
 class Cli:
@@ -346,7 +345,19 @@ def describe_container(container: Any) -> dict[str, Any]:
 
 
 def _remedy(output: str) -> str | None:
-    return next((ours for theirs, ours in _REMEDIES if theirs in output.lower()), None)
+    ours = next((ours for theirs, ours in _REMEDIES if theirs in output.lower()), None)
+    nobody = _NOBODY.search(output)
+    return _no_engine(nobody[1]) if nobody and not ours else ours
+
+
+def _no_engine(address: str) -> str:
+    """What is said where nothing answers at an address: who starts it, or who has named it."""
+    way = "start Docker Desktop, or `sudo systemctl start docker`"
+    if address.endswith("podman.sock"):
+        way = f"`systemctl {'' if ':///run/podman/' in address else '--user '}restart podman.socket`"
+    elif os.environ.get("DOCKER_HOST"):
+        way = "DOCKER_HOST says so: `unset DOCKER_HOST`, or start what it names"
+    return f"no container engine answers at {address}; {way}"
 
 
 def explain(title: str, error: DockerException) -> str:
