@@ -22,7 +22,6 @@ from devai_tasks.render import compose
 from devai_tasks.render import image as definition
 from devai_tasks.tools import programs, registry
 from devai_tasks.tools.docker import Docker, Engine
-from devai_tasks.tools.ollama import Ollama
 
 GIB = 2**30
 AMD_DEVICE = Path("/dev/kfd")
@@ -201,13 +200,12 @@ def work_folder(project: Project, settings: Settings) -> Check:
 def ollama(settings: Settings, engine: Engine | None) -> Check:
     """The server that the stack uses and does not run."""
     url = models.url(settings)
-    way = "`ollama serve` starts it" if settings.ollama.mode == "host" else "start it there, or see ollama.url"
     # What the lab reaches, this machine may not.
     state = State.FAILED if settings.ollama.mode == "host" else State.ADVICE
     try:
-        there = Ollama(url).models()
+        there = models.server(settings).models()
     except DevaiError:
-        return Check("engine", "Ollama", state, f"none answers at {url}", "a server", way)
+        return Check("engine", "Ollama", state, f"none answers at {url}", "a server", models.remedy(settings))
     found = f"answers at {url}, with {len(there)} models"
     if settings.ollama.mode == "host" and engine and _keeps_to_itself(url, engine):
         way = "OLLAMA_HOST=0.0.0.0 in its environment (`sudo systemctl edit ollama`), and a firewall for all others"

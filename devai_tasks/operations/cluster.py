@@ -287,9 +287,9 @@ def bring_models(cluster: Cluster, *, seconds: int) -> None:
         if result != "done":
             console.say("\n".join([f"  the job that brings models is {result}; they are brought from here", *reasons]))
         with cluster.kubectl.port_forward(definition.OLLAMA, OLLAMA_PORT, local=0) as port:
-            models.pull(
-                cluster.project, settings, Ollama(f"http://127.0.0.1:{port}"), files if result == "done" else ()
-            )
+            remedy = f"`inv k8s.logs --service=ollama {settings.stack.flags}` shows what it says"
+            server = Ollama(f"http://127.0.0.1:{port}", remedy)
+            models.pull(cluster.project, settings, server, files if result == "done" else ())
 
 
 def execute(cluster: Cluster, service: str, command: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from devai_tasks.tools.ollama import HubUnreachable, Ollama
 
 def server(settings: Settings, *, dry: bool = False) -> Ollama:
     """The stack's Ollama, as this machine reaches it."""
-    return Ollama(url(settings), dry=dry)
+    return Ollama(url(settings), remedy(settings), dry=dry)
 
 
 def url(settings: Settings) -> str:
@@ -29,6 +29,17 @@ def url(settings: Settings) -> str:
             return "http://127.0.0.1:11434"
         case _:
             return f"http://127.0.0.1:{settings.ports.ollama}"
+
+
+def remedy(settings: Settings) -> str:
+    """Who starts the stack's Ollama where none answers."""
+    match settings.ollama.mode:
+        case "external":
+            return "start it there, or see ollama.url"
+        case "host":
+            return "`ollama serve` starts it"
+        case _:
+            return f"`inv compose.up {settings.stack.flags}` starts it"
 
 
 def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[str] = ()) -> None:

@@ -15,7 +15,6 @@ from devai_tasks.operations import images, lab, models, secrets
 from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images
-from devai_tasks.tools.ollama import Ollama
 from devai_tasks.tools.plan import CHANGED, CREATED, DESTROYED, REPLACED, Plan
 
 BUILT, PUSHED, BROUGHT, STARTED = "built", "pushed", "brought", "started"
@@ -158,7 +157,7 @@ def _of_models(found: Overview, settings: Settings, *, running: bool) -> None:
     if settings.ollama.mode == "container" and not running:
         return found.notes.append("models are compared once the stack's Ollama runs")
     try:
-        there = Ollama(models.url(settings)).models()
+        there = models.server(settings).models()
     except DevaiError as error:
         return found.notes.append(f"models are not compared: {error}")
     found.changes += [Change("models", BROUGHT, name) for name in settings.models if models.called(name) not in there]

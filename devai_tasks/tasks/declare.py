@@ -189,11 +189,13 @@ def _check_target(request: Request, target: str) -> None:
 
     own = targets.of_stack(request.settings)
     if target not in own:
-        provider = request.settings.compute.provider
-        raise UsageError(
-            f"{request.stack} (compute.provider: {provider}) has no {target}; it has {', '.join(own)}. "
-            "--cloud=local is this machine"
-        )
+        compute = request.settings.compute
+        reason, way = f"compute.provider: {compute.provider}", "--cloud=local is this machine"
+        if target == "terraform":
+            way = "Terraform is for clouds: --cloud=aws, azure or gcp"
+        if target == "kubernetes":
+            reason, way = f"compute.platform: {compute.platform}", "with compute.platform: kubernetes it has one"
+        raise UsageError(f"{request.stack} ({reason}) has no {target}; it has {', '.join(own)}. {way}")
 
 
 def _declared(

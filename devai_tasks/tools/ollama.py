@@ -21,14 +21,17 @@ class HubUnreachable(DevaiError):  # noqa: N818 - reads as what happened
 class Ollama:
     """The server at a URL; every method raises DevaiError where it doesn't answer."""
 
-    def __init__(self, url: str, *, dry: bool = False) -> None:
+    def __init__(self, url: str, remedy: str, *, dry: bool = False) -> None:
+        """`remedy` says what to do where none answers."""
         self.url = url
+        self.remedy = remedy
         self.dry = dry
+        self._command = f"OLLAMA_HOST={url} ollama"
 
     def models(self) -> dict[str, int]:
         """Models that the server has: name to size in bytes."""
         if self.dry:
-            console.say("ollama list")
+            console.say(f"{self._command} list")
             return {}
         with self._answering() as client:
             return {str(model.model): int(model.size or 0) for model in client.list().models}
@@ -39,7 +42,7 @@ class Ollama:
         Raises ToolFailed for a model that the hub doesn't have, HubUnreachable where there is no hub to ask.
         """
         if self.dry:
-            return console.say(f"ollama pull {name}")
+            return console.say(f"{self._command} pull {name}")
         with self._answering() as client, console.progress() as bars:
             tasks = {}
             try:
@@ -58,7 +61,7 @@ class Ollama:
     def create(self, name: str, gguf: Path) -> None:
         """Make a model of a GGUF file on this machine. Raises ToolFailed for a file that is none."""
         if self.dry:
-            return console.say(f"ollama create {name} --file {gguf}")
+            return console.say(f"{self._command} create {name} --file {gguf}")
         with self._answering() as client:
             try:
                 digest = client.create_blob(gguf)
@@ -70,7 +73,7 @@ class Ollama:
     def remove(self, name: str) -> None:
         """Delete a model. Raises ToolFailed where the server has none of that name."""
         if self.dry:
-            return console.say(f"ollama rm {name}")
+            return console.say(f"{self._command} rm {name}")
         with self._answering() as client:
             try:
                 client.delete(name)
@@ -84,7 +87,7 @@ class Ollama:
         try:
             yield Client(host=self.url, trust_env=not loopback)
         except (ConnectionError, httpx.TransportError) as error:
-            raise DevaiError(f"no Ollama answers at {self.url}; is it started (`inv compose.up`)?") from error
+            raise DevaiError(f"no Ollama answers at {self.url}; {self.remedy}") from error
         except (ResponseError, ValueError, ImportError) as error:
             reason = str(error).partition("\n")[0]
             raise DevaiError(f"{self.url} does not answer as Ollama does: {reason}; see ollama.url") from error

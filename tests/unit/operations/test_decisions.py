@@ -62,7 +62,7 @@ class NoHub(Ollama):
     """Stands in for a server that reaches no model hub: notes what is made of files."""
 
     def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:9")
+        super().__init__("http://127.0.0.1:9", "start it")
         self.done: list[str] = []
 
     def models(self) -> dict[str, int]:

@@ -260,10 +260,44 @@ def test_removing_models_needs_their_names(devai: Run) -> None:
     assert "--name=MODEL" in result.stderr
 
 
-def test_a_lab_without_ollama_is_told_how_to_get_one(devai: Run) -> None:
-    result = devai("models.list", "--set=ollama.mode=external", "--set=ollama.url=http://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--set=ollama.mode=external", "--set=ollama.url=http://127.0.0.1:9"],
+            "no Ollama answers at http://127.0.0.1:9; start it there, or see ollama.url\n",
+        ),
+        (
+            ["--env=staging", "--set=ports.ollama=9"],
+            "no Ollama answers at http://127.0.0.1:9; `inv compose.up --env=staging --cloud=local` starts it\n",
+        ),
+    ],
+)
+def test_a_lab_without_ollama_is_told_how_to_get_one(devai: Run, flags: list[str], message: str) -> None:
+    result = devai("models.list", *flags)
     assert_clean(result, 1)
-    assert "no Ollama answers at http://127.0.0.1:9" in result.stderr
+    assert result.stderr == message
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "way"),
+    [
+        (["compose.up", "--cloud=aws"], "compute.provider: aws", "--cloud=local is this machine"),
+        (["tf.plan"], "compute.provider: local", "Terraform is for clouds: --cloud=aws, azure or gcp"),
+        (
+            ["k8s.status", "--cloud=aws", "--set=compute.platform=simple"],
+            "compute.platform: simple",
+            "with compute.platform: kubernetes it has one",
+        ),
+    ],
+)
+def test_a_stack_without_the_target_is_told_why_and_what_has_it(
+    devai: Run, words: list[str], reason: str, way: str
+) -> None:
+    result = devai(*words)
+    assert_clean(result, 2)
+    assert f"({reason}) has no " in result.stderr
+    assert result.stderr.endswith(f". {way}\n")
 
 
 def test_a_new_project_is_written_and_works(tmp_path: Path, cli: Run) -> None:

@@ -33,6 +33,8 @@ SECRETS = [
 ]
 STATUS = [f"{KUBECTL} rollout status deployment/{name} --timeout=600s" for name in ("ollama", "devai")]
 LOADED = "devai-lab:local-dev-000000000000"
+OLLAMA = "OLLAMA_HOST=http://127.0.0.1:11434 ollama"
+PULLS = [f"{OLLAMA} pull {name}" for name in ("a:latest", "b:1")]
 # What works on what is there already.
 NOTHING_RENDERED = (
     "models.pull", "models.remove", "image.tag", "image.push", "image.pull", "k8s.restart", "k8s.rollback", "k8s.wait",
@@ -48,11 +50,12 @@ def commands(result: CompletedProcess[str]) -> list[str]:
     """The commands among what was said."""
     assert result.returncode == 0, result.stderr
     lines = (result.stderr + result.stdout).splitlines()
-    return [
-        line
-        for line in lines
-        if shlex.split(line, posix=False)[:1] in (["docker"], ["kind"], ["kubectl"], ["npm"], ["ollama"], ["uv"])
-    ]
+    return [line for line in lines if program(line) in ("docker", "kind", "kubectl", "npm", "ollama", "uv")]
+
+
+def program(line: str) -> str:
+    """The first word of a line, without variables before it."""
+    return next((word for word in shlex.split(line, posix=False) if "=" not in word), "")
 
 
 def rendered(project: Project) -> set[str]:
@@ -114,17 +117,20 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
         (["image.tag", TO], [f"docker image tag devai-lab:local-dev {THERE}"]),
         (["image.push", TO], [ASK, f"docker image tag devai-lab:local-dev {THERE}", f"docker image push {THERE}", ASK]),
         (["image.pull", TO], [ASK, *PULL, f"docker image tag {THERE} devai-lab:local-dev"]),
-        (["models.pull", "--name=a", "--name=b:1"], ["ollama list", "ollama pull a:latest", "ollama pull b:1"]),
-        (["models.pull", "--name=a", "--package=b"], ["ollama create a:latest --file b.gguf"]),
-        (["models.remove", "--name=a"], ["ollama rm a:latest"]),
+        (
+            ["models.pull", "--name=a", "--name=b:1"],
+            [f"{OLLAMA} {verb}" for verb in ("list", "pull a:latest", "pull b:1")],
+        ),
+        (["models.pull", "--name=a", "--package=b"], [f"{OLLAMA} create a:latest --file b.gguf"]),
+        (["models.remove", "--name=a"], [f"{OLLAMA} rm a:latest"]),
         (
             ["models.export", "--file=a.tar"],
             [
-                "ollama list",
+                f"{OLLAMA} list",
                 f"{ALL} exec --no-TTY ollama tar --create --directory=/models '--exclude=*-partial*' blobs manifests",
             ],
         ),
-        (["up"], [f"{BAKE} lab", UP, "ollama list", "ollama pull smollm2:135m"]),
+        (["up"], [f"{BAKE} lab", UP, f"{OLLAMA} list", f"{OLLAMA} pull smollm2:135m"]),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
@@ -150,7 +156,8 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
                 "docker image inspect ollama/ollama:0.17.4",
             ],
         ),
-        (["models.list"], ["ollama list"]),
+        (["models.list"], [f"{OLLAMA} list"]),
+        (["models.list", "--env=staging"], ["OLLAMA_HOST=http://127.0.0.1:11435 ollama list"]),
         (["image.sbom"], ["docker run"]),
     ],
 )
