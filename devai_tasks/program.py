@@ -10,8 +10,11 @@ from importlib.metadata import version
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
-from devai_tasks.errors import nearest
+from devai_tasks.errors import nearest, unknown
 from devai_tasks.tasks import namespace
+
+# Those of `--list-format`.
+_FORMS = ("flat", "nested", "json")
 
 
 class Devai(Program):
@@ -27,6 +30,16 @@ class Devai(Program):
         with self._suggesting():
             super().parse_tasks()
 
+    def parse_cleanup(self) -> None:
+        """As Invoke's; what `--help` and `--list` can't show becomes exit code 2, with the nearest that they can."""
+        collection, form = self.args.list.value, self.args["list-format"].value
+        if isinstance(collection, str) and collection not in namespace.collections:
+            raise Exit(unknown("collection", collection, namespace.collections), code=2)
+        if form not in _FORMS:
+            raise Exit(unknown("format", form, _FORMS), code=2)
+        with self._suggesting():
+            super().parse_cleanup()
+
     @contextmanager
     def _suggesting(self) -> Iterator[None]:
         try:
@@ -34,6 +47,8 @@ class Devai(Program):
         except ValueError as error:  # a flag of Invoke's own wants a number
             raise Exit(str(error), code=2) from error
         except ParseError as error:
+            if flag := re.search(r"<Argument: ([\w-]+).*needed value", str(error)):
+                raise Exit(_without_value(flag[1], error), code=2) from error
             typed = re.search(r"'(.+?)'", str(error))
             # The task itself is right where one of its flags lacks a value.
             words = [word for word in self._known(error) if typed and word != typed[1]]
@@ -43,6 +58,12 @@ class Devai(Program):
         """The flags of the task that was being parsed, and all tasks."""
         flags = list(error.context.flags) if error.context and error.context.name else []
         return [*flags, *namespace.task_names]
+
+
+def _without_value(flag: str, error: ParseError) -> str:
+    """The message for a flag that was typed alone."""
+    task = error.context.name if error.context else None
+    return f"--{flag} needs a value: --{flag}=…; `devai --help{f' {task}' if task else ''}` says which"
 
 
 program = Devai(name="devai", binary="devai", namespace=namespace, version=version("devai-tasks"))

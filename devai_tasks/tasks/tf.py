@@ -8,7 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console, state
-from devai_tasks.errors import UsageError
+from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.tasks.declare import Request, plain_task, stack_task
 
 if TYPE_CHECKING:
@@ -177,6 +177,9 @@ def output(c: Context, request: Request, offline: bool = False, json: bool = Fal
             outputs.note(request.project, request.settings, found)
     if request.dry:
         return None
+    if name and not found:
+        flags = f"{request.stack.flags}{' --offline' if offline else ''}"
+        raise DevaiError(f"{request.stack} has no outputs yet; `inv tf.apply {flags}` makes them")
     if name and name not in found:
         raise UsageError(unknown("output", name, found))
     if json:

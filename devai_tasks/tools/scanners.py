@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing, unknown
+from devai_tasks.errors import ToolFailed, ToolMissing, UsageError, unknown
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ SCANNERS = (
 def find(name: str = "") -> Scanner:
     """The scanner to use: the one named, else the first that is there.
 
-    Raises ToolMissing where there is none.
+    Raises UsageError for a name that is none, ToolMissing where it or all of them are not there.
     """
     known = {scanner.name: scanner for scanner in SCANNERS}
     if name and name not in known:
-        raise ToolMissing(unknown("scanner", name, known))
+        raise UsageError(unknown("scanner", name, known))
     for scanner in [known[name]] if name else SCANNERS:
         if _path(scanner):
             return scanner

@@ -55,6 +55,14 @@ def test_everything_that_rests_on_recordings_says_so(devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_an_output_of_nothing_is_told_how_it_comes_to_be(devai: Run) -> None:
+    result = devai("tf.output", *STACK, "--name=url")
+    assert result.returncode == 1
+    message = "aws-dev has no outputs yet; `inv tf.apply --env=dev --cloud=aws --offline` makes them"
+    assert result.stderr.splitlines()[-1] == message
+
+
+@pytest.mark.usefixtures("small")
 def test_from_nothing_all_but_compute_is_made_and_the_next_two_commands_are_said(devai: Run) -> None:
     planned = [change["address"] for change in plan_of(devai)["changes"]]
     assert "aws_ecr_repository.this" in planned

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
 from devai_tasks.tools import scanners
 
 Put = Callable[..., None]
@@ -39,7 +39,7 @@ def test_one_that_is_asked_for_has_to_be_there(put: Put) -> None:
     put("trivy")
     with pytest.raises(ToolMissing, match="grype is not installed"):
         scanners.find("grype")
-    with pytest.raises(ToolMissing, match="did you mean trivy"):
+    with pytest.raises(UsageError, match="did you mean trivy"):
         scanners.find("trivi")
 
 
