@@ -87,10 +87,16 @@ def _commands(text: str) -> Iterator[Command]:
 
 
 def prints(expected: tuple[str, ...], printed: str) -> str | None:
-    """The first line that a document promises and a command does not print, after those before it; None for none."""
-    lines = iter(printed.splitlines())
-    for promise in expected:
-        pattern = ".*".join(re.escape(part) for part in promise.rstrip().split("…"))
-        if pattern != ".*" and not any(re.fullmatch(pattern, line.rstrip()) for line in lines):
+    """The first line that a document promises and a command does not print there; None where all is as promised.
+
+    A line that is `…` alone stands for any number of lines; nothing else may be left out.
+    """
+    if not expected:
+        return None
+    text = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
+    pattern = ""
+    for promise in (line.rstrip() for line in expected):
+        pattern += r"(?:.*\n)*?" if promise == "…" else ".*".join(map(re.escape, promise.split("…"))) + r"\n"
+        if not re.match(pattern, text):
             return promise
-    return None
+    return None if re.fullmatch(pattern, text) else "nothing more"

@@ -32,11 +32,15 @@ def a_target(words: list[str]) -> None:
     assert set(names) <= {name for names in targets for name in names.split()}
 
 
-def a_session(words: list[str]) -> None:
+def sessions() -> set[str]:
     text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    sessions = {name.replace("_", "-") for name in re.findall(r"^def (\w+)\(session", text, flags=re.MULTILINE)}
+    functions = re.findall(r"^@nox\.session\b.*\ndef (\w+)\(", text, flags=re.MULTILINE)
+    return {name.replace("_", "-") for name in functions}
+
+
+def a_session(words: list[str]) -> None:
     for option, value in itertools.pairwise(words):
-        assert option != "-s" or value.partition("-3.")[0] in sessions
+        assert option != "-s" or value.partition("-3.")[0] in sessions()
 
 
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
@@ -69,8 +73,23 @@ def test_what_says_of_no_need_can_be_run_anywhere(block: Block) -> None:
     assert {words[0] for command in block.commands for words in command.programs} <= {"inv", "devai"} | SHELL
 
 
-def test_a_promise_is_a_line_with_what_differs_left_out() -> None:
-    assert prints(("a…c", "d"), "x\nabc\ny\nd  \n") is None
-    assert prints(("d", "a…c"), "abc\nd\n") == "a…c"
+def test_a_promise_is_all_lines_with_what_differs_left_out() -> None:
+    assert prints(("a…c", "d"), "abc\nd  \n") is None
+    assert prints((), "a\n") is None
+    assert prints(("d", "a…c"), "abc\nd\n") == "d"
     assert prints(("a",), "ab\n") == "a"
+    assert prints(("a", "c"), "a\nb\nc\n") == "c"
+    assert prints(("a",), "a\nb\n") == "nothing more"
+
+
+def test_lines_that_a_document_leaves_out_are_a_line_of_its_own() -> None:
     assert prints(("…", "b"), "a\nb\n") is None
+    assert prints(("…", "b"), "b\n") is None
+    assert prints(("a", "…", "c", "d", "…"), "a\nc\nb\nc\nd\ne\n") is None
+    assert prints(("a", "…", "e"), "a\nb\n") == "e"
+
+
+def test_the_table_of_checks_has_all_sessions() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("## Checks") : text.index("What follows `--`")]
+    assert set(re.findall(r"^\| ([\w-]+) \|", table, flags=re.MULTILINE)) - {"session", "---"} == sessions()
