@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from devai_tasks import console, state
 from devai_tasks.config.project import Project
@@ -24,6 +25,7 @@ from devai_tasks.tools.docker import Docker
 LAB, OLLAMA, CHROMA = SERVICES = definition.SERVICES
 WORK_DIR = "/home/devai/work"
 START_SECONDS = 180
+ANSWER_SECONDS = 2
 
 
 def project_files(project: Project, settings: Settings) -> Path:
@@ -157,6 +159,16 @@ def user(settings: Settings, docker: Docker) -> str:
 def link(project: Project, settings: Settings) -> str:
     """The address of the lab, with its token: for the person's terminal only."""
     return f"{definition.url(settings)}?token={state.token(project, settings.stack)}"
+
+
+def check_answers(settings: Settings) -> None:
+    """Raise DevaiError where nothing listens at the lab's address."""
+    url = definition.url(settings)
+    place = urlsplit(url)
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise DevaiError(f"nothing answers at {url}; `inv up {settings.stack.flags}` starts the lab") from error
 
 
 def _taken(address: str, port: int) -> bool:

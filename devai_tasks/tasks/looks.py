@@ -158,6 +158,21 @@ def link(request: Request) -> str:
     return f"{url}lab?token={token}"
 
 
+def opened(request: Request) -> str:
+    """The same for a browser, so on this machine of a lab that answers. Under `--dry` what asks, and no token."""
+    from devai_tasks.operations import cluster, lab
+    from devai_tasks.render import compose
+
+    compute = request.settings.compute
+    if compute.provider == "local":
+        if request.dry:
+            return compose.url(request.settings)
+        lab.check_answers(request.settings)
+    elif request.dry and compute.platform == "kubernetes":
+        cluster.token(_cluster(request))
+    return link(request)
+
+
 def logs(request: Request, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
     """What the services print."""
     from devai_tasks.tasks import compose, k8s

@@ -118,14 +118,15 @@ def open_(c: Context, request: Request, print: bool = False) -> None:
     """Open the lab in a browser, with its token."""
     from devai_tasks.tasks import looks
 
-    address = looks.link(request)
+    address = looks.opened(request)
     if request.dry:
-        return
+        return console.say(address if print else f"python -m webbrowser {address}")
     console.show(address)
     if not print:
         import webbrowser
 
         webbrowser.open(address)
+    return None
 
 
 @stack_task(

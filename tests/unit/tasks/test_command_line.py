@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -283,6 +284,18 @@ def test_a_lab_without_ollama_is_told_how_to_get_one(devai: Run, flags: list[str
     result = devai("models.list", *flags)
     assert_clean(result, 1)
     assert result.stderr == message
+
+
+def test_the_address_of_a_lab_is_opened_where_something_answers(project: Project, devai: Run) -> None:
+    with socket.socket() as lab:
+        lab.bind(("127.0.0.1", 0))
+        port = f"--set=ports.lab={lab.getsockname()[1]}"
+        refused = devai("open", "--print", port)
+        assert_clean(refused, 1)
+        assert "/lab; `inv up --env=dev --cloud=local" in refused.stderr
+        assert not (project.root / ".devai/local-dev/token").exists()
+        lab.listen()
+        assert f":{lab.getsockname()[1]}/lab?token=" in devai("open", "--print", port).stdout
 
 
 @pytest.mark.parametrize(

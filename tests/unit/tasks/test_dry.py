@@ -166,6 +166,16 @@ def test_a_task_that_shows_something_prints_its_commands_too(devai: Run, words: 
     assert [line for line in printed if line.startswith(tuple(expected))] == printed != []
 
 
+def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run) -> None:
+    assert devai("--dry", "open").stderr == "python -m webbrowser http://127.0.0.1:8888/lab\n"
+    assert not (project.root / ".devai").exists()
+    asked, opened = [
+        line for line in devai("--dry", "open", "--cloud=aws").stderr.splitlines() if "stand-in" not in line
+    ]
+    assert asked.endswith("get secret devai --output=json --ignore-not-found")
+    assert opened == "python -m webbrowser https://dev.lab.example.com/"
+
+
 def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(project: Project, devai: Run) -> None:
     assert commands(devai("--dry", "image.build", "--gpu", "--env=staging")) == [
         "docker buildx bake --load --progress plain --file generated/local-staging/image/docker-bake.json lab"
