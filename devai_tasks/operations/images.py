@@ -234,10 +234,10 @@ def local_base(official: str) -> str | None:
 
 
 def built(settings: Settings, engine: Images) -> Mapping[str, Any]:
-    """The stack's image, as the engine describes it. Raises UsageError where it was not built."""
+    """The stack's image, as the engine describes it, nothing under `--dry`. Raises UsageError where it isn't built."""
+    found = engine.inspect(definition.lab(settings))
     if engine.dry:
         return {}
-    found = engine.inspect(definition.lab(settings))
     if found is None:
         raise UsageError(f"there is no image {definition.lab(settings)} yet; `inv image.build` makes it")
     return found

@@ -93,10 +93,13 @@ def inspect(c: Context, request: Request, json: bool = False) -> None:
 
     request.docker.check()
     found = contents.describe(request.settings, Images(dry=request.dry))
+    if request.dry:
+        return None
     if json:
         return console.show_json(found)
     for name, value in found.items():
         console.show(f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
+    return None
 
 
 @stack_task(help=_JSON)
@@ -107,11 +110,13 @@ def size(c: Context, request: Request, json: bool = False) -> None:
 
     request.docker.check()
     rows = contents.layers(request.settings, Images(dry=request.dry))
+    if request.dry:
+        return None
     total = sum(row["bytes"] for row in rows)
     if json:
         return console.show_json({"bytes": total, "layers": rows})
     lines = [[f"{row['bytes'] / 1e6:,.1f} MB", row["step"][:100]] for row in rows]
-    console.table(["size", "step"], [*lines, [f"{total / 1e6:,.1f} MB", "all"]])
+    return console.table(["size", "step"], [*lines, [f"{total / 1e6:,.1f} MB", "all"]])
 
 
 @stack_task(help={"output": "file to write to (default: the terminal)"})

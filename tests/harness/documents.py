@@ -1,8 +1,8 @@
 """The commands in the project's documents: what stands in a `console` block, and what it says beside.
 
 A block is run as it stands, unless its fence says what it needs, as "console engine" does. Lines that begin with `$ `
-are commands, and what follows is what they print (`…` for what differs or is left out); without such a line every line is
-a command.
+are commands, and what follows is what they print (`…` for what differs or is left out); without such a line every
+line is a command.
 """
 
 from __future__ import annotations

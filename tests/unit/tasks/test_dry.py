@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from subprocess import CompletedProcess
@@ -16,11 +17,13 @@ Run = Callable[..., CompletedProcess[str]]
 COMPOSE = "docker compose --env-file generated/local-dev/compose/.env"
 ALL = "docker compose --profile '*' --env-file generated/local-dev/compose/.env"  # also what is switched off now
 UP = f"{COMPOSE} up --detach --wait --wait-timeout 180 --remove-orphans"
+INSPECT = "docker image inspect devai-lab:local-dev"
 BAKE = "docker buildx bake --load --progress plain --file generated/local-dev/image/docker-bake.json"
 
 # Without git the tag is the version.
 TO, THERE = "--set=image.registry=registry.test/x", "registry.test/x/devai-lab:0.1.0"
 ASK = f"docker buildx imagetools inspect --raw {THERE}"
+TAG = f"docker image tag devai-lab:local-dev {THERE}"
 PULL = [f"docker image pull {THERE}", f"docker image inspect {THERE}"]
 ARM = "lab.platform=linux/arm64"
 KUBECTL = "kubectl --context=kind-kind --namespace=devai-local-dev"
@@ -114,8 +117,11 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
         (["k8s.wait"], STATUS),
         (["image.build"], [f"{BAKE} lab"]),
         (["image.build", "--no-cache", "--platform=linux/arm64"], [f"{BAKE} --set lab.no-cache=true --set {ARM} lab"]),
-        (["image.tag", TO], [f"docker image tag devai-lab:local-dev {THERE}"]),
-        (["image.push", TO], [ASK, f"docker image tag devai-lab:local-dev {THERE}", f"docker image push {THERE}", ASK]),
+        (["image.tag", TO], [INSPECT, TAG]),
+        (
+            ["image.push", TO],
+            [INSPECT, ASK, TAG, f"docker image push {THERE}", ASK],
+        ),
         (["image.pull", TO], [ASK, *PULL, f"docker image tag {THERE} devai-lab:local-dev"]),
         (
             ["models.pull", "--name=a", "--name=b:1"],
@@ -130,7 +136,7 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
                 f"{ALL} exec --no-TTY ollama tar --create --directory=/models '--exclude=*-partial*' blobs manifests",
             ],
         ),
-        (["up"], [f"{BAKE} lab", UP, f"{OLLAMA} list", f"{OLLAMA} pull smollm2:135m"]),
+        (["up"], [f"{BAKE} lab", INSPECT, UP, f"{OLLAMA} list", f"{OLLAMA} pull smollm2:135m"]),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
@@ -158,12 +164,16 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
         ),
         (["models.list"], [f"{OLLAMA} list"]),
         (["models.list", "--env=staging"], ["OLLAMA_HOST=http://127.0.0.1:11435 ollama list"]),
-        (["image.sbom"], ["docker run"]),
+        (["image.inspect"], [INSPECT]),
+        (["image.size"], [INSPECT, "docker image history"]),
+        (["image.sbom"], [INSPECT, "docker run"]),
     ],
 )
 def test_a_task_that_shows_something_prints_its_commands_too(devai: Run, words: list[str], expected: list[str]) -> None:
-    printed = commands(devai("--dry", *words))
+    result = devai("--dry", *words)
+    printed = commands(result)
     assert [line for line in printed if line.startswith(tuple(expected))] == printed != []
+    assert not re.search(r"^(id:|bytes:|0\.0 MB)", result.stdout, flags=re.MULTILINE)  # what nobody has looked at
 
 
 def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run) -> None:
