@@ -89,9 +89,9 @@ def changed_keys(project: Project, configuration: Configuration) -> dict[str, tu
     return {dotted(key): (old.get(key) or "-", new.get(key) or "-") for key in differing}
 
 
-def of_image(project: Project, settings: Settings, *, to_push: bool) -> list[Change]:
+def of_image(project: Project, settings: Settings, *, to_push: bool, dry: bool = False) -> list[Change]:
     """Whether the lab's image is built, and pushed where a registry is to have it."""
-    engine, name = Images(), image.lab(settings)
+    engine, name = Images(dry=dry), image.lab(settings)
     found = images.current(project, settings, engine)
     changes = []
     if not found:
@@ -127,16 +127,17 @@ def of_compose(found: Overview, project: Project, settings: Settings, docker: Do
     """
     own = lab.compose(project, settings, docker)
     there = {row["service"]: row for row in own.containers()}
-    wanted = own.config()["services"]
+    wanted = own.config().get("services", {})
     ids = {name: docker.image_id(definition["image"]) for name, definition in wanted.items()}
-    verbs = own.rehearse() if there and all(ids.values()) else {}
+    verbs = own.rehearse() if docker.dry or (there and all(ids.values())) else {}
     for name, image_id in ids.items():
         found.changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == lab.LAB else image_id)
     if state.secrets_differ(project, settings.stack, secrets.values(project, settings)) and lab.LAB in there:
         found.changes.append(Change("compose", "restarted", lab.LAB, "its secrets"))
     found.changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
     if settings.models:
-        _of_models(found, settings, running=there.get(lab.OLLAMA, {}).get("state") == "running")
+        running = there.get(lab.OLLAMA, {}).get("state") == "running"
+        _of_models(found, settings, running=running or docker.dry, dry=docker.dry)
 
 
 def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) -> Iterator[Change]:
@@ -151,13 +152,13 @@ def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) 
         yield Change("compose", STARTED, name, f"it is {row['state']}")
 
 
-def _of_models(found: Overview, settings: Settings, *, running: bool) -> None:
+def _of_models(found: Overview, settings: Settings, *, running: bool, dry: bool) -> None:
     """Add the models that are brought, or that nobody can tell which there are."""
     # While the stack's own doesn't run, who answers at its port is another one.
     if settings.ollama.mode == "container" and not running:
         return found.notes.append("models are compared once the stack's Ollama runs")
     try:
-        there = models.server(settings).models()
+        there = models.server(settings, dry=dry).models()
     except DevaiError as error:
         return found.notes.append(f"models are not compared: {error}")
     found.changes += [Change("models", BROUGHT, name) for name in settings.models if models.called(name) not in there]

@@ -15,25 +15,23 @@ if TYPE_CHECKING:
 
 
 def overview(request: Request) -> Overview:
-    """What `up` would change; on a stack that lacks what comes first, what would be new then."""
+    """What `up` would change; on a stack that lacks what comes first, what would be new then; under `--dry` nothing."""
     from devai_tasks.operations import overview as of
 
     found = of.Overview(str(request.stack))
-    if request.dry:
-        return found
     request = tf.informed(request)
     found.keys = of.changed_keys(request.project, request.configuration)
     provider, kubernetes = request.settings.compute.provider, request.settings.compute.platform == "kubernetes"
     if provider == "local":
         request.docker.check()
-        found.changes += of.of_image(request.project, request.settings, to_push=False)
+        found.changes += of.of_image(request.project, request.settings, to_push=False, dry=request.dry)
         rebuilt = bool(found.changes)
         of.of_compose(found, request.project, request.settings, request.docker, rebuilt=rebuilt)
         return found
     if provider != "none":
         found.changes += _terraform(request)
     request.docker.check()
-    found.changes += of.of_image(request.project, request.settings, to_push=True)
+    found.changes += of.of_image(request.project, request.settings, to_push=True, dry=request.dry)
     if kubernetes:
         _kubernetes(request, found)
     elif found.changes:
@@ -45,7 +43,7 @@ def _terraform(request: Request) -> Sequence[Any]:
     from devai_tasks.operations import overview as of
     from devai_tasks.operations import terraform
 
-    with terraform.work(request.project, request.settings) as work:
+    with terraform.work(request.project, request.settings, dry=request.dry) as work:
         planned = terraform.plan(work)
         if planned.empty:
             terraform.forget_plan(work)
@@ -58,7 +56,7 @@ def _kubernetes(request: Request, found: Overview) -> None:
 
     own = _cluster(request)
     missing = [".".join(key) for key in request.configuration.missed if key in tf.NEEDED]
-    if missing:
+    if missing and not request.dry:
         found.changes += of.of_cluster(live.summary(live.as_new(cluster.manifests(own))))
         found.notes.append(f"kubernetes: all is new, once {', '.join(missing)} {_is_or_are(missing)} known")
         return
@@ -82,8 +80,8 @@ def status(request: Request) -> Mapping[str, Any]:
     if settings.compute.provider == "local":
         request.docker.check()
         own = lab.compose(request.project, settings, request.docker)
+        rows += of.running(own.containers())
         if not request.dry:
-            rows += of.running(own.containers())
             drift = _drift(overview(request)) if rows else ""
             address = lab.link(request.project, settings).partition("?")[0] if rows else ""
     elif settings.compute.platform == "kubernetes":
@@ -113,7 +111,7 @@ def _drift(found: Overview) -> str:
 def _workloads(request: Request) -> Iterator[dict[str, str]]:
     from devai_tasks.operations import cluster_status
 
-    if ("kubernetes", "context") in request.configuration.pending:
+    if ("kubernetes", "context") in request.configuration.pending and not request.dry:
         return
     for row in cluster_status.rows(_cluster(request)):
         if row["kind"] in ("Deployment", "Ingress"):

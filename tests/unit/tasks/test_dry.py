@@ -15,6 +15,7 @@ from devai_tasks.operations.cluster import KINDS
 Run = Callable[..., CompletedProcess[str]]
 
 COMPOSE = "docker compose --env-file generated/local-dev/compose/.env"
+REHEARSAL = "docker compose --dry-run --env-file generated/local-dev/compose/.env up --detach --no-build --pull=never"
 ALL = "docker compose --profile '*' --env-file generated/local-dev/compose/.env"  # also what is switched off now
 UP = f"{COMPOSE} up --detach --wait --wait-timeout 180 --remove-orphans"
 INSPECT = "docker image inspect devai-lab:local-dev"
@@ -164,16 +165,26 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
         ),
         (["models.list"], [f"{OLLAMA} list"]),
         (["models.list", "--env=staging"], ["OLLAMA_HOST=http://127.0.0.1:11435 ollama list"]),
+        (["plan"], [INSPECT, f"{ALL} ps", f"{COMPOSE} config", REHEARSAL, f"{OLLAMA} list"]),
+        (["plan", "--cloud=mine"], [INSPECT.replace("local", "mine"), "kubectl"]),
+        (["status"], [f"{ALL} ps"]),
+        (["status", "--cloud=mine"], ["kubectl --context=mine --namespace=devai-mine-dev get "]),
         (["image.inspect"], [INSPECT]),
         (["image.size"], [INSPECT, "docker image history"]),
         (["image.sbom"], [INSPECT, "docker run"]),
     ],
 )
-def test_a_task_that_shows_something_prints_its_commands_too(devai: Run, words: list[str], expected: list[str]) -> None:
+def test_a_task_that_shows_something_prints_its_commands_too(
+    project: Project, devai: Run, words: list[str], expected: list[str]
+) -> None:
+    own = "{compute: {provider: none}, kubernetes: {context: mine}, image: {registry: registry.test/x}}"
+    (project.conf / "clouds/mine.yaml").write_text(own, encoding="utf-8")
     result = devai("--dry", *words)
     printed = commands(result)
-    assert [line for line in printed if line.startswith(tuple(expected))] == printed != []
-    assert not re.search(r"^(id:|bytes:|0\.0 MB)", result.stdout, flags=re.MULTILINE)  # what nobody has looked at
+    assert [line for line in printed if line.startswith(tuple(expected))] == printed
+    assert all(any(line.startswith(beginning) for line in printed) for beginning in expected)
+    assert not re.search(r"^(id:|bytes:|0\.0 MB|nothing)", result.stdout, flags=re.MULTILINE)  # what nobody has seen
+    assert not (project.root / ".devai").exists()
 
 
 def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run) -> None:
@@ -223,23 +234,24 @@ PLANNING = [
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["init"], [INIT]),
+        (["tf.init"], [INIT]),
+        (["tf.plan"], PLANNING),
         (["plan"], PLANNING),
-        (["apply"], [*PLANNING, f"{TF} apply -no-color -input=false {PLAN}", f"{TF} output -json"]),
-        (["output"], [INIT, f"{TF} output -json"]),
-        (["state-list"], [INIT, f"{TF} state list"]),
+        (["tf.apply"], [*PLANNING, f"{TF} apply -no-color -input=false {PLAN}", f"{TF} output -json"]),
+        (["tf.output"], [INIT, f"{TF} output -json"]),
+        (["tf.state-list"], [INIT, f"{TF} state list"]),
         (
-            ["import", "--address=aws_vpc.this", "--id=vpc-1"],
+            ["tf.import", "--address=aws_vpc.this", "--id=vpc-1"],
             [INIT, f"{TF} import -no-color -input=false {VALUES} aws_vpc.this vpc-1"],
         ),
-        (["unlock", "--lock-id=1234"], [INIT, f"{TF} force-unlock -force 1234"]),
+        (["tf.unlock", "--lock-id=1234"], [INIT, f"{TF} force-unlock -force 1234"]),
     ],
     ids=lambda words: words[0] if len(words) < 4 else "",
 )
 def test_terraform_runs_on_the_stacks_own_values_and_state(
     project: Project, devai: Run, words: list[str], expected: list[str]
 ) -> None:
-    result = devai("--dry", f"tf.{words[0]}", "--cloud=aws", *words[1:], *OWN)
+    result = devai("--dry", words[0], "--cloud=aws", *words[1:], *OWN)
     assert result.returncode == 0, result.stderr
     assert [line for line in result.stderr.splitlines() if line.startswith("TF_DATA_DIR=")] == expected
     assert not (project.root / ".devai").exists()
