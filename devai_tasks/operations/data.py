@@ -12,6 +12,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
 from devai_tasks.operations import addresses, certificates, cluster, lab
 from devai_tasks.operations.cluster import Cluster
+from devai_tasks.render import compose
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools import site
 
@@ -19,7 +20,7 @@ from devai_tasks.tools import site
 _PATH = "devai/home.tar.gz"
 
 
-def backup(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False) -> int:
+def backup(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False) -> int:
     """Write the home to an archive; returns its size in bytes.
 
     `in_cluster` means the lab that a stack of this machine has in its local cluster, and not the one of Compose.
@@ -30,32 +31,37 @@ def backup(project: Project, settings: Settings, file: Path, *, in_cluster: bool
     if not file.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {file.parent}; make it, or name another --file")
     with (
-        _reached(project, settings, in_cluster=in_cluster) as home,
+        _reached(project, settings, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"backing {settings.stack} up to {file}"),
     ):
-        return site.download(home, file)
+        return site.download(home, file, dry=dry)
 
 
-def restore(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False) -> None:
+def restore(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False) -> None:
     """Put the files of an archive into the home: those of the same name are replaced, all others stay."""
     with (
-        _reached(project, settings, in_cluster=in_cluster) as home,
+        _reached(project, settings, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"restoring {settings.stack} from {file}"),
     ):
-        site.upload(home, file)
+        site.upload(home, file, dry=dry)
 
 
 @contextmanager
-def _reached(project: Project, settings: Settings, *, in_cluster: bool) -> Iterator[site.Server]:
-    """Where the home is to be had while the lab runs."""
+def _reached(project: Project, settings: Settings, *, in_cluster: bool, dry: bool) -> Iterator[site.Server]:
+    """Where the home is to be had while the lab runs; under `--dry` without its token."""
     if settings.compute.provider == "local" and not in_cluster:
-        address, _, token = lab.link(project, settings).partition("lab?token=")
+        link = f"{compose.url(settings)}?token=" if dry else lab.link(project, settings)
+        address, _, token = link.partition("lab?token=")
         certificate = project.state(settings.stack) / certificates.CERTIFICATE if settings.tls.local else None
         yield site.Server(f"{address}{_PATH}", token, certificate)
     elif settings.compute.platform == "kubernetes":
-        own = Cluster(project, settings)
+        own = Cluster(project, settings, dry=dry)
         own.kubectl.check_context()
         with own.kubectl.port_forward(LAB, settings.ports.lab, local=0) as port:
-            yield site.Server(f"http://127.0.0.1:{port}{settings.network.base_url}{_PATH}", cluster.token(own))
+            yield site.Server(
+                f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}{_PATH}", cluster.token(own)
+            )
+    elif dry:
+        yield site.Server(f"{addresses.url(settings)}{_PATH}", "")
     else:
         yield site.Server(f"{addresses.url(settings)}{_PATH}", state.token(project, settings.stack))

@@ -19,10 +19,9 @@ def backup(c: Context, request: Request, file: str = "", cluster: bool = False) 
     from devai_tasks.operations import data
 
     archive = _file(file)
-    if request.dry:
-        return console.say(f"the home of {request.stack} would go to {archive}")
-    size = data.backup(request.project, request.settings, archive, in_cluster=cluster)
-    console.say(f"{archive}: {size / 1e6:,.1f} MB")
+    size = data.backup(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
+    if not request.dry:
+        console.say(f"{archive}: {size / 1e6:,.1f} MB")
 
 
 @stack_task(changes=True, asks=True, help={"file": "an archive that data.backup has written", **_CLUSTER})
@@ -35,9 +34,7 @@ def restore(c: Context, request: Request, file: str = "", cluster: bool = False)
     if not archive.is_file():
         raise UsageError(f"there is no file {archive}")
     guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
-    if request.dry:
-        return console.say(f"{archive} would go to the home of {request.stack}")
-    data.restore(request.project, request.settings, archive, in_cluster=cluster)
+    data.restore(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
 
 
 def _file(name: str) -> Path:

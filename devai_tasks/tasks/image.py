@@ -186,13 +186,15 @@ def prune(c: Context, request: Request) -> None:
     request.docker.check()
     engine = Images(dry=request.dry)
     names = leftovers.find(request.project, request.settings, engine)
+    if request.dry:
+        return None
     if not names:
         return console.say("nothing to remove")
     for name in names:
         console.say(f"  {name}")
     guard.allow(request, f"these {len(names)} images are removed")
     engine.remove(names)
-    console.say(f"removed {len(names)}")
+    return console.say(f"removed {len(names)}")
 
 
 @plain_task()

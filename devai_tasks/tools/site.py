@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,12 @@ class Server:
         return context
 
 
+def _curl(server: Server, *words: str) -> str:
+    """The command that asks a server for the same; its token is shown to nobody."""
+    trust = (f"--cacert={server.certificate}",) if server.certificate else ()
+    return shlex.join(["curl", "--fail", "--header=Authorization: token …", *trust, *words, server.url])
+
+
 def status(url: str, *, seconds: float = 10) -> int:
     """The status that a GET is answered with. Raises Unreachable with the reason where nothing answers in time."""
     try:
@@ -53,12 +60,15 @@ def status(url: str, *, seconds: float = 10) -> int:
         raise Unreachable(words, unknown=any(said in words.lower() for said in _UNKNOWN)) from error
 
 
-def download(server: Server, file: Path) -> int:
+def download(server: Server, file: Path, *, dry: bool = False) -> int:
     """Write what a server has to a file; returns its size in bytes.
 
     Raises ToolFailed with the server's answer, Unreachable where the connection ends before that. The file is there
     when all of it is.
     """
+    if dry:
+        console.say(_curl(server, f"--output={file}"))
+        return 0
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with _asking("GET", server) as answer, partial.open("xb") as stream, console.progress() as bars:
@@ -72,8 +82,10 @@ def download(server: Server, file: Path) -> int:
     return file.stat().st_size
 
 
-def upload(server: Server, file: Path) -> None:
+def upload(server: Server, file: Path, *, dry: bool = False) -> None:
     """Send a file to a server. Raises ToolFailed with its answer, Unreachable where the connection ends."""
+    if dry:
+        return console.say(_curl(server, f"--upload-file={file}"))
     with file.open("rb") as stream, console.progress() as bars:
         task = bars.add_task(file.name, total=file.stat().st_size)
 
@@ -84,6 +96,7 @@ def upload(server: Server, file: Path) -> None:
 
         with _asking("PUT", server, content=pieces()):
             pass
+    return None
 
 
 @contextmanager

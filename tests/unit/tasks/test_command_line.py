@@ -363,12 +363,12 @@ def test_a_file_is_meant_from_the_folder_that_one_is_in(
     (folder / "home.tar.gz").touch()
     (folder / "own.gguf").touch()
     monkeypatch.chdir(folder)
-    assert "notebooks/home.tar.gz would go to" in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
+    assert "--upload-file=notebooks/home.tar.gz " in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
     monkeypatch.chdir(folder)
     assert f"--file {folder}/own.gguf" in devai("--dry", "models.pull", "--name=own.gguf").stderr
     monkeypatch.chdir(folder)
     assert " ls /home/m.gguf" in devai("--dry", "k8s.shell", "--command=ls /home/m.gguf").stderr  # a pod's
     elsewhere = project.root / "home.tar.gz"
-    assert f"{elsewhere} would" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
+    assert "--upload-file" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
     elsewhere.touch()
-    assert f"{elsewhere} would" in devai("--dry", "data.restore", f"--file={elsewhere}").stderr
+    assert f"--upload-file={elsewhere} " in devai("--dry", "data.restore", f"--file={elsewhere}").stderr

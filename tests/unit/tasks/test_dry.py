@@ -171,6 +171,7 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
         (["status", "--cloud=mine"], ["kubectl --context=mine --namespace=devai-mine-dev get "]),
         (["image.inspect"], [INSPECT]),
         (["image.size"], [INSPECT, "docker image history"]),
+        (["image.prune"], ["docker container list", "docker image ls"]),
         (["image.sbom"], [INSPECT, "docker run"]),
     ],
 )
@@ -183,7 +184,9 @@ def test_a_task_that_shows_something_prints_its_commands_too(
     printed = commands(result)
     assert [line for line in printed if line.startswith(tuple(expected))] == printed
     assert all(any(line.startswith(beginning) for line in printed) for beginning in expected)
-    assert not re.search(r"^(id:|bytes:|0\.0 MB|nothing)", result.stdout, flags=re.MULTILINE)  # what nobody has seen
+    assert not re.search(
+        r"^(id:|bytes:|0\.0 MB|nothing)", result.stdout + result.stderr, flags=re.MULTILINE
+    )  # what nobody has seen
     assert not (project.root / ".devai").exists()
 
 
@@ -195,6 +198,20 @@ def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run
     ]
     assert asked.endswith("get secret devai --output=json --ignore-not-found")
     assert opened == "python -m webbrowser https://dev.lab.example.com/"
+
+
+def test_a_home_is_asked_for_without_its_token(project: Project, devai: Run) -> None:
+    asking = "curl --fail '--header=Authorization: token …'"
+    home = "devai/home.tar.gz"
+    shown = devai("--dry", "data.backup", "--file=a.tar.gz").stderr
+    assert f"{asking} --output=a.tar.gz http://127.0.0.1:8888/{home}\n" in shown
+    shown = devai("--dry", "data.backup", "--file=a.tar.gz", "--cluster").stderr
+    assert f"{KUBECTL} port-forward --address=127.0.0.1 service/devai :8888\n" in shown
+    assert f"{asking} --output=a.tar.gz http://127.0.0.1:PORT/{home}\n" in shown
+    (project.root / "a.tar.gz").touch()
+    shown = devai("--dry", "data.restore", "--file=a.tar.gz", "--cloud=aws", "--set=compute.platform=simple").stderr
+    assert f"{asking} --upload-file=a.tar.gz https://dev.lab.example.com/{home}\n" in shown
+    assert not (project.root / ".devai").exists()
 
 
 def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(project: Project, devai: Run) -> None:
