@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +13,8 @@ from devai_tasks.render import terraform as definition
 from devai_tasks.tools import cloud
 
 Command = Sequence[str]
+# Stands in a command for who is logged in to Azure: that is asked only when the command is run.
+_ME = "OBJECT-ID"
 
 
 class LoggedOut(DevaiError):  # noqa: N818 - reads as what happened
@@ -130,12 +134,22 @@ def check_terraform_login(settings: Settings) -> None:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One step towards a store: what takes it, and how to see whether that was done."""
+
+    make: Command
+    look: Command
+    """Fails where the part lacks,"""
+    found: str = ""
+    """or answers something without this."""
+
+
+@dataclass(frozen=True)
 class Store:
-    """Where a stack's state is kept: how to see whether it is there, and what makes it."""
+    """Where a stack's state is kept, and what it is made of, in order."""
 
     name: str
-    look: Command
-    make: tuple[Command, ...]
+    parts: tuple[Part, ...]
 
 
 def state_store(settings: Settings) -> Store:
@@ -145,13 +159,14 @@ def state_store(settings: Settings) -> Store:
 
 
 def bootstrap(settings: Settings, *, dry: bool = False) -> bool:
-    """Make the store where it lacks; returns whether it did."""
-    store = state_store(settings)
-    if not dry and cloud.succeeds(store.look):
-        return False
-    for command in store.make:
-        cloud.run(command, dry=dry)
-    return True
+    """Make what lacks of the store: all of it, or what a broken bootstrap left out. Returns whether anything did."""
+    made = False
+    for part in state_store(settings).parts:
+        if dry or not cloud.finds(part.look, part.found):
+            words = part.make if dry else [_principal(settings) if word == _ME else word for word in part.make]
+            cloud.run(words, dry=dry)
+            made = True
+    return made
 
 
 def _s3(backend: Mapping[str, str], region: str, settings: Settings) -> Store:
@@ -161,51 +176,92 @@ def _s3(backend: Mapping[str, str], region: str, settings: Settings) -> Store:
     place = [] if region == "us-east-1" else [f"--create-bucket-configuration=LocationConstraint={region}"]
     public = "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
     encryption = "Rules=[{ApplyServerSideEncryptionByDefault={SSEAlgorithm=aws:kms},BucketKeyEnabled=true}]"
+    s3 = ["aws", "s3api"]
     return Store(
         bucket,
-        ["aws", "s3api", "head-bucket", *of],
         (
-            ["aws", "s3api", "create-bucket", f"--bucket={bucket}", f"--region={region}", *place],
-            ["aws", "s3api", "put-public-access-block", *of, f"--public-access-block-configuration={public}"],
-            ["aws", "s3api", "put-bucket-versioning", *of, "--versioning-configuration=Status=Enabled"],
-            ["aws", "s3api", "put-bucket-encryption", *of, f"--server-side-encryption-configuration={encryption}"],
+            Part([*s3, "create-bucket", of[0], f"--region={region}", *place], [*s3, "head-bucket", *of]),
+            Part(
+                [*s3, "put-public-access-block", *of, f"--public-access-block-configuration={public}"],
+                [*s3, "get-public-access-block", *of],
+            ),
+            Part(
+                [*s3, "put-bucket-versioning", *of, "--versioning-configuration=Status=Enabled"],
+                [*s3, "get-bucket-versioning", *of],
+                "Enabled",
+            ),
+            Part(
+                [*s3, "put-bucket-encryption", *of, f"--server-side-encryption-configuration={encryption}"],
+                [*s3, "get-bucket-encryption", *of],
+                "aws:kms",
+            ),
         ),
     )
 
 
 def _storage_account(backend: Mapping[str, str], region: str, settings: Settings) -> Store:
-    group, account = backend["resource_group_name"], backend["storage_account_name"]
+    group, account, name = (backend[f"{of}_name"] for of in ("resource_group", "storage_account", "container"))
     subscription = f"--subscription={settings.terraform.account}"
+    store, service = ["az", "storage", "account"], ["az", "storage", "account", "blob-service-properties"]
     closed = ["--allow-blob-public-access=false", "--allow-shared-key-access=false", "--min-tls-version=TLS1_2"]
-    container = ["--name=" + backend["container_name"], f"--account-name={account}", "--auth-mode=login"]
     versions = ["--enable-versioning=true", "--enable-delete-retention=true", "--delete-retention-days=30"]
     of = [f"--name={account}", f"--resource-group={group}", subscription]
+    inside = [f"--account-name={account}", f"--resource-group={group}", subscription]
+    # By Azure's control plane, for who owns a subscription has no role for what is in its accounts, and needs one.
+    box, boxed = ["az", "storage", "container-rm"], [f"--name={name}", f"--storage-account={account}", *of[1:]]
+    scope = f"/subscriptions/{settings.terraform.account}/resourceGroups/{group}"
+    scope += f"/providers/Microsoft.Storage/storageAccounts/{account}"
+    role = ["--role=Storage Blob Data Contributor", f"--scope={scope}", subscription]
+    as_oneself = [f"--account-name={account}", f"--container-name={name}", subscription, "--auth-mode=login"]
     return Store(
         account,
-        ["az", "storage", "account", "show", *of],
         (
-            ["az", "group", "create", f"--name={group}", f"--location={region}", subscription],
-            ["az", "storage", "account", "create", *of, f"--location={region}", "--sku=Standard_GRS", *closed],
-            [
-                *("az", "storage", "account", "blob-service-properties", "update"),
-                *(f"--account-name={account}", f"--resource-group={group}", subscription, *versions),
-            ],
-            ["az", "storage", "container", "create", *container, subscription],
+            # One group for the stores of all regions, wherever the first was made.
+            Part(
+                ["az", "group", "create", f"--name={group}", f"--location={region}", subscription],
+                ["az", "group", "show", f"--name={group}", subscription],
+            ),
+            Part([*store, "create", *of, f"--location={region}", "--sku=Standard_GRS", *closed], [*store, "show", *of]),
+            Part(
+                [*service, "update", *inside, *versions],
+                [*service, "show", *inside, "--query=isVersioningEnabled", "--output=tsv"],
+                "true",
+            ),
+            Part([*box, "create", *boxed], [*box, "show", *boxed]),
+            Part(
+                ["az", "role", "assignment", "create", "--assignee-object-id", _ME, *role],
+                ["az", "storage", "blob", "list", *as_oneself, "--num-results=1"],
+            ),
         ),
     )
 
 
+def _principal(settings: Settings) -> str:
+    """Who is logged in to Azure, by the id that roles are given to.
+
+    The token has it, where Terraform's provider reads it, too; the directory would tell people, but not programs.
+    """
+    words = ["az", "account", "get-access-token", f"--subscription={settings.terraform.account}"]
+    claims = cloud.ask([*words, "--query=accessToken", "--output=tsv"]).split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(claims + "=="))["oid"])
+
+
 def _gcs(backend: Mapping[str, str], region: str, settings: Settings) -> Store:
     bucket, project = f"gs://{backend['bucket']}", f"--project={settings.terraform.account}"
+    buckets = ["gcloud", "storage", "buckets"]
     closed = ["--uniform-bucket-level-access", "--public-access-prevention"]
     # What Terraform asks before it has switched on anything: who may do what, what is on, and which zones there are.
     asked = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "serviceusage", "compute")]
+    look = [*buckets, "describe", bucket, project]
     return Store(
         backend["bucket"],
-        ["gcloud", "storage", "buckets", "describe", bucket, project],
         (
-            ["gcloud", "services", "enable", *asked, project],
-            ["gcloud", "storage", "buckets", "create", bucket, project, f"--location={region}", *closed],
-            ["gcloud", "storage", "buckets", "update", bucket, project, "--versioning"],
+            Part(["gcloud", "services", "enable", *asked, project], look),  # they are on where there is a bucket
+            Part([*buckets, "create", bucket, project, f"--location={region}", *closed], look),
+            Part(
+                [*buckets, "update", bucket, project, "--versioning"],
+                [*look, "--format=value(versioning_enabled)"],
+                "True",
+            ),
         ),
     )

@@ -51,10 +51,9 @@ def run(command: Sequence[str], *, dry: bool = False) -> None:
         ask(command, patient=True)
 
 
-def succeeds(command: Sequence[str]) -> bool:
-    """Whether a command finds what it asks for. Raises ToolMissing without the program."""
+def finds(command: Sequence[str], found: str = "") -> bool:
+    """Whether a command finds what it asks for, and its answer has `found`. Raises ToolMissing without the program."""
     try:
-        ask(command)
+        return found in ask(command)
     except ToolFailed:
         return False
-    return True

@@ -31,6 +31,14 @@ _NOT_OURS = re.compile(r"TF_(VAR_.*|CLI_ARGS.*|WORKSPACE|DATA_DIR|REATTACH_PROVI
 _NO_REGISTRY = (
     "`inv tf.plan --offline` previews without providers; where a folder has them, name it in DEVAI_PROVIDER_DIR"
 )
+_NO_ROLE = (
+    "the state's store is closed to who is logged in: `inv tf.bootstrap` gives the role for it, "
+    "and some minutes later it is in force"
+)
+_IN_USE = (
+    "something still uses what is to be destroyed; where that is the cluster's load balancer, `inv tf.output` and "
+    "`inv k8s.apply` have it let go, and then the same goes on"
+)
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
     ("Saved plan is stale", "the state has changed since; make a new plan: `inv tf.plan`"),
@@ -41,6 +49,10 @@ _REMEDIES = (
     ("S3 bucket does not exist", "the state has no store yet: `inv tf.bootstrap`"),
     ("storage: bucket doesn't exist", "the state has no store yet: `inv tf.bootstrap`"),
     ("ResourceGroupNotFound", "the state has no store yet: `inv tf.bootstrap`"),
+    ("ContainerNotFound", "the state has no store yet: `inv tf.bootstrap`"),
+    ("AuthorizationPermissionMismatch", _NO_ROLE),
+    ("ResourceInUseException", _IN_USE),
+    ("resourceInUseByAnotherResource", _IN_USE),
 )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, ToolMissing, UsageError
+from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing, UsageError
 from devai_tasks.operations import clouds
 
 PROGRAMS = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
@@ -76,24 +79,87 @@ def test_without_the_command_line_nothing_goes_on(settings: Settings, monkeypatc
         clouds.check_account(settings)
 
 
-def test_the_store_is_made_once(settings: Settings, script: Answer, tmp_path: Path) -> None:
-    made = tmp_path / "made"
-    script(f'case "$*" in *head-bucket*|*account\\ show*|*describe*) test -e {made};; *) touch {made};; esac')
-    assert clouds.bootstrap(settings)
-    calls = (tmp_path / "called").read_text(encoding="utf-8")
-    assert clouds.state_store(settings).name in calls
-    assert not clouds.bootstrap(settings)
-    assert len((tmp_path / "called").read_text(encoding="utf-8").splitlines()) == len(calls.splitlines()) + 1
+# Stands in for a cloud that remembers which commands were run; one of them may break off.
+REMEMBERS = """
+import json, pathlib, sys
+folder, *words = sys.argv[1:]
+store = json.loads(pathlib.Path(folder, "store").read_text())
+said, made = " ".join(words), pathlib.Path(folder, "made")
+done = made.read_text().splitlines() if made.exists() else []
+if said == store["breaks"]:
+    sys.exit("broken off")
+if "get-access-token" in said:
+    print(store["token"])
+elif said in store["looks"]:
+    make, found = store["looks"][said]
+    sys.exit(print(found) if make in done else 1)
+else:
+    made.write_text("".join(line + "\\n" for line in [*done, said]))
+"""
+# As Azure writes one: claims in the middle, whose `oid` is the one who is logged in.
+TOKEN = ".".join(("e30", base64.urlsafe_b64encode(b'{"oid": "0f-me", "aud": "x"}').decode().rstrip("="), "signature"))
+
+
+@pytest.fixture
+def run(settings: Settings, script: Answer, tmp_path: Path) -> Callable[..., list[str]]:
+    """Bootstrap in a cloud where one command may break off; returns what has been made until then, in order."""
+    parts = clouds.state_store(settings).parts
+    looks = {spoken(part.look): (spoken(part.make), part.found) for part in parts}
+    script(f"exec '{sys.executable}' {tmp_path}/cloud.py {tmp_path} \"$@\"")
+    (tmp_path / "cloud.py").write_text(REMEMBERS, encoding="utf-8")
+
+    def bootstrap(*, breaks: str = "", makes: bool = True) -> list[str]:
+        store = {"looks": looks, "breaks": breaks, "token": TOKEN}
+        (tmp_path / "store").write_text(json.dumps(store), encoding="utf-8")
+        if breaks:
+            with pytest.raises(ToolFailed, match="broken off"):
+                clouds.bootstrap(settings)
+        else:
+            assert clouds.bootstrap(settings) == makes
+        made = tmp_path / "made"
+        return made.read_text(encoding="utf-8").splitlines() if made.exists() else []
+
+    return bootstrap
+
+
+def spoken(command: clouds.Command) -> str:
+    """A command without its program, as the stand-in sees it."""
+    return " ".join(command[1:]).replace("OBJECT-ID", "0f-me")
+
+
+def test_the_store_is_made_once(settings: Settings, run: Callable[..., list[str]]) -> None:
+    everything = [spoken(part.make) for part in clouds.state_store(settings).parts]
+    assert run() == everything
+    assert clouds.state_store(settings).name in " ".join(everything)
+    assert run(makes=False) == everything
+
+
+def test_what_a_broken_bootstrap_has_left_out_is_made_by_the_next(
+    settings: Settings, run: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    everything = [spoken(part.make) for part in clouds.state_store(settings).parts]
+    for number, command in enumerate(everything):
+        assert run(breaks=command) == everything[:number]
+        assert sorted(set(run())) == sorted(everything)
+        assert not clouds.bootstrap(settings)
+        (tmp_path / "made").unlink()
+
+
+@pytest.mark.parametrize("cloud", ["azure"])
+def test_who_owns_a_subscription_may_make_and_read_the_store(settings: Settings) -> None:
+    """Owners have no role for what is in an account: the container is made from outside, and the role is given."""
+    *_, container, role = (spoken(part.make) for part in clouds.state_store(settings).parts)
+    assert container.startswith("storage container-rm create --name=tfstate ")
+    assert role.startswith("role assignment create --assignee-object-id 0f-me --role=Storage Blob Data Contributor ")
+    assert f"/storageAccounts/{clouds.state_store(settings).name} " in role
 
 
 @pytest.mark.parametrize("cloud", ["gcp"])
 def test_google_answers_terraform_before_there_is_anything_to_plan(
-    settings: Settings, script: Answer, tmp_path: Path
+    settings: Settings, run: Callable[..., list[str]]
 ) -> None:
     """A fresh project has nothing switched on, and Terraform's own request to switch it on is one of those."""
-    script('case "$*" in *describe*) exit 1;; esac')
-    assert clouds.bootstrap(settings)
-    _, enable, create, *_ = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
+    enable, create, *_ = run()
     assert enable.startswith("services enable ")
     assert {"cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com", "compute.googleapis.com"} <= {
         *enable.split()
@@ -103,7 +169,7 @@ def test_google_answers_terraform_before_there_is_anything_to_plan(
 
 
 def test_the_store_is_closed_and_keeps_versions(settings: Settings) -> None:
-    commands = " ".join(word for command in clouds.state_store(settings).make for word in command)
+    commands = " ".join(spoken(part.make) for part in clouds.state_store(settings).parts)
     assert "versioning" in commands
     assert "public" in commands
     assert settings.terraform.region in commands

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolMissing, UsageError
+from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
 from devai_tasks.tools import terraform
 
 Make = Callable[[str, str], None]
@@ -78,3 +78,21 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
     assert theirs == {"TF_PLUGIN_CACHE_DIR"}
     assert environment["TF_VAR_secret_values"] == "{}"
     assert "secret_values" not in repr(tool)
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [
+        ('Status=404 Code="ContainerNotFound"', "the state has no store yet"),
+        ('Status=403 Code="AuthorizationPermissionMismatch"', "the state's store is closed to who is logged in"),
+        ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
+    ],
+)
+def test_what_terraform_says_is_followed_by_the_way_out(
+    program: Make, tmp_path: Path, words: str, way_out: str
+) -> None:
+    program("terraform", "1.15.5")
+    with (tmp_path / "terraform").open("a", encoding="utf-8") as script:
+        script.write(f'test "$1" = version || {{ echo "{words.replace(chr(34), "")}" >&2; exit 1; }}\n')
+    with pytest.raises(ToolFailed, match=way_out):
+        terraform.Terraform(tmp_path, tmp_path / "data").init(None)
