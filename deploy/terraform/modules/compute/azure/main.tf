@@ -60,10 +60,6 @@ resource "azurerm_container_group" "this" {
       protocol = "TCP"
     }
 
-    security {
-      privilege_enabled = false
-    }
-
     volume {
       name                 = "home"
       mount_path           = "/home/devai"
@@ -100,10 +96,6 @@ resource "azurerm_container_group" "this" {
         # The group's own loopback: nobody else reaches it.
         OLLAMA_HOST       = "127.0.0.1:11434"
         OLLAMA_KEEP_ALIVE = container.value.keep_alive
-      }
-
-      security {
-        privilege_enabled = false
       }
 
       volume {
