@@ -65,8 +65,8 @@ def test_every_output_is_described(module: hcl.Module) -> None:
     assert [name for name, said in module.outputs.items() if not said.get("description")] == []
 
 
-# What a cloud has nothing for: EKS in Auto Mode has no bounds, its nodes follow the pods.
-UNUSED = {"modules/kubernetes/aws": ["max_replicas"]}
+# What a cloud has nothing for: EKS in Auto Mode has no bounds, its nodes follow the pods; Cloud Run is in no network.
+UNUSED = {"modules/kubernetes/aws": ["max_replicas"], "modules/compute/gcp": ["network"]}
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)

@@ -101,6 +101,11 @@ run "service" {
   }
 
   assert {
+    condition     = length(google_cloud_run_v2_service.this.template[0].vpc_access) == 0
+    error_message = "the service keeps no addresses of the subnet, which could not be destroyed for hours after it"
+  }
+
+  assert {
     condition     = length(google_cloud_run_v2_service.this.template[0].node_selector) == 0
     error_message = "no GPU that nobody asked for"
   }

@@ -62,16 +62,6 @@ resource "google_cloud_run_v2_service" "this" {
       }
     }
 
-    vpc_access {
-      egress = "PRIVATE_RANGES_ONLY"
-
-      network_interfaces {
-        network    = var.network.id
-        subnetwork = var.network.subnets.workload[0]
-        tags       = [var.network.firewalls.workload]
-      }
-    }
-
     containers {
       name  = "lab"
       image = var.image

@@ -19,8 +19,9 @@ variable "stack" {
   }
 }
 
+# tflint-ignore: terraform_unused_declarations
 variable "network" {
-  description = "The networking module's `network`."
+  description = "The networking module's `network`; Cloud Run is in none."
   type = object({
     id = string
     subnets = object({
