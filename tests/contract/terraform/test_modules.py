@@ -140,7 +140,7 @@ def test_everything_that_can_carry_labels_carries_them(module: hcl.Module) -> No
     bare = [
         resource.address
         for resource in module.resources
-        for taken in [[name for name in LABELS if name in known[resource.type].get("attributes", {})]]
+        for taken in [[name for name in LABELS if name in known.get(resource.type, {}).get("attributes", {})]]
         if taken and not any(name in resource.arguments for name in taken)
     ]
 

@@ -171,6 +171,26 @@ run "less_than_the_least" {
   expect_failures = [var.storage_size_gb]
 }
 
+run "log_bucket" {
+  command = plan
+
+  module {
+    source = "../modules/observability/gcp"
+  }
+
+  # Terraform makes another one for each.
+  override_resource {
+    target          = terraform_data.bucket
+    values          = { id = "0a1b2c3d-0000-4000-8000-000000000000" }
+    override_during = plan
+  }
+
+  assert {
+    condition     = google_logging_project_bucket_config.this.bucket_id == "devai-dev-0a1b2c3d"
+    error_message = "a stack that comes again within a week has another bucket than the destroyed one"
+  }
+}
+
 run "secrets" {
   command = plan
 

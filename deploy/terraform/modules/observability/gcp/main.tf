@@ -1,7 +1,11 @@
+# A bucket that is destroyed keeps its name for a week, in which it can be had back and nobody can have another of that
+# name: this one's has a part that is new each time.
+resource "terraform_data" "bucket" {}
+
 resource "google_logging_project_bucket_config" "this" {
   project        = var.stack.account
   location       = var.stack.region
-  bucket_id      = var.stack.name
+  bucket_id      = "${var.stack.name}-${substr(terraform_data.bucket.id, 0, 8)}"
   retention_days = var.stack.protected ? 365 : 30
 }
 
