@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -81,14 +81,20 @@ PLATFORMS = ("kubernetes", "simple")
 IMAGE = f"registry.example.com/devai-lab@sha256:{'0' * 64}"
 
 
+def copied(cloud: str, providers: str, folder: Path) -> Path:
+    """A root of one's own with its modules, whose state is a file."""
+    shutil.copytree(hcl.ROOT, folder / "terraform")
+    root = folder / "terraform" / cloud
+    (root / "backend.tf").unlink()
+    assert run(f"-chdir={root}", "init", data=folder, providers=providers).returncode == 0
+    return root
+
+
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
 def test_every_stack_is_planned_on_each_platform_with_and_without_gpus(
     cloud: str, providers: str, project: Project, tmp_path: Path
 ) -> None:
-    shutil.copytree(hcl.ROOT, tmp_path / "terraform")
-    root = tmp_path / "terraform" / cloud
-    (root / "backend.tf").unlink()  # the state is of no interest here
-    assert run(f"-chdir={root}", "init", data=tmp_path, providers=providers).returncode == 0
+    root = copied(cloud, providers, tmp_path)
 
     for environment, platform, gpu in itertools.product(("dev", "staging", "prod"), PLATFORMS, (False, True)):
         if (cloud, platform, gpu) == ("azure", "simple", True):
@@ -101,3 +107,36 @@ def test_every_stack_is_planned_on_each_platform_with_and_without_gpus(
         result = run(f"-chdir={root}", "plan", "-no-color", f"-var-file={values}", data=tmp_path, providers=providers)
 
         assert result.returncode == 0, f"{settings.stack} {platform} gpu={gpu}: {result.stdout}{result.stderr}"
+
+
+CLUSTER = "module.compute[0].aws_ecs_cluster_capacity_providers.this"
+MACHINES = "module.compute[0].aws_ecs_capacity_provider.gpu[0]"
+HTTP, HTTPS = (f"module.ingress.google_compute_target_{name}_proxy.this[0]" for name in ("http", "https"))
+ENTRY = "module.ingress.google_certificate_manager_certificate_map_entry.this[0]"
+REDIRECT = "module.ingress.google_compute_url_map.redirect[0]"
+# What a stack has, what it has later, what is taken away then, and what has to let it go before, for clouds refuse to
+# destroy what is in use.
+LEFT: dict[str, tuple[str, Sequence[str], Sequence[str], str, str]] = {
+    "no GPUs": ("aws", ["gpu.enabled=true"], [], MACHINES, CLUSTER),
+    "a certificate of one's own": ("gcp", [], ["terraform.certificate=mine"], ENTRY, HTTPS),
+    "no host name": ("gcp", [], ["ingress.host="], ENTRY, HTTPS),
+    "no HTTPS": ("gcp", [], ["tls.enabled=false"], REDIRECT, HTTP),
+}
+
+
+@pytest.mark.parametrize("change", LEFT)
+def test_what_is_in_use_is_let_go_before_it_is_destroyed(
+    change: str, providers: str, project: Project, tmp_path: Path
+) -> None:
+    cloud, before, after, gone, user = LEFT[change]
+    root, values = copied(cloud, providers, tmp_path), tmp_path / "values.tfvars.json"
+
+    for overrides in (before, after):
+        simple = ["compute.platform=simple", *SIZES[cloud], *overrides]
+        settings = load(project, Stack("dev", cloud), simple, environ={})
+        values.write_text(json.dumps(definition.variables(settings) | {"image": IMAGE}), encoding="utf-8")
+        flags = ("apply", "-auto-approve", "-no-color", f"-var-file={values}")
+        applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
+        assert applied.returncode == 0, applied.stdout + applied.stderr
+
+    assert applied.stdout.index(f"{user}: Modifications complete") < applied.stdout.index(f"{gone}: Destroying")

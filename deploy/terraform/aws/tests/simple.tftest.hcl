@@ -139,13 +139,13 @@ run "service_with_gpus" {
   }
 
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].resourceRequirements == [{ type = "GPU", value = "1" }]
-    error_message = "the model server has the GPU"
+    condition     = [for container in jsondecode(aws_ecs_task_definition.this.container_definitions) : try(container.resourceRequirements[0].type, "") == "GPU"] == [false, true]
+    error_message = "the model server has the GPU, and the lab none"
   }
 
   assert {
-    condition     = !can(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].resourceRequirements)
-    error_message = "and the lab none"
+    condition     = aws_ecs_service.this.name != "lab"
+    error_message = "a service on machines is another than one on Fargate"
   }
 
   assert {

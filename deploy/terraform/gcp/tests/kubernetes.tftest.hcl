@@ -173,7 +173,7 @@ run "names_for_the_ingress" {
   }
 
   assert {
-    condition     = google_compute_ssl_policy.this[0].name == output.details.address_name && google_compute_ssl_policy.this[0].min_tls_version == "TLS_1_2"
+    condition     = google_compute_ssl_policy.this.name == output.details.address_name && google_compute_ssl_policy.this.min_tls_version == "TLS_1_2"
     error_message = "it speaks TLS 1.2 or newer, by a policy that it finds"
   }
 

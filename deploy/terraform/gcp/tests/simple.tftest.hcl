@@ -223,7 +223,7 @@ run "load_balancer" {
   }
 
   assert {
-    condition     = google_compute_ssl_policy.this[0].min_tls_version == "TLS_1_2"
+    condition     = google_compute_ssl_policy.this.min_tls_version == "TLS_1_2"
     error_message = "TLS 1.2 or newer"
   }
 

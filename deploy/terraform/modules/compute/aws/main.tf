@@ -140,8 +140,10 @@ resource "aws_ecs_task_definition" "this" {
   }
 }
 
+# With machines it is another service, by its name: changed in place it would wait for the cluster to give them up, and the
+# cluster for the service to leave them.
 resource "aws_ecs_service" "this" {
-  name                               = "lab"
+  name                               = var.enable_gpu ? "lab-gpu" : "lab"
   cluster                            = aws_ecs_cluster.this.id
   task_definition                    = aws_ecs_task_definition.this.arn
   desired_count                      = var.min_replicas
@@ -150,8 +152,10 @@ resource "aws_ecs_service" "this" {
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 120
   enable_execute_command             = false
-  propagate_tags                     = "SERVICE"
-  tags                               = var.stack.labels
+  # The provider plans no other capacity provider without it.
+  force_new_deployment = true
+  propagate_tags       = "SERVICE"
+  tags                 = var.stack.labels
 
   capacity_provider_strategy {
     capacity_provider = var.enable_gpu ? aws_ecs_capacity_provider.gpu[0].name : local.launch
@@ -213,7 +217,7 @@ resource "aws_appautoscaling_policy" "this" {
 
 resource "aws_ecs_cluster_capacity_providers" "this" {
   cluster_name       = aws_ecs_cluster.this.name
-  capacity_providers = var.enable_gpu ? [aws_ecs_capacity_provider.gpu[0].name] : ["FARGATE"]
+  capacity_providers = concat(["FARGATE"], aws_ecs_capacity_provider.gpu[*].name)
 }
 
 # --- GPU: Fargate has none, so tasks run on machines of ECS's own GPU image ---
@@ -232,6 +236,11 @@ resource "aws_ecs_capacity_provider" "gpu" {
       status          = "ENABLED"
       target_capacity = 100
     }
+  }
+
+  # Without GPUs it goes when the cluster has let it go: Terraform keeps to this order only where this is said.
+  lifecycle {
+    create_before_destroy = true
   }
 }
 
@@ -263,6 +272,9 @@ resource "aws_autoscaling_group" "gpu" {
   lifecycle {
     ignore_changes = [desired_capacity]
   }
+
+  # Machines report that a task has ended by this role: without it a service that is destroyed would wait for ever.
+  depends_on = [aws_iam_role_policy_attachment.gpu]
 }
 
 resource "aws_launch_template" "gpu" {

@@ -65,6 +65,11 @@ resource "google_certificate_manager_certificate_map" "this" {
   project = var.stack.account
   name    = var.stack.name
   labels  = var.stack.labels
+
+  # With another certificate it goes when the proxy has let it go: Terraform keeps to this order only where this is said.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "google_certificate_manager_certificate_map_entry" "this" {
@@ -76,6 +81,10 @@ resource "google_certificate_manager_certificate_map_entry" "this" {
   certificates = [google_certificate_manager_certificate.this[0].id]
   matcher      = "PRIMARY"
   labels       = var.stack.labels
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # Its key is in the state: Google has no write-only argument for it. It protects nothing but a first look.
@@ -183,12 +192,16 @@ resource "google_compute_url_map" "redirect" {
     strip_query            = false
     redirect_response_code = "MOVED_PERMANENTLY_DEFAULT"
   }
+
+  # Without HTTPS it goes when the proxy of port 80 has let it go.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
-# The ingress of kubernetes names it as it names the address.
+# The ingress of kubernetes names it as it names the address. Without HTTPS it stays: Terraform comes before the manifests,
+# so the cluster's load balancer would still use it; and it costs nothing.
 resource "google_compute_ssl_policy" "this" {
-  count = var.enable_https ? 1 : 0
-
   project         = var.stack.account
   name            = google_compute_global_address.this.name
   profile         = "MODERN"
@@ -201,7 +214,7 @@ resource "google_compute_target_https_proxy" "this" {
   project          = var.stack.account
   name             = var.stack.name
   url_map          = google_compute_url_map.this[0].id
-  ssl_policy       = google_compute_ssl_policy.this[0].id
+  ssl_policy       = google_compute_ssl_policy.this.id
   ssl_certificates = local.managed ? null : ["projects/${var.stack.account}/global/sslCertificates/${local.named}"]
   certificate_map  = local.managed ? "//certificatemanager.googleapis.com/${google_certificate_manager_certificate_map.this[0].id}" : null
 
