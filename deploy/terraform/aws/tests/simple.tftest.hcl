@@ -144,8 +144,8 @@ run "service_with_gpus" {
   }
 
   assert {
-    condition     = aws_ecs_service.this.name != "lab"
-    error_message = "a service on machines is another than one on Fargate"
+    condition     = aws_ecs_service.this.deployment_minimum_healthy_percent == 0 && aws_ecs_service.this.deployment_maximum_percent == 100 && aws_ecs_service.this.name != "lab" && aws_ecs_service.this.force_new_deployment
+    error_message = "a new version needs no second machine, and a service on machines is another than one on Fargate"
   }
 
   assert {

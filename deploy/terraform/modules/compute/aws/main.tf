@@ -143,13 +143,15 @@ resource "aws_ecs_task_definition" "this" {
 # With machines it is another service, by its name: changed in place it would wait for the cluster to give them up, and the
 # cluster for the service to leave them.
 resource "aws_ecs_service" "this" {
-  name                               = var.enable_gpu ? "lab-gpu" : "lab"
-  cluster                            = aws_ecs_cluster.this.id
-  task_definition                    = aws_ecs_task_definition.this.arn
-  desired_count                      = var.min_replicas
-  platform_version                   = var.enable_gpu ? null : "LATEST"
-  deployment_minimum_healthy_percent = 100
-  deployment_maximum_percent         = 200
+  name             = var.enable_gpu ? "lab-gpu" : "lab"
+  cluster          = aws_ecs_cluster.this.id
+  task_definition  = aws_ecs_task_definition.this.arn
+  desired_count    = var.min_replicas
+  platform_version = var.enable_gpu ? null : "LATEST"
+  # As a rule a machine has one GPU: a second task beside the first would wait for a second machine, for ever where an
+  # account has no more. So the old one goes first, as the model server's pod does on kubernetes.
+  deployment_minimum_healthy_percent = var.enable_gpu ? 0 : 100
+  deployment_maximum_percent         = var.enable_gpu ? 100 : 200
   health_check_grace_period_seconds  = 120
   enable_execute_command             = false
   # The provider plans no other capacity provider without it.
