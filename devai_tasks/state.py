@@ -16,14 +16,20 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 
 _APPLIED = "applied.json"
+_TOKEN = "token"  # noqa: S105 - the name of a file
 
 
 def token(project: Project, stack: Stack) -> str:
     """JupyterLab's token; made at first use."""
-    file = project.state(stack) / "token"
+    file = project.state(stack) / _TOKEN
     if not file.exists():
         write(file, secrets.token_hex(24))
     return file.read_text(encoding="utf-8")
+
+
+def has_token(project: Project, stack: Stack) -> bool:
+    """Whether this machine has made one already."""
+    return (project.state(stack) / _TOKEN).exists()
 
 
 def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shared: Collection[str] = ()) -> bool:
@@ -49,7 +55,7 @@ def secrets_differ(project: Project, stack: Stack, values: Mapping[str, str]) ->
     folder = project.state(stack) / "secrets"
     there = {file.name for file in folder.glob("*")}
     changed = there != set(values) or not all(_holds(folder / name, value) for name, value in values.items())
-    return changed or not (project.state(stack) / "token").exists()
+    return changed or not has_token(project, stack)
 
 
 def _holds(file: Path, value: str) -> bool:

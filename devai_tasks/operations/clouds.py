@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from devai_tasks import console
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
 from devai_tasks.render import terraform as definition
@@ -131,6 +133,40 @@ def check_terraform_login(settings: Settings) -> None:
             cloud.ask(["gcloud", "auth", "application-default", "print-access-token", "--quiet"])
         except ToolFailed as error:
             raise LoggedOut("Terraform has no login: `gcloud auth application-default login`") from error
+
+
+def token(settings: Settings, *, dry: bool = False) -> str:
+    """What opens a lab that a cloud runs without a cluster, wherever it was made: its secret manager has it.
+
+    Raises ToolMissing without the cloud's command line, DevaiError where the cloud doesn't tell it. Under --dry the
+    command is said.
+    """
+    if dry:
+        console.say(shlex.join(token_command(settings)))
+        return "…"
+    try:
+        return cloud.ask(token_command(settings))
+    except ToolFailed as error:
+        way_in = LOGINS[settings.compute.provider].way_in
+        raise DevaiError(
+            f"the token of {settings.stack} is in its cloud's secret manager, which doesn't tell it; is it up, and are "
+            f"you logged in as somebody who may read it ({way_in})?\n{error}"
+        ) from error
+
+
+def token_command(settings: Settings) -> list[str]:
+    """The command that prints it."""
+    name, region = definition.secret(settings, definition.TOKEN), settings.terraform.region
+    match settings.compute.provider:
+        case "aws":
+            words = ["get-secret-value", f"--secret-id={name}", f"--region={region}"]
+            return ["aws", "secretsmanager", *words, "--query=SecretString", "--output=text"]
+        case "azure":
+            words = ["show", f"--vault-name={definition.unique(settings)}", f"--name={name}"]
+            return ["az", "keyvault", "secret", *words, "--query=value", "--output=tsv"]
+        case _:
+            of = [f"--secret={name}", f"--project={settings.terraform.account}"]
+            return ["gcloud", "secrets", "versions", "access", "latest", *of]
 
 
 @dataclass(frozen=True)

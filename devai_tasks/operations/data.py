@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devai_tasks import console, state
+from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
-from devai_tasks.operations import addresses, certificates, cluster, lab
+from devai_tasks.operations import addresses, certificates, clouds, cluster, lab
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import compose
 from devai_tasks.render.kubernetes import LAB
@@ -61,7 +61,5 @@ def _reached(project: Project, settings: Settings, *, in_cluster: bool, dry: boo
             yield site.Server(
                 f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}{_PATH}", cluster.token(own)
             )
-    elif dry:
-        yield site.Server(f"{addresses.url(settings)}{_PATH}", "")
     else:
-        yield site.Server(f"{addresses.url(settings)}{_PATH}", state.token(project, settings.stack))
+        yield site.Server(f"{addresses.url(settings)}{_PATH}", clouds.token(settings, dry=dry))

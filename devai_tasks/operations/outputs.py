@@ -15,9 +15,11 @@ from devai_tasks.config.schema import Settings
 def known(outputs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """What the outputs tell of the configuration's pending keys; those that the schema doesn't have are left out."""
     provider, ingress = settings.compute.provider, outputs.get("ingress") or {}
+    # An image for GPUs is another one than that which runs without.
+    runs = outputs.get("image") if outputs.get("gpu", settings.gpu.enabled) == settings.gpu.enabled else None
     told = {
         "image.registry": outputs.get("registry"),
-        targets.digest_key(settings): str(outputs.get("image") or "").partition("@")[2],
+        targets.digest_key(settings): str(runs or "").partition("@")[2],
         "kubernetes.context": outputs.get("kube_context"),
         "kubernetes.identity": outputs.get("identity") if provider != "aws" else None,
         "storage.file_system": _file_system(outputs, provider),
@@ -48,9 +50,15 @@ def _file_system(outputs: Mapping[str, Any], provider: str) -> str:
             return f"{home.removeprefix('modeInstance/')}@{file_system}"
 
 
-def note(project: Project, settings: Settings, outputs: Mapping[str, Any]) -> None:
-    """Make them part of the stack's configuration, also those of an apply on another machine."""
-    if values := known(outputs, settings):
+def note(project: Project, settings: Settings, outputs: Mapping[str, Any], *, planning: bool = False) -> None:
+    """Make them part of the stack's configuration, also those of an apply on another machine.
+
+    Before `planning`, an image that is known here stays the one to roll out: it may have been pushed since.
+    """
+    values = known(outputs, settings)
+    if planning and targets.pushed(settings):
+        values.pop(targets.digest_key(settings), None)
+    if values:
         state.record(project, settings.stack, values)
 
 

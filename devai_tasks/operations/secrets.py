@@ -32,6 +32,11 @@ def proxies(project: Project, settings: Settings) -> dict[str, str]:
 
 
 def for_a_cloud(project: Project, settings: Settings) -> dict[str, str]:
-    """What a cloud's secret manager gets: the lab's token, and the secret variables that have a value here."""
+    """What a cloud's secret manager gets: the lab's token, and the secret variables that have a value here.
+
+    Where it has a token that was made on another machine, that stays the lab's.
+    """
     own = {name: value for name, value in values(project, settings).items() if value}
+    if terraform.TOKEN in settings.terraform.secret_versions and not state.has_token(project, settings.stack):
+        return own
     return {terraform.TOKEN: state.token(project, settings.stack), **own}

@@ -51,11 +51,18 @@ class Work:
 
 
 @contextmanager
-def work(project: Project, settings: Settings, *, offline: bool = False, dry: bool = False) -> Iterator[Work]:
-    """Everything ready for Terraform: artefacts, secrets, and offline the provider that stands in for the cloud's."""
-    secrets_of_it = {} if dry else secrets.for_a_cloud(project, settings)
-    settings = settings if dry else with_versions(project, settings, secrets_of_it, offline=offline)
-    handed = {"TF_VAR_secret_values": json.dumps(secrets_of_it)}
+def work(
+    project: Project, settings: Settings, *, offline: bool = False, dry: bool = False, looking: bool = False
+) -> Iterator[Work]:
+    """Everything ready for Terraform: artefacts, secrets, and offline the provider that stands in for the cloud's.
+
+    Who is only `looking` plans nothing: secrets are then neither asked for nor made.
+    """
+    handed = {}
+    if not (dry or looking):
+        values = secrets.for_a_cloud(project, settings)
+        settings = with_versions(project, settings, values, offline=offline)
+        handed["TF_VAR_secret_values"] = json.dumps(values)
     if not dry:
         state.private_folder(project.state(settings.stack))
     if not offline:
@@ -130,7 +137,7 @@ def check_backend(work: Work) -> None:
 
 def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) -> None:
     """Check the configuration; without a state."""
-    with work(project, settings, offline=offline, dry=dry) as prepared:
+    with work(project, settings, offline=offline, dry=dry, looking=True) as prepared:
         site = dataclasses.replace(prepared.site, home=prepared.site.home / "validate")
         tool = dataclasses.replace(prepared.tool, data=site.data)
         tool.init(site.backend, state=False)

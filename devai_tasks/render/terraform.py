@@ -33,8 +33,17 @@ def name(settings: Settings) -> str:
     full = f"{settings.project.name}-{settings.stack.environment}"
     if not targets.long_name(settings):
         return full
-    digest = hashlib.sha1(f"{settings.terraform.account}/{full}".encode()).hexdigest()[:8]  # noqa: S324 - of a name
-    return f"{full[:15].removesuffix('-')}-{digest}"
+    return f"{full[:15].removesuffix('-')}-{_hash(settings, full)}"
+
+
+def unique(settings: Settings) -> str:
+    """What it calls what is named across a whole cloud, as the same module makes it."""
+    full = f"{settings.project.name}-{settings.stack.environment}"
+    return f"{full.replace('-', '')[:16]}{_hash(settings, full)}"
+
+
+def _hash(settings: Settings, full: str) -> str:
+    return hashlib.sha1(f"{settings.terraform.account}/{full}".encode()).hexdigest()[:8]  # noqa: S324 - of a name
 
 
 def secret(settings: Settings, key: str) -> str:

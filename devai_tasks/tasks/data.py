@@ -8,6 +8,7 @@ from invoke.context import Context
 
 from devai_tasks import console
 from devai_tasks.errors import UsageError
+from devai_tasks.tasks import tf
 from devai_tasks.tasks.declare import Request, stack_task
 
 _CLUSTER = {"cluster": "of a stack of this machine, the lab in its local cluster (default: that of Compose)"}
@@ -19,7 +20,8 @@ def backup(c: Context, request: Request, file: str = "", cluster: bool = False) 
     from devai_tasks.operations import data
 
     archive = _file(file)
-    size = data.backup(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
+    settings = tf.informed(request).settings
+    size = data.backup(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
     if not request.dry:
         console.say(f"{archive}: {size / 1e6:,.1f} MB")
 
@@ -34,7 +36,8 @@ def restore(c: Context, request: Request, file: str = "", cluster: bool = False)
     if not archive.is_file():
         raise UsageError(f"there is no file {archive}")
     guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
-    data.restore(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
+    settings = tf.informed(request).settings
+    data.restore(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
 
 
 def _file(name: str) -> Path:

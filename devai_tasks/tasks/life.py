@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from devai_tasks import console
+from devai_tasks.errors import UsageError
 from devai_tasks.operations.steps import Step
 from devai_tasks.tasks import compose, image, k8s, tf
 
@@ -78,7 +79,7 @@ def start(request: Request, *, seconds: int) -> list[Step]:
     if settings.compute.platform == "kubernetes":
         run = Step("kubernetes", "start the pods", lambda: k8s.start(_joined(request), seconds=seconds))
     else:
-        run = Step("service", "bring the service back", lambda: tf.roll_out(request, anew=True))
+        run = Step("service", "bring the service back", lambda: _bring_back(request))
     return [run, Step("address", "wait until the lab answers", lambda: _answer(request, seconds=seconds))]
 
 
@@ -100,6 +101,19 @@ def _joined(request: Request) -> Request:
     if ours and (request.dry or not Cluster(request.project, settings).kubectl.knows_context()):
         clouds.join_cluster(settings, dry=request.dry)
     return request
+
+
+def _bring_back(request: Request) -> None:
+    """Roll out what ran. Raises UsageError where nobody here knows which image that was: the cloud has forgotten."""
+    from devai_tasks.config import targets
+
+    request = tf.informed(request)
+    if not (request.dry or targets.pushed(request.settings)):
+        raise UsageError(
+            f"no image of {request.stack} is known here: which one ran, the machine knows that stopped it; nothing was "
+            f"changed. `inv up {request.stack.flags}` builds one, and pushes it"
+        )
+    tf.roll_out(request, anew=True)
 
 
 def _models(request: Request) -> None:

@@ -19,7 +19,7 @@ def overview(request: Request) -> Overview:
     from devai_tasks.operations import overview as of
 
     found = of.Overview(str(request.stack))
-    request = tf.informed(request)
+    request = tf.informed(request, anyway=True)
     found.keys = of.changed_keys(request.project, request.configuration)
     provider, kubernetes = request.settings.compute.provider, request.settings.compute.platform == "kubernetes"
     if provider == "local":
@@ -126,7 +126,7 @@ def _workloads(request: Request) -> Iterator[dict[str, str]]:
 def _service(request: Request) -> Iterator[dict[str, str]]:
     from devai_tasks.operations import terraform
 
-    with terraform.work(request.project, request.settings, dry=request.dry) as work:
+    with terraform.work(request.project, request.settings, dry=request.dry, looking=True) as work:
         terraform.prepare(work)
         made = work.tool.outputs()
         if made:
@@ -140,8 +140,7 @@ def _service(request: Request) -> Iterator[dict[str, str]]:
 
 def link(request: Request) -> str:
     """The address of the lab with its token. Raises UsageError where the configuration names none."""
-    from devai_tasks import state
-    from devai_tasks.operations import addresses, cluster, lab
+    from devai_tasks.operations import addresses, clouds, cluster, lab
 
     settings = request.settings
     if settings.compute.provider == "local":
@@ -152,13 +151,13 @@ def link(request: Request) -> str:
     if request.dry:
         return url
     in_cluster = settings.compute.platform == "kubernetes"
-    token = cluster.token(_cluster(request)) if in_cluster else state.token(request.project, request.stack)
+    token = cluster.token(_cluster(tf.informed(request))) if in_cluster else clouds.token(settings)
     return f"{url}lab?token={token}"
 
 
 def opened(request: Request) -> str:
     """The same for a browser, so on this machine of a lab that answers. Under `--dry` what asks, and no token."""
-    from devai_tasks.operations import cluster, lab
+    from devai_tasks.operations import clouds, cluster, lab
     from devai_tasks.render import compose
 
     compute = request.settings.compute
@@ -168,6 +167,8 @@ def opened(request: Request) -> str:
         lab.check_answers(request.settings)
     elif request.dry and compute.platform == "kubernetes":
         cluster.token(_cluster(request))
+    elif request.dry:
+        clouds.token(request.settings, dry=True)
     return link(request)
 
 

@@ -155,9 +155,15 @@ def _work(
 
 def _show_address(request: Request) -> None:
     """Print the lab's address; where the configuration names none, the step before has said what leads there."""
+    from devai_tasks.errors import DevaiError
     from devai_tasks.operations import addresses
     from devai_tasks.tasks import looks
 
     named = request.settings.compute.provider == "local" or addresses.url(request.settings)
-    if named and not request.dry:
+    if not named or request.dry:
+        return
+    try:
         console.show(looks.link(request))
+    except DevaiError as error:  # it is up all the same, for those who have its token
+        console.show(addresses.url(request.settings))
+        console.warn(str(error))

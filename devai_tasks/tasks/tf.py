@@ -34,7 +34,7 @@ def init(c: Context, request: Request, offline: bool = False) -> None:
     """Bring modules and providers, and set the backend to the stack's own."""
     from devai_tasks.operations import terraform
 
-    with _work(request, offline=offline) as work:
+    with _work(request, offline=offline, looking=True) as work:
         terraform.init(work)
 
 
@@ -76,7 +76,7 @@ def plan(
 
     if destroy:
         refuse_protected(request)
-    with _work(request, offline=offline) as work:
+    with _planning(request, offline=offline) as work:
         planned = (
             terraform.plan_destruction(work, data=True)[1] if destroy else terraform.plan(work, resources=resource)
         )
@@ -89,7 +89,7 @@ def plan(
 def apply(c: Context, request: Request, resource: list[str], offline: bool = False) -> None:
     """Do what the saved plan says; without one plan, show and ask."""
     made = roll_out(request, offline=offline, resources=resource)
-    _next_steps(request, made.get("url"))
+    _next_steps(request.anew(), made.get("url"))
 
 
 def roll_out(
@@ -109,7 +109,7 @@ def roll_out(
     from devai_tasks.tasks import guard
 
     _check(request, offline=offline)
-    with _work(request, offline=offline, stopped=stopped) as work:
+    with _planning(request, offline=offline, stopped=stopped) as work:
         planned = None if resources or anew or stopped else terraform.saved_plan(work)
         if planned is None:
             planned = terraform.plan(work, resources=resources)
@@ -148,7 +148,7 @@ def take_down(request: Request, *, offline: bool = False, data: bool) -> None:
 
     refuse_protected(request)
     _check(request, offline=offline)
-    with _work(request, offline=offline) as work:
+    with _planning(request, offline=offline) as work:
         # With data the plan is made, and applied, where their latches are lifted.
         work, planned = terraform.plan_destruction(work, data=data)  # noqa: PLW2901
         _show(work, planned)
@@ -170,7 +170,7 @@ def output(c: Context, request: Request, offline: bool = False, json: bool = Fal
     from devai_tasks.errors import unknown
     from devai_tasks.operations import outputs, terraform
 
-    with _work(request, offline=offline) as work:
+    with _work(request, offline=offline, looking=True) as work:
         terraform.prepare(work)
         found = work.tool.outputs()
         if not (offline or request.dry):
@@ -189,17 +189,21 @@ def output(c: Context, request: Request, offline: bool = False, json: bool = Fal
     console.table(["output", "value"], [[key, outputs.text(value)] for key, value in found.items()])
 
 
-def informed(request: Request) -> Request:
-    """The request, knowing what the outputs tell of its stack, also where it was made on another machine."""
+def informed(request: Request, *, anyway: bool = False) -> Request:
+    """The request, knowing what the outputs tell of its stack, also where it was made on another machine.
+
+    They are asked where something is missing here, or `anyway`: what is to be planned has to know every secret that
+    there is, and another machine may have added one since.
+    """
     from devai_tasks.config import targets
     from devai_tasks.operations import outputs, terraform
 
     known = not any(key in NEEDED for key in request.configuration.missed)
-    if request.dry or known or not targets.on_a_cloud_now(request.settings):
+    if request.dry or (known and not anyway) or not targets.on_a_cloud_now(request.settings):
         return request
-    with _work(request, offline=False) as work:
+    with _work(request, offline=False, looking=True) as work:
         terraform.prepare(work)
-        outputs.note(request.project, request.settings, work.tool.outputs())
+        outputs.note(request.project, request.settings, work.tool.outputs(), planning=True)
     return request.anew()
 
 
@@ -219,7 +223,7 @@ def import_(c: Context, request: Request, address: str = "", id: str = "", offli
         raise UsageError("what to import? --address=ADDRESS --id=ID")
     _check(request, offline=offline)
     guard.allow(request, f"{id} becomes its {address}")
-    with _work(request, offline=offline) as work:
+    with _planning(request, offline=offline) as work:
         terraform.prepare(work)
         work.tool.adopt(address, id, work.site.values)
 
@@ -229,7 +233,7 @@ def state_list(c: Context, request: Request, offline: bool = False, json: bool =
     """List the addresses of everything in the stack's state."""
     from devai_tasks.operations import terraform
 
-    with _work(request, offline=offline) as work:
+    with _work(request, offline=offline, looking=True) as work:
         terraform.prepare(work)
         addresses = work.tool.addresses()
     if json:
@@ -249,7 +253,7 @@ def unlock(c: Context, request: Request, lock_id: str = "", offline: bool = Fals
         raise UsageError("which lock? --lock-id=ID, as the refusal names it")
     _check(request, offline=offline)
     guard.allow(request, f"ending lock {lock_id}, which somebody may hold")
-    with _work(request, offline=offline) as work:
+    with _work(request, offline=offline, looking=True) as work:
         terraform.prepare(work)
         work.tool.unlock(lock_id)
 
@@ -296,9 +300,17 @@ def record(c: Context, provider: list[str]) -> None:
             console.say(str(recordings.record(Project.find(), name, FOLDER)))
 
 
-def _work(request: Request, *, offline: bool, stopped: bool = False) -> AbstractContextManager[Work]:
+def _work(request: Request, *, offline: bool, looking: bool = False) -> AbstractContextManager[Work]:
     from devai_tasks.operations import terraform
 
+    return terraform.work(request.project, request.settings, offline=offline, dry=request.dry, looking=looking)
+
+
+def _planning(request: Request, *, offline: bool, stopped: bool = False) -> AbstractContextManager[Work]:
+    """Terraform at work on what is deployed, as all machines know it; offline nothing is."""
+    from devai_tasks.operations import terraform
+
+    request = request if offline else informed(request, anyway=True)
     settings = terraform.without_image(request.settings) if stopped else request.settings
     return terraform.work(request.project, settings, offline=offline, dry=request.dry)
 

@@ -26,10 +26,10 @@ def on_recordings(real: Callable[..., AbstractContextManager[terraform.Work]]) -
     """Terraform's work as it is, but always on recorded schemas."""
 
     def work(
-        project: Project, settings: Settings, *, offline: bool = False, dry: bool = False
+        project: Project, settings: Settings, *, offline: bool = False, dry: bool = False, looking: bool = False
     ) -> AbstractContextManager[terraform.Work]:
         del offline
-        return real(project, settings, offline=True, dry=dry)
+        return real(project, settings, offline=True, dry=dry, looking=looking)
 
     return work
 

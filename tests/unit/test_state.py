@@ -34,6 +34,12 @@ def test_the_token_is_made_once_and_stays(empty: Project, local_dev: Stack) -> N
     assert state.token(empty, local_dev) == token
 
 
+def test_to_look_for_a_token_makes_none(empty: Project, local_dev: Stack) -> None:
+    assert not state.has_token(empty, local_dev)
+    state.token(empty, local_dev)
+    assert state.has_token(empty, local_dev)
+
+
 def test_each_stack_has_a_token_of_its_own(empty: Project, local_dev: Stack) -> None:
     assert state.token(empty, local_dev) != state.token(empty, Stack("prod", "local"))
 

@@ -63,7 +63,14 @@ output "image" {
   value       = local.simple ? var.image : null
 }
 
+output "gpu" {
+  description = "Whether that image is the one for GPUs."
+  value       = var.enable_gpu
+}
+
 output "secret_versions" {
   description = "Secrets and the versions of their values."
   value       = var.secret_versions
+  # Other machines take it for what is there.
+  depends_on = [module.secrets]
 }

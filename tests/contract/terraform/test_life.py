@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from devai_tasks import state
+from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
+from devai_tasks.operations import clouds
 from devai_tasks.tools import terraform
 
 Run = Callable[..., CompletedProcess[str]]
@@ -99,6 +101,7 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
     assert outputs["url"] == "https://dev.lab.example.com/"
     assert bool(outputs.get("cluster_name")) == (platform == "kubernetes")
     assert outputs["secret_versions"] == {"JUPYTER_TOKEN": 1, "OPENAI_API_KEY": 1}
+    assert where_the_token_is(project, cloud) <= {*clouds.token_command(load(project, project.stack("dev", cloud)))}
 
     assert json.loads(tf("plan", "--json"))["empty"]
     stack_file(project, cloud, {**content, "network": {"allowed_cidrs": ["198.19.0.0/16"]}})
@@ -164,6 +167,25 @@ def in_state(file: Path, kind: str) -> list[Any]:
     """All that a state has of a type."""
     resources = json.loads(file.read_text(encoding="utf-8"))["resources"]
     return [one["attributes"] for entry in resources if entry["type"] == kind for one in entry["instances"]]
+
+
+def where_the_token_is(project: Project, cloud: str) -> set[str]:
+    """The flags by which a cloud's command line is told of the secret that was made."""
+    file = project.root / f".devai/{cloud}-dev/offline/terraform.tfstate"
+    match cloud:
+        case "aws":
+            names = {one["name"] for one in in_state(file, "aws_secretsmanager_secret")}
+            (name,) = (name for name in names if name.endswith("TOKEN"))
+            return {f"--secret-id={name}"}
+        case "azure":
+            names = {one["name"] for one in in_state(file, "azurerm_key_vault_secret")}
+            (name,) = (name for name in names if name.endswith("TOKEN"))
+            (vault,) = in_state(file, "azurerm_key_vault")
+            return {f"--vault-name={vault['name']}", f"--name={name}"}
+        case _:
+            names = {one["secret_id"] for one in in_state(file, "google_secret_manager_secret")}
+            (name,) = (name for name in names if name.endswith("TOKEN"))
+            return {f"--secret={name}"}
 
 
 def stack_file(project: Project, cloud: str, content: dict[str, Any], env: str = "dev") -> None:

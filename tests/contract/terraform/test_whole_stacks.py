@@ -75,3 +75,75 @@ def test_a_step_that_is_not_there_is_named_with_those_that_are(devai: Run) -> No
     both = devai("up", *STACK, "--from=image", "--only=image")
     assert both.returncode == 2
     assert "--from and --only exclude each other" in both.stderr
+
+
+# What a machine knows that has never worked on the stack: conf/, and none of the digest and the secrets.
+ELSEWHERE = tuple(flag for flag in STACK if not flag.startswith("--set=image.digest"))
+NEW_IMAGE = f"--set=image.digest=sha256:{'2' * 64}"
+
+
+@pytest.fixture
+def elsewhere(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have a stack up with an image and a secret; the function has this machine be another one."""
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    up = devai("tf.apply", *STACK, "--yes")
+    assert up.returncode == 0, up.stderr
+
+    def leave() -> None:
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+        own = project.root / ".devai/aws-dev"
+        for name in ("deployment.yaml", "token", "offline/secret-versions.json"):
+            (own / name).unlink(missing_ok=True)
+
+    return leave
+
+
+@pytest.mark.parametrize("flags", [ELSEWHERE, STACK], ids=["nothing is known", "the image is known"])
+def test_on_another_machine_there_is_nothing_to_change(
+    devai: Run, project: Project, elsewhere: Callable[[], None], flags: tuple[str, ...]
+) -> None:
+    elsewhere()
+    planned = devai("tf.plan", *flags, "--json")
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout)["changes"] == []
+    elsewhere()
+    applied = devai("tf.apply", *flags, "--yes")
+    assert applied.returncode == 0, applied.stderr
+    assert "aws-dev: no changes" in applied.stdout
+    assert not (project.root / ".devai/aws-dev/token").exists()  # which would not be the lab's
+
+
+def test_a_secret_that_another_machine_has_added_stays(
+    devai: Run, project: Project, elsewhere: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = project.root / ".devai/aws-dev"
+    before = {name: (own / name).read_text(encoding="utf-8") for name in ("deployment.yaml", "token")}
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "another-key")
+    elsewhere()
+    assert devai("tf.apply", *ELSEWHERE, "--yes").returncode == 0
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    for name, text in before.items():
+        (own / name).write_text(text, encoding="utf-8")
+    assert json.loads(devai("tf.plan", *STACK, "--json").stdout)["changes"] == []
+
+
+def test_an_image_that_was_pushed_since_is_what_is_rolled_out(devai: Run, elsewhere: Callable[[], None]) -> None:
+    elsewhere()
+    changes = json.loads(devai("tf.plan", *ELSEWHERE, NEW_IMAGE, "--json").stdout)["changes"]
+    assert [change["address"] for change in changes] == [SERVICE]
+
+
+def test_another_machine_stops_the_service_alone_and_a_third_can_not_start_it(
+    devai: Run, elsewhere: Callable[[], None]
+) -> None:
+    elsewhere()
+    stopped = devai("stop", *ELSEWHERE, "--yes")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "aws-dev: 1 destroyed\n" in stopped.stdout
+    assert services(devai) == []
+
+    elsewhere()
+    unknown = devai("start", *ELSEWHERE, "--yes", "--seconds=1")
+    assert unknown.returncode == 2
+    assert "no image of aws-dev is known here" in unknown.stderr
+    assert "`inv up --env=dev --cloud=aws` builds one" in unknown.stderr

@@ -16,6 +16,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing, UsageError
 from devai_tasks.operations import clouds
+from devai_tasks.render import terraform
 
 PROGRAMS = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
 Answer = Callable[[str], None]
@@ -166,6 +167,21 @@ def test_google_answers_terraform_before_there_is_anything_to_plan(
     }
     assert f"--project={settings.terraform.account}" in enable
     assert create.startswith("storage buckets create")
+
+
+def test_the_token_is_the_one_that_the_cloud_has(settings: Settings, script: Answer, tmp_path: Path) -> None:
+    script("echo of-the-lab")
+    assert clouds.token(settings) == "of-the-lab"
+    (asked,) = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
+    assert terraform.secret(settings, terraform.TOKEN) in asked
+
+
+def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_way_in(settings: Settings, script: Answer) -> None:
+    script("echo AccessDenied >&2; exit 1")
+    with pytest.raises(DevaiError, match=r"the token of .*-dev is in its cloud's secret manager") as refused:
+        clouds.token(settings)
+    assert "AccessDenied" in str(refused.value)
+    assert clouds.LOGINS[settings.compute.provider].way_in in str(refused.value)
 
 
 def test_the_store_is_closed_and_keeps_versions(settings: Settings) -> None:

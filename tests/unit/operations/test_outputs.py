@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from devai_tasks import state
 from devai_tasks.config import targets
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
@@ -44,6 +45,25 @@ def test_what_is_not_there_yet_stays_as_it_was(project: Project) -> None:
     outputs.note(project, load(project, stack, environ={}), MADE)
     outputs.note(project, load(project, stack, environ={}), {"image": None})
     assert load(project, stack, environ={}).image.digest == DIGEST
+
+
+def test_before_a_plan_an_image_that_was_pushed_here_stays_the_one_to_roll_out(project: Project) -> None:
+    stack, pushed = Stack("dev", "aws"), f"sha256:{'2' * 64}"
+    state.record(project, stack, {"image.digest": pushed, "terraform.secret_versions.JUPYTER_TOKEN": "1"})
+    outputs.note(project, load(project, stack, environ={}), MADE, planning=True)
+    known = load(project, stack, environ={})
+    assert known.image.digest == pushed
+    assert known.terraform.secret_versions == {"JUPYTER_TOKEN": 2}
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_what_runs_with_gpus_is_not_taken_for_what_runs_without(project: Project, gpu: bool) -> None:
+    stack = Stack("dev", "aws")
+    settings = load(project, stack, gpu=gpu, environ={})
+    assert outputs.known({**MADE, "gpu": gpu}, settings)[targets.digest_key(settings)] == DIGEST
+    assert targets.digest_key(settings) not in {
+        key for key, value in outputs.known({**MADE, "gpu": not gpu}, settings).items() if value
+    }
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import pytest
 from devai_tasks import console, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ToolFailed
-from devai_tasks.operations import clouds, terraform
+from devai_tasks.errors import DevaiError, ToolFailed
+from devai_tasks.operations import addresses, clouds, terraform
 from devai_tasks.tasks import k8s, looks, tf
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.kubectl import Kubectl
@@ -247,6 +247,34 @@ def test_a_lab_without_a_named_address_starts_and_the_way_to_it_is_said_once(
     opened = devai("open", *words)
     assert opened.returncode == 2
     assert way in opened.stderr
+
+
+def test_a_token_is_where_its_lab_is_and_none_is_made_to_open_it(
+    devai: Run, deploy: Callable[..., Deployed], project: Project, monkeypatch: Patch
+) -> None:
+    deploy()
+    monkeypatch.setattr(clouds, "token", lambda _: "of-the-cloud")
+    opened = devai("open", "--print", "--cloud=aws", "--set=compute.platform=simple")
+    assert opened.stdout == "https://lab.mine.test/lab?token=of-the-cloud\n", opened.stderr
+    assert not state.has_token(project, STACK)
+
+
+def test_a_stack_is_up_also_for_whom_its_cloud_does_not_tell_the_token(
+    devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
+) -> None:
+    def refuse(_: object) -> str:
+        raise DevaiError("the cloud doesn't tell it")
+
+    deploy()
+    monkeypatch.setattr(clouds, "token", refuse)
+    monkeypatch.setattr(tf, "roll_out", lambda *_, **__: None)
+    monkeypatch.setattr(addresses, "wait", lambda *_, **__: None)
+    simple = ("--cloud=aws", "--set=compute.platform=simple")
+    started = devai("start", *simple, "--yes")
+    assert started.returncode == 0, started.stderr
+    assert started.stdout == "https://lab.mine.test/\n"
+    assert "the cloud doesn't tell it" in started.stderr
+    assert devai("open", *simple).returncode == 1
 
 
 def test_where_terraform_has_no_cluster_none_is_asked(
