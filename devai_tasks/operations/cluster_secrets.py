@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from devai_tasks import state
+from devai_tasks.config.secrets import PROXIES
 from devai_tasks.errors import UsageError
 from devai_tasks.operations import live, secrets
 from devai_tasks.operations.cluster import Cluster, Object
@@ -16,12 +18,41 @@ from devai_tasks.render import kubernetes as definition
 MANAGER = "devai-secrets"
 
 
-def send(cluster: Cluster, there: Sequence[Object] = ()) -> list[str]:
-    """Have the token and every secret that is set on this machine in the cluster; returns the names of what changed.
+@dataclass(frozen=True)
+class Sending:
+    """What the cluster has, and what it is to have: values, for the caller's eyes only."""
+
+    present: Mapping[str, str] = field(repr=False)
+    wanted: Mapping[str, str] = field(repr=False)
+
+    @property
+    def changed(self) -> list[str]:
+        """The names of those that are new, become others, or go."""
+        names = {*self.present, *self.wanted}
+        return sorted(name for name in names if self.present.get(name) != self.wanted.get(name))
+
+    @property
+    def shown(self) -> str:
+        """The same, each with what happens to it; empty where nothing does."""
+        return "\n".join(f"secret {name}: {self._fate(name)}" for name in self.changed)
+
+    def _fate(self, name: str) -> str:
+        if name not in self.present:
+            return "new"
+        return "another value" if name in self.wanted else "removed"
+
+    @property
+    def remedy(self) -> str:
+        """The task after which pods that run see it: Ollama, too, takes its way out of the network from there."""
+        return "k8s.restart" if {*self.changed} & {*PROXIES} else "k8s.restart --service=devai"
+
+
+def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
+    """The token and every secret that is set on this machine, beside what the cluster has.
 
     `there` is what was seen of the stack just now: with the secret in it, the cluster isn't asked again.
     What is set elsewhere and is in the cluster already stays, and so does the token. What the configuration no longer
-    names goes. Raises UsageError where a secret store is the source.
+    names goes. Under `--dry` nothing is compared. Raises UsageError where a secret store is the source.
     """
     settings = cluster.settings
     if settings.kubernetes.secret_store:
@@ -30,17 +61,22 @@ def send(cluster: Cluster, there: Sequence[Object] = ()) -> list[str]:
             "change them there"
         )
     present = stored(cluster, there)
+    if cluster.dry:
+        return Sending({}, {})
     values = {name: value for name, value in secrets.values(cluster.project, settings).items() if value}
     names = [definition.TOKEN, *settings.secrets]
     wanted = {name: value for name, value in {**present, **values}.items() if name in names}
+    if definition.TOKEN not in wanted:
+        wanted[definition.TOKEN] = state.token(cluster.project, settings.stack)
+    return Sending(present, wanted)
+
+
+def send(cluster: Cluster, sending: Sending) -> None:
+    """Have in the cluster what it is to have; under `--dry` the command is said."""
     if cluster.dry:
         cluster.kubectl.apply("", manager=MANAGER)
-        return []
-    wanted.setdefault(definition.TOKEN, state.token(cluster.project, settings.stack))
-    changed = sorted(name for name in {*present, *wanted} if present.get(name) != wanted.get(name))
-    if changed:
-        cluster.kubectl.apply(_object(cluster, wanted), manager=MANAGER)
-    return changed
+    elif sending.changed:
+        cluster.kubectl.apply(_object(cluster, sending.wanted), manager=MANAGER)
 
 
 def stored(cluster: Cluster, there: Sequence[Object] = ()) -> dict[str, str]:

@@ -13,6 +13,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError
 from devai_tasks.operations import images, lab, models, secrets
 from devai_tasks.render import image
+from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images
 from devai_tasks.tools.plan import CHANGED, CREATED, DESTROYED, REPLACED, Plan
@@ -169,6 +170,11 @@ def of_terraform(plan: Plan) -> list[Change]:
     return [
         Change("terraform", change.kind, change.address, ", ".join(change.attributes)) for change in plan.changes
     ] + [Change("terraform", CHANGED, f"output.{name}") for name in plan.outputs if not plan.changes]
+
+
+def of_secrets(names: Sequence[str]) -> list[Change]:
+    """What happens to the secrets of a cluster."""
+    return [Change("kubernetes", CHANGED, f"secret/{LAB}", ", ".join(names))] if names else []
 
 
 def of_cluster(diff: Sequence[tuple[str, str, Sequence[str]]]) -> list[Change]:

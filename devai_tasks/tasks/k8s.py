@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from devai_tasks.operations.cluster import Cluster
+    from devai_tasks.operations.cluster_secrets import Sending
 
 _SERVICE = {"service": "devai or ollama (default: both); can be repeated"}
 _SECONDS = {"seconds": "how long to wait for it (default: 600)"}
@@ -86,22 +87,36 @@ def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Clus
     made = cluster.ensure_namespace(own, text, there)
     try:
         changes = cluster.changes(own, text, there)
-        if changes:
-            console.say(changes)
+        sending = None if own.settings.kubernetes.secret_store else cluster_secrets.compare(own, there)
+        shown = [part for part in (changes, sending.shown if sending else "") if part]
+        for part in shown:
+            console.say(part)
+        if shown:
             guard.allow(request, f"this is applied in {own.kubectl.context}")
     except BaseException:  # refused here or by the server, or Ctrl-C
         if made:
             cluster.forget_namespace(own)
         raise
-    if not own.settings.kubernetes.secret_store:
-        cluster_secrets.send(own, there)
+    if sending:
+        _send(request, own, sending)
+    if not (shown or request.dry):
+        console.say("nothing to change")
     if changes or request.dry:
         cluster.apply(own, text, there, seconds=seconds, undo=undo)
     else:
-        console.say("nothing to change")
         cluster.watch(own, seconds=seconds)
     cluster.bring_models(own, seconds=seconds)
     return own
+
+
+def _send(request: Request, own: Cluster, sending: Sending) -> None:
+    """Send the secrets, and say what it takes until labs that run see them."""
+    from devai_tasks.operations import cluster_secrets
+
+    cluster_secrets.send(own, sending)
+    if sending.changed and not request.dry:
+        later = f"; labs that run see it after `inv {sending.remedy} {request.stack.flags}`" if sending.present else ""
+        console.say(f"changed: {', '.join(sending.changed)}{later}")
 
 
 @stack_task(
@@ -274,12 +289,10 @@ def secrets(c: Context, request: Request) -> None:
     own = _cluster(request, change=True)
     guard.allow(request, f"its secrets become those of this machine in {own.kubectl.context}")
     cluster.ensure_namespace(own, *cluster.look(own))
-    changed = cluster_secrets.send(own)
-    if request.dry:
-        return None
-    if not changed:
-        return console.say("nothing to change")
-    console.say(f"changed: {', '.join(changed)}; labs that run see it after `inv k8s.restart --service=devai`")
+    sending = cluster_secrets.compare(own)
+    _send(request, own, sending)
+    if not (sending.changed or request.dry):
+        console.say("nothing to change")
 
 
 @stack_task(target="kubernetes", help=_SECONDS)

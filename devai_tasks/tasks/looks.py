@@ -34,6 +34,7 @@ def overview(request: Request) -> Overview:
     found.changes += of.of_image(request.project, request.settings, to_push=True, dry=request.dry)
     if kubernetes:
         _kubernetes(request, found)
+        _secrets(request, found)
     elif found.changes:
         found.notes.append("a pushed image is rolled out by Terraform, which then changes the service")
     return found
@@ -61,6 +62,16 @@ def _kubernetes(request: Request, found: Overview) -> None:
         found.notes.append(f"kubernetes: all is new, once {', '.join(missing)} {_is_or_are(missing)} known")
         return
     found.changes += of.of_cluster(live.summary(cluster.diff(own)))
+
+
+def _secrets(request: Request, found: Overview) -> None:
+    """Add the secrets that are others in the cluster than on this machine, where it has them from here."""
+    from devai_tasks.operations import cluster_secrets
+    from devai_tasks.operations import overview as of
+
+    known = request.dry or not any(key in tf.NEEDED for key in request.configuration.missed)
+    if known and not request.settings.kubernetes.secret_store:
+        found.changes += of.of_secrets(cluster_secrets.compare(_cluster(request)).changed)
 
 
 def _is_or_are(names: Sequence[str]) -> str:

@@ -107,6 +107,32 @@ def test_ollama_knows_its_proxies_and_prints_no_password(stack: ClusterStack) ->
         assert stack.inv("k8s.restart", "--yes").returncode == 0
 
 
+def test_other_secrets_are_shown_and_sent_after_a_word_and_seen_after_a_restart(stack: ClusterStack) -> None:
+    given = {"ANTHROPIC_API_KEY": "another-key"}
+    refused = stack.inv("k8s.apply", environ=given)
+    assert refused.returncode == 2
+    assert "secret ANTHROPIC_API_KEY: new" in refused.stderr
+    assert "ANTHROPIC_API_KEY" not in secret_names(stack)
+
+    sent = stack.inv("k8s.apply", "--yes", environ=given)
+    assert sent.returncode == 0, sent.stderr
+    restart = "inv k8s.restart --service=devai --env=cluster --cloud=local"
+    assert f"changed: ANTHROPIC_API_KEY; labs that run see it after `{restart}`" in sent.stderr
+    assert stack.inv("k8s.restart", "--service=devai", "--yes").returncode == 0
+    assert stack.jupyter.execute("import os; print(os.environ['ANTHROPIC_API_KEY'])").strip() == "another-key"
+
+    # What is set nowhere here stays, until somebody takes it away.
+    assert "nothing to change" in stack.inv("k8s.apply").stderr
+    assert "ANTHROPIC_API_KEY" in secret_names(stack)
+    gone = json.dumps([{"op": "remove", "path": "/data/ANTHROPIC_API_KEY"}])
+    stack.kubectl("patch", "secret/devai", "--type=json", f"--patch={gone}")
+
+
+def secret_names(stack: ClusterStack) -> list[str]:
+    """The secrets that the cluster has for the lab."""
+    return [*json.loads(stack.kubectl("get", "secret/devai", "--output=json"))["data"]]
+
+
 def test_what_sqlite_writes_is_on_the_pods_own_disk(stack: ClusterStack) -> None:
     stack.jupyter.execute("1 + 1")
     databases = stack.host("devai").check_output("find /home/devai -name '*.sqlite' -o -name '*.db'")

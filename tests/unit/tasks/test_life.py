@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,11 +14,13 @@ import pytest
 
 from devai_tasks import console, state
 from devai_tasks.config.project import Project
+from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, ToolFailed
-from devai_tasks.operations import addresses, clouds, terraform
+from devai_tasks.operations import addresses, clouds, cluster, overview, terraform
 from devai_tasks.tasks import k8s, looks, tf
 from devai_tasks.tools import kubectl
+from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.kubectl import Kubectl
 
 Run = Callable[..., CompletedProcess[str]]
@@ -80,6 +83,8 @@ class Deployed:
                 return json.dumps({"items": self.volumes})
             case ["get", "persistentvolumeclaim", "home", *_]:
                 return json.dumps(self.marked[2])
+            case ["get", "secret", "devai", *_]:
+                return json.dumps(self.marked[4])
             case ["get", *_]:
                 return json.dumps({"items": self.marked})
         self.asked.append(" ".join(words))
@@ -199,6 +204,81 @@ def test_secrets_go_to_a_cluster_after_a_question(devai: Run, deploy: Callable[.
     assert asked.returncode == 2
     assert "nobody to ask; nothing was changed. Without a terminal: --yes" in asked.stderr
     assert deployed.asked == []
+
+
+@pytest.fixture
+def secrets_only(deploy: Callable[..., Deployed], monkeypatch: Patch) -> Deployed:
+    """A stack in a cluster that has a token and a key, and whose manifests are those that live."""
+    deployed = deploy()
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    (secret,) = (found for found in deployed.marked if found["kind"] == "Secret")
+    held = {"JUPYTER_TOKEN": "a-token", "OPENAI_API_KEY": "a-key", "OLD_KEY": "an-old-key"}
+    secret["data"] = {name: base64.b64encode(value.encode()).decode() for name, value in held.items()}
+    monkeypatch.setattr(cluster, "manifests", lambda _: "")
+    monkeypatch.setattr(cluster, "changes", lambda *_: "")
+    monkeypatch.setattr(cluster, "watch", lambda *_, **__: None)
+    monkeypatch.setattr(cluster, "bring_models", lambda *_, **__: None)
+    monkeypatch.setattr(addresses, "url", lambda _: "")
+    return deployed
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_secrets_are_replaced_by_no_apply_that_nobody_has_allowed(
+    devai: Run, secrets_only: Deployed, project: Project, monkeypatch: Patch, *, protected: bool
+) -> None:
+    own = project.conf / f"stacks/{STACK}.yaml"
+    own.write_text(json.dumps({**json.loads(own.read_text(encoding="utf-8")), "protected": protected}), "utf-8")
+    monkeypatch.setenv("OPENAI_API_KEY", "another-key")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-new-key")
+    refused = devai("k8s.apply", "--cloud=aws", *(["--yes"] if protected else []))
+    assert refused.returncode == 2
+    assert secrets_only.asked == []
+    shown = [line for line in refused.stderr.splitlines() if line.startswith("secret ")]
+    assert shown == ["secret ANTHROPIC_API_KEY: new", "secret OLD_KEY: removed", "secret OPENAI_API_KEY: another value"]
+
+
+@pytest.mark.parametrize(
+    ("name", "restart"), [("OPENAI_API_KEY", "k8s.restart --service=devai"), ("HTTPS_PROXY", "k8s.restart")]
+)
+def test_who_applies_other_secrets_is_told_when_labs_see_them(
+    devai: Run, secrets_only: Deployed, monkeypatch: Patch, name: str, restart: str
+) -> None:
+    monkeypatch.setenv(name, "http://proxy.test")
+    applied = devai("k8s.apply", "--cloud=aws", "--yes", f"--set=secrets.{name}=${{secret:{name}}}")
+    assert applied.returncode == 0, applied.stderr
+    assert "--field-manager=devai-secrets" in secrets_only.asked[0]
+    changed = ", ".join(sorted(["OLD_KEY", name]))
+    assert f"changed: {changed}; labs that run see it after `inv {restart} --env=dev --cloud=aws`" in applied.stderr
+    assert "nothing to change" not in applied.stderr
+
+
+def test_an_apply_without_other_secrets_asks_nothing_and_makes_no_token(
+    devai: Run, secrets_only: Deployed, project: Project
+) -> None:
+    applied = devai("k8s.apply", "--cloud=aws", "--set=secrets.OLD_KEY=${secret:OLD_KEY}")
+    assert applied.returncode == 0, applied.stderr
+    assert "nothing to change" in applied.stderr
+    assert secrets_only.asked == []
+    assert not state.has_token(project, STACK)
+
+
+@pytest.mark.usefixtures("secrets_only")
+def test_a_plan_names_the_secrets_that_up_would_replace(
+    devai: Run, outputs: Callable[[Mapping[str, Any]], None], monkeypatch: Patch
+) -> None:
+    outputs(OUTPUTS)
+    monkeypatch.setenv("OPENAI_API_KEY", "another-key")
+    monkeypatch.setattr(looks, "_terraform", lambda _: [])
+    monkeypatch.setattr(looks, "_kubernetes", lambda *_: None)
+    monkeypatch.setattr(overview, "of_image", lambda *_, **__: [])
+    monkeypatch.setattr(Docker, "check", lambda _: None)
+    planned = devai("plan", "--cloud=aws", "--json")
+    assert planned.returncode == 0, planned.stderr
+    (change,) = json.loads(planned.stdout)["changes"]
+    assert (change["kind"], change["what"]) == ("changed", "secret/devai")
+    assert change["detail"] == "OLD_KEY, OPENAI_API_KEY"
 
 
 @pytest.mark.parametrize(("error", "code"), [(ToolFailed("the server refuses it"), 1), (KeyboardInterrupt(), 130)])
