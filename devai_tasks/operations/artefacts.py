@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from pathlib import Path
 
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import DevaiError
+from devai_tasks.operations import runs
 from devai_tasks.render import Artefacts, compose, image, kubernetes, terraform, writer
 
 
@@ -25,12 +30,35 @@ def render(project: Project, settings: Settings) -> Artefacts:
     return files
 
 
+def provide(project: Project, stack: Stack, files: Callable[[str], Artefacts]) -> Path:
+    """Have files of a stack where the tools of this run read them: `files` makes them for a folder, which is returned.
+
+    It is the stack's own, except for a look while another run changes the stack: that one's tools may read what is
+    there minutes from now. What the look reads is beside it.
+    """
+    own = project.artefacts(stack)
+    # Whoever changes the stack has its lock before it writes here: what is free now is not read by it yet.
+    with writer.alone(own):
+        if not runs.other(project, stack):
+            return writer.put(files(own.relative_to(project.root).as_posix()), own)
+    beside = own.with_name(f".{own.name}")
+    return writer.write(files(beside.relative_to(project.root).as_posix()), beside)
+
+
 def write(project: Project, settings: Settings) -> int:
-    """Render a stack, and nothing else, to its folder; returns how many files changed, came or went."""
-    files = render(project, settings)
-    folder = project.artefacts(settings.stack)
-    changed = writer.changes(files, folder)
-    writer.write(files, folder, whole=True)
+    """Render a stack, and nothing else, to its folder; returns how many files changed, came or went.
+
+    Raises DevaiError while another run changes the stack.
+    """
+    files, folder = render(project, settings), project.artefacts(settings.stack)
+    with writer.alone(folder):
+        if other := runs.other(project, settings.stack):
+            raise DevaiError(
+                f"{settings.stack} is being changed by {other}, which reads its artefacts; they are left as they are. "
+                "Wait until that ends, or end it"
+            )
+        changed = writer.changes(files, folder)
+        writer.put(files, folder, whole=True)
     return len(changed)
 
 

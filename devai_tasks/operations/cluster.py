@@ -15,8 +15,8 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, UsageError, unknown
-from devai_tasks.operations import addresses, live, rollout
-from devai_tasks.render import image, writer
+from devai_tasks.operations import addresses, artefacts, live, rollout
+from devai_tasks.render import image
 from devai_tasks.render import kubernetes as definition
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.kubectl import Kubectl
@@ -98,7 +98,8 @@ def manifests(cluster: Cluster) -> str:
     if not (overlays / overlay / "kustomization.yaml").is_file():
         there = sorted(folder.name for folder in overlays.glob("*") if folder.is_dir())
         raise UsageError(f"kubernetes.overlay: {unknown('overlay', overlay, there)}; {overlays} has them")
-    folder = writer.write(definition.render(cluster.settings), cluster.project.artefacts(cluster.settings.stack))
+    settings = cluster.settings
+    folder = artefacts.provide(cluster.project, settings.stack, lambda _: definition.render(settings))
     return kubectl.build((folder / "kubernetes").relative_to(cluster.project.root), dry=cluster.dry)
 
 

@@ -15,9 +15,8 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import BAKE
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import bases, inputs, secrets
+from devai_tasks.operations import artefacts, bases, inputs, secrets
 from devai_tasks.render import image as definition
-from devai_tasks.render import writer
 from devai_tasks.tools import debootstrap, git, registry
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images
@@ -64,7 +63,6 @@ def build(
     the builder otherwise, because most engines keep one.
     """
     wanted = wanted or Options()
-    bake = _definition(project, settings)
     _check_platforms(wanted, docker)
     base = base_image(project, settings, docker)
     console.say(f"base image: {base.name} ({base.source})")
@@ -82,6 +80,7 @@ def build(
     if one_time:
         own["args.SOURCE_DATE_EPOCH"] = str(EPOCH)
     rewritten = ",rewrite-timestamp=true" if one_time else ""
+    bake = _definition(project, settings)  # not before the base is there: that takes its time, and others render, too
     if push:
         docker.bake(bake, "lab", facts, own | {"tags": push, "output": f"type=registry{rewritten}"}, hidden)
     elif wanted.several:
@@ -268,5 +267,5 @@ def _obtain(image: str, wanted: str, docker: Docker, way: str, build: Callable[[
 
 
 def _definition(project: Project, settings: Settings) -> Path:
-    folder = writer.write(definition.render(settings), project.artefacts(settings.stack))
+    folder = artefacts.provide(project, settings.stack, lambda _: definition.render(settings))
     return (folder / BAKE).relative_to(project.root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +17,9 @@ from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.sections.lab import Limits
 from devai_tasks.config.targets import COMPOSE_ENV
 from devai_tasks.errors import DevaiError, UsageError, unknown
-from devai_tasks.operations import certificates, engine, images, secrets
+from devai_tasks.operations import artefacts, certificates, engine, images, secrets
 from devai_tasks.render import compose as definition
-from devai_tasks.render import image, writer
+from devai_tasks.render import image
 from devai_tasks.tools.compose import Compose, Recreate
 from devai_tasks.tools.docker import Docker
 
@@ -31,8 +32,8 @@ ANSWER_SECONDS = 2
 def project_files(project: Project, settings: Settings) -> Path:
     """Render what Compose needs; returns the environment file that names all of it."""
     override = (project.root / definition.OVERRIDE).exists()
-    rendered = definition.render(settings, override=override)
-    folder = writer.write(rendered, project.artefacts(settings.stack))
+    files = partial(definition.render, settings, override=override)
+    folder = artefacts.provide(project, settings.stack, files)
     return (folder / COMPOSE_ENV).relative_to(project.root)
 
 

@@ -23,6 +23,7 @@ from devai_tasks.tools import git
 
 HISTORY = "history.jsonl"
 DONE, REFUSED, FAILED, INTERRUPTED = "done", "refused", "failed", "interrupted"
+_MOMENT = 0.2
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,14 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
     The system gives a lock back when its holder ends, however it ends: none can be left over. What is left over is the
     note of who had it, which tells that a run broke off.
     """
-    file = state.private_folder(project.state(stack)) / "lock"
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    state.private_folder(project.state(stack))
+    descriptor = os.open(_lock(project, stack), os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = _holder(stream)
+        if not _taken(stream):
             raise DevaiError(
-                f"{stack} is being changed by {holder.words if holder else 'another run'}; nothing was changed. "
+                f"{stack} is being changed by {_words(_holder(stream))}; nothing was changed. "
                 "Wait until that ends, or end it"
-            ) from error
+            )
         if broken := _holder(stream):
             console.warn(
                 f"{broken.words} broke off before it was done, and its lock went with it. What it has done stays; "
@@ -75,6 +73,21 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
             yield
         finally:
             _note(stream, "")
+
+
+def other(project: Project, stack: Stack) -> str:
+    """Which run other than this one changes a stack now, in words; empty for none. Waits for nothing."""
+    try:
+        stream = _lock(project, stack).open(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(stream)
+            return "" if holder and holder.pid == os.getpid() else _words(holder)
+    return ""
 
 
 @contextmanager
@@ -134,6 +147,28 @@ def _append(file: Path, line: dict[str, object]) -> None:
             stream.write(f"{begin}{json.dumps(line)}\n".encode())
     except OSError as error:
         console.warn(f"{file}: {error.strerror}; this run is not in it")
+
+
+def _lock(project: Project, stack: Stack) -> Path:
+    return project.state(stack) / "lock"
+
+
+def _taken(stream: TextIO) -> bool:
+    """Take the lock, unless a run has it. One that only asks for `other` has it, too, but for a moment."""
+    end = time.monotonic() + _MOMENT
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(_MOMENT / 10)
+        else:
+            return True
+
+
+def _words(holder: Run | None) -> str:
+    return holder.words if holder else "another run"
 
 
 def _holder(stream: TextIO) -> Run | None:

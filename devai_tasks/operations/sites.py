@@ -17,8 +17,8 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import BACKEND, TFVARS
 from devai_tasks.offline import behaviour
+from devai_tasks.operations import artefacts
 from devai_tasks.render import terraform as definition
-from devai_tasks.render import writer
 
 _RESOURCE = re.compile(r'^resource "(\w+)" "(\w+)" \{(.*?)^\}', re.MULTILINE | re.DOTALL)
 _LATCH = re.compile(r"^\s+prevent_destroy\s*=\s*true\b", re.MULTILINE)
@@ -67,7 +67,7 @@ class Site:
 
 def own(project: Project, settings: Settings) -> Site:
     """The project's own root, with the artefacts rendered."""
-    folder = writer.write(definition.render(settings), project.artefacts(settings.stack))
+    folder = artefacts.provide(project, settings.stack, lambda _: definition.render(settings))
     provider = settings.compute.provider
     return Site(
         root=project.root / "deploy/terraform" / provider,

@@ -17,9 +17,12 @@ TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS
 OVERRIDE = f"{FOLDER}/docker-compose.override.yml"
 
 
-def render(settings: Settings, *, override: bool = False) -> Artefacts:
-    """The stack's files; with `override`, a person's own Compose file takes part."""
-    generated = f"generated/{settings.stack}"
+def render(settings: Settings, folder: str = "", *, override: bool = False) -> Artefacts:
+    """The stack's files; with `override`, a person's own Compose file takes part.
+
+    They name each other by the `folder` that they are for, as the project's root sees it: empty for the usual one.
+    """
+    generated = folder or f"generated/{settings.stack}"
     files = [f"{FOLDER}/docker-compose.yml"]
     podman = settings.engine.name == "podman"
     if podman:

@@ -22,15 +22,28 @@ def write(artefacts: Artefacts, folder: Path, *, whole: bool = False) -> Path:
 
     What has not changed is not touched; what is no longer rendered is gone, with `whole` other targets too.
     """
+    with alone(folder):
+        return put(artefacts, folder, whole=whole)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other run writes to the folder, and have it alone; that ends with the process at the latest."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        rendered = targets(artefacts)
-        for target, files in rendered.items():
-            if present(folder / target) != files:
-                _replace(folder, target, files)
-        if whole:
-            for target in _targets_in(folder) - rendered.keys():
-                _remove(folder, target)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def put(artefacts: Artefacts, folder: Path, *, whole: bool = False) -> Path:
+    """What `write` does, for who has the folder alone already."""
+    rendered = targets(artefacts)
+    for target, files in rendered.items():
+        if present(folder / target) != files:
+            _replace(folder, target, files)
+    if whole:
+        for target in _targets_in(folder) - rendered.keys():
+            _remove(folder, target)
     return folder
 
 
@@ -117,11 +130,3 @@ def _text(file: Path) -> str:
 
 def _current(target: Path) -> str | None:
     return target.readlink().name if target.is_symlink() else None
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other run writes to the folder; the lock ends with the process."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
