@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devai_tasks.config import document
+from devai_tasks.config import document, secrets
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
@@ -157,10 +158,16 @@ def flags(overrides: Sequence[str], *, gpu: bool, split: Callable[[str], list[st
     return _assign("command line", "flags", assignments, problems)
 
 
+def words(overrides: Sequence[str], *, gpu: bool) -> str:
+    """The same flags as a person types them, for messages."""
+    return shlex.join([*(["--gpu"] if gpu else []), *(f"--set={_safe(override)}" for override in overrides)])
+
+
 def _safe(override: str) -> str:
-    """An override as messages may show it: the value of a secret is none of theirs."""
-    name = override.partition("=")[0]
-    return f"{name}=***" if name.partition(".")[0] == "secrets" else override
+    """An override as messages may show it: the value of a secret is none of theirs, what only names one is."""
+    name, _, value = override.partition("=")
+    hidden = name.partition(".")[0] == "secrets" and secrets.masked(value) != value
+    return f"{name}={secrets.MASK}" if hidden else override
 
 
 def _assign(

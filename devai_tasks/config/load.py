@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, cast
@@ -76,7 +77,8 @@ class Sources:
         merged.merge_with(sources.builtin(stack), *(self._cleaned(layer)[0] for layer in own))
         layers = [*common, *own]
         problems = [problem for layer in layers for problem in self._cleaned(layer)[1]]
-        return _Reading(stack, layers, merged, problems).configuration()
+        meant = replace(stack, changes=sources.words(overrides, gpu=gpu))
+        return _Reading(meant, layers, merged, problems).configuration()
 
     def stack(self, env: str = "", cloud: str = "", overrides: Sequence[str] = ()) -> Stack:
         """The stack that flags mean; for one that wasn't given, `defaults` of the configuration decides.

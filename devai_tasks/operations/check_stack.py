@@ -51,7 +51,7 @@ def rendered(project: Project, settings: Settings, stale: Sequence[str]) -> Chec
         return Check("configuration", "artefacts", State.OK, "as rendered now, or not rendered yet")
     folder = f"generated/{settings.stack}/"
     fix = Fix(f"rendered {folder} anew", lambda: artefacts.write(project, settings))
-    way = f"`inv config.render --env={settings.stack.environment} --cloud={settings.stack.cloud}`"
+    way = f"`inv config.render {settings.stack.flags}`"
     found = f"{len(stale)} of {folder} out of date"
     return Check("configuration", "artefacts", State.ADVICE, found, "as rendered now", way, fix)
 

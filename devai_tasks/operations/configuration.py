@@ -71,8 +71,7 @@ def findings(project: Project, loaded: Sequence[Configuration], with_gpu: Sequen
     if len(loaded) == len(project.stacks):  # a part can't tell whether another part loads a file
         found += _unloaded(project, loaded)
     for configuration in loaded:
-        stack = configuration.settings.stack
-        command = f"`inv config.render --env={stack.environment} --cloud={stack.cloud}` renders it anew"
+        command = f"`inv config.render {configuration.settings.stack.flags}` renders it anew"
         found += [Finding(name, "is out of date", command) for name in stale(project, configuration)]
     return sorted(set(found))
 

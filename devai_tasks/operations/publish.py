@@ -66,7 +66,7 @@ def push(project: Project, settings: Settings, docker: Docker, options: images.O
     """
     wanted = names(project, settings)
     engine = Images(dry=docker.dry)
-    with _reached(settings, engine, f"`inv tf.apply{_flags(settings)}` makes it") as remote:
+    with _reached(settings, engine, f"`inv tf.apply {settings.stack.flags}` makes it") as remote:
         if options.several:
             digest = _push_several(project, settings, remote, wanted, options)
         else:
@@ -78,7 +78,7 @@ def pull(project: Project, settings: Settings, docker: Docker) -> Published:
     """Bring the image that is recorded, by its digest, for the stack to run; without a record that of this commit."""
     wanted = names(project, settings)
     engine = Images(dry=docker.dry)
-    with _reached(settings, engine, f"`inv image.push{_flags(settings)}` sends it there") as remote:
+    with _reached(settings, engine, f"`inv image.push {settings.stack.flags}` sends it there") as remote:
         digest = wanted.digest or _digest(remote, wanted.name)
         name = f"{image.repository(settings)}@{digest}" if digest else wanted.name  # none is known under --dry
         with console.step(f"pulling {name}"):
@@ -103,7 +103,7 @@ def _built(project: Project, settings: Settings, engine: Images) -> Mapping[str,
     if inputs.made_of(built) not in ("", inputs.of(project, settings)):  # another's image may have no label
         raise UsageError(
             f"{image.lab(settings)} was built of other inputs than now, and the tag would say the present commit; "
-            f"run `inv image.build{_flags(settings)}`"
+            f"run `inv image.build {settings.stack.flags}`"
         )
     return built
 
@@ -161,7 +161,7 @@ def check_base(settings: Settings, source: str) -> None:
         return
     raise UsageError(
         f"the base of this image was made here by debootstrap, which is for this machine only: {host} does not get it. "
-        f"Build on the official one, where its registry answers: `inv image.build{_flags(settings)} "
+        f"Build on the official one, where its registry answers: `inv image.build {settings.stack.flags} "
         "--set=image.base.source=registry`. A base of your own goes to a registry of yours, its name into image.base"
     )
 
@@ -241,7 +241,3 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
             "broken": "often its disk is full; its own log says",
         }
         raise DevaiError(f"{host} {_SAID[refused.no]} {repository}: {remedies[refused.no]}\n  {refused}") from refused
-
-
-def _flags(settings: Settings) -> str:
-    return f" {settings.stack.flags}{' --gpu' if settings.gpu.enabled else ''}"

@@ -35,6 +35,7 @@ def chosen(steps: Sequence[Step], *, start: str, only: str) -> list[Step]:
 def work(steps: Sequence[Step], *, start: str = "", only: str = "", again: str) -> None:
     """Do them one after the other; where one fails, say where that leaves the stack. `again` is what goes on there."""
     names = [step.name for step in steps]
+    done: list[str] = []
     for step in chosen(steps, start=start, only=only):
         place = f"[{names.index(step.name) + 1}/{len(steps)}]"
         begin = time.monotonic()
@@ -43,12 +44,12 @@ def work(steps: Sequence[Step], *, start: str = "", only: str = "", again: str) 
                 console.head(f"{place} {step.title}")
             step.run()
         except (DevaiError, OSError, KeyboardInterrupt) as error:
-            done = names[: names.index(step.name)] if not only else []
             note = f"{step.name} is not done. `{again}` goes on there"
             if done:
                 note = f"{', '.join(done)} {'are' if len(done) > 1 else 'is'} done, {note} after a look at the others"
             if done or not isinstance(error, UsageError):  # else nothing has begun
                 error.add_note(note)
             raise
+        done.append(step.name)
         if len(steps) > 1:
             console.say(f"{place} {step.name}: done in {time.monotonic() - begin:.0f} s")

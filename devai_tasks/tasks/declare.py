@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 import signal
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,10 @@ class Request:
     overrides: Sequence[str]
     gpu: bool
     dry: bool
+    task: str = ""
+    """The task that was called."""
+    given: Sequence[str] = ()
+    """Its own flags, as they were given."""
     yes: bool = False
     """Whether to go on without asking."""
     confirm: str = ""
@@ -76,8 +81,16 @@ class Request:
 
     @cached_property
     def stack(self) -> Stack:
-        """The stack that is meant."""
-        return self.sources.stack(self.env, self.cloud, self.overrides)
+        """The stack that is meant, with what changes it for this run."""
+        from devai_tasks.config import layers
+
+        stack = self.sources.stack(self.env, self.cloud, self.overrides)
+        return replace(stack, changes=layers.words(self.overrides, gpu=self.gpu))
+
+    @property
+    def again(self) -> str:
+        """What a person types to have the same once more."""
+        return " ".join(["inv", self.task, self.stack.flags, *map(shlex.quote, self.given)])
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -151,11 +164,11 @@ def stack_task(
                 # Paths in artefacts and in printed commands are relative to the project.
                 os.chdir(project.root)
                 env, cloud, gpu, overrides, *asking = (given.pop(flag) for flag in flags)
-                request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), *asking)
+                words = _words({flag: value for flag, value in given.items() if value != defaults[flag]})
+                request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, *asking)
                 if target:
                     _check_target(request, target)
-                chosen = {flag: value for flag, value in given.items() if value != defaults[flag]}
-                with guard.run(request, name, chosen, recorded=changes) if alone or changes else nullcontext():
+                with guard.run(request, recorded=changes) if alone or changes else nullcontext():
                     body(c, request, **given)
 
         context, _, *own = inspect.signature(body).parameters.values()
@@ -173,6 +186,16 @@ def _full_name(body: Callable[..., None], name: str) -> str:
     module = body.__module__.rpartition(".")[2]
     own = name.rstrip("_").replace("_", "-")
     return own if module == "stack" else f"{module}.{own}"
+
+
+def _words(flags: Mapping[str, Any]) -> list[str]:
+    """A task's own flags, as they are typed."""
+    words: list[str] = []
+    for name, value in flags.items():
+        flag = f"--{name.strip('_').replace('_', '-')}"
+        values = value if isinstance(value, list) else [value]
+        words += [flag if one is True else f"{flag}={one}" for one in values if one]
+    return words
 
 
 def _from(root: Path, flag: str, value: Any) -> Any:
@@ -227,8 +250,6 @@ def seconds_of(text: str) -> int:
 
 def words_of(command: str) -> list[str]:
     """The words of `--command`, as a shell splits them. Raises UsageError where they are none."""
-    import shlex
-
     try:
         words = shlex.split(command)
     except ValueError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from devai_tasks import console
 from devai_tasks.errors import UsageError
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def run(request: Request, task: str, flags: Mapping[str, Any], *, recorded: bool) -> Iterator[None]:
+def run(request: Request, *, recorded: bool) -> Iterator[None]:
     """The time in which a task has its stack for itself, and is written down. Under `--dry` it changes nothing."""
     if request.dry:
         yield
         return
     from devai_tasks.operations import runs
 
-    own = runs.begin(task, [*_chosen(request), *_given(flags)])
+    own = runs.begin(request.task, [*_chosen(request), *request.given])
     record = runs.recorded(request.project, request.stack, own) if recorded else nullcontext()
     with runs.alone(request.project, request.stack, own), record:
         yield
@@ -61,13 +61,3 @@ def _chosen(request: Request) -> Sequence[str]:
     """What chooses and changes the stack. Overrides by their keys only: a value may be a secret."""
     gpu = ["--gpu"] if request.gpu else []
     return [f"--set={override.partition('=')[0]}" for override in request.overrides] + gpu
-
-
-def _given(flags: Mapping[str, Any]) -> Sequence[str]:
-    """The task's own flags, as they were given."""
-    words: list[str] = []
-    for name, value in flags.items():
-        flag = f"--{name.replace('_', '-')}"
-        values = value if isinstance(value, list) else [value]
-        words += [flag if one is True else f"{flag}={one}" for one in values if one]
-    return words

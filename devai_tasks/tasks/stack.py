@@ -28,7 +28,7 @@ def up(c: Context, request: Request, from_: str = "", only: str = "", seconds: s
     """Bring the stack up, from whatever is there to a lab that answers; prints its address."""
     from devai_tasks.tasks import life
 
-    _work(request, "up", life.up(request, seconds=seconds_of(seconds)), start=from_, only=only)
+    _work(request, life.up(request, seconds=seconds_of(seconds)), start=from_, only=only)
     if not (only or request.dry):
         after = request.anew()
         state.remember(request.project, request.stack, after.configuration.plain)
@@ -40,7 +40,7 @@ def down(c: Context, request: Request, data: bool = False, from_: str = "", only
     """Take the stack down; homes and models stay unless --data is given, of a cloud's cluster the home."""
     from devai_tasks.tasks import life
 
-    _work(request, "down", life.down(request, data=data), start=from_, only=only, flags=" --data" if data else "")
+    _work(request, life.down(request, data=data), start=from_, only=only)
 
 
 @stack_task(changes=True, asks=True)
@@ -48,7 +48,7 @@ def stop(c: Context, request: Request) -> None:
     """Bring what computes to zero, and keep all else; kernels end."""
     from devai_tasks.tasks import life
 
-    _work(request, "stop", life.stop(request))
+    _work(request, life.stop(request))
 
 
 @stack_task(changes=True, asks=True, help=_SECONDS)
@@ -56,7 +56,7 @@ def start(c: Context, request: Request, seconds: str = "600") -> None:
     """Bring back what `stop` has stopped, as it was; `up` applies changes, too."""
     from devai_tasks.tasks import life
 
-    _work(request, "start", life.start(request, seconds=seconds_of(seconds)))
+    _work(request, life.start(request, seconds=seconds_of(seconds)))
     _show_address(request.anew())
 
 
@@ -145,12 +145,10 @@ def logs(c: Context, request: Request, service: list[str], follow: bool = False,
         console.show(line)
 
 
-def _work(
-    request: Request, task: str, steps: Sequence[Step], *, start: str = "", only: str = "", flags: str = ""
-) -> None:
+def _work(request: Request, steps: Sequence[Step], *, start: str = "", only: str = "") -> None:
     from devai_tasks.operations import steps as runner
 
-    runner.work(steps, start=start, only=only, again=f"inv {task} {request.stack.flags}{flags}")
+    runner.work(steps, start=start, only=only, again=request.again)
 
 
 def _show_address(request: Request) -> None:

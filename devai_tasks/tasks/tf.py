@@ -352,7 +352,7 @@ def _next_steps(request: Request, url: str | None) -> None:
     """What there is to do after an apply: push an image where the stack has none, else look at it."""
     if request.dry:
         return
-    flags = f"{request.stack.flags}{' --gpu' if request.gpu else ''}"
+    flags = request.stack.flags
     if any(key[0] == "image" for key in request.configuration.missed):
         console.say(f"no image is pushed yet, so nothing runs one: inv image.push {flags}, then inv tf.apply {flags}")
     elif url:

@@ -93,11 +93,13 @@ def test_an_image_that_was_never_pushed_names_the_task_that_does_it(
     stack_of: StackOf, local_registry: Registry
 ) -> None:
     done = stack_of("local-dev", f"{local_registry.address}/elsewhere")("image.pull")
-    assert_one_message(done, "`inv image.push --env=dev --cloud=local` sends it there")
+    elsewhere = f"--set=project.name=devai-regtest --set=image.registry={local_registry.address}/elsewhere/devai"
+    assert_one_message(done, f"`inv image.push --env=dev --cloud=local {elsewhere}` sends it there")
 
 
 def test_a_repository_that_nobody_has_made_names_the_task_that_makes_it(stack_of: StackOf) -> None:
     with standins.ecr_without_repository() as ecr:
         done = stack_of("local-dev", ecr.address)("image.push")
-    assert_one_message(done, "`inv tf.apply --env=dev --cloud=local` makes it")
+    there = f"--set=project.name=devai-regtest --set=image.registry={ecr.address}/devai"
+    assert_one_message(done, f"`inv tf.apply --env=dev --cloud=local {there}` makes it")
     assert "again in" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from subprocess import CompletedProcess
 from typing import Any
@@ -52,7 +53,8 @@ def test_stop_takes_the_service_away_and_start_brings_it_back(devai: Run, projec
     assert started.returncode == 1
     assert "https://lab.nowhere.test/api does not answer after 1 s: the name has no address yet" in started.stderr
     assert "`inv tf.output --name=dns_records` shows the records to make" in started.stderr
-    assert "service is done, address is not done. `inv start --env=dev --cloud=aws` goes on there" in started.stderr
+    again = shlex.join(["inv", "start", "--env=dev", *STACK, "--seconds=1"])
+    assert f"service is done, address is not done. `{again}` goes on there" in started.stderr
 
 
 def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, project: Project) -> None:

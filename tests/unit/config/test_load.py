@@ -153,7 +153,8 @@ def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(s
     message = refused(shipped, override)
     assert BAD_FLAGS[override] in message
     name = override.partition("=")[0]
-    place = f"--set {name}=***" if name.startswith("secrets") else f"--set {override}"[:200]
+    hidden = name.startswith("secrets") and not override.endswith("=${secret:A}")
+    place = f"--set {name}=***" if hidden else f"--set {override}"[:200]
     assert message.startswith(place) or override.startswith("secrets.DEVAI_STACK")
     assert "c4n4ry" not in message
     assert message.endswith("Nothing was changed.")
@@ -278,3 +279,11 @@ def test_loading_writes_nothing(project: Project) -> None:
     before = files()
     dev(project)
     assert files() == before
+
+
+def test_what_changes_a_stack_for_one_run_is_in_its_flags_and_in_no_key(project: Project) -> None:
+    settings = load(project, LOCAL_DEV, ["ports.lab=9777", "env.A=b c"], gpu=True, environ={})
+    assert settings.stack.flags == "--env=dev --cloud=local --gpu --set=ports.lab=9777 '--set=env.A=b c'"
+    assert settings.stack == LOCAL_DEV
+    assert {settings.stack: 1}[LOCAL_DEV] == 1
+    assert str(settings.stack) == "local-dev"

@@ -177,7 +177,7 @@ def test_an_image_of_other_inputs_does_not_get_the_present_commits_name(
     engine: Engine, way: Way, verb: Callable[[Engine], object]
 ) -> None:
     way(engine)
-    with pytest.raises(UsageError, match=r"run `inv image\.build --env=dev --cloud=local`"):
+    with pytest.raises(UsageError, match=r"run `inv image\.build --env=dev --cloud=local --set=image\.registry="):
         verb(engine)
     assert engine.named == []
 

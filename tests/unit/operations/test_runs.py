@@ -131,6 +131,46 @@ def test_a_step_that_a_full_disk_ends_says_where_that_leaves_the_stack() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "note"),
+    [
+        ({}, "image, lab are done, models is not done. `inv up` goes on there after a look at the others"),
+        ({"start": "lab"}, "lab is done, models is not done. `inv up` goes on there after a look at the others"),
+        ({"start": "models"}, "models is not done. `inv up` goes on there"),
+        ({"only": "models"}, "models is not done. `inv up` goes on there"),
+    ],
+)
+def test_only_a_step_that_was_looked_at_is_called_done(chosen: dict[str, str], note: str) -> None:
+    def fail() -> None:
+        raise DevaiError("no hub")
+
+    names = {"image": lambda: None, "lab": lambda: None, "models": fail}
+    work = [steps.Step(name, name, run) for name, run in names.items()]
+    with pytest.raises(DevaiError) as failed:
+        steps.work(work, **chosen, again="inv up")
+    assert failed.value.__notes__ == [note]
+
+
+def test_what_goes_on_is_the_same_command(project: Project, devai: Run) -> None:
+    given = ["--from=lab", "--seconds=7", "--gpu", "--set=ports.lab=9777", "--set=env.A=b c"]
+    failed = devai("up", *given, "--set=secrets.TOKEN=a-canary-of-notes${secret:A}")
+    assert failed.returncode == 1
+    token = "'--set=secrets.TOKEN=***'"
+    again = f"inv up --env=dev --cloud=local --gpu --set=ports.lab=9777 '--set=env.A=b c' {token}"
+    assert f"lab is not done. `{again} --from=lab --seconds=7` goes on there\n" in failed.stderr
+    assert "is done" not in failed.stderr
+    assert "a-canary-of-notes" not in failed.stderr + failed.stdout
+    (line,) = lines(project)
+    assert line["flags"] == [
+        "--set=ports.lab",
+        "--set=env.A",
+        "--set=secrets.TOKEN",
+        "--gpu",
+        "--from=lab",
+        "--seconds=7",
+    ]
+
+
 def test_history_has_the_keys_of_overrides_and_no_value(project: Project, devai: Run) -> None:
     devai("compose.up", "--set=env.PASSWORD=a-canary-of-history", "--set=ports.lab=1")
     (line,) = lines(project)

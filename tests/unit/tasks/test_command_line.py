@@ -41,7 +41,7 @@ WRONG = {
     "--set=env.A=${": "--set env.A=${  env.A = ${",
     "--set=env.A=${nobody}": "--set env.A=${nobody}  env.A = ${nobody}\n  no key nobody to take it from",
     "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  Recursive interpolation detected",
-    "--set=secrets.JUPYTER_TOKEN=${secret:A}": "--set secrets.JUPYTER_TOKEN=***  secrets.JUPYTER_TOKEN\n",
+    "--set=secrets.JUPYTER_TOKEN=${secret:A}": "--set secrets.JUPYTER_TOKEN=${secret:A}  secrets.JUPYTER_TOKEN\n",
 }
 BROKEN_FILES = {
     "empty": b"",
@@ -276,7 +276,10 @@ def test_removing_models_needs_their_names(devai: Run) -> None:
         ),
         (
             ["--env=staging", "--set=ports.ollama=9"],
-            "no Ollama answers at http://127.0.0.1:9; `inv compose.up --env=staging --cloud=local` starts it\n",
+            (
+                "no Ollama answers at http://127.0.0.1:9; "
+                "`inv compose.up --env=staging --cloud=local --set=ports.ollama=9` starts it\n"
+            ),
         ),
     ],
 )
@@ -292,7 +295,7 @@ def test_the_address_of_a_lab_is_opened_where_something_answers(project: Project
         port = f"--set=ports.lab={lab.getsockname()[1]}"
         refused = devai("open", "--print", port)
         assert_clean(refused, 1)
-        assert "/lab; `inv up --env=dev --cloud=local" in refused.stderr
+        assert f"/lab; `inv up --env=dev --cloud=local {port}`" in refused.stderr
         assert not (project.root / ".devai/local-dev/token").exists()
         lab.listen()
         assert f":{lab.getsockname()[1]}/lab?token=" in devai("open", "--print", port).stdout

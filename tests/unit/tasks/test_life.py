@@ -246,11 +246,13 @@ def test_who_applies_other_secrets_is_told_when_labs_see_them(
     devai: Run, secrets_only: Deployed, monkeypatch: Patch, name: str, restart: str
 ) -> None:
     monkeypatch.setenv(name, "http://proxy.test")
-    applied = devai("k8s.apply", "--cloud=aws", "--yes", f"--set=secrets.{name}=${{secret:{name}}}")
+    own = f"--set=secrets.{name}=${{secret:{name}}}"
+    applied = devai("k8s.apply", "--cloud=aws", "--yes", own)
     assert applied.returncode == 0, applied.stderr
     assert "--field-manager=devai-secrets" in secrets_only.asked[0]
     changed = ", ".join(sorted(["OLD_KEY", name]))
-    assert f"changed: {changed}; labs that run see it after `inv {restart} --env=dev --cloud=aws`" in applied.stderr
+    again = f"inv {restart} --env=dev --cloud=aws '{own}'"
+    assert f"changed: {changed}; labs that run see it after `{again}`" in applied.stderr
     assert "nothing to change" not in applied.stderr
 
 
@@ -306,7 +308,7 @@ def test_a_namespace_that_was_made_for_nothing_is_taken_back(
         (["--cloud=mine"], "no ingress leads to mine-dev; `inv k8s.port-forward --env=dev --cloud=mine` opens it"),
         (
             ["--cloud=aws", "--set=ingress.host=", "--set=tls.enabled=false"],
-            "aws-dev has no host name (ingress.host); `inv k8s.status --env=dev --cloud=aws` shows its load balancer's",
+            "`inv k8s.status --env=dev --cloud=aws --set=ingress.host= --set=tls.enabled=false` shows its load",
         ),
     ],
 )
