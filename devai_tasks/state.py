@@ -16,6 +16,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 
 _APPLIED = "applied.json"
+_SECRET_VERSIONS = "secret-versions.json"  # noqa: S105 - the name of a file
 _TOKEN = "token"  # noqa: S105 - the name of a file
 
 
@@ -97,7 +98,8 @@ def remembered(project: Project, stack: Stack) -> dict[str, Any] | None:
 
 def forget(project: Project, stack: Stack) -> None:
     """Take back all that was recorded and remembered: the deployment is gone."""
-    for name in (DEPLOYMENT_FILE, _APPLIED):
+    # The cloud has no secrets any more: of one that has no value here, there is nothing left to keep.
+    for name in (DEPLOYMENT_FILE, _APPLIED, f"terraform/{_SECRET_VERSIONS}"):
         (project.state(stack) / name).unlink(missing_ok=True)
 
 
@@ -123,7 +125,7 @@ def secret_versions(folder: Path, values: Mapping[str, str], known: Mapping[str,
     `known` are the versions that are deployed. The file that remembers holds digests with a salt, and no value. A
     secret without a value keeps the version that it has.
     """
-    file = folder / "secret-versions.json"
+    file = folder / _SECRET_VERSIONS
     kept: dict[str, Any] = {"salt": secrets.token_hex(16), "of": {}}
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))

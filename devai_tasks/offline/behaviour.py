@@ -116,6 +116,17 @@ def replaces(type_name: str, name: str) -> bool:
     return name in everywhere or name in _REPLACING.get(type_name, ())
 
 
+def incomplete(config: Mapping[str, Any]) -> list[str]:
+    """What a provider refuses of a configuration: the version of a write-only value without the value."""
+    return [
+        f'"{name}": all of `{value},{name}` must be specified'
+        for name, version in config.items()
+        if name.endswith("_wo_version") and version is not None
+        for value in [name.removesuffix("_version")]
+        if config.get(value) is None
+    ]
+
+
 def protections(state: Mapping[str, Any]) -> list[str]:
     """The arguments by which a resource is kept."""
     return [name for name, free in PROTECTIONS.items() if state.get(name) is (not free)]

@@ -51,11 +51,15 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated without 
         return pb.ValidateProviderConfig.Response()
 
     def ValidateResourceConfig(self, request: Any, context: Context) -> Any:
-        """The same."""
-        return pb.ValidateResourceConfig.Response()
+        """What the real provider refuses of write-only arguments; the rest is the schema's."""
+        refused = [
+            pb.Diagnostic(severity=pb.Diagnostic.ERROR, summary="Missing required argument", detail=detail)
+            for detail in behaviour.incomplete(decode(request.config))
+        ]
+        return pb.ValidateResourceConfig.Response(diagnostics=refused)
 
     def ValidateDataResourceConfig(self, request: Any, context: Context) -> Any:
-        """The same."""
+        """The schema's only."""
         return pb.ValidateDataResourceConfig.Response()
 
     def ConfigureProvider(self, request: Any, context: Context) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks import console, state
+from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import NO_DIGEST
@@ -145,7 +146,10 @@ def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) 
 
 
 def plan(work: Work, *, destroy: bool = False, resources: Sequence[str] = ()) -> Plan:
-    """Save a plan beside a note of what it rests on; returns what it does."""
+    """Save a plan beside a note of what it rests on; returns what it does.
+
+    Raises UsageError where it would write a secret that has no value here.
+    """
     prepare(work)
     forget_plan(work)
     work.tool.plan(work.site.values, work.site.plan, destroy=destroy, resources=resources)
@@ -153,13 +157,14 @@ def plan(work: Work, *, destroy: bool = False, resources: Sequence[str] = ()) ->
         work.site.plan.chmod(0o600)
         rests_on = {"fingerprint": work.site.fingerprint, "destroy": destroy, "resources": list(resources)}
         state.write(_rests_on(work.site), json.dumps(rests_on))
-    return work.tool.show(work.site.plan)
+    return _with_values(work, work.tool.show(work.site.plan))
 
 
 def saved_plan(work: Work) -> Plan | None:
     """The plan that was saved; None without one.
 
-    Raises UsageError where the configuration is no longer the one that was planned, or where it is to destroy.
+    Raises UsageError where the configuration is no longer the one that was planned, where it is to destroy, or where it
+    would write a secret that has no value here.
     """
     if work.dry or not work.site.plan.exists():
         return None
@@ -172,7 +177,19 @@ def saved_plan(work: Work) -> Plan | None:
     if rests_on["destroy"]:
         raise UsageError("the saved plan is to destroy: `inv tf.destroy` does that. `inv tf.plan` makes another one")
     prepare(work)
-    return work.tool.show(work.site.plan)
+    return _with_values(work, work.tool.show(work.site.plan))
+
+
+def _with_values(work: Work, planned: Plan) -> Plan:
+    """The plan, which writes no secret that has no value here: an empty one would take the place of the cloud's."""
+    here = json.loads(work.tool.secrets.get("TF_VAR_secret_values", "{}"))
+    if unset := sorted(set(planned.secrets) - set(here)):
+        raise UsageError(
+            f"the cloud would get {', '.join(unset)} without a value, for there is none here; nothing was changed. Set "
+            "it, or take it out of `secrets` in the configuration; if the stack was destroyed from another machine, "
+            f"delete .devai/{work.settings.stack}/{DEPLOYMENT_FILE}, which still tells of it"
+        )
+    return planned
 
 
 def forget_plan(work: Work) -> None:

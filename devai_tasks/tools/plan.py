@@ -6,6 +6,7 @@ are enough for an overview, and none of them is a secret.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,9 @@ _ACTIONS: Mapping[tuple[str, ...], str] = {
     ("delete",): DESTROYED,
     ("forget",): FORGOTTEN,
 }
+
+# What holds a secret, or a version of one, by the secret's name.
+_SECRET = re.compile(r'_secret(?:_version)?\.this\["(\w+)"\]$')
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,16 @@ class Plan:
     def losses(self) -> list[str]:
         """Addresses of what is destroyed or replaced."""
         return [change.address for change in self.changes if change.kind in (DESTROYED, REPLACED)]
+
+    @property
+    def secrets(self) -> list[str]:
+        """The secrets whose values it writes: those that are new, or in another version than before."""
+        return [
+            found[1]
+            for change in self.changes
+            if (found := _SECRET.search(change.address))
+            and (change.kind in (CREATED, REPLACED) or any(name.endswith("_wo_version") for name in change.attributes))
+        ]
 
     @property
     def sentence(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -19,7 +20,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.errors import ToolFailed
 from devai_tasks.offline.recording import FOLDER, Recording, Used, of_real_provider, read
 from devai_tasks.operations import recordings
-from devai_tasks.tools.terraform import Terraform
+from devai_tasks.tools.terraform import Terraform, find
 
 Run = Callable[..., CompletedProcess[str]]
 ROOTS = Path(__file__).parents[2] / "deploy/terraform"
@@ -52,6 +53,22 @@ def test_a_root_is_valid_to_the_provider_itself(tmp_path: Path, cloud: str) -> N
 @pytest.mark.parametrize("module", MODULES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_a_module_is_valid_to_the_provider_itself(tmp_path: Path, module: Path) -> None:
     prepared(module, tmp_path, PROVIDERS[module.name]).validate()
+
+
+def test_what_azures_root_is_tested_for_holds_with_the_provider_itself(tmp_path: Path) -> None:
+    """Its mocks have the form that the provider wants, and the provider checks what is planned with them."""
+    terraform = prepared(ROOTS / "azure", tmp_path, "azurerm")
+    shutil.copytree(ROOTS / "azure/tests", terraform.root / "tests")
+    terraform.init(None, state=False)  # of the modules that the tests name
+    done = subprocess.run(
+        [*find("auto"), "test", "-no-color"],
+        cwd=terraform.root,
+        env={**os.environ, "TF_DATA_DIR": str(terraform.data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_provider_refuses_a_value_that_it_does_not_know(tmp_path: Path) -> None:

@@ -126,3 +126,13 @@ def test_what_a_person_wrote_of_a_deployment_is_read_as_the_configuration_is(emp
     state.write(file, "image: {registry\n")
     with pytest.raises(ConfigError, match=rf"\.devai/aws-dev/{DEPLOYMENT_FILE}:2:1"):
         state.record(empty, stack, {"image.digest": DIGEST})
+
+
+def test_what_a_cloud_no_longer_has_is_not_asked_of_it(empty: Project) -> None:
+    """After a destruction the next stack begins with the secrets that have a value then."""
+    stack = Stack("dev", "aws")
+    folder = empty.state(stack) / "terraform"
+    assert state.secret_versions(folder, {"KEY": "one"}, {}) == {"KEY": 1}
+    assert state.secret_versions(folder, {}, {}) == {"KEY": 1}
+    state.forget(empty, stack)
+    assert state.secret_versions(folder, {}, {}) == {}

@@ -220,6 +220,19 @@ def test_a_secret_with_a_new_value_has_a_new_version(devai: Run, monkeypatch: py
     assert plan_of(devai)["empty"]
 
 
+@pytest.mark.usefixtures("small")
+def test_no_secret_is_written_without_its_value(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "one")
+    ok(devai("tf.plan", *STACK))
+    monkeypatch.delenv("OPENAI_API_KEY")
+    for refused in (devai("tf.apply", *STACK, "--yes"), devai("tf.plan", *STACK)):
+        assert refused.returncode == 2
+        assert "the cloud would get OPENAI_API_KEY without a value" in refused.stderr
+    assert ok(devai("tf.state-list", *STACK)).stdout == ""
+    monkeypatch.setenv("OPENAI_API_KEY", "one")
+    ok(devai("tf.apply", *STACK, "--yes"))
+
+
 def test_what_terraform_says_reaches_the_person_whole(small: Project, devai: Run) -> None:
     (small.root / "deploy/terraform/aws/more.tf").write_text(
         'resource "aws_vpc" "wrong" {\n  cidr_blocks = "10.0.0.0/16"\n}\n', encoding="utf-8"

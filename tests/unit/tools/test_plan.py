@@ -48,6 +48,23 @@ def test_no_value_is_told() -> None:
     assert "new" not in f"{plan}{plan.as_json()}{plan.markdown('x')}"
 
 
+def test_a_secret_is_written_when_it_is_new_or_its_version_is_another_one() -> None:
+    document = {
+        "resource_changes": [
+            change('module.secrets.google_secret_manager_secret_version.this["NEW"]', "create", after={}),
+            change('aws_secretsmanager_secret_version.this["AGAIN"]', "delete", "create", before={}, after={}),
+            change(
+                'azurerm_key_vault_secret.this["OTHER"]', "update", before={"value_wo_version": 1, "tags": {}},
+                after={"value_wo_version": 2, "tags": {}},
+            ),
+            change('azurerm_key_vault_secret.this["LABELS"]', "update", before={"tags": {}}, after={"tags": {"a": 1}}),
+            change('azurerm_key_vault_secret.this["GONE"]', "delete", before={}),
+            change('google_secret_manager_secret_iam_member.this["READER"]', "create", after={}),
+        ]
+    }  # fmt: skip
+    assert sorted(parse(document).secrets) == ["AGAIN", "NEW", "OTHER"]
+
+
 @pytest.mark.parametrize(
     ("plan", "sentence"),
     [(Plan((), ()), "no changes"), (Plan((), ("url",)), "no resource changes; 1 outputs do")],

@@ -145,6 +145,23 @@ run "secrets" {
   }
 }
 
+run "secrets_of_which_one_is_set_elsewhere" {
+  command = plan
+
+  module {
+    source = "../modules/secrets/aws"
+  }
+
+  variables {
+    secret_values = { JUPYTER_TOKEN = "canary" }
+  }
+
+  assert {
+    condition     = aws_secretsmanager_secret_version.this["OPENAI_API_KEY"].secret_string_wo_version == 3
+    error_message = "a secret without a value here keeps the version that the cloud has"
+  }
+}
+
 run "roles_of_tasks" {
   command = plan
 

@@ -231,6 +231,23 @@ run "secrets" {
   }
 }
 
+run "secrets_of_which_one_is_set_elsewhere" {
+  command = plan
+
+  module {
+    source = "../modules/secrets/azure"
+  }
+
+  variables {
+    secret_values = { JUPYTER_TOKEN = "canary" }
+  }
+
+  assert {
+    condition     = azurerm_key_vault_secret.this["OPENAI_API_KEY"].value_wo_version == 3
+    error_message = "a secret without a value here keeps the version that the cloud has"
+  }
+}
+
 run "identities" {
   command = plan
 

@@ -214,6 +214,23 @@ run "secrets" {
   }
 }
 
+run "secrets_of_which_one_is_set_elsewhere" {
+  command = plan
+
+  module {
+    source = "../modules/secrets/gcp"
+  }
+
+  variables {
+    secret_values = { JUPYTER_TOKEN = "canary" }
+  }
+
+  assert {
+    condition     = google_secret_manager_secret_version.this["OPENAI_API_KEY"].secret_data_wo_version == 3
+    error_message = "a secret without a value here keeps the version that the cloud has"
+  }
+}
+
 run "accounts_of_a_service" {
   command = plan
 

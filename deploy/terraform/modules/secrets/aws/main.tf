@@ -8,11 +8,12 @@ resource "aws_secretsmanager_secret" "this" {
   tags                    = var.stack.labels
 }
 
-# Write-only: the value is in no plan and no state.
+# Write-only: the value is in no plan and no state. It is written when its version is another one; until then providers
+# want some value, and one that this machine doesn't have is empty.
 resource "aws_secretsmanager_secret_version" "this" {
   for_each = var.secret_versions
 
   secret_id                = aws_secretsmanager_secret.this[each.key].id
-  secret_string_wo         = lookup(var.secret_values, each.key, null)
+  secret_string_wo         = lookup(var.secret_values, each.key, "")
   secret_string_wo_version = each.value
 }

@@ -14,11 +14,12 @@ resource "google_secret_manager_secret" "this" {
   }
 }
 
-# Write-only: the value is in no plan and no state.
+# Write-only: the value is in no plan and no state. It is written when its version is another one; until then providers
+# want some value, and one that this machine doesn't have is empty.
 resource "google_secret_manager_secret_version" "this" {
   for_each = var.secret_versions
 
   secret                 = google_secret_manager_secret.this[each.key].id
-  secret_data_wo         = lookup(var.secret_values, each.key, null)
+  secret_data_wo         = lookup(var.secret_values, each.key, "")
   secret_data_wo_version = each.value
 }

@@ -47,7 +47,7 @@ resource "aws_secretsmanager_secret_version" "this" {
   for_each = var.secret_versions
 
   secret_id                = aws_secretsmanager_secret.this[each.key].id
-  secret_string_wo         = lookup(var.secret_values, each.key, null)
+  secret_string_wo         = lookup(var.secret_values, each.key, "")
   secret_string_wo_version = each.value
 }
 
