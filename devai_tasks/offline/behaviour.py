@@ -67,6 +67,7 @@ _REPLACING: Mapping[str, Collection[str]] = {
         "container", "image_registry_credential", "init_container", "ip_address_type", "os_type", "restart_policy",
         "subnet_ids", "exposed_port", "dns_name_label", "diagnostics", "priority", "zones",
     },
+    "azurerm_role_assignment": {"principal_id", "role_definition_name", "scope"},
     "azurerm_storage_account": {"account_kind", "account_replication_type", "infrastructure_encryption_enabled"},
     "azurerm_subnet": {"virtual_network_name"},
     "google_filestore_instance": {"tier", "networks", "protocol"},

@@ -73,13 +73,18 @@ resource "azurerm_key_vault" "this" {
   }
 }
 
-# Who applies, and nobody else, writes secrets and makes certificates.
+# Who applies first writes secrets and makes certificates, and keeps these roles when another one plans: others are given
+# theirs by hand.
 resource "azurerm_role_assignment" "operator" {
   for_each = toset(["Key Vault Secrets Officer", "Key Vault Certificates Officer"])
 
   scope                = azurerm_key_vault.this.id
   role_definition_name = each.key
   principal_id         = data.azurerm_client_config.this.object_id
+
+  lifecycle {
+    ignore_changes = [principal_id]
+  }
 }
 
 module "observability" {
