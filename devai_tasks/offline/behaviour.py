@@ -60,6 +60,8 @@ _REPLACING: Mapping[str, Collection[str]] = {
     "aws_iam_role": {"name", "path"},
     "aws_lb": {"name", "internal", "load_balancer_type"},
     "aws_lb_target_group": {"name", "port", "protocol", "target_type", "vpc_id"},
+    # A version is what was written once.
+    "aws_secretsmanager_secret_version": {"secret_id", "secret_string_wo_version"},
     "aws_security_group": {"name", "description", "vpc_id"},
     "aws_subnet": {"availability_zone", "cidr_block", "vpc_id"},
     "aws_vpc": {"cidr_block"},
@@ -71,6 +73,7 @@ _REPLACING: Mapping[str, Collection[str]] = {
     "azurerm_storage_account": {"account_kind", "account_replication_type", "infrastructure_encryption_enabled"},
     "azurerm_subnet": {"virtual_network_name"},
     "google_filestore_instance": {"tier", "networks", "protocol"},
+    "google_secret_manager_secret_version": {"secret", "secret_data_wo_version"},
 }  # fmt: skip
 # Where a provider puts its own labels beside those of a resource: what is configured for all, what it makes of both.
 MERGED: Mapping[str, tuple[str, str, Collection[str]]] = {

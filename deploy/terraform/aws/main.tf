@@ -137,6 +137,7 @@ module "compute" {
   file_system           = module.storage.file_system
   volumes               = module.storage.volumes
   secrets               = module.secrets.secrets
+  secret_versions       = module.secrets.versions
   image                 = var.image
   port                  = var.port
   base_url              = var.base_url

@@ -124,6 +124,42 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
     assert not (project.root / f"generated/{cloud}-dev").exists()
 
 
+# What of a service starts another lab when it changes.
+STARTED_ANEW = {
+    "aws": "module.compute[0].aws_ecs_task_definition.this",
+    "azure": "module.compute[0].azurerm_container_group.this",
+    "gcp": "module.compute[0].google_cloud_run_v2_service.this",
+}
+
+
+@pytest.mark.parametrize("cloud", STARTED_ANEW)
+def test_a_secrets_new_value_reaches_the_lab_and_one_that_is_set_elsewhere_stays(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch, cloud: str
+) -> None:
+    flags = (f"--cloud={cloud}", "--offline")
+    content = {
+        "compute": {"platform": "simple"},
+        "image": {"registry": "registry.example.org/lab", "digest": PUSHED},
+        "resources": SIZES[cloud, "simple"],
+    }
+    stack_file(project, cloud, content)
+
+    def changing() -> list[str]:
+        planned = devai("tf.plan", *flags, "--json")
+        assert planned.returncode == 0, planned.stderr
+        return [change["address"] for change in json.loads(planned.stdout)["changes"]]
+
+    for value in ("leaked", "other"):
+        monkeypatch.setenv("OPENAI_API_KEY", value)
+        assert STARTED_ANEW[cloud] in changing()
+        applied = devai("tf.apply", *flags, "--yes")
+        assert applied.returncode == 0, applied.stderr
+        assert changing() == []
+
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert changing() == []
+
+
 # The homes of protected stacks, and a size of Ollama that a platform offers.
 PROTECTED = {
     ("aws", "kubernetes"): ("aws_efs_file_system", {}),

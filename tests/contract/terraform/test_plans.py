@@ -140,3 +140,23 @@ def test_what_is_in_use_is_let_go_before_it_is_destroyed(
         assert applied.returncode == 0, applied.stdout + applied.stderr
 
     assert applied.stdout.index(f"{user}: Modifications complete") < applied.stdout.index(f"{gone}: Destroying")
+
+
+def test_a_secrets_old_version_goes_when_nothing_starts_with_it_any_more(
+    providers: str, project: Project, tmp_path: Path
+) -> None:
+    """Google destroys versions: without one that it names, an instance of Cloud Run doesn't start."""
+    root, values = copied("gcp", providers, tmp_path), tmp_path / "values.tfvars.json"
+    settings = load(project, Stack("dev", "gcp"), ["compute.platform=simple", *SIZES["gcp"]], environ={})
+
+    for version in (1, 2):
+        secrets = {"secret_versions": {"JUPYTER_TOKEN": version}, "secret_values": {"JUPYTER_TOKEN": str(version)}}
+        values.write_text(json.dumps(definition.variables(settings) | {"image": IMAGE} | secrets), encoding="utf-8")
+        flags = ("apply", "-auto-approve", "-no-color", f"-var-file={values}")
+        applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
+        assert applied.returncode == 0, applied.stdout + applied.stderr
+
+    own, said = "module.secrets.google_secret_manager_secret_version.this", applied.stdout
+    made = said.index(f'{own}["JUPYTER_TOKEN"]: Creation complete')
+    used = said.index("module.compute[0].google_cloud_run_v2_service.this: Modifications complete")
+    assert made < used < said.index(f'{own}["JUPYTER_TOKEN"] (deposed object')

@@ -41,6 +41,7 @@ variables {
   gpu_machine_type      = "g6.xlarge"
   environment_variables = { DEVAI_STACK = "aws-dev" }
   secrets               = { JUPYTER_TOKEN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token" }
+  secret_versions       = { JUPYTER_TOKEN = "11111111-2222" }
   ollama                = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   ollama_url            = ""
   identity              = { id = "arn:aws:iam::123456789012:role/lab", client = "arn:aws:iam::123456789012:role/lab", execution = { id = "arn:aws:iam::123456789012:role/execution", client = "arn:aws:iam::123456789012:role/execution", principal = "arn:aws:iam::123456789012:role/execution" } }
@@ -77,8 +78,8 @@ run "service" {
   }
 
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "JUPYTER_TOKEN", valueFrom = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token" }]
-    error_message = "the token comes from the secret manager"
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "JUPYTER_TOKEN", valueFrom = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token:::11111111-2222" }]
+    error_message = "the token comes from the secret manager, in the version that was written last"
   }
 
   assert {

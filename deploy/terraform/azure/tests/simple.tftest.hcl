@@ -46,6 +46,7 @@ variables {
   certificate           = "https://mine.vault.azure.net/secrets/lab"
   gpu_machine_type      = "Standard_NC4as_T4_v3"
   secrets               = { JUPYTER_TOKEN = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678/secrets/JUPYTER-TOKEN" }
+  secret_versions       = { JUPYTER_TOKEN = "2" }
   identity = {
     id     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
     client = "00000000-0000-0000-0000-00000000000c"
@@ -95,6 +96,11 @@ run "group" {
   assert {
     condition     = jsondecode(azurerm_container_group.this.container[0].environment_variables["SECRETS"]).JUPYTER_TOKEN == "https://devaidev12345678.vault.azure.net/secrets/JUPYTER-TOKEN"
     error_message = "the token comes from the vault"
+  }
+
+  assert {
+    condition     = jsondecode(azurerm_container_group.this.container[0].environment_variables["SECRET_VERSIONS"]).JUPYTER_TOKEN == "2"
+    error_message = "another version of it is another group"
   }
 
   assert {

@@ -42,6 +42,7 @@ variables {
   certificate           = ""
   gpu_machine_type      = "g2-standard-8"
   secrets               = { JUPYTER_TOKEN = "projects/example-project/secrets/devai-dev-JUPYTER_TOKEN" }
+  secret_versions       = { JUPYTER_TOKEN = "2" }
   identity              = { id = "projects/example-project/serviceAccounts/lab", client = "lab@example-project.iam.gserviceaccount.com", execution = { id = "projects/example-project/serviceAccounts/x", client = "lab@example-project.iam.gserviceaccount.com", principal = "serviceAccount:lab@example-project.iam.gserviceaccount.com" } }
   file_system           = "devaidev12345678"
   volumes               = { home = "devaidev12345678", models = "devaidev12345678-models" }
@@ -73,6 +74,11 @@ run "service" {
   assert {
     condition     = one([for env in google_cloud_run_v2_service.this.template[0].containers[0].env : env.value_source[0].secret_key_ref[0].secret if env.name == "JUPYTER_TOKEN"]) == "projects/example-project/secrets/devai-dev-JUPYTER_TOKEN"
     error_message = "the token comes from the secret manager"
+  }
+
+  assert {
+    condition     = one([for env in google_cloud_run_v2_service.this.template[0].containers[0].env : env.value_source[0].secret_key_ref[0].version if env.name == "JUPYTER_TOKEN"]) == "2"
+    error_message = "in the version that was written last"
   }
 
   assert {

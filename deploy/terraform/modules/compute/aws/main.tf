@@ -57,7 +57,7 @@ locals {
     portMappings = [{ containerPort = var.port, protocol = "tcp" }]
     mountPoints  = [{ sourceVolume = "home", containerPath = "/home/devai", readOnly = false }]
     environment  = [for name, value in local.environment : { name = name, value = value }]
-    secrets      = [for name, id in var.secrets : { name = name, valueFrom = id }]
+    secrets      = [for name, id in var.secrets : { name = name, valueFrom = "${id}:::${var.secret_versions[name]}" }]
     stopTimeout  = 60
     healthCheck  = { command = ["CMD", "healthcheck"], interval = 10, timeout = 5, retries = 3, startPeriod = 60 }
     dependsOn    = [for name in ["ollama"] : { containerName = name, condition = "HEALTHY" } if local.own_ollama]

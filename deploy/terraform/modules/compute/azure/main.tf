@@ -10,6 +10,8 @@ locals {
   environment = merge(var.environment_variables, {
     AZURE_CLIENT_ID = var.identity.client
     SECRETS         = jsonencode(local.secrets)
+    # Nobody reads them: other ones make another group, which fetches the secrets anew.
+    SECRET_VERSIONS = jsonencode(var.secret_versions)
     # What SQLite writes is on the container's own disk, for it can't lock files of a network's.
     IPYTHONDIR       = "/tmp/ipython"
     JUPYTER_BASE_URL = var.base_url

@@ -95,7 +95,7 @@ resource "google_cloud_run_v2_service" "this" {
           value_source {
             secret_key_ref {
               secret  = env.value
-              version = "latest"
+              version = var.secret_versions[env.key]
             }
           }
         }

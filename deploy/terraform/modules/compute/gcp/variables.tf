@@ -142,6 +142,12 @@ variable "secrets" {
   nullable    = false
 }
 
+variable "secret_versions" {
+  description = "The secrets module's `versions`. Secrets are read when a lab starts: with another version, another one starts."
+  type        = map(string)
+  nullable    = false
+}
+
 variable "ollama" {
   description = "The model server of the stack: image, models to pull, how long a model stays in memory, size of the models' volume (GiB), cores, memory (MiB). null: it has none."
   type = object({

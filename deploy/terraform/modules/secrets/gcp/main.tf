@@ -22,4 +22,9 @@ resource "google_secret_manager_secret_version" "this" {
   secret                 = google_secret_manager_secret.this[each.key].id
   secret_data_wo         = lookup(var.secret_values, each.key, "")
   secret_data_wo_version = each.value
+
+  # An instance of the service that starts meanwhile still reads the old one.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
