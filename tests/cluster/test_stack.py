@@ -88,7 +88,7 @@ def test_there_is_room_for_the_tokens_that_clouds_mount(stack: ClusterStack) -> 
 
 
 def test_ollama_knows_its_proxies_and_prints_no_password(stack: ClusterStack) -> None:
-    password = "a-proxys-own-password"
+    password = "password-of-a-proxy"
     # The cluster itself is asked without it.
     proxies = {"HTTPS_PROXY": f"http://someone:{password}@proxy.invalid:3128", "NO_PROXY": "*"}
     sent = stack.inv("k8s.secrets", "--yes", environ=proxies)
