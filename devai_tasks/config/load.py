@@ -10,7 +10,7 @@ import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -201,6 +201,7 @@ class _Reading:
     def stand_ins(self) -> tuple[Key, ...]:
         """Put stand-ins where only a deployment knows the value and none has told it yet; returns the keys."""
 
+        @cache  # none of what is asked for gets a stand-in itself
         def known(section: str, name: str) -> str:
             return _known(self.merged, (section, name)) or ""
 
