@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from devai_tasks import console
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
 from devai_tasks.render import terraform as definition
@@ -142,7 +140,7 @@ def token(settings: Settings, *, dry: bool = False) -> str:
     command is said.
     """
     if dry:
-        console.say(shlex.join(token_command(settings)))
+        cloud.run(token_command(settings), dry=True)
         return "…"
     try:
         return cloud.ask(token_command(settings))
