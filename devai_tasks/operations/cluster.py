@@ -298,13 +298,12 @@ def execute(cluster: Cluster, service: str, command: Sequence[str]) -> int:
     (name,) = cluster.check_services([service])
     cluster.kubectl.check_context()
     words = [*image.AS_THE_LAB_DOES, *command] if name == definition.LAB else list(command)
-    if cluster.dry:
-        return cluster.kubectl.execute(f"deployment/{name}", words)
-    found = cluster.kubectl.objects("pods", f"--selector=app.kubernetes.io/name={name}")
-    running = sorted(pod["metadata"]["name"] for pod in found if pod["status"]["phase"] == "Running")
-    if not running:
-        raise DevaiError(f"no pod of {name} runs; `inv k8s.status` shows what is there")
-    return cluster.kubectl.execute(running[0], words)
+    if not cluster.dry:
+        pods = cluster.kubectl.objects("pods", f"--selector=app.kubernetes.io/name={name}")
+        if not any(pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"] for pod in pods):
+            raise DevaiError(f"no pod of {name} runs; `inv k8s.status` shows what is there")
+    # Of several kubectl takes one that is ready and stays: after a restart the old one runs on for a while.
+    return cluster.kubectl.execute(f"deployment/{name}", words)
 
 
 def forward(cluster: Cluster, service: str, port: str) -> None:

@@ -218,9 +218,12 @@ class Kubectl:
             if process.wait() != 0:
                 raise ToolFailed(self._failure(words, ""))
 
-    def execute(self, pod: str, command: Sequence[str]) -> int:
-        """Run a command in a pod, on the caller's terminal where there is one; returns its exit code."""
-        words = ["exec", "--stdin", *(["--tty"] if sys.stdin.isatty() else []), pod, "--", *command]
+    def execute(self, name: str, command: Sequence[str]) -> int:
+        """Run a command in a pod, or in one of a `deployment/…`, on the caller's terminal where there is one.
+
+        Returns its exit code.
+        """
+        words = ["exec", "--stdin", *(["--tty"] if sys.stdin.isatty() else []), name, "--", *command]
         if self.dry:
             self._print(words)
             return 0

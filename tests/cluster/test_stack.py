@@ -144,6 +144,18 @@ def test_shell_gives_the_exit_code_of_what_it_ran(stack: ClusterStack) -> None:
     assert stack.inv("k8s.shell", "--command=bash -c 'exit 7'").returncode == 7
 
 
+def test_shell_goes_to_the_pod_that_stays(stack: ClusterStack) -> None:
+    leaving = stack.pod("devai")
+    assert stack.inv("k8s.restart", "--service=devai", "--yes").returncode == 0
+    stays = stack.pod("devai")
+    # Names are sorted by chance: from here until the old pod has ended every shell is in the new one.
+    shells = []
+    while leaving in stack.kubectl("get", "pods", "--output=name"):
+        shells.append(stack.inv("k8s.shell", "--command=hostname").stdout.strip())
+    assert shells
+    assert set(shells) == {stays}
+
+
 def test_a_pod_that_is_killed_loses_nothing_that_was_saved(stack: ClusterStack) -> None:
     jupyter = stack.jupyter
     saved = []
