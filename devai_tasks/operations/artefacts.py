@@ -68,17 +68,16 @@ def out_of_date(project: Project, settings: Settings) -> list[str]:
     return [_name(project, settings, path) for path in writer.changes(render(project, settings), folder)]
 
 
-def diff(project: Project, settings: Settings) -> str:
-    """The same as a unified diff."""
+def diffs(project: Project, settings: Settings) -> dict[str, str]:
+    """The same files, each with what would change in it as a unified diff."""
     changes = writer.changes(render(project, settings), project.artefacts(settings.stack))
-    lines: list[str] = []
+    found = {}
     for path, (old, new) in changes.items():
         name = _name(project, settings, path)
         before, after = (name if text is not None else "/dev/null" for text in (old, new))
-        lines += difflib.unified_diff(
-            (old or "").splitlines(keepends=True), (new or "").splitlines(keepends=True), before, after
-        )
-    return "".join(lines)
+        was, would_be = ((text or "").splitlines(keepends=True) for text in (old, new))
+        found[name] = "".join(difflib.unified_diff(was, would_be, before, after))
+    return found
 
 
 def _name(project: Project, settings: Settings, path: str) -> str:

@@ -103,13 +103,18 @@ def check(c: Context, request: Request, json: bool = False) -> None:
         "all": "every stack, or every one of --env or --cloud (default: one)",
         "diff": "show what would change, and write nothing",
         "check": "exit with 1 if anything would change, and write nothing",
+        "json": "with --diff or --check, for programs (default: text)",
     }
 )
-def render(c: Context, request: Request, all: bool = False, diff: bool = False, check: bool = False) -> None:
+def render(
+    c: Context, request: Request, all: bool = False, diff: bool = False, check: bool = False, json: bool = False
+) -> None:
     """Write a stack's artefacts to generated/<stack>/."""
     from devai_tasks.operations import artefacts
     from devai_tasks.operations import configuration as about
 
+    if json and not (diff or check):
+        raise UsageError("--json is for --diff and --check, which show what would change: rendering shows nothing")
     loaded = about.configurations(
         request.sources, _stacks(request) if all else [request.stack], request.overrides, gpu=request.gpu
     )
@@ -117,14 +122,16 @@ def render(c: Context, request: Request, all: bool = False, diff: bool = False, 
         console.say(f"stand-in: {line}")
     if not (diff or check):
         return _write(request, loaded)
-    stale = [name for one in loaded for name in artefacts.out_of_date(request.project, one.settings)]
-    if diff:
-        for one in loaded:
-            console.show(artefacts.diff(request.project, one.settings))
+    changes = {name: text for one in loaded for name, text in artefacts.diffs(request.project, one.settings).items()}
+    if json:
+        console.show_json([{"artefact": name, "diff": text} for name, text in changes.items()])
+    elif diff:
+        for text in changes.values():
+            console.show(text)
     if check:
-        for name in stale:
+        for name in changes:
             console.say(f"{name} is not what would be rendered")
-        if stale:
+        if changes:
             raise Exit(code=1)
 
 

@@ -198,6 +198,18 @@ def test_a_check_says_whether_anything_would_change(project: Project, devai: Run
     assert not (project.root / "generated").exists()
     devai("config.render")
     assert devai("config.render", "--check").returncode == 0
+
+
+def test_programs_get_what_would_change_by_artefact(devai: Run) -> None:
+    devai("config.render")
+    for look, code in (("--diff", 0), ("--check", 1)):
+        result = devai("config.render", look, "--json", "--set=ports.ollama=9000")
+        assert result.returncode == code
+        (change,) = json.loads(result.stdout)
+        assert change["artefact"] == "generated/local-dev/compose/.env"
+        assert "+DEVAI_OLLAMA_PORT='9000'\n" in change["diff"]
+    assert json.loads(devai("config.render", "--check", "--json").stdout) == []
+    assert "--diff" in devai("config.render", "--json").stderr
     assert devai("config.render", "--check", "--set=ports.lab=9000").returncode == 1
 
 
