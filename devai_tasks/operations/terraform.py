@@ -28,6 +28,8 @@ from devai_tasks.tools import offline as provider
 from devai_tasks.tools.plan import Plan
 from devai_tasks.tools.terraform import Terraform
 
+_CLUSTERS = ("aws_eks_cluster", "azurerm_kubernetes_cluster", "google_container_cluster")
+
 
 @dataclass(frozen=True)
 class Work:
@@ -244,6 +246,11 @@ def unprotect(work: Work, planned: Plan) -> bool:
 def _at(work: Work, site: Site) -> Work:
     """The same work on another site."""
     return dataclasses.replace(work, site=site, tool=dataclasses.replace(work.tool, root=site.root, data=site.data))
+
+
+def has_cluster(state: Mapping[str, Any]) -> bool:
+    """Whether a cluster is among a state's resources."""
+    return any(entry["type"] in _CLUSTERS for entry in state.get("resources", ()))
 
 
 def without_latched(state: Mapping[str, Any], latches: Mapping[Path, Sequence[tuple[str, str]]]) -> list[str]:

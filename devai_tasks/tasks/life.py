@@ -91,15 +91,22 @@ def _build(request: Request) -> None:
 
 
 def _joined(request: Request) -> Request:
-    """The request, once kubectl knows the cluster that Terraform made; others people know how to get to."""
+    """The request, once kubectl knows the cluster that Terraform made; others people know how to get to.
+
+    Each time anew: a cluster that was made again has another address under the same name, and on Azure so has that of
+    another subscription.
+    """
     from devai_tasks.operations import clouds
     from devai_tasks.operations.cluster import Cluster
 
     request = tf.informed(request)
     settings = request.settings if request.dry else request.configuration.to_deploy()
-    ours = settings.compute.provider != "none"
-    if ours and (request.dry or not Cluster(request.project, settings).kubectl.knows_context()):
-        clouds.join_cluster(settings, dry=request.dry)
+    if settings.compute.provider == "none":
+        return request
+    kubectl = Cluster(request.project, settings, dry=request.dry).kubectl
+    if not request.dry and kubectl.knows_context():
+        kubectl.check_current()  # joining makes it the current one
+    clouds.join_cluster(settings, dry=request.dry)
     return request
 
 
@@ -129,9 +136,10 @@ def _answer(request: Request, *, seconds: int) -> None:
 
 
 def _leave_cluster(request: Request, *, data: bool) -> None:
-    """Nothing to do where Terraform has made no cluster."""
+    """Nothing to do where Terraform has made no cluster, or has destroyed it before it broke off."""
     request = tf.informed(request)
-    if any(key == ("kubernetes", "context") for key in request.configuration.pending):
-        return console.say("there is no cluster")
     cluster_goes = request.settings.compute.provider != "none"
+    unknown = any(key == ("kubernetes", "context") for key in request.configuration.pending)
+    if unknown or (cluster_goes and not request.dry and not tf.has_cluster(request)):
+        return console.say("there is no cluster")
     k8s.take_down(_joined(request), data=data, cluster_goes=cluster_goes)

@@ -207,6 +207,15 @@ def informed(request: Request, *, anyway: bool = False) -> Request:
     return request.anew()
 
 
+def has_cluster(request: Request) -> bool:
+    """Whether there is a cluster in the stack's state; its outputs outlive it where a destruction breaks off."""
+    from devai_tasks.operations import terraform
+
+    with _work(request, offline=False, looking=True) as work:
+        terraform.prepare(work)
+        return terraform.has_cluster(work.tool.state())
+
+
 @stack_task(
     name="import",
     target="terraform",

@@ -66,6 +66,7 @@ class Deployed:
 
     def __init__(self, home: str) -> None:
         self.asked: list[str] = []
+        self.joined = 0
         self.marked = [
             found("Namespace", "devai-aws-dev"),
             found("Deployment", "devai", replicas=1, template={"spec": {"containers": [{"image": "lab"}]}}),
@@ -90,6 +91,10 @@ class Deployed:
         self.asked.append(" ".join(words))
         return ""
 
+    def join(self, *_: object, **__: object) -> None:
+        """Have kubectl know it."""
+        self.joined += 1
+
 
 @pytest.fixture
 def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
@@ -108,6 +113,7 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
         monkeypatch.setattr(clouds, "account", lambda _: account)
         monkeypatch.setattr(kubectl, "contexts", lambda: [CONTEXT])
         monkeypatch.setattr(kubectl, "current_context", lambda: CONTEXT)
+        monkeypatch.setattr(clouds, "join_cluster", deployed.join)
 
         def call(_: Kubectl, words: Sequence[str], given: str | None) -> CompletedProcess[str]:
             del given
@@ -121,18 +127,21 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
     return make
 
 
-@pytest.fixture
-def outputs(monkeypatch: Patch) -> Callable[[Mapping[str, Any]], None]:
-    """Have a state of Terraform that holds some outputs."""
+@pytest.fixture(autouse=True)
+def outputs(monkeypatch: Patch) -> Callable[..., None]:
+    """Have a state of Terraform that holds some outputs, and some resources."""
 
-    def make(held: Mapping[str, Any]) -> None:
+    def make(held: Mapping[str, Any], *types: str) -> None:
+        resources = [{"type": name} for name in types]
+
         @contextmanager
         def work(*_: object, **__: object) -> Iterator[SimpleNamespace]:
-            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: held))
+            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: held, state=lambda: {"resources": resources}))
 
         monkeypatch.setattr(terraform, "work", work)
         monkeypatch.setattr(terraform, "prepare", lambda _: None)
 
+    make(OUTPUTS, "aws_eks_cluster")
     return make
 
 
@@ -182,11 +191,9 @@ def test_the_wrong_account_is_found_before_anything_goes(devai: Run, deploy: Cal
 def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     devai: Run,
     deploy: Callable[..., Deployed],
-    outputs: Callable[[Mapping[str, Any]], None],
     project: Project,
     monkeypatch: Patch,
 ) -> None:
-    outputs(OUTPUTS)
     monkeypatch.setattr(looks, "_kubernetes", lambda *_: None)
     deployed = deploy(here=False)
     status = json.loads(devai("status", "--cloud=aws", "--json").stdout)
@@ -196,6 +203,31 @@ def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
     assert len(deployed.asked) == 4
+
+
+def test_a_cluster_is_joined_anew_since_another_may_have_its_name_now(
+    devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
+) -> None:
+    deployed = deploy()
+    assert devai("stop", "--cloud=aws", "--yes").returncode == 0
+    assert deployed.joined == 1
+    monkeypatch.setattr(kubectl, "current_context", lambda: "elsewhere")
+    refused = devai("stop", "--cloud=aws", "--yes")
+    assert refused.returncode == 2
+    assert "the current context is elsewhere" in refused.stderr
+    assert deployed.joined == 1
+
+
+def test_a_destruction_that_broke_off_goes_on_without_the_cluster(
+    devai: Run, deploy: Callable[..., Deployed], outputs: Callable[..., None]
+) -> None:
+    deployed = deploy()
+    outputs(OUTPUTS, "aws_vpc")  # those stay until all is destroyed
+    down = devai("down", "--cloud=aws", "--yes")
+    assert down.returncode == 0, down.stderr
+    assert "there is no cluster" in down.stderr
+    assert deployed.joined == 0
+    assert deployed.asked == ["terraform destroy"]
 
 
 def test_secrets_go_to_a_cluster_after_a_question(devai: Run, deploy: Callable[..., Deployed]) -> None:
@@ -267,10 +299,7 @@ def test_an_apply_without_other_secrets_asks_nothing_and_makes_no_token(
 
 
 @pytest.mark.usefixtures("secrets_only")
-def test_a_plan_names_the_secrets_that_up_would_replace(
-    devai: Run, outputs: Callable[[Mapping[str, Any]], None], monkeypatch: Patch
-) -> None:
-    outputs(OUTPUTS)
+def test_a_plan_names_the_secrets_that_up_would_replace(devai: Run, monkeypatch: Patch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "another-key")
     monkeypatch.setattr(looks, "_terraform", lambda _: [])
     monkeypatch.setattr(looks, "_kubernetes", lambda *_: None)
@@ -360,7 +389,7 @@ def test_a_stack_is_up_also_for_whom_its_cloud_does_not_tell_the_token(
 
 
 def test_where_terraform_has_no_cluster_none_is_asked(
-    devai: Run, deploy: Callable[..., Deployed], outputs: Callable[[Mapping[str, Any]], None]
+    devai: Run, deploy: Callable[..., Deployed], outputs: Callable[..., None]
 ) -> None:
     outputs({})
     deployed = deploy(here=False)
