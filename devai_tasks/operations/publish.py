@@ -237,7 +237,7 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
             if clouds_own
             else f"`docker login {host}`, then again",
             "name": where_missing,
-            "tag": "its tags never move: leave `image.tags` empty",
+            "tag": "its tags never move: commit what you have changed, and leave `image.tags` empty",
             "broken": "often its disk is full; its own log says",
         }
         raise DevaiError(f"{host} {_SAID[refused.no]} {repository}: {remedies[refused.no]}\n  {refused}") from refused

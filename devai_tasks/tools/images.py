@@ -26,6 +26,7 @@ _NOES: tuple[tuple[str, No], ...] = (
     ("name_unknown", "name"),
     ("repository name not known", "name"),
     ("cannot be overwritten", "tag"),  # Amazon ECR, where tags are immutable
+    ("tag immutability", "tag"),  # Google's Artifact Registry
     ("no basic auth credentials", "login"),
     ("unauthorized", "login"),
     ("access denied", "login"),

@@ -14,7 +14,7 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ToolFailed, UsageError
+from devai_tasks.errors import DevaiError, ToolFailed, UsageError
 from devai_tasks.operations import images, inputs, publish
 from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
@@ -104,6 +104,15 @@ def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
     publish.check_base(settings(shipped, "123456789012.dkr.ecr.eu-central-1.amazonaws.com"), "registry")
     publish.check_base(settings(shipped, "127.0.0.1:5000"), "debootstrap")
     assert "for 127.0.0.1:5000, which is on this machine, that will do" in capsys.readouterr().err
+
+
+def test_a_tag_that_can_not_move_asks_for_a_commit(shipped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_engine: Images, _name: str) -> None:
+        raise RegistryRefused("tag", "tag invalid")
+
+    monkeypatch.setattr(Images, "manifest", refuse)
+    with pytest.raises(DevaiError, match=r"commit what you have changed, and leave `image\.tags` empty"):
+        publish.push(shipped, settings(shipped, "ghcr.io/me"), Docker(dry=True), images.Options())
 
 
 class Engine:

@@ -64,6 +64,7 @@ def test_a_key_chain_is_asked_for_others_and_never_given_the_token(own: Path, tm
         ("manifest for r/x:1 not found: manifest unknown: manifest unknown", "name"),
         ("ERROR: r/x:2: not found", "name"),
         ("tag invalid: The image tag '1' already exists in the 'x' repository and cannot be overwritten", "tag"),
+        ("manifest invalid: cannot update tag 1. The repository has enabled tag immutability", "tag"),
         ("received unexpected HTTP status: 500 Internal Server Error", "broken"),
         ("received unexpected HTTP status: 503 Service Unavailable", None),
         ("toomanyrequests: Rate exceeded", None),

@@ -42,8 +42,13 @@ run "registry" {
   }
 
   assert {
-    condition     = aws_ecr_repository.this.image_tag_mutability == "IMMUTABLE"
+    condition     = aws_ecr_repository.this.image_tag_mutability == "IMMUTABLE_WITH_EXCLUSION"
     error_message = "a tag never means another image"
+  }
+
+  assert {
+    condition     = toset(aws_ecr_repository.this.image_tag_mutability_exclusion_filter[*].filter) == toset(["*-dirty*", "buildcache*"])
+    error_message = "but for files that no commit has, and for the cache of builds"
   }
 
   assert {

@@ -1,8 +1,19 @@
 resource "aws_ecr_repository" "this" {
+  #checkov:skip=CKV_AWS_51:they are, but for the two kinds below
   name                 = "${var.stack.name}/${var.repository}"
-  image_tag_mutability = "IMMUTABLE"
+  image_tag_mutability = "IMMUTABLE_WITH_EXCLUSION"
   force_delete         = !var.stack.protected
   tags                 = var.stack.labels
+
+  # Other tags never move. These say of themselves that they do: an image whose files no commit has, and BuildKit's cache.
+  dynamic "image_tag_mutability_exclusion_filter" {
+    for_each = ["*-dirty*", "buildcache*"]
+
+    content {
+      filter      = image_tag_mutability_exclusion_filter.value
+      filter_type = "WILDCARD"
+    }
+  }
 
   image_scanning_configuration {
     scan_on_push = true
