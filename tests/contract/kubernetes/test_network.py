@@ -9,6 +9,8 @@ from harness.manifests import Manifests
 from harness.reachability import End, may_connect
 
 METADATA = {"gcp": "169.254.169.254", "aws": "169.254.170.23"}
+# Where caches of a node's own answer: NodeLocal DNSCache, Kubespray's, and LocalDNS of AKS.
+CACHES = ("169.254.20.10", "169.254.25.10", "169.254.10.10", "169.254.10.11")
 INTERNET = End(address="93.184.215.14")
 PORTS = {"lab": 8888, "ollama": 11434}
 
@@ -37,6 +39,9 @@ def allowed(stack: Manifests) -> set[tuple[str, str]]:
     found = ends(stack)
     outside = {
         "dns": (End({"k8s-app": "kube-dns"}, "kube-system", "10.8.0.10"), 53),
+        "dns cache": (End({"k8s-app": "node-local-dns"}, "kube-system", "10.0.0.10"), 53),
+        **{address: (End(address=address), 53) for address in CACHES},
+        "metadata's dns": (End(address="169.254.169.254"), 53),
         "internet": (INTERNET, 443),
         "metadata": (End(address="169.254.169.254"), 80),
         "identity": (End(address=METADATA.get(stack.settings.compute.provider, "169.254.169.250")), 80),
@@ -53,11 +58,13 @@ def allowed(stack: Manifests) -> set[tuple[str, str]]:
 def intended(stack: Manifests) -> set[tuple[str, str]]:
     """The same as it is meant."""
     provider, own_ollama = stack.settings.compute.provider, stack.settings.ollama.mode == "container"
-    pairs = {("lab", "dns"), ("lab", "internet"), ("other pod", "dns")}
+    resolvers = {"dns", "dns cache", *CACHES, *(["metadata's dns"] if provider == "gcp" else [])}  # Cloud DNS for GKE
+    pods = {"lab", "other pod", *(["ollama"] if own_ollama else []), *(["models"] if stack.of("Job") else [])}
+    pairs = {*itertools.product(pods, resolvers), ("lab", "internet")}
     if own_ollama:
-        pairs |= {("lab", "ollama"), ("ollama", "dns"), ("ollama", "internet")}
+        pairs |= {("lab", "ollama"), ("ollama", "internet")}
     if stack.of("Job"):
-        pairs |= {("models", "ollama"), ("models", "dns")}
+        pairs.add(("models", "ollama"))
     if provider in ("aws", "azure", "gcp"):
         pairs.add(("load balancer", "lab"))
     if provider in METADATA:
@@ -68,7 +75,7 @@ def intended(stack: Manifests) -> set[tuple[str, str]]:
         pairs.add(("ingress controller", "lab"))
     # What is outside of the namespace is under none of its policies.
     free = {"another stack's lab", "ingress controller", "load balancer", "internet"}
-    outside = {"dns", "internet", "metadata", "identity", "wire server"}
+    outside = {"dns", "dns cache", *CACHES, "metadata's dns", "internet", "metadata", "identity", "wire server"}
     return pairs | {(source, target) for source in free for target in outside if source != target}
 
 
