@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ OLDEST = (1, 27)
 MANAGER = "devai"
 # Exit codes of `kubectl diff`.
 _SAME, _DIFFERENT = 0, 1
+_LAST_LINES = 12
 
 _REMEDIES = (
     ("connection refused", "no API server answers; is the cluster running?"),
@@ -32,6 +34,7 @@ _REMEDIES = (
     ("i/o timeout", "the API server does not answer in time; is the network the one that the cluster allows?"),
     ("unauthorized", "the cluster does not know who you are; log in to its cloud again"),
     ("no matches for kind", "the cluster lacks what knows such objects: is it the right one, with its add-ons?"),
+    ("lost connection to pod", "the pod has ended; start this again, and it leads to the next one"),
     ("forbidden", "the cluster does not allow that to you"),
 )
 
@@ -239,19 +242,22 @@ class Kubectl:
             return
         with self._process(words) as process:
             assert process.stdout  # noqa: S101 - a pipe
-            first = process.stdout.readline()
-            found = re.search(r":(\d+) ->", first)
-            if not found:
-                raise ToolFailed(self._failure(words, first + process.stdout.read()))
+            said = ""
+            for line in process.stdout:  # others may speak first: what logs in to a cloud, the client's cache
+                if found := re.search(r":(\d+) ->", line):
+                    break
+                said += line
+            else:
+                raise ToolFailed(self._failure(words, said))
             self._forwarding = process
             yield int(found[1])
 
     def stay(self) -> None:
-        """Keep the forwarded port open until Ctrl-C, or until the connection breaks."""
+        """Keep the forwarded port open until Ctrl-C. Raises ToolFailed where the connection breaks before."""
         with suppress(KeyboardInterrupt):
             assert self._forwarding.stdout  # noqa: S101 - a pipe
-            for _ in self._forwarding.stdout:
-                pass
+            said = (line for line in self._forwarding.stdout if not line.startswith("Handling connection"))
+            raise ToolFailed(self._failure(["port-forward"], "".join(deque(said, _LAST_LINES))))
 
     @contextmanager
     def _process(self, words: Sequence[str], errors: int = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
@@ -316,7 +322,7 @@ def _run(
 
 
 def _last_words(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-12:])
+    return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
 
 
 def _readable(diff: str) -> str:

@@ -1,36 +1,70 @@
-"""What kubectl prints while it watches, with a program in its place that prints what the test says."""
+"""What kubectl prints, with a program in its place that prints what the test says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from devai_tasks.errors import ToolFailed
 from devai_tasks.tools.kubectl import Kubectl
+
+Saying = Callable[[str], Kubectl]
 
 
 @pytest.fixture
-def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
+def saying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saying:
+    """Have a kubectl that runs some lines of shell."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def make(lines: str) -> Kubectl:
+        program = tmp_path / "kubectl"
+        program.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+        program.chmod(0o755)
+        return Kubectl("context", "namespace")
+
+    return make
+
+
+def test_changes_come_whole_and_as_they_happen(saying: Saying) -> None:
     """Two objects at once, a third one in two pieces, and the end."""
-    program = tmp_path / "kubectl"
-    program.write_text(
-        """#!/bin/sh
-printf '{"name": "a"}\\n{"name": "b"}\\n'
+    watching = saying("""printf '{"name": "a"}\\n{"name": "b"}\\n'
 sleep 0.5
 printf '{"name": '
 sleep 0.5
-printf '"c"}\\n'
-""",
-        encoding="utf-8",
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    return Kubectl("context", "namespace")
-
-
-def test_changes_come_whole_and_as_they_happen(watching: Kubectl) -> None:
+printf '"c"}\\n'""")
     with watching.changes("deployments.apps") as changed:
         assert [found["name"] for found in changed(10)] == ["a", "b"]
         assert changed(0) == []
         assert [found["name"] for found in changed(10)] == ["c"]
         assert changed(0.1) == []  # and nothing is there to wait for any more
+
+
+FORWARDS = """echo 'E1 memcache.go:287] "Unhandled Error" err="no list of resources"' >&2
+echo 'Forwarding from 127.0.0.1:40123 -> 8888'
+"""
+
+
+def test_a_port_is_found_behind_what_others_say_first(saying: Saying) -> None:
+    with saying(f"{FORWARDS} exec sleep 60").port_forward("devai", 8888, local=0) as port:
+        assert port == 40123
+
+
+def test_a_port_that_leads_nowhere_any_more_says_so(saying: Saying) -> None:
+    ending = "yes 'Handling connection for 40123' | head -20; echo 'error: lost connection to pod' >&2; exit 1"
+    forwarding = saying(FORWARDS + ending)
+    with (
+        forwarding.port_forward("devai", 8888, local=0),
+        pytest.raises(ToolFailed, match="in context: error: lost connection to pod: the pod has ended"),
+    ):
+        forwarding.stay()
+
+
+def test_a_port_that_cannot_be_had_says_why(saying: Saying) -> None:
+    taken = saying("echo 'a notice' >&2; echo 'unable to listen on any of the requested ports' >&2; exit 1")
+    with (
+        pytest.raises(ToolFailed, match="a notice\nunable to listen on any"),
+        taken.port_forward("devai", 8888, local=8888),
+    ):
+        pass
