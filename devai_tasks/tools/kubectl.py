@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,8 @@ class Kubectl:
             return []
         how = "--cascade=foreground" if wait else "--wait=false"
         words = ["delete", "--ignore-not-found", how, *names]
-        return self._output(*words).splitlines()
+        # A person's kuberc may have kubectl ask, and take no answer for no; --interactive is younger than OLDEST.
+        return self._output(*words, given="y\n").splitlines()
 
     def status(self, name: str, *, seconds: int) -> None:
         """Wait until a Deployment is rolled out."""
@@ -313,11 +314,11 @@ class _Lines:
         return []
 
 
-def _run(
-    command: Sequence[str], given: str | None = None, environ: Mapping[str, str] = os.environ
-) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
+    # A person's own program for differences may show them in a window, and print none.
+    environ = {name: value for name, value in os.environ.items() if name != "KUBECTL_EXTERNAL_DIFF"}
     return subprocess.run(  # noqa: S603 - kubectl's own verbs
-        command, input=given or "", capture_output=True, text=True, env=dict(environ), check=False
+        command, input=given or "", capture_output=True, text=True, env=environ, check=False
     )
 
 

@@ -68,3 +68,16 @@ def test_a_port_that_cannot_be_had_says_why(saying: Saying) -> None:
         taken.port_forward("devai", 8888, local=8888),
     ):
         pass
+
+
+def test_who_has_kubectl_ask_before_it_deletes_has_been_asked(saying: Saying) -> None:
+    asking = saying('read -r answer; [ "$answer" = y ] && echo deleted || echo cancelled')
+    assert asking.delete(["secret/devai"], wait=False) == ["deleted"]
+
+
+def test_a_diff_is_printed_also_for_who_looks_at_diffs_in_a_window(
+    saying: Saying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECTL_EXTERNAL_DIFF", "meld")
+    comparing = saying('[ -z "$KUBECTL_EXTERNAL_DIFF" ] || exit 0; echo +changed; exit 1')
+    assert comparing.diff("") == "+changed\n"
