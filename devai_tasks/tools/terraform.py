@@ -39,6 +39,10 @@ _IN_USE = (
     "something still uses what is to be destroyed; where that is the cluster's load balancer, `inv tf.output` and "
     "`inv k8s.apply` have it let go, and then the same goes on"
 )
+_UNREGISTERED = (
+    "the subscription is not registered for a service, and who is logged in may not register it: somebody who may "
+    "(Contributor of the subscription) runs `az provider register --namespace=NAME --wait` for those that are named"
+)
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
     ("Saved plan is stale", "the state has changed since; make a new plan: `inv tf.plan`"),
@@ -51,6 +55,8 @@ _REMEDIES = (
     ("ResourceGroupNotFound", "the state has no store yet: `inv tf.bootstrap`"),
     ("ContainerNotFound", "the state has no store yet: `inv tf.bootstrap`"),
     ("AuthorizationPermissionMismatch", _NO_ROLE),
+    ("MissingSubscriptionRegistration", _UNREGISTERED),
+    ("necessary permissions to register Resource Providers", _UNREGISTERED),
     ("ResourceInUseException", _IN_USE),
     ("resourceInUseByAnotherResource", _IN_USE),
 )  # fmt: skip

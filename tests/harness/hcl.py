@@ -94,6 +94,11 @@ class Module:
         ]
 
     @cached_property
+    def providers(self) -> list[dict[str, Any]]:
+        """Its configurations of providers."""
+        return [body for _, body in self._blocks("provider")]
+
+    @cached_property
     def terraform(self) -> list[dict[str, Any]]:
         """Its `terraform` blocks."""
         return [block for content in self._content for block in content.get("terraform", [])]

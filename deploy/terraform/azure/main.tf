@@ -3,6 +3,14 @@ provider "azurerm" {
   subscription_id     = var.account
   storage_use_azuread = true
 
+  # A subscription has only the services that somebody registered it for: the provider does that for those in use here.
+  resource_providers_to_register = [
+    "Microsoft.Compute", "Microsoft.ContainerInstance", "Microsoft.ContainerRegistry", "Microsoft.ContainerService",
+    "microsoft.insights", "Microsoft.KeyVault", "Microsoft.ManagedIdentity", "Microsoft.Network",
+    "Microsoft.OperationalInsights", "Microsoft.OperationsManagement", "Microsoft.PolicyInsights",
+    "Microsoft.RecoveryServices", "Microsoft.Storage",
+  ]
+
   features {
     # The account's own address is private: all that Terraform does with it goes by Azure's control plane.
     storage {

@@ -147,6 +147,37 @@ def test_everything_that_can_carry_labels_carries_them(module: hcl.Module) -> No
     assert bare == []
 
 
+# Azure's services, by the beginnings of the types that they make; of the rest every subscription has.
+SERVICES = {
+    "Microsoft.ContainerInstance": ("container_group",),
+    "Microsoft.ContainerRegistry": ("container_registry",),
+    "Microsoft.ContainerService": ("kubernetes",),
+    "Microsoft.KeyVault": ("key_vault",),
+    "Microsoft.ManagedIdentity": ("federated_identity", "user_assigned"),
+    "Microsoft.Network": (
+        "application_gateway", "dns", "nat", "network", "private", "public_ip", "subnet", "virtual_network",
+    ),
+    "Microsoft.OperationalInsights": ("log_analytics",),
+    "Microsoft.RecoveryServices": ("backup", "recovery_services"),
+    "Microsoft.Storage": ("storage",),
+    "microsoft.insights": ("monitor",),
+    "": ("resource_group", "role_assignment"),
+}  # fmt: skip
+# What a cluster makes, or its add-ons.
+OF_A_CLUSTER = {"Microsoft.Compute", "Microsoft.OperationsManagement", "Microsoft.PolicyInsights"}
+
+
+def test_a_subscription_is_registered_for_every_service_of_azure_in_use() -> None:
+    types = {resource.type for module in EVERYTHING if "azure" in str(module) for resource in module.resources}
+    used = {
+        next(name for name, starts in SERVICES.items() if kind.removeprefix("azurerm_").startswith(starts))
+        for kind in types
+    }
+    (provider,) = hcl.Module(hcl.ROOT / "azure").providers
+
+    assert {*map(hcl.plain, provider["resource_providers_to_register"])} == used - {""} | OF_A_CLUSTER
+
+
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
 def test_homes_are_latched_and_nothing_else_is(module: hcl.Module) -> None:
     latched = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}

@@ -85,6 +85,14 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
     [
         ('Status=404 Code="ContainerNotFound"', "the state has no store yet"),
         ('Status=403 Code="AuthorizationPermissionMismatch"', "the state's store is closed to who is logged in"),
+        (
+            "Terraform does not have the necessary permissions to register Resource Providers.",
+            "az provider register --namespace=NAME --wait",
+        ),
+        (
+            "409 Conflict with error: MissingSubscriptionRegistration",
+            "the subscription is not registered for a service",
+        ),
         ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
     ],
 )
