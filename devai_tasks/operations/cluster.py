@@ -6,6 +6,7 @@ import base64
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +24,8 @@ from devai_tasks.tools.kubectl import Kubectl
 
 Object = Mapping[str, Any]
 
-OLLAMA_PORT = 11434
+# What pods call the port that they answer at.
+_PORT = "http"
 # A cloud takes a disk off its machine first.
 _VOLUME_SECONDS = 600
 
@@ -287,7 +289,7 @@ def bring_models(cluster: Cluster, *, seconds: int) -> None:
             raise DevaiError("\n".join([f"the job that brings models is {result}; labs run without:", *reasons]))
         if result != "done":
             console.say("\n".join([f"  the job that brings models is {result}; they are brought from here", *reasons]))
-        with cluster.kubectl.port_forward(definition.OLLAMA, OLLAMA_PORT, local=0) as port:
+        with port_of(cluster, definition.OLLAMA) as port:
             remedy = f"`inv k8s.logs --service=ollama {settings.stack.flags}` shows what it says"
             server = Ollama(f"http://127.0.0.1:{port}", remedy)
             models.pull(cluster.project, settings, server, files if result == "done" else ())
@@ -298,12 +300,26 @@ def execute(cluster: Cluster, service: str, command: Sequence[str]) -> int:
     (name,) = cluster.check_services([service])
     cluster.kubectl.check_context()
     words = [*image.AS_THE_LAB_DOES, *command] if name == definition.LAB else list(command)
-    if not cluster.dry:
-        pods = cluster.kubectl.objects("pods", f"--selector=app.kubernetes.io/name={name}")
-        if not any(pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"] for pod in pods):
-            raise DevaiError(f"no pod of {name} runs; `inv k8s.status` shows what is there")
-    # Of several kubectl takes one that is ready and stays: after a restart the old one runs on for a while.
-    return cluster.kubectl.execute(f"deployment/{name}", words)
+    return cluster.kubectl.execute(_pod(cluster, name), words)
+
+
+def _pod(cluster: Cluster, name: str) -> str:
+    """The pod of a workload to work with; under `--dry` the workload. Raises DevaiError where none runs.
+
+    Left to choose, kubectl takes one that is ready, be it on its way out, and ends with it.
+    """
+    if cluster.dry:
+        return f"deployment/{name}"
+    pods = cluster.kubectl.objects("pods", f"--selector=app.kubernetes.io/name={name}")
+    staying = [pod for pod in pods if pod["status"].get("phase") == "Running" and not live.leaves(pod)]
+    if not staying:
+        raise DevaiError(f"no pod of {name} runs; `inv k8s.status` shows what is there")
+    return f"pod/{max(staying, key=live.is_ready)['metadata']['name']}"
+
+
+def port_of(cluster: Cluster, name: str, *, local: int = 0) -> AbstractContextManager[int]:
+    """A port of this machine that leads to a pod of a workload; 0 is any that is free. Gives its number."""
+    return cluster.kubectl.port_forward(_pod(cluster, name), _PORT, local=local)
 
 
 def forward(cluster: Cluster, service: str, port: str) -> None:
@@ -311,8 +327,8 @@ def forward(cluster: Cluster, service: str, port: str) -> None:
     (name,) = cluster.check_services([service])
     cluster.kubectl.check_context()
     ports = cluster.settings.ports
-    local, remote = (ports.lab, ports.lab) if name == definition.LAB else (ports.ollama, OLLAMA_PORT)
-    with cluster.kubectl.port_forward(name, remote, local=int(port or local)) as found:
+    local = ports.lab if name == definition.LAB else ports.ollama
+    with port_of(cluster, name, local=int(port or local)) as found:
         if cluster.dry:
             return
         address = f"http://127.0.0.1:{found}"

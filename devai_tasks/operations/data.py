@@ -57,7 +57,7 @@ def _reached(project: Project, settings: Settings, *, in_cluster: bool, dry: boo
     elif settings.compute.platform == "kubernetes":
         own = Cluster(project, settings, dry=dry)
         own.kubectl.check_context()
-        with own.kubectl.port_forward(LAB, settings.ports.lab, local=0) as port:
+        with cluster.port_of(own, LAB) as port:
             yield site.Server(
                 f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}{_PATH}", cluster.token(own)
             )

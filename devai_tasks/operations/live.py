@@ -35,6 +35,17 @@ def of_kind(objects: Sequence[Object], kind: str) -> dict[str, Object]:
     return {found["metadata"]["name"]: found for found in objects if found["kind"] == kind}
 
 
+def leaves(pod: Object) -> bool:
+    """Whether a pod is on its way out; it may be ready until then."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether all that runs in a pod answers."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
 _DIFFED = re.compile(r"(?:(?P<group>[a-z0-9.-]+)\.)?v\w+\.(?P<kind>[A-Z]\w*)\.[^.]*\.(?P<name>.+)")
 _FIELD = re.compile(r"[+-]\s*(?:- )?([A-Za-z][\w./-]*):")
 

@@ -223,7 +223,7 @@ class Kubectl:
                 raise ToolFailed(self._failure(words, ""))
 
     def execute(self, name: str, command: Sequence[str]) -> int:
-        """Run a command in a pod, or in one of a `deployment/…`, on the caller's terminal where there is one.
+        """Run a command in a pod (`pod/…`), on the caller's terminal where there is one.
 
         Returns its exit code.
         """
@@ -234,9 +234,9 @@ class Kubectl:
         return subprocess.run([find(), *self._target, *words], check=False).returncode  # noqa: S603 - the person's own command
 
     @contextmanager
-    def port_forward(self, service: str, port: int, *, local: int, address: str = "127.0.0.1") -> Iterator[int]:
-        """A port of this machine that leads to a service's; 0 is any that is free. Gives its number."""
-        words = ["port-forward", f"--address={address}", f"service/{service}", f"{local or ''}:{port}"]
+    def port_forward(self, name: str, port: str, *, local: int, address: str = "127.0.0.1") -> Iterator[int]:
+        """A port of this machine that leads to one of a pod (`pod/…`); 0 is any that is free. Gives its number."""
+        words = ["port-forward", f"--address={address}", name, f"{local or ''}:{port}"]
         if self.dry:
             self._print(words)
             yield local

@@ -208,7 +208,7 @@ def test_a_home_is_asked_for_without_its_token(project: Project, devai: Run) -> 
     shown = devai("--dry", "data.backup", "--file=a.tar.gz").stderr
     assert f"{asking} --output=a.tar.gz http://127.0.0.1:8888/{home}\n" in shown
     shown = devai("--dry", "data.backup", "--file=a.tar.gz", "--cluster").stderr
-    assert f"{KUBECTL} port-forward --address=127.0.0.1 service/devai :8888\n" in shown
+    assert f"{KUBECTL} port-forward --address=127.0.0.1 deployment/devai :http\n" in shown
     assert f"{asking} --output=a.tar.gz http://127.0.0.1:PORT/{home}\n" in shown
     (project.root / "a.tar.gz").touch()
     shown = devai("--dry", "data.restore", "--file=a.tar.gz", "--cloud=aws", "--set=compute.platform=simple").stderr

@@ -47,7 +47,7 @@ echo 'Forwarding from 127.0.0.1:40123 -> 8888'
 
 
 def test_a_port_is_found_behind_what_others_say_first(saying: Saying) -> None:
-    with saying(f"{FORWARDS} exec sleep 60").port_forward("devai", 8888, local=0) as port:
+    with saying(f"{FORWARDS} exec sleep 60").port_forward("pod/devai-1", "http", local=0) as port:
         assert port == 40123
 
 
@@ -55,7 +55,7 @@ def test_a_port_that_leads_nowhere_any_more_says_so(saying: Saying) -> None:
     ending = "yes 'Handling connection for 40123' | head -20; echo 'error: lost connection to pod' >&2; exit 1"
     forwarding = saying(FORWARDS + ending)
     with (
-        forwarding.port_forward("devai", 8888, local=0),
+        forwarding.port_forward("pod/devai-1", "http", local=0),
         pytest.raises(ToolFailed, match="in context: error: lost connection to pod: the pod has ended"),
     ):
         forwarding.stay()
@@ -65,7 +65,7 @@ def test_a_port_that_cannot_be_had_says_why(saying: Saying) -> None:
     taken = saying("echo 'a notice' >&2; echo 'unable to listen on any of the requested ports' >&2; exit 1")
     with (
         pytest.raises(ToolFailed, match="a notice\nunable to listen on any"),
-        taken.port_forward("devai", 8888, local=8888),
+        taken.port_forward("pod/devai-1", "http", local=8888),
     ):
         pass
 

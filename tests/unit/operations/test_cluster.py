@@ -1,0 +1,73 @@
+"""Stacks in a cluster, with what kubectl would be asked in place of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import DevaiError
+from devai_tasks.operations import cluster
+from devai_tasks.operations.cluster import Cluster
+from devai_tasks.tools.kubectl import Kubectl
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture
+def own(shipped: Project, monkeypatch: Patch) -> Cluster:
+    """A stack whose context is there."""
+    monkeypatch.setattr(Kubectl, "check_context", lambda _: None)
+    return Cluster(shipped, load(shipped, Stack("dev", "local")))
+
+
+def pod(name: str, phase: str = "Running", *, ready: bool = True, leaves: bool = False) -> dict[str, Any]:
+    metadata = {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaves else {})
+    status = {"phase": phase, "conditions": [{"type": "Ready", "status": str(ready)}]}
+    return {"kind": "Pod", "metadata": metadata, "status": status}
+
+
+def shell(own: Cluster) -> None:
+    cluster.execute(own, "devai", ["bash"])
+
+
+def port(own: Cluster) -> None:
+    with cluster.port_of(own, "devai"):
+        pass
+
+
+@pytest.mark.parametrize("way", [shell, port])
+@pytest.mark.parametrize(
+    ("pods", "taken"),
+    [
+        ([pod("old", leaves=True), pod("starts", ready=False)], "pod/starts"),
+        ([pod("starts", ready=False), pod("runs")], "pod/runs"),
+        ([pod("waits", "Pending", ready=False), pod("starts", ready=False)], "pod/starts"),
+    ],
+)
+def test_a_shell_and_a_port_lead_to_the_pod_that_stays(
+    own: Cluster, monkeypatch: Patch, way: Callable[[Cluster], None], pods: Sequence[object], taken: str
+) -> None:
+    asked: list[str] = []
+
+    def port_forward(_: Kubectl, name: str, *__: object, **___: object) -> nullcontext[int]:
+        asked.append(name)
+        return nullcontext(0)
+
+    monkeypatch.setattr(Kubectl, "objects", lambda *_: pods)
+    monkeypatch.setattr(Kubectl, "execute", lambda _, name, __: asked.append(name))
+    monkeypatch.setattr(Kubectl, "port_forward", port_forward)
+    way(own)
+    assert asked == [taken]
+
+
+@pytest.mark.parametrize("way", [shell, port])
+def test_where_no_pod_stays_that_is_said(own: Cluster, monkeypatch: Patch, way: Callable[[Cluster], None]) -> None:
+    monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("waits", "Pending", ready=False)])
+    with pytest.raises(DevaiError, match="no pod of devai runs"):
+        way(own)
