@@ -117,6 +117,31 @@ run "service" {
   }
 }
 
+run "protected_service" {
+  command = plan
+
+  module {
+    source = "../modules/compute/gcp"
+  }
+
+  variables {
+    stack = {
+      name      = "devai-prod"
+      unique    = "devaiprod12345678"
+      account   = "example-project"
+      region    = "europe-west1"
+      logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
+      protected = true
+      labels    = { part-of = "devai" }
+    }
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.this.deletion_protection == false
+    error_message = "a protected stack can be stopped, too"
+  }
+}
+
 run "service_with_gpus" {
   command = plan
 

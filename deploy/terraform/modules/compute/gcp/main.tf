@@ -31,11 +31,12 @@ locals {
 }
 
 resource "google_cloud_run_v2_service" "this" {
-  project             = var.stack.account
-  location            = var.stack.region
-  name                = var.backend
-  labels              = var.stack.labels
-  deletion_protection = var.stack.protected
+  project  = var.stack.account
+  location = var.stack.region
+  name     = var.backend
+  labels   = var.stack.labels
+  # It holds no data, and goes whenever a stack is stopped: Terraform could destroy none that it protects.
+  deletion_protection = false
   # By the load balancer only, which knows the allowed networks; who comes that far shows the lab's own token.
   ingress              = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
   invoker_iam_disabled = true
