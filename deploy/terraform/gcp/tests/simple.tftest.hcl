@@ -274,6 +274,11 @@ run "load_balancer" {
   }
 
   assert {
+    condition     = google_compute_target_https_proxy.this[0].name == "devai-dev-managed"
+    error_message = "a proxy with a map is another one than that with certificates, which can't become it"
+  }
+
+  assert {
     condition     = length(google_dns_record_set.this) == 2 && length(output.dns_records) == 0
     error_message = "its proof and the address are in the zone"
   }
@@ -333,6 +338,11 @@ run "without_a_host_name" {
   assert {
     condition     = length(google_compute_ssl_certificate.this) == 1 && output.url == "https://203.0.113.7/lab/"
     error_message = "a first look is by a self-signed certificate"
+  }
+
+  assert {
+    condition     = google_compute_target_https_proxy.this[0].name == "devai-dev"
+    error_message = "a host name, whose certificate is in a map, means another proxy"
   }
 
   expect_failures = [check.trusted_certificate]

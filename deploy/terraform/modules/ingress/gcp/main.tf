@@ -211,14 +211,20 @@ resource "google_compute_ssl_policy" "this" {
 resource "google_compute_target_https_proxy" "this" {
   count = local.simple && var.enable_https ? 1 : 0
 
-  project          = var.stack.account
-  name             = var.stack.name
+  project = var.stack.account
+  # Google refuses to change one from certificates to a map, for in between it would have neither. So the other kind is
+  # another proxy: made first, then the rule of port 443 goes over to it.
+  name             = local.managed ? "${var.stack.name}-managed" : var.stack.name
   url_map          = google_compute_url_map.this[0].id
   ssl_policy       = google_compute_ssl_policy.this.id
   ssl_certificates = local.managed ? null : ["projects/${var.stack.account}/global/sslCertificates/${local.named}"]
   certificate_map  = local.managed ? "//certificatemanager.googleapis.com/${google_certificate_manager_certificate_map.this[0].id}" : null
 
   depends_on = [google_certificate_manager_certificate_map_entry.this]
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "google_compute_target_http_proxy" "this" {
