@@ -107,6 +107,11 @@ run "service" {
   }
 
   assert {
+    condition     = alltrue([for probe in [one(google_cloud_run_v2_service.this.template[0].containers[0].startup_probe), one(google_cloud_run_v2_service.this.template[0].containers[0].liveness_probe)] : probe.timeout_seconds >= 5 && probe.timeout_seconds <= probe.period_seconds])
+    error_message = "a busy lab may take its time to answer"
+  }
+
+  assert {
     condition     = length(google_cloud_run_v2_service.this.template[0].vpc_access) == 0
     error_message = "the service keeps no addresses of the subnet, which could not be destroyed for hours after it"
   }

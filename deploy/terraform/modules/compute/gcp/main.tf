@@ -107,9 +107,11 @@ resource "google_cloud_run_v2_service" "this" {
         mount_path = "/home/devai"
       }
 
-      # `/` redirects, and everything but this wants the token.
+      # `/` redirects, and everything but this wants the token. Left to Google, an answer would have a second, and a busy
+      # lab that is restarted for being slow loses all kernels.
       startup_probe {
         period_seconds    = 5
+        timeout_seconds   = 5
         failure_threshold = 24
 
         http_get {
@@ -120,6 +122,7 @@ resource "google_cloud_run_v2_service" "this" {
 
       liveness_probe {
         period_seconds    = 30
+        timeout_seconds   = 10
         failure_threshold = 5
 
         http_get {
