@@ -210,9 +210,10 @@ class Kubectl:
         return self._output("logs", pod, *options)
 
     def follow_logs(self, selector: str, *, follow: bool, tail: str) -> Iterator[str]:
-        """What pods print, line by line."""
+        """What pods print, line by line; of one that is still starting, why there is nothing yet."""
         options = ["--prefix", "--all-containers", "--max-log-requests=50", f"--tail={'-1' if tail == 'all' else tail}"]
-        words = ["logs", f"--selector={selector}", *options, *(["--follow"] if follow else [])]
+        # Following, kubectl waits for a pod that is starting, unless errors are ignored.
+        words = ["logs", f"--selector={selector}", *options, "--follow" if follow else "--ignore-errors"]
         if self.dry:
             return self._print(words)
         with self._process(words) as process:

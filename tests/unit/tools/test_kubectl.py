@@ -41,6 +41,17 @@ printf '"c"}\\n'""")
         assert changed(0.1) == []  # and nothing is there to wait for any more
 
 
+def test_a_pod_that_is_still_starting_does_not_hide_what_others_print(saying: Saying) -> None:
+    logs = saying("""waiting='error: container "lab" is waiting to start: ContainerCreating'
+case "$*" in
+  *--ignore-errors*) echo "$waiting"; echo ready ;;
+  *) echo "$waiting" >&2; exit 1 ;;
+esac""")
+    first, second = logs.follow_logs("app=devai", follow=False, tail="all")
+    assert "ContainerCreating" in first
+    assert second == "ready"
+
+
 FORWARDS = """echo 'E1 memcache.go:287] "Unhandled Error" err="no list of resources"' >&2
 echo 'Forwarding from 127.0.0.1:40123 -> 8888'
 """
