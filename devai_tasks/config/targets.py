@@ -188,6 +188,13 @@ def googles_certificate(settings: Settings) -> bool:
     return google_host(settings) and not settings.terraform.certificate
 
 
+def self_signed(settings: Settings) -> bool:
+    """In stacks with a certificate that nobody vouches for: no person names one, and no cloud has issued one."""
+    if not (on_a_cloud_now(settings) and settings.tls.enabled) or settings.terraform.certificate:
+        return False
+    return not (google_host(settings) or (on_aws(settings) and settings.ingress.host and settings.dns.zone))
+
+
 def with_certificate(settings: Settings) -> bool:
     """In stacks whose ingress has to be told its certificate."""
     return with_ingress(settings) and settings.tls.enabled and not googles_certificate(settings)

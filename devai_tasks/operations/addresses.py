@@ -35,24 +35,26 @@ def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
     address = f"{url(settings)}api"
     if not url(settings):
         return console.say(detour(settings))
+    trusted = not targets.self_signed(settings)
     if dry:
-        return console.say(f"curl --fail {address}")
+        return console.say(f"curl --fail {'' if trusted else '--insecure '}{address}")
     deadline, last = time.monotonic() + seconds, ""
     with console.waiting(f"waiting for {address}"):
-        while (state := _state(address)) and time.monotonic() < deadline:
+        while (state := _state(address, trusted=trusted)) and time.monotonic() < deadline:
             if state != last:
                 console.say(f"  {state}")
                 last = state
             time.sleep(_POLL_SECONDS)
     if state:
         raise DevaiError(f"{address} does not answer after {seconds} s: {state}{_remedy(settings, state)}")
-    return console.say(f"{address} answers")
+    note = "" if trusted else "; nobody vouches for its certificate, which was not looked at (terraform.certificate)"
+    return console.say(f"{address} answers{note}")
 
 
-def _state(address: str) -> str:
+def _state(address: str, *, trusted: bool) -> str:
     """Why there is no good answer yet; empty where there is one."""
     try:
-        code = site.status(address)
+        code = site.status(address, trusted=trusted)
     except site.Unreachable as error:
         return _UNKNOWN if error.unknown else str(error)
     return "" if code == _OK else f"HTTP {code}"

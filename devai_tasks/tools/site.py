@@ -18,6 +18,8 @@ from devai_tasks.errors import DevaiError, ToolFailed
 # How resolvers say that they don't know a name.
 _UNKNOWN = ("name or service not known", "nodename nor servname", "no address associated")
 
+_UNTRUSTED = "certificate_verify_failed"
+
 
 class Unreachable(DevaiError):  # noqa: N818 - reads as what happened
     """Nothing answers there; `unknown` where the name has no address yet."""
@@ -51,10 +53,13 @@ def _curl(server: Server, *words: str) -> str:
     return shlex.join(["curl", "--fail", "--header=Authorization: token …", *trust, *words, server.url])
 
 
-def status(url: str, *, seconds: float = 10) -> int:
-    """The status that a GET is answered with. Raises Unreachable with the reason where nothing answers in time."""
+def status(url: str, *, seconds: float = 10, trusted: bool = True) -> int:
+    """The status that a GET is answered with. Raises Unreachable with the reason where nothing answers in time.
+
+    Nothing secret is sent: a certificate that is not `trusted` may be anybody's.
+    """
     try:
-        return httpx.get(url, timeout=seconds).status_code
+        return httpx.get(url, timeout=seconds, verify=trusted).status_code
     except httpx.TransportError as error:
         words = str(error) or type(error).__name__
         raise Unreachable(words, unknown=any(said in words.lower() for said in _UNKNOWN)) from error
@@ -109,4 +114,10 @@ def _asking(method: str, server: Server, content: Iterator[bytes] | None = None)
                 raise ToolFailed(f"{server.url} answers {answer.status_code} {answer.reason_phrase}")
             yield answer
     except httpx.TransportError as error:
-        raise Unreachable(f"{server.url}: {str(error) or type(error).__name__}", unknown=False) from error
+        words = f"{server.url}: {str(error) or type(error).__name__}"
+        if _UNTRUSTED in words.lower():
+            words += (
+                "\nnobody vouches for its certificate, so the token was not sent; name another one in "
+                "terraform.certificate, or have this one believed: SSL_CERT_FILE names a file with it"
+            )
+        raise Unreachable(words, unknown=False) from error

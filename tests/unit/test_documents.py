@@ -16,7 +16,7 @@ from devai_tasks.tasks import namespace
 
 BLOCKS = [block for document in documents() for block in blocks(document)]
 # Programs of others: they stand in blocks that say what they need.
-OTHERS = {"aws", "az", "docker", "gcloud", "kind", "kubectl", "source"}
+OTHERS = {"aws", "az", "docker", "gcloud", "kind", "kubectl", "openssl", "source"}
 # What every machine has.
 SHELL = {"printf"}
 

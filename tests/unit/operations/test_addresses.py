@@ -1,0 +1,96 @@
+"""Waiting for a lab's address, and whose certificates count there: a real server with one that it has signed itself."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.config import targets
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import DevaiError
+from devai_tasks.operations import addresses
+from devai_tasks.tools import certificates, site
+
+NAMED = "terraform.certificate=https://mine.vault.azure.net/secrets/lab"
+
+
+def stack(project: Project, cloud: str, *given: str) -> Settings:
+    return load(project, Stack("dev", cloud), ("ingress.host=lab.mine.test", *given), environ={})
+
+
+@pytest.mark.parametrize(
+    ("cloud", "given", "own"),
+    [
+        ("azure", (), True),
+        ("azure", (NAMED,), False),
+        ("azure", ("tls.enabled=false",), False),
+        ("azure", ("compute.platform=simple", "compute.replicas={min: 1, max: 1}"), True),
+        ("aws", (), True),
+        ("aws", ("dns.zone=mine.test",), False),
+        ("gcp", (), False),
+        ("local", (), False),
+    ],
+)
+def test_where_a_certificate_is_terraforms_own(shipped: Project, cloud: str, given: tuple[str, ...], own: bool) -> None:
+    assert targets.self_signed(stack(shipped, cloud, *given)) is own
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Says yes to everything."""
+
+    def do_GET(self) -> None:
+        """Nothing more than that."""
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Plays a load balancer with a certificate that it has signed itself; its address is the stack's."""
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "mkcert" else f"/usr/bin/{name}")
+    certificates.make(certificate, key, ["127.0.0.1"], "lab")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setattr(addresses, "url", lambda _: f"https://127.0.0.1:{server.server_port}/")
+        yield f"https://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_stack_with_terraforms_own_certificate_answers_and_that_is_said_of_it(
+    shipped: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses.wait(stack(shipped, "azure"), seconds=0)
+    assert capsys.readouterr().err.count("nobody vouches for its certificate") == 1
+
+
+@pytest.mark.usefixtures("lab")
+def test_elsewhere_a_certificate_that_nobody_vouches_for_is_no_answer(shipped: Project) -> None:
+    with pytest.raises(DevaiError, match="certificate verify failed"):
+        addresses.wait(stack(shipped, "azure", NAMED), seconds=0)
+
+
+def test_a_token_is_sent_to_who_shows_such_a_certificate_only_where_it_is_believed(
+    lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    server = site.Server(f"{lab}devai/home.tar.gz", "secret")
+    with pytest.raises(DevaiError, match="nobody vouches for its certificate, so the token was not sent"):
+        site.download(server, tmp_path / "home.tar.gz")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
+    assert site.download(server, tmp_path / "home.tar.gz") == 0
