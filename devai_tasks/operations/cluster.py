@@ -247,14 +247,15 @@ def delete(cluster: Cluster, *, data: bool) -> None:
     volumes = _made_volumes(cluster) if data else []
     if not (found or volumes):
         return console.say(f"{cluster.settings.stack} is not in {cluster.kubectl.context}")
-    # Who makes pods first, so that nothing writes when its volume goes.
-    first = [item for item in found if item["kind"] not in KEPT]
-    names = [live.reference(item) for item in first]
+    # Who makes pods first, so that nothing writes when its volume goes; and the ingress before its class: once that is
+    # gone, AWS's webhook refuses to have it changed, even by the controller that is to let go of it.
+    kept = [item for item in found if item["kind"] in KEPT]
+    classes = [item for item in found if item["kind"] == "IngressClass"]
+    first = [item for item in found if item not in (*kept, *classes)]
+    deleted: list[str] = []
     with console.step(f"deleting {cluster.settings.stack}", silent=True):
-        deleted = cluster.kubectl.delete(names, wait=True)
-        if data:
-            rest = [live.reference(item) for item in found if item["kind"] in KEPT]
-            deleted += cluster.kubectl.delete(rest, wait=True)
+        for part in (first, classes, kept if data else ()):
+            deleted += cluster.kubectl.delete([live.reference(item) for item in part], wait=True)
         if volumes:  # while there is a cluster that does it: without one, a cloud's disks are nobody's
             cluster.kubectl.wait_for_end(*volumes, seconds=_VOLUME_SECONDS)
         for line in deleted:
