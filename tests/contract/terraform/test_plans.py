@@ -142,6 +142,56 @@ def test_what_is_in_use_is_let_go_before_it_is_destroyed(
     assert applied.stdout.index(f"{user}: Modifications complete") < applied.stdout.index(f"{gone}: Destroying")
 
 
+# What runs without a cluster, and what it can neither begin nor end without: clouds are slow to say so, and nothing names it.
+LIVES_BY = {
+    "aws": (
+        "aws_ecs_service",
+        {
+            "module.networking.aws_nat_gateway.this",
+            "module.networking.aws_route_table_association.private",
+            "module.networking.aws_route_table_association.public",
+            "module.networking.aws_vpc_security_group_egress_rule.workload",
+            "module.networking.aws_vpc_security_group_ingress_rule.workload",
+            "module.networking.aws_vpc_security_group_ingress_rule.storage",
+            "module.storage.aws_efs_mount_target.this",
+            "module.identity.aws_iam_role_policy.this",
+            "module.ingress.aws_lb_listener.https",
+        },
+    ),
+    "azure": (
+        "azurerm_container_group",
+        {
+            "module.networking.azurerm_subnet_nat_gateway_association.this",
+            "module.storage.azurerm_private_endpoint.this",
+            "module.identity.azurerm_role_assignment.pull",
+        },
+    ),
+    "gcp": (
+        "google_cloud_run_v2_service",
+        {"module.identity.google_secret_manager_secret_iam_member.this"},
+    ),
+}
+
+
+@pytest.mark.parametrize("cloud", LIVES_BY)
+def test_what_runs_comes_after_what_it_lives_by_and_goes_before_it(
+    cloud: str, providers: str, project: Project, tmp_path: Path
+) -> None:
+    kind, needed = LIVES_BY[cloud]
+    root, values = copied(cloud, providers, tmp_path), tmp_path / "values.tfvars.json"
+    settings = load(project, Stack("dev", cloud), ["compute.platform=simple", *SIZES[cloud]], environ={})
+    secrets = {"secret_versions": {"JUPYTER_TOKEN": 1}, "secret_values": {"JUPYTER_TOKEN": "1"}}
+    values.write_text(json.dumps(definition.variables(settings) | {"image": IMAGE} | secrets), encoding="utf-8")
+    flags = ("apply", "-auto-approve", "-no-color", f"-var-file={values}")
+
+    applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
+
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    state = json.loads((root / "terraform.tfstate").read_text(encoding="utf-8"))
+    (service,) = (entry for entry in state["resources"] if entry["type"] == kind)
+    assert needed - set(service["instances"][0]["dependencies"]) == set()
+
+
 def test_a_secrets_old_version_goes_when_nothing_starts_with_it_any_more(
     providers: str, project: Project, tmp_path: Path
 ) -> None:

@@ -5,4 +5,6 @@ output "identity" {
     client    = aws_iam_role.this["lab"].arn
     execution = { for kind in ["id", "client", "principal"] : kind => aws_iam_role.this["execution"].arn }
   }
+  # What is started before it may pull or read does not start.
+  depends_on = [aws_iam_role_policy.this, aws_iam_role_policy_attachment.node]
 }

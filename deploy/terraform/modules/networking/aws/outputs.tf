@@ -16,4 +16,14 @@ output "network" {
     egress_cidrs = [for address in aws_eip.this : "${address.public_ip}/32"]
     port         = var.port
   }
+  # What runs in a subnet wants its ways out and in for as long as it runs: a task that can't say that it has ended never
+  # has, and its service can't be destroyed.
+  depends_on = [
+    aws_route_table_association.private,
+    aws_route_table_association.public,
+    aws_vpc_security_group_egress_rule.gateway,
+    aws_vpc_security_group_egress_rule.workload,
+    aws_vpc_security_group_ingress_rule.storage,
+    aws_vpc_security_group_ingress_rule.workload,
+  ]
 }

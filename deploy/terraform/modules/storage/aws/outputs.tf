@@ -9,4 +9,6 @@ output "volumes" {
     { models = null },
     { for name, point in aws_efs_access_point.this : name => "${aws_efs_file_system.this.id}::${point.id}" },
   )
+  # Nobody mounts it before it has an address and says who may.
+  depends_on = [aws_efs_mount_target.this, aws_efs_file_system_policy.this]
 }
