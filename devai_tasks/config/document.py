@@ -27,6 +27,7 @@ _RESOLVER = yaml.resolver.Resolver()
 # What a node is without a tag; any other was written, and has no meaning here.
 _KINDS = ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value")
 _PLAIN = {f"{_YAML_TAGS}{kind}" for kind in _KINDS}
+_SECRETS = re.compile(r"""\bsecrets["']?\s*:""")
 
 
 @dataclass
@@ -109,8 +110,10 @@ def has_content(text: str) -> bool:
 
 
 def _line(text: str, number: int) -> str:
-    """What stands in a line, to quote it."""
+    """What stands in a line, to quote it; not where it may be a secret."""
     lines = text.splitlines()
+    if any(_SECRETS.search(above) for above in lines[: number + 1]):
+        return "at or below `secrets`"
     line = lines[number].strip() if number < len(lines) else ""
     return f"{line[:77]}..." if len(line) > 80 else line or "the end of the text"  # noqa: PLR2004 - a terminal's width
 

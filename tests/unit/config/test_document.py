@@ -83,6 +83,16 @@ def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str, wo
     assert words in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["secrets:\n  A: @hunter2\n", "a: {secrets: {A: hunter2: x}}", "secrets: {A: 'hunter2"]
+)
+def test_what_may_be_a_secret_is_not_quoted(text: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        document.parse(text, "file")
+    assert "hunter2" not in str(refusal.value)
+    assert "not valid YAML" in str(refusal.value)
+
+
 def test_maps_that_merge_themselves_into_each_other_are_refused_before_they_fill_the_memory() -> None:
     doubling = "\n".join(f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}]}}" for n in range(1, 40))
     with pytest.raises(ConfigError, match="expands without end"):
