@@ -11,6 +11,7 @@ import os
 import shlex
 import signal
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -39,10 +40,11 @@ Declare = Callable[[Callable[..., None]], Task[Any]]
 _STACK_HELP = {
     "env": "environment: a file in conf/profiles (default: defaults.env, dev; shipped: dev, staging, prod)",
     "cloud": "cloud: a file in conf/clouds (default: defaults.cloud, local; shipped: local, aws, azure, gcp)",
-    "gpu": "with GPUs, whatever gpu.enabled says (default: as configured)",
+    "gpu": "with GPUs, whatever conf/ says of gpu.enabled (default: as configured)",
     "set": "override a key for this run, as --set ports.lab=9000; can be repeated",
 }
-_STACK_FLAGS: dict[str, Any] = {"env": "", "cloud": "", "gpu": False, "set_": []}
+# None tells a flag that was not given from one whose value is empty, as that of an unset variable in a script.
+_STACK_FLAGS: dict[str, Any] = {"env": None, "cloud": None, "gpu": False, "set_": []}
 _FILES = ("file", "output")
 _ASKING_HELP = {
     "yes": "go on without asking (default: ask)",
@@ -163,7 +165,8 @@ def stack_task(
                 given = {flag: _from(project.root, flag, value) for flag, value in given.items()}
                 # Paths in artefacts and in printed commands are relative to the project.
                 os.chdir(project.root)
-                env, cloud, gpu, overrides, *asking = (given.pop(flag) for flag in flags)
+                env, cloud = (_name(flag, given.pop(flag)) for flag in ("env", "cloud"))
+                gpu, overrides, *asking = (given.pop(flag) for flag in flags if flag in given)
                 words = _words({flag: value for flag, value in given.items() if value != defaults[flag]})
                 request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, *asking)
                 if target:
@@ -196,6 +199,13 @@ def _words(flags: Mapping[str, Any]) -> list[str]:
         values = value if isinstance(value, list) else [value]
         words += [flag if one is True else f"{flag}={one}" for one in values if one]
     return words
+
+
+def _name(flag: str, value: str | None) -> str:
+    """The value of `--env` or `--cloud`; empty where it was not given."""
+    if value == "":
+        raise UsageError(f"--{flag}= is empty: name one, or leave the flag out")
+    return value or ""
 
 
 def _from(root: Path, flag: str, value: Any) -> Any:
@@ -279,10 +289,15 @@ def clean_exit() -> Iterator[None]:
     try:
         with _all_ends_as_by_ctrl_c():
             yield
+            sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         _fail("interrupted", interrupt)
         # As shells say it: 128 and the number of the signal.
         raise Exit(code=128 + (interrupt.args or (signal.SIGINT,))[0]) from None
+    except BrokenPipeError:
+        # Who reads has enough, as `head` after its lines. What is left is for nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=128 + signal.SIGPIPE) from None
     except (DevaiError, OSError) as error:
         if os.environ.get("DEVAI_TRACEBACK") == "1":
             raise

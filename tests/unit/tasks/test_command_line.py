@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +102,23 @@ def test_a_protected_stack_on_every_network_is_refused(project: Project, devai: 
     result = devai("up", "--env=prod")
     assert_clean(result, 2)
     assert result.stderr.startswith("conf/stacks/local-prod.yaml:1:25  network.bind_address = 0.0.0.0\n")
+
+
+@pytest.mark.parametrize("flag", ["--env", "--cloud"])
+def test_an_empty_name_means_no_stack(devai: Run, flag: str) -> None:
+    result = devai("config.show", f"{flag}=")
+    assert_clean(result, 2)
+    assert f"{flag}= is empty" in result.stderr
+
+
+def test_who_reads_no_more_ends_it_quietly(project: Project, nobodys_environment: None) -> None:  # noqa: ARG001 - its effect
+    program = str(Path(sys.executable).with_name("inv"))
+    with subprocess.Popen([program, "config.show"], cwd=project.root, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 def test_the_traceback_is_there_for_who_asks(cli: Run) -> None:
