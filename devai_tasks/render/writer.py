@@ -97,10 +97,15 @@ def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
 
 
 def replace_file(file: Path, text: str) -> None:
-    """Write one file that people keep, such as one of conf/: the old text or the new one, and its mode as it was."""
+    """Write one file that people keep, such as one of conf/: the old text or the new one.
+
+    Where a link leads to it, which mode it has and how its lines end stays as it was.
+    """
+    file = file.resolve()
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    if file.exists():
+    there = file.exists()
+    partial.write_text(text, encoding="utf-8", newline="\r\n" if there and b"\r\n" in file.read_bytes() else "\n")
+    if there:
         shutil.copymode(file, partial)
     partial.replace(file)
 

@@ -175,9 +175,10 @@ def schema(c: Context, json: bool = False, check: bool = False) -> None:
 
     if json:
         return console.show_json(json_schema())
-    stale = reference.write(Project.find(), listing.markdown(namespace), dry=check or bool(c.config.run.dry))
+    dry = check or bool(c.config.run.dry)
+    stale = reference.write(Project.find(), listing.markdown(namespace), dry=dry)
     for name in stale:
-        console.say(f"{name}: {'is not what would be written' if check else 'written'}")
+        console.say(f"{name}: {'is not what would be written' if dry else 'written'}")
     if check and stale:
         raise Exit(code=1)
 

@@ -271,6 +271,16 @@ def test_a_value_is_set_in_the_file_that_the_flags_name_and_comments_stay(projec
     assert devai("config.set", "--set=ollama.keep_alive=1h").stderr == "nothing to change in conf/common/ollama.yaml\n"
 
 
+def test_a_link_and_the_ends_of_lines_stay_as_they_were(project: Project, devai: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "personal.yaml"
+    kept.write_bytes(b"ports:\r\n  lab: 9000\r\n")
+    link = project.conf / "personal.yaml"
+    link.symlink_to(kept)
+    assert devai("config.set", "--personal", "--set=ports.lab=9001").returncode == 0
+    assert link.readlink() == kept
+    assert kept.read_bytes() == b"ports:\r\n  lab: 9001\r\n"
+
+
 def test_texts_that_other_readers_would_take_for_something_else_are_quoted(project: Project, devai: Run) -> None:
     devai("config.set", "--set=env.A=on", "--set=env.B=1.10", "--set=env.C=text", "--set=env.D=12:30")
     added = text(project, "conf/common/env.yaml").splitlines()[-4:]
@@ -390,5 +400,6 @@ def test_the_schema_and_the_reference_are_those_of_the_repository(
 def test_the_schema_is_written_where_it_is_not_what_it_should_be(project: Project, devai: Run) -> None:
     put(project, "conf/schema.json", "{}\n")
     assert devai("config.schema", "--check").returncode == 1
+    assert devai("--dry", "config.schema").stderr == "conf/schema.json: is not what would be written\n"
     assert devai("config.schema").stderr == "conf/schema.json: written\n"
     assert devai("config.schema", "--check").returncode == 0
