@@ -155,7 +155,7 @@ _PERSONAL = {
     "defaults.cloud": "cloud that tasks mean without --cloud",
     "ports.lab": "port of the lab on this machine",
     "storage.work_dir": "folder that the lab shows as ~/work",
-    "gpu.enabled": "an NVIDIA GPU (true or false)",
+    "gpu.enabled": "an NVIDIA GPU for every stack of yours, also in clouds (true or false)",
 }
 _PROFILE = {
     "protected": "protected, so that dangerous tasks want its name typed (true or false)",
@@ -198,8 +198,19 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
         text = _answered(text, path, offered, partial(ask, question, offered), problems)
     if not document.has_content(text):
         return Change(project, name, "", "")
-    lacking = [f"{stack} is not valid yet\n{problem}" for stack, all_ in brought(text).items() for problem in all_]
-    return Change(project, name, "", text, tuple(lacking))
+    notes = [f"{stack} is not valid yet\n{problem}" for stack, all_ in brought(text).items() for problem in all_]
+    if not profile:
+        notes += _unread(Sources(project, replaced={name: text}), name)
+    return Change(project, name, "", text, tuple(notes))
+
+
+def _unread(sources: Sources, name: str) -> list[str]:
+    """What one's own file does not do for the stack that is meant without flags."""
+    with suppress(ConfigError):  # as it was before
+        stack = sources.stack()
+        if sources.configuration(stack).settings.protected:
+            return [f"{stack} is protected: of {name} it reads which stack is meant, and nothing else"]
+    return []
 
 
 def _answered(

@@ -63,6 +63,12 @@ def test_ones_own_wishes_are_asked_for(project: Project, devai: Run, monkeypatch
     assert devai("config.show", "--key=env.DEVAI_STACK").stdout == "local-staging\n"
 
 
+def test_who_means_a_protected_stack_is_told_what_it_does_not_read(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, "prod", "", "9000", "", "")
+    said = "local-prod is protected: of conf/personal.yaml it reads which stack is meant, and nothing else"
+    assert said in devai("config.init").stderr
+
+
 def test_an_answer_is_tried_on_every_stack_that_has_it(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
