@@ -70,8 +70,12 @@ def test_a_cloud_stack_comes_up_changes_and_goes(life: CloudStack) -> None:
     assert refused.returncode == 2
     assert "is protected" in refused.stderr
     life.edit({**own, "protected": False})
+    if life.cloud == "aws":
+        gone = "aws_eks_cluster.this: Destruction complete"
+        assert gone in life.kill_at(gone, "down", "--data", confirm)
     down = life.inv("down", "--data", confirm)
     assert down.returncode == 0, down.stderr
+    assert ("there is no cluster" in down.stderr) == (life.cloud == "aws")
     assert_that_nothing_is_left(life)
 
     lines = (life.project.root / ".devai" / runs.HISTORY).read_text(encoding="utf-8").splitlines()
