@@ -169,7 +169,7 @@ def _shared_changes(cluster: Cluster) -> str:
 def send(cluster: Cluster, text: str, there: Sequence[Object]) -> list[str]:
     """Apply manifests, and before them what the cluster itself needs; returns what came of each object."""
     wanted = live.parse(text)
-    live.hand_over_replicas(cluster.kubectl, there, wanted)
+    live.hand_over_replicas(cluster.kubectl, wanted)
     # An autoscaler that is to go would take the number of pods back, every 15 s, for as long as it is there.
     scalers = [live.reference(found) for found in stale(there, wanted) if found["kind"] == "HorizontalPodAutoscaler"]
     gone = cluster.kubectl.delete(scalers, wait=False)  # nothing hangs on it: it goes at once

@@ -126,21 +126,29 @@ def with_replicas(there: Sequence[Object], text: str) -> str:
     return yaml.safe_dump_all(objects, sort_keys=False) if numbers else text
 
 
-def hand_over_replicas(kubectl: Kubectl, there: Sequence[Object], wanted: Sequence[Object]) -> None:
-    """Have the number of pods held by another manager than that of the manifests, where these say none."""
+def hand_over_replicas(kubectl: Kubectl, wanted: Sequence[Object]) -> None:
+    """Have the number of pods held by another manager than that of the manifests, where these say none.
+
+    The number of this moment: an autoscaler doesn't wait while a person reads what would change.
+    """
+    there = kubectl.objects("deployments.apps") if _unnumbered(wanted) else []
     for name, number in _scaled(there, wanted).items():
         held = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": number}}
         kubectl.apply(json.dumps(held), manager=AUTOSCALER)
 
 
 def _scaled(there: Sequence[Object], wanted: Sequence[Object]) -> dict[str, int]:
-    """The Deployments whose manifests say no number of pods, and that number as it is now.
+    """The Deployments whose manifests say no number of pods, and that number as it is there.
 
     Of one that was stopped, the number to start it with: an autoscaler doesn't look at what has none.
     """
     present, least = of_kind(there, "Deployment"), replicas(wanted)
-    free = [name for name, found in of_kind(wanted, "Deployment").items() if "replicas" not in found["spec"]]
-    return {name: present[name]["spec"]["replicas"] or least[name] for name in free if name in present}
+    return {name: present[name]["spec"]["replicas"] or least[name] for name in _unnumbered(wanted) if name in present}
+
+
+def _unnumbered(wanted: Sequence[Object]) -> list[str]:
+    """The Deployments whose manifests say no number of pods."""
+    return [name for name, found in of_kind(wanted, "Deployment").items() if "replicas" not in found["spec"]]
 
 
 def replicas(wanted: Sequence[Object]) -> dict[str, int]:
