@@ -79,8 +79,10 @@ class Project:
             ("cloud", "cloud", cloud, self.clouds, "clouds"),
         ):
             place = places.get(flag, f"--{flag}={name}")
-            if name not in names:
-                remedy = f"there are {', '.join(names)}; a new one is a file in conf/{folder}/"
+            remedy = f"there are {', '.join(names) or 'none'}; a new one is a file in conf/{folder}/"
+            if not name:
+                problems.append(Problem("conf/common/defaults.yaml:1:1", f"defaults.{flag} has no value", remedy))
+            elif name not in names:
                 problems.append(Problem(place, f"unknown {kind} {name!r}{nearest(name, names)}", remedy))
             elif not re.fullmatch(STACK_NAME, name):
                 problems.append(Problem(f"conf/{folder}/{name}.yaml:1:1", name, STACK_NAME_WORDS))

@@ -166,8 +166,7 @@ def base(c: Context, request: Request, lock: bool = False, json: bool = False) -
     from devai_tasks.tools.images import Images
 
     request.docker.check()
-    if lock:
-        digest = bases.lock(request.project, image.base(request.settings), Images(dry=request.dry))
+    if lock and (digest := bases.lock(request.project, image.base(request.settings), Images(dry=request.dry))):
         console.say(f"{bases.LOCK}: {digest}; commit it, and every build is on that one")
     found = images.base_image(request.project, request.settings, request.docker)
     if json:

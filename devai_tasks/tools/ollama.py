@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +27,11 @@ class Ollama:
         self.url = url
         self.remedy = remedy
         self.dry = dry
-        self._command = f"OLLAMA_HOST={url} ollama"
 
     def models(self) -> dict[str, int]:
         """Models that the server has: name to size in bytes."""
         if self.dry:
-            console.say(f"{self._command} list")
+            self._say("list")
             return {}
         with self._answering() as client:
             return {str(model.model): int(model.size or 0) for model in client.list().models}
@@ -42,7 +42,7 @@ class Ollama:
         Raises ToolFailed for a model that the hub doesn't have, HubUnreachable where there is no hub to ask.
         """
         if self.dry:
-            return console.say(f"{self._command} pull {name}")
+            return self._say("pull", name)
         with self._answering() as client, console.progress() as bars:
             tasks = {}
             try:
@@ -61,7 +61,7 @@ class Ollama:
     def create(self, name: str, gguf: Path) -> None:
         """Make a model of a GGUF file on this machine. Raises ToolFailed for a file that is none."""
         if self.dry:
-            return console.say(f"{self._command} create {name} --file {gguf}")
+            return self._say("create", name, "--file", str(gguf))
         with self._answering() as client:
             try:
                 digest = client.create_blob(gguf)
@@ -73,12 +73,16 @@ class Ollama:
     def remove(self, name: str) -> None:
         """Delete a model. Raises ToolFailed where the server has none of that name."""
         if self.dry:
-            return console.say(f"{self._command} rm {name}")
+            return self._say("rm", name)
         with self._answering() as client:
             try:
                 client.delete(name)
             except ResponseError as error:
                 raise ToolFailed(f"no model {name} to remove; `inv models.list` shows them") from error
+
+    def _say(self, *words: str) -> None:
+        """The command that does the same."""
+        console.say(f"OLLAMA_HOST={self.url} {shlex.join(['ollama', *words])}")
 
     @contextmanager
     def _answering(self) -> Iterator[Client]:

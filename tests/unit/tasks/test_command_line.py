@@ -111,6 +111,13 @@ def test_an_empty_name_means_no_stack(devai: Run, flag: str) -> None:
     assert f"{flag}= is empty" in result.stderr
 
 
+def test_no_stack_is_meant_where_nothing_says_which(project: Project, devai: Run) -> None:
+    (project.conf / "common/defaults.yaml").unlink()
+    result = devai("config.show")
+    assert_clean(result, 2)
+    assert "conf/common/defaults.yaml:1:1  defaults.env has no value\n  there are dev, prod, staging" in result.stderr
+
+
 def test_who_reads_no_more_ends_it_quietly(project: Project, nobodys_environment: None) -> None:  # noqa: ARG001 - its effect
     program = str(Path(sys.executable).with_name("inv"))
     with subprocess.Popen([program, "config.show"], cwd=project.root, stdout=-1, stderr=-1, text=True) as process:

@@ -129,7 +129,7 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
             [f"{OLLAMA} {verb}" for verb in ("list", "pull a:latest", "pull b:1")],
         ),
         (["models.pull", "--name=a", "--package=b"], [f"{OLLAMA} create a:latest --file b.gguf"]),
-        (["models.remove", "--name=a"], [f"{OLLAMA} rm a:latest"]),
+        (["models.remove", "--name=a b"], [f"{OLLAMA} rm 'a b:latest'"]),
         (
             ["models.export", "--file=a.tar"],
             [
