@@ -38,23 +38,26 @@ class Published:
     """The names of an image in a registry, and the digest that it has there."""
 
     name: str
-    """With the tag that belongs to one commit and never moves."""
+    """With the tag that belongs to one commit, or to files that differ from it, and never moves."""
     moving: tuple[str, ...]
     """The others, which go to whatever was pushed last."""
     digest: str
-    final: bool
-    """Whether the commit says all about the image: not where files differ from it."""
 
 
 def names(project: Project, settings: Settings) -> Published:
-    """What the image of the present commit is called in the stack's registry, with the digest that is recorded."""
+    """What the image of the present commit is called in the stack's registry, with the digest that is recorded.
+
+    Where files differ from the commit, what the image is made of is in the name, too: it may change from push to push.
+    """
     revision = git.revision(project.root)
     repository = image.repository(settings)
+    commit = str(revision or "")
+    if revision and revision.dirty:
+        commit += f"-{inputs.of(project, settings)[:8]}"
     return Published(
-        name=f"{repository}:{image.tag(settings, str(revision or ''))}",
+        name=f"{repository}:{image.tag(settings, commit)}",
         moving=tuple(f"{repository}:{tag}" for tag in image.moving_tags(settings)),
         digest=targets.digest(settings),
-        final=not (revision and revision.dirty),
     )
 
 
@@ -118,7 +121,7 @@ def _push_one(project: Project, settings: Settings, remote: Images, wanted: Publ
         console.say(f"{wanted.name}: present")
     else:
         if there:
-            _check_overwriting(wanted, there.digest)
+            raise _taken(wanted, there.digest)
         _push(settings, remote, wanted.name)
     for name in wanted.moving:
         _push(settings, remote, name)
@@ -135,9 +138,9 @@ def _push_several(
 ) -> str:
     """Build for several platforms, straight into the registry; returns the digest of their index."""
     there = remote.manifest(wanted.name)
-    if there and wanted.final:
+    if there:
         if there.image or not remote.all_have(wanted.name, inputs.LABEL, inputs.of(project, settings)):
-            _check_overwriting(wanted, there.digest)
+            raise _taken(wanted, there.digest)
         console.say(f"{wanted.name}: present")
     else:
         base = images.base_image(project, settings, remote)
@@ -166,12 +169,9 @@ def check_base(settings: Settings, source: str) -> None:
     )
 
 
-def _check_overwriting(wanted: Published, digest: str) -> None:
-    """Raise UsageError where another image has the name that belongs to this commit."""
-    if not wanted.final:
-        console.say(f"{wanted.name}: replaced ({digest} was there)")
-        return
-    raise UsageError(
+def _taken(wanted: Published, digest: str) -> UsageError:
+    """That another image has the name."""
+    return UsageError(
         f"{wanted.name} is there already and is another image ({digest}), so somebody may rely on it. `inv image.pull` "
         "takes that one; what you have built needs a commit of its own, or another image.version"
     )
@@ -237,7 +237,7 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
             if clouds_own
             else f"`docker login {host}`, then again",
             "name": where_missing,
-            "tag": "its tags never move: commit what you have changed, and leave `image.tags` empty",
+            "tag": "its tags never move: leave `image.tags` empty, and have a cache of builds in a folder",
             "broken": "often its disk is full; its own log says",
         }
         raise DevaiError(f"{host} {_SAID[refused.no]} {repository}: {remedies[refused.no]}\n  {refused}") from refused

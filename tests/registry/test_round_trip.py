@@ -98,7 +98,7 @@ def test_files_that_differ_from_the_commit_show_in_the_tag(lab: Project, run: In
         named = json.loads(run("image.tag", "--json").stdout)
     finally:
         new.unlink()
-    assert named["name"] == f"{pushed['name']}-dirty"
+    assert re.fullmatch(rf"{re.escape(pushed['name'])}-dirty-[0-9a-f]{{8}}", named["name"])
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,12 +107,12 @@ def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
     assert "for 127.0.0.1:5000, which is on this machine, that will do" in capsys.readouterr().err
 
 
-def test_a_tag_that_can_not_move_asks_for_a_commit(shipped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tag_that_can_not_move_says_what_wants_to_move_it(shipped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_engine: Images, _name: str) -> None:
         raise RegistryRefused("tag", "tag invalid")
 
     monkeypatch.setattr(Images, "manifest", refuse)
-    with pytest.raises(DevaiError, match=r"commit what you have changed, and leave `image\.tags` empty"):
+    with pytest.raises(DevaiError, match=r"leave `image\.tags` empty, and have a cache of builds in a folder"):
         publish.push(shipped, settings(shipped, "ghcr.io/me"), Docker(dry=True), images.Options())
 
 
@@ -191,8 +192,12 @@ def test_an_image_of_other_inputs_does_not_get_the_present_commits_name(
     assert engine.named == []
 
 
+def what_is_in_no_image(project: Project) -> None:
+    (project.root / "README.md").write_text("Another.\n", encoding="utf-8")
+
+
 def commits_what_is_in_no_image(engine: Engine) -> None:
-    (engine.project.root / "README.md").write_text("Another.\n", encoding="utf-8")
+    what_is_in_no_image(engine.project)
     commit(engine.project.root)
 
 
@@ -206,6 +211,27 @@ def test_an_image_that_may_be_the_commits_gets_its_name(engine: Engine, way: Way
     wanted = tag(engine)
     assert engine.named == [wanted.name]
     assert git(engine.project.root, "rev-parse", "HEAD")[:12] in wanted.name
+
+
+def test_files_that_no_commit_has_are_another_image_whenever_they_make_one(engine: Engine) -> None:
+    named = [tag(engine).name]
+    for another in (change_the_lock, change_the_lock, what_is_in_no_image):
+        another(engine.project)
+        engine.build()
+        named.append(tag(engine).name)
+    assert re.fullmatch(rf"{re.escape(named[0])}-dirty-[0-9a-f]{{8}}", named[1])
+    assert len(set(named[:3])) == 3
+    assert named[3] == named[2]
+
+
+def test_another_build_of_such_files_is_refused_as_that_of_a_commit_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_the_lock(engine.project)
+    engine.build()
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(f"sha256:{'a' * 64}", "another"))
+    with pytest.raises(UsageError, match=r"-dirty-\w{8} is there already and is another image"):
+        push(engine)
 
 
 def test_a_push_that_has_arrived_is_not_lost_to_a_registry_that_does_not_answer_for_a_moment(

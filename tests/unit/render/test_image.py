@@ -57,7 +57,8 @@ def test_an_image_is_named_after_its_version_and_commit(shipped: Project, local_
         return image.tag(settings, revision), image.moving_tags(settings)
 
     assert named("0123456789ab") == ("1.10-0123456789ab", ("latest",))
-    assert named("0123456789ab-dirty", "gpu.enabled=true") == ("1.10-0123456789ab-dirty-gpu", ("latest-gpu",))
+    assert named("0123456789ab-dirty-01234567") == ("1.10-0123456789ab-dirty-01234567", ("latest",))
+    assert named("0123456789ab", "gpu.enabled=true") == ("1.10-0123456789ab-gpu", ("latest-gpu",))
     assert named("") == ("1.10", ("latest",))
 
 

@@ -1,18 +1,14 @@
 resource "aws_ecr_repository" "this" {
-  #checkov:skip=CKV_AWS_51:they are, but for the two kinds below
+  #checkov:skip=CKV_AWS_51:they are, but for the one below
   name                 = "${var.stack.name}/${var.repository}"
   image_tag_mutability = "IMMUTABLE_WITH_EXCLUSION"
   force_delete         = !var.stack.protected
   tags                 = var.stack.labels
 
-  # Other tags never move. These say of themselves that they do: an image whose files no commit has, and BuildKit's cache.
-  dynamic "image_tag_mutability_exclusion_filter" {
-    for_each = ["*-dirty*", "buildcache*"]
-
-    content {
-      filter      = image_tag_mutability_exclusion_filter.value
-      filter_type = "WILDCARD"
-    }
+  # Other tags never move. BuildKit's cache is no image, and has one that goes to what was built last.
+  image_tag_mutability_exclusion_filter {
+    filter      = "buildcache*"
+    filter_type = "WILDCARD"
   }
 
   image_scanning_configuration {
