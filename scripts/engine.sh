@@ -143,9 +143,9 @@ stop() {
     say "stopped"
 }
 
-case ${1:-} in
+case $* in
     -h | --help) echo "$usage" && exit ;;
-    start | stop | status) [ $# -eq 1 ] || fail "$usage" ;;
+    start | stop | status) ;;
     *) echo "$usage" >&2 && exit 2 ;;
 esac
 [ "$(id -u)" -eq 0 ] || fail "needs root: sudo -E scripts/engine.sh $1"
