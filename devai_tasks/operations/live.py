@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from devai_tasks.errors import UsageError
+from devai_tasks.render import yaml_documents
 from devai_tasks.tools.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    import yaml
 
 Object = Mapping[str, Any]
 
@@ -20,14 +25,24 @@ def parse(text: str) -> list[dict[str, Any]]:
     """The objects of a manifest."""
     import yaml
 
-    return [dict(found) for found in yaml.load_all(text, Loader=yaml.CSafeLoader) if found]
+    return [dict(found) for found in yaml.load_all(text, Loader=_loader()) if found]
+
+
+@cache
+def _loader() -> type[yaml.CSafeLoader]:
+    import yaml
+
+    class Loader(yaml.CSafeLoader):
+        """Takes `=` and `<<` for texts as Go does, which doesn't quote them."""
+
+    for tag in ("value", "merge"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{tag}", lambda _, node: str(node.value))
+    return Loader
 
 
 def only(text: str, kind: str) -> str:
     """The objects of one kind."""
-    import yaml
-
-    return yaml.safe_dump_all([found for found in parse(text) if found["kind"] == kind], sort_keys=False)
+    return yaml_documents(found for found in parse(text) if found["kind"] == kind)
 
 
 def of_kind(objects: Sequence[Object], kind: str) -> dict[str, Object]:
@@ -116,14 +131,12 @@ def check(there: Sequence[Object], wanted: Sequence[Object]) -> None:
 
 def with_replicas(there: Sequence[Object], text: str) -> str:
     """Manifests with the number of pods that live, where they say none."""
-    import yaml
-
     objects = parse(text)
     numbers = _scaled(there, objects)
     for found in objects:
         if found["kind"] == "Deployment" and found["metadata"]["name"] in numbers:
             found["spec"]["replicas"] = numbers[found["metadata"]["name"]]
-    return yaml.safe_dump_all(objects, sort_keys=False) if numbers else text
+    return yaml_documents(objects) if numbers else text
 
 
 def hand_over_replicas(kubectl: Kubectl, wanted: Sequence[Object]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import yaml
     from jinja2 import Environment
 
 Artefacts = dict[str, str]
@@ -47,6 +49,26 @@ def quote_dotenv(value: object) -> str:
 def quote_yaml(value: object) -> str:
     """A YAML scalar or flow collection: JSON is a part of YAML."""
     return json.dumps(value, ensure_ascii=False)
+
+
+@cache
+def _dumper() -> type[yaml.CSafeDumper]:
+    """PyYAML's writes by YAML 1.1, and leaves plain what is a number or a truth value to readers of others."""
+    import yaml
+
+    class Dumper(yaml.CSafeDumper):
+        """Quotes as well what begins like a number, and the short truth values."""
+
+    Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+._]*[0-9]"), list("-+._0123456789"))
+    Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
+    return Dumper
+
+
+def yaml_documents(documents: Iterable[Any]) -> str:
+    """YAML documents that Kubernetes reads as what they are."""
+    import yaml
+
+    return yaml.dump_all(documents, Dumper=_dumper(), sort_keys=False, width=120, allow_unicode=True)
 
 
 def escape_compose(value: str) -> str:

@@ -15,7 +15,7 @@ from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.units import Cpu, Size
-from devai_tasks.render import Artefacts, compose, image, kubernetes_clouds, terraform
+from devai_tasks.render import Artefacts, compose, image, kubernetes_clouds, terraform, yaml_documents
 from devai_tasks.render.kubernetes_clouds import Object, named
 
 # From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
@@ -78,12 +78,10 @@ def _value(value: str) -> str:
 
 
 def _text(objects: Iterable[Object], settings: Settings) -> str:
-    import yaml
-
     head = f"# Made from conf/ for the stack {settings.stack}: edit conf/, not this file.\n"
     # What is taken out comes last: see `kubernetes_clouds.removals`.
     ordered = sorted(objects, key=lambda found: "$patch" in found)
-    return head + yaml.dump_all(ordered, Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
+    return head + yaml_documents(ordered)
 
 
 def _kustomization(settings: Settings, files: list[str]) -> Object:

@@ -157,11 +157,10 @@ def pull(c: Context, request: Request) -> None:
 @stack_task(target="compose", help={"json": "for programs (default: YAML)"})
 def config(c: Context, request: Request, json: bool = False) -> None:
     """Show the Compose definition as Compose reads it; needs no engine."""
-    import yaml
-
     from devai_tasks.operations import lab
+    from devai_tasks.render import yaml_documents
 
     definition = request.docker.compose(lab.project_files(request.project, request.settings)).config()
     if json:
         return console.show_json(definition)
-    console.show(yaml.safe_dump(definition, sort_keys=False))
+    console.show(yaml_documents([definition]))

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
+from devai_tasks.operations import live
 from devai_tasks.render import kubernetes, writer
 from devai_tasks.tools import kubectl
 
@@ -119,4 +118,4 @@ def build(project: Project, kind: Kind) -> Manifests:
     folder = project.root / "generated" / re.sub(r"\W+", "-", str(kind))
     writer.write(kubernetes.render(settings), folder)
     text = kubectl.build(folder / "kubernetes")
-    return Manifests(settings, text, list(yaml.load_all(text, Loader=yaml.CSafeLoader)))
+    return Manifests(settings, text, live.parse(text))

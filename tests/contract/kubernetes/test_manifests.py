@@ -323,22 +323,6 @@ def test_ollama_gets_the_gpus_and_labs_only_on_request(stacks: dict[Kind, Manife
                 assert {entry["key"] for entry in spec["tolerations"]} == {"nvidia.com/gpu", "sku"}
 
 
-def test_variables_arrive_as_they_were_written(lab: Project) -> None:
-    texts = {"PRICE": "5$(X) & up", "QUOTED": "'\"", "LINES": "a\\nb", "NUMBER": "0123", "YES": "yes", "EDGE": " x "}
-    overrides = tuple(
-        f"env.{name}={yaml.safe_dump(text, default_style=chr(39)).strip()}" for name, text in texts.items()
-    )
-    stack = build(lab, Kind("local", "dev", overrides=overrides))
-    (settings,) = (found for name, found in stack.of("ConfigMap").items() if "JUPYTER_BASE_URL" in found["data"])
-    assert {name: settings["data"][name] for name in texts} == texts
-
-
-def test_labels_arrive_as_kubernetes_allows_them(lab: Project) -> None:
-    stack = build(lab, Kind("gcp", "dev", overrides=("labels={Team/x_y: 'R & D, Köln'}",)))
-    for found in stack.objects:
-        assert found["metadata"]["labels"]["team/x_y"] == "R___D__K_ln"
-
-
 def test_an_environment_of_ones_own_is_built_on_the_overlay_that_it_names(lab: Project) -> None:
     profile = lab.conf / "profiles" / "demo.yaml"
     profile.write_text("protected: true\nkubernetes: {overlay: prod}\ningress: {host: demo.example.org}\n")

@@ -1,0 +1,44 @@
+"""Texts of the configuration get into the manifests so that kubectl gets the same texts out."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import yaml
+from harness.manifests import Kind, build
+
+from devai_tasks.config.project import Project
+from devai_tasks.operations import live
+
+
+def test_variables_arrive_as_they_were_written(lab: Project) -> None:
+    texts = {"PRICE": "5$(X) & up", "QUOTED": "'\"", "LINES": "a\\nb", "NUMBER": "0123", "YES": "yes", "EDGE": " x "}
+    overrides = tuple(
+        f"env.{name}={yaml.safe_dump(text, default_style=chr(39)).strip()}" for name, text in texts.items()
+    )
+    stack = build(lab, Kind("local", "dev", overrides=overrides))
+    (settings,) = (found for name, found in stack.of("ConfigMap").items() if "JUPYTER_BASE_URL" in found["data"])
+    assert {name: settings["data"][name] for name in texts} == texts
+
+
+def test_labels_arrive_as_kubernetes_allows_them(lab: Project) -> None:
+    stack = build(lab, Kind("gcp", "dev", overrides=("labels={Team/x_y: 'R & D, Köln'}",)))
+    for found in stack.objects:
+        assert found["metadata"]["labels"]["team/x_y"] == "R___D__K_ln"
+
+
+def test_texts_stay_texts_whatever_a_reader_of_yaml_could_take_them_for(lab: Project) -> None:
+    chance = random.Random(0)
+    texts = {"".join(chance.choices("0178aefxob_+-.EyYnN:T", k=chance.randint(1, 6))) for _ in range(500)}
+    texts |= {"1e3", "0o17", "123456e7", "-_1", ".inf", "on", "null", "~", "2001-1-2T1:2:3", "=", "<<", "", "{"}
+    env = {f"A{number}": text for number, text in enumerate(sorted(texts))}
+    names = {"n": "y", "o": "0o17"}
+    overrides = (f"env={json.dumps(env | {'y': 'n'})}", f"labels={json.dumps(names)}", "project.name=n")
+    stack = build(lab, Kind("aws", "dev", True, (*overrides, "kubernetes.gpu_nodes={n: 1e3}"), "texts"))
+    (data,) = (found["data"] for found in stack.of("ConfigMap").values() if "JUPYTER_BASE_URL" in found["data"])
+    assert env.items() | {("y", "n")} <= data.items()
+    assert names.items() <= stack.pods["devai"]["metadata"]["labels"].items()
+    assert stack.pods["ollama"]["spec"]["nodeSelector"]["n"] == "1e3"
+    # And again, where a part of them is sent.
+    assert live.parse(live.only(stack.text, "ConfigMap")) == list(stack.of("ConfigMap").values())
