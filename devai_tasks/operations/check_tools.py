@@ -39,6 +39,12 @@ CLOUDS = {
         ("gcp", "gcloud", "--version"),
     )
 }
+# Without it kubectl gets no token for GKE. AKS and EKS are reached by what those command lines bring.
+GKE = Program(
+    "gke-gcloud-auth-plugin",
+    ("gke-gcloud-auth-plugin", "--version"),
+    "`gcloud components install gke-gcloud-auth-plugin`; where gcloud is a package of your system's, so is this",
+)
 KUBECTL = Program("kubectl", ("kubectl", "version", "--client", "--output=json"), _TOOLS, kubectl.OLDEST)
 
 
@@ -56,16 +62,18 @@ def wishes(project: Project, settings: Settings) -> list[Wish]:
     """The programs that stacks may need, without Terraform, which goes by two names."""
     provider = settings.compute.provider
     compose = "compose" in targets.of_stack(settings)
+    kubernetes = "kubernetes" in targets.of_stack(settings)
     return [
         Wish(DOCKER, needed=True),
         Wish(COMPOSE, needed=compose),
         Wish(BUILDX, needed=True),
         Wish(PODMAN, needed=False, quiet=True),
         # On this machine Compose runs the lab; a local cluster is for who wants one.
-        Wish(KUBECTL, needed="kubernetes" in targets.of_stack(settings) and not compose),
+        Wish(KUBECTL, needed=kubernetes and not compose),
         Wish(GIT, needed=False),
         Wish(SOPS, needed=(project.root / ENCRYPTED_FILE).exists()),
         *(Wish(program, needed=name == provider) for name, program in CLOUDS.items()),
+        Wish(GKE, needed=kubernetes and provider == "gcp", quiet=True),
         Wish(OLLAMA, needed=compose and settings.ollama.mode == "host"),
     ]
 
@@ -79,7 +87,7 @@ def tools(project: Project, settings: Settings) -> list[Check]:
     checks = [
         judge(wish, said, here=bool(programs.which(wish.program.ask[0])))
         for wish, said in zip(wanted, answers, strict=True)
-        if said or not wish.quiet
+        if said or wish.needed or not wish.quiet
     ]
     return [*checks, terraform_check.result()]
 

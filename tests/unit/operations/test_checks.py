@@ -33,13 +33,15 @@ SAYS = {
     "aws": "echo aws-cli/2.31.7 Python/3.13.7 Linux/6.12 exe/x86_64",
     "az": """printf '{\\n  "azure-cli": "2.77.0",\\n  "azure-cli-core": "2.77.0"\\n}\\n'""",
     "gcloud": "printf 'Google Cloud SDK 540.0.0\\nalpha 2025.09.19\\n'",
+    "gke-gcloud-auth-plugin": "echo Kubernetes v1.30.0-alpha+a6d9c6bc6c1c",
     "ollama": "echo 'Warning: could not connect to a running Ollama instance' >&2; echo ollama version is 0.17.4",
     "kubectl": """echo '{"clientVersion": {"gitVersion": "v1.34.2"}, "kustomizeVersion": "v5.7.1"}'""",
     "terraform": """echo '{"terraform_version": "1.13.4", "platform": "linux_amd64"}'""",
 }
 VERSIONS = {
     "docker": "28.2.2", "compose": "2.40.3", "buildx": "0.29.1", "podman": "5.4.2", "git": "2.39.5", "sops": "3.9.4",
-    "aws": "2.31.7", "az": "2.77.0", "gcloud": "540.0.0", "ollama": "0.17.4",
+    "aws": "2.31.7", "az": "2.77.0", "gcloud": "540.0.0", "gke-gcloud-auth-plugin": "1.30.0",
+    "ollama": "0.17.4",
     "kubectl": "1.34.2, with kustomize 5.7.1", "terraform": "1.13.4",
 }  # fmt: skip
 # The programs without which a stack can't run.
@@ -47,7 +49,7 @@ NEEDED = {
     "local-dev": {"docker", "compose", "buildx"},
     "aws-dev": {"docker", "buildx", "aws", "terraform", "kubectl"},
     "azure-dev": {"docker", "buildx", "az", "terraform", "kubectl"},
-    "gcp-dev": {"docker", "buildx", "gcloud", "terraform", "kubectl"},
+    "gcp-dev": {"docker", "buildx", "gcloud", "gke-gcloud-auth-plugin", "terraform", "kubectl"},
 }
 ENGINE = Engine("28.2.2", "Debian GNU/Linux 13", 8, 32 * GIB, Path("/"), ("runc", "nvidia"))
 
