@@ -43,6 +43,11 @@ _UNREGISTERED = (
     "the subscription is not registered for a service, and who is logged in may not register it: somebody who may "
     "(Contributor of the subscription) runs `az provider register --namespace=NAME --wait` for those that are named"
 )
+_NOT_UP = (
+    "the new version did not stay up; where there was one before, that runs on. `aws logs tail` shows what its "
+    "containers said, `aws ecs describe-services` why they ended"
+)
+# Words of Terraform's and the providers', as patterns, and what to do.
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
     ("Saved plan is stale", "the state has changed since; make a new plan: `inv tf.plan`"),
@@ -59,6 +64,8 @@ _REMEDIES = (
     ("necessary permissions to register Resource Providers", _UNREGISTERED),
     ("ResourceInUseException", _IN_USE),
     ("resourceInUseByAnotherResource", _IN_USE),
+    (r"waiting for ECS Service \(.*\) (create|update)", _NOT_UP),
+    ("ECS went back to", _NOT_UP),
 )  # fmt: skip
 
 
@@ -251,7 +258,7 @@ def _until_it_ends(process: subprocess.Popen[str], title: str, output: IO[str]) 
 
 
 def _explain(verb: str, code: int, said: str) -> str:
-    remedy = next((ours for theirs, ours in _REMEDIES if theirs in said), "")
+    remedy = next((ours for theirs, ours in _REMEDIES if re.search(theirs, said)), "")
     # Not every verb can be told to print no colours.
     words = re.sub(r"\x1b\[[\d;]*m", "", said).strip() or "it says why above"
     return f"terraform {verb} failed (exit code {code})\n{words}" + (f"\n{remedy}" if remedy else "")

@@ -61,6 +61,8 @@ output "token_secret" {
 output "image" {
   description = "The image that runs; null while none is pushed, and on Kubernetes, where the manifests say it."
   value       = local.simple ? var.image : null
+  # One that did not come up does not run.
+  depends_on = [module.compute]
 }
 
 output "gpu" {

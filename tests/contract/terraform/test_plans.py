@@ -142,7 +142,7 @@ def test_what_is_in_use_is_let_go_before_it_is_destroyed(
     assert applied.stdout.index(f"{user}: Modifications complete") < applied.stdout.index(f"{gone}: Destroying")
 
 
-# What runs without a cluster, and what it can neither begin nor end without: clouds are slow to say so, and nothing names it.
+# What runs without a cluster, and what it can neither begin nor end without, though nothing in it names that.
 LIVES_BY = {
     "aws": (
         "aws_ecs_service",

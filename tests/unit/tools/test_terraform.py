@@ -94,6 +94,11 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
             "the subscription is not registered for a service",
         ),
         ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
+        (
+            "Error: waiting for ECS Service (arn:aws:ecs:…:service/devai-dev/lab) update: tasks failed to start.",
+            "the new version did not stay up",
+        ),
+        ("ECS went back to arn:aws:ecs:…:task-definition/devai-dev:7", "the new version did not stay up"),
     ],
 )
 def test_what_terraform_says_is_followed_by_the_way_out(

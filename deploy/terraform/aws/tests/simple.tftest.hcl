@@ -108,6 +108,11 @@ run "service" {
   }
 
   assert {
+    condition     = aws_ecs_service.this.wait_for_steady_state && aws_ecs_service.this.timeouts.update == "30m"
+    error_message = "an apply is done when the new version runs"
+  }
+
+  assert {
     condition     = aws_appautoscaling_target.this.min_capacity == 1 && aws_appautoscaling_target.this.max_capacity == 4
     error_message = "replicas are the configuration's"
   }

@@ -181,9 +181,23 @@ resource "aws_ecs_service" "this" {
     container_port   = var.port
   }
 
-  # How many there are is the autoscaling's to say.
+  # An apply is done when the new version runs. ECS gives up after three starts, each with its image to pull, and goes back.
+  wait_for_steady_state = true
+
+  timeouts {
+    create = "30m"
+    update = "30m"
+  }
+
   lifecycle {
+    # How many there are is the autoscaling's to say.
     ignore_changes = [desired_count]
+
+    # Steady is also a service that has gone back.
+    postcondition {
+      condition     = self.task_definition == aws_ecs_task_definition.this.arn
+      error_message = "ECS went back to ${self.task_definition}, the version before."
+    }
   }
 
   depends_on = [aws_ecs_cluster_capacity_providers.this]
