@@ -286,11 +286,15 @@ def _gcs(backend: Mapping[str, str], region: str, settings: Settings) -> Store:
     closed = ["--uniform-bucket-level-access", "--public-access-prevention"]
     # What Terraform asks before it has switched on anything: who may do what, what is on, and which zones there are.
     asked = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "serviceusage", "compute")]
+    listed = ["gcloud", "services", "list", "--enabled", project, "--format=value(config.name)"]
     look = [*buckets, "describe", bucket, project]
     return Store(
         backend["bucket"],
         (
-            Part(["gcloud", "services", "enable", *asked, project], look),  # they are on where there is a bucket
+            *(
+                Part(["gcloud", "services", "enable", name, project], [*listed, f"--filter=config.name={name}"], name)
+                for name in asked
+            ),
             Part([*buckets, "create", bucket, project, f"--location={region}", *closed], look),
             Part(
                 [*buckets, "update", bucket, project, "--versioning"],

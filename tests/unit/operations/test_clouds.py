@@ -160,13 +160,22 @@ def test_google_answers_terraform_before_there_is_anything_to_plan(
     settings: Settings, run: Callable[..., list[str]]
 ) -> None:
     """A fresh project has nothing switched on, and Terraform's own request to switch it on is one of those."""
-    enable, create, *_ = run()
-    assert enable.startswith("services enable ")
-    assert {"cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com", "compute.googleapis.com"} <= {
-        *enable.split()
-    }
-    assert f"--project={settings.terraform.account}" in enable
+    *enable, create, _ = run()
+    assert enable == [
+        f"services enable {name}.googleapis.com --project={settings.terraform.account}"
+        for name in ("cloudresourcemanager", "serviceusage", "compute")
+    ]
     assert create.startswith("storage buckets create")
+
+
+@pytest.mark.parametrize("cloud", ["gcp"])
+def test_so_it_does_where_the_bucket_is_somebody_elses(
+    settings: Settings, run: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """Another project's bucket says nothing of this project."""
+    everything = [spoken(part.make) for part in clouds.state_store(settings).parts]
+    (tmp_path / "made").write_text("\n".join(everything[3:]) + "\n", encoding="utf-8")
+    assert run() == everything[3:] + everything[:3]
 
 
 def test_the_token_is_the_one_that_the_cloud_has(settings: Settings, script: Answer, tmp_path: Path) -> None:
