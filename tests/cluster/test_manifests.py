@@ -100,9 +100,8 @@ def test_plain_kubectl_applies_the_folder(lab: Project) -> None:
     settings = Sources(lab, {}).configuration(Stack("prod", "azure"), overrides).settings
     writer.write(kubernetes.render(settings), lab.artefacts(settings.stack))
     folder = lab.artefacts(settings.stack) / "kubernetes"
-    done = subprocess.run(
-        [kubectl_program(), "apply", "--server-side", "-k", folder], capture_output=True, text=True, check=False
-    )
+    command = [kubectl_program(), "apply", "--server-side", "--force-conflicts", "--field-manager=devai", "-k"]
+    done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "deployment.apps/devai serverside-applied" in done.stdout
 
