@@ -71,3 +71,20 @@ def test_where_no_pod_stays_that_is_said(own: Cluster, monkeypatch: Patch, way: 
     monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("waits", "Pending", ready=False)])
     with pytest.raises(DevaiError, match="no pod of devai runs"):
         way(own)
+
+
+def test_an_ingress_is_gone_before_its_class_goes(own: Cluster, monkeypatch: Patch) -> None:
+    """AWS's webhook refuses to let go of one without: kubernetes-sigs/aws-load-balancer-controller#4341."""
+    kinds = ("IngressClass", "Ingress", "Secret", "Deployment")
+    there = [{"apiVersion": "v1", "kind": kind, "metadata": {"name": "devai"}} for kind in kinds]
+    gone: list[Sequence[str]] = []
+
+    def delete(_: Kubectl, names: Sequence[str], *, wait: bool) -> list[str]:
+        assert wait
+        gone.append(names)
+        return []
+
+    monkeypatch.setattr(Kubectl, "objects", lambda *_: there)
+    monkeypatch.setattr(Kubectl, "delete", delete)
+    cluster.delete(own, data=False)
+    assert [names for names in gone if names] == [["ingress/devai", "deployment/devai"], ["ingressclass/devai"]]

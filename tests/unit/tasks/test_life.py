@@ -158,16 +158,6 @@ def test_a_clouds_cluster_takes_its_own_volumes_away_before_it_goes(
     assert destroyed == "terraform destroy"
 
 
-def test_an_ingress_is_gone_before_its_class_goes(devai: Run, deploy: Callable[..., Deployed]) -> None:
-    """AWS's webhook refuses to let go of one without: kubernetes-sigs/aws-load-balancer-controller#4341."""
-    deployed = deploy()
-    deployed.marked[1:1] = [found("IngressClass", "devai-aws-dev"), found("Ingress", "devai")]
-    assert devai("k8s.delete", "--cloud=aws", "--yes").returncode == 0
-    first, then = deployed.asked
-    assert first == "delete --ignore-not-found --cascade=foreground ingress/devai deployment.apps/devai"
-    assert then == "delete --ignore-not-found --cascade=foreground ingressclass/devai-aws-dev"
-
-
 def test_who_takes_a_cloud_stack_down_is_told_that_models_go_and_the_home_stays(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
