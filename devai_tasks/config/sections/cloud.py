@@ -61,7 +61,8 @@ class Network:
         reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, K8S_LAB, *TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
     )
     allowed_cidrs: tuple[str, ...] = key(
-        "Networks that may open connections to the lab in a cloud or cluster.",
+        "Networks that may open connections to the lab in a cloud, and to its cluster's API server. A cluster of your "
+        "own decides that by itself.",
         check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
         reach=to(*TERRAFORM),
     )
