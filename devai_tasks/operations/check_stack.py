@@ -108,6 +108,18 @@ def deployment(own: Configuration) -> list[Check]:
     return [Check("cloud", "deployment", State.UNNEEDED, line) for line in waiting]
 
 
+def home(own: Configuration) -> list[Check]:
+    """Whether a cluster of one's own is asked for a home that few of them make: pods wait for such a one for ever."""
+    settings = own.settings
+    if (settings.compute.provider, settings.storage.access) != ("none", "ReadWriteMany") or settings.storage.home_class:
+        return []
+    way = "name one in storage.home_class"
+    if settings.compute.replicas.max == 1:
+        way += f", or `inv config.set {settings.stack.flags} --set=storage.access=ReadWriteOnce`"
+    found = "ReadWriteMany, of the cluster's default class"
+    return [Check("cluster", "storage.access", State.ADVICE, found, "a class that several nodes share", way)]
+
+
 def cluster(own: Configuration) -> list[Check]:
     """Whether kubectl knows the stack's context, whether it is the current one, and whether the cluster answers."""
     settings = own.settings

@@ -59,6 +59,7 @@ def examine(sources: Sources, stack: Stack, overrides: Sequence[str], docker: Do
             *check_stack.credentials(own),
             *check_stack.deployment(own),
             *check_stack.cluster(own),
+            *check_stack.home(own),
         ),
     )
 

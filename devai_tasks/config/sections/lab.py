@@ -319,7 +319,7 @@ class Storage:
         "Size of the models' volume, likewise.", check=LEAST_VOLUME, reach=to(K8S_STORAGE, *TERRAFORM, when=own_ollama)
     )
     access: Literal["ReadWriteMany", "ReadWriteOnce"] = key(
-        "How a cluster's pods share the home: from all nodes, or from one.",
+        "How a cluster's pods share the home: from all nodes, which takes a class that offers it, or from one.",
         reach=to(K8S_STORAGE) + to(K8S_LAB, when=one_nodes_home),
     )
     home_class: str = key(
