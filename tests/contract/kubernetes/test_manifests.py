@@ -227,6 +227,15 @@ def test_a_person_stays_on_one_pod_and_a_quiet_kernel_is_not_cut_off(stack: Mani
         assert words in text
 
 
+def test_on_eks_a_lab_stays_on_its_node_and_is_ready_when_the_load_balancer_reaches_it(stack: Manifests) -> None:
+    (namespace,) = stack.of("Namespace").values()
+    notes = {name: pod["metadata"].get("annotations", {}) for name, pod in stack.pods.items()}
+    staying = [name for name, own in notes.items() if own.get("karpenter.sh/do-not-disrupt") == "true"]
+    gated = namespace["metadata"]["labels"].get("eks.amazonaws.com/pod-readiness-gate-inject") == "enabled"
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert (staying, gated) == ((["devai"], True) if stack.settings.compute.provider == "aws" else ([], False))
+
+
 def test_every_ingress_has_its_host_and_asks_for_health_under_the_base_url(stack: Manifests) -> None:
     base = stack.settings.network.base_url
     for ingress in stack.of("Ingress").values():
