@@ -104,7 +104,7 @@ module "observability" {
 module "registry" {
   source = "../modules/container-registry/azure"
 
-  stack      = local.stack
+  stack      = local.base
   repository = "${var.project_name}-lab"
 }
 
@@ -120,7 +120,7 @@ module "networking" {
 module "storage" {
   source = "../modules/storage/azure"
 
-  stack           = local.stack
+  stack           = local.base
   platform        = var.compute_platform
   network         = module.networking.network
   storage_size_gb = var.storage_size_gb
@@ -139,7 +139,7 @@ module "secrets" {
 module "identity" {
   source = "../modules/identity/azure"
 
-  stack       = local.stack
+  stack       = local.base
   platform    = var.compute_platform
   registry    = module.registry.id
   file_system = module.storage.file_system
@@ -163,7 +163,7 @@ module "compute" {
   source = "../modules/compute/azure"
   count  = local.simple && var.image != null ? 1 : 0
 
-  stack                 = local.stack
+  stack                 = local.base
   network               = module.networking.network
   backend               = module.ingress.backend
   identity              = module.identity.identity
