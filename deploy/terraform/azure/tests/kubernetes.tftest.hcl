@@ -138,6 +138,11 @@ run "gpus" {
   }
 
   assert {
+    condition     = alltrue([for pool in [azurerm_kubernetes_cluster.this.default_node_pool[0], azurerm_kubernetes_cluster_node_pool.gpu[0]] : pool.upgrade_settings[0].max_surge != null])
+    error_message = "what Azure would fill in is said, so that a plan is empty after it was applied"
+  }
+
+  assert {
     condition     = azurerm_kubernetes_cluster_node_pool.gpu[0].node_taints == tolist(["nvidia.com/gpu=present:NoSchedule"]) && azurerm_kubernetes_cluster_node_pool.gpu[0].min_count == 0
     error_message = "they are for who asks for one, and there only then"
   }

@@ -179,4 +179,9 @@ resource "azurerm_kubernetes_cluster_node_pool" "gpu" {
   node_taints                 = ["nvidia.com/gpu=present:NoSchedule"]
   temporary_name_for_rotation = "gpurotate"
   tags                        = var.stack.labels
+
+  # Azure's own value: where none is said, each plan would take it away.
+  upgrade_settings {
+    max_surge = "10%"
+  }
 }
