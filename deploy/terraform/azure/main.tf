@@ -79,6 +79,11 @@ resource "azurerm_key_vault" "this" {
     ip_rules                   = var.allowed_cidrs
     virtual_network_subnet_ids = concat(module.networking.network.subnets.workload, module.networking.network.subnets.gateway)
   }
+
+  # Azure lets nobody lower these: one that was deleted while protected comes back with them.
+  lifecycle {
+    ignore_changes = [purge_protection_enabled, soft_delete_retention_days]
+  }
 }
 
 # Who applies first writes secrets and makes certificates, and keeps these roles when another one plans: others are given

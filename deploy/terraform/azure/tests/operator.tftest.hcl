@@ -8,7 +8,7 @@ variables {
   environment           = "dev"
   region                = "westeurope"
   account               = "00000000-0000-0000-0000-000000000000"
-  protected             = false
+  protected             = true
   labels                = { part-of = "devai" }
   compute_platform      = "simple"
   image                 = "devaidev12345678.azurecr.io/devai-lab@sha256:0000000000000000000000000000000000000000000000000000000000000000"
@@ -55,5 +55,22 @@ run "who_comes_later" {
   assert {
     condition     = alltrue([for role in azurerm_role_assignment.operator : role.principal_id == "00000000-0000-0000-0000-00000000000b"])
     error_message = "takes no roles away"
+  }
+}
+
+run "protected_no_longer" {
+  command = plan
+
+  variables {
+    protected = false
+  }
+
+  plan_options {
+    target = [azurerm_key_vault.this]
+  }
+
+  assert {
+    condition     = azurerm_key_vault.this.purge_protection_enabled && azurerm_key_vault.this.soft_delete_retention_days == 90
+    error_message = "of a vault nothing is asked that Azure refuses"
   }
 }
