@@ -47,6 +47,9 @@ _NOT_UP = (
     "the new version did not stay up; where there was one before, that runs on. `aws logs tail` shows what its "
     "containers said, `aws ecs describe-services` why they ended"
 )
+_KEPT = (
+    "Azure keeps deleted backups for 14 days, and till then what they are of; the same again ends it after that time"
+)
 # Words of Terraform's and the providers', as patterns, and what to do.
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
@@ -62,6 +65,8 @@ _REMEDIES = (
     ("AuthorizationPermissionMismatch", _NO_ROLE),
     ("MissingSubscriptionRegistration", _UNREGISTERED),
     ("necessary permissions to register Resource Providers", _UNREGISTERED),
+    ("soft deleted state", _KEPT),
+    ("ScopeLocked", _KEPT),
     ("ResourceInUseException", _IN_USE),
     ("resourceInUseByAnotherResource", _IN_USE),
     (r"waiting for ECS Service \(.*\) (create|update)", _NOT_UP),

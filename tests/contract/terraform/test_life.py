@@ -168,6 +168,8 @@ def test_a_secrets_new_value_reaches_the_lab_and_one_that_is_set_elsewhere_stays
 PROTECTED = {
     ("aws", "kubernetes"): ("aws_efs_file_system", {}),
     ("azure", "kubernetes"): ("azurerm_storage_account", {}),
+    # What is kept of its backups is the home's as well.
+    ("azure", "simple"): ("azurerm_backup_protected_file_share", SIZES["azure", "simple"]),
     ("gcp", "kubernetes"): ("google_filestore_instance", {}),
     ("gcp", "simple"): ("google_storage_bucket", {"ollama": {"cpu": 4, "memory": "16Gi"}}),
 }
@@ -181,7 +183,7 @@ def test_what_the_cloud_protects_goes_with_a_stack_that_is_protected_no_longer(
     home, sizes = PROTECTED[cloud, platform]
     flags = (f"--cloud={cloud}", "--env=prod", "--offline", f"--confirm={cloud}-prod")
     content = {
-        "compute": {"platform": platform},
+        "compute": {"platform": platform, **({"replicas": {"min": 1, "max": 1}} if platform == "simple" else {})},
         "image": {"registry": "registry.example.org/lab", "digest": PUSHED},
         "resources": sizes,
         "terraform": {"certificate": "https://mine.vault.azure.net/secrets/lab"} if cloud == "azure" else {},

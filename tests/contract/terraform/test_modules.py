@@ -179,12 +179,16 @@ def test_a_subscription_is_registered_for_every_service_of_azure_in_use() -> Non
 
 
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
-def test_homes_are_latched_and_nothing_else_is(module: hcl.Module) -> None:
+def test_homes_and_their_backups_are_latched_and_nothing_else_is(module: hcl.Module) -> None:
     latched = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}
 
     assert latched == {
         "storage/aws": {"aws_efs_file_system"},
-        "storage/azure": {"azurerm_storage_account", "azurerm_storage_share"},
+        "storage/azure": {
+            "azurerm_storage_account",
+            "azurerm_storage_share",
+            "azurerm_backup_protected_file_share",
+        },
         "storage/gcp": {"google_filestore_instance", "google_storage_bucket"},
     }.get(str(module).removeprefix("modules/"), set())
 

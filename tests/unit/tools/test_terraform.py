@@ -93,6 +93,7 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
             "409 Conflict with error: MissingSubscriptionRegistration",
             "the subscription is not registered for a service",
         ),
+        ("409 Conflict with error: ScopeLocked", "the same again ends it after that time"),
         ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
         (
             "Error: waiting for ECS Service (arn:aws:ecs:…:service/devai-dev/lab) update: tasks failed to start.",

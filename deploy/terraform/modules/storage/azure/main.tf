@@ -142,4 +142,9 @@ resource "azurerm_backup_protected_file_share" "this" {
   source_storage_account_id = azurerm_backup_container_storage_account.this[0].storage_account_id
   source_file_share_name    = azurerm_storage_share.this["home"].name
   backup_policy_id          = azurerm_backup_policy_file_share.this[0].id
+
+  # The backups are people's notebooks, too; what is above stays with them.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
