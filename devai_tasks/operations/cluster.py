@@ -157,6 +157,8 @@ def changes(cluster: Cluster, text: str, there: Sequence[Object]) -> str:
     wanted = live.parse(text)
     live.check(there, wanted)
     diff = _shared_changes(cluster) + cluster.kubectl.diff(live.with_replicas(there, text))
+    for name in failed_jobs(cluster, there, wanted):
+        diff += f"--- {name}\n+++ {name}\n@@ it has failed, and is made anew @@\n"
     # Config maps come and go with the revisions that refer to them: nobody's decision.
     gone = [found for found in stale(there, wanted) if found["kind"] != "ConfigMap"]
     return diff + "".join(f"--- {live.reference(found)}\n+++ /dev/null\n" for found in gone)
@@ -172,9 +174,20 @@ def send(cluster: Cluster, text: str, there: Sequence[Object]) -> list[str]:
     live.hand_over_replicas(cluster.kubectl, wanted)
     # An autoscaler that is to go would take the number of pods back, every 15 s, for as long as it is there.
     scalers = [live.reference(found) for found in stale(there, wanted) if found["kind"] == "HorizontalPodAutoscaler"]
-    gone = cluster.kubectl.delete(scalers, wait=False)  # nothing hangs on it: it goes at once
+    # And a job that has failed would stay so: as it is the same one, applying it changes nothing.
+    anew = failed_jobs(cluster, there, wanted)
+    gone = cluster.kubectl.delete([*scalers, *anew], wait=False)  # they go at once, and a job's pods after it
     shared = cluster.system.apply(cluster.shared) if cluster.shared else []
     return [*gone, *shared, *cluster.kubectl.apply(text)]
+
+
+def failed_jobs(cluster: Cluster, there: Sequence[Object], wanted: Sequence[Object]) -> list[str]:
+    """The jobs that have failed and are made anew; none in a cluster of this machine: it gets its models from here."""
+    if cluster.settings.compute.provider == "local":
+        return []
+    names = live.of_kind(wanted, "Job")
+    found = [job for name, job in live.of_kind(there, "Job").items() if name in names]
+    return [live.reference(job) for job in found if rollout.jobs_state(job) == "failed"]
 
 
 def apply(cluster: Cluster, text: str, there: Sequence[Object], *, seconds: int, undo: bool) -> None:

@@ -7,21 +7,23 @@ from devai_tasks.errors import DevaiError
 from devai_tasks.operations import cluster as operations
 from devai_tasks.operations import live, rollout
 from devai_tasks.operations.cluster import Cluster
+from devai_tasks.render.kubernetes import MODELS
 
 # Pods end within the grace that their manifests give them: a minute for labs, with their kernels.
 _END_SECONDS = 180
 
 
 def stop(cluster: Cluster) -> None:
-    """End the pods of all workloads, and wait until they are gone; volumes, secrets and addresses stay.
+    """End the pods of all workloads and jobs, and wait until they are gone; volumes, secrets and addresses stay.
 
-    An autoscaler leaves a workload alone that has none. Raises DevaiError where the stack isn't there, ToolFailed where
-    a pod doesn't end.
+    An autoscaler leaves a workload alone that has none, and jobs go on when the stack starts. Raises DevaiError where
+    the stack isn't there, ToolFailed where a pod doesn't end.
     """
     names = list(_replicas(cluster))
     with console.step(f"stopping {cluster.settings.stack}", silent=True):
         cluster.kubectl.scale(names, 0)
-        chosen = f"--selector=app.kubernetes.io/name in ({','.join(names)})"
+        cluster.kubectl.suspend(_jobs(cluster), suspended=True)
+        chosen = f"--selector=app.kubernetes.io/name in ({','.join([*names, MODELS])})"
         # Pods that were evicted have ended, and stay listed: no workload counts them, so none deletes them either.
         running = "--field-selector=status.phase!=Failed,status.phase!=Succeeded"
         cluster.kubectl.wait_for_end("pods", chosen, running, seconds=_END_SECONDS)
@@ -37,6 +39,7 @@ def start(cluster: Cluster, *, seconds: int) -> None:
     for name, number in now.items():
         if not number:
             cluster.kubectl.scale([name], numbers.get(name, 1))
+    cluster.kubectl.suspend(_jobs(cluster), suspended=False)
     if cluster.dry:
         return rollout.print_commands(cluster.kubectl, list(now), seconds)
     rollout.wait(cluster.kubectl, list(now), seconds=seconds)
@@ -50,3 +53,9 @@ def _replicas(cluster: Cluster) -> dict[str, int]:
     if not found:
         raise DevaiError(f"{cluster.settings.stack} is not in {cluster.kubectl.context}; `inv k8s.apply` brings it")
     return {name: item["spec"]["replicas"] for name, item in found.items()}
+
+
+def _jobs(cluster: Cluster) -> list[str]:
+    """The jobs that have not ended."""
+    found = live.of_kind(cluster.kubectl.objects("jobs.batch", cluster.selector), "Job")
+    return [name for name, job in found.items() if rollout.jobs_state(job) == "running"]

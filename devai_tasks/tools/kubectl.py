@@ -195,6 +195,12 @@ class Kubectl:
         """Have so many pods of each of some Deployments."""
         self._output("scale", f"--replicas={number}", *(f"deployment/{name}" for name in names))
 
+    def suspend(self, names: Sequence[str], *, suspended: bool) -> None:
+        """Take the pods of jobs away for as long as they are suspended."""
+        if names:
+            patch = json.dumps({"spec": {"suspend": suspended}})
+            self._output("patch", *(f"job/{name}" for name in names), "--type=merge", f"--patch={patch}")
+
     def wait_for_end(self, *what: str, seconds: int) -> None:
         """Wait until objects are gone, given as `kind/name`, or as a kind and options that choose some of it."""
         self._output("wait", *what, "--for=delete", f"--timeout={seconds}s")

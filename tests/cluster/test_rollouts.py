@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ToolFailed
 from devai_tasks.operations import cluster as operations
-from devai_tasks.operations import pauses
+from devai_tasks.operations import live, pauses, rollout
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render.kubernetes import STACK_LABEL
 
@@ -27,6 +28,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     """A stack whose namespace is there, with an account for pods, and nothing else."""
     monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig))
+    monkeypatch.chdir(project.root)
     with api_server.namespace() as name:
         overrides = (f"kubernetes.context={api_server.context}", f"project.name={name}")
         found = Cluster(project, load(project, local_dev, overrides))
@@ -82,3 +84,46 @@ def test_a_stack_has_stopped_though_pods_that_were_evicted_are_still_listed(
     pauses.stop(cluster)
     (found,) = cluster.kubectl.objects("deployments.apps")
     assert found["spec"]["replicas"] == 0
+
+
+def job(cluster: Cluster) -> str:
+    """The one that brings models, which nothing has changed."""
+    template = {**pod(), "spec": {**pod()["spec"], "restartPolicy": "Never"}}
+    return of_stack(cluster, "Job", "models-1", {"suspend": False, "template": template}, "batch/v1")
+
+
+def test_a_job_that_has_failed_is_shown_and_made_anew(api_server: Kubernetes, cluster: Cluster) -> None:
+    settings = cluster.settings
+    elsewhere = replace(cluster, settings=replace(settings, compute=replace(settings.compute, provider="none")))
+    cluster.kubectl.apply(job(cluster))
+    (first,) = cluster.kubectl.objects("jobs.batch")
+    assert operations.changes(elsewhere, job(cluster), [first]) == ""
+    conditions = [{"type": kind, "status": "True"} for kind in ("FailureTarget", "Failed")]
+    has(api_server, cluster, "job/models-1", startTime="2026-01-01T00:00:00Z", conditions=conditions)
+
+    there = cluster.kubectl.objects("jobs.batch")
+    shown = operations.changes(elsewhere, job(cluster), there)
+    assert live.summary(shown) == [("~", "job.batch/models-1", [])]
+    assert "it has failed, and is made anew" in shown
+    assert operations.changes(cluster, job(cluster), there) == ""  # a local one's models are brought from here
+    operations.send(elsewhere, job(cluster), there)
+    (second,) = cluster.kubectl.objects("jobs.batch")
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    assert rollout.jobs_state(second) == "running"
+
+
+def test_a_job_rests_with_its_stack_and_goes_on_with_it(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def suspended() -> bool:
+        (found,) = cluster.kubectl.objects("jobs.batch")
+        return bool(found["spec"]["suspend"])
+
+    monkeypatch.setattr(rollout, "wait", lambda *_, **__: None)  # nothing runs here
+    cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
+    cluster.kubectl.apply(job(cluster))
+    pauses.stop(cluster)
+    assert suspended()
+    pauses.start(cluster, seconds=1)
+    assert not suspended()
+    pauses.stop(cluster)
+    cluster.kubectl.apply(job(cluster))
+    assert not suspended()
