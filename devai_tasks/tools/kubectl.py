@@ -35,7 +35,8 @@ _REMEDIES = (
     ("unauthorized", "the cluster does not know who you are; log in to its cloud again"),
     ("no matches for kind", "the cluster lacks what knows such objects: is it the right one, with its add-ons?"),
     ("lost connection to pod", "the pod has ended; start this again, and it leads to the next one"),
-    ("forbidden", "the cluster does not allow that to you"),
+    # Said of roles only: quotas, pod security and volumes that can't grow are "forbidden", too.
+    ("in api group", "the cluster does not allow that to you"),
 )
 
 

@@ -92,3 +92,18 @@ def test_a_diff_is_printed_also_for_who_looks_at_diffs_in_a_window(
     monkeypatch.setenv("KUBECTL_EXTERNAL_DIFF", "meld")
     comparing = saying('[ -z "$KUBECTL_EXTERNAL_DIFF" ] || exit 0; echo +changed; exit 1')
     assert comparing.diff("") == "+changed\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "role"),
+    [
+        ('pods is forbidden: User "x" cannot list resource "pods" in API group "" in the namespace "lab"', True),
+        ('pods "devai" is forbidden: exceeded quota: lab, requested: cpu=2, used: cpu=3, limited: cpu=4', False),
+        ('persistentvolumeclaims "home" is forbidden: only dynamically provisioned pvc can be resized', False),
+    ],
+)
+def test_only_who_lacks_a_role_is_told_so(saying: Saying, said: str, role: bool) -> None:
+    refusing = saying(f"echo 'Error from server (Forbidden): {said}' >&2; exit 1")
+    with pytest.raises(ToolFailed, match="forbidden") as refused:
+        refusing.objects("pods")
+    assert ("does not allow that to you" in str(refused.value)) is role
