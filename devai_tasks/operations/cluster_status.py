@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from devai_tasks.operations import rollout
+from devai_tasks.operations import live, rollout
 from devai_tasks.operations.cluster import Cluster
 
 Object = Mapping[str, Any]
@@ -40,8 +40,9 @@ def _state(item: Object) -> str:
             return f"{status.get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)} ready, revision {revision}"
         case "Pod":
             state, restarts = rollout.state(item)
-            ready = sum(bool(entry.get("ready")) for entry in status.get("containerStatuses", ()))
-            return f"{state}, {'ready' if ready else 'not ready'}" + (f", {restarts} restarts" if restarts else "")
+            state = "ends" if live.leaves(item) else state
+            ready = "ready" if live.is_ready(item) else "not ready"
+            return f"{state}, {ready}" + (f", {restarts} restarts" if restarts else "")
         case "Job":
             return rollout.jobs_state(item)
         case "Ingress":

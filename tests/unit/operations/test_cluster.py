@@ -12,7 +12,7 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError
-from devai_tasks.operations import cluster
+from devai_tasks.operations import cluster, cluster_status
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.tools.kubectl import Kubectl
 
@@ -27,9 +27,13 @@ def own(shipped: Project, monkeypatch: Patch) -> Cluster:
 
 
 def pod(name: str, phase: str = "Running", *, ready: bool = True, leaves: bool = False) -> dict[str, Any]:
-    metadata = {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaves else {})
-    status = {"phase": phase, "conditions": [{"type": "Ready", "status": str(ready)}]}
-    return {"kind": "Pod", "metadata": metadata, "status": status}
+    """One with a second container beside what may not be ready."""
+    metadata = {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    metadata |= {"deletionTimestamp": "2026-01-02T00:00:00Z"} if leaves else {}
+    containers = [{"ready": ready, "state": {}}, {"ready": True, "state": {}}]
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    status = {"phase": phase, "conditions": conditions, "containerStatuses": containers}
+    return {"kind": "Pod", "metadata": metadata, "spec": {}, "status": status}
 
 
 def shell(own: Cluster) -> None:
@@ -88,3 +92,9 @@ def test_an_ingress_is_gone_before_its_class_goes(own: Cluster, monkeypatch: Pat
     monkeypatch.setattr(Kubectl, "delete", delete)
     cluster.delete(own, data=False)
     assert [names for names in gone if names] == [["ingress/devai", "deployment/devai"], ["ingressclass/devai"]]
+
+
+def test_a_pod_that_ends_or_answers_in_part_is_shown_as_that(own: Cluster, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("new", ready=False), pod("runs")])
+    states = [row["state"] for row in cluster_status.rows(own)]
+    assert states == ["ends, ready", "Running, not ready", "Running, ready"]
