@@ -255,7 +255,7 @@ def rollback(c: Context, request: Request, service: list[str], revision: str = "
     from devai_tasks.tasks import guard
 
     if not revision.isdecimal():
-        raise UsageError(f"--revision={revision}: a number, as `inv k8s.status` shows it")
+        raise UsageError(f"--revision={revision}: a number, less than the one that `inv k8s.status` shows")
     limit = seconds_of(seconds)
     own = _cluster(request, change=True)
     names = own.check_services(service or ["devai"])
