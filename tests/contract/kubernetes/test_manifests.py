@@ -332,6 +332,18 @@ def test_ollama_gets_the_gpus_and_labs_only_on_request(stacks: dict[Kind, Manife
                 assert {entry["key"] for entry in spec["tolerations"]} == {"nvidia.com/gpu", "sku"}
 
 
+def test_a_lab_with_gpus_finds_the_drivers_libraries_where_gke_puts_them(lab: Project) -> None:
+    def searched(*overrides: str) -> str | None:
+        built = build(lab, Kind("gcp", "dev", gpu=True, overrides=overrides))
+        maps = [found["data"] for found in built.of("ConfigMap").values()]
+        (own,) = (data for data in maps if "JUPYTER_BASE_URL" in data)
+        return str(own["LD_LIBRARY_PATH"]) if "LD_LIBRARY_PATH" in own else None
+
+    assert searched() is None
+    assert str(searched("gpu.lab=true")).startswith("/usr/local/nvidia/lib64:")
+    assert searched("gpu.lab=true", "env.LD_LIBRARY_PATH=/mine") == "/mine"
+
+
 def test_an_environment_of_ones_own_is_built_on_the_overlay_that_it_names(lab: Project) -> None:
     profile = lab.conf / "profiles" / "demo.yaml"
     profile.write_text("protected: true\nkubernetes: {overlay: prod}\ningress: {host: demo.example.org}\n")
