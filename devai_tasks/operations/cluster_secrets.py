@@ -76,6 +76,8 @@ def send(cluster: Cluster, sending: Sending) -> None:
     if cluster.dry:
         cluster.kubectl.apply("", manager=MANAGER)
     elif sending.changed:
+        if gone := sorted(sending.present.keys() - sending.wanted.keys()):
+            cluster.kubectl.remove_data(definition.LAB, gone)
         cluster.kubectl.apply(_object(cluster, sending.wanted), manager=MANAGER)
 
 

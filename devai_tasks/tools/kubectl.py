@@ -168,6 +168,11 @@ class Kubectl:
         words = ["apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "--filename=-"]
         return self._output(*words, given=manifests).splitlines()
 
+    def remove_data(self, name: str, keys: Sequence[str]) -> None:
+        """Remove data of a Secret, whoever put it there: who applies one without it removes what was theirs."""
+        patch = json.dumps({"data": dict.fromkeys(keys)})
+        self._output("patch", f"secret/{name}", "--type=merge", f"--patch={patch}")
+
     def delete(self, names: Sequence[str], *, wait: bool) -> list[str]:
         """Delete objects, given as `kind/name`; what is gone already is no mistake.
 

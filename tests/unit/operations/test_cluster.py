@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError
-from devai_tasks.operations import cluster, cluster_status
+from devai_tasks.operations import cluster, cluster_secrets, cluster_status
 from devai_tasks.operations.cluster import Cluster
+from devai_tasks.operations.cluster_secrets import Sending
 from devai_tasks.tools.kubectl import Kubectl
 
 Patch = pytest.MonkeyPatch
@@ -98,3 +100,21 @@ def test_a_pod_that_ends_or_answers_in_part_is_shown_as_that(own: Cluster, monke
     monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("new", ready=False), pod("runs")])
     states = [row["state"] for row in cluster_status.rows(own)]
     assert states == ["ends, ready", "Running, not ready", "Running, ready"]
+
+
+def test_a_secret_that_somebody_else_put_there_goes_when_it_is_said_to(own: Cluster, monkeypatch: Patch) -> None:
+    """As `kubectl create secret` did: it belongs to another manager, and applying the rest leaves it where it is."""
+    asked: list[str] = []
+
+    def call(_: Kubectl, words: Sequence[str], given: str | None) -> CompletedProcess[str]:
+        asked.append(" ".join(words))
+        assert "OLD" not in (given or "")
+        return CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(Kubectl, "_call", call)
+    sending = Sending({"JUPYTER_TOKEN": "token", "OLD": "x"}, {"JUPYTER_TOKEN": "token"})
+    assert sending.shown == "secret OLD: removed"
+    cluster_secrets.send(own, sending)
+    removed, applied = asked
+    assert removed == 'patch secret/devai --type=merge --patch={"data": {"OLD": null}}'
+    assert applied.startswith("apply ")
