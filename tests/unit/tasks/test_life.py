@@ -281,7 +281,8 @@ def test_who_applies_other_secrets_is_told_when_labs_see_them(
     own = f"--set=secrets.{name}=${{secret:{name}}}"
     applied = devai("k8s.apply", "--cloud=aws", "--yes", own)
     assert applied.returncode == 0, applied.stderr
-    assert "--field-manager=devai-secrets" in secrets_only.asked[0]
+    assert "OLD_KEY" in secrets_only.asked[0]
+    assert "--field-manager=devai-secrets" in secrets_only.asked[1]
     changed = ", ".join(sorted(["OLD_KEY", name]))
     again = f"inv {restart} --env=dev --cloud=aws '{own}'"
     assert f"changed: {changed}; labs that run see it after `{again}`" in applied.stderr
