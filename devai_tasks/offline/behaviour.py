@@ -91,6 +91,9 @@ PROTECTIONS: Mapping[str, bool] = {
     "force_destroy": True,
 }
 
+# Arguments by which it keeps what is destroyed, and the name of it taken, for some days; and the value of none.
+RETENTIONS: Mapping[str, int] = {"recovery_window_in_days": 0}
+
 # Arguments that are newer than what could be recorded: the blocks that they stand in, their name and schema, and since
 # when they are there.
 NEWER: Mapping[str, tuple[tuple[str, ...], str, Mapping[str, Any], str]] = {
@@ -134,6 +137,11 @@ def incomplete(config: Mapping[str, Any]) -> list[str]:
 def protections(state: Mapping[str, Any]) -> list[str]:
     """The arguments by which a resource is kept."""
     return [name for name, free in PROTECTIONS.items() if state.get(name) is (not free)]
+
+
+def letting_go(state: Mapping[str, Any]) -> dict[str, bool | int]:
+    """The arguments with which a resource goes at once, and its name with it; none where it does so already."""
+    return {name: free for name, free in {**PROTECTIONS, **RETENTIONS}.items() if state.get(name) not in {None, free}}
 
 
 def computes(type_name: str, planned: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:

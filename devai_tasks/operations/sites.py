@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devai_tasks import state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import BACKEND, TFVARS
-from devai_tasks.offline import behaviour
 from devai_tasks.operations import artefacts
 from devai_tasks.render import terraform as definition
 
@@ -99,20 +99,18 @@ def unlatched(project: Project, settings: Settings, site: Site, *, dry: bool) ->
 
 
 def unprotected(
-    project: Project, settings: Settings, site: Site, protected: Mapping[tuple[str, str], Sequence[str]]
+    project: Project, settings: Settings, site: Site, arguments: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Site:
-    """A copy of a site in which some resources, by type and name, no longer have the arguments that protect them.
+    """A copy of a site in which some resources, by type and name, have other arguments, which let them go.
 
     Else it is as of a protected stack: without that, file systems and vaults would be others, too.
     """
     own = _copied(project, settings, site, "unprotected", dry=False)
     for file in sorted(own.root.parent.rglob("*.tf")):
         blocks = [
-            _block(
-                kind, name, [f"{argument} = {json.dumps(behaviour.PROTECTIONS[argument])}" for argument in arguments]
-            )
+            _block(kind, name, [f"{argument} = {json.dumps(value)}" for argument, value in sorted(given.items())])
             for kind, name, _ in _RESOURCE.findall(file.read_text(encoding="utf-8"))
-            if (arguments := protected.get((kind, name)))
+            if (given := arguments.get((kind, name)))
         ]
         if blocks:
             _write(file.with_name(f"{file.stem}_unprotected_override.tf"), "\n".join(blocks))

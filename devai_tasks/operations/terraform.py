@@ -228,16 +228,18 @@ def unprotect(work: Work, planned: Plan) -> bool:
     """Have the cloud let go of what a plan destroys and a stack, while it was protected, kept; says whether it did."""
     going = {_plain(change.address) for change in planned.changes}
     addresses: list[str] = []
-    kept: dict[tuple[str, str], list[str]] = {}
+    lifted: dict[tuple[str, str], dict[str, Any]] = {}
     for entry in work.tool.state().get("resources", ()):
-        found = {name for one in entry["instances"] for name in behaviour.protections(one["attributes"])}
+        found: dict[str, Any] = {}
+        for one in entry["instances"]:
+            found |= behaviour.letting_go(one["attributes"])
         if found and _plain(_address(entry)) in going:
             addresses.append(_address(entry))
-            kept[entry["type"], entry["name"]] = sorted(found)
-    if not kept:
+            lifted[entry["type"], entry["name"]] = found
+    if not lifted:
         return False
     console.say(f"taking off what protects {', '.join(addresses)}")
-    lifting = _at(work, sites.unprotected(work.project, work.settings, work.site, kept))
+    lifting = _at(work, sites.unprotected(work.project, work.settings, work.site, lifted))
     plan(lifting, resources=addresses)
     apply(lifting)
     return True

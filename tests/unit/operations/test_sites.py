@@ -18,7 +18,7 @@ def test_protection_is_taken_off_in_a_copy_that_has_the_stacks_own_state(project
     site = sites.own(project, settings)
     before = {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
 
-    lifted = sites.unprotected(project, settings, site, {CLUSTER: ["deletion_protection"]})
+    lifted = sites.unprotected(project, settings, site, {CLUSTER: {"deletion_protection": False}})
 
     assert (lifted.backend, lifted.expected) == (site.backend, site.expected)
     overrides = {
