@@ -50,6 +50,14 @@ _NOT_UP = (
 _KEPT = (
     "Azure keeps deleted backups for 14 days, and till then what they are of; the same again ends it after that time"
 )
+_SCHEDULED = (
+    "a secret of this name was deleted and is kept for some days: `aws secretsmanager delete-secret --secret-id=NAME "
+    "--force-delete-without-recovery` frees the name, `aws secretsmanager restore-secret` has the secret back"
+)
+_LOG_LEFT = (
+    "the cluster that was destroyed has written to its log after that was deleted: "
+    "`aws logs delete-log-group --log-group-name=NAME`, and then the same goes on"
+)
 # Words of Terraform's and the providers', as patterns, and what to do.
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
@@ -69,6 +77,8 @@ _REMEDIES = (
     ("ScopeLocked", _KEPT),
     ("ResourceInUseException", _IN_USE),
     ("resourceInUseByAnotherResource", _IN_USE),
+    ("already scheduled for deletion", _SCHEDULED),
+    (r"creating CloudWatch Logs Log Group .* ResourceAlreadyExistsException", _LOG_LEFT),
     (r"waiting for ECS Service \(.*\) (create|update)", _NOT_UP),
     ("ECS went back to", _NOT_UP),
 )  # fmt: skip
@@ -263,7 +273,7 @@ def _until_it_ends(process: subprocess.Popen[str], title: str, output: IO[str]) 
 
 
 def _explain(verb: str, code: int, said: str) -> str:
-    remedy = next((ours for theirs, ours in _REMEDIES if re.search(theirs, said)), "")
+    remedy = next((ours for theirs, ours in _REMEDIES if re.search(theirs, " ".join(said.split()))), "")
     # Not every verb can be told to print no colours.
     words = re.sub(r"\x1b\[[\d;]*m", "", said).strip() or "it says why above"
     return f"terraform {verb} failed (exit code {code})\n{words}" + (f"\n{remedy}" if remedy else "")

@@ -96,6 +96,14 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
         ("409 Conflict with error: ScopeLocked", "the same again ends it after that time"),
         ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
         (
+            "InvalidRequestException: a secret with this name is already scheduled for deletion.",
+            "--force-delete-without-recovery` frees the name",
+        ),
+        (
+            "Error: creating CloudWatch Logs Log Group (/aws/eks/x/cluster): … ResourceAlreadyExistsException: The …",
+            "aws logs delete-log-group",
+        ),
+        (
             "Error: waiting for ECS Service (arn:aws:ecs:…:service/devai-dev/lab) update: tasks failed to start.",
             "the new version did not stay up",
         ),
