@@ -76,7 +76,8 @@ class Sources:
         merged: DictConfig = pickle.loads(self._shared)  # noqa: S301 - from the lines above, and from nowhere else
         merged.merge_with(sources.builtin(stack), *(self._cleaned(layer)[0] for layer in own))
         layers = [*common, *own]
-        problems = [problem for layer in layers for problem in self._cleaned(layer)[1]]
+        problems = self.project.namesakes(stack)
+        problems += [problem for layer in layers for problem in self._cleaned(layer)[1]]
         meant = replace(stack, changes=sources.words(overrides, gpu=gpu))
         return _Reading(meant, layers, merged, problems).configuration()
 

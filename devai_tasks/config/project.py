@@ -58,6 +58,17 @@ class Project:
         """Every environment on every cloud."""
         return [Stack(environment, cloud) for cloud in self.clouds for environment in self.environments]
 
+    def namesakes(self, stack: Stack) -> list[Problem]:
+        """What is wrong with a stack whose name is another's too, and with it all that is kept under a name."""
+        parts = str(stack).split("-")
+        pairs = [["-".join(parts[:end]), "-".join(parts[end:])] for end in range(1, len(parts))]
+        files = [[f"conf/clouds/{cloud}.yaml", f"conf/profiles/{environment}.yaml"] for cloud, environment in pairs]
+        there = [pair for pair in files if all((self.root / file).exists() for file in pair)]
+        if len(there) < 2:  # noqa: PLR2004 - the stack itself, and another
+            return []
+        remedy = f"the name of two stacks: {', and '.join(map(' with '.join, there))}; rename one of these files"
+        return [Problem(f"{there[0][0]}:1:1", str(stack), remedy)]
+
     def loading(self, name: str) -> list[Stack]:
         """The stacks that load a shared file of `conf/`, by its name in the project."""
         kind, stem = Path(name).parts[1], Path(name).stem
