@@ -212,6 +212,8 @@ def as_written(merged: DictConfig) -> dict[str, Any]:
 def at(tree: Any, key: Key) -> Any:
     """What stands at `key`, or `...` where nothing does; None is a value that was written."""
     for part in key:
+        if isinstance(tree, str):
+            return ...  # has parts too, but no keys
         try:
             tree = tree[part]
         except (KeyError, IndexError, TypeError):
@@ -253,14 +255,19 @@ def _written(key: Key, value: Any) -> str:
     return secrets.masked(_shown(value)) if key[0] == "secrets" else _shown(value)
 
 
+def interpolations(written: str, key: Key) -> Iterator[tuple[str, Key]]:
+    """What stands between `${` and `}` in a text at `key`, and the key that it names."""
+    for name in re.findall(r"(?<!\\)\$\{([^${}:]+)\}", written):
+        dots = len(name) - len(name.lstrip("."))
+        around = key[: len(key) - dots] if dots else ()
+        yield name, (*around, *name.lstrip(".").split("."))
+
+
 def _references(written: str, key: Key) -> tuple[list[Key], tuple[str, ...]]:
     """What a text takes in: keys, and what is outside of the configuration."""
     keys: list[Key] = []
     outside = []
-    for name in re.findall(r"(?<!\\)\$\{([^${}:]+)\}", written):
-        dots = len(name) - len(name.lstrip("."))
-        around = key[: len(key) - dots] if dots else ()
-        path = (*around, *name.lstrip(".").split("."))
+    for name, path in interpolations(written, key):
         if path[0] in reader.fields(Settings):
             keys += _below(path)
         else:

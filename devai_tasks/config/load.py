@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -19,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from devai_tasks.config import layers as sources
 from devai_tasks.config import reader, secrets
-from devai_tasks.config.configuration import Configuration, as_written, at, scalars
+from devai_tasks.config.configuration import Configuration, as_written, at, interpolations, scalars
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.layers import Files, Layer
 from devai_tasks.config.project import Project
@@ -29,6 +31,8 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.errors import ConfigError, Problem, nearest
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+# What may be interpolated, where something else is tried.
+_INTERPOLATIONS = "write ${section.key} or ${oc.env:NAME,default}, and for a ${ that stays one \\${"
 OmegaConf.register_resolver("secret", secrets.reference, replace=True)
 
 
@@ -159,9 +163,22 @@ def _malformed(key: Key, text: str) -> str | None:
         return secret
     try:
         OmegaConf.create([text])
-    except OmegaConfBaseException as error:
-        return secret or _first_line(error)
+    except OmegaConfBaseException:
+        return secret or _INTERPOLATIONS
+    if not {*re.findall(r"(?<!\\)\$\{([\w.]+):", text)} <= {"oc.env", "secret"}:
+        return secret or _INTERPOLATIONS
+    for name, path in interpolations(text, key):
+        if text != f"${{{name}}}" and _has_parts(path):
+            return secret or f"a text has no room for {name}, which is more than one value"
     return None
+
+
+def _has_parts(key: Key) -> bool:
+    """Whether there is a section, a map or a list of that name."""
+    leaves = reader.leaves(Settings)
+    if key in leaves:
+        return typing.get_origin(leaves[key].kind) in (tuple, Mapping)
+    return any(leaf[: len(key)] == key for leaf in leaves)
 
 
 def _remove(tree: Any, key: Key) -> None:
@@ -190,7 +207,7 @@ class _Reading:
     def configuration(self) -> Configuration:
         pending = self.stand_ins()
         tree = self.resolved()
-        tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.report))
+        tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.refuse))
         settings: Settings = reader.read(Settings, tree, (), self.report, stack=self.stack)
         if not self.incomplete:  # a weaker layer's value in place of one that was taken out is nobody's wish
             for key, allowed in rules(settings):
@@ -220,6 +237,11 @@ class _Reading:
         missed = self.incomplete and allowed.startswith(reader.NO_VALUE)
         if not missed and not any(key[:length] in self.unresolved for length in range(1, len(key) + 1)):
             self.problems.append(Problem(self.place(key, at_name=at_name), quote(key, at(self.written, key)), allowed))
+
+    def refuse(self, key: Key, allowed: str, *, at_name: bool = False) -> None:
+        """Note a problem that leaves no value at the key, which is then no problem more."""
+        self.report(key, allowed, at_name=at_name)
+        self.unresolved.add(key)
 
     def place(self, key: Key, *, at_name: bool = False) -> str:
         """Where the strongest layer that has `key`, or else the section around it, sets it."""
@@ -258,12 +280,14 @@ class _Reading:
         return None if value is None else str(value)
 
     def why_unresolved(self, error: BaseException) -> str | None:
-        if isinstance(error, RecursionError):
-            return "leads back to itself"
-        message = _first_line(error)
+        message = str(error)
         parts = message.split("'")
+        if isinstance(error, RecursionError) or "Recursive interpolation" in message or "parent node" in message:
+            return "leads back to itself"
+        if "Environment variable '" in message:
+            return f"the environment variable {parts[1]} is not set; ${{oc.env:{parts[1]},default}} does without it"
         if not message.startswith("Interpolation key '"):
-            return message
+            return f"leads nowhere: {_INTERPOLATIONS}"
         if self.incomplete and tuple(parts[1].split(".")) in reader.leaves(Settings):
             return None  # what was to be there is reported already
         keys = [".".join(map(str, key)) for key in reader.leaves(Settings)]
@@ -293,7 +317,3 @@ def _plain(value: Any) -> Tree:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return None if value is None else str(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]

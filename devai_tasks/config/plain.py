@@ -29,6 +29,8 @@ def select(value: Any, key: str) -> Any:
         names = value if isinstance(value, dict) else {}
         # Names of maps may have dots themselves: the longest that fits.
         name = max((name for name in names if rest == name or rest.startswith(f"{name}.")), key=len, default=None)
+        if not names:
+            raise UsageError(f"unknown key {key!r}: {key.removesuffix(f'.{rest}')} has no keys of its own")
         if name is None:
             raise UsageError(unknown("key", key, _dotted(names, key.removesuffix(rest))))
         value, rest = value[name], rest[len(name) + 1 :]

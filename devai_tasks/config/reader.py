@@ -31,6 +31,7 @@ class _Unreadable:
         raise Unreadable
 
     __bool__ = __eq__ = __hash__ = __lt__ = __le__ = __gt__ = __ge__ = __str__ = __getattr__ = _refuse
+    __iter__ = __len__ = __contains__ = __getitem__ = _refuse
 
 
 _UNREADABLE = _Unreadable()

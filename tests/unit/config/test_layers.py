@@ -215,12 +215,13 @@ def test_a_file_in_conf_profiles_is_an_environment(project: Project) -> None:
 def test_a_name_that_two_stacks_have_is_refused_for_both(project: Project) -> None:
     put(project, "conf/clouds/aws-eu.yaml", (project.conf / "clouds/aws.yaml").read_text(encoding="utf-8"))
     put(project, "conf/profiles/eu-dev.yaml", "ports: {lab: 9000}\n")
+    files = "conf/clouds/{}.yaml with conf/profiles/{}.yaml"
+    pairs = f"{files.format('aws', 'eu-dev')}, and {files.format('aws-eu', 'dev')}"
     for stack in (Stack("eu-dev", "aws"), Stack("dev", "aws-eu")):
         with pytest.raises(ConfigError) as refusal:
             load(project, stack, environ={})
         assert str(refusal.value).splitlines()[:2] == [
             "conf/clouds/aws.yaml:1:1  aws-eu-dev",
-            "  the name of two stacks: conf/clouds/aws.yaml with conf/profiles/eu-dev.yaml, and conf/clouds/aws-eu.yaml "
-            "with conf/profiles/dev.yaml; rename one of these files",
+            f"  the name of two stacks: {pairs}; rename one of these files",
         ]
     assert load(project, Stack("eu-dev", "aws-eu"), environ={}).ports.lab == 9000

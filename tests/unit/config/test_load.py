@@ -55,7 +55,8 @@ def test_an_escaped_interpolation_is_a_text(project: Project) -> None:
 def test_a_variable_of_this_machine_can_be_asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_FOLDER", "/some/folder")
     assert dev(project, "storage.work_dir=${oc.env:SOME_FOLDER}").storage.work_dir == "/some/folder"
-    assert "Environment variable 'NOBODY' not found" in refused(project, "env.A=${oc.env:NOBODY}")
+    message = refused(project, "env.A=${oc.env:NOBODY}")
+    assert "the environment variable NOBODY is not set; ${oc.env:NOBODY,default} does without it" in message
 
 
 @pytest.mark.parametrize("name", ["all", "1", "16"])
@@ -132,12 +133,22 @@ BAD_FLAGS = {
     'env.A="\\ud800"': "has a character that no file can hold",
     'env.A="\\0"': "has a character that no file can hold",
     "env.A=" + "[" * 1000: "nested too deep",
-    "env.A=${": "no viable alternative",
+    "env.A=${": "write ${section.key} or ${oc.env:NAME,default}, and for a ${ that stays one \\${",
+    "env.A=${a b}": "write ${section.key}",
     "env.A=${project.nam}": "no key project.nam to take it from; did you mean project.name?",
-    "env.A=${env.A}": "Recursive interpolation detected",
-    "env.A=${env}": "env.A = ${env}\n  ",
+    "env.A=${env.A}": "leads back to itself",
+    "env.A=${env}": "env.A = ${env}\n  leads back to itself",
+    "env.A=${ports}": "env\n  a map of texts",
+    "env.A=${models}": "env\n  a map of texts",
+    "env.A=x${ports}": "env.A = x${ports}\n  a text has no room for ports, which is more than one value",
+    "env.A=${......B}": "leads nowhere: write",
+    "env.A=x${..models}": "a text has no room for ..models",
+    "env.A=${ports.lab.x}": "env.A = ${ports.lab.x}\n  leads nowhere: write",
+    "env.A=${oc.dict.values:secrets}": "env.A = ${oc.dict.values:secrets}\n  write ${section.key}",
+    "secrets.A=${ports}": "secrets\n  a map of texts",
+    "labels=${compute}": "labels = ${compute}\n  a map of texts",
     "ports.lab=${ports}": "ports.lab = ${ports}\n  ",
-    "env.A=${nobody:1}": "Unsupported interpolation type nobody",
+    "env.A=${nobody:1}": "write ${section.key}",
     "ports.lab=${project.name}": "ports.lab = ${project.name}\n  not a whole number",
     "ports=${network}": "ports.bind_address\n  no such key in ports",
     "ollama.mode=external": "external needs the server's address in ollama.url",
@@ -174,7 +185,7 @@ def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(s
         ("ports: 5\n", "conf/personal.yaml:1:8", "a section: its keys are lab, ollama"),
         ("ports:\n", "conf/personal.yaml:1:1", "a section: its keys are lab, ollama"),
         ("env: {A: !x b}\n", "conf/personal.yaml:1:10", "tags have no meaning"),
-        ("env: {A: '${'}\n", "conf/personal.yaml:1:10", "no viable alternative"),
+        ("env: {A: '${'}\n", "conf/personal.yaml:1:10", "write ${section.key}"),
         ("project:\n  name:\n", "conf/personal.yaml:2:3", "has no value"),
     ],
 )
@@ -254,6 +265,11 @@ def test_a_key_that_nobody_gives_is_named_with_the_file_for_it(project: Project)
     assert "network.bind_address\n  has no value: give it one in conf/common/network.yaml" in refused(project)
     (project.conf / "common" / "network.yaml").unlink()
     assert refused(project).startswith("conf/common/network.yaml:1:1  network.bind_address\n  has no value")
+
+
+def test_a_member_of_a_list_that_is_taken_in_is_named_without_a_letter_of_its_text(shipped: Project) -> None:
+    message = refused(shipped, "models=${network.load_balancers}", "network.load_balancers=['${secret:A}']")
+    assert "--set models=${network.load_balancers}  models.0\n  is no place for a secret" in message
 
 
 @pytest.mark.parametrize("override", ["env.A=${nobody}", "gpu=${nobody}", "models=[a, '${nobody}']"])

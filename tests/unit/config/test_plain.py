@@ -43,7 +43,7 @@ def test_what_is_shown_can_be_chosen_by_its_key(tree: dict[str, object]) -> None
     [
         ("ports.labb", "unknown key 'ports.labb'; did you mean ports.lab?"),
         ("prots", "unknown key 'prots'; did you mean ports?"),
-        ("ports.lab.x", "unknown key 'ports.lab.x'"),
+        ("ports.lab.x", "unknown key 'ports.lab.x': ports.lab has no keys of its own"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest(tree: dict[str, object], key: str, message: str) -> None:
