@@ -12,12 +12,14 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
 from devai_tasks.operations import addresses, certificates, clouds, cluster, lab
 from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import compose
+from devai_tasks.render import compose, terraform
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools import site
 
 # What deploy/image/devai_home.py answers.
 _PATH = "devai/home.tar.gz"
+# What Cloud Run takes in one request by HTTP/1, and Jupyter's server knows no other; what it sends has no limit.
+_MOST = 32 * 2**20
 
 
 def backup(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False) -> int:
@@ -35,6 +37,19 @@ def backup(project: Project, settings: Settings, file: Path, *, in_cluster: bool
         console.step(f"backing {settings.stack} up to {file}"),
     ):
         return site.download(home, file, dry=dry)
+
+
+def check(settings: Settings, file: Path) -> None:
+    """Raise UsageError for an archive that is not there, or that the stack's platform would not let through."""
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}")
+    compute, size = settings.compute, file.stat().st_size
+    if (compute.provider, compute.platform) == ("gcp", "simple") and size > _MOST:
+        raise UsageError(
+            f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_MOST >> 20} MiB at once; unpack it, and send "
+            "the files to the bucket that the home is: `gcloud storage rsync --recursive FOLDER "
+            f"gs://{terraform.unique(settings)}`"
+        )
 
 
 def restore(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False) -> None:

@@ -33,8 +33,7 @@ def restore(c: Context, request: Request, file: str = "", cluster: bool = False)
     from devai_tasks.tasks import guard
 
     archive = _file(file)
-    if not archive.is_file():
-        raise UsageError(f"there is no file {archive}")
+    data.check(request.settings, archive)
     guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
     settings = tf.informed(request).settings
     data.restore(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
