@@ -278,7 +278,7 @@ class OllamaLimits(Limits):
 
     cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV) + to(K8S_OLLAMA, *TERRAFORM, when=own_ollama))
     memory: Size = key(
-        "Memory, as 4Gi or 512Mi.",
+        "Memory, as 4Gi or 512Mi. On Cloud Run room for a model and, while one is pulled, for its largest file.",
         check=LEAST_MEMORY,
         reach=to(COMPOSE_ENV) + to(K8S_OLLAMA, *TERRAFORM, when=own_ollama),
     )
