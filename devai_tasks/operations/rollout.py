@@ -29,6 +29,8 @@ RESTARTS = 3
 LOG_LINES = 10
 # How often pods are looked at; of workloads the server tells by itself.
 _POLL_SECONDS = 2
+# How long nobody may answer before that ends the watching: networks have their moments, too.
+_SILENCE_SECONDS = 30
 
 
 @dataclass
@@ -58,7 +60,7 @@ class _Watch:
 
     def look(self) -> str:
         """Look at all there is; says why a workload will never be ready (empty for no reason)."""
-        there = self.kubectl.objects("deployments.apps,replicasets.apps,pods")
+        there = _objects(self.kubectl, "deployments.apps,replicasets.apps,pods")
         self.found = {item["metadata"]["name"]: item for item in there if item["kind"] == "Deployment"}
         own = [self.found[name] for name in self.deployments if name in self.found]
         return next((reason for deployment in own for reason in self._hopeless(deployment, there)), "")
@@ -73,6 +75,19 @@ class _Watch:
             since = self.since.setdefault(key, time.monotonic())
             if time.monotonic() - since >= HOPELESS[reason]:
                 yield f"{name}: {pod['metadata']['name']} is in {reason}"
+
+
+def _objects(kubectl: Kubectl, kinds: str, *options: str) -> list[dict[str, Any]]:
+    """Objects as the server has them. Raises ToolFailed where it hasn't given them for a while."""
+    since = 0.0
+    while True:
+        try:
+            return kubectl.objects(kinds, *options)
+        except ToolFailed:
+            since = since or time.monotonic()
+            if time.monotonic() - since > _SILENCE_SECONDS:
+                raise
+            time.sleep(_POLL_SECONDS)
 
 
 def wait(
@@ -117,7 +132,7 @@ def _hopeless(kubectl: Kubectl, deployments: Sequence[str], *, seconds: int) -> 
 
 def _undo(kubectl: Kubectl, deployments: Sequence[str], before: Mapping[str, int], *, seconds: int) -> str:
     """Bring back the revisions of before; says what came of that."""
-    now = revisions(kubectl.objects("deployments.apps"), deployments)
+    now = revisions(_objects(kubectl, "deployments.apps"), deployments)
     changed = [name for name in deployments if before.get(name) and now.get(name) != before[name]]
     if not changed:
         return "the rollout failed, for the reason above, and there is nothing to go back to: this was the first one"
@@ -156,7 +171,7 @@ def config_maps(kubectl: Kubectl) -> set[str]:
 
 def explain(kubectl: Kubectl, deployments: Sequence[str]) -> list[str]:
     """Why workloads don't run: what their newest pods are waiting for, warnings about them, and their last words."""
-    there = kubectl.objects("deployments.apps,replicasets.apps,pods")
+    there = _objects(kubectl, "deployments.apps,replicasets.apps,pods")
     lines = []
     for deployment in there:
         if (
@@ -211,7 +226,7 @@ def wait_for_models(kubectl: Kubectl, *, seconds: int) -> tuple[str, list[str]]:
     deadline = time.monotonic() + seconds
     with console.waiting("waiting for the job that brings models"):
         while True:
-            jobs = kubectl.objects("jobs.batch", f"--selector=app.kubernetes.io/name={MODELS}")
+            jobs = _objects(kubectl, "jobs.batch", f"--selector=app.kubernetes.io/name={MODELS}")
             jobs.sort(key=lambda job: str(job["metadata"]["creationTimestamp"]))
             found = jobs_state(jobs[-1]) if jobs else "done"
             if found != "running" or time.monotonic() > deadline:
@@ -220,7 +235,7 @@ def wait_for_models(kubectl: Kubectl, *, seconds: int) -> tuple[str, list[str]]:
     if found == "done":
         return found, []
     name = jobs[-1]["metadata"]["name"]
-    there = kubectl.objects("pods", f"--selector=batch.kubernetes.io/job-name={name}")
+    there = _objects(kubectl, "pods", f"--selector=batch.kubernetes.io/job-name={name}")
     lines: list[str] = []
     for pod in there[-1:]:
         lines += [f"{pod['metadata']['name']}: {state(pod)[0]}", *(f"  {line}" for line in _last_words(kubectl, pod))]
