@@ -171,7 +171,7 @@ def config_maps(kubectl: Kubectl) -> set[str]:
 
 def explain(kubectl: Kubectl, deployments: Sequence[str]) -> list[str]:
     """Why workloads don't run: what their newest pods are waiting for, warnings about them, and their last words."""
-    there = _objects(kubectl, "deployments.apps,replicasets.apps,pods")
+    there = _objects(kubectl, "deployments.apps,replicasets.apps,pods,persistentvolumeclaims")
     lines = []
     for deployment in there:
         if (
@@ -182,13 +182,17 @@ def explain(kubectl: Kubectl, deployments: Sequence[str]) -> list[str]:
             continue
         for pod in pods(deployment, there):
             lines += _of_pod(kubectl, pod)
+    for claim in there:
+        if claim["kind"] == "PersistentVolumeClaim" and claim["status"].get("phase") == "Pending":
+            name = claim["metadata"]["name"]
+            lines += [f"{name}: {message}" for message in kubectl.events(name)[-1:]]
     return lines
 
 
 def _of_pod(kubectl: Kubectl, pod: Object) -> list[str]:
     name = pod["metadata"]["name"]
     reason, restarts = state(pod)
-    if reason == "Running" and all(status.get("ready") for status in pod["status"].get("containerStatuses", ())):
+    if any(entry["type"] == "Ready" and entry["status"] == "True" for entry in _conditions(pod)):
         return []
     lines = [f"{name}: {reason}" + (f", {restarts} restarts" if restarts else "")]
     lines += [f"  {message}" for message in dict.fromkeys([*_messages(pod), *kubectl.events(name)[-3:]])]
@@ -217,7 +221,7 @@ def pods(deployment: Object, there: Sequence[Object]) -> list[Object]:
 
 def jobs_state(job: Object) -> str:
     """`done`, `failed` or `running`."""
-    held = {entry["type"] for entry in job.get("status", {}).get("conditions", ()) if entry["status"] == "True"}
+    held = {entry["type"] for entry in _conditions(job) if entry["status"] == "True"}
     return "done" if "Complete" in held else "failed" if "Failed" in held else "running"
 
 
@@ -277,7 +281,16 @@ def _progress(deployment: Object) -> str:
         return "waits for the cluster to notice"
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     old = max(0, status.get("replicas", 0) - updated)
-    return f"{updated} of {wanted} new, {available} ready" + (f", {old} old to go" if old else "")
+    parts = [f"{updated} of {wanted} new, {available} ready" + (f", {old} old to go" if old else "")]
+    # Where a quota, a limit or a webhook lets no pod be made, nobody but the workload can say so.
+    problems = {("ReplicaFailure", "True"), ("Progressing", "False")}
+    found = (entry for entry in _conditions(deployment) if (entry["type"], entry["status"]) in problems)
+    parts += [entry.get("message", "") for entry in found]
+    return "; ".join(parts)
+
+
+def _conditions(item: Object) -> Sequence[Object]:
+    return item.get("status", {}).get("conditions", ())  # type: ignore[no-any-return] # the server's own
 
 
 def _revision(item: Object) -> int:
@@ -304,12 +317,16 @@ def state(pod: Object) -> tuple[str, int]:
 
 
 def _messages(pod: Object) -> list[str]:
-    """What the cluster says of a pod's containers and of its place."""
+    """What the cluster says of a pod's containers, of its place, and of who else has to find it ready."""
     found = [status["state"].get("waiting", {}).get("message", "") for status in _statuses(pod)]
     for status in _statuses(pod):
         ended = status.get("lastState", {}).get("terminated") or status["state"].get("terminated")
         if ended:
             found.append(f"ended with code {ended['exitCode']} ({ended.get('reason', '')})")
-    conditions = pod.get("status", {}).get("conditions", ())
-    found += [entry.get("message", "") for entry in conditions if entry["type"] == "PodScheduled"]
+    outside = {"PodScheduled", *(gate["conditionType"] for gate in pod["spec"].get("readinessGates", ()))}
+    found += [
+        entry.get("message", "")
+        for entry in _conditions(pod)
+        if (entry["type"] in outside and entry["status"] != "True") or entry.get("reason") == "ReadinessGatesNotReady"
+    ]
     return [message for message in found if message]

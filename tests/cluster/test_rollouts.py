@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from harness.kubernetes.api import Cluster as Nodes
 from harness.kubernetes.api import Kubernetes
 
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ToolFailed
+from devai_tasks.errors import DevaiError, ToolFailed
 from devai_tasks.operations import cluster as operations
 from devai_tasks.operations import live, pauses, rollout
 from devai_tasks.operations.cluster import Cluster
@@ -27,6 +28,8 @@ def cluster(
     api_server: Kubernetes, project: Project, local_dev: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
     """A stack whose namespace is there, with an account for pods, and nothing else."""
+    if isinstance(api_server, Nodes):
+        pytest.skip("its controllers would write something else")
     monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig))
     monkeypatch.chdir(project.root)
     with api_server.namespace() as name:
@@ -38,9 +41,11 @@ def cluster(
         api_server.kubectl("delete", "namespace", found.namespace, "--wait=false")
 
 
-def of_stack(cluster: Cluster, kind: str, name: str, spec: Mapping[str, Any], version: str = "apps/v1") -> str:
+def of_stack(
+    cluster: Cluster, kind: str, name: str, spec: Mapping[str, Any], version: str = "apps/v1", **metadata: Any
+) -> str:
     """An object with the stack's label, as a manifest."""
-    metadata = {"name": name, "labels": {STACK_LABEL: cluster.namespace, **NAMES}}
+    metadata |= {"name": name, "labels": {STACK_LABEL: cluster.namespace, **NAMES}}
     return json.dumps({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
 
 
@@ -86,6 +91,25 @@ def test_a_stack_has_stopped_though_pods_that_were_evicted_are_still_listed(
     assert found["spec"]["replicas"] == 0
 
 
+def roll(cluster: Cluster, template: Mapping[str, Any], *, revision: int) -> dict[str, Any]:
+    """Have the workload at a revision, with the replica set of it, as the controller would."""
+    (owner,) = cluster.kubectl.objects("deployments.apps")
+    numbered = {"annotations": {rollout.REVISION: str(revision)}}
+    at = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "devai", **numbered}}
+    cluster.kubectl.apply(json.dumps(at), manager="controller")
+    labels = {**template["metadata"]["labels"], "pod-template-hash": str(revision)}
+    spec = {"selector": {"matchLabels": labels}, "template": {**template, "metadata": {"labels": labels}}}
+    metadata: dict[str, Any] = {**numbered, "ownerReferences": owned_by(owner)}
+    cluster.kubectl.apply(of_stack(cluster, "ReplicaSet", f"devai-{revision}", spec, **metadata))
+    return cluster.kubectl.object("replicaset", f"devai-{revision}") or {}
+
+
+def owned_by(owner: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What says of an object who made it."""
+    names = {"apiVersion": "apps/v1", "kind": owner["kind"], "name": owner["metadata"]["name"]}
+    return [{**names, "uid": owner["metadata"]["uid"], "controller": True}]
+
+
 def job(cluster: Cluster) -> str:
     """The one that brings models, which nothing has changed."""
     template = {**pod(), "spec": {**pod()["spec"], "restartPolicy": "Never"}}
@@ -127,3 +151,43 @@ def test_a_job_rests_with_its_stack_and_goes_on_with_it(cluster: Cluster, monkey
     pauses.stop(cluster)
     cluster.kubectl.apply(job(cluster))
     assert not suspended()
+
+
+def test_where_no_pod_can_be_made_the_workload_says_why(api_server: Kubernetes, cluster: Cluster) -> None:
+    cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
+    said = 'pods "devai-1-x" is forbidden: exceeded quota: small'
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": said}
+    has(api_server, cluster, "deployment/devai", observedGeneration=1, conditions=[failure])
+    with pytest.raises(DevaiError, match=said):
+        rollout.wait(cluster.kubectl, ["devai"], seconds=0)
+
+
+def test_what_a_pod_waits_for_outside_of_it_is_said(api_server: Kubernetes, cluster: Cluster) -> None:
+    cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
+    owner, gate = roll(cluster, pod(), revision=1), "target-health.elbv2.k8s.aws/devai"
+    spec = {**pod()["spec"], "readinessGates": [{"conditionType": gate}]}
+    cluster.kubectl.apply(of_stack(cluster, "Pod", "devai-1-a", spec, "v1", ownerReferences=owned_by(owner)))
+    not_yet = {"type": gate, "status": "False", "message": "Health checks failed with these codes: [502]"}
+    ready = {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady", "message": "not all of its gates"}
+    container = {
+        "name": "devai",
+        "image": "i",
+        "imageID": "i",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {}},
+    }
+    conditions = [not_yet, ready, {"type": "PodScheduled", "status": "True"}]
+    has(api_server, cluster, "pod/devai-1-a", phase="Running", conditions=conditions, containerStatuses=[container])
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    cluster.kubectl.apply(of_stack(cluster, "PersistentVolumeClaim", "home", claim, "v1"))
+    warning = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "one"}, "type": "Warning"}
+    warning |= {"reason": "ProvisioningFailed", "message": "no such class"}
+    warning |= {"involvedObject": {"kind": "PersistentVolumeClaim", "name": "home", "namespace": cluster.namespace}}
+    cluster.kubectl.apply(json.dumps(warning))
+    assert rollout.explain(cluster.kubectl, ["devai"]) == [
+        "devai-1-a: Running",
+        f"  {not_yet['message']}",
+        f"  {ready['message']}",
+        "home: ProvisioningFailed: no such class",
+    ]
