@@ -47,7 +47,7 @@ run "registry" {
 
   assert {
     condition     = toset([for policy in google_artifact_registry_repository.this.cleanup_policies : policy.action]) == toset(["DELETE", "KEEP"])
-    error_message = "old images go, the last stay"
+    error_message = "old images without a tag go, the last stay"
   }
 
   assert {
