@@ -58,6 +58,10 @@ _LOG_LEFT = (
     "the cluster that was destroyed has written to its log after that was deleted: "
     "`aws logs delete-log-group --log-group-name=NAME`, and then the same goes on"
 )
+_NOT_ITS_CERTIFICATE = (
+    'the gateway may not read the certificate: its identity needs the role "Key Vault Secrets User" for that '
+    '(docs/tours/azure.md, "Another environment"), and then the same goes on'
+)
 # Words of Terraform's and the providers', as patterns, and what to do.
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
@@ -75,6 +79,7 @@ _REMEDIES = (
     ("necessary permissions to register Resource Providers", _UNREGISTERED),
     ("soft deleted state", _KEPT),
     ("ScopeLocked", _KEPT),
+    ("ApplicationGatewayKeyVaultSecret", _NOT_ITS_CERTIFICATE),
     ("ResourceInUseException", _IN_USE),
     ("resourceInUseByAnotherResource", _IN_USE),
     ("already scheduled for deletion", _SCHEDULED),
