@@ -62,6 +62,10 @@ _NOT_ITS_CERTIFICATE = (
     'the gateway may not read the certificate: its identity needs the role "Key Vault Secrets User" for that '
     '(docs/tours/azure.md, "Another environment"), and then the same goes on'
 )
+_SHUT_OUT = (
+    "the vault's firewall doesn't know where you come from: with that in network.allowed_cidrs, "
+    "`inv tf.apply --resource=azurerm_key_vault.this` has it know, and then the same goes on"
+)
 # Words of Terraform's and the providers', as patterns, and what to do.
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
@@ -80,6 +84,7 @@ _REMEDIES = (
     ("soft deleted state", _KEPT),
     ("ScopeLocked", _KEPT),
     ("ApplicationGatewayKeyVaultSecret", _NOT_ITS_CERTIFICATE),
+    ("ForbiddenByFirewall|Client address is not authorized", _SHUT_OUT),
     ("ResourceInUseException", _IN_USE),
     ("resourceInUseByAnotherResource", _IN_USE),
     ("already scheduled for deletion", _SCHEDULED),

@@ -95,6 +95,10 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
         ),
         ("409 Conflict with error: ScopeLocked", "the same again ends it after that time"),
         ("400 with error: ApplicationGatewayKeyVaultSecretAccessDenied", "the gateway may not read the certificate"),
+        (
+            "Client address is not authorized and caller is not a trusted service. InnerError: ForbiddenByFirewall",
+            "inv tf.apply --resource=azurerm_key_vault.this",
+        ),
         ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
         (
             "InvalidRequestException: a secret with this name is already scheduled for deletion.",
