@@ -66,6 +66,10 @@ _SHUT_OUT = (
     "the vault's firewall doesn't know where you come from: with that in network.allowed_cidrs, "
     "`inv tf.apply --resource=azurerm_key_vault.this` has it know, and then the same goes on"
 )
+_HUB = (
+    "Docker Hub turns Container Instances away; `az acr import --name=REGISTRY --source=docker.io/ollama/ollama:TAG` "
+    "brings the image into the stack's own registry, and with its name there in ollama.image the same goes on"
+)
 # Words of Terraform's and the providers', as patterns, and what to do.
 _REMEDIES = (
     ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
@@ -85,6 +89,7 @@ _REMEDIES = (
     ("ScopeLocked", _KEPT),
     ("ApplicationGatewayKeyVaultSecret", _NOT_ITS_CERTIFICATE),
     ("ForbiddenByFirewall|Client address is not authorized", _SHUT_OUT),
+    ("RegistryErrorResponse", _HUB),
     ("ResourceInUseException", _IN_USE),
     ("resourceInUseByAnotherResource", _IN_USE),
     ("already scheduled for deletion", _SCHEDULED),

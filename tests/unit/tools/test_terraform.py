@@ -99,6 +99,10 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
             "Client address is not authorized and caller is not a trusted service. InnerError: ForbiddenByFirewall",
             "inv tf.apply --resource=azurerm_key_vault.this",
         ),
+        (
+            "409 Conflict with error: RegistryErrorResponse: An error response is received from index.docker.io",
+            "az acr import --name=REGISTRY --source=docker.io/ollama/ollama:TAG",
+        ),
         ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
         (
             "InvalidRequestException: a secret with this name is already scheduled for deletion.",
