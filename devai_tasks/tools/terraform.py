@@ -82,6 +82,8 @@ _REMEDIES = (
     ("storage: bucket doesn't exist", "the state has no store yet: `inv tf.bootstrap`"),
     ("ResourceGroupNotFound", "the state has no store yet: `inv tf.bootstrap`"),
     ("ContainerNotFound", "the state has no store yet: `inv tf.bootstrap`"),
+    (r"The Resource 'Microsoft\.Storage/storageAccounts/\S+' under", "the state has no store yet: `inv tf.bootstrap`"),
+    (r"\.blob\.core\.windows\.net[^\"]{0,60}no\s+such\s+host", "the state has no store yet: `inv tf.bootstrap`"),
     ("AuthorizationPermissionMismatch", _NO_ROLE),
     ("MissingSubscriptionRegistration", _UNREGISTERED),
     ("necessary permissions to register Resource Providers", _UNREGISTERED),

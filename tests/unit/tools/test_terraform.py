@@ -84,6 +84,11 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
     ("words", "way_out"),
     [
         ('Status=404 Code="ContainerNotFound"', "the state has no store yet"),
+        (
+            "ResourceNotFound: The Resource 'Microsoft.Storage/storageAccounts/devai1' under resource group 'devai'",
+            "the state has no store yet",
+        ),
+        ("dial tcp: lookup devai1.blob.core.windows.net on 192.0.2.53:53: no such host", "the state has no store yet"),
         ('Status=403 Code="AuthorizationPermissionMismatch"', "the state's store is closed to who is logged in"),
         (
             "Terraform does not have the necessary permissions to register Resource Providers.",
