@@ -66,7 +66,10 @@ _UNKNOWN = "the name has no address yet"
 def _remedy(settings: Settings, state: str) -> str:
     flags = settings.stack.flags
     if state != _UNKNOWN:
-        return f"; `inv status {flags}` and `inv logs {flags}` show more"
+        moved = ""
+        if targets.on_azure(settings) and targets.on_a_simple_platform(settings):
+            moved = f"; where its group has another address since a restart, `inv tf.apply {flags}` writes that down"
+        return f"; `inv status {flags}` and `inv logs {flags}` show more{moved}"
     where = "`inv tf.output --name=dns_records` shows the records to make"
     if settings.compute.platform == "kubernetes":
         where = f"`inv k8s.status {flags}` shows the address that its ingress has"

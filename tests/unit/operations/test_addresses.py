@@ -94,3 +94,16 @@ def test_a_token_is_sent_to_who_shows_such_a_certificate_only_where_it_is_believ
         site.download(server, tmp_path / "home.tar.gz")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
     assert site.download(server, tmp_path / "home.tar.gz") == 0
+
+
+SIMPLE = ("compute.platform=simple", "compute.replicas={min: 1, max: 1}")
+
+
+@pytest.mark.parametrize(("given", "may_move"), [(SIMPLE, True), ((), False)])
+def test_a_group_that_has_moved_is_found_again_by_terraform(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], may_move: bool
+) -> None:
+    monkeypatch.setattr(site, "status", lambda *_, **__: 502)
+    with pytest.raises(DevaiError, match="HTTP 502") as refusal:
+        addresses.wait(stack(shipped, "azure", *given), seconds=0)
+    assert ("another address since a restart, `inv tf.apply" in str(refusal.value)) is may_move
