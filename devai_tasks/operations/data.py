@@ -10,7 +10,7 @@ from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
-from devai_tasks.operations import addresses, certificates, clouds, cluster, lab
+from devai_tasks.operations import addresses, certificates, clouds, cluster, lab, terraform
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import compose, terraform
 from devai_tasks.render.kubernetes import LAB
@@ -77,4 +77,15 @@ def _reached(project: Project, settings: Settings, *, in_cluster: bool, dry: boo
                 f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}{_PATH}", cluster.token(own)
             )
     else:
-        yield site.Server(f"{addresses.url(settings)}{_PATH}", clouds.token(settings, dry=dry))
+        address = addresses.url(settings) or _load_balancer(project, settings, dry=dry)
+        yield site.Server(f"{address}{_PATH}", clouds.token(settings, dry=dry))
+
+
+def _load_balancer(project: Project, settings: Settings, *, dry: bool) -> str:
+    """The address of a lab without a host name, which only Terraform knows; under `--dry` what stands for it."""
+    with terraform.work(project, settings, dry=dry, looking=True) as work:
+        terraform.prepare(work)
+        found = work.tool.outputs().get("url")
+    if not (found or dry):
+        raise UsageError(f"{settings.stack} has no address yet; `inv up {settings.stack.flags}` brings it up")
+    return str(found or "URL/")
