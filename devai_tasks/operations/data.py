@@ -12,7 +12,8 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
 from devai_tasks.operations import addresses, certificates, clouds, cluster, lab, terraform
 from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import compose, terraform
+from devai_tasks.render import compose
+from devai_tasks.render import terraform as definition
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools import site
 
@@ -48,7 +49,7 @@ def check(settings: Settings, file: Path) -> None:
         raise UsageError(
             f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_MOST >> 20} MiB at once; unpack it, and send "
             "the files to the bucket that the home is: `gcloud storage rsync --recursive FOLDER "
-            f"gs://{terraform.unique(settings)}`"
+            f"gs://{definition.unique(settings)}`"
         )
 
 
