@@ -32,7 +32,7 @@ _REMEDIES = (
     ("connection refused", "no API server answers; is the cluster running?"),
     ("no such host", "the cluster's address is unknown here; is the cluster there, and the network?"),
     ("i/o timeout", "the API server does not answer in time; is the network the one that the cluster allows?"),
-    ("unauthorized", "the cluster does not know who you are; log in to its cloud again"),
+    ("unauthorized", "the cluster does not know who you are; log in to its cloud again, or have its maker let you in"),
     ("no matches for kind", "the cluster lacks what knows such objects: is it the right one, with its add-ons?"),
     ("lost connection to pod", "the pod has ended; start this again, and it leads to the next one"),
     # Said of roles only: quotas, pod security and volumes that can't grow are "forbidden", too.
