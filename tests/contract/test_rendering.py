@@ -1,4 +1,4 @@
-"""Artefacts of a real stack are whole, whenever the run that writes them is killed and whoever else writes them."""
+"""Artefacts of a real stack are whole and the same, whoever writes them, wherever, and whenever that is killed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.operations import artefacts
 from devai_tasks.render import Artefacts, writer
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 STACK = Stack("prod", "aws")
 # Two configurations of one stack whose artefacts all differ.
 OVERRIDES = (("project.name=one",), ("project.name=other",))
@@ -98,3 +100,23 @@ def test_two_runs_at_the_same_time_leave_the_set_of_one(project: Project, turn: 
     sets = [artefacts.render(project, load(project, STACK, overrides)) for overrides in OVERRIDES]
     for files in present(project):
         assert files in [target(one, like=files) for one in sets]
+
+
+def test_rendering_is_the_same_byte_for_byte_wherever_and_whenever(project: Project, cli: Run, tmp_path: Path) -> None:
+    def rendered(root: Path) -> dict[str, bytes]:
+        links = [path for path in (root / "generated").glob("*/*") if not path.name.startswith(".")]
+        return {
+            f"{link.parent.name}/{link.name}/{file.name}": file.read_bytes()
+            for link in links
+            for file in link.iterdir()
+        }
+
+    assert cli("devai", "config.render", "--all", PYTHONHASHSEED="1").returncode == 0
+    before = rendered(project.root)
+    assert len(before) > 20
+    subprocess.run(["cp", "-r", project.root, tmp_path / "elsewhere"], check=True)
+    subprocess.run(["rm", "-rf", tmp_path / "elsewhere/generated"], check=True)
+    command = [str(Path(sys.executable).with_name("devai")), "config.render", "--all"]
+    later = {**os.environ, "PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    subprocess.run(command, cwd=tmp_path / "elsewhere", env=later, check=True, capture_output=True)
+    assert rendered(tmp_path / "elsewhere") == before

@@ -382,22 +382,3 @@ def test_both_programs_offer_the_same_tasks(cli: Run) -> None:
     tasks = [json.dumps(json.loads(listing.stdout)["collections"], sort_keys=True) for listing in listings]
     assert tasks[0] == tasks[1]
     assert Path(sys.executable).with_name("devai").exists()
-
-
-def test_a_file_is_meant_from_the_folder_that_one_is_in(
-    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = project.root / "notebooks"
-    folder.mkdir()
-    (folder / "home.tar.gz").touch()
-    (folder / "own.gguf").touch()
-    monkeypatch.chdir(folder)
-    assert "--upload-file=notebooks/home.tar.gz " in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
-    monkeypatch.chdir(folder)
-    assert f"--file {folder}/own.gguf" in devai("--dry", "models.pull", "--name=own.gguf").stderr
-    monkeypatch.chdir(folder)
-    assert " ls /home/m.gguf" in devai("--dry", "k8s.shell", "--command=ls /home/m.gguf").stderr  # a pod's
-    elsewhere = project.root / "home.tar.gz"
-    assert "--upload-file" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
-    elsewhere.touch()
-    assert f"--upload-file={elsewhere} " in devai("--dry", "data.restore", f"--file={elsewhere}").stderr

@@ -305,3 +305,22 @@ def test_up_says_all_that_it_would_do_in_a_cloud_before_anything_is_made(devai: 
     assert -1 not in places, marks[places.index(-1)]
     assert places == sorted(places)
     assert shown.stderr.count("stand-in: image.digest is not known") == 1
+
+
+def test_a_file_is_meant_from_the_folder_that_one_is_in(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.root / "notebooks"
+    folder.mkdir()
+    (folder / "home.tar.gz").touch()
+    (folder / "own.gguf").touch()
+    monkeypatch.chdir(folder)
+    assert "--upload-file=notebooks/home.tar.gz " in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
+    monkeypatch.chdir(folder)
+    assert f"--file {folder}/own.gguf" in devai("--dry", "models.pull", "--name=own.gguf").stderr
+    monkeypatch.chdir(folder)
+    assert " ls /home/m.gguf" in devai("--dry", "k8s.shell", "--command=ls /home/m.gguf").stderr  # a pod's
+    elsewhere = project.root / "home.tar.gz"
+    assert "--upload-file" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
+    elsewhere.touch()
+    assert f"--upload-file={elsewhere} " in devai("--dry", "data.restore", f"--file={elsewhere}").stderr
