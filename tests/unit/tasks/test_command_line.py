@@ -42,7 +42,7 @@ WRONG = {
     "--set=models=[a": "--set models=[a  models\n  not valid YAML",
     "--set=env.A=${": "--set env.A=${  env.A = ${",
     "--set=env.A=${nobody}": "--set env.A=${nobody}  env.A = ${nobody}\n  no key nobody to take it from",
-    "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  Recursive interpolation detected",
+    "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  leads back to itself",
     "--set=secrets.JUPYTER_TOKEN=${secret:A}": "--set secrets.JUPYTER_TOKEN=${secret:A}  secrets.JUPYTER_TOKEN\n",
 }
 BROKEN_FILES = {
