@@ -73,6 +73,11 @@ run "open_to_the_allowed_networks_only" {
   }
 
   assert {
+    condition     = toset(flatten([for statement in jsondecode(aws_iam_role_policy.flow_log.policy).Statement : statement.Action])) == toset(["logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents"])
+    error_message = "by who may look for the group, and write into it"
+  }
+
+  assert {
     condition     = alltrue([for group in [aws_security_group.gateway, aws_security_group.workload, aws_security_group.storage] : group.tags == tomap(var.stack.labels)])
     error_message = "labels are on all"
   }
