@@ -116,6 +116,16 @@ run "cluster" {
   }
 
   assert {
+    condition     = azurerm_monitor_data_collection_rule_association.this.target_resource_id == azurerm_kubernetes_cluster.this.id && azurerm_monitor_data_collection_rule_association.this.data_collection_rule_id == azurerm_monitor_data_collection_rule.this.id
+    error_message = "by a rule of its own"
+  }
+
+  assert {
+    condition     = azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].workspace_resource_id == var.stack.logs && azurerm_monitor_data_collection_rule.this.data_flow[0].destinations[0] == azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].name
+    error_message = "which brings what containers print into the stack's workspace"
+  }
+
+  assert {
     condition     = length(azurerm_kubernetes_cluster_node_pool.gpu) == 0
     error_message = "no GPU that nobody asked for"
   }

@@ -51,6 +51,10 @@ mock_resource "azurerm_log_analytics_workspace" {
   defaults = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev" }
 }
 
+mock_resource "azurerm_monitor_data_collection_rule" {
+  defaults = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Insights/dataCollectionRules/devai-dev" }
+}
+
 mock_resource "azurerm_nat_gateway" {
   defaults = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/natGateways/devai-dev" }
 }

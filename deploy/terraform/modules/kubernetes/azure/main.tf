@@ -10,6 +10,8 @@ locals {
   gateway = "${local.scope}/providers/Microsoft.Network/applicationGateways/${var.stack.name}"
   # Known inside the cluster only: outside of it pods have their node's address.
   pods = "10.244.0.0/16"
+  # What containers print, events, and what each of them takes.
+  streams = ["Microsoft-ContainerInsights-Group-Default"]
 
   controller = azurerm_kubernetes_cluster.this.ingress_application_gateway[0].ingress_application_gateway_identity[0].object_id
   # What the ingress controller does: fill the gateway, join its subnet, keep the identity that reads its certificate.
@@ -140,6 +142,42 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   depends_on = [azurerm_role_assignment.subnet, azurerm_network_security_rule.pods]
+}
+
+# What its agent collects, and for which workspace: without a rule that is nothing.
+resource "azurerm_monitor_data_collection_rule" "this" {
+  name                = var.stack.name
+  resource_group_name = var.stack.group
+  location            = var.stack.region
+  tags                = var.stack.labels
+
+  data_sources {
+    extension {
+      name           = "ContainerInsightsExtension"
+      extension_name = "ContainerInsights"
+      streams        = local.streams
+      extension_json = jsonencode({ dataCollectionSettings = { interval = "1m", namespaceFilteringMode = "Off", enableContainerLogV2 = true } })
+    }
+  }
+
+  data_flow {
+    streams      = local.streams
+    destinations = ["logs"]
+  }
+
+  destinations {
+    log_analytics {
+      name                  = "logs"
+      workspace_resource_id = var.stack.logs
+    }
+  }
+}
+
+# The agent looks for its rule by this name.
+resource "azurerm_monitor_data_collection_rule_association" "this" {
+  name                    = "ContainerInsightsExtension"
+  target_resource_id      = azurerm_kubernetes_cluster.this.id
+  data_collection_rule_id = azurerm_monitor_data_collection_rule.this.id
 }
 
 resource "azurerm_role_assignment" "controller" {
