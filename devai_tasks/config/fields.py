@@ -106,12 +106,14 @@ def ipv4(value: str) -> str | None:
 
 
 def cidrs(values: tuple[str, ...]) -> str | None:
-    """Networks in CIDR form, without host bits."""
+    """Networks in CIDR form, without host bits, and written in the one way that all clouds take."""
     for value in values:
         try:
-            IPv4Network(value)
+            network = str(IPv4Network(value, strict=False))
         except ValueError:
             return f"{value!r} is not an IPv4 network, such as 192.0.2.0/24"
+        if value != network:
+            return f"{value!r} is not an IPv4 network; did you mean {network}?"
     return None
 
 

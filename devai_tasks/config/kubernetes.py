@@ -39,6 +39,8 @@ def _manifests(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     for label in sorted(OWN_LABELS & set(settings.labels)):
         yield ("labels", label), f"{label} is set by the manifests themselves"
     provider, storage = settings.compute.provider, settings.storage
+    if provider in TFVARS and not (settings.network.load_balancers or settings.ingress.controller):
+        yield ("network", "load_balancers"), "the networks of the load balancer: without one, its requests reach no lab"
     if provider == "gcp" and settings.ingress.class_name:
         yield ("ingress", "class_name"), "empty: GKE's own controller looks at no class"
     if provider != "local" and settings.compute.replicas.max > 1 and storage.access == "ReadWriteOnce":

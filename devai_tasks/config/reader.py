@@ -195,6 +195,7 @@ def _section(kind: Any, tree: dict[str, Tree], key: Key, report: Report, given: 
         check = entry.meta.check
         if check and not _has_unreadable(value) and (allowed := check.refusal(value)):
             report(here, allowed)
+            values[name] = _UNREADABLE
     return kind(**values)
 
 

@@ -86,6 +86,8 @@ def _clouds(settings: Settings) -> Iterator[Broken]:
         yield ("terraform", "region"), "a region, such as eu-central-1"
     if not settings.terraform.account:
         yield ("terraform", "account"), "the account, subscription or project that this stack belongs to"
+    if not settings.network.allowed_cidrs:
+        yield ("network", "allowed_cidrs"), "the networks that you come from: without one, nobody reaches the lab"
     for cidr in settings.network.allowed_cidrs:
         if any(IPv4Network(cidr).subnet_of(private) for private in PRIVATE):
             yield ("network", "allowed_cidrs"), f"networks of the internet: nobody comes from {cidr}, a private one"

@@ -186,7 +186,7 @@ def test_outside_of_a_project_the_message_says_how_to_make_one(tmp_path: Path) -
         ("prdo", "local", "unknown environment 'prdo'; did you mean prod?"),
         ("dev", "lokal", "unknown cloud 'lokal'; did you mean local?"),
         ("../profiles/dev", "local", "unknown environment"),
-        ("", "local", "unknown environment ''"),
+        ("", "local", "defaults.env has no value"),
     ],
 )
 def test_an_unknown_stack_is_refused_with_the_nearest(
