@@ -90,7 +90,7 @@ def matching(pattern: str, words: str) -> Check:
 
     def refusal(value: str | tuple[str, ...] | Mapping[str, Any]) -> str | None:
         members = [value] if isinstance(value, str) else value
-        bad = [member for member in members if not re.fullmatch(pattern, member)]
+        bad = [member for member in members if not re.fullmatch(pattern, member, re.ASCII)]
         return f"{bad[0]!r} is not {words}" if bad else None
 
     return Check(refusal, {"pattern": f"^(?:{pattern})$"})
@@ -117,6 +117,13 @@ def cidrs(values: tuple[str, ...]) -> str | None:
     return None
 
 
+# What Kubernetes takes for the name of a label or annotation, with a prefix or without. The rest is of kustomize and of
+# Google: out of the one a number or a truth value comes as that, the other wants a letter first.
+LABEL = matching(
+    r"(?!([Tt]rue|TRUE|[Ff]alse|FALSE|[Nn]ull|NULL)$)([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?/[A-Za-z0-9]|[A-Za-z])"
+    r"([\w.-]{0,61}[A-Za-z0-9])?",
+    "the name of a label, such as team or example.com/team",
+)
 PORT = between(1, 65535)
 DIGEST = matching(r"(sha256:[0-9a-f]{64})?", "a digest: sha256: and 64 hexadecimal digits")
 IMAGE = matching(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", "an image reference, such as debian:trixie-slim")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devai_tasks.config.fields import key, matching, section
+from devai_tasks.config.fields import LABEL, key, matching, section
 from devai_tasks.config.secrets import NAME, Secret
 from devai_tasks.config.sections import cloud, kubernetes, lab
 from devai_tasks.config.stack import Stack
@@ -78,7 +78,7 @@ class Settings:
     )
     labels: Mapping[str, str] = key(
         "On everything that the stack runs or owns.",
-        check=matching(r"([\w.-]+/)?\w([\w.-]{0,61}\w)?", "a label's name"),
+        check=LABEL,
         reach=to(COMPOSE_STACK, K8S_KUSTOMIZATION, *TERRAFORM) + to(K8S_MODELS, when=pulls_models),
     )
     compute: cloud.Compute = section("What the stack runs on.")

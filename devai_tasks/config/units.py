@@ -18,6 +18,7 @@ class Cpu:
     """Processor time, in thousandths of a core."""
 
     LEAST: ClassVar = 10  # the Docker engine's minimum of 0.01 cores
+    MOST: ClassVar = 4096 * 1000  # no machine has more
 
     millicores: int
 
@@ -25,15 +26,17 @@ class Cpu:
     def parse(cls, text: str) -> Cpu:
         """Cores (`2`, `0.5`) or millicores (`500m`).
 
-        Raises ValueError for anything else, and for less than `LEAST`.
+        Raises ValueError for anything else, for less than `LEAST` and for more than `MOST`.
         """
-        match = re.fullmatch(r"(\d+)m|(\d+)(?:\.(\d{1,3}))?", text)
+        match = re.fullmatch(r"(\d{1,9})m|(\d{1,9})(?:\.(\d{1,3}))?", text, re.ASCII)
         if not match:
             raise ValueError("not a number of cores, such as 2, 0.5 or 500m")
         milli, whole, fraction = match.groups()
         cpu = cls(int(milli) if milli else int(whole) * 1000 + int((fraction or "").ljust(3, "0")))
         if cpu.millicores < cls.LEAST:
             raise ValueError(f"less than {cls.LEAST}m, the least that a container can have")
+        if cpu.millicores > cls.MOST:
+            raise ValueError(f"more than {cls(cls.MOST)} cores, which no machine has")
         return cpu
 
     @property
@@ -50,6 +53,9 @@ class Cpu:
 class Size:
     """Memory or disk, in bytes."""
 
+    LEAST: ClassVar = 2**20
+    MOST: ClassVar = 1024 * 2**40
+
     bytes: int
 
     @classmethod
@@ -58,14 +64,14 @@ class Size:
 
         Raises ValueError for anything else; a bare number too, because nobody means bytes.
         """
-        match = re.fullmatch(r"(\d+)(?:\.(\d+))?(Ki|Mi|Gi|Ti|kB|MB|GB|TB)", text)
+        match = re.fullmatch(r"(\d{1,18})(?:\.(\d{1,18}))?(Ki|Mi|Gi|Ti|kB|MB|GB|TB)", text, re.ASCII)
         if not match:
             raise ValueError("not a size: a number with Ki, Mi, Gi or Ti (or kB, MB, GB, TB), such as 4Gi")
         whole, fraction, unit = match.groups()
         scale = 10 ** len(fraction or "")
         size = cls(int(whole + (fraction or "")) * _MULTIPLES[unit] // scale)
-        if size.bytes < 2**20:
-            raise ValueError("less than 1Mi")
+        if not cls.LEAST <= size.bytes <= cls.MOST:
+            raise ValueError(f"not in {cls(cls.LEAST)} to {cls(cls.MOST)}")
         return size
 
     @property
@@ -101,15 +107,20 @@ class Size:
 class Duration:
     """A span of time, in seconds."""
 
+    MOST: ClassVar = 3650 * 86400
+
     seconds: int
 
     @classmethod
     def parse(cls, text: str) -> Duration:
-        """A whole number with s, m, h or d. Raises ValueError for anything else."""
-        match = re.fullmatch(r"(\d+)([smhd])", text)
+        """A whole number with s, m, h or d. Raises ValueError for anything else, and for more than `MOST`."""
+        match = re.fullmatch(r"(\d{1,9})([smhd])", text, re.ASCII)
         if not match:
             raise ValueError("not a time: a whole number with s, m, h or d, such as 90s or 2h")
-        return cls(int(match[1]) * _SECONDS[match[2]])
+        duration = cls(int(match[1]) * _SECONDS[match[2]])
+        if duration.seconds > cls.MOST:
+            raise ValueError(f"more than {cls(cls.MOST)}")
+        return duration
 
     def __str__(self) -> str:
         for unit in ("d", "h", "m"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from devai_tasks.config.fields import HOST, Check, Pending, between, cidrs, ipv4, key, matching, section
+from devai_tasks.config.fields import HOST, LABEL, Check, Pending, between, cidrs, ipv4, key, matching, section
 from devai_tasks.config.targets import (
     BACKEND,
     COMPOSE_ENV,
@@ -111,7 +111,7 @@ class Ingress:
     )
     annotations: Mapping[str, str] = key(
         "Annotations of the ingress, for what its controller offers beyond these keys.",
-        check=matching(r"([a-z0-9.-]+/)?[\w.-]+", "the name of an annotation"),
+        check=LABEL,
         reach=to(K8S_INGRESS, when=with_ingress),
     )
 

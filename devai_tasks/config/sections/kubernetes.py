@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devai_tasks.config.fields import Pending, between, key, matching
+from devai_tasks.config.fields import LABEL, Pending, between, key, matching
 from devai_tasks.config.targets import (
     K8S_GPU,
     K8S_IDENTITY,
@@ -66,7 +66,7 @@ class Kubernetes:
     )
     gpu_nodes: Mapping[str, str] = key(
         "Labels of the nodes with GPUs that a GPU stack wants, as its cloud writes them.",
-        check=matching(r"([a-z0-9.-]+/)?[\w.-]+", "the name of a label"),
+        check=LABEL,
         reach=to(K8S_GPU, when=gpu_pods),
     )
     identity: str = key(
