@@ -144,9 +144,9 @@ class Kubectl:
             assert process.stdout  # noqa: S101 - a pipe
             yield _Lines(process.stdout.fileno()).objects
 
-    def object(self, kind: str, name: str) -> dict[str, Any] | None:
+    def object(self, kind: str, name: str, *options: str) -> dict[str, Any] | None:
         """One object, or None."""
-        text = self._output("get", kind, name, "--output=json", "--ignore-not-found")
+        text = self._output("get", kind, name, "--output=json", "--ignore-not-found", *options)
         return dict(json.loads(text)) if text.strip() else None
 
     def diff(self, manifests: str) -> str:
@@ -190,8 +190,15 @@ class Kubectl:
         self._output("rollout", "status", f"deployment/{name}", f"--timeout={seconds}s")
 
     def undo(self, name: str, *, revision: int = 0) -> None:
-        """Go back to an earlier revision of a Deployment: the one before, or that of a number."""
+        """Go back to an earlier revision of a Deployment: the one before, or that of a number.
+
+        What that writes is kubectl's own then, and no later apply could take it out again: it becomes the manifests'.
+        """
         self._output("rollout", "undo", f"deployment/{name}", f"--to-revision={revision}")
+        found = self.object("deployment", name, "--show-managed-fields")
+        fields = _as_applied(found["metadata"]["managedFields"]) if found else "WHAT-THAT-FINDS"
+        patch = json.dumps([{"op": "replace", "path": "/metadata/managedFields", "value": fields}])
+        self._output("patch", f"deployment/{name}", "--type=json", f"--patch={patch}")
 
     def restart(self, name: str) -> None:
         """Replace the pods of a Deployment, one after the other."""
@@ -325,6 +332,20 @@ class _Lines:
             if lines:
                 return [dict(json.loads(line)) for line in lines]
         return []
+
+
+def _as_applied(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Who manages which fields of an object, when those that kubectl has set by itself are among those applied."""
+    applied = [entry for entry in entries if (entry["manager"], entry["operation"]) == (MANAGER, "Apply")]
+    written = [entry for entry in entries if applied and entry["manager"] == "kubectl" and "subresource" not in entry]
+    for entry in written:
+        applied[0]["fieldsV1"] = _both(applied[0]["fieldsV1"], entry["fieldsV1"])
+    return [entry for entry in entries if entry not in written]
+
+
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """All fields of two sets, which are trees without values."""
+    return {**one, **{name: _both(one.get(name, {}), below) for name, below in other.items()}}
 
 
 def _run(command: Sequence[str], given: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -191,3 +191,20 @@ def test_what_a_pod_waits_for_outside_of_it_is_said(api_server: Kubernetes, clus
         f"  {ready['message']}",
         "home: ProvisioningFailed: no such class",
     ]
+
+
+def test_what_a_rollback_brought_back_goes_with_the_next_apply_that_lacks_it(cluster: Cluster) -> None:
+    def labels() -> dict[str, str]:
+        (found,) = cluster.kubectl.objects("deployments.apps")
+        return dict(found["spec"]["template"]["metadata"]["labels"])
+
+    without, having = (deployment(cluster, pod(**extra), replicas=1) for extra in ({}, {"extra": "yes"}))
+    cluster.kubectl.apply(having)
+    roll(cluster, pod(extra="yes"), revision=1)
+    cluster.kubectl.apply(without)
+    roll(cluster, pod(), revision=2)
+    cluster.kubectl.undo("devai", revision=1)
+    assert labels() == {**NAMES, "extra": "yes"}
+    cluster.kubectl.apply(without)
+    assert labels() == NAMES
+    assert cluster.kubectl.diff(without) == ""

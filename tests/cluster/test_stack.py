@@ -220,6 +220,21 @@ def test_the_config_maps_of_what_ran_before_stay_for_a_rollback(stack: ClusterSt
     assert stack.host("devai").check_output("printenv STEP") == "one"
 
 
+def test_what_a_rollback_brought_back_goes_with_the_next_apply_that_lacks_it(stack: ClusterStack) -> None:
+    def labels() -> str:
+        return stack.kubectl("get", "deployment/devai", "--output=jsonpath={.spec.template.metadata.labels}")
+
+    without = "--set=models=[]"  # a job is named after its labels, too
+    assert stack.inv("k8s.apply", "--yes", without, "--set=labels.rolled=back").returncode == 0
+    assert stack.inv("k8s.apply", "--yes", without).returncode == 0
+    back = stack.inv("k8s.rollback", "--service=devai", "--yes")
+    assert back.returncode == 0, back.stderr
+    assert "rolled" in labels()
+    assert stack.inv("k8s.apply", "--yes", without).returncode == 0
+    assert "rolled" not in labels()
+    assert stack.inv("k8s.diff", without).stdout == ""
+
+
 def test_who_has_signed_in_stays_so_when_the_pod_is_another_one(stack: ClusterStack) -> None:
     cookies = http.cookiejar.CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))

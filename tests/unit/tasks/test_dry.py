@@ -36,6 +36,7 @@ SECRETS = [
     f"{KUBECTL} apply --server-side --force-conflicts --field-manager=devai-secrets --filename=-",
 ]
 STATUS = [f"{KUBECTL} rollout status deployment/{name} --timeout=600s" for name in ("ollama", "devai")]
+ADOPT = '[{"op": "replace", "path": "/metadata/managedFields", "value": "WHAT-THAT-FINDS"}]'
 LOADED = "devai-lab:local-dev-000000000000"
 OLLAMA = "OLLAMA_HOST=http://127.0.0.1:11434 ollama"
 PULLS = [f"{OLLAMA} pull {name}" for name in ("a:latest", "b:1")]
@@ -113,7 +114,12 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
         (["k8s.restart", "--service=devai"], [f"{KUBECTL} rollout restart deployment/devai", STATUS[1]]),
         (
             ["k8s.rollback", "--revision=3"],
-            [f"{KUBECTL} rollout undo deployment/devai --to-revision=3", STATUS[1]],
+            [
+                f"{KUBECTL} rollout undo deployment/devai --to-revision=3",
+                f"{KUBECTL} get deployment devai --output=json --ignore-not-found --show-managed-fields",
+                f"{KUBECTL} patch deployment/devai --type=json '--patch={ADOPT}'",
+                STATUS[1],
+            ],
         ),
         (["k8s.wait"], STATUS),
         (["image.build"], [f"{BAKE} lab"]),
