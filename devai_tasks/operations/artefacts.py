@@ -10,7 +10,7 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError
+from devai_tasks.errors import DevaiError, unknown
 from devai_tasks.operations import runs
 from devai_tasks.render import Artefacts, compose, image, kubernetes, terraform, writer
 
@@ -28,6 +28,14 @@ def render(project: Project, settings: Settings) -> Artefacts:
     for target in targets.of_stack(settings):
         files |= renderers[target](settings)
     return files
+
+
+def unknown_overlay(project: Project, settings: Settings) -> str:
+    """What is wrong with the overlay that a stack in a cluster names; empty where it is there."""
+    overlays, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
+    if "kubernetes" not in targets.of_stack(settings) or (overlays / name / "kustomization.yaml").is_file():
+        return ""
+    return unknown("overlay", name, (file.parent.name for file in overlays.glob("*/kustomization.yaml")))
 
 
 def provide(project: Project, stack: Stack, files: Callable[[str], Artefacts]) -> Path:

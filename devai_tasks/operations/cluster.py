@@ -95,12 +95,9 @@ class Cluster:
 
 def manifests(cluster: Cluster) -> str:
     """Render the stack's leaf, and build it. Raises UsageError for an overlay that isn't there."""
-    overlays = cluster.project.root / "deploy/kubernetes/overlays"
-    overlay = cluster.settings.kubernetes.overlay
-    if not (overlays / overlay / "kustomization.yaml").is_file():
-        there = sorted(folder.name for folder in overlays.glob("*") if folder.is_dir())
-        raise UsageError(f"kubernetes.overlay: {unknown('overlay', overlay, there)}; {overlays} has them")
     settings = cluster.settings
+    if refusal := artefacts.unknown_overlay(cluster.project, settings):
+        raise UsageError(f"kubernetes.overlay: {refusal}; deploy/kubernetes/overlays has them")
     folder = artefacts.provide(cluster.project, settings.stack, lambda _: definition.render(settings))
     return kubectl.build((folder / "kubernetes").relative_to(cluster.project.root), dry=cluster.dry)
 

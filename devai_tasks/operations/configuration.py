@@ -11,7 +11,7 @@ from pathlib import Path
 from devai_tasks.config.configuration import Configuration, Origin, at, dotted
 from devai_tasks.config.document import Key
 from devai_tasks.config.layers import Layer
-from devai_tasks.config.load import Sources
+from devai_tasks.config.load import Sources, quote
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import SHARED
 from devai_tasks.config.secrets import ENCRYPTED_FILE, FILE
@@ -54,9 +54,14 @@ def configurations(
     problems: list[Problem] = []
     for stack in stacks:
         try:
-            loaded.append(sources.configuration(stack, overrides, gpu=gpu))
+            configuration = sources.configuration(stack, overrides, gpu=gpu)
         except ConfigError as error:
             problems += error.problems
+            continue
+        loaded.append(configuration)
+        if refusal := artefacts.unknown_overlay(sources.project, configuration.settings):
+            key, named = ("kubernetes", "overlay"), configuration.settings.kubernetes.overlay
+            problems.append(Problem(configuration.origins(key)[0].place, quote(key, named), refusal))
     if problems:
         raise ConfigError(problems)
     return loaded

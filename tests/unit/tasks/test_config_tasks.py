@@ -144,6 +144,16 @@ def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Proj
     assert {problem["place"] for problem in problems} >= {"conf/common/ports.yaml:1:14"}
 
 
+def test_an_overlay_that_is_not_there_is_a_mistake(project: Project, devai: Run) -> None:
+    put(project, "conf/stacks/aws-dev.yaml", "kubernetes: {overlay: prd}\n")
+    result = devai("config.check")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[:2] == [
+        "conf/stacks/aws-dev.yaml:1:23  kubernetes.overlay = prd",
+        "  unknown overlay 'prd'; did you mean prod? (there are: dev, prod, staging)",
+    ]
+
+
 def test_whether_a_key_is_for_the_gpu_only_is_no_finding(devai: Run) -> None:
     assert devai("config.explain", "--key=image.gpu.cuda").stdout.splitlines()[-1].strip() == (
         "reaches    nothing in this stack"
