@@ -17,6 +17,8 @@ from devai_tasks.errors import ConfigError, Problem
 VARIABLE_PREFIX = "DEVAI__"
 # What only a deployment knows, written by the tasks that made it: a layer like any other.
 DEPLOYMENT_FILE = "deployment.yaml"
+# The kinds of layers that one person has, beside flags.
+PERSONS = ("personal", "variables")
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,10 @@ class Sources:
         self._clean: dict[str, tuple[Layer, DictConfig, list[Problem]]] = {}
         self._shared: bytes = b""
 
-    def configuration(self, stack: Stack, overrides: Sequence[str] = (), *, gpu: bool = False) -> Configuration:
-        """What the layers say about a stack.
+    def configuration(
+        self, stack: Stack, overrides: Sequence[str] = (), *, gpu: bool = False, everybodys: bool = False
+    ) -> Configuration:
+        """What the layers say about a stack; `everybodys` leaves out those of one person.
 
         `overrides` are `section.key=value` texts of the command line. Raises ConfigError with all problems at once,
         each with its place.
@@ -72,6 +74,8 @@ class Sources:
         common = self.files.common()
         flags = sources.flags(overrides, gpu=gpu, split=partial(reader.split, Settings))
         own = [*self.files.of_stack(stack), self._variables, flags]
+        if everybodys:
+            own = [layer for layer in own if layer.kind not in sources.PERSONS]
         if not self._shared:
             defaults = OmegaConf.create(reader.defaults(Settings))
             shared = OmegaConf.merge(defaults, *(self._cleaned(layer)[0] for layer in common))

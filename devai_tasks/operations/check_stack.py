@@ -28,11 +28,10 @@ def mistakes(error: ConfigError) -> Check:
     return Check("configuration", "conf/", State.FAILED, found, "none", "\n".join(map(str, error.problems)))
 
 
-def configuration(project: Project, sources: Sources, own: Configuration, overrides: Sequence[str]) -> list[Check]:
+def configuration(project: Project, sources: Sources, own: Configuration) -> list[Check]:
     """What is in vain, what was never decided, what is out of date."""
     stale = about.stale(project, own)
-    with_gpu = about.with_gpus(sources, [own], overrides)
-    vain = [found for found in about.findings(project, [own], with_gpu) if found.place not in stale]
+    vain = [found for found in about.findings(sources, [own]) if found.place not in stale]
     checks = [Check("configuration", "conf/", State.OK, "valid")] if not (vain or own.undecided) else []
     checks += [Check("configuration", one.place, State.ADVICE, one.what, "", one.advice) for one in vain]
     for key in own.undecided:

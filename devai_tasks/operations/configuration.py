@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devai_tasks.config.configuration import Configuration, Origin, at, dotted
 from devai_tasks.config.document import Key
-from devai_tasks.config.layers import Layer
+from devai_tasks.config.layers import PERSONS, Layer
 from devai_tasks.config.load import Sources, quote
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import SHARED
@@ -67,12 +67,10 @@ def configurations(
     return loaded
 
 
-def findings(project: Project, loaded: Sequence[Configuration], with_gpu: Sequence[Configuration]) -> list[Finding]:
-    """Keys without effect, files that no layer loads, artefacts that are not what would be rendered now.
-
-    `with_gpu` are the same stacks as `--gpu` makes them: what is for that flag is not in vain.
-    """
-    found = [*_without_effect(project, [*loaded, *with_gpu])]
+def findings(sources: Sources, loaded: Sequence[Configuration]) -> list[Finding]:
+    """Keys without effect, files that no layer loads, artefacts that are not what would be rendered now."""
+    project = sources.project
+    found = [*_without_effect(project, _everybodys(sources, loaded))]
     if len(loaded) == len(project.stacks):  # a part can't tell whether another part loads a file
         found += _unloaded(project, loaded)
     for configuration in loaded:
@@ -81,12 +79,16 @@ def findings(project: Project, loaded: Sequence[Configuration], with_gpu: Sequen
     return sorted(set(found))
 
 
-def with_gpus(sources: Sources, loaded: Iterable[Configuration], overrides: Sequence[str]) -> list[Configuration]:
-    """The stacks as `--gpu` makes them; those that can't have one are left out."""
+def _everybodys(sources: Sources, loaded: Sequence[Configuration]) -> list[Configuration]:
+    """The same stacks without one person's wishes, with GPUs and without: what has an effect there is not in vain."""
     made = []
-    for configuration in loaded:
-        with suppress(ConfigError):
-            made.append(sources.configuration(configuration.settings.stack, overrides, gpu=True))
+    for one in loaded:
+        changed = any(layer.tree for layer in one.layers if layer.kind in (*PERSONS, "flags"))
+        if not changed:
+            made.append(one)
+        for gpu in (False, True) if changed else (True,):
+            with suppress(ConfigError):  # not all can have GPUs, or are whole without a person's part
+                made.append(sources.configuration(one.settings.stack, gpu=gpu, everybodys=True))
     return made
 
 

@@ -54,7 +54,7 @@ def examine(sources: Sources, stack: Stack, overrides: Sequence[str], docker: Do
         (
             *check_tools.tools(project, own.settings),
             *check_machine.machine(project, own.settings, docker),
-            *check_stack.configuration(project, sources, own, overrides),
+            *check_stack.configuration(project, sources, own),
             *check_stack.private_files(project),
             *check_stack.credentials(own),
             *check_stack.deployment(own),

@@ -80,13 +80,12 @@ def check(c: Context, request: Request, json: bool = False) -> None:
 
     try:
         loaded = about.configurations(request.sources, _stacks(request), request.overrides, gpu=request.gpu)
-        with_gpu = about.with_gpus(request.sources, loaded, request.overrides)
     except ConfigError as error:
         if not json:
             raise
         console.show_json({"problems": about.places_of(error.problems), "findings": []})
         raise Exit(code=error.exit_code) from error
-    found = about.findings(request.project, loaded, with_gpu)
+    found = about.findings(request.sources, loaded)
     if json:
         console.show_json({"problems": [], "findings": [vars(finding) for finding in found]})
     else:

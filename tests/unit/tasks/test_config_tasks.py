@@ -144,6 +144,13 @@ def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Proj
     assert {problem["place"] for problem in problems} >= {"conf/common/ports.yaml:1:14"}
 
 
+def test_one_persons_wishes_leave_no_shared_value_in_vain(project: Project, devai: Run) -> None:
+    put(project, "conf/personal.yaml", "compute: {platform: simple}\nollama: {mode: external, url: http://192.0.2.7}\n")
+    assert devai("config.check").stderr == "12 stacks are valid, no findings\n"
+    (project.conf / "personal.yaml").unlink()
+    assert devai("config.check", "--set=compute.platform=simple", "--cloud=aws").returncode == 0
+
+
 def test_an_overlay_that_is_not_there_is_a_mistake(project: Project, devai: Run) -> None:
     put(project, "conf/stacks/aws-dev.yaml", "kubernetes: {overlay: prd}\n")
     result = devai("config.check")
