@@ -62,7 +62,7 @@ def test_the_tasks_are_those_that_the_documentation_names() -> None:
 def test_a_task_of_a_stack_says_which_stack_and_takes_overrides(name: str) -> None:
     flags = {argument.attr_name or argument.name: argument for argument in FLAGS[name]}
     assert {"env", "cloud", "gpu", "set_"} <= set(flags)
-    assert flags["env"].default == flags["cloud"].default == ""  # as `defaults` of the configuration says
+    assert flags["env"].default is flags["cloud"].default is None  # as `defaults` of the configuration says
     assert flags["gpu"].kind is bool
     assert flags["set_"].kind is list
 
