@@ -109,13 +109,15 @@ def test_every_stack_is_planned_on_each_platform_with_and_without_gpus(
         assert result.returncode == 0, f"{settings.stack} {platform} gpu={gpu}: {result.stdout}{result.stderr}"
 
 
-CLUSTER = "module.compute[0].aws_ecs_cluster_capacity_providers.this"
+CLUSTER = "module.compute[0].aws_ecs_cluster_capacity_providers.this: Modifications complete"
 MACHINES = "module.compute[0].aws_ecs_capacity_provider.gpu[0]"
-HTTP, HTTPS = (f"module.ingress.google_compute_target_{name}_proxy.this[0]" for name in ("http", "https"))
+HTTP = "module.ingress.google_compute_target_http_proxy.this[0]: Modifications complete"
+# Another proxy has taken its place by then.
+HTTPS = "module.ingress.google_compute_target_https_proxy.this[0]: Destruction complete"
 ENTRY = "module.ingress.google_certificate_manager_certificate_map_entry.this[0]"
 REDIRECT = "module.ingress.google_compute_url_map.redirect[0]"
-# What a stack has, what it has later, what is taken away then, and what has to let it go before, for clouds refuse to
-# destroy what is in use.
+# What a stack has, what it has later, what is taken away then, and how something else has let it go before, for clouds
+# refuse to destroy what is in use.
 LEFT: dict[str, tuple[str, Sequence[str], Sequence[str], str, str]] = {
     "no GPUs": ("aws", ["gpu.enabled=true"], [], MACHINES, CLUSTER),
     "a certificate of one's own": ("gcp", [], ["terraform.certificate=mine"], ENTRY, HTTPS),
@@ -128,7 +130,7 @@ LEFT: dict[str, tuple[str, Sequence[str], Sequence[str], str, str]] = {
 def test_what_is_in_use_is_let_go_before_it_is_destroyed(
     change: str, providers: str, project: Project, tmp_path: Path
 ) -> None:
-    cloud, before, after, gone, user = LEFT[change]
+    cloud, before, after, gone, let_go = LEFT[change]
     root, values = copied(cloud, providers, tmp_path), tmp_path / "values.tfvars.json"
 
     for overrides in (before, after):
@@ -139,7 +141,7 @@ def test_what_is_in_use_is_let_go_before_it_is_destroyed(
         applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
         assert applied.returncode == 0, applied.stdout + applied.stderr
 
-    assert applied.stdout.index(f"{user}: Modifications complete") < applied.stdout.index(f"{gone}: Destroying")
+    assert applied.stdout.index(let_go) < applied.stdout.index(f"{gone}: Destroying")
 
 
 # What runs without a cluster, and what it can neither begin nor end without, though nothing in it names that.
