@@ -295,7 +295,8 @@ class _Reading:
         if self.incomplete and tuple(parts[1].split(".")) in reader.leaves(Settings):
             return None  # what was to be there is reported already
         keys = [".".join(map(str, key)) for key in reader.leaves(Settings)]
-        return f"no key {parts[1]} to take it from{nearest(parts[1], keys)}"
+        variable = f"; a variable of the environment is ${{oc.env:{parts[1]}}}" if parts[1].isupper() else ""
+        return f"no key {parts[1]} to take it from{variable or nearest(parts[1], keys)}"
 
 
 def quote(key: Key, value: Any) -> str:

@@ -129,9 +129,11 @@ def clean(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
         if not isinstance(tree, list) or any(isinstance(item, (dict, list)) for item in tree):
             wanted = "a list of texts, such as [a, b]"
     elif typing.get_origin(kind) is Mapping:
-        if not isinstance(tree, dict) or any(isinstance(item, (dict, list)) for item in tree.values()):
-            secret = typing.get_args(kind)[1] is Secret
-            wanted = f"a map of texts, such as {'{NAME: ${secret:NAME}}' if secret else '{name: text}'}"
+        if isinstance(tree, dict):
+            members = {name: clean(str, item, (*key, name), report) for name, item in tree.items()}
+            return {name: item for name, item in members.items() if item is not None or tree[name] is None}
+        secret = typing.get_args(kind)[1] is Secret
+        wanted = f"a map of texts, such as {'{NAME: ${secret:NAME}}' if secret else '{name: text}'}"
     elif isinstance(tree, (dict, list)):
         wanted = f"one value, not a {'map' if isinstance(tree, dict) else 'list'}"
     if wanted:
