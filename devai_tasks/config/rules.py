@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING
 
 from devai_tasks.config import kubernetes, offers
@@ -22,7 +22,7 @@ OWN_VARIABLES = {
     "HOME", "JUPYTER_BASE_URL", "JUPYTER_DISPLAY_URL", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR", "JUPYTER_TOKEN",
     "NB_GID", "NB_UID", "OLLAMA_HOST", "PATH", "SHELL", "USER",
 }  # fmt: skip
-EVERYWHERE = "0.0.0.0/0"
+EVERYWHERE = IPv4Network("0.0.0.0/0")
 # Of RFC 1918. AWS, "Configure network access to cluster API server endpoint", takes none of them, nor does Azure,
 # "Add-AzKeyVaultNetworkRule"; and load balancers on the internet never see one.
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
@@ -42,7 +42,7 @@ def _protection(settings: Settings) -> Iterator[Broken]:
         yield ("network", "bind_address"), "a protected stack is not published to every network: name one address"
     if settings.compute.provider == "local":
         return
-    if EVERYWHERE in settings.network.allowed_cidrs:
+    if EVERYWHERE in collapse_addresses(map(IPv4Network, settings.network.allowed_cidrs)):
         yield ("network", "allowed_cidrs"), "a protected stack is not open to every network: name yours"
     if not settings.tls.enabled:
         yield ("tls", "enabled"), "true: a protected stack is reached by HTTPS only"

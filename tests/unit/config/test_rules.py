@@ -14,6 +14,11 @@ from devai_tasks.errors import ConfigError
     ("stack", "override", "message"),
     [
         ("aws-prod", "network.allowed_cidrs=[0.0.0.0/0]", "a protected stack is not open to every network: name yours"),
+        (
+            "aws-prod",
+            "network.allowed_cidrs=[0.0.0.0/1, 128.0.0.0/1]",
+            "a protected stack is not open to every network",
+        ),
         ("aws-prod", "tls.enabled=false", "true: a protected stack is reached by HTTPS only"),
         ("gcp-prod", "ingress.host=", "a host name: HTTPS of a protected stack needs one"),
         ("local-prod", "network.bind_address=0.0.0.0", "a protected stack is not published to every network"),
