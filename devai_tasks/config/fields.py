@@ -120,7 +120,7 @@ def cidrs(values: tuple[str, ...]) -> str | None:
 # What Kubernetes takes for the name of a label or annotation, with a prefix or without. The rest is of kustomize and of
 # Google: out of the one a number or a truth value comes as that, the other wants a letter first.
 LABEL = matching(
-    r"(?!([Tt]rue|TRUE|[Ff]alse|FALSE|[Nn]ull|NULL)$)([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?/[A-Za-z0-9]|[A-Za-z])"
+    r"(?!(true|True|TRUE|false|False|FALSE|null|Null|NULL)$)([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?/[A-Za-z0-9]|[A-Za-z])"
     r"([\w.-]{0,61}[A-Za-z0-9])?",
     "the name of a label, such as team or example.com/team",
 )
