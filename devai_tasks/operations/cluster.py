@@ -261,7 +261,7 @@ def delete(cluster: Cluster, *, data: bool) -> None:
     # gone, AWS's webhook refuses to have it changed, even by the controller that is to let go of it.
     kept = [item for item in found if item["kind"] in KEPT]
     classes = [item for item in found if item["kind"] == "IngressClass"]
-    first = [item for item in found if item not in (*kept, *classes)]
+    first = [item for item in found if item["kind"] not in (*KEPT, "IngressClass")]
     deleted: list[str] = []
     with console.step(f"deleting {cluster.settings.stack}", silent=True):
         for part in (first, classes, kept if data else ()):

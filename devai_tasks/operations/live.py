@@ -57,8 +57,12 @@ def leaves(pod: Object) -> bool:
 
 def is_ready(pod: Object) -> bool:
     """Whether all that runs in a pod answers."""
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions(pod))
+
+
+def conditions(item: Object) -> Sequence[Object]:
+    """What the server says that an object is, or is not."""
+    return item.get("status", {}).get("conditions", ())  # type: ignore[no-any-return] # the server's own
 
 
 _DIFFED = re.compile(r"(?:(?P<group>[a-z0-9.-]+)\.)?v\w+\.(?P<kind>[A-Z]\w*)\.[^.]*\.(?P<name>.+)")

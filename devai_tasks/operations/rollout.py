@@ -9,6 +9,7 @@ from typing import Any
 
 from devai_tasks import console
 from devai_tasks.errors import DevaiError, ToolFailed
+from devai_tasks.operations import live
 from devai_tasks.render.kubernetes import MODELS
 from devai_tasks.tools.kubectl import Kubectl
 
@@ -192,7 +193,7 @@ def explain(kubectl: Kubectl, deployments: Sequence[str]) -> list[str]:
 def _of_pod(kubectl: Kubectl, pod: Object) -> list[str]:
     name = pod["metadata"]["name"]
     reason, restarts = state(pod)
-    if any(entry["type"] == "Ready" and entry["status"] == "True" for entry in _conditions(pod)):
+    if live.is_ready(pod):
         return []
     lines = [f"{name}: {reason}" + (f", {restarts} restarts" if restarts else "")]
     lines += [f"  {message}" for message in dict.fromkeys([*_messages(pod), *kubectl.events(name)[-3:]])]
@@ -221,7 +222,7 @@ def pods(deployment: Object, there: Sequence[Object]) -> list[Object]:
 
 def jobs_state(job: Object) -> str:
     """`done`, `failed` or `running`."""
-    held = {entry["type"] for entry in _conditions(job) if entry["status"] == "True"}
+    held = {entry["type"] for entry in live.conditions(job) if entry["status"] == "True"}
     return "done" if "Complete" in held else "failed" if "Failed" in held else "running"
 
 
@@ -284,13 +285,9 @@ def _progress(deployment: Object) -> str:
     parts = [f"{updated} of {wanted} new, {available} ready" + (f", {old} old to go" if old else "")]
     # Where a quota, a limit or a webhook lets no pod be made, nobody but the workload can say so.
     problems = {("ReplicaFailure", "True"), ("Progressing", "False")}
-    found = (entry for entry in _conditions(deployment) if (entry["type"], entry["status"]) in problems)
+    found = (entry for entry in live.conditions(deployment) if (entry["type"], entry["status"]) in problems)
     parts += [entry.get("message", "") for entry in found]
     return "; ".join(parts)
-
-
-def _conditions(item: Object) -> Sequence[Object]:
-    return item.get("status", {}).get("conditions", ())  # type: ignore[no-any-return] # the server's own
 
 
 def _revision(item: Object) -> int:
@@ -326,7 +323,7 @@ def _messages(pod: Object) -> list[str]:
     outside = {"PodScheduled", *(gate["conditionType"] for gate in pod["spec"].get("readinessGates", ()))}
     found += [
         entry.get("message", "")
-        for entry in _conditions(pod)
+        for entry in live.conditions(pod)
         if (entry["type"] in outside and entry["status"] != "True") or entry.get("reason") == "ReadinessGatesNotReady"
     ]
     return [message for message in found if message]

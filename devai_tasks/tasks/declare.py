@@ -296,7 +296,7 @@ def clean_exit() -> Iterator[None]:
         raise Exit(code=128 + (interrupt.args or (signal.SIGINT,))[0]) from None
     except BrokenPipeError:
         # Who reads has enough, as `head` after its lines. What is left is for nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere(sys.stdout.fileno())
         raise Exit(code=128 + signal.SIGPIPE) from None
     except (DevaiError, OSError) as error:
         if os.environ.get("DEVAI_TRACEBACK") == "1":
@@ -323,12 +323,15 @@ def _all_ends_as_by_ctrl_c() -> Iterator[None]:
 def _interrupt(number: int, _: object) -> None:
     if number == signal.SIGHUP:
         # Nobody can write to a terminal that is gone, and what runs is still to be waited for.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (1, 2):
-            if stat.S_ISCHR(os.fstat(stream).st_mode):
-                os.dup2(nowhere, stream)
-        os.close(nowhere)
+        _write_nowhere(*(stream for stream in (1, 2) if stat.S_ISCHR(os.fstat(stream).st_mode)))
     raise KeyboardInterrupt(number)
+
+
+def _write_nowhere(*streams: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _fail(message: str, error: BaseException) -> None:

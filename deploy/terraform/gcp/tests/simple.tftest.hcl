@@ -130,15 +130,7 @@ run "protected_service" {
   }
 
   variables {
-    stack = {
-      name      = "devai-prod"
-      unique    = "devaiprod12345678"
-      account   = "example-project"
-      region    = "europe-west1"
-      logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
-      protected = true
-      labels    = { part-of = "devai" }
-    }
+    stack = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", protected = true })
   }
 
   assert {
@@ -363,15 +355,7 @@ run "protected_without_a_host_name" {
   variables {
     host_name = ""
     dns_zone  = ""
-    stack = {
-      name      = "devai-prod"
-      unique    = "devaiprod12345678"
-      account   = "example-project"
-      region    = "europe-west1"
-      logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
-      protected = true
-      labels    = { part-of = "devai" }
-    }
+    stack     = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", protected = true })
   }
 
   expect_failures = [tls_self_signed_cert.this, check.trusted_certificate]
