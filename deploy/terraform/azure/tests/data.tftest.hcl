@@ -70,17 +70,7 @@ run "protected_registry" {
   }
 
   variables {
-    stack = {
-      name      = "devai-prod"
-      unique    = "devaiprod12345678"
-      account   = "00000000-0000-0000-0000-000000000000"
-      region    = "westeurope"
-      group     = "devai-prod"
-      logs      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
-      vault     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
-      protected = true
-      labels    = { part-of = "devai" }
-    }
+    stack = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", group = "devai-prod", protected = true })
   }
 
   assert {
@@ -174,17 +164,7 @@ run "protected_files" {
   }
 
   variables {
-    stack = {
-      name      = "devai-prod"
-      unique    = "devaiprod12345678"
-      account   = "00000000-0000-0000-0000-000000000000"
-      region    = "westeurope"
-      group     = "devai-prod"
-      logs      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
-      vault     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
-      protected = true
-      labels    = { part-of = "devai" }
-    }
+    stack = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", group = "devai-prod", protected = true })
   }
 
   assert {

@@ -289,17 +289,7 @@ run "protected_without_a_certificate" {
 
   variables {
     certificate = ""
-    stack = {
-      name      = "devai-prod"
-      unique    = "devaiprod12345678"
-      account   = "00000000-0000-0000-0000-000000000000"
-      region    = "westeurope"
-      group     = "devai-prod"
-      logs      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
-      vault     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
-      protected = true
-      labels    = { part-of = "devai" }
-    }
+    stack       = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", group = "devai-prod", protected = true })
   }
 
   expect_failures = [azurerm_key_vault_certificate.this, check.trusted_certificate]

@@ -139,15 +139,7 @@ run "protected_share" {
     platform        = "kubernetes"
     storage_size_gb = 1024
     models_size_gb  = null
-    stack = {
-      name      = "devai-prod"
-      unique    = "devaiprod12345678"
-      account   = "example-project"
-      region    = "europe-west1"
-      logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
-      protected = true
-      labels    = { part-of = "devai" }
-    }
+    stack           = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", protected = true })
   }
 
   assert {
