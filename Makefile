@@ -184,8 +184,17 @@ models-pull: bootstrap ## fetch the configured models
 lint: environment ## style and static checks
 	$(NOX) -s lint
 
+# Two at a time: those that wait for containers beside those that compute. The long ones come first, so that neither
+# processor is idle at the end; what is cheap and fails most often comes before all of them.
+SESSIONS = lint types cluster tests validate smoke registry judges
+# Where make can, each session's output stays together (macOS has a make that can't).
+TOGETHER = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 test: bootstrap ## all that CI runs
-	$(NOX) -s cluster-build lint types tests validate judges smoke registry cluster
+	@$(MAKE) --jobs=2 --keep-going --no-print-directory $(TOGETHER) $(SESSIONS:%=session-%)
+
+session-%: # without this make's own variables, which tests that call make would inherit
+	@env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS $(NOX) -s $*
 
 validate: bootstrap ## the artefacts, by the tools that read them
 	$(NOX) -s validate

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,13 +40,16 @@ def found(versions: Iterable[str]) -> list[str]:
     ]
 
 
-def install(session: nox.Session, *extras: str) -> None:
-    """Install the package as a person would, built anew: what is tested is the wheel, not the checkout."""
+def install(session: nox.Session, *extras: str, editable: bool = False) -> None:
+    """Install the package as a user would, built again: what is tested is the wheel, not the checkout.
+
+    One session at a time: builds share the folder `build/` of the checkout, and sessions may run side by side.
+    """
     requirement = f".[{','.join(extras)}]"
-    if session.venv_backend == "uv":
-        session.install("--reinstall-package=devai-tasks", requirement)
-    else:
-        session.install(requirement)
+    rebuild = ["--reinstall-package=devai-tasks"] if session.venv_backend == "uv" else []
+    with Path(session.bin).parents[1].joinpath("install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        session.install(*(["--editable"] if editable else rebuild), requirement)
 
 
 def provide_terraform(session: nox.Session) -> None:
@@ -58,7 +61,7 @@ def provide_terraform(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting, and imports that go one way."""
-    session.install("-e", ".[dev]")
+    install(session, "dev", editable=True)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
@@ -67,7 +70,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Static types, strictly."""
-    session.install("-e", ".[dev,offline]")
+    install(session, "dev", "offline", editable=True)
     session.run("mypy")
 
 
@@ -186,15 +189,6 @@ def smoke(session: nox.Session) -> None:
 
 
 HARNESS = {"PYTHONPATH": "tests"}
-
-
-@nox.session(name="cluster-build", default=False, venv_backend="none")
-def cluster_build(session: nox.Session) -> None:
-    """Begin to build the programs of the test cluster, beside the sessions that follow; it ends with nox."""
-    ends_with_nox = ["setpriv", "--pdeathsig=TERM"] if shutil.which("setpriv") else []
-    build = [sys.executable, "-m", "harness.kubernetes", "build"]
-    subprocess.Popen([*ends_with_nox, *build], env=os.environ | HARNESS)
-    session.log("building in the background, unless it is built already")
 
 
 @nox.session(default=False)

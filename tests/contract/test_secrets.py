@@ -26,7 +26,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def programs() -> Path:
     """The folder with `sops` and `age-keygen`; they are built where everything has to run."""
     if not SOPS.folder.is_dir() and os.environ.get("CI") != "true":
-        missing("sops is not built; `nox -s cluster-build` builds it")
+        missing("sops is not built; `nox -s cluster` builds it")
     return SOPS.programs()
 
 

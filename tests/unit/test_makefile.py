@@ -57,3 +57,11 @@ def test_every_name_that_people_were_promised_is_a_target() -> None:
 def test_variables_on_the_command_line_become_flags(words: tuple[str, ...], command: str) -> None:
     shown = make("--dry-run", "--assume-old=bootstrap", "--assume-old=environment", *words).stdout
     assert command in " ".join(shown.splitlines()[-1].split())
+
+
+def test_make_test_runs_the_sessions_that_contributing_lists_for_it() -> None:
+    table = re.findall(
+        r"^\| (\S+) \|.*\| yes \|$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    shown = make("--dry-run", "--assume-old=bootstrap", "test").stdout
+    assert sorted(re.findall(r"nox -s (\S+)", shown)) == sorted(table)
