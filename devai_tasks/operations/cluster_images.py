@@ -14,6 +14,7 @@ from devai_tasks.render import image
 from devai_tasks.tools import engine, loaders
 
 if TYPE_CHECKING:
+    from devai_tasks.config.schema import Settings
     from devai_tasks.tools.docker import Docker
 
 
@@ -34,24 +35,25 @@ def provide(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
     name, _, tag = image.lab(settings).rpartition(":")
     found, made_of = ("", "") if cluster.dry else engine.image(f"{name}:{tag}", inputs.LABEL)
     known = found.removeprefix("sha256:")[:12] if made_of == inputs.of(cluster.project, settings) else ""
-    others = {settings.ollama.image} if targets.own_ollama(settings) else set()
+    others = {image.ollama(settings)} if targets.own_ollama(settings) else set()
     if not known or not {f"{name}:{tag}-{known}", *others} <= there:
-        known = _bring(cluster, loader, docker(), there)
+        known, settings = _bring(cluster, loader, docker(), there)
     loaded = f"{tag}-{known}"
-    if cluster.dry or loaded == settings.image.loaded:
+    if cluster.dry or (loaded == settings.image.loaded and settings == cluster.settings):
         return False
     state.record(cluster.project, settings.stack, {"image.loaded": loaded})
     return True
 
 
-def _bring(cluster: Cluster, loader: loaders.Loader, docker: Docker, there: set[str]) -> str:
-    """Bring what lacks; returns the beginning of the lab's id."""
+def _bring(cluster: Cluster, loader: loaders.Loader, docker: Docker, there: set[str]) -> tuple[str, Settings]:
+    """Bring what lacks; returns the beginning of the lab's id, and the settings that name Ollama's image."""
     from devai_tasks.operations import images
 
     settings, project, own = cluster.settings, cluster.project, image.lab(cluster.settings)
-    if targets.own_ollama(settings) and settings.ollama.image not in there:
-        images.provide_ollama(project, settings, docker)
-        _load(loader, docker, settings.ollama.image)
+    if targets.own_ollama(settings) and image.ollama(settings) not in there:
+        settings = images.provide_ollama(project, settings, docker)
+        if docker.dry or image.ollama(settings) not in there:
+            _load(loader, docker, image.ollama(settings))
     if not docker.dry:
         docker.check()
         images.provide(project, settings, docker)
@@ -59,7 +61,7 @@ def _bring(cluster: Cluster, loader: loaders.Loader, docker: Docker, there: set[
     if f"{own}-{known}" not in there:
         docker.tag(own, f"{own}-{known}")
         _load(loader, docker, f"{own}-{known}")
-    return known
+    return known, settings
 
 
 def _load(loader: loaders.Loader, docker: Docker, name: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from devai_tasks import console
+from devai_tasks import console, state
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -160,13 +160,13 @@ def _check_platforms(wanted: Options, docker: Docker) -> None:
         )
 
 
-def provide_ollama(project: Project, settings: Settings, docker: Docker) -> None:
-    """Have the image of the stack's own Ollama."""
-    image = definition.ollama(settings)
+def provide_ollama(project: Project, settings: Settings, docker: Docker) -> Settings:
+    """Have the image of the stack's own Ollama, and note a local build; returns the settings that name the image."""
+    official, local = definition.official_ollama(settings), definition.built_ollama(settings)
 
     def build_from_source() -> None:
         base = base_image(project, settings, docker)
-        console.say(f"Ollama {settings.ollama.version} is built from source: some minutes, once")
+        console.say(f"Ollama {settings.ollama.build_version} is built from source: some minutes, once")
         docker.bake(
             _definition(project, settings),
             "ollama",
@@ -175,9 +175,16 @@ def provide_ollama(project: Project, settings: Settings, docker: Docker) -> None
         )
 
     # What is built here is for the CPU.
-    wanted = "registry" if image != settings.ollama.image else wanted_source(settings, settings.ollama.source)
-    source = _obtain(image, wanted, docker, "build", build_from_source)
-    console.say(f"Ollama's image: {image} ({source})")
+    wanted = "registry" if official != settings.ollama.image else wanted_source(settings, settings.ollama.source)
+    source = _obtain(official, wanted, docker, "build", build_from_source, local=local)
+    if docker.dry:
+        return settings
+    built = local if source == "build" else ""
+    if built != settings.ollama.built:
+        state.record(project, settings.stack, {"ollama.built": built})
+    settings = replace(settings, ollama=replace(settings.ollama, built=built))
+    console.say(f"Ollama's image: {definition.ollama(settings)} ({source})")
+    return settings
 
 
 def provide_chroma(project: Project, settings: Settings, docker: Docker) -> None:
@@ -247,10 +254,13 @@ def wanted_source(settings: Settings, source: str) -> str:
     return "registry" if source == "auto" and settings.compute.provider != "local" else source
 
 
-def _obtain(image: str, wanted: str, docker: Docker, way: str, build: Callable[[], None]) -> str:
+def _obtain(  # noqa: PLR0913 - an image, and the ways to it
+    image: str, wanted: str, docker: Docker, way: str, build: Callable[[], None], *, local: str = ""
+) -> str:
     """Have an image by the way that is wanted; says which way it was (`way` is what `build` is called).
 
     `auto` is for machines of every kind: what is there, the registry if one answers, else a build on this machine.
+    `local` is the name of that build, where it has one of its own; one that is present is not built again.
     """
     if docker.dry:
         return "not looked for"
@@ -261,7 +271,10 @@ def _obtain(image: str, wanted: str, docker: Docker, way: str, build: Callable[[
             docker.pull(image)
         return "registry"
     if wanted == "auto":
-        console.say(f"{registry.host(image)} does not answer; {image} is replaced by a local build")
+        replacement = f"{local}, a local build" if local else "a local build"
+        console.say(f"{registry.host(image)} does not answer; {image} is replaced by {replacement}")
+        if local and docker.has_image(local):
+            return way
     build()
     return way
 

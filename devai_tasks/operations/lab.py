@@ -74,7 +74,8 @@ def up(project: Project, settings: Settings, docker: Docker) -> None:
         if unwanted := sorted(services - {*wanted}):
             own.remove(unwanted)  # Compose leaves alone what the configuration no longer wants
     if OLLAMA in wanted:
-        images.provide_ollama(project, settings, docker)
+        settings = images.provide_ollama(project, settings, docker)
+        own = docker.compose(project_files(project, settings))  # with the image that was found
     if CHROMA in wanted:
         images.provide_chroma(project, settings, docker)
     if not docker.has_image(image.lab(settings)):

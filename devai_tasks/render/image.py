@@ -25,8 +25,8 @@ def render(settings: Settings) -> Artefacts:
     """The bake file; paths in it are relative to the project, where bake runs."""
     ollama_target = _target(
         dockerfile="deploy/image/ollama.Dockerfile",
-        args={"OLLAMA_VERSION": settings.ollama.version},
-        tag=ollama(settings),
+        args={"OLLAMA_VERSION": settings.ollama.build_version},
+        tag=built_ollama(settings),
         settings=settings,
     )
     chroma_target = _target(
@@ -55,7 +55,17 @@ def target(settings: Settings) -> dict[str, Any]:
 
 
 def ollama(settings: Settings) -> str:
-    """Ollama's image: for AMD's GPUs another tag, unless one is named that is for them or a digest."""
+    """The image that the stack's Ollama runs: a local build where one is noted, else the official one."""
+    return settings.ollama.built or official_ollama(settings)
+
+
+def built_ollama(settings: Settings) -> str:
+    """The local build from source: its version is not that of the official image, so neither has the other's name."""
+    return f"devai-ollama:{settings.ollama.build_version}"
+
+
+def official_ollama(settings: Settings) -> str:
+    """Ollama's official image: for AMD's GPUs another tag, unless one is named that is for them or a digest."""
     name = settings.ollama.image
     rocm = settings.gpu.enabled and settings.gpu.vendor == "amd" and "rocm" not in name and "@" not in name
     return f"{name}-rocm" if rocm else name

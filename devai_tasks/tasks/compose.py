@@ -149,7 +149,7 @@ def pull(c: Context, request: Request) -> None:
     """Bring the newest base image and Ollama image from their registries."""
     from devai_tasks.render import image
 
-    for name in (image.base(request.settings), image.ollama(request.settings)):
+    for name in (image.base(request.settings), image.official_ollama(request.settings)):
         with console.step(f"pulling {name}"):
             request.docker.pull(name)
 

@@ -22,7 +22,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import artefacts, scaffold
-from devai_tasks.render import escape_compose, quote_dotenv, quote_yaml
+from devai_tasks.render import escape_compose, image, quote_dotenv, quote_yaml
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 MODES = {
@@ -192,7 +192,7 @@ def test_https_is_two_files_of_the_stack_and_another_address(lab: Project) -> No
 def test_amds_gpus_are_ollamas_by_devices_groups_and_another_tag(lab: Project) -> None:
     stack = read(lab, "dev", ["gpu.vendor=amd"], gpu=True)
     ollama = stack.definition["services"]["ollama"]
-    assert ollama["image"] == "ollama/ollama:0.17.4-rocm"
+    assert ollama["image"] == "ollama/ollama:0.35.1-rocm"
     assert [device["source"] for device in ollama["devices"]] == ["/dev/kfd", "/dev/dri"]
     assert ollama["group_add"] == ["video", "render"]
     assert "devices" not in stack.lab
@@ -326,7 +326,7 @@ def test_buildx_accepts_every_definition_of_images(lab: Project, environment: st
         "target"
     ]
     assert targets["lab"]["tags"] == [f"devai-lab:local-{environment}{'-gpu' if gpu else ''}"]
-    assert targets["ollama"]["tags"] == [settings.ollama.image]
+    assert targets["ollama"]["tags"] == [image.built_ollama(settings)]
     assert targets["lab"]["args"]["BASE_IMAGE"] == (settings.image.base.cuda13 if gpu else settings.image.base.name)
     for target in targets.values():
         assert (lab.root / target["dockerfile"]).is_file()

@@ -23,6 +23,7 @@ from typing import Any
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.operations import images
+from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
 from harness import cloud_cli, engine
 from harness.cloud_kinds import DEFINITIONS
@@ -196,9 +197,9 @@ def _play_images(project: Project, address: str) -> None:
     """Have a base of one's own in the engine, and Ollama's image in the registry, as it is in the public one."""
     local = load(project, project.stack("dev", "local"))
     engine.docker("tag", images.base_image(project, local, Docker()).name, BASE)
-    images.provide_ollama(project, local, Docker())
+    provided = images.provide_ollama(project, local, Docker())
     name = f"{address}/ollama:test"
-    engine.docker("tag", local.ollama.image, name)
+    engine.docker("tag", image.ollama(provided), name)
     engine.docker("push", "--quiet", name)
     engine.docker("rmi", name)
 

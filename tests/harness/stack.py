@@ -16,6 +16,7 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import lab
+from devai_tasks.render import image
 from devai_tasks.render.compose import project_name
 from harness.cli import inv
 from harness.jupyter import Jupyter
@@ -81,6 +82,11 @@ class ComposeStack(RunningStack):
     def settings(self) -> Settings:
         """Its settings."""
         return load(self.project, self.project.stack(self.environment, self.cloud))
+
+    @property
+    def ollama_image(self) -> str:
+        """The image that its Ollama runs: noted when it was brought up."""
+        return image.ollama(load(self.project, self.settings.stack))
 
     @cached_property
     def jupyter(self) -> Jupyter:

@@ -23,8 +23,9 @@ from harness.missing import missing
 from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
 from devai_tasks.config.project import Project
-from devai_tasks.operations import scaffold
+from devai_tasks.operations import images, scaffold
 from devai_tasks.render import image
+from devai_tasks.tools.docker import Docker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -115,7 +116,8 @@ def on_podman(own: ComposeStack) -> Iterator[None]:
     built = own.inv("image.build")
     assert built.returncode == 0, built.stderr
     with podman.podman() as socket, pytest.MonkeyPatch.context() as patch:
-        for name in (image.lab(own.settings), image.ollama(own.settings)):
+        ollama = image.ollama(images.provide_ollama(own.project, own.settings, Docker()))
+        for name in (image.lab(own.settings), ollama):
             give(name, [name], socket)
         override = own.project.root / "deploy/compose/docker-compose.override.yml"
         override.write_text(podman.OVERRIDE, encoding="utf-8")

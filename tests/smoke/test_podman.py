@@ -14,7 +14,7 @@ from harness.engine import docker, give
 from harness.jupyter import Jupyter
 from harness.stack import UID, ComposeStack
 
-LAB, OLLAMA = "devai-test-lab:local-podman", "ollama/ollama:0.17.4"
+LAB = "devai-test-lab:local-podman"
 CELL = """
 import ollama, pathlib, subprocess
 pathlib.Path.home().joinpath('work/made-by-podman').touch()
@@ -44,7 +44,7 @@ def own(stack: ComposeStack, engine_of_podman: str, free_port: Callable[[], int]
     override = root / "deploy/compose/docker-compose.override.yml"
     override.write_text(podman.OVERRIDE, encoding="utf-8")
     give("devai-test-lab:local-smoke", [LAB], engine_of_podman)
-    give(OLLAMA, [OLLAMA], engine_of_podman)
+    give(stack.ollama_image, [stack.ollama_image], engine_of_podman)
     yield ComposeStack(stack.project, "podman")
     override.unlink()
 

@@ -43,7 +43,7 @@ def test_a_person_without_root_has_a_lab(
         "resources: {lab: {memory: 1Gi}, ollama: {memory: 2Gi}}\n",
         encoding="utf-8",
     )
-    given = [stack.settings.ollama.image]
+    given = [stack.ollama_image]
     if name == "podman":
         override = project.root / "deploy/compose/docker-compose.override.yml"
         override.write_text(podman.OVERRIDE, encoding="utf-8")

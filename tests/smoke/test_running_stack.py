@@ -19,6 +19,27 @@ answer = ollama.chat(
 print(answer.message.content)
 """
 
+# What notebooks, their libraries and command-line agents ask of Ollama; `models.pull` and its like are in other tests.
+PROTOCOLS = """
+import json, os, urllib.request
+def ask(path, **body):
+    data = json.dumps(body).encode() if body else None
+    request = urllib.request.Request(os.environ["OLLAMA_HOST"] + path, data, {{"Content-Type": "application/json"}})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+    return json.load(opener.open(request, timeout=120))
+model, options = {model!r}, {{"num_predict": 4}}
+messages = [{{"role": "user", "content": "Say yes."}}]
+print(json.dumps({{
+    "version": ask("/api/version")["version"],
+    "tags": [found["name"] for found in ask("/api/tags")["models"]],
+    "show": ask("/api/show", model=model)["details"]["format"],
+    "generate": ask("/api/generate", model=model, prompt="Say yes.", stream=False, options=options)["response"],
+    "chat": ask("/api/chat", model=model, messages=messages, stream=False, options=options)["message"]["content"],
+    "openai": ask("/v1/chat/completions", model=model, messages=messages, max_tokens=4)["choices"][0]["message"],
+    "anthropic": ask("/v1/messages", model=model, messages=messages, max_tokens=4)["content"][0],
+}}))
+"""
+
 
 def test_jupyterlab_refuses_without_the_token_and_answers_with_it(stack: RunningStack) -> None:
     assert stack.jupyter.status("api/status", token=False) == 403
@@ -32,6 +53,20 @@ def test_a_cell_of_a_notebook_gets_an_answer_from_a_real_model(stack: RunningSta
         pytest.skip("this stack is configured to have no models")
     answer = stack.jupyter.execute(ASK.format(model=stack.settings.models[0]))
     assert "Paris" in answer
+
+
+def test_ollama_answers_in_every_protocol_that_the_lab_uses(stack: RunningStack) -> None:
+    if not stack.settings.models:
+        pytest.skip("this stack is configured to have no models")
+    model, own = stack.settings.models[0], stack.settings.ollama
+    answers = json.loads(stack.jupyter.execute(PROTOCOLS.format(model=model)))
+    assert answers["version"] in (own.version, own.build_version)
+    assert model in answers["tags"]
+    assert answers["show"] == "gguf"
+    assert answers["generate"]
+    assert answers["chat"]
+    assert answers["openai"]["role"] == "assistant"
+    assert answers["anthropic"]["type"] == "text"
 
 
 def test_a_notebook_is_kept_where_it_was_saved(stack: RunningStack) -> None:

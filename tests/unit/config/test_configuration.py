@@ -43,11 +43,11 @@ def test_a_value_names_the_layer_that_set_it_and_all_that_it_overrode(project: P
 def test_an_interpolated_value_tells_the_whole_chain(project: Project) -> None:
     configuration = configured(project, "env.A=${env.B}/x", "env.B=v${ollama.version}")
     explanation = explained(configuration, "env.A")
-    assert explanation.value == "v0.17.4/x"
+    assert explanation.value == "v0.35.1/x"
     (second,) = explanation.takes
-    assert (second.key, second.value, second.origins[0].written) == ("env.B", "v0.17.4", "v${ollama.version}")
+    assert (second.key, second.value, second.origins[0].written) == ("env.B", "v0.35.1", "v${ollama.version}")
     (third,) = second.takes
-    assert (third.key, third.origins[0].place) == ("ollama.version", "conf/common/ollama.yaml:4:12")
+    assert (third.key, third.origins[0].place) == ("ollama.version", "conf/common/ollama.yaml:5:12")
 
 
 def test_a_relative_interpolation_is_followed_too(project: Project) -> None:

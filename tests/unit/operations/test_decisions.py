@@ -113,10 +113,14 @@ def image_tags(project: Project, _: Patch) -> None:
 def ollama_source(project: Project, patch: Patch) -> None:
     patch.setattr(debootstrap, "build", lambda *_, **__: None)
     patch.setattr(registry, "answers", lambda *_, **__: False)
-    for source, done in (("registry", "pull ollama/ollama:0.17.4"), ("build", "build ollama")):
+    for source, done in (("registry", "pull ollama/ollama:0.35.1"), ("build", "build ollama")):
         engine = EmptyEngine()
         images.provide_ollama(project, settings(project, f"ollama.source={source}"), engine)
         assert engine.done[-1] == done
+
+
+def ollama_version(project: Project, _: Patch) -> None:
+    assert settings(project, "ollama.version=1.2.3").ollama.image == "ollama/ollama:1.2.3"
 
 
 def vector_store_source(project: Project, patch: Patch) -> None:
@@ -163,6 +167,7 @@ DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
     "image.base.source": base_source,
     "image.tags": image_tags,
     "ollama.source": ollama_source,
+    "ollama.version": ollama_version,
     "ollama.packages": ollama_packages,
     "vector_store.source": vector_store_source,
     "terraform.program": terraform_program,

@@ -74,10 +74,10 @@ def test_a_cache_is_the_registry_a_folder_or_what_buildkit_is_told(shipped: Proj
 
 
 def test_packages_and_versions_reach_the_build(bake: Callable[..., dict[str, Any]]) -> None:
-    targets = bake("image.packages=full", "ollama.version=1.2.3")["target"]
+    targets = bake("image.packages=full", "ollama.build_version=1.2.3")["target"]
     assert targets["lab"]["args"]["PACKAGES"] == "full"
     assert targets["ollama"]["args"]["OLLAMA_VERSION"] == "1.2.3"
-    assert targets["ollama"]["tags"] == ["ollama/ollama:1.2.3"]
+    assert targets["ollama"]["tags"] == ["devai-ollama:1.2.3"]
 
 
 def test_tools_and_compilers_reach_the_build(bake: Callable[..., dict[str, Any]]) -> None:

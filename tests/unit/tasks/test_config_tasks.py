@@ -32,11 +32,10 @@ def text(project: Project, name: str) -> str:
 def test_a_key_is_explained(devai: Run) -> None:
     result = devai("config.explain", "--key=ollama.image")
     assert result.stdout.splitlines() == [
-        "ollama.image = ollama/ollama:0.17.4",
-        "  set in     conf/common/ollama.yaml:5:10   ollama/ollama:${ollama.version}",
-        "  takes in   ollama.version = 0.17.4   conf/common/ollama.yaml:4:12   0.17.4",
+        "ollama.image = ollama/ollama:0.35.1",
+        "  set in     conf/common/ollama.yaml:6:10   ollama/ollama:${ollama.version}",
+        "  takes in   ollama.version = 0.35.1   conf/common/ollama.yaml:5:12   0.35.1",
         "  reaches    generated/local-dev/compose/.env",
-        "  reaches    generated/local-dev/image/docker-bake.json",
         "  reaches    generated/local-dev/kubernetes/kustomization.yaml",
         "  reaches    generated/local-dev/kubernetes/models.yaml",
     ]

@@ -18,7 +18,7 @@ from devai_tasks.tools import certificates, registry
     [
         ("debian", registry.DOCKER_HUB),
         ("debian:trixie-slim", registry.DOCKER_HUB),
-        ("ollama/ollama:0.17.4", registry.DOCKER_HUB),
+        ("ollama/ollama:0.35.1", registry.DOCKER_HUB),
         ("ghcr.io/owner/image", "ghcr.io"),
         ("localhost/image", "localhost"),
         ("localhost:5000/image:1", "localhost:5000"),

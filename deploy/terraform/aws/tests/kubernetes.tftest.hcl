@@ -29,7 +29,7 @@ variables {
   max_replicas     = 3
   enable_gpu       = false
   gpu_machine_type = "g6.xlarge"
-  ollama           = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   identity         = { id = "arn:aws:iam::123456789012:role/lab", client = "arn:aws:iam::123456789012:role/lab", execution = { id = "arn:aws:iam::123456789012:role/nodes", client = "arn:aws:iam::123456789012:role/nodes", principal = "arn:aws:iam::123456789012:role/nodes" } }
   workload         = { namespace = "devai-aws-dev", service_account = "devai" }
 }

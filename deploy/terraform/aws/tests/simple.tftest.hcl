@@ -42,7 +42,7 @@ variables {
   environment_variables = { DEVAI_STACK = "aws-dev" }
   secrets               = { JUPYTER_TOKEN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token" }
   secret_versions       = { JUPYTER_TOKEN = "11111111-2222" }
-  ollama                = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   ollama_url            = ""
   identity              = { id = "arn:aws:iam::123456789012:role/lab", client = "arn:aws:iam::123456789012:role/lab", execution = { id = "arn:aws:iam::123456789012:role/execution", client = "arn:aws:iam::123456789012:role/execution", principal = "arn:aws:iam::123456789012:role/execution" } }
   file_system           = "fs-1"

@@ -40,7 +40,7 @@ variables {
   max_replicas     = 3
   enable_gpu       = false
   gpu_machine_type = "Standard_NC4as_T4_v3"
-  ollama           = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   identity = {
     id     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
     client = "00000000-0000-0000-0000-00000000000c"

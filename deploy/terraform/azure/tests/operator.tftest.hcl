@@ -30,7 +30,7 @@ variables {
   environment_variables = { DEVAI_STACK = "azure-dev" }
   secret_versions       = { JUPYTER_TOKEN = 1 }
   secret_values         = { JUPYTER_TOKEN = "canary" }
-  ollama                = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   ollama_url            = ""
 }
 

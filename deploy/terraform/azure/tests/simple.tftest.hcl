@@ -41,7 +41,7 @@ variables {
   max_replicas          = 1
   enable_gpu            = false
   environment_variables = { DEVAI_STACK = "dev" }
-  ollama                = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   ollama_url            = ""
   certificate           = "https://mine.vault.azure.net/secrets/lab"
   gpu_machine_type      = "Standard_NC4as_T4_v3"

@@ -36,7 +36,7 @@ variables {
   max_replicas     = 3
   enable_gpu       = false
   gpu_machine_type = "g2-standard-24"
-  ollama           = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   identity         = { id = "projects/example-project/serviceAccounts/lab", client = "lab@example-project.iam.gserviceaccount.com", execution = { id = "projects/example-project/serviceAccounts/x", client = "nodes@example-project.iam.gserviceaccount.com", principal = "serviceAccount:nodes@example-project.iam.gserviceaccount.com" } }
   workload         = { namespace = "devai-gcp-dev", service_account = "devai" }
 }

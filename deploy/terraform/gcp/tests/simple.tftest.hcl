@@ -37,7 +37,7 @@ variables {
   max_replicas          = 4
   enable_gpu            = false
   environment_variables = { DEVAI_STACK = "dev" }
-  ollama                = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   ollama_url            = ""
   certificate           = ""
   gpu_machine_type      = "g2-standard-8"
@@ -148,7 +148,7 @@ run "service_with_gpus" {
 
   variables {
     enable_gpu = true
-    ollama     = { image = "ollama/ollama:0.17.4", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 4, memory = 16384 }
+    ollama     = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 4, memory = 16384 }
   }
 
   assert {
