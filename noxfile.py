@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -164,6 +165,61 @@ def judges(session: nox.Session) -> None:
     session.run("rumdl", "check", "--quiet", ".")
     session.run("sp-repo-review", "--show=err", ".")
     session.run("checkov")  # as .checkov.yaml says
+
+
+# What is locked, by kind; `.github/dependabot.yml` proposes newer versions of the same.
+LOCKS = {
+    "Python": "deploy/**/*.lock",
+    "npm": "deploy/**/package-lock.json",
+    "Go": "tests/**/go.mod",
+}
+IMAGES = ("image.base.name", "image.base.cuda13", "image.base.cuda12", "ollama.image", "vector_store.image")
+# No module of the repository has it: the local build of Ollama.
+OLLAMA = ("github.com/ollama/ollama", "ollama.build_version")
+GOVULNCHECK = "golang.org/x/vuln/cmd/govulncheck@v1.9.0"
+TRIVY = Path(".github/trivy.Dockerfile")
+
+
+def audits(session: nox.Session) -> Iterable[tuple[str, ...]]:
+    """The commands that look for known vulnerabilities: each one fails for one that it finds, or if it can't look."""
+    python = ("pip-audit", "--strict", "--require-hashes", "--disable-pip", "--progress-spinner=off")
+    for lock in matching(LOCKS["Python"]):
+        yield (*python, f"--requirement={lock}")
+    for lock in matching(LOCKS["npm"]):
+        yield ("npm", "audit", "--package-lock-only", f"--prefix={Path(lock).parent}")
+    for lock in matching(LOCKS["Go"]):
+        yield ("go", "run", GOVULNCHECK, f"-C={Path(lock).parent}", "-scan=module")
+    # Of images, what has a fix: the rest is for their makers.
+    scan = ("--scanners=vuln", "--severity=HIGH,CRITICAL", "--ignore-unfixed", "--exit-code=1", "--quiet")
+    trivy = TRIVY.read_text(encoding="utf-8").partition("FROM ")[2].strip()
+    for image in (setting(session, key) for key in IMAGES):
+        yield ("docker", "run", "--rm", trivy, "image", "--image-src=remote", *scan, image)
+    module, key = OLLAMA
+    folder = Path(session.create_tmp()).resolve() / "ollama"
+    folder.mkdir(exist_ok=True)
+    required = f"module audit\n\nrequire {module} v{setting(session, key)}\n"
+    folder.joinpath("go.mod").write_text(required, encoding="utf-8")
+    yield ("docker", "run", "--rm", f"--volume={folder}:/audit:ro", trivy, "filesystem", *scan, "/audit")
+
+
+def setting(session: nox.Session, key: str) -> str:
+    """A value of the configuration."""
+    return str(session.run("inv", "config.show", f"--key={key}", silent=True)).strip()
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """What is known against all that is locked or pinned here: Python, npm, Go, images. It asks other services."""
+    install(session)
+    session.install("pip-audit ~=2.10")
+    failed = []
+    for command in audits(session):
+        try:
+            session.run(*command, external=True)
+        except CommandFailed:
+            failed.append(" ".join(command))
+    if failed:
+        session.error("these found something, or could not look:\n" + "\n".join(failed))
 
 
 @nox.session(default=False)

@@ -1,0 +1,98 @@
+"""What is locked and pinned in the repository is what the audit looks at, and what Dependabot proposes updates for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+# As package managers name them.
+LOCKS = (
+    "*.lock", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "go.mod", "Cargo.lock",
+    "pylock*.toml", ".terraform.lock.hcl",
+)  # fmt: skip
+# What declares versions, by Dependabot's name for it.
+DECLARATIONS = {
+    "pip": ("setup.cfg", "requirements.txt", "*.in"),
+    "npm": ("package.json",),
+    "gomod": ("go.mod",),
+    "docker": ("*Dockerfile*",),
+    "terraform": ("*.tf",),
+    "pre-commit": (".pre-commit-config.yaml",),
+}
+# Written for a test, with nothing to update.
+FIXTURES = "tests/contract/*"
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[PurePosixPath]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [name for name in listed.stdout.split("\0") if name and not fnmatchcase(name, FIXTURES)]
+    return [PurePosixPath(name) for name in names]
+
+
+@pytest.fixture(scope="module")
+def noxfile() -> dict[str, dict[str, str]]:
+    """What the Nox file has for its session; in a process of its own, for it sets variables."""
+    program = "import json, noxfile; print(json.dumps({'LOCKS': noxfile.LOCKS, 'TRIVY': str(noxfile.TRIVY)}))"
+    shown = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    found: dict[str, dict[str, str]] = json.loads(shown.stdout)
+    return found
+
+
+def matching(files: list[PurePosixPath], patterns: tuple[str, ...]) -> Iterator[PurePosixPath]:
+    return (file for file in files if any(fnmatchcase(file.name, pattern) for pattern in patterns))
+
+
+def test_every_lock_file_is_audited(tracked: list[PurePosixPath], noxfile: dict[str, dict[str, str]]) -> None:
+    locks = {str(file) for file in matching(tracked, LOCKS)}
+    audited = {
+        file.relative_to(ROOT).as_posix() for pattern in noxfile["LOCKS"].values() for file in ROOT.glob(pattern)
+    }
+    assert len(locks) > 10
+    assert locks <= audited
+
+
+@pytest.mark.parametrize("ecosystem", DECLARATIONS)
+def test_dependabot_looks_where_versions_are_declared(tracked: list[PurePosixPath], ecosystem: str) -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    (own,) = [update for update in updates if update["package-ecosystem"] == ecosystem]
+    watched = own.get("directories") or [own["directory"]]
+    folders = {PurePosixPath("/") / file.parent for file in matching(tracked, DECLARATIONS[ecosystem])}
+    assert folders
+    assert not [folder for folder in folders if not any(folder.match(name) for name in watched)]
+
+
+def test_the_scanner_is_pinned_to_a_digest(noxfile: dict[str, dict[str, str]]) -> None:
+    (line,) = [
+        line for line in (ROOT / str(noxfile["TRIVY"])).read_text(encoding="utf-8").splitlines() if line[:5] == "FROM "
+    ]
+    assert "@sha256:" in line
+
+
+def test_an_audit_that_cannot_look_fails() -> None:
+    """Without its services each command fails, and so does the whole; the next ones are run all the same."""
+    program = """
+import noxfile, sys
+noxfile.install = lambda *_: None
+class Session:
+    install = lambda self, *_: None
+    ran = []
+    def run(self, *command, **_):
+        self.ran.append(command)
+        raise noxfile.CommandFailed("cannot look")
+    def error(self, text):
+        sys.exit(f"{len(self.ran)} {text}")
+noxfile.audits = lambda session: [("one",), ("two", "three")]
+noxfile.audit(Session())
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "2 these found something, or could not look:\none\ntwo three"
