@@ -189,17 +189,19 @@ def audits(session: nox.Session) -> Iterable[tuple[str, ...]]:
         yield ("npm", "audit", "--package-lock-only", f"--prefix={Path(lock).parent}")
     for lock in matching(LOCKS["Go"]):
         yield ("go", "run", GOVULNCHECK, f"-C={Path(lock).parent}", "-scan=module")
-    # Of images, what has a fix: the rest is for their makers.
-    scan = ("--scanners=vuln", "--severity=HIGH,CRITICAL", "--ignore-unfixed", "--exit-code=1", "--quiet")
-    trivy = TRIVY.read_text(encoding="utf-8").partition("FROM ")[2].strip()
+    # What has a fix, and of others' images only what is critical: for the rest their makers have to build again.
+    scan = ("--scanners=vuln", "--ignore-unfixed", "--exit-code=1", "--quiet")
+    run, trivy = ("docker", "run", "--rm"), TRIVY.read_text(encoding="utf-8").partition("FROM ")[2].strip()
+    pins = setting(session, "pins").replace("- ", "").split()
     for image in (setting(session, key) for key in IMAGES):
-        yield ("docker", "run", "--rm", trivy, "image", "--image-src=remote", *scan, image)
+        pinned = next((pin for pin in pins if pin.partition("@")[0] == image), image)
+        yield (*run, trivy, "image", "--image-src=remote", "--severity=CRITICAL", *scan, pinned)
     module, key = OLLAMA
     folder = Path(session.create_tmp()).resolve() / "ollama"
     folder.mkdir(exist_ok=True)
     required = f"module audit\n\nrequire {module} v{setting(session, key)}\n"
     folder.joinpath("go.mod").write_text(required, encoding="utf-8")
-    yield ("docker", "run", "--rm", f"--volume={folder}:/audit:ro", trivy, "filesystem", *scan, "/audit")
+    yield (*run, f"--volume={folder}:/audit:ro", trivy, "filesystem", "--severity=HIGH,CRITICAL", *scan, "/audit")
 
 
 def setting(session: nox.Session, key: str) -> str:

@@ -128,6 +128,9 @@ PORT = between(1, 65535)
 DIGEST = matching(r"(sha256:[0-9a-f]{64})?", "a digest: sha256: and 64 hexadecimal digits")
 IMAGE = matching(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", "an image reference, such as debian:trixie-slim")
 VERSION = matching(r"\d+\.\d+\.\d+", "a version, such as 1.2.3")
+PIN = matching(
+    r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}", "an image with its digest, such as debian:trixie-slim@sha256:…"
+)
 # The distribution specification's rule for tags, with room for what is added to them.
 TAG = matching(r"\w[\w.-]{0,63}", "a tag, such as 1.2.3 or latest")
 PATH = matching(r"(?!~)[^\r\n]+", "the path of a folder (and ~ has no meaning here)")

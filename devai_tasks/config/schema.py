@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devai_tasks.config.fields import LABEL, key, matching, section
+from devai_tasks.config.fields import LABEL, PIN, key, matching, section
 from devai_tasks.config.secrets import NAME, Secret
 from devai_tasks.config.sections import cloud, kubernetes, lab
 from devai_tasks.config.stack import Stack
@@ -80,6 +80,11 @@ class Settings:
         "On everything that the stack runs or owns.",
         check=LABEL,
         reach=to(COMPOSE_STACK, K8S_KUSTOMIZATION, *TERRAFORM) + to(K8S_MODELS, when=pulls_models),
+    )
+    pins: tuple[str, ...] = key(
+        "Images with the digest that each is pinned to; `inv image.lock` resolves them.",
+        check=PIN,
+        tasks="which image of that name is built on, pulled and deployed",
     )
     compute: cloud.Compute = section("What the stack runs on.")
     kubernetes: kubernetes.Kubernetes = section("How the lab runs in a cluster.")

@@ -1,20 +1,22 @@
-"""Base images, held to a digest: what was tested is what is built on, whatever the tag says by then."""
+"""Images of others, pinned to a digest: what was tested is what runs, whatever the tag says by then."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devai_tasks.config import document, edit
 from devai_tasks.config.project import Project
-from devai_tasks.errors import ConfigError, DevaiError, Problem
+from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.tools import registry
 
 if TYPE_CHECKING:
     from devai_tasks.tools.images import Images
 
-LOCK = "deploy/image/bases.lock"
+PINS = "conf/common/pins.yaml"
+# Where version 0.1 had the digests of base images.
+_FORMER = "deploy/image/bases.lock"
 
 
 @dataclass(frozen=True)
@@ -28,38 +30,41 @@ class Base:
     """What the registry knows it by; empty for one that was made here."""
 
 
-def pinned(project: Project, name: str) -> str:
-    """A base image with the digest that it is held to; as it is where none is locked, or it has one already."""
-    digest = _locked(project).get(name)
-    return f"{name}@{digest}" if digest else name
+def check_former(project: Project) -> None:
+    """Raise UsageError for digests in the file that had them once: nothing would be pinned to them."""
+    if (project.root / _FORMER).exists():
+        raise UsageError(
+            f"{_FORMER} is not read any more; `inv image.lock --only=images` writes {PINS} instead. Then remove it"
+        )
 
 
-def lock(project: Project, name: str, engine: Images) -> str:
-    """Hold a base image to the digest that its registry has it by now; returns that.
+def lock(project: Project, names: Sequence[str], engine: Images) -> list[str]:
+    """Pin images to the digests that their registries have them by now; returns the pins.
 
-    Raises DevaiError where no registry answers, or has no such image.
+    Nothing is written unless all of them are known. Raises DevaiError where a registry does not answer, or has no such
+    image.
     """
+    pins = [f"{name}@{digest}" for name in names if (digest := _digest(name, engine))]
     if engine.dry:
-        engine.manifest(name)
-        return ""
-    if not registry.answers(name):
-        raise DevaiError(f"{registry.host(name)} does not answer, so there is no digest to hold {name} to")
+        return pins
+    file = project.root / PINS
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    known = document.read(file, PINS).tree.get("pins") if text else None
+    others = [str(pin) for pin in known or () if str(pin).partition("@")[0] not in names]
+    file.write_text(edit.edited(text, [(("pins",), [*sorted([*others, *pins])])]), encoding="utf-8")
+    return pins
+
+
+def _digest(name: str, engine: Images) -> str:
+    """The digest that an image's registry has it by; none under `--dry`."""
+    if not engine.dry and not registry.answers(name):
+        raise DevaiError(
+            f"{registry.host(name)} does not answer, so {name} has no digest to be pinned to; no pin was changed. "
+            "`inv image.lock --only=packages` and `--only=tools` need no image registry"
+        )
     found = engine.manifest(name)
+    if engine.dry:
+        return ""
     if found is None:
-        raise DevaiError(f"{registry.host(name)} has no image {name}")
-    locked = _locked(project) | {name: found.digest}
-    (project.root / LOCK).write_text(json.dumps(locked, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        raise DevaiError(f"{registry.host(name)} has no image {name}; no pin was changed")
     return found.digest
-
-
-def _locked(project: Project) -> dict[str, str]:
-    file: Path = project.root / LOCK
-    if not file.exists():
-        return {}
-    try:
-        locked: dict[str, str] = dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ConfigError(
-            [Problem(LOCK, "is no list of digests", "remove it; `inv image.base --lock` writes it")]
-        ) from error
-    return locked

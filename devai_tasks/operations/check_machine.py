@@ -15,7 +15,7 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError
-from devai_tasks.operations import bases, images, lab, models
+from devai_tasks.operations import images, lab, models
 from devai_tasks.operations.check_tools import DOCKER
 from devai_tasks.operations.checks import Check, Fix, State, gibibytes
 from devai_tasks.render import compose
@@ -57,7 +57,7 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
             memory(settings, engine),
             engine_disk(settings, engine),
         ]
-        found.append(base(project, settings, docker))
+        found.append(base(settings, docker))
     found.append(disk("project disk", project.root, LEAST_DISK))
     found += gpu(settings, engine, programs.gpus(), kind)
     if settings.compute.provider == "local":
@@ -121,10 +121,10 @@ def disk(name: str, folder: Path, wanted: int) -> Check:
     return Check("engine", name, state, f"{gibibytes(free)} free in {folder}", f"{gibibytes(wanted)} or more", way)
 
 
-def base(project: Project, settings: Settings, docker: Docker) -> Check:
+def base(settings: Settings, docker: Docker) -> Check:
     """Where the image that the lab's is built on comes from."""
     named = definition.base(settings)
-    official, local = bases.pinned(project, named), images.local_base(named)
+    official, local = definition.pinned(settings, named), images.local_base(named)
     if docker.has_image(official):
         return Check("engine", "base image", State.OK, f"{official} is here")
     source = images.wanted_source(settings, settings.image.base.source)

@@ -10,7 +10,7 @@ from devai_tasks.config import targets
 from devai_tasks.errors import UsageError
 from devai_tasks.operations import inputs
 from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import image
+from devai_tasks.render import image, kubernetes
 from devai_tasks.tools import engine, loaders
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def provide(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
     name, _, tag = image.lab(settings).rpartition(":")
     found, made_of = ("", "") if cluster.dry else engine.image(f"{name}:{tag}", inputs.LABEL)
     known = found.removeprefix("sha256:")[:12] if made_of == inputs.of(cluster.project, settings) else ""
-    others = {image.ollama(settings)} if targets.own_ollama(settings) else set()
+    others = {kubernetes.ollama_image(settings)} if targets.own_ollama(settings) else set()
     if not known or not {f"{name}:{tag}-{known}", *others} <= there:
         known, settings = _bring(cluster, loader, docker(), there)
     loaded = f"{tag}-{known}"
@@ -50,10 +50,13 @@ def _bring(cluster: Cluster, loader: loaders.Loader, docker: Docker, there: set[
     from devai_tasks.operations import images
 
     settings, project, own = cluster.settings, cluster.project, image.lab(cluster.settings)
-    if targets.own_ollama(settings) and image.ollama(settings) not in there:
+    if targets.own_ollama(settings) and kubernetes.ollama_image(settings) not in there:
         settings = images.provide_ollama(project, settings, docker)
-        if docker.dry or image.ollama(settings) not in there:
-            _load(loader, docker, image.ollama(settings))
+        name = kubernetes.ollama_image(settings)
+        if docker.dry or name not in there:
+            if name != image.ollama(settings):  # it was pulled by its digest
+                docker.tag(image.ollama(settings), name)
+            _load(loader, docker, name)
     if not docker.dry:
         docker.check()
         images.provide(project, settings, docker)

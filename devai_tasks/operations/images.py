@@ -162,7 +162,8 @@ def _check_platforms(wanted: Options, docker: Docker) -> None:
 
 def provide_ollama(project: Project, settings: Settings, docker: Docker) -> Settings:
     """Have the image of the stack's own Ollama, and note a local build; returns the settings that name the image."""
-    official, local = definition.official_ollama(settings), definition.built_ollama(settings)
+    named, local = definition.official_ollama(settings), definition.built_ollama(settings)
+    official = definition.pinned(settings, named)
 
     def build_from_source() -> None:
         base = base_image(project, settings, docker)
@@ -175,7 +176,7 @@ def provide_ollama(project: Project, settings: Settings, docker: Docker) -> Sett
         )
 
     # What is built here is for the CPU.
-    wanted = "registry" if official != settings.ollama.image else wanted_source(settings, settings.ollama.source)
+    wanted = "registry" if named != settings.ollama.image else wanted_source(settings, settings.ollama.source)
     source = _obtain(official, wanted, docker, "build", build_from_source, local=local)
     if docker.dry:
         return settings
@@ -202,8 +203,9 @@ def provide_chroma(project: Project, settings: Settings, docker: Docker) -> None
 
 def base_image(project: Project, settings: Settings, docker: Docker) -> bases.Base:
     """The image to build on: present, or brought by the way that the settings name."""
+    bases.check_former(project)
     named = definition.base(settings)
-    official = bases.pinned(project, named)
+    official = definition.pinned(settings, named)
     wanted = wanted_source(settings, settings.image.base.source)
     local = local_base(named)
     if (

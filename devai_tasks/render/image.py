@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from devai_tasks.config.schema import Settings
@@ -56,7 +57,7 @@ def target(settings: Settings) -> dict[str, Any]:
 
 def ollama(settings: Settings) -> str:
     """The image that the stack's Ollama runs: a local build where one is noted, else the official one."""
-    return settings.ollama.built or official_ollama(settings)
+    return settings.ollama.built or pinned(settings, official_ollama(settings))
 
 
 def built_ollama(settings: Settings) -> str:
@@ -69,6 +70,11 @@ def official_ollama(settings: Settings) -> str:
     name = settings.ollama.image
     rocm = settings.gpu.enabled and settings.gpu.vendor == "amd" and "rocm" not in name and "@" not in name
     return f"{name}-rocm" if rocm else name
+
+
+def pinned(settings: Settings, name: str) -> str:
+    """An image with the digest that it is pinned to; as it is where none is known, or it has one already."""
+    return next((pin for pin in settings.pins if pin.partition("@")[0] == name), name)
 
 
 def lab(settings: Settings) -> str:
@@ -103,6 +109,13 @@ def base(settings: Settings) -> str:
     return settings.image.base.cuda13 if settings.image.gpu.cuda == "13" else settings.image.base.cuda12
 
 
+def official(settings: Settings) -> list[str]:
+    """The images of others that the stack may run or build on, with GPUs and without; no one that has its digest."""
+    bases, amd = settings.image.base, replace(settings.gpu, enabled=True, vendor="amd")
+    ollamas = (settings.ollama.image, official_ollama(replace(settings, gpu=amd)))
+    return sorted({name for name in (bases.name, bases.cuda12, bases.cuda13, *ollamas) if "@" not in name})
+
+
 def packages(settings: Settings) -> str:
     """The locked set of Python packages: `deploy/image/requirements/<set>.lock`."""
     return f"cuda{settings.image.gpu.cuda}" if cuda(settings) else settings.image.packages
@@ -125,7 +138,11 @@ def _suffix(settings: Settings) -> str:
 
 def _defaults(settings: Settings) -> dict[str, str]:
     """The variables of the bake file, as they are for `docker buildx bake` by hand; `inv image.build` sets them all."""
-    known = {"BASE_IMAGE": base(settings), "BASE_SOURCE": "registry", "VERSION": settings.image.version}
+    known = {
+        "BASE_IMAGE": pinned(settings, base(settings)),
+        "BASE_SOURCE": "registry",
+        "VERSION": settings.image.version,
+    }
     return {"BASE_IMAGE": "", **dict.fromkeys((*FACTS, *PROXIES), ""), **known}
 
 

@@ -126,7 +126,7 @@ def _patch(file: str) -> Object:
 def _images(settings: Settings) -> list[Object]:
     found = [_image("devai-lab", *lab_image(settings))]
     if targets.own_ollama(settings):
-        name, at, digest = _ollama_image(settings).partition("@")
+        name, at, digest = ollama_image(settings).partition("@")
         repository, tag = name, ""
         if ":" in name.rpartition("/")[2]:
             repository, _, tag = name.rpartition(":")
@@ -134,9 +134,10 @@ def _images(settings: Settings) -> list[Object]:
     return found
 
 
-def _ollama_image(settings: Settings) -> str:
-    """The image of pods: AMD's GPUs are for Compose only."""
-    return settings.ollama.built or settings.ollama.image
+def ollama_image(settings: Settings) -> str:
+    """The image of Ollama's pods: AMD's GPUs are for Compose only. One that was loaded has no digest of a registry."""
+    official = settings.ollama.image
+    return settings.ollama.built or (official if targets.loaded_image(settings) else image.pinned(settings, official))
 
 
 def _image(placeholder: str, name: str, version: str) -> Object:
@@ -194,7 +195,7 @@ def _models(settings: Settings) -> Object:
     if not names:
         return {"$patch": "delete", **job}
     # Names are no secrets and no shell text: the script takes them as its arguments.
-    content = [names, _ollama_image(settings), labels(settings.labels), targets.pulled_on_an_own_cluster(settings)]
+    content = [names, ollama_image(settings), labels(settings.labels), targets.pulled_on_an_own_cluster(settings)]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     environment = [{"name": "MODELS", "value": " ".join(names)}]
     template = {"spec": {"containers": [{"name": MODELS, "env": environment}]}}

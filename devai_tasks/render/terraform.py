@@ -139,12 +139,17 @@ def store(settings: Settings) -> str:
 def _ollama(settings: Settings) -> dict[str, Any]:
     """The model server that the stack runs itself."""
     return {
-        "image": settings.ollama.image,
+        "image": _without_tag(image.pinned(settings, settings.ollama.image)),
         "models": list(settings.models),
         "keep_alive": f"{settings.ollama.keep_alive.seconds}s",
         "storage_size_gb": settings.storage.models.whole_gib,
         **_size(settings.resources.ollama),
     }
+
+
+def _without_tag(name: str) -> str:
+    """An image by its digest alone where it has one: not every cloud takes a tag beside it."""
+    return re.sub(r":[^:/@]+@", "@", name)
 
 
 def _size(limits: LabLimits | OllamaLimits) -> dict[str, Any]:

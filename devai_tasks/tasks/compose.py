@@ -149,9 +149,11 @@ def pull(c: Context, request: Request) -> None:
     """Bring the newest base image and Ollama image from their registries."""
     from devai_tasks.render import image
 
-    for name in (image.base(request.settings), image.official_ollama(request.settings)):
-        with console.step(f"pulling {name}"):
-            request.docker.pull(name)
+    settings = request.settings
+    for name in (image.base(settings), image.official_ollama(settings)):
+        pinned = image.pinned(settings, name)
+        with console.step(f"pulling {pinned}"):
+            request.docker.pull(pinned)
 
 
 @stack_task(target="compose", help={"json": "for programs (default: YAML)"})

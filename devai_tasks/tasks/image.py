@@ -8,8 +8,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError
-from devai_tasks.tasks.declare import Request, plain_task, stack_task
+from devai_tasks.errors import UsageError, unknown
+from devai_tasks.tasks.declare import Request, stack_task
 
 if TYPE_CHECKING:
     from devai_tasks.config.schema import Settings
@@ -158,16 +158,12 @@ def scan(c: Context, request: Request, scanner: str = "", json: bool = False) ->
         raise Exit(code=1)
 
 
-@stack_task(help={"lock": "hold it to the digest that its registry has it by now (default: only show)", **_JSON})
-def base(c: Context, request: Request, lock: bool = False, json: bool = False) -> None:
+@stack_task(help=_JSON)
+def base(c: Context, request: Request, json: bool = False) -> None:
     """Have the base image that the lab's is built on, and show where it came from."""
-    from devai_tasks.operations import bases, images
-    from devai_tasks.render import image
-    from devai_tasks.tools.images import Images
+    from devai_tasks.operations import images
 
     request.docker.check()
-    if lock and (digest := bases.lock(request.project, image.base(request.settings), Images(dry=request.dry))):
-        console.say(f"{bases.LOCK}: {digest}; commit it, and every build is on that one")
     found = images.base_image(request.project, request.settings, request.docker)
     if json:
         console.show_json(vars(found))
@@ -196,17 +192,35 @@ def prune(c: Context, request: Request) -> None:
     return console.say(f"removed {len(names)}")
 
 
-@plain_task()
-def lock(c: Context) -> None:
-    """Lock the newest versions of the Python packages and the command-line tools in the lab's image."""
-    from devai_tasks.config.project import Project
+@stack_task(help={"only": "packages, tools or images (default: all three)"})
+def lock(c: Context, request: Request, only: str = "") -> None:
+    """Lock the newest Python packages and command-line tools of the lab's image, and the digests of others' images."""
     from devai_tasks.tools import npm, uv
 
-    folder, dry = Project.find().root / "deploy/image", bool(c.config.run.dry)
-    for requirements in sorted(folder.glob("requirements/*.in")):
-        uv.lock(requirements, requirements.with_suffix(".lock"), dry=dry)
-    for tool in sorted(folder.glob("tools/*/package.json")):
-        npm.lock(tool.parent, dry=dry)
+    kinds = ("images", "packages", "tools")
+    if only and only not in kinds:
+        raise UsageError(unknown("kind of lock", only, kinds))
+    folder = request.project.root / "deploy/image"
+    if only in ("", "images"):  # first, for where no registry answers nothing is changed
+        _pin(request)
+    if only in ("", "packages"):
+        for requirements in sorted(folder.glob("requirements/*.in")):
+            uv.lock(requirements, requirements.with_suffix(".lock"), dry=request.dry)
+    if only in ("", "tools"):
+        for tool in sorted(folder.glob("tools/*/package.json")):
+            npm.lock(tool.parent, dry=request.dry)
+
+
+def _pin(request: Request) -> None:
+    """Write the digests of the images of others that the stack may run or build on."""
+    from devai_tasks.operations import bases
+    from devai_tasks.render import image
+    from devai_tasks.tools.images import Images
+
+    request.docker.check()
+    pins = bases.lock(request.project, image.official(request.settings), Images(dry=request.dry))
+    if pins:
+        console.say("\n".join([f"{bases.PINS}: commit it, and each stack has these", *pins]))
 
 
 def _with_registry(request: Request) -> Settings:

@@ -223,15 +223,22 @@ def test_a_base_is_held_to_the_digest_that_its_registry_has(
     docker("tag", base, name)
     docker("push", "--quiet", name)
     digest = in_registry(local_registry, "debian", "trixie-slim")
+    pins = lab.root / "conf/common/pins.yaml"
+    before = pins.read_text(encoding="utf-8")
+    here = [f"--set=image.base.{key}={name}" for key in ("name", "cuda12", "cuda13")]
     try:
-        locked = run("image.base", "--lock", "--json", f"--set=image.base.name={name}")
+        locked = run("image.lock", "--only=images", *here, f"--set=ollama.image={name}@{digest}")
+        written = pins.read_text(encoding="utf-8")
+        used = json.loads(run("image.base", "--json", f"--set=image.base.name={name}").stdout)
         rebuilt = run("image.build", f"--set=image.base.name={name}")
         said = json.loads(run("image.inspect", "--json").stdout)
     finally:
-        (lab.root / "deploy/image/bases.lock").unlink(missing_ok=True)
+        pins.write_text(before, encoding="utf-8")
         run("image.build")
         docker("rmi", "--force", name)
-    assert json.loads(locked.stdout) == {"name": f"{name}@{digest}", "source": "present", "digest": digest}
+    assert locked.returncode == 0, locked.stderr
+    assert written.endswith(f"pins:\n  - {name}@{digest}\n")
+    assert used == {"name": f"{name}@{digest}", "source": "present", "digest": digest}
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert (said["base"], said["base_digest"]) == (f"{name}@{digest}", digest)
     assert built

@@ -123,6 +123,15 @@ def ollama_version(project: Project, _: Patch) -> None:
     assert settings(project, "ollama.version=1.2.3").ollama.image == "ollama/ollama:1.2.3"
 
 
+def pins(project: Project, patch: Patch) -> None:
+    patch.setattr(registry, "answers", lambda *_, **__: True)
+    base, ollama = (f"{name}@sha256:{'1' * 64}" for name in ("debian:trixie-slim", "ollama/ollama:0.35.1"))
+    engine, own = EmptyEngine(), settings(project, f"pins=[{base}, {ollama}]")
+    images.base_image(project, own, engine)
+    images.provide_ollama(project, own, engine)
+    assert engine.done == [f"pull {base}", f"pull {ollama}"]
+
+
 def vector_store_source(project: Project, patch: Patch) -> None:
     patch.setattr(debootstrap, "build", lambda *_, **__: None)
     patch.setattr(registry, "answers", lambda *_, **__: False)
@@ -169,6 +178,7 @@ DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
     "ollama.source": ollama_source,
     "ollama.version": ollama_version,
     "ollama.packages": ollama_packages,
+    "pins": pins,
     "vector_store.source": vector_store_source,
     "terraform.program": terraform_program,
     "kubernetes.context": cluster_context,

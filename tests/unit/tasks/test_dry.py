@@ -233,8 +233,19 @@ def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(projec
 
 def test_locking_packages_is_one_command_for_each_set(devai: Run) -> None:
     printed = commands(devai("--dry", "image.lock"))
-    python, tools = ([line for line in printed if line.startswith(name)] for name in ("uv pip compile ", "npm "))
-    assert printed == python + tools
+    images, python, tools = (
+        [line for line in printed if line.startswith(name)]
+        for name in ("docker buildx imagetools inspect ", "uv pip compile ", "npm ")
+    )
+    assert printed == images + python + tools
+    assert [line.split()[-1] for line in images] == [
+        "debian:trixie-slim",
+        "nvidia/cuda:12.8.1-runtime-ubuntu24.04",
+        "nvidia/cuda:13.0.1-runtime-ubuntu24.04",
+        "ollama/ollama:0.35.1",
+        "ollama/ollama:0.35.1-rocm",
+    ]
+    assert commands(devai("--dry", "image.lock", "--only=tools")) == tools
     locked = [word for line in python for word in line.split() if word.endswith(".in")]
     assert locked == ["chroma.in", "cuda12.in", "cuda13.in", "full.in", "minimal.in", "standard.in", "tools.in"]
     assert [line.split()[1].rpartition("/")[2] for line in tools] == ["claude-code", "codex", "gemini-cli"]
