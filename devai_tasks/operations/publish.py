@@ -15,7 +15,7 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
-from devai_tasks.operations import images, inputs
+from devai_tasks.operations import attestations, images, inputs
 from devai_tasks.render import image
 from devai_tasks.tools import git, logins, registry
 from devai_tasks.tools.docker import Docker
@@ -72,8 +72,10 @@ def push(project: Project, settings: Settings, docker: Docker, options: images.O
     with _reached(settings, engine, f"`inv tf.apply {settings.stack.flags}` makes it") as remote:
         if options.several:
             digest = _push_several(project, settings, remote, wanted, options)
+            console.say("no documents beside it: the engine has no image for several platforms to look into")
         else:
             digest = _push_one(project, settings, remote, wanted)
+            attestations.attach(project, settings, remote, digest)
     return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
 
 

@@ -59,6 +59,7 @@ class Cli:
 
     def __init__(self, *, dry: bool = False, config: Path | None = None) -> None:
         self.dry = dry
+        self.logins = config
         self._log = Path(os.devnull)
         call = ["docker"]
         if dry:

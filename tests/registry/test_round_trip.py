@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -17,6 +18,8 @@ from harness.registry import Registry, free_port
 from harness.repository import git
 
 from devai_tasks.config.project import Project
+from devai_tasks.operations import attestations
+from devai_tasks.tools.referrers import Repository
 
 Inv = Callable[..., CompletedProcess[str]]
 
@@ -32,7 +35,10 @@ def pushed(built: str, run: Inv) -> dict[str, str]:  # noqa: ARG001 - it has to 
 
 def in_registry(registry: Registry, name: str, reference: str) -> str:
     """The digest that the registry itself gives for a tag or a digest."""
-    kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+    kinds = (
+        "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, "
+        "application/vnd.oci.image.index.v1+json"
+    )
     url = f"http://{registry.address}/v2/{name}/manifests/{reference}"
     with urllib.request.urlopen(urllib.request.Request(url, method="HEAD", headers={"Accept": kinds})) as answer:
         return str(answer.headers["Docker-Content-Digest"])
@@ -50,6 +56,25 @@ def test_the_image_is_named_after_its_commit_and_the_registry_confirms_the_diges
 def test_the_digest_is_recorded_for_the_stack(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
     assert run("config.show", "--key=image.digest").stdout.strip() == pushed["digest"]
     assert pushed["digest"] in (lab.root / ".devai/local-registry/deployment.yaml").read_text(encoding="utf-8")
+
+
+def test_what_is_in_the_image_and_what_it_was_made_of_are_beside_it(
+    lab: Project, local_registry: Registry, run: Inv, pushed: dict[str, str]
+) -> None:
+    """As referrers: this registry has no list of them, so it is under a tag that is named after the digest."""
+    beside = Repository(pushed["name"].rpartition(":")[0])
+    found = {entry["artifactType"]: entry["digest"] for entry in beside.referrers(pushed["digest"])}
+    assert found.keys() == {attestations.SBOM, attestations.STATEMENT}
+    assert in_registry(local_registry, "devai/devai-regtest-lab", pushed["digest"].replace(":", "-"))
+    assert beside.content(found[attestations.SBOM]).decode() == run("image.sbom").stdout
+    statement = json.loads(beside.content(found[attestations.STATEMENT]))
+    assert statement["subject"][0]["digest"] == {"sha256": pushed["digest"].removeprefix("sha256:")}
+    made_of = {part["name"]: part for part in statement["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert made_of["source"]["digest"] == {"gitCommit": git(lab.root, "rev-parse", "HEAD")}
+    assert made_of["source"]["annotations"] == {"dirty": False}
+    lock = "deploy/image/requirements/minimal.lock"
+    assert made_of[lock]["digest"] == {"sha256": hashlib.sha256((lab.root / lock).read_bytes()).hexdigest()}
+    assert made_of["base"]["uri"] == f"docker://{json.loads(run('image.inspect', '--json').stdout)['base']}"
 
 
 def test_two_builds_of_one_commit_have_equal_files(built: str, run: Inv) -> None:
@@ -78,6 +103,7 @@ def test_pushing_again_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
     assert json.loads(again.stdout) == pushed
     assert f"{pushed['name']}: present" in again.stderr
     assert ": Pushed" not in again.stderr
+    assert "2 documents beside it, 0 of them new" in again.stderr
 
 
 def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run: Inv, pushed: dict[str, str]) -> None:
