@@ -123,9 +123,9 @@ def open_(c: Context, request: Request, print: bool = False) -> None:
         return console.say(address if print else f"python -m webbrowser {address}")
     console.show(address)
     if not print:
-        import webbrowser
+        from devai_tasks.tools import browser
 
-        webbrowser.open(address)
+        browser.open_page(address, state.private_folder(request.project.state(request.stack)))
     return None
 
 

@@ -327,6 +327,26 @@ def test_the_address_of_a_lab_is_opened_where_something_answers(project: Project
         assert f":{lab.getsockname()[1]}/lab?token=" in devai("open", "--print", port).stdout
 
 
+def test_a_browser_is_given_a_private_page_and_no_token(project: Project, cli: Run, tmp_path: Path) -> None:
+    """The browser is a script, which keeps what it is called with."""
+    program, called = tmp_path / "browser", tmp_path / "called"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{called}\n', encoding="utf-8")
+    program.chmod(0o755)
+    with socket.socket() as lab:
+        lab.bind(("127.0.0.1", 0))
+        lab.listen()
+        port = f"--set=ports.lab={lab.getsockname()[1]}"
+        opened = cli("inv", "open", port, BROWSER=f"{program} %s")
+    assert opened.returncode == 0, opened.stderr
+    address = opened.stdout.strip()
+    (argument,) = called.read_text(encoding="utf-8").splitlines()
+    page = Path(argument.removeprefix("file://"))
+    assert page.parent == project.root / ".devai/local-dev"
+    assert (page.stat().st_mode & 0o777, (project.root / ".devai").stat().st_mode & 0o777) == (0o600, 0o700)
+    assert address.partition("token=")[2] not in argument
+    assert f'content="0; url={address}"' in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("words", "reason", "way"),
     [
