@@ -104,13 +104,14 @@ COPY deploy/image/jupyter_server_config.py deploy/image/devai_home.py /etc/jupyt
 COPY deploy/image/page_config.json /etc/jupyter/labconfig/
 COPY deploy/image/before-start.d/ /usr/local/bin/before-start.d/
 COPY --chmod=0755 deploy/image/entrypoint.sh /usr/local/bin/entrypoint
+COPY --chmod=0755 deploy/image/lab-env.sh /usr/local/bin/lab-env
 COPY --chmod=0755 deploy/image/healthcheck.py /usr/local/bin/healthcheck
 
 WORKDIR /home/devai
 USER 10001:0
 EXPOSE 8888
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["healthcheck"]
-ENTRYPOINT ["entrypoint"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/local/bin/healthcheck"]
+ENTRYPOINT ["/usr/local/bin/entrypoint"]
 # By its path: a person's own environment may hold another jupyter.
 CMD ["/opt/lab/bin/jupyter", "lab"]
 

@@ -1,13 +1,16 @@
-#!/bin/bash
-# Starts a command as the person whose files it will work on.
+#!/bin/bash -p
+# Starts a command as the user whose files it will work on.
 #
 #   as root, NB_UID and NB_GID   the account takes these ids, then the command runs as the account
-#   as root, NB_UID=0            as root: rootless engines map it to the person who started them
+#   as root, NB_UID=0            as root without capabilities: rootless engines map it to the user who started them
 #   as root, neither             as the account with the ids that the image gave it
 #   as anyone else               as that id: nothing to map, nothing to drop
+#
+# What runs here may be root, so it obeys nobody's environment: -p ignores BASH_ENV, SHELLOPTS and exported functions,
+# programs come from the image alone, and `lab-env` exports the configuration's `env` and secrets after the drop.
 set -euo pipefail
 
-readonly account=devai home=/home/devai hooks=/usr/local/bin/before-start.d
+readonly account=devai home=/home/devai
 
 say() { echo "entrypoint: $*" >&2; }
 
@@ -19,28 +22,18 @@ die() {
 # As large as the kernel takes them: OpenShift's begin at a thousand million.
 is_id() { [[ $1 =~ ^(0|[1-9][0-9]{0,9})$ ]]; }
 
-# Every secret becomes the variable that its file is named after. Compose mounts the files themselves; in a cluster they
-# have a folder of their own, since others mount theirs beside it.
-export_secrets() {
+# Every secret as NAME=VALUE, with the name of its file: root reads what the lab's user may not. Compose mounts the files
+# themselves; in a cluster they have a folder of their own, since others mount theirs beside it.
+print_secrets() {
     local file name
     for file in /run/secrets/* /run/secrets/devai/*; do
         name=${file##*/}
         [[ $name =~ ^[A-Z_][A-Z0-9_]*$ && -f $file && -s $file ]] || continue
         if [[ -r $file ]]; then
-            export "$name=$(<"$file")"
+            printf '%s\0' "$name=$(<"$file")"
         else
             say "$file is not readable by uid $EUID: not exported"
         fi
-    done
-}
-
-# Some programs read their proxies from small letters, some from capitals. What runs beside the lab is not behind one.
-share_proxies() {
-    local name
-    [[ -n ${HTTP_PROXY:-}${HTTPS_PROXY:-} ]] || return 0
-    export NO_PROXY="${NO_PROXY:+$NO_PROXY,}localhost,127.0.0.1,ollama,chroma,host.docker.internal"
-    for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-        [[ -z ${!name:-} ]] || export "${name,,}=${!name}"
     done
 }
 
@@ -51,7 +44,7 @@ rename_account() {
     getent group "$2" >/dev/null || echo "$account:x:$2:" >>/etc/group
 }
 
-# Not what is mounted inside: those folders are the person's own. The folder itself comes last, for its
+# Not what is mounted inside: those folders are the user's own. The folder itself comes last, for its
 # owner says that all is done.
 take_home() {
     local mount skip=()
@@ -67,36 +60,9 @@ take_home() {
     fi
 }
 
-# The person's own environment, a virtual one on top of the lab's: `pip install` goes there and stays, because the
-# home is kept, and whatever happens in it, the lab itself starts. Another image may bring another Python.
-# shellcheck disable=SC2016 # the inner shell expands them
-open_environment() {
-    local lab=(/opt/lab/lib/python3*/site-packages)
-    local own=$home/.venv/${lab[0]#/opt/lab/}
-    [[ -e $own/lab.pth ]] || "$@" sh -euc '
-        mkdir -p "$1/bin" "$2"
-        ln -sf /usr/bin/python3 "$1/bin/python"
-        ln -sf python "$1/bin/python3"
-        printf "%s\n" "home = /usr/bin" "include-system-site-packages = false" >"$1/pyvenv.cfg"
-        echo "import site; site.addsitedir(\"$3\")" >"$2/lab.pth"
-    ' open_environment "$home/.venv" "$own" "${lab[0]}"
-}
-
-# In the order of their names, as the lab's user in the lab's home. What a hook was to prepare, the lab may need:
-# without it, it does not start.
-run_hooks() {
-    local hook
-    for hook in "$hooks"/*; do
-        [[ -f $hook && -x $hook ]] || continue
-        (cd "$home" && "$@" "$hook") || die "$hook failed (exit code $?): the lab does not start"
-    done
-}
-
-export_secrets
-share_proxies
-
-drop=()
-if ((EUID == 0)); then
+# Give the account and the home to the user, and set `drop`: what makes root that user, with no capability left.
+prepare_drop() {
+    local PATH=/usr/sbin:/usr/bin:/sbin:/bin account_uid account_gid uid gid
     account_uid=$(id --user "$account") account_gid=$(id --group "$account")
     uid=${NB_UID:-$account_uid} gid=${NB_GID:-$account_gid}
     is_id "$uid" || die "NB_UID=$uid is not a user id: a number such as 1000"
@@ -110,13 +76,13 @@ if ((EUID == 0)); then
         fi
     fi
     take_home "$uid" "$gid"
-    drop=(setpriv "--reuid=$uid" "--regid=$gid" --clear-groups --no-new-privs)
-fi
+    drop=(
+        /usr/bin/setpriv "--reuid=$uid" "--regid=$gid" --clear-groups
+        --no-new-privs --bounding-set=-all --inh-caps=-all
+    )
+}
 
-open_environment "${drop[@]}" || say "no environment in $home/.venv: \`pip install\` will not work"
-
-# The person's programs come first only from here on: root must never run one of them.
-# Init comes after the drop: as root without CAP_KILL it could not pass SIGTERM on.
-as_the_lab=("${drop[@]}" env "PATH=$home/.venv/bin:$PATH:$home/.local/bin")
-run_hooks "${as_the_lab[@]}"
-exec "${as_the_lab[@]}" /usr/bin/tini -- "$@"
+drop=()
+((EUID != 0)) || prepare_drop
+exec 3< <(print_secrets)
+exec "${drop[@]}" /usr/local/bin/lab-env --start "$@"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Network, collapse_addresses
@@ -19,9 +20,16 @@ Broken = tuple[tuple[str, ...], str]
 
 # What the Compose file, the image and its entrypoint set: another value would break the lab or its promises.
 OWN_VARIABLES = {
-    "HOME", "JUPYTER_BASE_URL", "JUPYTER_DISPLAY_URL", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR", "JUPYTER_TOKEN",
-    "NB_GID", "NB_UID", "OLLAMA_HOST", "PATH", "SHELL", "USER",
+    "HOME", "JUPYTER_BASE_URL", "JUPYTER_DISPLAY_URL", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR",
+    "JUPYTER_TOKEN", "NB_GID", "NB_UID", "OLLAMA_HOST", "PATH", "SHELL", "USER",
 }  # fmt: skip
+# Under it the lab's entrypoint gets each variable of `env`, as deploy/image/lab-env.sh has it.
+ENV_PREFIX = "DEVAI_ENV_"
+# What bash and the dynamic loader obey before a program is asked (bash(1), "Shell Variables"; ld.so(8), "Environment"),
+# and what bash never lets anyone set.
+UNSAFE_VARIABLES = re.compile(
+    r"BASH.*|ENV|SHELLOPTS|IFS|PS4|CDPATH|GLOBIGNORE|LD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|UID|EUID|PPID"
+)
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 # Of RFC 1918. AWS, "Configure network access to cluster API server endpoint", takes none of them, nor does Azure,
 # "Add-AzKeyVaultNetworkRule"; and load balancers on the internet never see one.
@@ -73,8 +81,12 @@ def _services(settings: Settings) -> Iterator[Broken]:
 
 def _names(settings: Settings) -> Iterator[Broken]:
     for section in ("env", "secrets"):
-        for name in sorted(OWN_VARIABLES & set(getattr(settings, section))):
-            yield (section, name), f"{name} is set by the stack itself"
+        for name in sorted(getattr(settings, section)):
+            if name in OWN_VARIABLES or name.startswith(ENV_PREFIX):
+                yield (section, name), f"{name} is set by the stack itself"
+            elif UNSAFE_VARIABLES.fullmatch(name):
+                reason = "bash or the loader obeys it before the lab starts, or lets nobody set it"
+                yield (section, name), f"another name: {reason}; set {name} in the lab, for the program that needs it"
     for name in sorted(set(settings.env) & set(settings.secrets)):
         yield ("env", name), "is also the name of a secret; which one is meant?"
 

@@ -66,7 +66,8 @@ class Settings:
         reach=to(K8S_MODELS, *TERRAFORM, when=own_ollama),
     )
     env: Mapping[str, str] = key(
-        "Environment variables of the notebooks; nothing secret.",
+        "Environment variables of the notebooks and of hooks; nothing secret, and none that bash or the dynamic loader "
+        "obeys, such as BASH_ENV or LD_PRELOAD.",
         check=VARIABLE,
         reach=to(COMPOSE_STACK, K8S_ENVIRONMENT, *TERRAFORM),
     )

@@ -18,6 +18,7 @@ from devai_tasks.errors import DevaiError
 from devai_tasks.operations import images, lab, models
 from devai_tasks.operations.check_tools import DOCKER
 from devai_tasks.operations.checks import Check, Fix, State, gibibytes
+from devai_tasks.operations.engine import known
 from devai_tasks.render import compose
 from devai_tasks.render import image as definition
 from devai_tasks.tools import programs, registry
@@ -63,6 +64,7 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
     if settings.compute.provider == "local":
         running = docker.containers(compose.project_name(settings)) if engine else []
         found += [ports(settings, running), work_folder(project, settings)]
+        found += user(known(settings, docker)) if engine else []
         if settings.ollama.mode != "container":
             found.append(ollama(settings, engine))
     return found
@@ -195,6 +197,16 @@ def work_folder(project: Project, settings: Settings) -> Check:
     what, way = (f"{folder} can't be written to", "") if folder.is_dir() else (f"there is no {folder}", "make it, or ")
     way += "name another folder in storage.work_dir"
     return Check("engine", "work folder", State.FAILED, what, "a folder of yours", way)
+
+
+def user(settings: Settings) -> list[Check]:
+    """Whether the lab is this machine's root: what it leaves in the work folder is root's, with setuid, too."""
+    own = settings.engine
+    if own.uid != 0 or own.rootless:
+        return []
+    found = "root, without capabilities: programs that a notebook leaves in the work folder may run as root"
+    way = "run the tasks as a user, or name one in engine.uid and engine.gid"
+    return [Check("engine", "lab's user", State.ADVICE, found, "a user of this machine", way)]
 
 
 def ollama(settings: Settings, engine: Engine | None) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
+from devai_tasks.config.rules import ENV_PREFIX
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK, cuda
@@ -45,6 +46,7 @@ def render(settings: Settings, folder: str = "", *, override: bool = False) -> A
                 **({"CHROMA_HOST": CHROMA, "CHROMA_PORT": "8000"} if CHROMA in services(settings) else {}),
                 **settings.env,
             },
+            env_prefix=ENV_PREFIX,
             ca_file=_from_compose_folder(ca_file) if ca_file else "",
             ca_target=CA_FILE,
             # Who runs Podman as a person is that person in the lab, too, and not the root of its containers.

@@ -17,9 +17,8 @@ FACTS = ("BASE_DIGEST", "BASE_SOURCE", "CREATED", "INPUTS", "REVISION", "SOURCE"
 # Where the lab listens in its container, unless it is told otherwise.
 PORT = 8888
 
-# A command in a running lab has the environment of the image, without what the entrypoint puts before its PATH: the
-# programs that a person has installed.
-AS_THE_LAB_DOES = ("env", "PATH=/home/devai/.venv/bin:/opt/lab/bin:/home/devai/.local/bin:/usr/local/bin:/usr/bin:/bin")
+# Gives a command in a running lab the lab's environment: deploy/image/lab-env.sh.
+AS_THE_LAB_DOES = ("lab-env",)
 
 
 def render(settings: Settings) -> Artefacts:

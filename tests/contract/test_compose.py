@@ -175,7 +175,7 @@ def test_a_vector_store_is_a_service_for_the_lab_only(lab: Project) -> None:
     assert "ports" not in chroma
     assert [(mount["source"], mount["target"]) for mount in chroma["volumes"]] == [("vectors", "/data")]
     assert int(chroma["mem_limit"]) == 3 * 10**9
-    assert stack.lab["environment"]["CHROMA_HOST"] == "chroma"
+    assert stack.lab["environment"]["DEVAI_ENV_CHROMA_HOST"] == "chroma"
     assert stack.lab["depends_on"]["chroma"]["condition"] == "service_healthy"
     assert chroma["labels"] == stack.lab["labels"]
     assert "chroma" not in read(lab, "dev").definition["services"]
@@ -258,8 +258,16 @@ def test_labels_and_variables_arrive_as_they_were_written(lab: Project) -> None:
     texts = {f"N{index}": text for index, text in enumerate(NASTY)}
     flow = quote_yaml(texts).replace("${", "\\\\${")  # \${ is how conf/ writes a text that begins like a reference
     stack = read(lab, "dev", [f"labels={flow}", f"env={flow}"])
-    for found in (stack.lab["labels"], stack.lab["environment"], stack.definition["services"]["ollama"]["labels"]):
+    assert {name: stack.lab["environment"][f"DEVAI_ENV_{name}"] for name in texts} == texts
+    for found in (stack.lab["labels"], stack.definition["services"]["ollama"]["labels"]):
         assert {name: found[name] for name in texts} == texts
+
+
+def test_nothing_of_the_configurations_variables_means_anything_before_the_entrypoint_drops(lab: Project) -> None:
+    names = ("PYTHONPATH", "GIT_AUTHOR_NAME", "OPENSSL_CONF", "TMPDIR")
+    environment = read(lab, "dev", [f"env.{name}=/home/devai/work" for name in names]).lab["environment"]
+    assert not {*names} & {*environment}
+    assert {f"DEVAI_ENV_{name}" for name in names} <= {*environment}
 
 
 def test_a_work_folder_of_any_name_is_mounted(lab: Project) -> None:
@@ -365,11 +373,12 @@ def test_certificates_of_the_network_are_mounted_and_named(lab: Project) -> None
         mounts = {mount["target"]: mount for mount in service["volumes"]}
         bundle = mounts["/etc/ssl/devai/ca.crt"]
         assert (bundle["source"], bundle["read_only"]) == (str(lab.root / "company $ca.crt"), True)
-        assert service["environment"]["SSL_CERT_FILE"] == "/etc/ssl/devai/ca.crt"
-    assert stack.lab["environment"]["NODE_EXTRA_CA_CERTS"] == "/etc/ssl/devai/ca.crt"
-    assert stack.lab["environment"]["PIP_CERT"] == "/own.crt"  # a person's own word is stronger
+    assert stack.definition["services"]["ollama"]["environment"]["SSL_CERT_FILE"] == "/etc/ssl/devai/ca.crt"
+    for name in ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"):
+        assert stack.lab["environment"][f"DEVAI_ENV_{name}"] == "/etc/ssl/devai/ca.crt"
+    assert stack.lab["environment"]["DEVAI_ENV_PIP_CERT"] == "/own.crt"  # a person's own word is stronger
     for service in read(lab, "dev", ["image.ca_file="]).definition["services"].values():
-        assert "SSL_CERT_FILE" not in service["environment"]
+        assert not [name for name in service["environment"] if name.endswith("SSL_CERT_FILE")]
 
 
 def test_ollama_gets_the_proxies_as_files_and_no_other_secret(stacks: dict[tuple[str, bool, str], Read]) -> None:

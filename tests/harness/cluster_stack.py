@@ -52,11 +52,6 @@ class ClusterStack(RunningStack):
         """The image's own account, which no pod needs another one in place of."""
         return 10001, 10001
 
-    @property
-    def capabilities(self) -> int:
-        """None."""
-        return 0
-
     def places(self) -> dict[str, str]:
         """Where others may look, and what they find there."""
         settings = load(self.project, self.settings.stack)  # with the tag that was loaded since

@@ -46,11 +46,6 @@ class RunningStack(ABC):
     def user(self) -> tuple[int, int]:
         """Who the lab's processes are, by user and group."""
 
-    @property
-    @abstractmethod
-    def capabilities(self) -> int:
-        """What the lab's first process may gain, as the kernel writes it."""
-
     @abstractmethod
     def host(self, service: str) -> Host:
         """A service's container, as testinfra sees it."""
@@ -97,11 +92,6 @@ class ComposeStack(RunningStack):
     def user(self) -> tuple[int, int]:
         """That of the configuration, whom the files in the home belong to on this machine."""
         return self.settings.engine.uid, self.settings.engine.gid
-
-    @property
-    def capabilities(self) -> int:
-        """What mapping the account takes: CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID."""
-        return sum(1 << bit for bit in (0, 1, 3, 6, 7))  # of capability.h
 
     def inv(self, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """A task on it."""
@@ -163,6 +153,16 @@ def _process(status: str) -> Process:
 def command_lines(host: Host) -> str:
     """What a container's processes were called with."""
     return str(host.check_output("cat /proc/[0-9]*/cmdline 2>/dev/null; true"))
+
+
+def assert_powerless(host: Host) -> None:
+    """The first process of a container has no capability, whoever it is, and can gain none."""
+    status = host.file("/proc/1/status").content_string
+    sets = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Cap"))
+    assert {name: int(found, 16) for name, found in sets.items()} == dict.fromkeys(sets, 0)
+    assert {"CapEff", "CapBnd"} <= sets.keys()
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status  # a filter
 
 
 def docker(*arguments: str) -> str:

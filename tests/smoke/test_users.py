@@ -7,6 +7,7 @@ as well.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from harness.anybody import OPENSHIFT, assert_that_a_number_may_run_the_lab, package, run
 from harness.jupyter import Jupyter
 from harness.missing import missing
-from harness.stack import ComposeStack, docker
+from harness.stack import ComposeStack, assert_powerless, docker
 
 IMAGE = "devai-test-lab:local-smoke"
 CELL = """
@@ -26,6 +27,8 @@ print(subprocess.run(['pip', 'install', '--quiet', '--no-index', 'work/greeting-
 import greeting
 print(greeting.TEXT)
 """
+# What would run as root where root's bash obeyed the environment.
+EVIL = "id -u >>/home/devai/work/who"
 HOOKS = "/usr/local/bin/before-start.d"
 
 
@@ -45,6 +48,7 @@ def anybodys(stack: ComposeStack, work: Path, free_port: Callable[[], int]) -> I
     """A stack that each test starts as the user that it is about."""
     (stack.project.conf / "profiles/users.yaml").write_text(
         f"project: {{name: devai-test}}\nports: {{lab: {free_port()}}}\nollama: {{mode: host}}\n"
+        "env: {GREETING: it's $5}\n"
         f"storage: {{work_dir: {work}}}\nresources: {{lab: {{cpu: '2', memory: 1Gi}}}}\n",
         encoding="utf-8",
     )
@@ -60,12 +64,16 @@ def anybodys(stack: ComposeStack, work: Path, free_port: Callable[[], int]) -> I
 @pytest.mark.parametrize("uid", [0, 1000, 1001, 4242])
 def test_files_belong_to_the_caller_and_the_home_is_the_callers(anybodys: ComposeStack, work: Path, uid: int) -> None:
     os.chown(work, uid, uid)
-    started = anybodys.inv("compose.up", f"--set=engine.uid={uid}", f"--set=engine.gid={uid}")
+    caller = f"--set=engine.uid={uid}", f"--set=engine.gid={uid}"
+    started = anybodys.inv("compose.up", *caller)
     assert started.returncode == 0, started.stderr
 
-    printed = Jupyter(started.stdout.strip()).execute(CELL)
-
-    assert printed.split() == ["installed"]
+    jupyter = Jupyter(started.stdout.strip())
+    assert jupyter.execute(CELL).split() == ["installed"]
+    assert_powerless(anybodys.host("devai"))  # also as root
+    shown = anybodys.inv("compose.shell", "--command=sh -c 'env; cat /proc/self/status'", *caller).stdout
+    assert "\nGREETING=it's $5\n" in shown
+    assert set(re.findall(r"^Cap(?:Prm|Eff):\t(\w+)$", shown, flags=re.MULTILINE)) == {"0" * 16}
     made = work / "made-by-a-cell"
     assert (made.stat().st_uid, made.stat().st_gid) == (uid, uid)
     made.unlink()
@@ -75,6 +83,26 @@ def test_files_belong_to_the_caller_and_the_home_is_the_callers(anybodys: Compos
 
 def test_a_number_of_group_0_that_no_account_has_may_run_the_lab(work: Path) -> None:
     assert_that_a_number_may_run_the_lab(IMAGE, work)
+
+
+@pytest.mark.parametrize("uid", [0, 4242])
+def test_the_entrypoint_obeys_no_variable_of_the_container(work: Path, tmp_path: Path, uid: int) -> None:
+    os.chown(work, uid, uid)
+    for name in ("script", "id", "stat", "find", "setpriv"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{EVIL}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    tmp_path.chmod(0o755)
+    values = {
+        "BASH_ENV": "/evil/script", "ENV": "/evil/script", "PATH": "/evil:/usr/bin:/bin", "IFS": "/",
+        "SHELLOPTS": "xtrace", "PS4": f"$({EVIL})", "BASH_FUNC_id%%": f"() {{ {EVIL}; }}",
+        "NB_UID": str(uid), "NB_GID": str(uid),
+    }  # fmt: skip
+    ran = run(
+        IMAGE, "--user=0", f"--volume={work}:/home/devai/work", f"--volume={tmp_path}:/evil:ro",
+        *(f"--env={name}={text}" for name, text in values.items()), command=("/usr/bin/id", "-u"),
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (0, f"{uid}\n"), ran.stderr
+    assert not (work / "who").exists()
 
 
 @pytest.mark.usefixtures("stack")

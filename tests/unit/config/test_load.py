@@ -166,6 +166,15 @@ BAD_FLAGS = {
     "ollama.url=ftp://x": "is not an http or https address",
     "ports.ollama=8888": "the same port as ports.lab",
     "secrets.JUPYTER_TOKEN=${secret:A}": "JUPYTER_TOKEN is set by the stack itself",
+    "env.BASH_ENV=/home/devai/work/evil.sh": "another name: bash or the loader obeys it before the lab starts",
+    "env.ENV=x": "set ENV in the lab, for the program that needs it",
+    "env.BASH_FUNC_id=x": "bash or the loader obeys it",
+    "env.LD_LIBRARY_PATH=/x": "bash or the loader obeys it",
+    "env.GLIBC_TUNABLES=x": "bash or the loader obeys it",
+    "env.UID=5": "or lets nobody set it",
+    "secrets.LD_PRELOAD=${secret:A}": "set LD_PRELOAD in the lab, for the program that needs it",
+    "secrets.PS4=${secret:A}": "bash or the loader obeys it",
+    "env.DEVAI_ENV_PATH=x": "DEVAI_ENV_PATH is set by the stack itself",
     "secrets.DEVAI_STACK=${secret:A}": "env.DEVAI_STACK = ${stack}\n  is also the name of a secret",
 }
 

@@ -385,3 +385,11 @@ def test_secrets_that_others_can_read_are_a_failure_that_can_be_mended(project: 
     check.fix.act()
     assert file.stat().st_mode & 0o777 == 0o600
     assert [one.state for one in check_stack.private_files(project)] == [State.OK]
+
+
+def test_a_lab_that_is_root_on_this_machine_is_told(shipped: Project) -> None:
+    for uid, rootless, told in ((0, False, True), (0, True, False), (1000, False, False)):
+        settings = load(shipped, stack("local-dev"), [f"engine.uid={uid}"], environ={})
+        checks = check_machine.user(replace(settings, engine=replace(settings.engine, rootless=rootless)))
+        assert bool(checks) == told, (uid, rootless)
+        assert all(check.found.startswith("root, without capabilities") for check in checks)

@@ -113,7 +113,8 @@ def test_labels_variables_and_secrets_are_in_the_stack_file(dev: Callable[..., S
         stack_file(dev("secrets={SOME_KEY: '${secret:OTHER}'}", "env={PRICE: '5$'}", 'labels={team: "a\'b"}'))
     )
     lab, ollama = definition["services"]["devai"], definition["services"]["ollama"]
-    assert lab["environment"]["PRICE"] == "5$$"
+    assert lab["environment"]["DEVAI_ENV_PRICE"] == "5$$"
+    assert "PRICE" not in lab["environment"]
     assert "SOME_KEY" in lab["secrets"]
     assert definition["secrets"]["SOME_KEY"] == {"file": "${DEVAI_STATE_DIR}/secrets/SOME_KEY"}
     assert lab["labels"] == ollama["labels"]
