@@ -100,7 +100,7 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     fi
 COPY --from=tools /opt/tools/ /opt/tools/
 COPY --from=tools /opt/tools/bin/ /usr/local/bin/
-COPY deploy/image/jupyter_server_config.py deploy/image/devai_home.py /etc/jupyter/
+COPY deploy/image/jupyter_server_config.py deploy/image/devai_*.py /etc/jupyter/
 COPY deploy/image/page_config.json /etc/jupyter/labconfig/
 COPY deploy/image/before-start.d/ /usr/local/bin/before-start.d/
 COPY --chmod=0755 deploy/image/entrypoint.sh /usr/local/bin/entrypoint

@@ -1,5 +1,7 @@
 """Jupyter in the container. A person's own ~/.jupyter/jupyter_server_config.py is stronger than this file."""
 
+import hashlib
+import hmac
 import os
 import sys
 from pathlib import Path
@@ -21,6 +23,18 @@ class TokenRequired(PasswordIdentityProvider):
         # A notebook that prints its environment is often shared.
         os.environ.pop("JUPYTER_TOKEN", None)
 
+    def cookie_secret_hook(self, _):
+        """Sign cookies by the token: another container and every replica take them, a new token ends all sessions."""
+        return super().cookie_secret_hook(self._derived(b"cookie secret"))
+
+    def get_cookie_name(self, _):
+        """Name the cookie after the token: to a browser, the labs on all ports of a host share their cookies."""
+        return self.cookie_name or f"devai-{self._derived(b'cookie name').hexdigest()[:16]}"
+
+    def _derived(self, purpose):
+        """Return a key for one purpose, which tells nothing of the token or of other keys."""
+        return hmac.new(os.fsencode(self.token), purpose, hashlib.sha256)
+
 
 home = Path.home()
 
@@ -29,6 +43,9 @@ c.ServerApp.ip = "0.0.0.0"  # inside the container; what reaches it, the engine 
 c.ServerApp.port = int(os.environ.get("JUPYTER_PORT") or 8888)
 c.ServerApp.port_retries = 0  # another port would be one that nobody publishes
 c.ServerApp.base_url = os.environ.get("JUPYTER_BASE_URL") or "/"
+# Other pages may link to the lab, and send it nothing in its user's name.
+c.IdentityProvider.cookie_options = {"samesite": "Lax"}
+c.ServerApp.tornado_settings = {"xsrf_cookie_kwargs": {"path": c.ServerApp.base_url, "samesite": "Lax"}}
 # As the browser sees it, for what Jupyter prints.
 c.ServerApp.custom_display_url = os.environ.get("JUPYTER_DISPLAY_URL") or ""
 if (certificate := Path("/run/secrets/tls.crt")).exists():
@@ -49,9 +66,10 @@ if (home / "work").is_dir():
 # Of widgets that a person installed: see the entrypoint.
 c.LabApp.extra_labextensions_path = [str(home / ".venv/share/jupyter/labextensions")]
 
-# The home as one archive, for `inv data.backup`; it lies beside this file.
+# What lies beside this file: the home as one archive, for `inv data.backup`; the check of hosts; the log.
 sys.path.append("/etc/jupyter")
-c.ServerApp.jpserver_extensions = {"devai_home": True}
+c.ServerApp.jpserver_extensions = {"devai_home": True, "devai_hosts": True}
+c.Application.logging_config = {"formatters": {"console": {"class": "devai_log.Formatter"}}}
 
 # Nothing here calls out on its own.
 c.LabApp.extension_manager = "readonly"

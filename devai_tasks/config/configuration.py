@@ -195,7 +195,7 @@ class Configuration:
             task = self.why_pending(key).task
             found.append(Origin("stand-in", f"`inv {task}` makes the value", self.why_pending(key).stand_in))
         elif entry and entry.default is not None:
-            found.append(Origin("schema", "default", entry.default))
+            found.append(Origin("schema", "default", _written(key, entry.default)))
         return tuple(found)
 
 

@@ -50,7 +50,7 @@ class Entry:
 
     kind: Any
     meta: Metadata
-    default: str | None
+    default: Tree | None
 
 
 def is_section(kind: Any) -> bool:
@@ -69,9 +69,11 @@ def fields(section: Any) -> Mapping[str, Entry]:
     }
 
 
-def _written(default: Any) -> str | None:
+def _written(default: Any) -> Tree | None:
     if default is dataclasses.MISSING:
         return None
+    if isinstance(default, tuple):
+        return [*default]
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

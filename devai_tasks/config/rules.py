@@ -20,7 +20,7 @@ Broken = tuple[tuple[str, ...], str]
 
 # What the Compose file, the image and its entrypoint set: another value would break the lab or its promises.
 OWN_VARIABLES = {
-    "HOME", "JUPYTER_BASE_URL", "JUPYTER_DISPLAY_URL", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR",
+    "HOME", "JUPYTER_ALLOWED_HOSTS", "JUPYTER_BASE_URL", "JUPYTER_DISPLAY_URL", "JUPYTER_PORT", "JUPYTER_RUNTIME_DIR",
     "JUPYTER_TOKEN", "NB_GID", "NB_UID", "OLLAMA_HOST", "PATH", "SHELL", "USER",
 }  # fmt: skip
 # Under it the lab's entrypoint gets each variable of `env`, as deploy/image/lab-env.sh has it.

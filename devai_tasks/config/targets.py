@@ -23,6 +23,11 @@ TFVARS: Mapping[str, str] = {
 BACKEND = "terraform/state.tfbackend"
 # Characters that vaults and storage accounts of Azure take, as deploy/terraform/modules/naming has it.
 LONGEST_NAME = 24
+# Domains in which a cloud names its load balancers, and nobody else an address. Google's have none.
+BALANCERS: Mapping[str, tuple[str, ...]] = {
+    "aws": (".elb.amazonaws.com", ".elb.amazonaws.com.cn"),
+    "azure": (".cloudapp.azure.com",),
+}
 # The digest of no image: what stands for it before there is one.
 NO_DIGEST = f"sha256:{'0' * 64}"
 
@@ -116,6 +121,11 @@ def on_azure(settings: Settings) -> bool:
 def on_aws(settings: Settings) -> bool:
     """In stacks of Amazon's."""
     return settings.compute.provider == "aws"
+
+
+def named_balancer(settings: Settings) -> bool:
+    """In stacks whose cloud gives its load balancers host names."""
+    return settings.compute.provider in BALANCERS
 
 
 def models_on_aws(settings: Settings) -> bool:

@@ -38,6 +38,7 @@ def provide(project: Project, settings: Settings) -> bool:
 def names(settings: Settings) -> list[str]:
     """What a browser may call this machine by."""
     own = {"localhost", "127.0.0.1", settings.network.bind_address}
+    own |= {name for name in settings.network.allowed_hosts if not name.startswith(".")}
     if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - then by all of its names
         own |= {socket.gethostname(), *_addresses()}
     return sorted(own - {"0.0.0.0"})  # noqa: S104 - no browser goes there

@@ -146,6 +146,7 @@ def _image(placeholder: str, name: str, version: str) -> Object:
 
 def _environment(settings: Settings) -> list[Object]:
     own = {
+        "JUPYTER_ALLOWED_HOSTS": " ".join(_hosts(settings)),
         "JUPYTER_BASE_URL": settings.network.base_url,
         "JUPYTER_IDLE_TIMEOUT": str(settings.compute.idle_timeout.seconds),
         "OLLAMA_HOST": compose.ollama_host(settings),
@@ -155,6 +156,14 @@ def _environment(settings: Settings) -> list[Object]:
         data = {"OLLAMA_KEEP_ALIVE": f"{settings.ollama.keep_alive.seconds}s"}
         found.append(named("v1", "ConfigMap", OLLAMA) | {"data": data})
     return found
+
+
+def _hosts(settings: Settings) -> list[str]:
+    """The host names that the lab answers under: its own, those of its service, and where its load balancer has one."""
+    service = f"{LAB}.{namespace(settings)}"
+    balancers = targets.BALANCERS.get(settings.compute.provider, ())
+    own = (*settings.network.allowed_hosts, *filter(None, [settings.ingress.host]))
+    return [*own, *balancers, LAB, service, f"{service}.svc", f"{service}.svc.cluster.local"]
 
 
 def _lab(settings: Settings) -> list[Object]:

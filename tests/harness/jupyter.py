@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,33 @@ class Jupyter:
         """The URL under which the API's paths stand."""
         return self.url.partition("lab?")[0]
 
-    def status(self, path: str, *, token: bool = True) -> int:
+    def status(self, path: str, *, token: bool = True, headers: Mapping[str, str] | None = None) -> int:
         """The HTTP status of a GET."""
+        request = self._request(path, token=token)
+        request.headers.update(headers or {})
         try:
-            with urllib.request.urlopen(self._request(path, token=token), timeout=10, context=self._tls) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=self._tls) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
+
+    def cookies(self) -> list[str]:
+        """What the printed URL has a browser keep, as the server says it."""
+        with urllib.request.urlopen(self.url, timeout=10, context=self._tls) as answer:
+            return list(answer.headers.get_all("Set-Cookie"))
+
+    def session(self) -> dict[str, str]:
+        """The header by which a browser is known that has opened the printed URL."""
+        return {"Cookie": "; ".join(cookie.partition(";")[0] for cookie in self.cookies())}
+
+    def handshake(self, kernel: str, **options: Any) -> int:
+        """The HTTP status that a websocket of a kernel gets; the options are those of `websocket`."""
+        address = f"{self.base.replace('http', 'ws', 1)}api/kernels/{kernel}/channels"
+        try:
+            websocket.create_connection(address, timeout=10, **options).close()
+        except websocket.WebSocketBadStatusException as error:
+            return error.status_code
+        return 101
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer of an API call, as JSON."""

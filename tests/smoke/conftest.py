@@ -83,7 +83,7 @@ def smoke_project(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[
         f"ports: {{lab: {free_port()}, ollama: {free_port()}}}\n"
         f"engine: {ids}\n"
         "storage: {work_dir: work}\n"
-        "network: {base_url: /smoke/}\n"
+        "network: {base_url: /smoke/, allowed_hosts: [lab.example.com, .proxy.example.com]}\n"
         "resources: {lab: {cpu: 1500m, memory: 1Gi}, ollama: {cpu: '2', memory: 2Gi}}\n"
         "env: {GREETING: 'costs $5 & up'}\n",
         encoding="utf-8",

@@ -23,7 +23,22 @@ NAME = "ask-the-model.ipynb"
 MILLISECONDS = 120_000
 
 
-def test_a_person_logs_in_with_the_printed_address_and_gets_an_answer_from_the_model(stack: ComposeStack) -> None:
+def opened(stack: ComposeStack, folder: Path) -> str:
+    """What `inv open` gives a browser, which here is a script that keeps it."""
+    program, called = folder / "browser", folder / "called"
+    program.write_text(f'#!/bin/sh\nprintf %s "$1" >{called}\n', encoding="utf-8")
+    program.chmod(0o755)
+    ran = stack.inv("open", environ={"BROWSER": f"{program} %s"})
+    assert ran.returncode == 0, ran.stderr
+    address = called.read_text(encoding="utf-8")
+    assert address.startswith("file:///")
+    assert stack.jupyter.token not in address
+    return address
+
+
+def test_a_person_logs_in_by_what_open_opens_and_gets_an_answer_from_the_model(
+    stack: ComposeStack, tmp_path: Path
+) -> None:
     """`DEVAI_SCREENSHOT=docs/lab.png` keeps what it looks like."""
     cell: dict[str, Any] = {"cell_type": "code", "id": "ask", "metadata": {}, "outputs": [], "execution_count": None}
     content = {
@@ -38,9 +53,10 @@ def test_a_person_logs_in_with_the_printed_address_and_gets_an_answer_from_the_m
             page.goto(f"{stack.jupyter.base}lab", timeout=MILLISECONDS)
             assert "/login" in page.url  # whoever has no token
 
-            page.goto(stack.jupyter.url, timeout=MILLISECONDS)
+            page.goto(opened(stack, tmp_path), timeout=MILLISECONDS)
             page.wait_for_selector("#jp-top-panel", timeout=MILLISECONDS)
             assert "/login" not in page.url
+            assert {cookie["sameSite"] for cookie in page.context.cookies()} == {"Lax"}
             page.goto(f"{stack.jupyter.base}lab/tree/work/{NAME}", timeout=MILLISECONDS)  # now by its cookie
             page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=MILLISECONDS)
             # A page that still settles may ask something, or take the keys away from the cell: a person would look, and

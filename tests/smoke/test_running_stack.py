@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 
@@ -46,6 +47,39 @@ def test_jupyterlab_refuses_without_the_token_and_answers_with_it(stack: Running
     assert stack.jupyter.status("api/contents", token=False) == 403
     assert stack.jupyter.status("api/status") == 200
     assert stack.jupyter.status("lab") == 200
+
+
+def test_the_lab_answers_under_its_own_names_only(stack: RunningStack) -> None:
+    """Or a web page reaches it whose name is made to lead there."""
+    for path in ("lab", "api", "api/status", "static/favicon.ico", "login"):
+        for host in ("evil.example", "evil.example:8888", "localhost.evil.example", "2130706433"):
+            assert stack.jupyter.status(path, headers={"Host": host}) == 403, (path, host)
+    own = [f"a{name}" if name.startswith(".") else name for name in stack.settings.network.allowed_hosts]
+    for host in ("localhost", "LOCALHOST.", "127.0.0.1:1", "[::1]:8888", "192.0.2.7", *own):
+        assert stack.jupyter.status("api/status", headers={"Host": host}) == 200, host
+
+
+def test_pages_of_others_get_nothing_by_a_users_session(stack: RunningStack) -> None:
+    session, foreign = stack.jupyter.session(), "https://evil.example"
+    assert stack.jupyter.status("api/status", token=False, headers=session) == 200
+    assert stack.jupyter.status("api/status", token=False, headers={**session, "Origin": foreign}) in (403, 404)
+    kernel = stack.jupyter.call("POST", "api/kernels", {"name": "python3"})["id"]
+    try:
+        assert stack.jupyter.handshake(kernel, cookie=session["Cookie"]) == 101
+        assert stack.jupyter.handshake(kernel, cookie=session["Cookie"], origin=foreign) == 403
+        assert stack.jupyter.handshake(kernel, cookie=session["Cookie"], origin=foreign, host="evil.example") == 403
+    finally:
+        stack.jupyter.call("DELETE", f"api/kernels/{kernel}")
+
+
+def test_cookies_stay_with_the_site_and_are_named_after_the_stack(stack: RunningStack) -> None:
+    login, xsrf = sorted(stack.jupyter.cookies(), key=lambda cookie: cookie.startswith("_xsrf"))
+    assert re.match(r"devai-[0-9a-f]{16}=", login)
+    assert stack.jupyter.token not in login
+    assert "HttpOnly" in login
+    for cookie in (login, xsrf):
+        assert "SameSite=Lax" in cookie
+        assert f"Path={stack.settings.network.base_url}" in cookie
 
 
 def test_a_cell_of_a_notebook_gets_an_answer_from_a_real_model(stack: RunningStack) -> None:
@@ -112,6 +146,18 @@ def test_variables_reach_a_kernel_to_the_letter(stack: RunningStack) -> None:
     names = sorted(stack.settings.env)
     shown = stack.jupyter.execute(f"import json, os; print(json.dumps([os.environ[name] for name in {names!r}]))")
     assert json.loads(shown) == [stack.settings.env[name] for name in names]
+
+
+def test_the_log_of_requests_that_fail_has_no_token(stack: RunningStack) -> None:
+    token, mark = stack.jupyter.token, f"nope-{uuid.uuid4().hex}"
+    inner = f"{stack.jupyter.base}login?next=%2Flab%3Ftoken%3D{token}"
+    assert stack.jupyter.status(f"api/contents/{mark}-1?token={token}") == 404
+    assert stack.jupyter.status(f"{mark}-2%3Ftoken={token}", token=False) == 404
+    assert stack.jupyter.status(f"{mark}-3", headers={"Referer": inner}) == 404
+    assert stack.jupyter.status(f"api/contents?content={mark}-4&token={token}", token=False) == 400
+    log = stack.places()["the log"]
+    assert {f"{mark}-{number}" for number in range(1, 5)} == set(re.findall(rf"{mark}-\d", log))
+    assert token not in log
 
 
 def test_the_token_is_in_no_definition_image_log_or_process_list(stack: RunningStack) -> None:

@@ -61,8 +61,16 @@ def anybodys(stack: ComposeStack, work: Path, free_port: Callable[[], int]) -> I
         docker("rmi", "devai-test-lab:local-users")
 
 
+@pytest.fixture(scope="module")
+def session() -> dict[str, str]:
+    """A browser's, once it has opened the lab."""
+    return {}
+
+
 @pytest.mark.parametrize("uid", [0, 1000, 1001, 4242])
-def test_files_belong_to_the_caller_and_the_home_is_the_callers(anybodys: ComposeStack, work: Path, uid: int) -> None:
+def test_files_belong_to_the_caller_and_the_home_is_the_callers(
+    anybodys: ComposeStack, stack: ComposeStack, work: Path, session: dict[str, str], uid: int
+) -> None:
     os.chown(work, uid, uid)
     caller = f"--set=engine.uid={uid}", f"--set=engine.gid={uid}"
     started = anybodys.inv("compose.up", *caller)
@@ -74,6 +82,10 @@ def test_files_belong_to_the_caller_and_the_home_is_the_callers(anybodys: Compos
     shown = anybodys.inv("compose.shell", "--command=sh -c 'env; cat /proc/self/status'", *caller).stdout
     assert "\nGREETING=it's $5\n" in shown
     assert set(re.findall(r"^Cap(?:Prm|Eff):\t(\w+)$", shown, flags=re.MULTILINE)) == {"0" * 16}
+    # Another container of the stack logs nobody out, and another stack lets nobody in.
+    session.update(session or jupyter.session())
+    assert jupyter.status("api/status", token=False, headers=session) == 200
+    assert stack.jupyter.status("api/status", token=False, headers=session) == 403
     made = work / "made-by-a-cell"
     assert (made.stat().st_uid, made.stat().st_gid) == (uid, uid)
     made.unlink()

@@ -27,6 +27,7 @@ from devai_tasks.config.targets import (
     google_host,
     gpu_pods,
     makes_load_balancer,
+    named_balancer,
     named_identity,
     needs_address,
     needs_certificate,
@@ -60,6 +61,17 @@ class Network:
         check=matching(r"/([\w.~-]+/)*", "a path that begins and ends with /, such as / or /lab/"),
         reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, K8S_LAB, *TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
     )
+    allowed_hosts: tuple[str, ...] = key(
+        "Host names by which browsers reach the lab on this machine or in a cluster, such as that of a proxy; one that "
+        "begins with a dot is a whole domain. The lab answers under these, `localhost`, `ingress.host`, its service's "
+        "names, its cloud's domain of load balancers and any IP address, and refuses others. Managed containers check "
+        "no host names.",
+        default=(),
+        check=matching(
+            r"\.?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", "a host name in small letters, such as lab.example.com"
+        ),
+        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT),
+    )
     allowed_cidrs: tuple[str, ...] = key(
         "Networks that may open connections to the lab in a cloud, and to its cluster's API server. A cluster of your "
         "own decides that by itself.",
@@ -80,7 +92,7 @@ class Ingress:
     host: str = key(
         "Host name of the lab; empty for the load balancer's own.",
         check=HOST,
-        reach=to(*TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
+        reach=to(K8S_ENVIRONMENT, *TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
     )
     class_name: str = key(
         "The cluster's ingress class. Empty: on AWS one of the stack's own, on Google Cloud its only one, and in a "
@@ -167,6 +179,7 @@ class Compute:
         tasks="what a stack is rendered for",
         reach=to(COMPOSE_ENV, COMPOSE_STACK, BACKEND, *TERRAFORM)
         + to(K8S_KUSTOMIZATION, K8S_STORAGE, K8S_INGRESS, when=on_a_cloud_now)
+        + to(K8S_ENVIRONMENT, when=named_balancer)
         + to(K8S_IDENTITY, when=named_identity)
         + to(K8S_LAB, when=one_nodes_home)
         + to(K8S_MODELS, when=pulled_on_an_own_cluster),

@@ -94,7 +94,7 @@ class Project:
     name: str = key(
         "Names the Compose project, the images and all that a stack owns: lower-case letters, digits and hyphens.",
         check=matching(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?", "up to 30 lower-case letters, digits and hyphens"),
-        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, BACKEND, K8S_KUSTOMIZATION, *TERRAFORM)
+        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, BACKEND, K8S_KUSTOMIZATION, K8S_ENVIRONMENT, *TERRAFORM)
         + to(K8S_STORAGE, when=named_volumes)
         + to(K8S_INGRESS, when=own_ingress_class)
         + to(K8S_SECRETS, when=named_secrets),

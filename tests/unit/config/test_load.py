@@ -175,6 +175,9 @@ BAD_FLAGS = {
     "secrets.LD_PRELOAD=${secret:A}": "set LD_PRELOAD in the lab, for the program that needs it",
     "secrets.PS4=${secret:A}": "bash or the loader obeys it",
     "env.DEVAI_ENV_PATH=x": "DEVAI_ENV_PATH is set by the stack itself",
+    "env.JUPYTER_ALLOWED_HOSTS=x": "JUPYTER_ALLOWED_HOSTS is set by the stack itself",
+    "network.allowed_hosts=[Lab]": "'Lab' is not a host name in small letters, such as lab.example.com",
+    "network.allowed_hosts=[a b]": "'a b' is not a host name in small letters",
     "secrets.DEVAI_STACK=${secret:A}": "env.DEVAI_STACK = ${stack}\n  is also the name of a secret",
 }
 

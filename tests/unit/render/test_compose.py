@@ -121,6 +121,12 @@ def test_labels_variables_and_secrets_are_in_the_stack_file(dev: Callable[..., S
     assert lab["labels"]["team"] == "a'b"
 
 
+def test_the_lab_answers_under_host_names_that_are_added(dev: Callable[..., Settings]) -> None:
+    assert variables(dev())["DEVAI_ALLOWED_HOSTS"] == ""
+    added = dev("network.allowed_hosts=[lab.example.com, .example.net]")
+    assert variables(added)["DEVAI_ALLOWED_HOSTS"] == "lab.example.com .example.net"
+
+
 def test_rendering_the_same_settings_gives_the_same_text(dev: Callable[..., Settings]) -> None:
     assert compose.render(dev("ports.lab=9000")) == compose.render(dev("ports.lab=9000"))
 

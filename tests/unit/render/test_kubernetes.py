@@ -59,6 +59,23 @@ def test_the_job_that_brings_models_has_another_name_where_its_image_comes_from_
     assert len(names) == 2
 
 
+@pytest.mark.parametrize(
+    ("cloud", "balancers"),
+    [("aws", [".elb.amazonaws.com", ".elb.amazonaws.com.cn"]), ("azure", [".cloudapp.azure.com"]), ("gcp", [])],
+)
+def test_a_lab_answers_under_the_names_by_which_its_cluster_leads_to_it(
+    shipped: Project, cloud: str, balancers: list[str]
+) -> None:
+    own = ("ingress.host=lab.example.com", "network.allowed_hosts=[proxy.example.com]")
+    settings = load(shipped, Stack("dev", cloud), own, environ={})
+    lab, _ = yaml.safe_load_all(kubernetes.render(settings)[targets.K8S_ENVIRONMENT])
+    service = f"devai.devai-{cloud}-dev"
+    assert lab["data"]["JUPYTER_ALLOWED_HOSTS"].split() == [
+        "proxy.example.com", "lab.example.com", *balancers,
+        "devai", service, f"{service}.svc", f"{service}.svc.cluster.local",
+    ]  # fmt: skip
+
+
 def test_nor_in_a_patch_of_a_component(shipped: Project) -> None:
     for file in Path(shipped.root, "deploy/kubernetes").rglob("*.yaml"):
         documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))

@@ -1,0 +1,25 @@
+"""How the lab's server writes its log: as Jupyter does, without the token.
+
+Jupyter itself hides it in the line about a request, but not in what is said of a failing one: the request in a
+traceback, a path with `%3Ftoken=`, the page that it came from.
+"""
+
+import os
+import re
+
+from tornado.log import LogFormatter
+
+TOKEN = os.environ.get("JUPYTER_TOKEN", "")
+# Also in an address inside of an address, where `=` is `%3D`, or `%253D`, and so on.
+ASSIGNED = re.compile(r"(token(?:=|%(?:25)*3D))[^\s&'\"#;,()%]+", re.IGNORECASE)
+
+
+class Formatter(LogFormatter):
+    """Lines and tracebacks alike."""
+
+    def format(self, record):
+        """Replace the token itself wherever it stands, and what was given for it."""
+        text = super().format(record)
+        if TOKEN:
+            text = text.replace(TOKEN, "[secret]")
+        return ASSIGNED.sub(r"\1[secret]", text)
