@@ -94,6 +94,17 @@ def mark(state: str, text: str) -> None:
     _stdout().print(line)
 
 
+def size(count: int) -> str:
+    """A number of bytes for people, such as 512 bytes, 9.8 kB, 98 MB, 1.2 GB."""
+    if count == 1:
+        return "1 byte"
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    exponent = min((len(str(count)) - 1) // 3, len(units) - 1)
+    number = count / 1000**exponent
+    decimals = int(exponent > 0 and len(str(int(number))) == 1)
+    return f"{number:,.{decimals}f} {units[exponent]}"
+
+
 @contextmanager
 def waiting(title: str) -> Iterator[None]:
     """Something that says little or nothing meanwhile: a terminal shows that it goes on, and for how long.

@@ -115,8 +115,8 @@ def size(c: Context, request: Request, json: bool = False) -> None:
     total = sum(row["bytes"] for row in rows)
     if json:
         return console.show_json({"bytes": total, "layers": rows})
-    lines = [[f"{row['bytes'] / 1e6:,.1f} MB", row["step"][:100]] for row in rows]
-    return console.table(["size", "step"], [*lines, [f"{total / 1e6:,.1f} MB", "all"]])
+    lines = [[console.size(row["bytes"]), row["step"][:100]] for row in rows]
+    return console.table(["size", "step"], [*lines, [console.size(total), "all"]])
 
 
 @stack_task(help={"output": "file to write to (default: the terminal)"})

@@ -38,7 +38,7 @@ def list_(c: Context, request: Request, json: bool = False) -> None:
     found = models.server(request.settings, dry=request.dry).models()
     if json:
         return console.show_json([{"name": name, "bytes": size} for name, size in found.items()])
-    console.table(["model", "size"], [[name, f"{size / 1e6:,.0f} MB"] for name, size in found.items()])
+    console.table(["model", "size"], [[name, console.size(size)] for name, size in found.items()])
 
 
 @stack_task(target="compose", changes=True, asks=True, help={"name": "the model; can be repeated"}, iterable=["name"])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from devai_tasks import console
 from devai_tasks.config.project import Project
 
 ESCAPE = "\x1b["
@@ -88,3 +89,14 @@ def test_a_silent_step_counts_the_seconds_on_a_terminal_and_nowhere_else(project
     assert re.fullmatch(said, on_a_terminal(project, words, TERM="dumb").replace("\r", ""))
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert re.fullmatch(said.replace(r"result\n", ""), done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (12_345, "12 kB"), (999_999, "1,000 kB"),
+        (9_800_000, "9.8 MB"), (98_400_000, "98 MB"), (1_200_000_000, "1.2 GB"), (10**15, "1,000 TB"),
+    ],
+)  # fmt: skip
+def test_a_size_has_the_unit_that_fits(count: int, text: str) -> None:
+    assert console.size(count) == text
