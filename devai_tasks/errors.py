@@ -47,10 +47,10 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{_one_line(self.place)}  {_one_line(self.found)}\n  {_one_line(self.remedy)}"
+        return f"{one_line(self.place)}  {one_line(self.found)}\n  {one_line(self.remedy)}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A text as it can stand in a message, whatever a person has typed."""
     shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
     return shown if len(shown) <= LONGEST_QUOTE else f"{shown[: LONGEST_QUOTE - 3]}..."

@@ -1,101 +1,142 @@
-"""A part of the lab's server: its whole home as one archive, out (GET) and in (PUT), for who has the token.
+"""A part of the lab's server: its whole home as one archive, out and in, for anyone with the token.
 
-What is mounted into the home, such as a person's own folder at ~/work, is not of it.
+`GET devai/home.tar.gz` is the archive, `PUT devai/restore` takes one. What is mounted into the home, such as the user's
+own folder at ~/work, is not part of it.
 """
 
 import asyncio
+import json
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
+import devai_restore
+from devai_archive import RESERVED_NAME
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated, stream_request_body
 
-HOME = Path.home()
+HOME = Path.home().resolve()
 # More than the server takes of other requests: a home has any size, and is never in memory as a whole.
-LONGEST = 1 << 50
-PIECE = 1 << 18
+MAX_BYTES = 1 << 50
+CHUNK_BYTES = 1 << 18
+# The client's machine may sleep in the middle of an upload, and no other restore could begin.
+STALLED_SECONDS = 300
 
 
-@stream_request_body
-class Home(JupyterHandler):
-    """The home as a compressed tar archive."""
+class Handler(JupyterHandler):
+    """A request that needs the token; without it the answer is 403, and no redirect to a page for people."""
 
     async def prepare(self):
-        """Begin to take in what a PUT sends; nobody without the token gets as far as that."""
-        await super().prepare()
-        self.tar = None
-        if self.request.method == "PUT":
-            if not self.current_user:
-                raise HTTPError(403)
-            self.request.connection.set_max_body_size(LONGEST)
-            self.tar = await _tar("--extract", "--gzip", "--no-same-owner", stdin=asyncio.subprocess.PIPE)
+        """Refuse a request without the token."""
+        await super().prepare(_redirect_to_login=False)
+        if not self.current_user:
+            raise HTTPError(403)
 
-    async def data_received(self, chunk):
-        """Hand on what comes, no faster than it is taken."""
-        if self.tar is None:
-            raise HTTPError(405)
-        try:
-            self.tar.stdin.write(chunk)
-            await self.tar.stdin.drain()
-        except ConnectionError:
-            raise HTTPError(400, log_message=await _words(self.tar)) from None
 
-    @authenticated
-    async def put(self):
-        """Finish what has been taken in."""
-        self.tar.stdin.close()
-        words = await _words(self.tar)
-        if await self.tar.wait():
-            raise HTTPError(400, log_message=words, reason="not an archive of a home, or no room")
-        self.set_status(204)
+class Backup(Handler):
+    """The home as a compressed tar archive."""
 
     @authenticated
     async def get(self):
-        """Give out all files, as they are at this moment."""
-        left_out = {".cache", *_mounted()}
+        """Send all files, as they are at this moment."""
+        mounted = sorted("/".join(names) for names in devai_restore.mounts(HOME))
+        left_out = {".cache", *mounted}
         # Not the home itself: as a volume it belongs to somebody else, who alone could give it a mode again.
-        names = [f"./{entry.name}" for entry in sorted(HOME.iterdir()) if entry.name not in left_out]
-        options = [f"--exclude=./{name}" for name in sorted(left_out)]
-        tar = await _tar("--create", "--gzip", *options, "--", *names, stdout=asyncio.subprocess.PIPE)
+        names = sorted(entry.name for entry in HOME.iterdir())
+        names = [name for name in names if name not in left_out and not name.startswith(RESERVED_NAME)]
+        tar = await asyncio.create_subprocess_exec(
+            "tar", f"--directory={HOME}", "--create", "--gzip", "--anchored", "--no-wildcards",
+            *(f"--exclude=./{name}" for name in left_out), "--", *(f"./{name}" for name in names),
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
         self.set_header("Content-Type", "application/gzip")
+        self.set_header("Devai-Mounts", ", ".join(map(quote, mounted)))
         try:
-            while piece := await tar.stdout.read(PIECE):
-                self.write(piece)
+            while chunk := await tar.stdout.read(CHUNK_BYTES):
+                self.write(chunk)
                 await self.flush()
         except BaseException:
             tar.kill()
             raise
-        words = await _words(tar)
-        if await tar.wait() > 1:  # 1: a file changed while it was read
-            self.log.error("tar: %s", words)
-            self.request.connection.stream.close()  # the caller must not take it for whole
+        if await tar.wait() not in {0, 1}:  # 1: a file changed while it was read
+            self.log.error("tar: exit code %s", tar.returncode)
+            self.request.connection.stream.close()  # the client must not take it for complete
+
+
+@stream_request_body
+class Restore(Handler):
+    """An archive on its way into the home, by a process of its own: devai_restore."""
+
+    async def prepare(self):
+        """Begin to receive an archive."""
+        self.worker = self.alarm = None
+        self.is_received = False
+        await super().prepare()
+        if self.request.method != "PUT":
+            raise HTTPError(405)
+        self.request.connection.set_max_body_size(MAX_BYTES)
+        self.worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-E", "-s", "-S", devai_restore.__file__, str(HOME),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        self._watch()
+
+    async def data_received(self, chunk):
+        """Hand on what comes, no faster than it is taken."""
+        self._watch(stop=True)
+        try:
+            self.worker.stdin.write(chunk)
+            await self.worker.stdin.drain()
+        except ConnectionError:
+            await self.put()  # it has refused the archive
+        else:
+            self._watch()
+
+    @authenticated
+    async def put(self):
+        """Finish what has been received."""
+        if self.is_received:
+            return
+        self.is_received = True
+        self._watch(stop=True)
+        self.worker.stdin.close()
+        words = await self.worker.stdout.read()
+        code = await self.worker.wait()
+        report = json.loads(words) if code == 0 else {"status": 500, "message": f"the restore ended with code {code}"}
+        self.set_status(report.pop("status", 200))
+        self.finish(report)
+
+    def _watch(self, *, stop=False):
+        """Close the connection where nothing comes for too long."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+        close = self.request.connection.stream.close
+        self.alarm = None if stop else asyncio.get_running_loop().call_later(STALLED_SECONDS, close)
 
     def on_connection_close(self):
-        """End tar with the request that it works for."""
-        if self.tar is not None and self.tar.returncode is None:
-            self.tar.kill()
+        """Remove what an upload has brought that broke off; a complete one is finished."""
+        super().on_connection_close()
+        self._watch(stop=True)
+        if self.worker is not None and not self.is_received:
+            self.task = asyncio.ensure_future(_stop(self.worker))
 
 
-def _mounted():
-    """What is mounted into the home, as proc(5) describes the file; a space in it is an octal number."""
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
-    inside = [Path(point.replace("\\040", " ")) for point in mounts]
-    return [str(point.relative_to(HOME)) for point in inside if HOME in point.parents]
-
-
-async def _tar(*options, **pipes):
-    return await asyncio.create_subprocess_exec(
-        "tar", f"--directory={HOME}", *options, stderr=asyncio.subprocess.PIPE, **pipes
-    )
-
-
-async def _words(tar):
-    return (await tar.stderr.read()).decode(errors="replace")[-2000:]
+async def _stop(worker):
+    with suppress(ProcessLookupError):
+        worker.kill()
+    await worker.wait()
+    await asyncio.to_thread(devai_restore.clean, HOME)
 
 
 def _load_jupyter_server_extension(server):
-    path = url_path_join(server.web_app.settings["base_url"], "devai/home.tar.gz")
-    server.web_app.add_handlers(".*$", [(path, Home)])
+    # In the background: on a network's file system it can take minutes.
+    threading.Thread(target=devai_restore.clean, args=(HOME,), daemon=True).start()
+    base = server.web_app.settings["base_url"]
+    handlers = {"devai/home.tar.gz": Backup, "devai/restore": Restore}
+    server.web_app.add_handlers(".*$", [(url_path_join(base, path), handler) for path, handler in handlers.items()])
 
 
 def _jupyter_server_extension_points():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import UsageError
-from devai_tasks.operations import addresses, certificates, clouds, cluster, lab, terraform
+from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.operations import addresses, backups, certificates, clouds, cluster, lab, terraform
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import compose
 from devai_tasks.render import terraform as definition
@@ -18,30 +21,77 @@ from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools import site
 
 # What deploy/image/devai_home.py answers.
-_PATH = "devai/home.tar.gz"
+_BACKUP, _RESTORE = "devai/home.tar.gz", "devai/restore"
 # What Cloud Run takes in one request by HTTP/1, and Jupyter's server knows no other; what it sends has no limit.
 _MOST = 32 * 2**20
 
 
-def backup(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False) -> int:
-    """Write the home to an archive; returns its size in bytes.
+@dataclass(frozen=True)
+class Backup:
+    """A backup that was made: its size, what is in it, and what of the lab's home is not."""
+
+    size: int
+    content: backups.Content
+    checksum: Path
+    left_out: Mapping[str, str]
+    """What is mounted into the home, by its path there, and where it is."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Entries of an archive that were not restored, with some of their names."""
+
+    reason: str
+    count: int
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What the lab reports of a restore."""
+
+    files: int
+    bytes: int
+    skipped: Sequence[Skipped]
+
+
+def backup(
+    project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False
+) -> Backup | None:
+    """Write the home to an archive; None under `--dry`.
 
     `in_cluster` means the lab that a stack of this machine has in its local cluster, and not the one of Compose.
-    Raises UsageError where the file is there already or has no folder, DevaiError where the lab doesn't answer.
+
+    Raises:
+        UsageError: the file exists, or has no folder.
+        DevaiError: the lab does not answer, or not with a complete archive; there is no file then.
     """
-    if file.exists():
-        raise UsageError(f"{file} is there already; another --file, or remove it first")
-    if not file.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {file.parent}; make it, or name another --file")
+    backups.check_free(file)
     with (
-        _reached(project, settings, in_cluster=in_cluster, dry=dry) as home,
+        _reached(project, settings, _BACKUP, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"backing {settings.stack} up to {file}"),
     ):
-        return site.download(home, file, dry=dry)
+        if dry:
+            site.download(home, file, dry=True)
+            return None
+        with backups.private(file) as partial:
+            headers = site.download(home, partial)
+            with console.waiting("verifying the archive"):
+                content = backups.verify(partial)
+            size = partial.stat().st_size
+            checksum = backups.publish(partial, file)
+    left_out = {unquote(name): "is mounted there" for name in headers.get("Devai-Mounts", "").split(", ") if name}
+    if settings.compute.provider == "local" and not in_cluster:
+        # The image of an earlier version does not report what is mounted.
+        left_out["work"] = f"is the folder {settings.storage.work_dir} of this machine (storage.work_dir)"
+    return Backup(size, content, checksum, left_out)
 
 
 def check(settings: Settings, file: Path) -> None:
-    """Raise UsageError for an archive that is not there, or that the stack's platform would not let through."""
+    """Raise UsageError for an archive that is missing, or that the stack's platform would not let through.
+
+    Raises DevaiError for one that is not what its checksum was made for.
+    """
     if not file.is_file():
         raise UsageError(f"there is no file {file}")
     compute, size = settings.compute, file.stat().st_size
@@ -51,35 +101,66 @@ def check(settings: Settings, file: Path) -> None:
             "the files to the bucket that the home is: `gcloud storage rsync --recursive FOLDER "
             f"gs://{definition.unique(settings)}`"
         )
+    with console.waiting(f"verifying {file}"):
+        backups.check_sum(file)
 
 
-def restore(project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False) -> None:
-    """Put the files of an archive into the home: those of the same name are replaced, all others stay."""
+def restore(
+    project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False
+) -> Restored | None:
+    """Put the files of an archive into the home: those of the same name are replaced, all others stay.
+
+    Returns what the lab reports; None under `--dry`.
+    """
     with (
-        _reached(project, settings, in_cluster=in_cluster, dry=dry) as home,
+        _reached(project, settings, _RESTORE, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"restoring {settings.stack} from {file}"),
     ):
-        site.upload(home, file, dry=dry)
+        report = site.upload(home, file, dry=dry)
+        return None if dry else _restored(report)
+
+
+def _restored(report: Mapping[str, Any]) -> Restored:
+    try:
+        skipped = [
+            Skipped(str(entry["reason"]), int(entry["count"]), [str(name) for name in entry["names"]])
+            for entry in report["skipped"]
+        ]
+        return Restored(int(report["files"]), int(report["bytes"]), skipped)
+    except (LookupError, TypeError, ValueError) as error:
+        raise DevaiError("the lab's report can't be read; look into the lab for what was restored") from error
 
 
 @contextmanager
-def _reached(project: Project, settings: Settings, *, in_cluster: bool, dry: bool) -> Iterator[site.Server]:
-    """Where the home is to be had while the lab runs; under `--dry` without its token."""
+def _reached(project: Project, settings: Settings, path: str, *, in_cluster: bool, dry: bool) -> Iterator[site.Server]:
+    """Yield a path of the lab's server, while the lab runs; under `--dry` without its token."""
+    try:
+        with _server(project, settings, in_cluster=in_cluster, dry=dry) as server:
+            yield replace(server, url=f"{server.url}{path}")
+    except site.Refusal as refusal:
+        up = f"`inv up {settings.stack.flags}`"
+        hints = {
+            403: f"; {up} starts the lab with the token of this stack",
+            404: f"; the lab's image is older than this command, {up} brings another one",
+        }
+        raise DevaiError(f"{refusal}{hints.get(refusal.status, '')}") from refusal
+
+
+@contextmanager
+def _server(project: Project, settings: Settings, *, in_cluster: bool, dry: bool) -> Iterator[site.Server]:
     if settings.compute.provider == "local" and not in_cluster:
         link = f"{compose.url(settings)}?token=" if dry else lab.link(project, settings)
         address, _, token = link.partition("lab?token=")
         certificate = project.state(settings.stack) / certificates.CERTIFICATE if settings.tls.local else None
-        yield site.Server(f"{address}{_PATH}", token, certificate)
+        yield site.Server(address, token, certificate)
     elif settings.compute.platform == "kubernetes":
         own = Cluster(project, settings, dry=dry)
         own.kubectl.check_context()
         with cluster.port_of(own, LAB) as port:
-            yield site.Server(
-                f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}{_PATH}", cluster.token(own)
-            )
+            yield site.Server(f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}", cluster.token(own))
     else:
         address = addresses.url(settings) or _load_balancer(project, settings, dry=dry)
-        yield site.Server(f"{address}{_PATH}", clouds.token(settings, dry=dry))
+        yield site.Server(address, clouds.token(settings, dry=dry))
 
 
 def _load_balancer(project: Project, settings: Settings, *, dry: bool) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError
+from devai_tasks.errors import UsageError, one_line
 from devai_tasks.tasks import tf
 from devai_tasks.tasks.declare import Request, stack_task
 
@@ -16,14 +16,20 @@ _CLUSTER = {"cluster": "of a stack of this machine, the lab in its local cluster
 
 @stack_task(help={"file": "the archive to write, such as home.tar.gz; it must not be there yet", **_CLUSTER})
 def backup(c: Context, request: Request, file: str = "", cluster: bool = False) -> None:
-    """Write the lab's home to an archive on this machine, while the lab runs; caches are left out."""
+    """Write the lab's home to an archive on this machine, while the lab runs, without caches and mounted folders."""
     from devai_tasks.operations import data
 
     archive = _file(file)
     settings = tf.informed(request).settings
-    size = data.backup(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
-    if not request.dry:
-        console.say(f"{archive}: {size / 1e6:,.1f} MB")
+    made = data.backup(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
+    if made is None:
+        return
+    console.say(
+        f"{archive}: {console.size(made.size)}, verified: {_content(made.content.files, made.content.bytes)}; "
+        f"the checksum is in {made.checksum}"
+    )
+    for name, where in sorted(made.left_out.items()):
+        console.warn(f"~/{one_line(name)} is not in the backup: it {where}")
 
 
 @stack_task(changes=True, asks=True, help={"file": "an archive that data.backup has written", **_CLUSTER})
@@ -36,7 +42,17 @@ def restore(c: Context, request: Request, file: str = "", cluster: bool = False)
     data.check(request.settings, archive)
     guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
     settings = tf.informed(request).settings
-    data.restore(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
+    restored = data.restore(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
+    if restored is None:
+        return
+    console.say(f"restored: {_content(restored.files, restored.bytes)}")
+    for skipped in restored.skipped:
+        names = [*map(one_line, skipped.names), *(["..."] if skipped.count > len(skipped.names) else [])]
+        console.warn(f"{skipped.count:,} not restored, {one_line(skipped.reason)}: {', '.join(names)}")
+
+
+def _content(files: int, size: int) -> str:
+    return f"{files:,} file{'s' if files != 1 else ''}, {console.size(size)}"
 
 
 def _file(name: str) -> Path:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shlex
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, ToolFailed
+from devai_tasks.errors import DevaiError, ToolFailed, one_line
 
 # How resolvers say that they don't know a name.
 _UNKNOWN = ("name or service not known", "nodename nor servname", "no address associated")
 
 _UNTRUSTED = "certificate_verify_failed"
+
+ARCHIVE = "application/gzip"
+REPORT = "application/json"
+# More than any reason has.
+_REASON_BYTES = 1 << 12
 
 
 class Unreachable(DevaiError):  # noqa: N818 - reads as what happened
@@ -27,6 +33,14 @@ class Unreachable(DevaiError):  # noqa: N818 - reads as what happened
     def __init__(self, message: str, *, unknown: bool) -> None:
         super().__init__(message)
         self.unknown = unknown
+
+
+class Refusal(ToolFailed):
+    """The answer is not what was asked for; `status` is 403 where the token is refused."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -65,32 +79,33 @@ def status(url: str, *, seconds: float = 10, trusted: bool = True) -> int:
         raise Unreachable(words, unknown=any(said in words.lower() for said in _UNKNOWN)) from error
 
 
-def download(server: Server, file: Path, *, dry: bool = False) -> int:
-    """Write what a server has to a file; returns its size in bytes.
+def download(server: Server, file: Path, *, dry: bool = False) -> Mapping[str, str]:
+    """Write the archive that a server sends to a file, and return the headers of its answer.
 
-    Raises ToolFailed with the server's answer, Unreachable where the connection ends before that. The file is there
-    when all of it is.
+    Raises:
+        Refusal: the server answers with anything but an archive.
+        Unreachable: the connection ends before the archive does.
     """
     if dry:
         console.say(_curl(server, f"--output={file}"))
-        return 0
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with _asking("GET", server) as answer, partial.open("xb") as stream, console.progress() as bars:
-            partial.chmod(0o600)
-            task = bars.add_task(file.name, total=None)
-            for piece in answer.iter_raw():
-                bars.advance(task, stream.write(piece))
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-    return file.stat().st_size
+        return {}
+    with _asking("GET", server, ARCHIVE) as answer, file.open("wb") as stream, console.progress() as bars:
+        task = bars.add_task("home", total=None)
+        for piece in answer.iter_raw():
+            bars.advance(task, stream.write(piece))
+        return answer.headers
 
 
-def upload(server: Server, file: Path, *, dry: bool = False) -> None:
-    """Send a file to a server. Raises ToolFailed with its answer, Unreachable where the connection ends."""
+def upload(server: Server, file: Path, *, dry: bool = False) -> Mapping[str, Any]:
+    """Send a file to a server, and return what it reports.
+
+    Raises:
+        Refusal: the server does not take the file.
+        Unreachable: the connection ends before the answer.
+    """
     if dry:
-        return console.say(_curl(server, f"--upload-file={file}"))
+        console.say(_curl(server, f"--upload-file={file}"))
+        return {}
     with file.open("rb") as stream, console.progress() as bars:
         task = bars.add_task(file.name, total=file.stat().st_size)
 
@@ -99,19 +114,30 @@ def upload(server: Server, file: Path, *, dry: bool = False) -> None:
                 yield piece
                 bars.advance(task, len(piece))
 
-        with _asking("PUT", server, content=pieces()):
-            pass
-    return None
+        with _asking("PUT", server, REPORT, content=pieces()) as answer:
+            try:
+                report: Mapping[str, Any] = json.loads(answer.read())
+            except ValueError as error:
+                raise ToolFailed(f"{server.url} answers with a report that can't be read") from error
+            return report
 
 
 @contextmanager
-def _asking(method: str, server: Server, content: Iterator[bytes] | None = None) -> Iterator[httpx.Response]:
-    """A good answer; sending and receiving take as long as they take, but nothing may stand still for a minute."""
-    headers, verify = {"Authorization": f"token {server.token}"}, server.trust()
+def _asking(
+    method: str, server: Server, content_type: str, content: Iterator[bytes] | None = None
+) -> Iterator[httpx.Response]:
+    """Yield an answer of the expected content type.
+
+    Sending and receiving take as long as they take, but neither may stand still for a minute. For an answer to an
+    upload, there is more time: the lab unpacks all of it first.
+    """
+    headers = {"Authorization": f"token {server.token}", "Accept-Encoding": "identity"}
+    verify, seconds = server.trust(), httpx.Timeout(60, read=600 if content else 60)
     try:
-        with httpx.stream(method, server.url, headers=headers, content=content, timeout=60, verify=verify) as answer:
-            if answer.is_error:
-                raise ToolFailed(f"{server.url} answers {answer.status_code} {answer.reason_phrase}")
+        with httpx.stream(
+            method, server.url, headers=headers, content=content, timeout=seconds, verify=verify
+        ) as answer:
+            _check(server, answer, content_type)
             yield answer
     except httpx.TransportError as error:
         words = f"{server.url}: {str(error) or type(error).__name__}"
@@ -121,3 +147,36 @@ def _asking(method: str, server: Server, content: Iterator[bytes] | None = None)
                 "terraform.certificate, or have this one believed: SSL_CERT_FILE names a file with it"
             )
         raise Unreachable(words, unknown=False) from error
+
+
+def _check(server: Server, answer: httpx.Response, content_type: str) -> None:
+    """Raise Refusal for any answer but a complete one of the expected content type."""
+    status, actual_type = answer.status_code, answer.headers.get("Content-Type", "").partition(";")[0]
+    if status in {401, 403} or _leads_to_login(server, answer):
+        raise Refusal(f"{server.url} refuses the token", status=403)
+    if answer.has_redirect_location:
+        raise Refusal(f"{server.url} redirects to {one_line(answer.headers['Location'])}", status=status)
+    if status != 200:  # noqa: PLR2004 - the one good answer
+        raise Refusal(f"{server.url} answers {status} {answer.reason_phrase}{_reason(answer)}", status=status)
+    if actual_type != content_type:
+        raise Refusal(
+            f"{server.url} answers with {one_line(actual_type) or 'no content type'} in place of {content_type}; "
+            "something other than the lab answers there",
+            status=status,
+        )
+
+
+def _leads_to_login(server: Server, answer: httpx.Response) -> bool:
+    """Whether the answer is a redirect to the login page of the same server, as Jupyter redirects without a token."""
+    if not answer.has_redirect_location:
+        return False
+    url = httpx.URL(server.url)
+    target = url.join(answer.headers["Location"])
+    return target.host == url.host and target.path.endswith("/login")
+
+
+def _reason(answer: httpx.Response) -> str:
+    """What the lab says about a failure, in one line."""
+    with suppress(ValueError, KeyError, TypeError):
+        return f": {one_line(json.loads(next(answer.iter_bytes(_REASON_BYTES), b''))['message'])}"
+    return ""

@@ -35,8 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A person's own stack goes through no life cycle."""
-    return True if config.getoption("--stack") and collection_path.name == "test_life_cycle.py" else None
+    """A user's own stack goes through no life cycle, and gets no foreign archive."""
+    ours = collection_path.name in {"test_life_cycle.py", "test_data.py"}
+    return True if config.getoption("--stack") and ours else None
 
 
 @pytest.fixture(scope="session", autouse=True)
