@@ -25,6 +25,7 @@ from invoke.tasks import Task, task
 
 from devai_tasks import console
 from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.tasks import remainder
 
 if TYPE_CHECKING:
     from devai_tasks.config.configuration import Configuration
@@ -127,11 +128,15 @@ def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Decl
     """A task that concerns no stack."""
 
     def declare(body: Callable[..., None]) -> Task[Any]:
+        name = _full_name(body, options.get("name", body.__name__))
+        parameters = list(inspect.signature(body).parameters.values())
+
         def run(c: Context, **flags: Any) -> None:
             with clean_exit():
+                remainder.refuse(c.remainder, name, _flag_names(parameters))
                 body(c, **flags)
 
-        return _declared(run, body, list(inspect.signature(body).parameters.values()), dict(help or {}), options)
+        return _declared(run, body, parameters, dict(help or {}), options)
 
     return declare
 
@@ -171,6 +176,7 @@ def stack_task(
                 request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, *asking)
                 if target:
                     _check_target(request, target)
+                remainder.refuse(c.remainder, name, _flag_names(parameters), request)
                 with guard.run(request, recorded=changes) if alone or changes else nullcontext():
                     body(c, request, **given)
 
@@ -188,14 +194,24 @@ def _full_name(body: Callable[..., None], name: str) -> str:
     """What a person types for a task: those of whole stacks have no collection."""
     module = body.__module__.rpartition(".")[2]
     own = name.rstrip("_").replace("_", "-")
-    return own if module == "stack" else f"{module}.{own}"
+    return own if module in ("stack", own) else f"{module}.{own}"
+
+
+def _flag_names(parameters: Sequence[inspect.Parameter]) -> list[str]:
+    """A task's flags, without the hyphens before them."""
+    return [_flag(parameter.name) for parameter in parameters[1:]]
+
+
+def _flag(name: str) -> str:
+    """The flag of a parameter."""
+    return name.strip("_").replace("_", "-")
 
 
 def _words(flags: Mapping[str, Any]) -> list[str]:
     """A task's own flags, as they are typed."""
     words: list[str] = []
     for name, value in flags.items():
-        flag = f"--{name.strip('_').replace('_', '-')}"
+        flag = f"--{_flag(name)}"
         values = value if isinstance(value, list) else [value]
         words += [flag if one is True else f"{flag}={one}" for one in values if one]
     return words
