@@ -33,6 +33,12 @@ def has_token(project: Project, stack: Stack) -> bool:
     return (project.state(stack) / _TOKEN).exists()
 
 
+def stored_secrets(project: Project, stack: Stack) -> dict[str, str]:
+    """The secrets of a stack where Compose takes them from, for the caller's eyes only."""
+    folder = project.state(stack) / "secrets"
+    return {file.name: os.fsdecode(file.read_bytes()) for file in folder.glob("*")}
+
+
 def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shared: Collection[str] = ()) -> bool:
     """Put the token and the secrets of a stack where Compose takes them from; whether anything changed.
 

@@ -24,6 +24,8 @@ class Sending:
 
     present: Mapping[str, str] = field(repr=False)
     wanted: Mapping[str, str] = field(repr=False)
+    kept: tuple[str, ...] = ()
+    """Those without a value on this machine, which stay as they are."""
 
     @property
     def changed(self) -> list[str]:
@@ -63,12 +65,10 @@ def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
     present = stored(cluster, there)
     if cluster.dry:
         return Sending({}, {})
-    values = {name: value for name, value in secrets.values(cluster.project, settings).items() if value}
-    names = [definition.TOKEN, *settings.secrets]
-    wanted = {name: value for name, value in {**present, **values}.items() if name in names}
-    if definition.TOKEN not in wanted:
-        wanted[definition.TOKEN] = state.token(cluster.project, settings.stack)
-    return Sending(present, wanted)
+    handover = secrets.beside(cluster.project, settings, present)
+    wanted = {name: value for name, value in handover.values.items() if value}
+    wanted[definition.TOKEN] = present.get(definition.TOKEN) or state.token(cluster.project, settings.stack)
+    return Sending(present, wanted, handover.kept)
 
 
 def send(cluster: Cluster, sending: Sending) -> None:

@@ -65,7 +65,9 @@ def up(project: Project, settings: Settings, docker: Docker) -> None:
     own = docker.compose(project_files(project, settings))
     recreate: Recreate = "changed"
     if not docker.dry:
-        changed = state.keep_secrets(project, settings.stack, secrets.values(project, settings), PROXIES)
+        handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
+        secrets.report_kept(handover.kept)
+        changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)
         if settings.tls.local:
             changed |= certificates.provide(project, settings)
         if changed:

@@ -133,7 +133,8 @@ def of_compose(found: Overview, project: Project, settings: Settings, docker: Do
     verbs = own.rehearse() if docker.dry or (there and all(ids.values())) else {}
     for name, image_id in ids.items():
         found.changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == lab.LAB else image_id)
-    if state.secrets_differ(project, settings.stack, secrets.values(project, settings)) and lab.LAB in there:
+    handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
+    if state.secrets_differ(project, settings.stack, handover.values) and lab.LAB in there:
         found.changes.append(Change("compose", "restarted", lab.LAB, "its secrets"))
     found.changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
     if settings.models:

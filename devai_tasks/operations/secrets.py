@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from devai_tasks import state
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from devai_tasks import console, state
 from devai_tasks.config import secrets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -18,6 +21,32 @@ def values(project: Project, settings: Settings) -> dict[str, str]:
     names = {name for secret in settings.secrets.values() for name in secret.names}
     found = secrets.resolve(project, sorted(names), decrypt=sops.decrypt)
     return {name: secret.reveal(found) for name, secret in settings.secrets.items()}
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What a store of secrets is to have, for the caller's eyes only."""
+
+    values: Mapping[str, str] = field(repr=False)
+    """The value of each secret variable; empty where it has one neither on this machine nor in the store."""
+    kept: tuple[str, ...] = ()
+    """The variables without a value on this machine, whose stored one is left as it is."""
+
+
+def beside(project: Project, settings: Settings, stored: Mapping[str, str]) -> Handover:
+    """The values of this machine, and of a secret without one what the store has.
+
+    A value goes only with its name: out of `secrets` in the configuration.
+    """
+    own = values(project, settings)
+    kept = {name: stored[name] for name, value in own.items() if not value and stored.get(name)}
+    return Handover({**own, **kept}, tuple(kept))
+
+
+def report_kept(names: Iterable[str]) -> None:
+    """Print which secrets are left as they are."""
+    for name in names:
+        console.say(f"{name}: no value here; the stored one is kept")
 
 
 def proxies(project: Project, settings: Settings) -> dict[str, str]:
@@ -36,7 +65,9 @@ def for_a_cloud(project: Project, settings: Settings) -> dict[str, str]:
 
     Where it has a token that was made on another machine, that stays the lab's.
     """
-    own = {name: value for name, value in values(project, settings).items() if value}
+    every = values(project, settings)
+    own = {name: value for name, value in every.items() if value}
+    report_kept(name for name in every if name not in own and name in settings.terraform.secret_versions)
     if terraform.TOKEN in settings.terraform.secret_versions and not state.has_token(project, settings.stack):
         return own
     return {terraform.TOKEN: state.token(project, settings.stack), **own}

@@ -111,8 +111,9 @@ def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Clus
 
 def _send(request: Request, own: Cluster, sending: Sending) -> None:
     """Send the secrets, and say what it takes until labs that run see them."""
-    from devai_tasks.operations import cluster_secrets
+    from devai_tasks.operations import cluster_secrets, secrets
 
+    secrets.report_kept(sending.kept)
     cluster_secrets.send(own, sending)
     if sending.changed and not request.dry:
         later = f"; labs that run see it after `inv {sending.remedy} {request.stack.flags}`" if sending.present else ""

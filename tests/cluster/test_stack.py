@@ -121,7 +121,9 @@ def test_other_secrets_are_shown_and_sent_after_a_word_and_seen_after_a_restart(
     assert stack.jupyter.execute("import os; print(os.environ['ANTHROPIC_API_KEY'])").strip() == "another-key"
 
     # What is set nowhere here stays, until somebody takes it away.
-    assert "nothing to change" in stack.inv("k8s.apply").stderr
+    again = stack.inv("k8s.apply").stderr
+    assert "nothing to change" in again
+    assert "ANTHROPIC_API_KEY: no value here; the stored one is kept" in again
     assert "ANTHROPIC_API_KEY" in secret_names(stack)
     gone = json.dumps([{"op": "remove", "path": "/data/ANTHROPIC_API_KEY"}])
     stack.kubectl("patch", "secret/devai", "--type=json", f"--patch={gone}")

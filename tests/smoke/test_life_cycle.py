@@ -67,6 +67,15 @@ def test_a_changed_secret_reaches_a_running_lab(stack: ComposeStack) -> None:
     assert stack.jupyter.execute("import os; print(os.environ['OPENAI_API_KEY'])").strip() == f"{CANARY}-2"
 
 
+def test_a_secret_without_a_value_in_this_shell_stays_as_it_is(stack: ComposeStack) -> None:
+    show = "import os; print(os.environ.get('GOOGLE_API_KEY'))"
+    assert stack.inv("compose.up", environ={"GOOGLE_API_KEY": "of-one-shell"}).returncode == 0
+    again = stack.inv("compose.up")
+    assert again.returncode == 0
+    assert "GOOGLE_API_KEY: no value here; the stored one is kept\n" in again.stderr
+    assert stack.jupyter.execute(show).strip() == "of-one-shell"
+
+
 def test_two_stacks_live_side_by_side(stack: ComposeStack, free_port: Callable[[], int]) -> None:
     """The second one on the first one's images, without an Ollama of its own."""
     profiles = stack.project.conf / "profiles"
