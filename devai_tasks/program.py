@@ -11,10 +11,13 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from devai_tasks.errors import nearest, unknown
-from devai_tasks.tasks import namespace
+from devai_tasks.tasks import namespace, trust
+from devai_tasks.tasks.declare import clean_exit
 
 # Those of `--list-format`.
 _FORMS = ("flat", "nested", "json")
+# Tasks that run nothing of the project that they are called in.
+_WITHOUT_TRUST = {"new", "trust"}
 
 
 class Devai(Program):
@@ -39,6 +42,13 @@ class Devai(Program):
             raise Exit(unknown("format", form, _FORMS), code=2)
         with self._suggesting():
             super().parse_cleanup()
+
+    def execute(self) -> None:
+        """As Invoke's, in a project that is trusted. Plain `inv` runs the project's own tasks.py, and needs no such."""
+        if {task.name for task in self.tasks} - _WITHOUT_TRUST:
+            with clean_exit():
+                trust.ensure()
+        super().execute()
 
     @contextmanager
     def _suggesting(self) -> Iterator[None]:

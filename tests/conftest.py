@@ -21,6 +21,9 @@ pytest_plugins = ["harness.kubernetes.fixtures"]
 # `--hypothesis-profile=fuzz` is what `nox -s fuzz` takes.
 settings.register_profile("fuzz", max_examples=2000)
 
+# All projects are the tests' own; who trusts none says so.
+os.environ["DEVAI_TRUST"] = "1"
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -42,8 +45,9 @@ def local_dev() -> Stack:
 
 
 @pytest.fixture
-def nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without what the person who runs the tests has set for labs of their own; no engine is found."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     for name in os.environ:
         if name.startswith(("DEVAI__", "COMPOSE_", "DOCKER_")) or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from devai_tasks.config import plain, reader, secrets, targets
+from devai_tasks.config import plain, reader, secrets, targets, variables
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.fields import Pending
 from devai_tasks.config.layers import Layer
@@ -67,9 +68,44 @@ class Configuration:
 
     @cached_property
     def plain(self) -> dict[str, Any]:
-        """The settings as plain values, to show."""
+        """The settings as plain values, to show; what takes in a variable of the environment, as it is written."""
         tree: dict[str, Any] = plain.tree(self.settings)
+        for key, _ in list(scalars(tree, ())):
+            if key[0] != "secrets" and self.variables(key):
+                written = at(self.written, key)
+                at(tree, key[:-1])[key[-1]] = written if isinstance(written, str) else secrets.MASK
         return tree
+
+    def variables(self, key: Key) -> frozenset[str]:
+        """The variables of this machine's environment that are part of a value, by itself or through other keys."""
+        found: set[str] = set()
+        seen, waiting = set(), [key]
+        while waiting:
+            key = waiting.pop()
+            if key not in seen:
+                seen.add(key)
+                text = self._text(key)
+                found |= {name for name in variables.names(text) if name in os.environ}
+                waiting += _references(text, key)[0]
+        return frozenset(found)
+
+    def why_unvisited(self, *keys: Key) -> str:
+        """Why a task that only looks does not contact the address at keys; empty where it may."""
+        for key in keys:
+            if names := self.variables(key):
+                return (
+                    f"{dotted(key)} takes in {', '.join(sorted(names))} of the environment, so a task that only looks "
+                    "contacts no such address"
+                )
+        return ""
+
+    def _text(self, key: Key) -> str:
+        """What is written at a key, or for the section around it."""
+        for length in range(len(key), 0, -1):
+            written = at(self.written, key[:length])
+            if isinstance(written, str):
+                return written
+        return ""
 
     @cached_property
     def undecided(self) -> tuple[Key, ...]:
@@ -272,9 +308,9 @@ def _references(written: str, key: Key) -> tuple[list[Key], tuple[str, ...]]:
             keys += _below(path)
         else:
             outside.append(f"{name}, which follows from --env and --cloud or from this machine")
-    for resolver, argument in re.findall(r"\$\{([\w.]+):([^${}]*)\}", written):
+    for resolver, argument in variables.resolvers(written):
         words = {"oc.env": "environment variable", "secret": "secret"}.get(resolver, resolver)
-        outside.append(f"{words} {argument.partition(',')[0]}")
+        outside.append(f"{words} {argument}")
     return keys, tuple(outside)
 
 

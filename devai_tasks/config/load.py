@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from types import MappingProxyType
@@ -20,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from devai_tasks.config import layers as sources
-from devai_tasks.config import reader, secrets
+from devai_tasks.config import reader, secrets, variables
 from devai_tasks.config.configuration import Configuration, as_written, at, interpolations, scalars
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.layers import Files, Layer
@@ -108,11 +107,17 @@ class Sources:
             others = [problem for layer in [*choosing, flags] for problem in self._cleaned(layer)[1]]
             raise ConfigError([*error.problems, *others]) from error
 
+    @cached_property
+    def _declared(self) -> frozenset[str]:
+        """The variables of the environment that values may take in."""
+        found = [at(layer.tree, ("variables",)) for layer in self.files.common()]
+        return variables.SHIPPED | {str(name) for one in found if isinstance(one, list) for name in one}
+
     def _cleaned(self, layer: Layer) -> tuple[DictConfig, list[Problem]]:
         """A layer without what is wrong in it, to merge; and what that is."""
         known = self._clean.get(layer.name)
         if not known or known[0] is not layer:  # flags are others each time
-            tree, problems = _clean(layer)
+            tree, problems = _clean(layer, self._declared)
             known = self._clean[layer.name] = (layer, OmegaConf.create(tree), problems)
         return known[1:]
 
@@ -126,7 +131,7 @@ def _chosen(tree: DictConfig, name: str) -> str:
     return str(value or "")
 
 
-def _clean(layer: Layer) -> tuple[dict[str, Tree], list[Problem]]:
+def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], list[Problem]]:
     problems = [*layer.problems]
 
     def report(key: Key, allowed: str, *, at_name: bool = False) -> None:
@@ -141,7 +146,7 @@ def _clean(layer: Layer) -> tuple[dict[str, Tree], list[Problem]]:
             tree[name] = value
     tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
     for key, text in list(scalars(tree, ())):
-        if problem := _malformed(key, text):
+        if problem := _malformed(key, text, declared):
             report(key, problem)
             _remove(tree, key)
     for key, entry in reader.leaves(Settings).items():
@@ -155,7 +160,7 @@ def _clean(layer: Layer) -> tuple[dict[str, Tree], list[Problem]]:
     return tree, problems
 
 
-def _malformed(key: Key, text: str) -> str | None:
+def _malformed(key: Key, text: str, declared: Collection[str]) -> str | None:
     """What is wrong with the interpolations in a text, which OmegaConf would refuse without saying where it stands.
 
     A secret's value is refused even where a stronger layer overrides it, and like all that is wrong there not quoted.
@@ -169,8 +174,9 @@ def _malformed(key: Key, text: str) -> str | None:
         OmegaConf.create([text])
     except OmegaConfBaseException:
         return secret or _INTERPOLATIONS
-    if not {*re.findall(r"(?<!\\)\$\{([\w.]+):", text)} <= {"oc.env", "secret"}:
-        return secret or _INTERPOLATIONS
+    known = {resolver for resolver, _ in variables.resolvers(text)} <= {"oc.env", "secret"}
+    if reason := variables.refusal(text, declared) if known else _INTERPOLATIONS:
+        return secret or reason
     for name, path in interpolations(text, key):
         if text != f"${{{name}}}" and _has_parts(path):
             return secret or f"a text has no room for {name}, which is more than one value"

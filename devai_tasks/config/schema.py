@@ -26,6 +26,7 @@ from devai_tasks.config.targets import (
     pulls_models,
     to,
 )
+from devai_tasks.config.variables import DECLARABLE
 
 # Which layers may protect a stack: the files that everybody shares, and not one person's wishes.
 SHARED = ("common", "clouds", "profiles", "stacks")
@@ -76,6 +77,14 @@ class Settings:
         check=SECRET,
         reach=to(COMPOSE_STACK, K8S_SECRETS, names_only=True) + to(K8S_SECRETS, when=external_secrets),
         tasks="what compose.up and k8s.secrets hand to the lab, tf.plan and tf.apply to the cloud's secret manager",
+    )
+    variables: tuple[str, ...] = key(
+        "Environment variables of this machine that values may take in by `${oc.env:NAME,default}`, beside HOST_IP and "
+        "SSL_CERT_FILE; nothing secret.",
+        default=(),
+        check=DECLARABLE,
+        layers=("common",),
+        tasks="which variables of the environment may become part of values",
     )
     labels: Mapping[str, str] = key(
         "On everything that the stack runs or owns.",

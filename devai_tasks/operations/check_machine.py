@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from devai_tasks.config import targets
+from devai_tasks.config.configuration import Configuration
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError
@@ -30,6 +31,8 @@ AMD_DEVICE = Path("/dev/kfd")
 DEVICES = (Path("/etc/cdi"), Path("/var/run/cdi"))
 # The oldest that the lab was run on.
 PODMAN_LEAST = (4, 3)
+# Images that a registry is asked for.
+_BASES = tuple(("image", "base", name) for name in ("name", "cuda13", "cuda12"))
 # Below it nothing can be built or written with confidence.
 LEAST_DISK = GIB
 # What building takes, with the layers between and the base: docs/performance.md has the images' own sizes.
@@ -39,8 +42,9 @@ _BUILD_GPU = 20 * GIB
 _OLLAMA = 4 * GIB
 
 
-def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]:
+def machine(project: Project, own: Configuration, docker: Docker) -> list[Check]:
     """The engine first: without one, what only it knows is not looked at."""
+    settings = own.settings
     engine: Engine | None = None
     kind = "docker"
     try:
@@ -58,7 +62,8 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
             memory(settings, engine),
             engine_disk(settings, engine),
         ]
-        found.append(base(settings, docker))
+        unvisited = own.why_unvisited(*_BASES)
+        found.append(_unvisited("base image", unvisited) if unvisited else base(settings, docker))
     found.append(disk("project disk", project.root, LEAST_DISK))
     found += gpu(settings, engine, programs.gpus(), kind)
     if settings.compute.provider == "local":
@@ -66,8 +71,14 @@ def machine(project: Project, settings: Settings, docker: Docker) -> list[Check]
         found += [ports(settings, running), work_folder(project, settings)]
         found += user(known(settings, docker)) if engine else []
         if settings.ollama.mode != "container":
-            found.append(ollama(settings, engine))
+            unvisited = own.why_unvisited(("ollama", "url")) if settings.ollama.mode == "external" else ""
+            found.append(_unvisited("Ollama", unvisited) if unvisited else ollama(settings, engine))
     return found
+
+
+def _unvisited(name: str, reason: str) -> Check:
+    """What stands in place of a look at an address."""
+    return Check("engine", name, State.UNNEEDED, f"not looked at: {reason}")
 
 
 def version(engine: Engine, kind: str = "docker") -> Check:

@@ -53,7 +53,7 @@ def examine(sources: Sources, stack: Stack, overrides: Sequence[str], docker: Do
         stack,
         (
             *check_tools.tools(project, own.settings),
-            *check_machine.machine(project, own.settings, docker),
+            *check_machine.machine(project, own, docker),
             *check_stack.configuration(project, sources, own),
             *check_stack.private_files(project),
             *check_stack.credentials(own),

@@ -121,10 +121,18 @@ def running(containers: Sequence[Any]) -> list[dict[str, str]]:
     ]
 
 
-def of_compose(found: Overview, project: Project, settings: Settings, docker: Docker, *, rebuilt: bool = False) -> None:
+def of_compose(  # noqa: PLR0913 - what is known of the stack beside its settings
+    found: Overview,
+    project: Project,
+    settings: Settings,
+    docker: Docker,
+    *,
+    rebuilt: bool = False,
+    unvisited: str = "",
+) -> None:
     """Add what happens to the stack's containers on this machine, and to the models in them.
 
-    `rebuilt` says that the lab's image will be another one by then.
+    `rebuilt` says that the lab's image will be another one by then; `unvisited`, why its Ollama is not contacted.
     """
     own = lab.compose(project, settings, docker)
     there = {row["service"]: row for row in own.containers()}
@@ -137,7 +145,9 @@ def of_compose(found: Overview, project: Project, settings: Settings, docker: Do
     if state.secrets_differ(project, settings.stack, handover.values) and lab.LAB in there:
         found.changes.append(Change("compose", "restarted", lab.LAB, "its secrets"))
     found.changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
-    if settings.models:
+    if settings.models and unvisited:
+        found.notes.append(f"models are not compared: {unvisited}")
+    elif settings.models:
         running = there.get(lab.OLLAMA, {}).get("state") == "running"
         _of_models(found, settings, running=running or docker.dry, dry=docker.dry)
 

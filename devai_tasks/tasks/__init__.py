@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from devai_tasks.tasks import compose, config, data, doctor, image, k8s, models, new, stack, tf
+from devai_tasks.tasks import compose, config, data, doctor, image, k8s, models, new, stack, tf, trust
 
 namespace = Collection(
     stack.up,
@@ -16,6 +16,7 @@ namespace = Collection(
     stack.open_,
     stack.logs,
     new.new,
+    trust.trust,
     doctor.doctor,
     compose=Collection.from_module(compose),
     config=Collection.from_module(config),

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from devai_tasks.operations.overview import Overview
     from devai_tasks.tasks.declare import Request
 
+# Addresses that Terraform contacts for a plan: where its state is, and a certificate of Azure's Key Vault.
+_OF_TERRAFORM = (("terraform", "state", "store"), ("terraform", "certificate"))
+
 
 def overview(request: Request) -> Overview:
     """What `up` would change; on a stack that lacks what comes first, what would be new then; under `--dry` nothing."""
     from devai_tasks.operations import overview as of
 
     found = of.Overview(str(request.stack))
+    if unvisited := request.configuration.why_unvisited(*_OF_TERRAFORM):
+        found.notes.append(f"not compared: {unvisited}")
+        return found
     request = tf.informed(request, anyway=True)
     found.keys = of.changed_keys(request.project, request.configuration)
     provider, kubernetes = request.settings.compute.provider, request.settings.compute.platform == "kubernetes"
@@ -26,7 +32,8 @@ def overview(request: Request) -> Overview:
         request.docker.check()
         found.changes += of.of_image(request.project, request.settings, to_push=False, dry=request.dry)
         rebuilt = bool(found.changes)
-        of.of_compose(found, request.project, request.settings, request.docker, rebuilt=rebuilt)
+        unvisited = request.configuration.why_unvisited(("ollama", "url"))
+        of.of_compose(found, request.project, request.settings, request.docker, rebuilt=rebuilt, unvisited=unvisited)
         return found
     if provider != "none":
         found.changes += _terraform(request)
@@ -85,10 +92,13 @@ def status(request: Request) -> Mapping[str, Any]:
 
     rows: list[dict[str, str]] = []
     drift = "`inv plan` looks for it"
-    request = tf.informed(request)
+    unvisited = request.configuration.why_unvisited(*_OF_TERRAFORM)
+    request = request if unvisited else tf.informed(request)
     settings = request.settings
     address = addresses.url(settings)
-    if settings.compute.provider == "local":
+    if unvisited:
+        rows.append({"target": "terraform", "what": "state", "state": f"not looked at: {unvisited}", "version": ""})
+    elif settings.compute.provider == "local":
         request.docker.check()
         own = lab.compose(request.project, settings, request.docker)
         rows += of.running(own.containers())

@@ -15,7 +15,7 @@ def new(c: Context, directory: str) -> None:
     import shlex
     from pathlib import Path
 
-    from devai_tasks.operations import scaffold
+    from devai_tasks.operations import scaffold, trust
 
     # Invoke hands a flag to a positional that is still empty.
     if directory.startswith("-"):
@@ -23,4 +23,5 @@ def new(c: Context, directory: str) -> None:
     if c.config.run.dry:
         return console.say(f"would write a project to {directory}/")
     scaffold.write(Path(directory))
+    trust.record(Path(directory))
     console.say(f"wrote a project to {directory}/; next: cd {shlex.quote(directory)} && devai up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from harness.project import declare
 
 from devai_tasks.config.configuration import Configuration, Explanation, dotted
 from devai_tasks.config.load import Sources
@@ -63,6 +64,7 @@ def test_a_section_that_is_taken_in_whole_is_named_with_its_keys(project: Projec
 
 
 def test_what_is_taken_from_outside_is_named_and_no_secret_is_shown(project: Project) -> None:
+    declare(project, "HOME")
     configuration = configured(project, "storage.work_dir=${oc.env:HOME,/tmp}", OPENAI_API_KEY="c4n4ry")
     assert explained(configuration, "storage.work_dir").outside == ("environment variable HOME",)
     secret = explained(configuration, "secrets.OPENAI_API_KEY")
@@ -225,6 +227,7 @@ def test_a_default_stack_that_is_not_there_is_refused_where_it_is_said(project: 
 def test_a_default_stack_may_be_interpolated_or_is_refused_as_it_is_written(
     project: Project, written: str, named: str
 ) -> None:
+    declare(project, "NOBODY")
     with pytest.raises(UsageError) as refusal:
         Sources(project, {"DEVAI__DEFAULTS__ENV": written}).stack()
     assert str(refusal.value).startswith(f"DEVAI__DEFAULTS__ENV  unknown environment '{named}'")

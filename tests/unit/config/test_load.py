@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from harness.project import declare
 
 from devai_tasks.config import reader
 from devai_tasks.config.configuration import dotted
@@ -54,6 +55,7 @@ def test_an_escaped_interpolation_is_a_text(project: Project) -> None:
 
 def test_a_variable_of_this_machine_can_be_asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_FOLDER", "/some/folder")
+    declare(project, "SOME_FOLDER", "NOBODY")
     assert dev(project, "storage.work_dir=${oc.env:SOME_FOLDER}").storage.work_dir == "/some/folder"
     message = refused(project, "env.A=${oc.env:NOBODY}")
     assert "the environment variable NOBODY is not set; ${oc.env:NOBODY,default} does without it" in message

@@ -16,7 +16,7 @@ from invoke.parser.context import ParserContext
 from devai_tasks.tasks import namespace
 
 TASKS = {name: namespace[name] for name in sorted(namespace.task_names)}
-OF_NO_STACK = {"new", "config.init", "config.schema", "tf.fmt", "tf.record"}
+OF_NO_STACK = {"new", "trust", "config.init", "config.schema", "tf.fmt", "tf.record"}
 OF_A_STACK = [name for name in TASKS if name not in OF_NO_STACK]
 HEAVY = {
     "omegaconf",

@@ -1,0 +1,57 @@
+"""Variables of the environment that values take in, as `${oc.env:NAME,default}`: only those that a project declares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from devai_tasks.config.fields import Check
+from devai_tasks.config.secrets import PROXIES
+
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+# What conf/ takes in as it is shipped.
+SHIPPED = frozenset({"HOST_IP", "SSL_CERT_FILE"})
+# Names by which programs know secrets; addresses of proxies may hold a password.
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CREDENTIAL|COOKIE|_(PASS|PWD|PAT)$")
+# A resolver of OmegaConf's grammar with its first argument; an even number of backslashes before it escapes nothing.
+_RESOLVER = re.compile(r"(?<!\\)(?:\\\\)*\$\{\s*([\w.]+)\s*:\s*([^,{}]*)")
+
+
+def resolvers(text: str) -> list[tuple[str, str]]:
+    """The resolvers that a text calls, each with its first argument as it is written."""
+    return [(name, argument.strip()) for name, argument in _RESOLVER.findall(text)]
+
+
+def names(text: str) -> list[str]:
+    """The variables of the environment that a text takes in."""
+    return [argument for resolver, argument in resolvers(text) if resolver == "oc.env"]
+
+
+def refusal(text: str, declared: Collection[str]) -> str | None:
+    """Why a text may not take in what it does; None where it may."""
+    for name in names(text):
+        if not re.fullmatch(NAME, name):
+            return "write the name of the variable itself, as ${oc.env:NAME,default}"
+        if reason := _secret(name):
+            return reason
+        if name not in declared:
+            return f"the environment variable {name} is not declared: name it in conf/common/variables.yaml"
+    return None
+
+
+def _secret(name: str) -> str | None:
+    if name.upper() in PROXIES or _SECRET.search(name.upper()):
+        return f"{name} looks like a secret: name it under secrets, as ${{secret:{name.upper()}}}"
+    return None
+
+
+def _declarable(declared: Sequence[str]) -> str | None:
+    for name in declared:
+        if not re.fullmatch(NAME, name):
+            return f"{name!r} is not a name for an environment variable"
+        if reason := _secret(name):
+            return reason
+    return None
+
+
+DECLARABLE = Check(_declarable, {"pattern": f"^(?:{NAME})$"})

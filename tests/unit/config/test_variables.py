@@ -1,0 +1,138 @@
+"""Variables of the environment in values: declared ones only, none that looks like a secret, and none shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+from harness.project import declare
+
+from devai_tasks.config.load import Sources, load
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import ConfigError
+
+Run = Callable[..., CompletedProcess[str]]
+LOCAL_DEV = Stack("dev", "local")
+CANARY = "c4n4ry-of-the-environment"
+SECRETS = ("GITHUB_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "openai_api_key", "MY_CREDENTIALS", "HTTPS_PROXY")
+
+
+def refused(project: Project, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as refusal:
+        load(project, LOCAL_DEV, overrides, environ={})
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_name_that_looks_like_a_secret_is_refused_though_it_is_declared(project: Project, name: str) -> None:
+    assert f"{name} looks like a secret: name it under secrets, as ${{secret:{name.upper()}}}" in refused(
+        project, f"env.A=${{oc.env:{name},x}}"
+    )
+    declare(project, name)
+    message = refused(project, f"env.A=${{oc.env:{name},x}}")
+    assert message.count("looks like a secret") == 2
+    assert "conf/common/variables.yaml:1:12  variables" in message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "${oc.env:CANARY}",
+        "${oc.env:CANARY,x}",
+        "${ oc.env : CANARY }",
+        "a-${oc.env:HOST_IP,${oc.env:CANARY}}",
+        r"\\${oc.env:CANARY}",
+        "${oc.env:${env.NAME}}",
+        "${oc.env:'CANARY'}",
+        "${oc.decode:${oc.env:CANARY}}",
+        "${ oc.decode:x}",
+    ],
+)
+def test_what_is_not_declared_is_refused_however_it_is_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("CANARY", CANARY)
+    message = refused(project, f"env.A={json.dumps(written)}", "env.NAME=CANARY")
+    assert "env.A = " in message
+    assert CANARY not in message
+
+
+def test_a_declared_one_is_taken_in_and_an_escaped_one_is_a_text(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(project, "TEAM")
+    monkeypatch.setenv("TEAM", "one")
+    settings = load(project, LOCAL_DEV, ["env.A=team-${oc.env:TEAM}", r"env.B=\${oc.env:OTHER}"], environ={})
+    assert (settings.env["A"], settings.env["B"]) == ("team-one", "${oc.env:OTHER}")
+
+
+def test_only_what_all_stacks_share_declares_variables(project: Project) -> None:
+    (project.conf / "profiles/dev.yaml").write_text("variables: [TEAM]\n", encoding="utf-8")
+    assert "may not be set here, only in: common" in refused(project)
+
+
+def test_no_task_shows_what_a_variable_holds_but_how_it_is_written(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(project, "TEAM")
+    flags = ("--set=env.A=${oc.env:TEAM}", "--set=env.B=x-${env.A}")
+    monkeypatch.setenv("TEAM", CANARY)
+    for words in (["config.show"], ["config.show", "--json"], ["config.explain"], ["config.diff", "--against=prod"]):
+        result = devai(*words, *flags)
+        assert result.returncode == 0, result.stderr
+        assert ("${oc.env:TEAM}" in result.stdout) == (words[0] != "config.diff")  # of both stacks it is the same
+        assert CANARY not in result.stdout + result.stderr
+    assert devai("config.show", "--key=env.B", *flags).stdout == "x-${env.A}\n"
+    monkeypatch.delenv("TEAM")
+    flags = ("--set=env.A=${oc.env:TEAM,none}", "--set=env.B=x-${env.A}")
+    assert devai("config.show", "--key=env.B", *flags).stdout == "x-none\n"
+
+
+def test_where_a_value_comes_from_tells_whether_a_task_that_looks_may_contact_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(project, "SERVER")
+    overrides = ["ollama.mode=external", "ollama.url=${env.A}", "env.A=http://${oc.env:SERVER,127.0.0.1}:9"]
+    url = ("ollama", "url")
+    assert Sources(project, {}).configuration(LOCAL_DEV, overrides).why_unvisited(url) == ""
+    monkeypatch.setenv("SERVER", "192.0.2.7")
+    configuration = Sources(project, {}).configuration(LOCAL_DEV, overrides)
+    assert configuration.settings.ollama.url == "http://192.0.2.7:9"
+    assert configuration.why_unvisited(url).startswith("ollama.url takes in SERVER of the environment")
+
+
+def test_doctor_does_not_contact_a_server_that_a_variable_names(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(project, "SERVER")
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.setblocking(False)
+        monkeypatch.setenv("SERVER", f"127.0.0.1:{server.getsockname()[1]}")
+        flags = ("--set=ollama.mode=external", "--set=ollama.url=http://${oc.env:SERVER}")
+        found = " ".join(devai("doctor", *flags).stdout.split())
+        assert "Ollama not looked at: ollama.url takes in SERVER of the environment" in found
+        with pytest.raises(BlockingIOError):  # nothing connected
+            server.accept()
+
+
+def test_plan_and_status_leave_a_state_alone_whose_store_a_variable_names(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(project, "STORE")
+    monkeypatch.setenv("STORE", "of-another")
+    monkeypatch.setenv("PATH", "/nonexistent")  # whatever is started would be missed
+    own = ("--cloud=aws", "--set=terraform.account=210987654321", "--set=network.allowed_cidrs=[198.18.0.0/16]")
+    store = "--set=terraform.state.store=${oc.env:STORE}"
+    reason = "terraform.state.store takes in STORE of the environment, so a task that only looks contacts no such"
+    for task in ("plan", "status"):
+        result = devai(task, *own, store)
+        assert result.returncode == 0, result.stderr
+        assert reason in " ".join((result.stdout + result.stderr).split())
+    assert os.environ["STORE"] not in result.stdout + result.stderr
