@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from ipaddress import IPv4Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING
 
 from devai_tasks.config import kubernetes, offers
@@ -38,7 +38,7 @@ PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16
 
 def rules(settings: Settings) -> Iterator[Broken]:
     """Everything that is wrong between the keys of a stack, as far as these could be read."""
-    for rule in (_protection, _services, _names, _clouds, kubernetes.rules):
+    for rule in (_protection, _exposure, _services, _names, _clouds, kubernetes.rules):
         with suppress(Unreadable):
             yield from rule(settings)
 
@@ -56,6 +56,16 @@ def _protection(settings: Settings) -> Iterator[Broken]:
         yield ("tls", "enabled"), "true: a protected stack is reached by HTTPS only"
     if settings.tls.enabled and not settings.ingress.host:
         yield ("ingress", "host"), "a host name: HTTPS of a protected stack needs one, such as lab.example.com"
+
+
+def _exposure(settings: Settings) -> Iterator[Broken]:
+    """The token of who types it goes over the network; so does all that a notebook shows."""
+    beyond = not IPv4Address(settings.network.bind_address).is_loopback
+    if settings.compute.provider == "local" and beyond and not (settings.tls.local or settings.tls.proxy):
+        yield (
+            ("network", "bind_address"),
+            "127.0.0.1, or tls.local: true for HTTPS; tls.proxy: true where a proxy of yours terminates TLS",
+        )
 
 
 def _services(settings: Settings) -> Iterator[Broken]:

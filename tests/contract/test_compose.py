@@ -109,7 +109,7 @@ def test_nothing_is_published_beyond_this_machine(stacks: dict[tuple[str, bool, 
 
 
 def test_ollama_stays_on_this_machine_wherever_the_lab_is_published(lab: Project) -> None:
-    stack = read(lab, "dev", ["network.bind_address=0.0.0.0"])
+    stack = read(lab, "dev", ["network.bind_address=0.0.0.0", "tls.proxy=true"])
     assert stack.published == {("0.0.0.0", "8888"), ("127.0.0.1", "11434")}
 
 

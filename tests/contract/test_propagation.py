@@ -35,6 +35,7 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     "with AMD's": ("gpu.enabled=true", "gpu.vendor=amd"),
     "on Podman, with CUDA 12": ("gpu.enabled=true", "engine.name=podman", "image.gpu.cuda=12"),
     "with an Ollama elsewhere": ("ollama.mode=external", "ollama.url=http://192.0.2.7:1", "compute.replicas.max=9"),
+    "behind a proxy": ("tls.proxy=true",),
 }
 # Some value of nearly every text that a key may want.
 ALMOST_ANYTHING = (

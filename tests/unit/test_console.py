@@ -18,7 +18,12 @@ from devai_tasks.config.project import Project
 ESCAPE = "\x1b["
 COLOUR = f"{ESCAPE}3"
 # Where nobody listens: a failure, so that there is something red, on a machine of any kind.
-DOCTOR = [str(Path(sys.executable).with_name("inv")), "doctor", "--set=network.bind_address=192.0.2.1"]
+DOCTOR = [
+    str(Path(sys.executable).with_name("inv")),
+    "doctor",
+    "--set=network.bind_address=192.0.2.1",
+    "--set=tls.proxy=true",
+]
 # A step with nothing to say for some time, and then a line and a result.
 STEP = """
 import time

@@ -52,7 +52,8 @@ class Network:
     """Where the lab is reached, and from where."""
 
     bind_address: str = key(
-        "Address that the lab's port is published on; 0.0.0.0 is every one that the machine has.",
+        "Address that the lab's port is published on; 0.0.0.0 is every one that the machine has. Beyond the loopback "
+        "it takes tls.local or tls.proxy.",
         check=Check(ipv4, {"format": "ipv4"}),
         reach=to(COMPOSE_ENV),
     )
@@ -135,6 +136,11 @@ class Tls:
     local: bool = key(
         "Whether the lab speaks HTTPS on this machine, by a certificate of mkcert's or, without that, one of its own.",
         reach=to(COMPOSE_ENV, COMPOSE_STACK),
+    )
+    proxy: bool = key(
+        "Whether a proxy of your own terminates TLS before the lab on this machine.",
+        default=False,
+        tasks="whether network.bind_address may be beyond the loopback without tls.local",
     )
     enabled: bool = key(
         "Whether in a cloud or cluster the load balancer speaks HTTPS and redirects the rest.",

@@ -236,7 +236,7 @@ def test_a_bad_variable_is_named(shipped: Project) -> None:
 def test_a_protected_stack_is_not_open_to_every_network(shipped: Project) -> None:
     message = refused(shipped, "network.bind_address=0.0.0.0", stack=LOCAL_PROD)
     assert "--set network.bind_address=0.0.0.0  network.bind_address = 0.0.0.0" in message
-    assert dev(shipped, "network.bind_address=0.0.0.0").network.bind_address == "0.0.0.0"
+    assert dev(shipped, "network.bind_address=0.0.0.0", "tls.local=true").network.bind_address == "0.0.0.0"
 
 
 def test_only_files_that_everybody_shares_say_whether_a_stack_is_protected(shipped: Project) -> None:

@@ -22,6 +22,12 @@ from devai_tasks.errors import ConfigError
         ("aws-prod", "tls.enabled=false", "true: a protected stack is reached by HTTPS only"),
         ("gcp-prod", "ingress.host=", "a host name: HTTPS of a protected stack needs one"),
         ("local-prod", "network.bind_address=0.0.0.0", "a protected stack is not published to every network"),
+        (
+            "local-dev",
+            "network.bind_address=192.0.2.7",
+            "tls.local: true for HTTPS; tls.proxy: true where a proxy",
+        ),
+        ("local-dev", "network.bind_address=0.0.0.0", "127.0.0.1, or tls.local: true for HTTPS"),
         ("aws-dev", "image.base.source=debootstrap", "registry: only stacks of this machine run on a base made here"),
         ("aws-dev", "ollama.source=build", "registry: only stacks of this machine run an Ollama built here"),
         ("aws-dev", "ollama.mode=host", "container or external: host is the one on this machine"),
@@ -54,6 +60,25 @@ def test_a_combination_that_can_not_be_is_refused_with_what_is_allowed(
 )
 def test_stacks_that_are_not_protected_may(shipped: Project, override: str) -> None:
     load(shipped, Stack("dev", "aws"), [override], environ={})
+
+
+@pytest.mark.parametrize("key", ["tls.local", "tls.proxy"])
+def test_beyond_the_loopback_there_is_https(shipped: Project, key: str) -> None:
+    load(shipped, Stack("dev", "local"), ["network.bind_address=192.0.2.7", f"{key}=true"], environ={})
+
+
+def test_all_of_the_loopback_is_this_machine(shipped: Project) -> None:
+    load(shipped, Stack("dev", "local"), ["network.bind_address=127.0.0.5"], environ={})
+
+
+def test_an_address_of_the_environment_is_refused_with_where_it_is_taken_in(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST_IP", "192.0.2.7")
+    with pytest.raises(ConfigError) as refusal:
+        load(shipped, Stack("dev", "local"), environ={})
+    place = "conf/common/network.yaml:3:17  network.bind_address = ${oc.env:HOST_IP,127.0.0.1}\n"
+    assert str(refusal.value).startswith(place)
 
 
 def test_clouds_have_no_say_on_a_protected_stack_of_this_machine(shipped: Project) -> None:

@@ -31,7 +31,9 @@ def settings(project: Project, *overrides: str) -> Settings:
 def test_the_link_opens_the_lab_with_its_token(project: Project, local_dev: Stack) -> None:
     token = state.token(project, local_dev)
     assert lab.link(project, settings(project)) == f"http://127.0.0.1:8888/lab?token={token}"
-    elsewhere = settings(project, "network.bind_address=192.0.2.7", "network.base_url=/team/a/", "ports.lab=9000")
+    elsewhere = settings(
+        project, "network.bind_address=192.0.2.7", "tls.proxy=true", "network.base_url=/team/a/", "ports.lab=9000"
+    )
     assert lab.link(project, elsewhere) == f"http://192.0.2.7:9000/team/a/lab?token={token}"
 
 
@@ -43,7 +45,9 @@ def test_an_address_of_the_environment_and_https_are_in_the_link(
 
 
 def test_a_lab_that_listens_everywhere_is_opened_on_this_machine(project: Project) -> None:
-    assert lab.link(project, settings(project, "network.bind_address=0.0.0.0")).startswith("http://127.0.0.1:8888/")
+    assert lab.link(project, settings(project, "network.bind_address=0.0.0.0", "tls.proxy=true")).startswith(
+        "http://127.0.0.1:8888/"
+    )
 
 
 @pytest.mark.parametrize("key", ["ports.lab", "ports.ollama"])
@@ -64,7 +68,7 @@ def test_a_port_that_the_stack_itself_has_is_no_obstacle(project: Project, taken
 
 def test_an_address_that_the_machine_does_not_have_is_the_persons_to_mend(project: Project) -> None:
     with pytest.raises(UsageError, match=r"network\.bind_address: this machine has no address 192\.0\.2\.7"):
-        lab.check_ports(settings(project, "network.bind_address=192.0.2.7"), [])
+        lab.check_ports(settings(project, "network.bind_address=192.0.2.7", "tls.local=true"), [])
 
 
 @pytest.mark.parametrize(
