@@ -33,6 +33,17 @@ def has_token(project: Project, stack: Stack) -> bool:
     return (project.state(stack) / _TOKEN).exists()
 
 
+def renew_token(project: Project, stack: Stack) -> str:
+    """Replace JupyterLab's token by another one."""
+    (project.state(stack) / _TOKEN).unlink(missing_ok=True)
+    return token(project, stack)
+
+
+def restart_due(project: Project, stack: Stack) -> Path:
+    """The file that exists from when a token or secret becomes another one until containers have been made with it."""
+    return project.state(stack) / "restart"
+
+
 def stored_secrets(project: Project, stack: Stack) -> dict[str, str]:
     """The secrets of a stack where Compose takes them from, for the caller's eyes only."""
     folder = project.state(stack) / "secrets"

@@ -49,6 +49,24 @@ class Sending:
         return "k8s.restart" if {*self.changed} & {*PROXIES} else "k8s.restart --service=devai"
 
 
+def renew(cluster: Cluster) -> Sending:
+    """The secrets of the cluster with another token. Raises UsageError where it has none from here."""
+    _check_own(cluster)
+    present = stored(cluster)
+    if cluster.dry:
+        return Sending({}, {})
+    if definition.TOKEN not in present:
+        raise UsageError(f"the cluster has no token for {cluster.settings.stack}; `inv k8s.secrets` sends one")
+    return Sending(present, {**present, definition.TOKEN: state.renew_token(cluster.project, cluster.settings.stack)})
+
+
+def restarted(cluster: Cluster, sending: Sending | None) -> list[str]:
+    """The Deployments whose pods run with what becomes another value."""
+    if not (sending and sending.present and sending.changed):
+        return []
+    return cluster.deployments if {*sending.changed} & {*PROXIES} else [definition.LAB]
+
+
 def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
     """The token and every secret that is set on this machine, beside what the cluster has.
 
@@ -57,11 +75,7 @@ def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
     names goes. Under `--dry` nothing is compared. Raises UsageError where a secret store is the source.
     """
     settings = cluster.settings
-    if settings.kubernetes.secret_store:
-        raise UsageError(
-            f"the secrets of {settings.stack} come from {settings.kubernetes.secret_store} (kubernetes.secret_store): "
-            "change them there"
-        )
+    _check_own(cluster)
     present = stored(cluster, there)
     if cluster.dry:
         return Sending({}, {})
@@ -86,6 +100,16 @@ def stored(cluster: Cluster, there: Sequence[Object] = ()) -> dict[str, str]:
     found = live.of_kind(there, "Secret").get(definition.LAB) or cluster.kubectl.object("secret", definition.LAB)
     data = (found or {}).get("data") or {}
     return {name: base64.b64decode(text).decode(errors="surrogateescape") for name, text in data.items()}
+
+
+def _check_own(cluster: Cluster) -> None:
+    """Raise UsageError where a secret store is the source."""
+    settings = cluster.settings
+    if settings.kubernetes.secret_store:
+        raise UsageError(
+            f"the secrets of {settings.stack} come from {settings.kubernetes.secret_store} (kubernetes.secret_store): "
+            "change them there"
+        )
 
 
 def _object(cluster: Cluster, values: Mapping[str, str]) -> str:

@@ -58,12 +58,16 @@ def check(project: Project, settings: Settings, docker: Docker) -> Settings:
     return settings
 
 
-def up(project: Project, settings: Settings, docker: Docker) -> None:
-    """Start what the stack runs on this machine and wait until it is healthy; images are built where they lack."""
+def up(project: Project, settings: Settings, docker: Docker, *, anew: bool = False) -> None:
+    """Start what the stack runs on this machine and wait until it is healthy; images are built where they lack.
+
+    With `anew`, all containers are replaced.
+    """
     settings = check(project, settings, docker)
     wanted = definition.services(settings)
     own = docker.compose(project_files(project, settings))
-    recreate: Recreate = "changed"
+    recreate: Recreate = "all" if anew else "changed"
+    due = state.restart_due(project, settings.stack)
     if not docker.dry:
         handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
         secrets.report_kept(handover.kept)
@@ -71,6 +75,8 @@ def up(project: Project, settings: Settings, docker: Docker) -> None:
         if settings.tls.local:
             changed |= certificates.provide(project, settings)
         if changed:
+            state.write(due, "")  # until it is done, whatever comes between
+        if due.exists():
             recreate = "all"  # the files that containers see are those of their start
         services = {container["service"] for container in own.containers()}
         if unwanted := sorted(services - {*wanted}):
@@ -83,6 +89,19 @@ def up(project: Project, settings: Settings, docker: Docker) -> None:
     if not docker.has_image(image.lab(settings)):
         images.build(project, settings, docker)
     _start(own, settings, recreate=recreate)
+    if not docker.dry:
+        due.unlink(missing_ok=True)
+
+
+def rotate(project: Project, settings: Settings, docker: Docker) -> None:
+    """Replace the token of a lab on this machine; where it runs, its containers are made with the new one."""
+    running = any(container["state"] == "running" for container in compose(project, settings, docker).containers())
+    if not docker.dry:
+        state.write(state.restart_due(project, settings.stack), "")
+        state.renew_token(project, settings.stack)
+    if running or docker.dry:
+        return up(project, settings, docker, anew=True)
+    return console.say(f"{settings.stack} does not run; the next `inv up {settings.stack.flags}` has the new token")
 
 
 def start(project: Project, settings: Settings, docker: Docker) -> None:

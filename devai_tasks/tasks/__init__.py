@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from devai_tasks.tasks import compose, config, data, doctor, image, k8s, models, new, stack, tf, trust
+from devai_tasks.tasks import compose, config, data, doctor, image, k8s, models, new, secrets, stack, tf, trust
 
 namespace = Collection(
     stack.up,
@@ -24,5 +24,6 @@ namespace = Collection(
     image=Collection.from_module(image),
     k8s=Collection.from_module(k8s),
     models=Collection.from_module(models),
+    secrets=Collection.from_module(secrets),
     tf=Collection.from_module(tf),
 )

@@ -62,6 +62,15 @@ def take_down(request: Request, *, data: bool) -> None:
     lab.compose(request.project, request.settings, request.docker).down(volumes=data)
 
 
+def rotate(request: Request) -> None:
+    """Ask, and replace the lab's token; containers that run are made with the new one."""
+    from devai_tasks.operations import lab
+    from devai_tasks.tasks import guard
+
+    guard.allow(request, guard.ROTATION)
+    lab.rotate(request.project, request.settings, request.docker)
+
+
 def stop(request: Request) -> None:
     """Stop the containers, and keep them."""
     from devai_tasks.operations import lab

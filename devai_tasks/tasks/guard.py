@@ -12,6 +12,9 @@ from devai_tasks.errors import UsageError
 if TYPE_CHECKING:
     from devai_tasks.tasks.declare import Request
 
+# What replacing the lab's token does.
+ROTATION = "its token is replaced, and every session and kernel ends"
+
 
 @contextmanager
 def run(request: Request, *, recorded: bool) -> Iterator[None]:

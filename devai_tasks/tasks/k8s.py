@@ -88,7 +88,8 @@ def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Clus
     try:
         changes = cluster.changes(own, text, there)
         sending = None if own.settings.kubernetes.secret_store else cluster_secrets.compare(own, there)
-        shown = [part for part in (changes, sending.shown if sending else "") if part]
+        restarted = cluster_secrets.restarted(own, sending)
+        shown = _shown(changes, sending, restarted)
         for part in shown:
             console.say(part)
         if shown:
@@ -98,25 +99,49 @@ def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Clus
             cluster.forget_namespace(own)
         raise
     if sending:
-        _send(request, own, sending)
+        _send(request, own, sending, restarts=bool(restarted))
     if not (shown or request.dry):
         console.say("nothing to change")
     if changes or request.dry:
         cluster.apply(own, text, there, seconds=seconds, undo=undo)
-    else:
+    if not request.dry:
+        _restart(own, restarted)
         cluster.watch(own, seconds=seconds)
     cluster.bring_models(own, seconds=seconds)
     return own
 
 
-def _send(request: Request, own: Cluster, sending: Sending) -> None:
-    """Send the secrets, and say what it takes until labs that run see them."""
+def _shown(changes: str, sending: Sending | None, restarted: Sequence[str]) -> list[str]:
+    """What is shown before the question."""
+    end = f"{' and '.join(restarted)} restart to read them, and kernels end" if restarted else ""
+    return [part for part in (changes, sending.shown if sending else "", end) if part]
+
+
+def rotate(request: Request, *, seconds: int) -> None:
+    """Ask, replace the lab's token, and wait until its pods run with it."""
+    from devai_tasks.operations import cluster_secrets, rollout
+    from devai_tasks.render.kubernetes import LAB
+    from devai_tasks.tasks import guard
+
+    own = _cluster(request, change=True)
+    guard.allow(request, guard.ROTATION)
+    sending = cluster_secrets.renew(own)
+    _send(request, own, sending, restarts=True)
+    _restart(own, [LAB])
+    if request.dry:
+        return rollout.print_commands(own.kubectl, [LAB], seconds)
+    return rollout.wait(own.kubectl, [LAB], seconds=seconds)
+
+
+def _send(request: Request, own: Cluster, sending: Sending, *, restarts: bool = False) -> None:
+    """Send the secrets, and say what it takes until labs that run see them, where that does not follow."""
     from devai_tasks.operations import cluster_secrets, secrets
 
     secrets.report_kept(sending.kept)
     cluster_secrets.send(own, sending)
     if sending.changed and not request.dry:
-        later = f"; labs that run see it after `inv {sending.remedy} {request.stack.flags}`" if sending.present else ""
+        waits = sending.present and not restarts
+        later = f"; labs that run see it after `inv {sending.remedy} {request.stack.flags}`" if waits else ""
         console.say(f"changed: {', '.join(sending.changed)}{later}")
 
 
@@ -274,11 +299,15 @@ def restart(c: Context, request: Request, service: list[str], seconds: str = "60
     own = _cluster(request, change=True)
     names = own.check_services(service)
     guard.allow(request, f"{' and '.join(names)} begin anew, and kernels end")
-    for name in names:
-        own.kubectl.restart(name)
+    _restart(own, names)
     if request.dry:
         return rollout.print_commands(own.kubectl, names, limit)
     rollout.wait(own.kubectl, names, seconds=limit)
+
+
+def _restart(own: Cluster, names: Sequence[str]) -> None:
+    for name in names:
+        own.kubectl.restart(name)
 
 
 @stack_task(target="kubernetes", changes=True, asks=True)

@@ -28,7 +28,7 @@ def up(request: Request, *, seconds: int) -> list[Step]:
         Step(
             "kubernetes",
             "apply the manifests, and wait until the pods are ready",
-            lambda: k8s.roll_out(_joined(request.anew()), seconds=seconds),
+            lambda: k8s.roll_out(joined(request.anew()), seconds=seconds),
         )
         if settings.compute.platform == "kubernetes"
         else Step("service", "roll the image out", lambda: tf.roll_out(request.anew(), anew=True)),
@@ -67,7 +67,7 @@ def stop(request: Request) -> list[Step]:
     if settings.compute.provider == "local":
         return [Step("lab", "stop the lab", lambda: compose.stop(request))]
     if settings.compute.platform == "kubernetes":
-        return [Step("kubernetes", "end all pods", lambda: k8s.stop(_joined(request)))]
+        return [Step("kubernetes", "end all pods", lambda: k8s.stop(joined(request)))]
     return [Step("service", "take the service away", lambda: tf.roll_out(request, stopped=True))]
 
 
@@ -77,7 +77,7 @@ def start(request: Request, *, seconds: int) -> list[Step]:
     if settings.compute.provider == "local":
         return [Step("lab", "start the lab", lambda: compose.start(request))]
     if settings.compute.platform == "kubernetes":
-        run = Step("kubernetes", "start the pods", lambda: k8s.start(_joined(request), seconds=seconds))
+        run = Step("kubernetes", "start the pods", lambda: k8s.start(joined(request), seconds=seconds))
     else:
         run = Step("service", "bring the service back", lambda: _bring_back(request))
     return [run, Step("address", "wait until the lab answers", lambda: _answer(request, seconds=seconds))]
@@ -90,7 +90,7 @@ def _build(request: Request) -> None:
     images.provide(request.project, request.settings, request.docker)
 
 
-def _joined(request: Request) -> Request:
+def joined(request: Request) -> Request:
     """The request, once kubectl knows the cluster that Terraform made; others people know how to get to.
 
     Each time anew: a cluster that was made again has another address under the same name, and on Azure so has that of
@@ -142,4 +142,4 @@ def _leave_cluster(request: Request, *, data: bool) -> None:
     unknown = any(key == ("kubernetes", "context") for key in request.configuration.pending)
     if unknown or (cluster_goes and not request.dry and not tf.has_cluster(request)):
         return console.say("there is no cluster")
-    k8s.take_down(_joined(request), data=data, cluster_goes=cluster_goes)
+    k8s.take_down(joined(request), data=data, cluster_goes=cluster_goes)

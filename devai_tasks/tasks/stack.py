@@ -32,7 +32,7 @@ def up(c: Context, request: Request, from_: str = "", only: str = "", seconds: s
     if not (only or request.dry):
         after = request.anew()
         state.remember(request.project, request.stack, after.configuration.plain)
-        _show_address(after)
+        show_address(after)
 
 
 @stack_task(changes=True, asks=True, help={**_STEPS, "data": _DATA})
@@ -57,7 +57,7 @@ def start(c: Context, request: Request, seconds: str = "600") -> None:
     from devai_tasks.tasks import life
 
     _work(request, life.start(request, seconds=seconds_of(seconds)))
-    _show_address(request.anew())
+    show_address(request.anew())
 
 
 @stack_task(
@@ -151,7 +151,7 @@ def _work(request: Request, steps: Sequence[Step], *, start: str = "", only: str
     runner.work(steps, start=start, only=only, again=request.again)
 
 
-def _show_address(request: Request) -> None:
+def show_address(request: Request) -> None:
     """Print the lab's address; where the configuration names none, the step before has said what leads there."""
     from devai_tasks.errors import DevaiError
     from devai_tasks.operations import addresses

@@ -76,6 +76,22 @@ def test_a_secret_without_a_value_in_this_shell_stays_as_it_is(stack: ComposeSta
     assert stack.jupyter.execute(show).strip() == "of-one-shell"
 
 
+def test_a_leaked_token_is_replaced_by_one_command_and_its_sessions_end(stack: ComposeStack) -> None:
+    leaked = stack.jupyter
+    assert leaked.status("api/status") == 200
+    refused = stack.inv("secrets.rotate")
+    assert refused.returncode == 2
+    assert "its token is replaced, and every session and kernel ends; go on? " not in refused.stdout
+    assert leaked.status("api/status") == 200
+    rotated = stack.inv("secrets.rotate", "--yes")
+    assert rotated.returncode == 0, rotated.stderr
+    assert leaked.status("api/status") == 403
+    del stack.__dict__["jupyter"]  # the stack's own is the one of before
+    assert rotated.stdout.strip() == stack.jupyter.url
+    assert stack.jupyter.status("api/status") == 200
+    assert_nowhere(stack, stack.jupyter.token)
+
+
 def test_two_stacks_live_side_by_side(stack: ComposeStack, free_port: Callable[[], int]) -> None:
     """The second one on the first one's images, without an Ollama of its own."""
     profiles = stack.project.conf / "profiles"

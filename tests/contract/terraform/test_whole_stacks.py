@@ -129,6 +129,27 @@ def test_a_secret_that_another_machine_has_added_stays(
     assert json.loads(devai("tf.plan", *STACK, "--json").stdout)["changes"] == []
 
 
+@pytest.mark.parametrize("here", [True, False], ids=["where the token was made", "on another machine"])
+def test_a_leaked_token_is_replaced_by_one_command(
+    devai: Run, project: Project, elsewhere: Callable[[], None], here: bool
+) -> None:
+    token = project.root / ".devai/aws-dev/token"
+    leaked = token.read_text(encoding="utf-8")
+    if not here:
+        elsewhere()
+    refused = devai("secrets.rotate", *STACK)
+    assert refused.returncode == 2
+    assert "aws-dev: its token is replaced, and every session and kernel ends; go on?" not in refused.stdout
+    assert not token.exists() or token.read_text(encoding="utf-8") == leaked
+    rotated = devai("secrets.rotate", *STACK, "--yes")
+    assert rotated.returncode == 0, rotated.stderr
+    # What runs names the version, so another one starts another lab: test_life.py.
+    assert 'aws_secretsmanager_secret_version.this["JUPYTER_TOKEN"]' in rotated.stdout
+    assert token.read_text(encoding="utf-8") != leaked
+    assert leaked not in rotated.stdout + rotated.stderr
+    assert json.loads(devai("tf.plan", *STACK, "--json").stdout)["changes"] == []
+
+
 def test_an_image_that_was_pushed_since_is_what_is_rolled_out(devai: Run, elsewhere: Callable[[], None]) -> None:
     elsewhere()
     changes = json.loads(devai("tf.plan", *ELSEWHERE, NEW_IMAGE, "--json").stdout)["changes"]

@@ -14,6 +14,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import images, lab, models
+from devai_tasks.tools.docker import Docker
 
 
 @pytest.fixture
@@ -102,3 +103,41 @@ def test_a_model_without_a_tag_is_its_latest(name: str, full: str) -> None:
 )
 def test_only_debian_has_a_stand_in_made_here(official: str, local: str | None) -> None:
     assert images.local_base(official) == local
+
+
+class BreaksOff:
+    """Stands in for Compose on an engine: the first start fails, as by Ctrl-C; notes what is created anew."""
+
+    def __init__(self) -> None:
+        self.recreated: list[str] = []
+
+    def containers(self) -> list[dict[str, str]]:
+        """One that runs."""
+        return [{"service": "devai", "state": "running"}]
+
+    def up(self, *, recreate: str, **_: object) -> None:
+        """Start, from the second time on."""
+        self.recreated.append(recreate)
+        if len(self.recreated) == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
+    project: Project,
+    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own, fake = settings(project), BreaksOff()
+    docker = Docker()
+    monkeypatch.setattr(lab, "check", lambda *_: own)
+    monkeypatch.setattr(lab, "compose", lambda *_: fake)
+    monkeypatch.setattr(Docker, "compose", lambda *_: fake)
+    monkeypatch.setattr(Docker, "has_image", lambda *_: True)
+    token = state.token(project, own.stack)
+    state.keep_secrets(project, own.stack, dict.fromkeys(own.secrets, ""))
+    with pytest.raises(KeyboardInterrupt):
+        lab.rotate(project, own, docker)
+    assert state.token(project, own.stack) != token
+    for _ in range(2):
+        lab.up(project, own, docker)
+    assert fake.recreated == ["all", "all", "changed"]
