@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from devai_tasks.config.fields import LABEL, PIN, key, matching, section
 from devai_tasks.config.secrets import NAME, Secret
-from devai_tasks.config.sections import cloud, kubernetes, lab
+from devai_tasks.config.sections import cloud, kubernetes, lab, project
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.targets import (
     COMPOSE_STACK,
@@ -47,7 +47,7 @@ class Settings:
         tasks="what tasks ask before they go on, and whether conf/personal.yaml is read",
         reach=to(*TERRAFORM),
     )
-    project: lab.Project = section("What the lab is called.")
+    project: project.Project = section("What the lab is called, and whose it is.")
     image: lab.Image = section("The lab's image.")
     engine: lab.Engine = section("How the lab runs on this machine.")
     gpu: lab.Gpu = section("NVIDIA GPUs.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import devai_tasks
+from devai_tasks.config.project import Project
 from devai_tasks.errors import UsageError
+from devai_tasks.operations import ownership
 
 # What a project consists of, as against what only this package's own repository has.
 PARTS = (
@@ -29,6 +32,8 @@ PRIVATE = (
     "deploy/compose/docker-compose.override.yml",
     "deploy/compose/token",
 )
+# Characters of `project.name`.
+LONGEST_NAME = 30
 # Where the wheel has its copy of them.
 PACKED = "devai_tasks/project"
 
@@ -41,6 +46,20 @@ def write(target: Path) -> None:
     packed = installed / PACKED
     # An editable install has no copy: the repository is the source.
     copy(packed if packed.is_dir() else installed, target)
+
+
+def name_of(folder: Path) -> str:
+    """Return the project's name for a folder: its name, reduced to what `project.name` allows."""
+    words = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    name = words if words[:1].isalpha() else f"lab-{words}"
+    return name[:LONGEST_NAME].strip("-")
+
+
+def identify(target: Path) -> str:
+    """Name a fresh project after its folder, and give it an identity of its own; returns the name."""
+    name = name_of(target)
+    ownership.write(Project(target), name=name, id=ownership.new_id())
+    return name
 
 
 def copy(source: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from devai_tasks.tasks.declare import plain_task
 
 @plain_task(help={"directory": "where to; must not exist, or be empty"}, positional=["directory"])
 def new(c: Context, directory: str) -> None:
-    """Write a new project: conf/, deploy/ and what else the tasks work on."""
+    """Write a new project, named after its folder: conf/, deploy/ and what else the tasks work on."""
     import shlex
     from pathlib import Path
 
@@ -23,5 +23,6 @@ def new(c: Context, directory: str) -> None:
     if c.config.run.dry:
         return console.say(f"would write a project to {directory}/")
     scaffold.write(Path(directory))
+    name = scaffold.identify(Path(directory))
     trust.record(Path(directory))
-    console.say(f"wrote a project to {directory}/; next: cd {shlex.quote(directory)} && devai up")
+    console.say(f"wrote the project {name} to {directory}/; next: cd {shlex.quote(directory)} && devai up")

@@ -41,7 +41,7 @@ FORMS: Mapping[str, tuple[str, ...]] = {
 ALMOST_ANYTHING = (
     "other", "192.0.2.8", "198.18.0.0/16", "/other/", "1.2.3", "http://192.0.2.8:2", "other.example.org", "7",
     f"sha256:{'1' * 64}", "codex", "other:1",
-    f"other:1@sha256:{'1' * 64}",
+    "otherproject1", f"other:1@sha256:{'1' * 64}",
 )  # fmt: skip
 SOME: Mapping[Any, list[Tree]] = {
     bool: ["true", "false"], int: ["7", "2"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],

@@ -21,18 +21,15 @@ from devai_tasks.config.fields import (
     section,
 )
 from devai_tasks.config.targets import (
-    BACKEND,
     BAKE,
     COMPOSE_ENV,
     COMPOSE_STACK,
     K8S_ENVIRONMENT,
     K8S_GPU,
-    K8S_INGRESS,
     K8S_KUSTOMIZATION,
     K8S_LAB,
     K8S_MODELS,
     K8S_OLLAMA,
-    K8S_SECRETS,
     K8S_STORAGE,
     NO_DIGEST,
     TERRAFORM,
@@ -45,8 +42,6 @@ from devai_tasks.config.targets import (
     listed_gpus,
     loaded_image,
     models_on_aws,
-    named_secrets,
-    named_volumes,
     no_cuda,
     on_a_cloud,
     on_a_cloud_now,
@@ -54,7 +49,6 @@ from devai_tasks.config.targets import (
     on_a_simple_platform,
     one_nodes_home,
     other_ollama,
-    own_ingress_class,
     own_ollama,
     podman_gpu,
     pulled_cuda,
@@ -84,21 +78,6 @@ class Defaults:
         "The environment, as --env names it.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks mean"
     )
     cloud: str = key("The cloud, as --cloud names it.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks mean")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Project:
-    """What the lab is called."""
-
-    # Docker's rule for project names and, with hyphens, Kubernetes' for object names (RFC 1123 label).
-    name: str = key(
-        "Names the Compose project, the images and all that a stack owns: lower-case letters, digits and hyphens.",
-        check=matching(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?", "up to 30 lower-case letters, digits and hyphens"),
-        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, BACKEND, K8S_KUSTOMIZATION, K8S_ENVIRONMENT, *TERRAFORM)
-        + to(K8S_STORAGE, when=named_volumes)
-        + to(K8S_INGRESS, when=own_ingress_class)
-        + to(K8S_SECRETS, when=named_secrets),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

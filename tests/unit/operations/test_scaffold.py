@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
 from devai_tasks.errors import UsageError
 from devai_tasks.operations import scaffold
 
@@ -58,3 +60,26 @@ def test_what_exists_is_not_touched(tmp_path: Path) -> None:
             scaffold.write(target)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("lab", "lab"),
+        ("My Lab_2", "my-lab-2"),
+        ("2nd", "lab-2nd"),
+        ("é", "lab"),
+        ("a" * 29 + " bc", "a" * 29),
+        ("y", "y"),
+    ],
+)
+def test_a_project_is_named_after_its_folder_and_has_an_identity_of_its_own(
+    tmp_path: Path, folder: str, name: str
+) -> None:
+    scaffold.write(tmp_path / folder)
+    assert scaffold.identify(tmp_path / folder) == name
+    own = Sources(Project(tmp_path / folder), {}).configuration(Stack("dev", "local")).settings.project
+    assert own.name == name
+    assert len(own.id) == 12
+    scaffold.identify(tmp_path / folder)
+    assert Sources(Project(tmp_path / folder), {}).configuration(Stack("dev", "local")).settings.project.id != own.id

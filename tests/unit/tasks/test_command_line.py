@@ -372,7 +372,7 @@ def test_a_new_project_is_written_and_works(tmp_path: Path, cli: Run) -> None:
     target = tmp_path / "new lab"
     result = cli("devai", "new", str(target))
     assert result.returncode == 0
-    assert result.stderr == f"wrote a project to {target}/; next: cd '{target}' && devai up\n"
+    assert result.stderr == f"wrote the project new-lab to {target}/; next: cd '{target}' && devai up\n"
     assert (target / "conf/common/ports.yaml").is_file()
     again = cli("devai", "new", str(target))
     assert_clean(again, 2)
