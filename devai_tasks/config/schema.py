@@ -41,7 +41,7 @@ class Settings:
     stack: Stack
     defaults: lab.Defaults = section("Which stack a task means where no flag says it.")
     protected: bool = key(
-        "Dangerous tasks want the stack's name typed, and stricter rules hold.",
+        "Dangerous tasks want the names of project and stack typed, and stricter rules hold.",
         default=False,
         layers=SHARED,
         tasks="what tasks ask before they go on, and whether conf/personal.yaml is read",

@@ -45,7 +45,7 @@ def show_address(request: Request) -> None:
     target="compose",
     changes=True,
     asks=True,
-    help={"data": "remove notebooks and models as well; asks for the stack's name (default: they stay)"},
+    help={"data": "remove notebooks and models as well; asks for project and stack (default: they stay)"},
 )
 def down(c: Context, request: Request, data: bool = False) -> None:
     """Stop the lab; notebooks and models stay unless --data is given."""

@@ -49,7 +49,7 @@ _STACK_FLAGS: dict[str, Any] = {"env": None, "cloud": None, "gpu": False, "set_"
 _FILES = ("file", "output")
 _ASKING_HELP = {
     "yes": "go on without asking (default: ask)",
-    "confirm": "the stack's name, where nobody can be asked to type it (default: ask)",
+    "confirm": "project and stack, as lab-local-dev, without a terminal to type them at (default: ask)",
 }
 _ASKING_FLAGS: dict[str, Any] = {"yes": False, "confirm": ""}
 
@@ -71,7 +71,7 @@ class Request:
     yes: bool = False
     """Whether to go on without asking."""
     confirm: str = ""
-    """The stack's name, where it was given instead of being typed."""
+    """Project and stack, where they were given instead of being typed."""
     said: set[str] = field(default_factory=set)
     """The stand-ins that were named already."""
 

@@ -33,20 +33,22 @@ def run(request: Request, *, recorded: bool) -> Iterator[None]:
 def allow(request: Request, effect: str, *, loses: str = "") -> None:
     """Go on only where the person wants it: after a y, or with `--yes`.
 
-    Where something is lost for good (`loses` names it), and for a protected stack, it takes the stack's name, typed or
-    as `--confirm=`. Raises UsageError otherwise.
+    Where something is lost for good (`loses` names it), and for a protected stack, it takes the names of project and
+    stack, typed or as `--confirm=`. Raises UsageError otherwise.
     """
     if request.dry:
         return None
-    stack = request.stack
+    from devai_tasks.render.compose import project_name
+
+    stack, name = request.stack, project_name(request.settings)
     if not (loses or request.settings.protected):
         return _yes_or_no(f"{stack}: {effect}; go on?", yes=request.yes)
     console.warn(f"{stack}: {effect}" + (f"; this removes {loses}, for good" if loses else f"; {stack} is protected"))
-    answer = request.confirm or console.ask(f"type {stack} to go on:")
+    answer = request.confirm or console.ask(f"type {name} to go on:")
     if answer is None:
-        raise UsageError(f"nobody to ask; nothing was changed. Without a terminal: --confirm={stack}")
-    if answer != str(stack):
-        raise UsageError(f"{answer!r} is not {stack}; nothing was changed")
+        raise UsageError(f"nobody to ask; nothing was changed. Without a terminal: --confirm={name}")
+    if answer != name:
+        raise UsageError(f"{answer!r} is not {name}; nothing was changed")
     return None
 
 

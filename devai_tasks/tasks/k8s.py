@@ -149,7 +149,7 @@ def _send(request: Request, own: Cluster, sending: Sending, *, restarts: bool = 
     target="kubernetes",
     changes=True,
     asks=True,
-    help={"data": "homes, models and secrets as well; asks for the stack's name (default: they stay)"},
+    help={"data": "homes, models and secrets as well; asks for project and stack (default: they stay)"},
 )
 def delete(c: Context, request: Request, data: bool = False) -> None:
     """Remove the stack from its cluster; homes, models and secrets stay unless --data is given."""

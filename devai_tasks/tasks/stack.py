@@ -18,7 +18,7 @@ _STEPS = {
     "from": "step to begin with; those before it are not even looked at (default: the first)",
     "only": "the only step to do (default: all)",
 }
-_DATA = "homes and models as well; asks for the stack's name (default: they stay; of a cloud's cluster, the home)"
+_DATA = "homes and models as well; asks for project and stack (default: they stay; of a cloud's cluster, the home)"
 _JSON = {"json": "for programs (default: a table)"}
 _SECONDS = {"seconds": "how long to wait for each part (default: 600)"}
 

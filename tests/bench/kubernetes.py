@@ -43,7 +43,7 @@ def main() -> None:
             run([INV, "k8s.apply", "--yes"], root)
             pairs = paired(lambda: by_hand(root), lambda: ours(root), rounds=5)
         finally:
-            run([INV, "k8s.delete", "--data", "--confirm=local-dev"], root)
+            run([INV, "k8s.delete", "--data", "--confirm=devai-bench-local-dev"], root)
         ratio = report("`kubectl diff`, `apply`, `rollout status`", "`inv k8s.apply`", pairs)
     print(f"\nGoal {GOAL}: {'reached' if ratio <= GOAL else 'missed'}.")
 

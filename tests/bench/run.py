@@ -54,7 +54,7 @@ def main() -> None:
             compose_up(stack)
             image(stack)
         finally:
-            stack.inv("compose.down", "--data", "--confirm=local-bench")
+            stack.inv("compose.down", "--data", "--confirm=devai-bench-local-bench")
     if listing > LIST_LIMIT:
         sys.exit(f"inv --list takes {listing:.2f} times as long as in a project of one task; limit {LIST_LIMIT}")
 

@@ -32,7 +32,7 @@ def life(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> It
 
 @pytest.mark.parametrize("life", ["aws", "azure", "gcp"], indirect=True)
 def test_a_cloud_stack_comes_up_changes_and_goes(life: CloudStack) -> None:
-    confirm = f"--confirm={life.name}"
+    confirm = f"--confirm=devai-{life.name}"
     # In the middle of each step: Terraform has made something, the image is being built, and manifests are applied.
     killed = ("Creation complete", "exporting to image", "serverside-applied") if life.cloud == "aws" else ()
     for mark in killed:
@@ -90,7 +90,7 @@ def test_a_cloud_stack_comes_up_changes_and_goes(life: CloudStack) -> None:
 def assert_that_it_waits_for_a_registry(life: CloudStack) -> None:
     """One that is gone is asked for half a minute; what is done by then stays, and the next run goes on."""
     life.registry.stop()
-    failed = life.inv("up", f"--confirm={life.name}")
+    failed = life.inv("up", f"--confirm=devai-{life.name}")
     life.registry.start()
     assert failed.returncode == 1, failed.stderr
     assert "terraform is done, image is not done" in failed.stderr
@@ -120,12 +120,12 @@ def assert_that_terraform_is_in_the_manifests(life: CloudStack) -> None:
 def assert_that_it_rests_and_comes_back(life: CloudStack, token: str) -> None:
     """No pod in between, and no autoscaler that brings one; the same lab afterwards, by the same token."""
     pods = ("pods", f"--namespace=devai-{life.name}", "--field-selector=status.phase!=Succeeded")
-    stopped = life.inv("stop", f"--confirm={life.name}")
+    stopped = life.inv("stop", f"--confirm=devai-{life.name}")
     assert stopped.returncode == 0, stopped.stderr
     assert life.cluster.get(*pods)["items"] == []
     rows = json.loads(life.inv("status", "--json").stdout)["rows"]
     assert {row["state"].partition(" ")[0] for row in rows if row["what"].startswith("deployment")} == {"0/0"}
-    started = life.inv("start", f"--confirm={life.name}")
+    started = life.inv("start", f"--confirm=devai-{life.name}")
     assert started.returncode == 0, started.stderr
     assert life.get("api/status", token) == 200
     assert life.plan()["changes"] == []

@@ -390,7 +390,7 @@ def test_delete_keeps_data_and_with_data_leaves_nothing(stack: ClusterStack) -> 
 
     refused = stack.inv("k8s.delete", "--data")
     assert refused.returncode == 2
-    assert stack.inv("k8s.delete", "--data", "--confirm=local-cluster").returncode == 0
+    assert stack.inv("k8s.delete", "--data", "--confirm=devai-test-local-cluster").returncode == 0
     assert stack.cluster.kubectl("get", f"namespace/{stack.namespace}").returncode == 1
     mark = f"--selector=devai.io/stack={stack.namespace}"
     assert stack.cluster.get("storageclasses,ingressclasses", mark)["items"] == []

@@ -148,4 +148,4 @@ def running(project: Project, cluster: Cluster) -> Iterator[ClusterStack]:
         yield stack
     finally:
         stack.close()
-        stack.inv("k8s.delete", "--data", f"--confirm=local-{ENVIRONMENT}")
+        stack.inv("k8s.delete", "--data", f"--confirm=devai-test-local-{ENVIRONMENT}")

@@ -135,5 +135,5 @@ def brought_up(own: ComposeStack) -> Iterator[ComposeStack]:
         assert started.stdout.strip() == own.jupyter.url  # the last word, and the only one on stdout
         yield own
     finally:
-        removed = own.inv("compose.down", "--data", "--confirm=local-smoke")
+        removed = own.inv("compose.down", "--data", "--confirm=devai-test-local-smoke")
         assert removed.returncode == 0, removed.stderr

@@ -48,7 +48,7 @@ def extras(stack: ComposeStack, free_port: Callable[[], int]) -> Iterator[Compos
     try:
         yield own
     finally:
-        assert own.inv("compose.down", "--data", "--confirm=local-extras").returncode == 0
+        assert own.inv("compose.down", "--data", "--confirm=devai-test-local-extras").returncode == 0
         docker("rmi", IMAGE)
 
 

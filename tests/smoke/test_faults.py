@@ -32,7 +32,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     )
     own = ComposeStack(project, "faults")
     yield own
-    assert own.inv("down", "--data", "--confirm=local-faults").returncode == 0
+    assert own.inv("down", "--data", "--confirm=devai-test-local-faults").returncode == 0
 
 
 def up(stack: ComposeStack) -> subprocess.Popen[str]:
@@ -64,7 +64,7 @@ def until(process: subprocess.Popen[str], mark: str) -> None:
 # What is printed in the middle of each step.
 @pytest.mark.parametrize("mark", ["exporting to image", " Starting", "pulling model"])
 def test_an_up_that_is_killed_is_healed_by_the_next(faulty: ComposeStack, mark: str) -> None:
-    assert faulty.inv("down", "--data", "--confirm=local-faults").returncode == 0
+    assert faulty.inv("down", "--data", "--confirm=devai-test-local-faults").returncode == 0
     engine.docker("rmi", "--force", image.lab(faulty.settings))
     with up(faulty) as process:
         until(process, mark)

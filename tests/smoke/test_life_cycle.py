@@ -107,7 +107,7 @@ def test_two_stacks_live_side_by_side(stack: ComposeStack, free_port: Callable[[
         assert Jupyter(started.stdout.strip()).status("api/status") == 200
         assert [row["service"] for row in json.loads(second.inv("compose.ps", "--json").stdout)] == ["devai"]
     finally:
-        assert second.inv("compose.down", "--data", "--confirm=local-second").returncode == 0
+        assert second.inv("compose.down", "--data", "--confirm=devai-test-local-second").returncode == 0
         docker("rmi", "devai-test-lab:local-second")
     assert stack.jupyter.status("api/status") == 200
 

@@ -73,7 +73,7 @@ def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: 
         assert identity.stdout.strip() == str(uid), identity.stderr
         assert "Jupyter Server" in own.inv("compose.logs", "--service=devai", environ=environ).stdout
     finally:
-        removed = own.inv("compose.down", "--data", "--confirm=local-podman", environ=environ)
+        removed = own.inv("compose.down", "--data", "--confirm=devai-test-local-podman", environ=environ)
         assert removed.returncode == 0, removed.stderr
     assert json.loads(own.inv("compose.ps", "--json", environ=environ).stdout) == []
 
@@ -100,5 +100,5 @@ def test_a_service_that_stops_is_named_and_not_waited_for(own: ComposeStack, eng
         assert "devai has stopped; `inv compose.logs` shows what it says" in failed.stderr
     finally:
         hook.unlink()
-        assert own.inv("compose.down", "--data", "--confirm=local-podman", environ=environ).returncode == 0
+        assert own.inv("compose.down", "--data", "--confirm=devai-test-local-podman", environ=environ).returncode == 0
         override.write_text(podman.OVERRIDE, encoding="utf-8")

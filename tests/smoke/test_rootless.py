@@ -67,7 +67,9 @@ def test_a_person_without_root_has_a_lab(
     assert identity.stdout.strip() == str(inside), identity.stderr
     rows = json.loads(person.inv("compose.ps", "--json", "--env=rootless", project=project.root).stdout)
     assert [(row["service"], row["state"]) for row in rows] == [("devai", "running"), ("ollama", "running")]
-    removed = person.inv("compose.down", "--data", "--confirm=local-rootless", "--env=rootless", project=project.root)
+    removed = person.inv(
+        "compose.down", "--data", "--confirm=devai-test-local-rootless", "--env=rootless", project=project.root
+    )
     assert removed.returncode == 0, removed.stderr
     assert json.loads(person.inv("compose.ps", "--json", "--env=rootless", project=project.root).stdout) == []
 

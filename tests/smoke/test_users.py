@@ -57,7 +57,7 @@ def anybodys(stack: ComposeStack, work: Path, free_port: Callable[[], int]) -> I
     try:
         yield own
     finally:
-        assert own.inv("compose.down", "--data", "--confirm=local-users").returncode == 0
+        assert own.inv("compose.down", "--data", "--confirm=devai-test-local-users").returncode == 0
         docker("rmi", "devai-test-lab:local-users")
 
 

@@ -114,7 +114,7 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
         assert by_kind(alone) == {"changed": [VAULT, GATEWAY]}
     places = {"the first plan": "".join(in_the_plan.values()), **kept(project)}
 
-    tf("destroy", f"--confirm={cloud}-dev")
+    tf("destroy", f"--confirm=devai-{cloud}-dev")
     left = json.loads(tf("state-list", "--json"))
     assert [address for address in left if address.startswith("module.storage.")]
     assert not [address for address in left if address.startswith(("module.compute", "module.kub", "module.registry"))]
@@ -122,7 +122,7 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
         assert [address for address in left if not address.startswith(("data.", "module.storage."))] == [
             "azurerm_resource_group.this"
         ]
-    tf("destroy", f"--confirm={cloud}-dev", "--data")
+    tf("destroy", f"--confirm=devai-{cloud}-dev", "--data")
     assert json.loads(tf("state-list", "--json")) == []
 
     places |= {"what was said": "".join(said), "the arguments": arguments.read_text(encoding="utf-8")}
@@ -185,7 +185,7 @@ def test_what_the_cloud_protects_goes_with_a_stack_that_is_protected_no_longer(
 ) -> None:
     """As the cloud has it, it still is; and the home, which is another one without protection, is not replaced."""
     home, sizes = PROTECTED[cloud, platform]
-    flags = (f"--cloud={cloud}", "--env=prod", "--offline", f"--confirm={cloud}-prod")
+    flags = (f"--cloud={cloud}", "--env=prod", "--offline", f"--confirm=devai-{cloud}-prod")
     content = {
         "compute": {"platform": platform, **({"replicas": {"min": 1, "max": 1}} if platform == "simple" else {})},
         "image": {"registry": "registry.example.org/lab", "digest": PUSHED},
@@ -215,7 +215,7 @@ def test_what_the_cloud_protects_goes_with_a_stack_that_is_protected_no_longer(
 
 def test_a_protected_service_can_be_stopped(project: Project, devai: Run) -> None:
     """It holds no data, and Cloud Run has no stopped services: it goes, and comes again."""
-    flags = ("--cloud=gcp", "--env=prod", "--offline", "--confirm=gcp-prod")
+    flags = ("--cloud=gcp", "--env=prod", "--offline", "--confirm=devai-gcp-prod")
     running = {"compute": {"platform": "simple"}, "resources": PROTECTED["gcp", "simple"][1]}
     running["image"] = {"registry": "registry.example.org/lab", "digest": PUSHED}
     for content in (running, {**running, "image": {"digest": ""}}):

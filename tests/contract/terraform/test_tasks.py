@@ -119,7 +119,7 @@ def test_nothing_is_applied_or_destroyed_without_a_word(devai: Run) -> None:
     assert ok(devai("tf.state-list", *STACK)).stdout == ""
     ok(devai("tf.apply", *STACK, "--yes"))
     assert devai("tf.destroy", *STACK).returncode == 2
-    refused = devai("tf.destroy", *STACK, "--confirm=aws-prod")
+    refused = devai("tf.destroy", *STACK, "--confirm=devai-aws-prod")
     assert refused.returncode == 2
     assert "'aws-prod' is not aws-dev; nothing was changed" in refused.stderr
     assert "aws_vpc.this" in devai("tf.state-list", *STACK).stdout
@@ -128,7 +128,7 @@ def test_nothing_is_applied_or_destroyed_without_a_word(devai: Run) -> None:
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("words", [("tf.destroy",), ("tf.destroy", "--data"), ("tf.plan", "--destroy")])
 def test_a_protected_stack_is_latched(devai: Run, words: tuple[str, ...]) -> None:
-    refused = devai(*words, *STACK, "--env=prod", "--confirm=aws-prod" if "destroy" in words[0] else "--json")
+    refused = devai(*words, *STACK, "--env=prod", "--confirm=devai-aws-prod" if "destroy" in words[0] else "--json")
     assert refused.returncode == 2
     assert "aws-prod is protected (conf/profiles/prod.yaml:2:" in refused.stderr
 
@@ -139,11 +139,11 @@ def test_a_protected_stack_wants_its_name_and_shows_what_it_loses(devai: Run) ->
     unnamed = devai("tf.apply", *prod, *PUSHED, "--yes")
     assert unnamed.returncode == 2
     assert "aws-prod is protected" in unnamed.stderr
-    ok(devai("tf.apply", *prod, *PUSHED, "--confirm=aws-prod"))
+    ok(devai("tf.apply", *prod, *PUSHED, "--confirm=devai-aws-prod"))
     without_image = devai("tf.apply", *prod, "--yes")
     assert without_image.returncode == 2
     assert "this removes what is destroyed or replaced here (terraform_data.service[0])" in without_image.stderr
-    ok(devai("tf.apply", *prod, "--confirm=aws-prod"))
+    ok(devai("tf.apply", *prod, "--confirm=devai-aws-prod"))
 
 
 @pytest.mark.usefixtures("small")
@@ -152,11 +152,11 @@ def test_home_storage_can_be_neither_replaced_nor_destroyed_by_mistake(devai: Ru
     refused = devai("tf.plan", *STACK, "--set=project.name=other")
     assert refused.returncode == 1
     assert "Instance cannot be destroyed" in refused.stderr
-    ok(devai("tf.destroy", *STACK, "--confirm=aws-dev"))
+    ok(devai("tf.destroy", *STACK, "--confirm=devai-aws-dev"))
     assert ok(devai("tf.state-list", *STACK)).stdout == "module.storage.aws_efs_file_system.this\n"
-    again = ok(devai("tf.destroy", *STACK, "--confirm=aws-dev"))
+    again = ok(devai("tf.destroy", *STACK, "--confirm=devai-aws-dev"))
     assert "nothing to destroy" in again.stderr
-    ok(devai("tf.destroy", *STACK, "--data", "--confirm=aws-dev"))
+    ok(devai("tf.destroy", *STACK, "--data", "--confirm=devai-aws-dev"))
     assert ok(devai("tf.state-list", *STACK)).stdout == ""
 
 

@@ -61,12 +61,12 @@ def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, proj
     assert devai("tf.apply", *STACK, "--yes").returncode == 0
     unnamed = devai("down", *STACK, "--yes")
     assert unnamed.returncode == 2
-    assert "--confirm=aws-dev" in unnamed.stderr
-    assert devai("down", *STACK, "--confirm=aws-dev").returncode == 0
+    assert "--confirm=devai-aws-dev" in unnamed.stderr
+    assert devai("down", *STACK, "--confirm=devai-aws-dev").returncode == 0
     left = json.loads(devai("tf.state-list", *STACK, "--json").stdout)
     assert left == ["module.storage.aws_efs_file_system.this"]
     assert not (project.root / ".devai/aws-dev/deployment.yaml").exists()
-    assert devai("down", *STACK, "--data", "--confirm=aws-dev").returncode == 0
+    assert devai("down", *STACK, "--data", "--confirm=devai-aws-dev").returncode == 0
     assert json.loads(devai("tf.state-list", *STACK, "--json").stdout) == []
 
 

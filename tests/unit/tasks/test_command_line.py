@@ -246,12 +246,12 @@ def test_without_the_docker_program_there_is_one_message_with_the_way_out(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "nobody to ask; nothing was changed. Without a terminal: --confirm=local-dev"),
-        (["--confirm=local-prod"], "'local-prod' is not local-dev; nothing was changed"),
-        (["--confirm=dev"], "'dev' is not local-dev; nothing was changed"),
+        ([], "nobody to ask; nothing was changed. Without a terminal: --confirm=devai-local-dev"),
+        (["--confirm=other-local-dev"], "'other-local-dev' is not devai-local-dev; nothing was changed"),
+        (["--confirm=local-dev"], "'local-dev' is not devai-local-dev; nothing was changed"),
     ],
 )
-def test_data_is_not_removed_without_the_name_of_the_stack(
+def test_data_is_not_removed_without_the_names_of_project_and_stack(
     project: Project, devai: Run, flags: list[str], message: str
 ) -> None:
     before = tree(project)
@@ -278,7 +278,7 @@ def test_kernels_and_models_of_a_protected_stack_go_with_its_name_only(
     result = devai(*words)
     assert_clean(result, 2)
     assert f"local-prod: {effect}; local-prod is protected\n" in result.stderr
-    assert "nobody to ask; nothing was changed. Without a terminal: --confirm=local-prod" in result.stderr
+    assert "nobody to ask; nothing was changed. Without a terminal: --confirm=devai-local-prod" in result.stderr
 
 
 def test_a_model_is_removed_after_a_question(devai: Run) -> None:

@@ -91,7 +91,7 @@ def test_help_shows_defaults_and_choices(cli: Callable[..., CompletedProcess[str
     shown = " ".join(cli(program, "--help", "compose.down").stdout.split())
     assert "shipped: dev, staging, prod)" in shown
     assert "shipped: local, aws, azure, gcp)" in shown
-    assert "the stack's name, where nobody can be asked to type it (default: ask)" in shown
+    assert "project and stack, as lab-local-dev, without a terminal to type them at (default: ask)" in shown
 
 
 @pytest.mark.parametrize("name", TASKS)

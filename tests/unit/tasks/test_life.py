@@ -175,7 +175,7 @@ def test_a_home_that_the_cluster_has_made_goes_with_data_only(devai: Run, deploy
     assert refused.returncode == 2
     assert "`inv data.backup --file=home.tar.gz --env=dev --cloud=aws` keeps its files" in refused.stderr
     assert deployed.asked == []
-    down = devai("down", "--cloud=aws", "--data", "--confirm=aws-dev")
+    down = devai("down", "--cloud=aws", "--data", "--confirm=devai-aws-dev")
     assert down.returncode == 0, down.stderr
     assert deployed.asked[-1] == "terraform destroy"
 
