@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from devai_tasks.config.schema import Settings
 
 # By these the manifests find the pods that they are about.
-OWN_LABELS = {"app.kubernetes.io/name", "app.kubernetes.io/managed-by", "devai.io/stack"}
+OWN_LABELS = {"app.kubernetes.io/name", "app.kubernetes.io/managed-by", "devai.io/project-id", "devai.io/stack"}
 # An object's name, which namespaces and labels limit to 63 characters, with what is added to the stack's.
 LONGEST_STACK = 55
 

@@ -16,10 +16,11 @@ from devai_tasks.config.configuration import Configuration
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError
-from devai_tasks.operations import images, lab, models
+from devai_tasks.operations import images, lab, models, ownership
 from devai_tasks.operations.check_tools import DOCKER
-from devai_tasks.operations.checks import Check, Fix, State, gibibytes
+from devai_tasks.operations.checks import Check, Fix, State, gibibytes, of_owner
 from devai_tasks.operations.engine import known
+from devai_tasks.operations.ownership import Claim
 from devai_tasks.render import compose
 from devai_tasks.render import image as definition
 from devai_tasks.tools import programs, registry
@@ -67,7 +68,11 @@ def machine(project: Project, own: Configuration, docker: Docker) -> list[Check]
     found.append(disk("project disk", project.root, LEAST_DISK))
     found += gpu(settings, engine, programs.gpus(), kind)
     if settings.compute.provider == "local":
-        running = docker.containers(compose.project_name(settings)) if engine else []
+        running: Sequence[Mapping[str, Any]] = []
+        if engine:
+            owner = ownership.of_folder(project, settings)
+            found.append(of_owner("engine", owner, bad=State.FAILED, task="up"))
+            running = docker.containers(compose.project_name(settings)) if owner.claim is not Claim.FOREIGN else []
         found += [ports(settings, running), work_folder(project, settings)]
         found += user(known(settings, docker)) if engine else []
         if settings.ollama.mode != "container":

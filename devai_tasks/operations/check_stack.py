@@ -13,9 +13,9 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import FILE as SECRETS_FILE
 from devai_tasks.errors import ConfigError, DevaiError, ToolMissing
-from devai_tasks.operations import artefacts, clouds
+from devai_tasks.operations import artefacts, clouds, ownership
 from devai_tasks.operations import configuration as about
-from devai_tasks.operations.checks import Check, Fix, State
+from devai_tasks.operations.checks import Check, Fix, State, of_owner
 from devai_tasks.render import kubernetes as definition
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.kubectl import Kubectl
@@ -142,7 +142,16 @@ def cluster(own: Configuration) -> list[Check]:
         answer = Kubectl(context, definition.namespace(settings)).server_version()
     except DevaiError as error:
         return [*checks, Check("cluster", "API server", bad, str(error), "an answer")]
-    return [*checks, Check("cluster", "API server", State.OK, answer)]
+    return [*checks, Check("cluster", "API server", State.OK, answer), *_owner(settings, bad)]
+
+
+def _owner(settings: Settings, bad: State) -> list[Check]:
+    """Whose the stack in the cluster is, as far as the caller may see that."""
+    try:
+        found = ownership.of_namespace(Kubectl(settings.kubernetes.context, definition.namespace(settings)), settings)
+    except DevaiError:
+        return []
+    return [of_owner("cluster", found, bad=bad, task="k8s.apply")]
 
 
 def _way_to_context(settings: Settings) -> str:

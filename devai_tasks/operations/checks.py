@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from devai_tasks.operations.ownership import Claim, Owner
+
 
 class State(StrEnum):
     """What a check means for the stack."""
@@ -51,6 +53,15 @@ class Check:
             "way_out": self.way_out,
             "fixable": self.fix is not None,
         }
+
+
+def of_owner(group: str, found: Owner, *, bad: State, task: str) -> Check:
+    """Whose a stack is: tasks refuse to change a foreign one, and `task` asks before it takes one over."""
+    if found.claim in (Claim.FREE, Claim.OWN):
+        return Check(group, "owner", State.OK, found.words)
+    if found.claim is Claim.UNCLEAR:
+        return Check(group, "owner", State.ADVICE, found.words, found.own, f"`inv {task}` asks, and takes it over")
+    return Check(group, "owner", bad, found.words, found.own, found.remedy)
 
 
 def gibibytes(count: float) -> str:

@@ -122,10 +122,7 @@ def diff(cluster: Cluster) -> str:
 
 
 def ensure_namespace(cluster: Cluster, text: str, there: Sequence[Object]) -> bool:
-    """Have the stack's namespace, with the rules that it sets; says whether it was made just now.
-
-    Raises UsageError where the namespace belongs to somebody else.
-    """
+    """Have the stack's namespace, with the rules that it sets; says whether it was made just now."""
     if cluster.dry:
         cluster.kubectl.apply("")
         return False
@@ -133,8 +130,6 @@ def ensure_namespace(cluster: Cluster, text: str, there: Sequence[Object]) -> bo
         if found["status"].get("phase") == "Terminating":
             raise DevaiError(f"the namespace {cluster.namespace} is being deleted; try again when it is gone")
         return False
-    if cluster.kubectl.object("namespace", cluster.namespace):
-        raise UsageError(f"the namespace {cluster.namespace} is not this stack's; choose another project.name")
     cluster.kubectl.apply(live.only(text, "Namespace"))
     return True
 

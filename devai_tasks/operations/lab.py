@@ -17,7 +17,7 @@ from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.sections.lab import Limits
 from devai_tasks.config.targets import COMPOSE_ENV
 from devai_tasks.errors import DevaiError, UsageError, unknown
-from devai_tasks.operations import artefacts, certificates, engine, images, secrets
+from devai_tasks.operations import artefacts, certificates, engine, images, ownership, secrets
 from devai_tasks.render import compose as definition
 from devai_tasks.render import image
 from devai_tasks.tools.compose import Compose, Recreate
@@ -69,6 +69,7 @@ def up(project: Project, settings: Settings, docker: Docker, *, anew: bool = Fal
     recreate: Recreate = "all" if anew else "changed"
     due = state.restart_due(project, settings.stack)
     if not docker.dry:
+        ownership.mark_folder(project, settings)
         handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
         secrets.report_kept(handover.kept)
         changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)

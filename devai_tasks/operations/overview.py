@@ -12,6 +12,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError
 from devai_tasks.operations import images, lab, models, secrets
+from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.render import image
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools.docker import Docker
@@ -40,6 +41,8 @@ class Overview:
     notes: list[str] = field(default_factory=list)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Keys of the configuration that have another value than in the last `up`: that one, and the present one."""
+    owner: str = ""
+    """Whose the stack is, in words; empty where that is not known."""
 
     @property
     def sentence(self) -> str:
@@ -54,6 +57,7 @@ class Overview:
         """For programs."""
         return {
             "stack": self.stack,
+            "owner": self.owner,
             "empty": not self.changes,
             "changes": [asdict(change) for change in self.changes],
             "keys": {key: {"before": before, "now": now} for key, (before, now) in self.keys.items()},
@@ -78,6 +82,15 @@ def _row(*cells: str) -> str:
     """A row of a table in Markdown, whatever stands in its cells."""
     plain = [" ".join(cell.splitlines()).replace("|", r"\|") for cell in cells]
     return f"| {' | '.join(plain)} |"
+
+
+def of_owner(found: Overview, owner: Owner) -> None:
+    """Add whose the stack is, and what that means for `up`."""
+    found.owner = owner.words
+    if owner.claim is Claim.FOREIGN:
+        found.notes.append(f"`up` is refused: {owner.sentence}. {owner.remedy}")
+    if owner.claim is Claim.UNCLEAR:
+        found.notes.append(f"`up` asks before it takes the stack over: {owner.sentence}")
 
 
 def changed_keys(project: Project, configuration: Configuration) -> dict[str, tuple[str, str]]:

@@ -23,6 +23,8 @@ FOLDER = "../../../deploy/kubernetes"
 LAB, OLLAMA, MODELS = "devai", "ollama", "models"
 # What marks the objects of a stack, in a cluster where others have theirs.
 STACK_LABEL = "devai.io/stack"
+# Whose the stack is: on its namespace only, for a label more in a pod's template would replace the pod.
+PROJECT_LABEL = "devai.io/project-id"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "devai"}
 TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of one
 
@@ -100,8 +102,26 @@ def _kustomization(settings: Settings, files: list[str]) -> Object:
             *(_patch(file.partition("/")[2]) for file in files),
             *kubernetes_clouds.removals(settings),
             *kubernetes_clouds.renames(settings),
+            *_owner(settings),
         ],
     }
+
+
+def _owner(settings: Settings) -> list[Object]:
+    """The patch that marks the namespace, under the name that it has in the base."""
+    if not settings.project.id:
+        return []
+    return [{"patch": json.dumps(_marked("devai", settings.project.id))}]
+
+
+def mark(namespace: str, identity: str) -> str:
+    """A stack's namespace with nothing but the mark of its project, to be applied."""
+    return json.dumps(_marked(namespace, identity))
+
+
+def _marked(namespace: str, identity: str) -> Object:
+    head = named("v1", "Namespace", namespace)
+    return {**head, "metadata": {**head["metadata"], "labels": {PROJECT_LABEL: identity}}}
 
 
 def _components(settings: Settings) -> list[str]:

@@ -54,12 +54,14 @@ def down(c: Context, request: Request, data: bool = False) -> None:
 
 def take_down(request: Request, *, data: bool) -> None:
     """Stop the lab, after a question where that loses something."""
-    from devai_tasks.operations import lab
+    from devai_tasks.operations import lab, ownership
     from devai_tasks.tasks import guard
 
     if data or request.settings.protected:
         guard.allow(request, "the lab stops", loses="all notebooks in its home and all its models" if data else "")
     lab.compose(request.project, request.settings, request.docker).down(volumes=data)
+    if data and not request.dry:
+        ownership.unmark_folder(request.settings)
 
 
 def rotate(request: Request) -> None:

@@ -36,10 +36,15 @@ def backup(c: Context, request: Request, file: str = "", cluster: bool = False) 
 def restore(c: Context, request: Request, file: str = "", cluster: bool = False) -> None:
     """Put an archive's files back into the lab's home, while the lab runs; others stay."""
     from devai_tasks.operations import data
+    from devai_tasks.operations.cluster import Cluster
     from devai_tasks.tasks import guard
 
     archive = _file(file)
     data.check(request.settings, archive)
+    compute = request.settings.compute
+    if cluster or (compute.provider != "local" and compute.platform == "kubernetes"):
+        request = tf.informed(request)
+        guard.check_cluster(request, Cluster(request.project, request.settings, dry=request.dry))
     guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
     settings = tf.informed(request).settings
     restored = data.restore(request.project, settings, archive, in_cluster=cluster, dry=request.dry)

@@ -52,6 +52,8 @@ _ASKING_HELP = {
     "confirm": "project and stack, as lab-local-dev, without a terminal to type them at (default: ask)",
 }
 _ASKING_FLAGS: dict[str, Any] = {"yes": False, "confirm": ""}
+_OWNER_HELP = {"take_over": "take over a stack whose owner is gone or not recorded (default: ask)"}
+_OWNER_FLAGS: dict[str, Any] = {"take_over": False}
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Request:
     """Whether to go on without asking."""
     confirm: str = ""
     """Project and stack, where they were given instead of being typed."""
+    take_over: bool = False
+    """Whether to take over a stack whose owner is gone or not recorded."""
     said: set[str] = field(default_factory=set)
     """The stand-ins that were named already."""
 
@@ -153,10 +157,11 @@ def stack_task(
     """A task that works on a stack: its body gets a Request beside its own flags.
 
     With `target` it is refused on stacks that are not rendered for that. One that runs `alone` holds the stack's lock;
-    one that `changes` the stack does so, too, and is written down; one that `asks` takes `--yes` and `--confirm`.
+    one that `changes` the stack does so, too, is written down, looks first whose stack it is, and takes `--take-over`;
+    one that `asks` takes `--yes` and `--confirm`.
     """
-    flags = _STACK_FLAGS | (_ASKING_FLAGS if asks else {})
-    texts = _STACK_HELP | (_ASKING_HELP if asks else {})
+    flags = _STACK_FLAGS | (_ASKING_FLAGS if asks else {}) | (_OWNER_FLAGS if changes else {})
+    texts = _STACK_HELP | (_ASKING_HELP if asks else {}) | (_OWNER_HELP if changes else {})
 
     def declare(body: Callable[..., None]) -> Task[Any]:
         name = _full_name(body, options.get("name", body.__name__))
@@ -171,13 +176,16 @@ def stack_task(
                 # Paths in artefacts and in printed commands are relative to the project.
                 os.chdir(project.root)
                 env, cloud = (_name(flag, given.pop(flag)) for flag in ("env", "cloud"))
-                gpu, overrides, *asking = (given.pop(flag) for flag in flags if flag in given)
+                gpu, overrides = (given.pop(flag) for flag in ("gpu", "set_"))
+                common = {flag: given.pop(flag) for flag in flags if flag in given}
                 words = _words({flag: value for flag, value in given.items() if value != defaults[flag]})
-                request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, *asking)
+                request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, **common)
                 if target:
                     _check_target(request, target)
                 remainder.refuse(c.remainder, name, _flag_names(parameters), request)
                 with guard.run(request, recorded=changes) if alone or changes else nullcontext():
+                    if changes:
+                        guard.check_owner(request, target)
                     body(c, request, **given)
 
         context, _, *own = inspect.signature(body).parameters.values()

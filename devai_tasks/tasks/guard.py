@@ -1,15 +1,17 @@
-"""What stands before a task that changes a stack: it runs alone, is written down, and asks."""
+"""What stands before a task that changes a stack: whose it is; it runs alone, is written down, and asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError
+from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
 
 if TYPE_CHECKING:
+    from devai_tasks.operations.cluster import Cluster
+    from devai_tasks.operations.ownership import Owner
     from devai_tasks.tasks.declare import Request
 
 # What replacing the lab's token does.
@@ -28,6 +30,59 @@ def run(request: Request, *, recorded: bool) -> Iterator[None]:
     record = runs.recorded(request.project, request.stack, own) if recorded else nullcontext()
     with runs.alone(request.project, request.stack, own), record:
         yield
+
+
+def check_owner(request: Request, target: str) -> None:
+    """Go on only where the stack on this machine is this folder's, or is taken over, and mark it so.
+
+    `target` is what a task is about, empty for the whole stack. Raises UsageError otherwise. In a cluster it is
+    `check_cluster`, and in a cloud Terraform's state, which tell, once they can be asked.
+    """
+    from devai_tasks.operations import ownership
+
+    settings = request.settings
+    if request.dry or settings.compute.provider != "local" or target not in ("", "compose", "image"):
+        return
+    try:
+        request.docker.check()
+        owner = ownership.of_folder(request.project, settings)
+    except (ToolMissing, ToolFailed):
+        return  # the task reaches nothing either, and says why
+    _own(request, owner, lambda: ownership.mark_folder(request.project, settings))
+
+
+def check_cluster(request: Request, cluster: Cluster, *, claim: bool = False) -> None:
+    """Go on only where the stack in its cluster is this project's, or is taken over, and mark it so.
+
+    With `claim` the project has an identity afterwards, for a stack that is about to be made. Raises UsageError
+    otherwise.
+    """
+    from devai_tasks.operations import ownership
+
+    if request.dry:
+        return
+    project, settings, kubectl = request.project, cluster.settings, cluster.kubectl
+    owner = ownership.of_namespace(kubectl, settings)
+    _own(request, owner, lambda: ownership.mark_namespace(kubectl, ownership.ensure_id(project, settings)))
+    if claim and owner.claim is ownership.Claim.FREE:
+        ownership.ensure_id(project, settings)
+
+
+def _own(request: Request, owner: Owner, mark: Callable[[], None]) -> None:
+    """Refuse what is foreign, ask before what is unclear is taken over, and mark what is not marked yet."""
+    from devai_tasks.operations.ownership import Claim
+
+    if owner.claim is Claim.FOREIGN:
+        raise UsageError(f"{owner.sentence}; nothing was changed. {owner.remedy}")
+    if owner.claim is Claim.UNCLEAR and not request.take_over:
+        console.warn(owner.sentence)
+        answer = console.ask("take it over? [y/N]")
+        if answer is None:
+            raise UsageError("no terminal to ask at; nothing was changed. `--take-over` takes it over")
+        if answer.lower() not in ("y", "yes"):
+            raise UsageError("nothing was changed")
+    if owner.claim in (Claim.OWN, Claim.UNCLEAR) and not owner.marked:
+        mark()
 
 
 def allow(request: Request, effect: str, *, loses: str = "") -> None:

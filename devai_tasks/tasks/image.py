@@ -40,7 +40,7 @@ def build(
     images.build(request.project, request.settings, request.docker, wanted)
 
 
-@stack_task(changes=True, help={**_BUILD, **_JSON})
+@stack_task(target="image", changes=True, help={**_BUILD, **_JSON})
 def push(
     c: Context, request: Request, platform: str = "", cache_from: str = "", cache_to: str = "", json: bool = False
 ) -> None:
@@ -65,7 +65,7 @@ def roll_out(request: Request) -> None:
     _show(publish.push(request.project, settings, request.docker, images.Options()), json=False)
 
 
-@stack_task(changes=True, help=_JSON)
+@stack_task(target="image", changes=True, help=_JSON)
 def pull(c: Context, request: Request, json: bool = False) -> None:
     """Pull the stack's image by the recorded digest, for this machine to run."""
     from devai_tasks.operations import publish
@@ -171,7 +171,7 @@ def base(c: Context, request: Request, json: bool = False) -> None:
         console.show(f"{found.name} ({found.source}{f', {found.digest}' if found.digest else ''})")
 
 
-@stack_task(changes=True, asks=True)
+@stack_task(target="image", changes=True, asks=True)
 def prune(c: Context, request: Request) -> None:
     """Remove this project's images that nothing names any more, and names of other commits."""
     from devai_tasks.operations import leftovers

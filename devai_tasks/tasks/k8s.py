@@ -21,16 +21,31 @@ _SERVICE = {"service": "devai or ollama (default: both); can be repeated"}
 _SECONDS = {"seconds": "how long to wait for it (default: 600)"}
 
 
-def _cluster(request: Request, *, change: bool = False) -> Cluster:
-    """The stack's cluster. To `change` something there, all values have to be known, and the context to be current."""
+def _cluster(request: Request) -> Cluster:
+    """The stack's cluster, to look at."""
     from devai_tasks.operations.cluster import Cluster
 
-    if not change:
-        return Cluster(request.project, request.settings, dry=request.dry)
-    settings = request.settings if request.dry else request.configuration.to_deploy()
-    cluster = Cluster(request.project, settings, dry=request.dry)
-    cluster.kubectl.check_current()
-    return cluster
+    return Cluster(request.project, request.settings, dry=request.dry)
+
+
+def _own_cluster(request: Request, *, claim: bool = False) -> Cluster:
+    """The stack's cluster, to change something there: values are known, the context is current, the stack is ours.
+
+    With `claim` it becomes ours where there is none yet.
+    """
+    if not request.dry:
+        request.configuration.to_deploy()
+    check_owner(request, claim=claim)
+    return _cluster(request if request.settings.project.id else request.anew())
+
+
+def check_owner(request: Request, *, claim: bool = False) -> None:
+    """Raise UsageError unless the context is current, and the stack there this project's, or taken over."""
+    from devai_tasks.tasks import guard
+
+    own = _cluster(request)
+    own.kubectl.check_current()
+    guard.check_cluster(request, own, claim=claim)
 
 
 @stack_task(target="kubernetes")
@@ -80,7 +95,7 @@ def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Clus
     from devai_tasks.operations.cluster import Cluster
     from devai_tasks.tasks import guard
 
-    own = _cluster(request, change=True)
+    own = _own_cluster(request, claim=True)
     if targets.loaded_image(own.settings) and cluster_images.provide(own, lambda: request.docker):
         own = Cluster(own.project, request.anew().settings, dry=own.dry)  # with the tag that was noted
     text, there = cluster.look(own)
@@ -166,7 +181,7 @@ def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> No
     from devai_tasks.operations import cluster
     from devai_tasks.tasks import guard
 
-    own = _cluster(request, change=True)
+    own = _own_cluster(request)
     effect = f"it is deleted in {own.kubectl.context}, with the kernels that run"
     if cluster_goes and not data:
         if not own.dry and cluster.home_is_made(own):
@@ -186,7 +201,7 @@ def stop(request: Request) -> None:
     from devai_tasks.operations import pauses
     from devai_tasks.tasks import guard
 
-    own = _cluster(request, change=True)
+    own = _own_cluster(request)
     guard.allow(request, "its pods end, and kernels with them")
     pauses.stop(own)
 
@@ -195,7 +210,7 @@ def start(request: Request, *, seconds: int) -> None:
     """Start the stack's pods again, and wait until they are ready."""
     from devai_tasks.operations import pauses
 
-    pauses.start(_cluster(request, change=True), seconds=seconds)
+    pauses.start(_own_cluster(request), seconds=seconds)
 
 
 @stack_task(target="kubernetes", help={"json": "for programs (default: a table)"})
@@ -283,7 +298,7 @@ def rollback(c: Context, request: Request, service: list[str], revision: str = "
     if not revision.isdecimal():
         raise UsageError(f"--revision={revision}: a number, less than the one that `inv k8s.status` shows")
     limit = seconds_of(seconds)
-    own = _cluster(request, change=True)
+    own = _own_cluster(request)
     names = own.check_services(service or ["devai"])
     guard.allow(request, f"{' and '.join(names)} go back")
     rollout.back(own.kubectl, names, revision=int(revision), seconds=limit)
@@ -296,7 +311,7 @@ def restart(c: Context, request: Request, service: list[str], seconds: str = "60
     from devai_tasks.tasks import guard
 
     limit = seconds_of(seconds)
-    own = _cluster(request, change=True)
+    own = _own_cluster(request)
     names = own.check_services(service)
     guard.allow(request, f"{' and '.join(names)} begin anew, and kernels end")
     _restart(own, names)
@@ -316,7 +331,7 @@ def secrets(c: Context, request: Request) -> None:
     from devai_tasks.operations import cluster, cluster_secrets
     from devai_tasks.tasks import guard
 
-    own = _cluster(request, change=True)
+    own = _own_cluster(request, claim=True)
     guard.allow(request, f"its secrets become those of this machine in {own.kubectl.context}")
     cluster.ensure_namespace(own, *cluster.look(own))
     sending = cluster_secrets.compare(own)

@@ -22,6 +22,8 @@ def up(request: Request, *, seconds: int) -> list[Step]:
             Step("lab", "start the lab, and wait until it is healthy", lambda: compose.roll_out(request)),
             Step("models", "bring the models", lambda: _models(request)),
         ]
+    if settings.compute.provider == "none":
+        k8s.check_owner(request)  # before an image is pushed
     # What a step has made known (the registry, an image's digest, the cluster) is in the configuration of the next.
     steps = [
         Step("image", "build the lab's image, and push it", lambda: image.roll_out(request.anew())),

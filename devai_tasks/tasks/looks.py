@@ -11,6 +11,7 @@ from devai_tasks.tasks import tf
 if TYPE_CHECKING:
     from devai_tasks.operations.cluster import Cluster
     from devai_tasks.operations.overview import Overview
+    from devai_tasks.operations.ownership import Owner
     from devai_tasks.tasks.declare import Request
 
 # Addresses that Terraform contacts for a plan: where its state is, and a certificate of Azure's Key Vault.
@@ -34,6 +35,8 @@ def overview(request: Request) -> Overview:
         rebuilt = bool(found.changes)
         unvisited = request.configuration.why_unvisited(("ollama", "url"))
         of.of_compose(found, request.project, request.settings, request.docker, rebuilt=rebuilt, unvisited=unvisited)
+        if owner := _owner(request):
+            of.of_owner(found, owner)
         return found
     if provider != "none":
         found.changes += _terraform(request)
@@ -42,6 +45,8 @@ def overview(request: Request) -> Overview:
     if kubernetes:
         _kubernetes(request, found)
         _secrets(request, found)
+        if owner := _owner(request):
+            of.of_owner(found, owner)
     elif found.changes:
         found.notes.append("a pushed image is rolled out by Terraform, which then changes the service")
     return found
@@ -81,12 +86,26 @@ def _secrets(request: Request, found: Overview) -> None:
         found.changes += of.of_secrets(cluster_secrets.compare(_cluster(request)).changed)
 
 
+def _owner(request: Request) -> Owner | None:
+    """Whose the stack is; None where that can't be asked yet, and under `--dry`."""
+    from devai_tasks.operations import ownership
+
+    compute = request.settings.compute
+    if request.dry or (compute.provider != "local" and compute.platform != "kubernetes"):
+        return None
+    if compute.provider == "local":
+        return ownership.of_folder(request.project, request.settings)
+    if any(key in tf.NEEDED for key in request.configuration.missed):
+        return None
+    return ownership.of_namespace(_cluster(request).kubectl, request.settings)
+
+
 def _is_or_are(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
 def status(request: Request) -> Mapping[str, Any]:
-    """What runs where: rows of target, what, state and version; the address, drift, and who changed it last."""
+    """What runs where: rows of target, what, state and version; the owner, address, drift, and last change."""
     from devai_tasks.operations import addresses, lab, runs
     from devai_tasks.operations import overview as of
 
@@ -113,10 +132,11 @@ def status(request: Request) -> Mapping[str, Any]:
             drift = _drift(held)
     else:
         rows += _service(request)
-    last = runs.last(request.project, request.stack)
+    last, owner = runs.last(request.project, request.stack), _owner(request)
     return {
         "stack": str(request.stack),
         "rows": rows,
+        "owner": owner.words if owner else "",
         "address": address,
         "drift": drift if rows else "",
         "last change": f"{last['task']} by {last['who']} at {last['time']}: {last['result']}" if last else "",

@@ -108,7 +108,7 @@ def status(c: Context, request: Request, json: bool = False) -> None:
         return console.show_json(found)
     columns = ["target", "what", "state", "version"]
     console.table(columns, [[row[name] for name in columns] for row in found["rows"]])
-    for name in ("address", "drift", "last change"):
+    for name in ("owner", "address", "drift", "last change"):
         if found[name]:
             console.show(f"{name}: {found[name]}")
 

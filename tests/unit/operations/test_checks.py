@@ -329,8 +329,8 @@ esac"""
 @pytest.mark.parametrize(
     ("current", "version", "states"),
     [
-        ("kind-kind", """echo '{"serverVersion": {"gitVersion": "v1.34.2"}}'""", ["ok", "ok"]),
-        ("other", """echo '{"serverVersion": {"gitVersion": "v1.34.2"}}'""", ["failed", "ok"]),
+        ("kind-kind", """echo '{"serverVersion": {"gitVersion": "v1.34.2"}}'""", ["ok", "ok", "ok"]),
+        ("other", """echo '{"serverVersion": {"gitVersion": "v1.34.2"}}'""", ["failed", "ok", "ok"]),
         ("kind-kind", "echo connection refused >&2; exit 1", ["ok", "failed"]),
     ],
 )

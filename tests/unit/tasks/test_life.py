@@ -17,7 +17,8 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, ToolFailed
-from devai_tasks.operations import addresses, clouds, cluster, overview, terraform
+from devai_tasks.operations import addresses, clouds, cluster, overview, ownership, terraform
+from devai_tasks.render.kubernetes import PROJECT_LABEL, STACK_LABEL
 from devai_tasks.tasks import k8s, looks, tf
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.docker import Docker
@@ -28,6 +29,7 @@ Patch = pytest.MonkeyPatch
 
 STACK = Stack("dev", "aws")
 ACCOUNT = "210987654321"
+IDENTITY = "thisproject01"
 CONTEXT = f"arn:aws:eks:eu-central-1:{ACCOUNT}:cluster/devai-dev"
 KNOWN = {
     "kubernetes.context": CONTEXT,
@@ -75,6 +77,7 @@ class Deployed:
             found("Secret", "devai"),
             volume("devai-aws-dev-home", "home", "Retain"),
         ]
+        self.marked[0]["metadata"]["labels"] = {STACK_LABEL: "devai-aws-dev", PROJECT_LABEL: IDENTITY}
         self.volumes = [self.marked[-1], volume("pvc-models", "models", "Delete")]
 
     def answer(self, words: Sequence[str]) -> str:
@@ -86,6 +89,8 @@ class Deployed:
                 return json.dumps(self.marked[2])
             case ["get", "secret", "devai", *_]:
                 return json.dumps(self.marked[4])
+            case ["get", "namespace", *_]:
+                return json.dumps(self.marked[0])
             case ["get", *_]:
                 return json.dumps({"items": self.marked})
         self.asked.append(" ".join(words))
@@ -99,12 +104,10 @@ class Deployed:
 @pytest.fixture
 def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
     """Have the stack in a cluster of AWS."""
-    own = {
-        "ingress": {"host": "lab.mine.test"},
-        "network": {"allowed_cidrs": ["198.18.0.0/16"]},
-        "terraform": {"account": ACCOUNT},
-    }
+    network, account = {"allowed_cidrs": ["198.18.0.0/16"]}, {"account": ACCOUNT}
+    own = {"ingress": {"host": "lab.mine.test"}, "network": network, "terraform": account}
     (project.conf / f"stacks/{STACK}.yaml").write_text(json.dumps(own), encoding="utf-8")
+    ownership.write(project, id=IDENTITY)
 
     def make(*, home: str = "devai-aws-dev-home", account: str = ACCOUNT, here: bool = True) -> Deployed:
         deployed = Deployed(home)
@@ -189,10 +192,7 @@ def test_the_wrong_account_is_found_before_anything_goes(devai: Run, deploy: Cal
 
 
 def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
-    devai: Run,
-    deploy: Callable[..., Deployed],
-    project: Project,
-    monkeypatch: Patch,
+    devai: Run, deploy: Callable[..., Deployed], project: Project, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(looks, "_kubernetes", lambda *_: None)
     deployed = deploy(here=False)
