@@ -69,7 +69,6 @@ def up(project: Project, settings: Settings, docker: Docker, *, anew: bool = Fal
     recreate: Recreate = "all" if anew else "changed"
     due = state.restart_due(project, settings.stack)
     if not docker.dry:
-        ownership.mark_folder(project, settings)
         handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
         secrets.report_kept(handover.kept)
         changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)
@@ -89,6 +88,8 @@ def up(project: Project, settings: Settings, docker: Docker, *, anew: bool = Fal
         images.provide_chroma(project, settings, docker)
     if not docker.has_image(image.lab(settings)):
         images.build(project, settings, docker)
+    if not docker.dry:
+        ownership.mark_folder(project, settings)  # building takes minutes, in which another folder may have come up
     _start(own, settings, recreate=recreate)
     if not docker.dry:
         due.unlink(missing_ok=True)

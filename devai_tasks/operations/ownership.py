@@ -18,7 +18,7 @@ from devai_tasks import console
 from devai_tasks.config import document, edit
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError
+from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.render import compose, writer
 from devai_tasks.render import kubernetes as definition
 from devai_tasks.tools.kubectl import Kubectl
@@ -84,6 +84,11 @@ class Owner:
         """What to do about a foreign stack."""
         rename = f"`inv config.set --set=project.name=NAME` (or editing {FILE}) makes this one a stack of its own"
         return f"{self.hint}; {rename}" if self.hint else rename
+
+    def check(self) -> None:
+        """Raise UsageError for a foreign stack."""
+        if self.claim is Claim.FOREIGN:
+            raise UsageError(f"{self.sentence}; nothing was changed. {self.remedy}")
 
 
 # A project in clusters and clouds.
@@ -178,17 +183,21 @@ def of_folder(project: Project, settings: Settings) -> Owner:
 
 
 def mark_folder(project: Project, settings: Settings) -> None:
-    """Mark the stack as this folder's. Raises DevaiError where another run has just marked it as another's."""
-    name, here, marks = compose.project_name(settings), os.path.realpath(project.root), Marks()
-    if marks.label(_mark(name), FOLDER_LABEL) == here:
+    """Mark the stack as this folder's.
+
+    Raises UsageError where it has become another's meanwhile, DevaiError where it does so at this moment.
+    """
+    owner = of_folder(project, settings)
+    owner.check()
+    if owner.marked:
         return
+    name, here, marks = compose.project_name(settings), os.path.realpath(project.root), Marks()
     marks.remove(_mark(name))
     # The engine makes a volume once: who comes second is left with the labels of the first.
     marks.create(_mark(name), {FOLDER_LABEL: here})
     if (mark := marks.label(_mark(name), FOLDER_LABEL)) != here:
-        raise DevaiError(
-            f"the stack {name} is just being brought up by {mark or 'another program'}; nothing was changed"
-        )
+        other = mark or "another program"
+        raise DevaiError(f"the stack {name} is just being brought up by {other}; nothing was changed")
 
 
 def unmark_folder(settings: Settings) -> None:

@@ -72,8 +72,7 @@ def _own(request: Request, owner: Owner, mark: Callable[[], None]) -> None:
     """Refuse what is foreign, ask before what is unclear is taken over, and mark what is not marked yet."""
     from devai_tasks.operations.ownership import Claim
 
-    if owner.claim is Claim.FOREIGN:
-        raise UsageError(f"{owner.sentence}; nothing was changed. {owner.remedy}")
+    owner.check()
     if owner.claim is Claim.UNCLEAR and not request.take_over:
         console.warn(owner.sentence)
         answer = console.ask("take it over? [y/N]")

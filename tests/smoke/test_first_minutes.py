@@ -77,6 +77,10 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     child.close(force=True)
     if left := containers():
         subprocess.run(["docker", "rm", "--force", "--volumes", *left], capture_output=True, check=True)
+        # Or the next run is refused what this one's folder has left.
+        command = ["docker", "volume", "ls", "--quiet", "--filter=name=tour-local-dev_"]
+        volumes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(["docker", "volume", "rm", *volumes], capture_output=True, check=False)
     if file := os.environ.get("DEVAI_TRANSCRIPT"):
         (ROOT / file).write_text(transcript(own, tmp_path), encoding="utf-8")
 

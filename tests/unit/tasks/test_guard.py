@@ -16,7 +16,7 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError
+from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import cluster, ownership
 from devai_tasks.tasks import namespace
 from devai_tasks.tools import kubectl
@@ -260,6 +260,13 @@ def test_an_own_stack_without_a_mark_is_marked_without_a_question(
     engine.made_by, engine.data = [str(project.root)], ["devai-local-dev_home"]
     assert "--name=MODEL" in devai("models.remove").stderr
     assert engine.labels == {"devai-local-dev_owner": str(project.root)}
+
+
+def test_who_has_built_meanwhile_is_refused(project: Project, engine: Engine, elsewhere: str) -> None:
+    engine.made_by = [elsewhere]
+    with pytest.raises(UsageError, match=f"belongs to the folder {elsewhere}, and this is"):
+        ownership.mark_folder(project, settings(project))
+    assert engine.labels == {}
 
 
 def test_who_marks_second_is_refused(project: Project, engine: Engine, monkeypatch: Patch) -> None:
