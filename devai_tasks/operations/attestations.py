@@ -38,7 +38,7 @@ def attach(project: Project, settings: Settings, remote: Images, digest: str) ->
     except ToolFailed as error:
         console.warn(f"{repository}@{digest} has no new documents beside it: {error}")
         return
-    console.say(f"{repository}@{digest}: {len(documents)} documents beside it, {len(new)} of them new")
+    console.say(f"{repository}@{digest}: documents beside it: {len(documents)}, {len(new)} of them new")
 
 
 def _bill_of_materials(settings: Settings, engine: Images) -> list[Document]:

@@ -103,7 +103,7 @@ def test_pushing_again_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
     assert json.loads(again.stdout) == pushed
     assert f"{pushed['name']}: present" in again.stderr
     assert ": Pushed" not in again.stderr
-    assert "2 documents beside it, 0 of them new" in again.stderr
+    assert "documents beside it: 2, 0 of them new" in again.stderr
 
 
 def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run: Inv, pushed: dict[str, str]) -> None:

@@ -87,6 +87,7 @@ def test_a_persons_own_login_is_used(stack_of: StackOf, private_registry: Regist
     subprocess.run(login, input="secret", text=True, capture_output=True, env={**os.environ, **own}, check=True)
     pushed = stack_of("local-dev", private_registry.address)("image.push", **own)
     assert pushed.returncode == 0, pushed.stderr
+    assert "documents beside it: 1, 1 of them new" in pushed.stderr  # there are no packages in it to list
 
 
 def test_an_image_that_was_never_pushed_names_the_task_that_does_it(
