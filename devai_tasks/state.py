@@ -120,6 +120,15 @@ def forget(project: Project, stack: Stack) -> None:
         (project.state(stack) / name).unlink(missing_ok=True)
 
 
+def is_first(project: Project, stack: Stack, notice: str) -> bool:
+    """Whether a notice was not given to a stack before; from now on it was."""
+    file = project.state(stack) / "notices" / notice
+    if file.exists():
+        return False
+    write(file, "")
+    return True
+
+
 def _without_empty(tree: dict[str, Any]) -> dict[str, Any]:
     pruned = {name: _without_empty(value) if isinstance(value, dict) else value for name, value in tree.items()}
     return {name: value for name, value in pruned.items() if value}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from devai_tasks.config.fields import LABEL, PIN, key, matching, section
 from devai_tasks.config.secrets import NAME, Secret
-from devai_tasks.config.sections import cloud, kubernetes, lab, project
+from devai_tasks.config.sections import cloud, kubernetes, lab, project, storage
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.targets import (
     COMPOSE_STACK,
@@ -53,7 +53,7 @@ class Settings:
     gpu: lab.Gpu = section("NVIDIA GPUs.")
     ports: lab.Ports = section("Where the services are reached.")
     resources: lab.Resources = section("The limits of each service.")
-    storage: lab.Storage = section("Files.")
+    storage: storage.Storage = section("Files.")
     network: cloud.Network = section("Where the lab is reached, and from where.")
     ingress: cloud.Ingress = section("How a browser gets to the lab in a cloud or cluster.")
     tls: cloud.Tls = section("HTTPS.")

@@ -16,7 +16,7 @@ from devai_tasks.config.configuration import Configuration
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError
-from devai_tasks.operations import images, lab, models, ownership
+from devai_tasks.operations import images, lab, models, ownership, work_dir
 from devai_tasks.operations.check_tools import DOCKER
 from devai_tasks.operations.checks import Check, Fix, State, gibibytes, of_owner
 from devai_tasks.operations.engine import known
@@ -206,8 +206,16 @@ def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:
 
 
 def work_folder(project: Project, settings: Settings) -> Check:
-    """The folder that the lab shows as ~/work: it has to be there, and yours."""
+    """The folder that the lab shows as ~/work: it has to be there, yours, and for notebooks only."""
     folder = project.root / settings.storage.work_dir
+    if danger := work_dir.danger(project, settings):
+        state = State.ADVICE if settings.storage.allow_unsafe_work_dir else State.FAILED
+        way = "`inv config.set --set=storage.work_dir=work`, and move the notebooks there"
+        if state is State.FAILED:
+            way += "; or storage.allow_unsafe_work_dir, if it is meant"
+        return Check("engine", "work folder", state, f"{folder}: {danger}", "a folder of its own", way)
+    if work_dir.is_created(project, settings):
+        return Check("engine", "work folder", State.OK, f"`inv up` creates {folder}")
     if folder.is_dir() and os.access(folder, os.W_OK):
         return Check("engine", "work folder", State.OK, str(folder))
     what, way = (f"{folder} can't be written to", "") if folder.is_dir() else (f"there is no {folder}", "make it, or ")

@@ -17,14 +17,14 @@ from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.sections.lab import Limits
 from devai_tasks.config.targets import COMPOSE_ENV
 from devai_tasks.errors import DevaiError, UsageError, unknown
-from devai_tasks.operations import artefacts, certificates, engine, images, ownership, secrets
+from devai_tasks.operations import artefacts, certificates, engine, images, ownership, secrets, work_dir
 from devai_tasks.render import compose as definition
 from devai_tasks.render import image
 from devai_tasks.tools.compose import Compose, Recreate
 from devai_tasks.tools.docker import Docker
 
 LAB, OLLAMA, CHROMA = SERVICES = definition.SERVICES
-WORK_DIR = "/home/devai/work"
+WORK_DIR = work_dir.TARGET
 START_SECONDS = 180
 ANSWER_SECONDS = 2
 
@@ -50,8 +50,8 @@ def check(project: Project, settings: Settings, docker: Docker) -> Settings:
     Returns the settings with what the engine makes of them.
     """
     _check_files(project, settings)
-    docker.choose(settings.engine.name)
     settings = engine.known(settings, docker)
+    work_dir.check(project, settings, docker)
     if not docker.dry:
         check_cores(settings, docker.describe().cpus)
         check_ports(settings, docker.compose(project_files(project, settings)).containers())
@@ -69,13 +69,7 @@ def up(project: Project, settings: Settings, docker: Docker, *, anew: bool = Fal
     recreate: Recreate = "all" if anew else "changed"
     due = state.restart_due(project, settings.stack)
     if not docker.dry:
-        handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
-        secrets.report_kept(handover.kept)
-        changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)
-        if settings.tls.local:
-            changed |= certificates.provide(project, settings)
-        if changed:
-            state.write(due, "")  # until it is done, whatever comes between
+        _write_files(project, settings)
         if due.exists():
             recreate = "all"  # the files that containers see are those of their start
         services = {container["service"] for container in own.containers()}
@@ -93,6 +87,18 @@ def up(project: Project, settings: Settings, docker: Docker, *, anew: bool = Fal
     _start(own, settings, recreate=recreate)
     if not docker.dry:
         due.unlink(missing_ok=True)
+
+
+def _write_files(project: Project, settings: Settings) -> None:
+    """Write what containers get as files; what has changed makes a restart due, until it is done."""
+    work_dir.create(project, settings)
+    handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
+    secrets.report_kept(handover.kept)
+    changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)
+    if settings.tls.local:
+        changed |= certificates.provide(project, settings)
+    if changed:
+        state.write(state.restart_due(project, settings.stack), "")
 
 
 def rotate(project: Project, settings: Settings, docker: Docker) -> None:
@@ -125,8 +131,6 @@ def _start(own: Compose, settings: Settings, *, recreate: Recreate) -> None:
 
 def _check_files(project: Project, settings: Settings) -> None:
     """Raise UsageError where something of this machine that the lab is to have isn't there."""
-    if not (project.root / settings.storage.work_dir).is_dir():
-        raise UsageError(f"storage.work_dir: there is no folder {settings.storage.work_dir}; make it, or name another")
     if settings.image.ca_file and not (project.root / settings.image.ca_file).is_file():
         raise UsageError(f"image.ca_file: there is no file {settings.image.ca_file}; make it, name another, or none")
 

@@ -20,6 +20,7 @@ PARTS = (
     "deploy",
     "requirements.txt",
     "tasks.py",
+    "work/welcome.ipynb",
 )
 # What is one file behind two names; a wheel knows no links.
 LINKS = {"Dockerfile.gpu": "Dockerfile"}
@@ -78,4 +79,5 @@ def copy(source: Path, target: Path) -> None:
         if (source / part).is_dir():
             shutil.copytree(source / part, target / part, ignore=private, dirs_exist_ok=True)
         else:
+            (target / part).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / part, target / part)

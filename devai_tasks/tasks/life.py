@@ -86,9 +86,10 @@ def start(request: Request, *, seconds: int) -> list[Step]:
 
 
 def _build(request: Request) -> None:
-    from devai_tasks.operations import images
+    from devai_tasks.operations import images, work_dir
 
     request.docker.check()
+    work_dir.check(request.project, request.settings, request.docker)  # not after minutes of building
     images.provide(request.project, request.settings, request.docker)
 
 

@@ -342,6 +342,7 @@ def describe_container(container: Any) -> dict[str, Any]:
             for bindings in container.network_settings.ports.values()
             for binding in bindings or []
         ),
+        "mounts": {str(mount.destination): str(mount.source) for mount in container.mounts or ()},
     }
 
 

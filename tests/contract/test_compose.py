@@ -310,7 +310,7 @@ def test_compose_works_by_hand_with_the_example(shipped: Project, tmp_path: Path
     assert definition["secrets"]["JUPYTER_TOKEN"]["file"] == str(folder / "token")
     assert set(definition["services"]) == {"devai", "ollama"}
     mounts = {mount["target"]: mount["source"] for mount in definition["services"]["devai"]["volumes"]}
-    assert mounts["/home/devai/work"] == str(tmp_path / "lab")
+    assert mounts["/home/devai/work"] == str(tmp_path / "lab/work")
 
 
 def test_escaped_text_is_what_compose_reads(tmp_path: Path) -> None:

@@ -75,7 +75,6 @@ def smoke_project(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[
     root = tmp_path_factory.mktemp("smoke") / "lab"
     scaffold.write(root)
     work = root / "work"
-    work.mkdir()
     if os.geteuid() == 0:
         os.chown(work, UID, UID)
     ids = f"{{uid: {UID}, gid: {UID}}}" if os.geteuid() == 0 else f"{{uid: {os.getuid()}, gid: {os.getgid()}}}"

@@ -56,6 +56,29 @@ def test_files_of_the_lab_belong_to_the_caller_on_the_host(stack: ComposeStack) 
         assert stack.settings.engine.uid == UID
 
 
+def test_the_project_becomes_the_work_folder_only_deliberately_and_is_left_only_after_a_notice(
+    stack: ComposeStack,
+) -> None:
+    """As a lab of version 0.1, which had the project as ~/work, meets the folder of its own."""
+
+    def mounted() -> str:
+        mounts = json.loads(docker("inspect", stack.container("devai")))[0]["Mounts"]
+        return next(str(mount["Source"]) for mount in mounts if mount["Destination"] == "/home/devai/work")
+
+    root, own = str(stack.project.root), str(stack.project.root / "work")
+    refused = stack.inv("up", "--set=storage.work_dir=.")
+    assert (refused.returncode, mounted()) == (2, own), refused.stderr
+    assert "the project itself" in refused.stderr
+    meant = ("--set=storage.work_dir=.", "--set=storage.allow_unsafe_work_dir=true")
+    assert stack.inv("compose.up", *meant).returncode == 0
+    assert mounted() == root
+    told = stack.inv("up")
+    assert (told.returncode, mounted()) == (2, root), told.stderr
+    assert "`mkdir -p work && mv -n -- NOTEBOOKS work/`" in told.stderr
+    assert stack.inv("compose.up").returncode == 0
+    assert mounted() == own
+
+
 def test_a_secret_reaches_the_kernel_and_nothing_else(stack: ComposeStack) -> None:
     assert stack.jupyter.execute("import os; print(os.environ['OPENAI_API_KEY'])").strip() == CANARY
     assert stack.jupyter.execute("import os; print(os.environ.get('GOOGLE_API_KEY'))").strip() == "None"

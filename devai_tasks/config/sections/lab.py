@@ -9,7 +9,6 @@ from typing import Literal
 from devai_tasks.config.fields import (
     DIGEST,
     IMAGE,
-    PATH,
     PORT,
     TAG,
     VERSION,
@@ -36,18 +35,13 @@ from devai_tasks.config.targets import (
     cuda,
     cuda12,
     cuda13,
-    given_home,
     gpu,
     gpu_pods,
     listed_gpus,
     loaded_image,
-    models_on_aws,
     no_cuda,
     on_a_cloud,
-    on_a_cloud_now,
-    on_a_clouds_kubernetes,
     on_a_simple_platform,
-    one_nodes_home,
     other_ollama,
     own_ollama,
     podman_gpu,
@@ -64,8 +58,6 @@ from devai_tasks.config.units import Cpu, Duration, Size
 
 # Less than 6 MB the engine refuses (Docker's documentation of --memory).
 LEAST_MEMORY = at_least(Size(6 * 2**20))
-LEAST_VOLUME = at_least(Size(2**30))
-STORAGE_CLASS = matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name of a StorageClass")
 # Which layers may choose the stack: those that are read before there is one.
 BEFORE_THE_STACK = ("common", "personal", "variables")
 
@@ -279,48 +271,6 @@ class Resources:
     lab: LabLimits = section("Those of the lab.")
     ollama: OllamaLimits = section("Those of the model server.")
     vector_store: VectorStoreLimits = section("Those of the database for embeddings.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Storage:
-    """Files."""
-
-    work_dir: str = key(
-        "Folder of this machine that the lab shows as ~/work; relative to the project, or absolute.",
-        check=PATH,
-        reach=to(COMPOSE_ENV),
-    )
-    home: Size = key(
-        "Size of the lab's home in a cloud or cluster; on this machine, its disk is the limit.",
-        check=LEAST_VOLUME,
-        reach=to(K8S_STORAGE, *TERRAFORM),
-    )
-    models: Size = key(
-        "Size of the models' volume, likewise.", check=LEAST_VOLUME, reach=to(K8S_STORAGE, *TERRAFORM, when=own_ollama)
-    )
-    access: Literal["ReadWriteMany", "ReadWriteOnce"] = key(
-        "How a cluster's pods share the home: from all nodes, which takes a class that offers it, or from one.",
-        reach=to(K8S_STORAGE) + to(K8S_LAB, when=one_nodes_home),
-    )
-    home_class: str = key(
-        "Storage class of the home. Empty: the file system that Terraform made, elsewhere the cluster's default class.",
-        default="",
-        check=STORAGE_CLASS,
-        reach=to(K8S_STORAGE) + to(K8S_KUSTOMIZATION, when=on_a_cloud_now),
-    )
-    models_class: str = key(
-        "Storage class of the models. Empty: one of the stack's own on AWS, elsewhere the cluster's default class.",
-        default="",
-        check=STORAGE_CLASS,
-        reach=to(K8S_STORAGE, when=own_ollama) + to(K8S_KUSTOMIZATION, when=models_on_aws),
-    )
-    file_system: str = key(
-        "The home that Terraform made. AWS: `fs-…::fsap-…`, file system and access point; Azure: `account/share`; "
-        "Google: `zone/instance/share@address`.",
-        check=matching(r"[\w.:/@-]*", "the address of a file system"),
-        pending=Pending("tf.apply", "zone.invalid/instance/share@192.0.2.1", on_a_clouds_kubernetes),
-        reach=to(K8S_STORAGE, when=given_home),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,9 @@ from devai_tasks.operations import scaffold
 
 
 def test_a_fresh_project_has_every_part(shipped: Project) -> None:
-    assert sorted(path.name for path in shipped.root.iterdir()) == sorted([*scaffold.PARTS, *scaffold.LINKS])
+    parts = {Path(part).parts[0] for part in (*scaffold.PARTS, *scaffold.LINKS)}
+    assert {path.name for path in shipped.root.iterdir()} == parts
+    assert [path.name for path in (shipped.root / "work").iterdir()] == ["welcome.ipynb"]
     for file in ("conf/common/ports.yaml", "deploy/compose/docker-compose.yml", "deploy/image/requirements/full.lock"):
         assert (shipped.root / file).is_file()
     assert Project.find(shipped.root).root == shipped.root.resolve()

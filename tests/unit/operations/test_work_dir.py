@@ -1,0 +1,154 @@
+"""Which folder the lab may show as ~/work: one for notebooks, and none by which they change what runs outside of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devai_tasks import state
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import work_dir
+from devai_tasks.operations.check_machine import work_folder
+from devai_tasks.operations.checks import State
+
+ALLOW = "storage.allow_unsafe_work_dir=true"
+
+
+def settings(project: Project, *overrides: str) -> Settings:
+    return load(project, Stack("dev", "local"), overrides, environ={})
+
+
+def engine(*mounted: Path) -> Any:
+    """In place of an engine: one whose lab has these folders as ~/work."""
+    rows = [{"service": "devai", "mounts": {"/home/devai/work": str(folder)}} for folder in mounted]
+    return SimpleNamespace(dry=False, containers=lambda _: rows)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+def test_a_new_project_has_a_folder_for_notebooks_with_a_welcome(project: Project) -> None:
+    assert (project.root / "work/welcome.ipynb").is_file()
+    assert work_dir.danger(project, settings(project)) == ""
+    work_dir.check(project, settings(project), engine())
+    assert work_folder(project, settings(project)).state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (".", "the project itself"),
+        ("work/..", "the project itself"),
+        ("..", "a folder with the project in it"),
+        ("/", "a folder with the project in it"),
+        ("conf", "in conf/ of the project"),
+        ("deploy/image", "in deploy/ of the project"),
+        (".devai", r"in \.devai/ of the project"),
+        (".git/hooks", r"in \.git/ of the project"),
+        ("/etc", "a folder of the system"),
+        ("/etc/cron.d", "a folder of the system"),
+        ("/var", "a folder of the system"),
+        ("/var/run", "a folder of the system"),
+        ("/usr/local", "a folder of the system"),
+        (str(Path(work_dir.__file__).parents[2]), "where the tasks are installed"),
+    ],
+)
+def test_a_folder_by_which_notebooks_leave_the_lab_is_refused_with_the_reason(
+    project: Project, name: str, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"^storage\.work_dir = {re.escape(name)}: .*{reason}") as refused:
+        work_dir.check(project, settings(project, f"storage.work_dir={name}"), engine())
+    assert refused.value.exit_code == 2
+    assert "`inv config.set --set=storage.allow_unsafe_work_dir=true`" in str(refused.value)
+    assert work_folder(project, settings(project, f"storage.work_dir={name}")).state is State.FAILED
+
+
+@pytest.mark.parametrize("target", [".", "..", "conf", "/etc"])
+def test_a_link_does_not_hide_where_it_leads(project: Project, target: str) -> None:
+    (project.root / "mine").symlink_to(target)
+    (project.root / "work/mine").symlink_to("../mine")
+    for name in ("mine", "work/mine"):
+        assert work_dir.danger(project, settings(project, f"storage.work_dir={name}"))
+
+
+def test_a_home_and_its_hidden_folders_are_refused_and_others_are_not(
+    project: Project, home: Path, tmp_path: Path
+) -> None:
+    for folder in (home, home / ".ssh", home / ".config/autostart", tmp_path):
+        assert work_dir.danger(project, settings(project, f"storage.work_dir={folder}")), folder
+    for folder in (home / "notebooks", tmp_path / "data"):
+        assert work_dir.danger(project, settings(project, f"storage.work_dir={folder}")) == ""
+
+
+def test_what_is_meant_is_allowed_and_doctor_keeps_warning(project: Project) -> None:
+    meant = settings(project, "storage.work_dir=.", ALLOW)
+    work_dir.check(project, meant, engine(project.root))
+    found = work_folder(project, meant)
+    assert found.state is State.ADVICE
+    assert "the project itself" in found.found
+
+
+def test_a_project_of_version_0_1_gets_both_commands_until_one_is_chosen(project: Project) -> None:
+    """Its own conf/common says `work_dir: .`, as it was written then."""
+    (project.root / "analysis of it.ipynb").touch()
+    (project.root / "data").mkdir()
+    (project.root / "data/one.ipynb").touch()
+    for _ in range(2):
+        with pytest.raises(UsageError) as refused:
+            work_dir.check(project, settings(project, "storage.work_dir=."), engine(project.root))
+        move = (
+            "mkdir -p work && mv -n -- 'analysis of it.ipynb' data work/ && inv config.set --set=storage.work_dir=work"
+        )
+        assert f"`{move}`" in str(refused.value)
+        assert "Nothing was changed" in str(refused.value)
+
+
+def test_a_lab_that_showed_the_project_is_told_once_before_it_shows_another_folder(project: Project) -> None:
+    with pytest.raises(UsageError, match="~/work was the project's folder so far, and is work/ from now on") as told:
+        work_dir.check(project, settings(project), engine(project.root))
+    keep = "`inv config.set --set=storage.work_dir=. --set=storage.allow_unsafe_work_dir=true`"
+    assert keep in str(told.value)
+    work_dir.check(project, settings(project), engine(project.root))
+
+
+def test_so_is_one_whose_containers_are_gone(project: Project, local_dev: Stack) -> None:
+    state.remember(project, local_dev, {"storage": {"work_dir": "."}})
+    with pytest.raises(UsageError, match="~/work was the project's folder so far"):
+        work_dir.check(project, settings(project), engine())
+
+
+def test_a_lab_that_showed_another_folder_hears_nothing(project: Project, local_dev: Stack) -> None:
+    state.remember(project, local_dev, {"storage": {"work_dir": "."}})
+    work_dir.check(project, settings(project), engine(project.root / "work"))
+    work_dir.check(project, settings(project, "storage.work_dir=elsewhere"), engine(project.root / "work"))
+
+
+def test_a_missing_folder_of_the_project_is_made_for_the_labs_user(project: Project) -> None:
+    ids = ("engine.uid=4242", "engine.gid=4243") if os.geteuid() == 0 else ()
+    own = settings(project, "storage.work_dir=one/two", *ids)
+    assert work_folder(project, own).state is State.OK
+    work_dir.create(project, own)
+    for name in ("one", "one/two"):
+        found = (project.root / name).stat()
+        assert (found.st_uid, found.st_gid) == (own.engine.uid, own.engine.gid)
+
+
+def test_a_missing_folder_elsewhere_is_the_users_to_make(project: Project, tmp_path: Path) -> None:
+    for folder in (tmp_path / "not mounted", project.root / "tasks.py"):
+        with pytest.raises(UsageError, match=r"storage\.work_dir: there is no folder"):
+            work_dir.create(project, settings(project, f"storage.work_dir={folder}"))
+    assert not (tmp_path / "not mounted").exists()
