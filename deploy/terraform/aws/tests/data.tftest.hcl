@@ -90,6 +90,20 @@ run "files" {
   }
 
   assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_efs_file_system_policy.this.policy).Statement : toset(flatten([statement.Condition.StringEquals["elasticfilesystem:AccessPointArn"]])) == toset([for point in aws_efs_access_point.this : point.arn]) if statement.Effect == "Allow"
+    ])
+    error_message = "who is admitted comes by an access point of the stack"
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_efs_file_system_policy.this.policy).Statement : statement.Principal.AWS == "*" && contains(statement.Action, "elasticfilesystem:ClientMount") && toset(flatten([statement.Condition.StringNotEquals["elasticfilesystem:AccessPointArn"]])) == toset([for point in aws_efs_access_point.this : point.arn]) if statement.Sid == "AccessPointsOnly" && statement.Effect == "Deny"
+    ])
+    error_message = "and nobody else, whatever a policy of their own allows"
+  }
+
+  assert {
     condition     = aws_efs_backup_policy.this.backup_policy[0].status == "ENABLED"
     error_message = "files are backed up"
   }

@@ -36,7 +36,10 @@ mock_resource "aws_ecs_cluster" {
 }
 
 mock_resource "aws_efs_access_point" {
-  defaults = { id = "fsap-1" }
+  defaults = {
+    arn = "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/fsap-1"
+    id  = "fsap-1"
+  }
 }
 
 mock_resource "aws_efs_file_system" {

@@ -30,10 +30,13 @@ resource "aws_efs_file_system" "this" {
 
 locals {
   # Tasks mount as the lab's role. Pods mount as nobody: what stands before the files is their firewall.
-  mounting = var.platform == "kubernetes" ? "*" : "arn:aws:iam::${var.stack.account}:root"
+  mounting      = var.platform == "kubernetes" ? "*" : "arn:aws:iam::${var.stack.account}:root"
+  access_points = sort([for point in aws_efs_access_point.this : point.arn])
 }
 
-# Nobody reaches the files without TLS, and nobody but through the network.
+# The files are reached with TLS, through the network and by the stack's access points only; these make every client the
+# lab's own account. Principals of this account need no Allow here where a policy of their own has one: hence the second
+# Deny. A mount without an access point has no such key, and StringNotEquals holds for it.
 resource "aws_efs_file_system_policy" "this" {
   file_system_id = aws_efs_file_system.this.id
 
@@ -49,12 +52,23 @@ resource "aws_efs_file_system_policy" "this" {
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
       {
+        Sid       = "AccessPointsOnly"
+        Effect    = "Deny"
+        Principal = { AWS = "*" }
+        Action    = [for verb in ["Mount", "Write", "RootAccess"] : "elasticfilesystem:Client${verb}"]
+        Resource  = aws_efs_file_system.this.arn
+        Condition = { StringNotEquals = { "elasticfilesystem:AccessPointArn" = local.access_points } }
+      },
+      {
         Sid       = "MountTargetsOnly"
         Effect    = "Allow"
         Principal = { AWS = local.mounting }
         Action    = ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
         Resource  = aws_efs_file_system.this.arn
-        Condition = { Bool = { "elasticfilesystem:AccessedViaMountTarget" = "true" } }
+        Condition = {
+          Bool         = { "elasticfilesystem:AccessedViaMountTarget" = "true" }
+          StringEquals = { "elasticfilesystem:AccessPointArn" = local.access_points }
+        }
       },
     ]
   })
