@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from devai_tasks.config import document
+from devai_tasks.config import document, files
 from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
@@ -23,14 +23,14 @@ _TOKEN = "token"  # noqa: S105 - the name of a file
 def token(project: Project, stack: Stack) -> str:
     """JupyterLab's token; made at first use."""
     file = project.state(stack) / _TOKEN
-    if not file.exists():
+    if not _is_own(file):
         write(file, secrets.token_hex(24))
     return file.read_text(encoding="utf-8")
 
 
 def has_token(project: Project, stack: Stack) -> bool:
     """Whether this machine has made one already."""
-    return (project.state(stack) / _TOKEN).exists()
+    return _is_own(project.state(stack) / _TOKEN)
 
 
 def renew_token(project: Project, stack: Stack) -> str:
@@ -63,8 +63,7 @@ def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shar
         if name not in values:
             (folder / name).unlink()
         elif not _holds(folder / name, values[name]):
-            write(folder / name, values[name])
-            (folder / name).chmod(0o644 if name in shared else 0o600)
+            write(folder / name, values[name], 0o644 if name in shared else 0o600)
     return changed
 
 
@@ -77,7 +76,7 @@ def secrets_differ(project: Project, stack: Stack, values: Mapping[str, str]) ->
 
 
 def _holds(file: Path, value: str) -> bool:
-    return file.exists() and file.read_bytes() == os.fsencode(value)
+    return _is_own(file) and file.read_bytes() == os.fsencode(value)
 
 
 def record(project: Project, stack: Stack, values: Mapping[str, str]) -> None:
@@ -135,13 +134,16 @@ def _without_empty(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def private_folder(folder: Path) -> Path:
-    """A folder below `.devai/`, made where it lacks, and closed to others all the way."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # `mkdir` gives its mode to the last folder only.
-    for above in (folder, *folder.parents):
-        if above.name == ".devai":
-            above.chmod(0o700)
-            break
+    """A folder below `.devai/`, created where it is missing, and closed to others all the way.
+
+    Raises DevaiError where a link leads elsewhere.
+    """
+    top = next((above for above in (folder, *folder.parents) if above.name == ".devai"), folder)
+    for path in (top, *(above for above in reversed(folder.parents) if above.is_relative_to(top)), folder):
+        if path.is_symlink():
+            raise files.link_in_the_way(path)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    top.chmod(0o700)
     return folder
 
 
@@ -165,11 +167,12 @@ def secret_versions(folder: Path, values: Mapping[str, str], known: Mapping[str,
     return versions
 
 
-def write(file: Path, text: str) -> None:
-    """Write a file that only its owner can read; never half of it."""
+def write(file: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file of `.devai/`, which only its owner can read unless `mode` says otherwise; never half of it."""
     private_folder(file.parent)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(os.fsencode(text))
-    partial.replace(file)
+    files.replace(file, os.fsencode(text), mode)
+
+
+def _is_own(file: Path) -> bool:
+    """Whether a file is there, and no link to one that others may know."""
+    return file.is_file() and not file.is_symlink()

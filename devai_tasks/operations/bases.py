@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from devai_tasks.config import document, edit
 from devai_tasks.config.project import Project
 from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.render import writer
 from devai_tasks.tools import registry
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def lock(project: Project, names: Sequence[str], engine: Images) -> list[str]:
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     known = document.read(file, PINS).tree.get("pins") if text else None
     others = [str(pin) for pin in known or () if str(pin).partition("@")[0] not in names]
-    file.write_text(edit.edited(text, [(("pins",), [*sorted([*others, *pins])])]), encoding="utf-8")
+    writer.replace_file(file, edit.edited(text, [(("pins",), [*sorted([*others, *pins])])]))
     return pins
 
 

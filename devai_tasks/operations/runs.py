@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from devai_tasks import console, state
+from devai_tasks.config import files
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
@@ -56,7 +57,7 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
     note of who had it, which tells that a run broke off.
     """
     state.private_folder(project.state(stack))
-    descriptor = os.open(_lock(project, stack), os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = files.open_own(_lock(project, stack), os.O_RDWR)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
         if not _taken(stream):
             raise DevaiError(
@@ -140,7 +141,7 @@ def _read(line: str) -> dict[str, object]:
 def _append(file: Path, line: dict[str, object]) -> None:
     """Add a line in one piece: runs of other stacks write here, too. Where it can't be, how the run ended counts."""
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as stream:
             size = os.fstat(descriptor).st_size
             begin = "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""  # after half a line

@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devai_tasks.config.files import open_own, replace
 from devai_tasks.render import Artefacts
 
 
@@ -30,7 +32,7 @@ def write(artefacts: Artefacts, folder: Path, *, whole: bool = False) -> Path:
 def alone(folder: Path) -> Iterator[None]:
     """Wait until no other run writes to the folder, and have it alone; that ends with the process at the latest."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with os.fdopen(open_own(folder / ".lock", os.O_WRONLY), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -102,12 +104,10 @@ def replace_file(file: Path, text: str) -> None:
     Where a link leads to it, which mode it has and how its lines end stays as it was.
     """
     file = file.resolve()
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
     there = file.exists()
-    partial.write_text(text, encoding="utf-8", newline="\r\n" if there and b"\r\n" in file.read_bytes() else "\n")
-    if there:
-        shutil.copymode(file, partial)
-    partial.replace(file)
+    if there and b"\r\n" in file.read_bytes():
+        text = text.replace("\n", "\r\n")
+    replace(file, text.encode(), stat.S_IMODE(file.stat().st_mode) if there else None)
 
 
 def _targets_in(folder: Path) -> set[str]:

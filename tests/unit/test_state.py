@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError
+from devai_tasks.errors import ConfigError, DevaiError
+from devai_tasks.operations import runs
+from devai_tasks.render import writer
 
 DIGEST = f"sha256:{'1' * 64}"
 IMAGE = {("image", "registry"), ("image", "digest")}
@@ -136,3 +140,78 @@ def test_what_a_cloud_no_longer_has_is_not_asked_of_it(empty: Project) -> None:
     assert state.secret_versions(folder, {}, {}) == {"KEY": 1}
     state.forget(empty, stack)
     assert state.secret_versions(folder, {}, {}) == {}
+
+
+# Whoever may write in the project, such as a lab whose ~/work it is, may have put links there.
+
+
+def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(empty: Project, local_dev: Stack) -> None:
+    victim = empty.root / "victim"
+    victim.write_text("kept", encoding="utf-8")
+    folder = state.private_folder(empty.state(local_dev) / "secrets")
+    for file in (empty.state(local_dev) / "token", folder / "ONE"):
+        file.symlink_to(victim)
+    assert not state.has_token(empty, local_dev)
+    assert state.token(empty, local_dev) != "kept"
+    assert state.keep_secrets(empty, local_dev, {"ONE": "kept"})  # another's file is not where Compose takes it from
+    assert not (folder / "ONE").is_symlink()
+    assert victim.read_text(encoding="utf-8") == "kept"
+
+
+def test_a_link_of_the_temporary_files_name_is_not_followed(
+    empty: Project, local_dev: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name can't be guessed; here it is known."""
+    monkeypatch.setattr("devai_tasks.config.files.secrets.token_hex", lambda _: "known")
+    victim = empty.root / "victim"
+    victim.write_text("kept", encoding="utf-8")
+    state.private_folder(empty.state(local_dev))
+    cases: list[tuple[Path, Callable[[], None]]] = [
+        (empty.state(local_dev) / ".token.known", lambda: state.write(empty.state(local_dev) / "token", "secret")),
+        (empty.root / ".one.yaml.known", lambda: writer.replace_file(empty.root / "one.yaml", "a: 1\n")),
+    ]
+    for planted, write in cases:
+        planted.symlink_to(victim)
+        with pytest.raises(FileExistsError):
+            write()
+        assert planted.is_symlink()
+    assert victim.read_text(encoding="utf-8") == "kept"
+
+
+def test_temporary_files_of_a_known_name_are_no_way_to_another_file(empty: Project, local_dev: Stack) -> None:
+    """As version 0.1 named them."""
+    victim = empty.root / "victim"
+    victim.write_text("kept", encoding="utf-8")
+    folder = state.private_folder(empty.state(local_dev))
+    (folder / f".token.{os.getpid()}").symlink_to(victim)
+    state.write(folder / "token", "secret")
+    assert victim.read_text(encoding="utf-8") == "kept"
+
+
+@pytest.mark.parametrize("name", [".devai", ".devai/local-dev", ".devai/local-dev/secrets"])
+def test_a_folder_that_is_a_link_gets_no_secret(empty: Project, local_dev: Stack, name: str) -> None:
+    elsewhere = empty.root / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    (empty.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (empty.root / name).symlink_to(elsewhere)
+    with pytest.raises(DevaiError, match=rf"{name} is a link to .*elsewhere; nothing is written through it. `rm "):
+        state.keep_secrets(empty, local_dev, {"ONE": "1"})
+    assert [file for file in elsewhere.rglob("*") if file.is_file()] == []
+    assert mode(elsewhere) == 0o755
+
+
+def test_what_is_written_in_place_is_not_written_through_a_link(empty: Project, local_dev: Stack) -> None:
+    victim = empty.root / "victim"
+    victim.write_text("kept", encoding="utf-8")
+    state.private_folder(empty.state(local_dev))
+    run = runs.begin("up", [])
+    for name in (".devai/local-dev/lock", ".devai/history.jsonl", "generated/local-dev/.lock"):
+        (empty.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (empty.root / name).symlink_to(victim)
+    with pytest.raises(DevaiError, match="lock is a link to"), runs.alone(empty, local_dev, run):
+        pass
+    with pytest.raises(DevaiError, match="lock is a link to"):
+        writer.write({}, empty.artefacts(local_dev))
+    with runs.recorded(empty, local_dev, run):
+        pass
+    assert victim.read_text(encoding="utf-8") == "kept"
