@@ -6,6 +6,7 @@ Rich knows NO_COLOR, pipes and dumb terminals. It is imported on first use: `inv
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+
+# What a terminal would obey in place of showing it: control sequences and control strings of ECMA-48, any other control
+# character but tab and line feed, and what reverses the order of letters.
+_OBEYED = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def plain(text: str) -> str:
+    """A text without what a terminal would obey: containers, servers and files say what others want.
+
+    Everything that is printed here goes through it.
+    """
+    return _OBEYED.sub("", text)
 
 
 @cache
@@ -35,26 +54,35 @@ def _stdout() -> Console:
 
 def say(text: str) -> None:
     """One line about what happens."""
-    _stderr().print(text, markup=False)
+    _stderr().print(plain(text), markup=False)
 
 
 def head(text: str) -> None:
     """The title of what follows."""
-    _stderr().print(text, markup=False, style="bold")
+    _stderr().print(plain(text), markup=False, style="bold")
 
 
 def warn(text: str) -> None:
     """One line that deserves a look."""
-    _stderr().print(text, markup=False, style="yellow")
+    _stderr().print(plain(text), markup=False, style="yellow")
 
 
 def fail(text: str) -> None:
     """What ended the run."""
-    _stderr().print(text, markup=False, style="red")
+    _stderr().print(plain(text), markup=False, style="red")
 
 
 def show(text: str) -> None:
-    """A result, exactly as it is: never wrapped, so that an address can be clicked on."""
+    """A result: never wrapped, so that an address can be clicked on."""
+    _write(plain(text))
+
+
+def pass_on(text: str) -> None:
+    """What a command of the user's own has printed: exactly, unless a terminal is to show it."""
+    _write(plain(text) if sys.stdout.isatty() else text)
+
+
+def _write(text: str) -> None:
     sys.stdout.write(text if not text or text.endswith("\n") else f"{text}\n")
 
 
@@ -71,7 +99,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(plain, row))
     _stdout().print(grid)
 
 
@@ -88,8 +116,10 @@ def mark(state: str, text: str) -> None:
     """A line of a list of checks: `ok`, `advice`, `failed` or `unneeded`."""
     from rich.text import Text
 
-    sign, plain, style = _MARKS[state]
-    line = Text(f"{plain if _stdout().options.ascii_only else sign} {text}", style="dim" if style == "dim" else "")
+    sign, letter, style = _MARKS[state]
+    line = Text(
+        f"{letter if _stdout().options.ascii_only else sign} {plain(text)}", style="dim" if style == "dim" else ""
+    )
     line.stylize(style, 0, 1)
     _stdout().print(line)
 
@@ -118,7 +148,7 @@ def waiting(title: str) -> Iterator[None]:
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=_stderr(), transient=True, redirect_stdout=False) as display:
-        display.add_task(title, total=None)
+        display.add_task(plain(title), total=None)
         yield
 
 
@@ -141,7 +171,7 @@ def follow(title: str, lines: Iterable[str]) -> None:
     from rich.markup import escape
 
     with _stderr().status(title) as status:
-        for line in lines:
+        for line in map(plain, lines):
             status.update(f"{title}  [dim]{escape(line[: _stderr().width - len(title) - 8])}")
 
 
@@ -159,5 +189,5 @@ def ask(question: str) -> str | None:
     """The answer to a question; None where nobody can answer."""
     if not sys.stdin.isatty():
         return None
-    _stderr().print(question, end=" ", markup=False)
+    _stderr().print(plain(question), end=" ", markup=False)
     return sys.stdin.readline().strip()

@@ -107,11 +107,11 @@ class Compose(Cli):
                 # Below 125 it is the command's own; Compose gives 1 for a service that isn't there, and says so.
                 if error.return_code == 1 and "is not running" in (error.stderr or ""):
                     raise
-                console.show(error.stdout or "")
+                console.pass_on(error.stdout or "")
                 console.say(error.stderr or "")
                 return error.return_code
         if output:
-            console.show(output)
+            console.pass_on(output)
         return 0
 
     def pipe(

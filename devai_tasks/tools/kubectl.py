@@ -284,7 +284,9 @@ class Kubectl:
     def _process(self, words: Sequence[str], errors: int = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
         """A program that runs until it ends or the caller has seen enough."""
         command = [find(), *self._target, *words]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:  # noqa: S603 - kubectl's own verbs
+        with subprocess.Popen(  # noqa: S603 - kubectl's own verbs
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
+        ) as process:
             try:
                 yield process
             finally:

@@ -21,6 +21,13 @@ from harness.missing import missing
 from harness.stack import CANARY, UID, ComposeStack, assert_nowhere, docker
 
 REPOSITORY = Path(__file__).parents[2]
+# Written by a kernel to the file that the lab's own messages go to.
+ORDERS = r"""
+import os
+files = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+log = next(file for file in files if os.path.lexists(file) and os.readlink(file) == os.readlink("/proc/1/fd/2"))
+os.write(int(log.rpartition("/")[2]), b"be\x1b]0;owned\x07fore\x1b[2J and \x1b[31mafter\n")
+"""
 NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {"kept": 1}, "nbformat": 4, "nbformat_minor": 5}}
 
 
@@ -157,6 +164,14 @@ def test_shell_and_logs_work_without_a_terminal(stack: ComposeStack) -> None:
     assert stack.inv("compose.shell", "--command=bash -c 'exit 7'").returncode == 7
     assert stack.inv("compose.shell", "--command=which python").stdout.strip() == "/home/devai/.venv/bin/python"
     assert "Jupyter Server" in stack.inv("compose.logs", "--service=devai").stdout
+
+
+def test_what_a_lab_prints_gives_the_callers_terminal_no_orders(stack: ComposeStack) -> None:
+    stack.jupyter.execute(ORDERS)
+    for task in ("logs", "compose.logs"):
+        printed = stack.inv(task, "--service=devai", "--tail=20").stdout
+        assert "before and after" in printed
+        assert "\x1b" not in printed
 
 
 def test_a_port_that_is_taken_names_a_free_one_and_starts_nothing(stack: ComposeStack) -> None:

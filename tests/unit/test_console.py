@@ -105,3 +105,49 @@ def test_a_silent_step_counts_the_seconds_on_a_terminal_and_nowhere_else(project
 )  # fmt: skip
 def test_a_size_has_the_unit_that_fits(count: int, text: str) -> None:
     assert console.size(count) == text
+
+
+# What others want printed, and what of it is.
+FOREIGN = {
+    "tab\tand\nline": "tab\tand\nline",
+    "\x1b[31mred\x1b[0m": "red",
+    "\x1b[2J\x1b[1;1Hwiped": "wiped",
+    "\x1b]0;title\x07shown": "shown",
+    "\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\": "link",
+    "\x1b]52;c;ZXZpbA==\x07clipboard": "clipboard",
+    "\x1bP+q544e\x1b\\asked": "asked",
+    "\x1bcreset": "reset",
+    "\x1b]0;without an end": "0;without an end",
+    "\x1b\x1b[31m[31mtwice": "[31mtwice",
+    "\x9b31mred\x9d0;title\x9c": "red",
+    "a line\rover it\b\x7f": "a lineover it",
+    "gnp.\u202egpj": "gnp.gpj",
+    "naïve 日本 🙂 שלום": "naïve 日本 🙂 שלום",
+}
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=repr)
+def test_a_terminal_gets_nothing_of_others_to_obey(foreign: str) -> None:
+    assert console.plain(foreign) == FOREIGN[foreign]
+
+
+def test_no_way_to_print_leads_around_that(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "evil\x1b]0;owned\x07\x1b[2J\r"
+    for say in (console.say, console.head, console.warn, console.fail, console.show):
+        say(evil)
+    console.table(["column"], [[evil]])
+    console.mark("ok", evil)
+    console.follow("building", [evil])
+    with console.step(evil):
+        pass
+    output, errors = capsys.readouterr()
+    assert (output + errors).count("evil") == 10
+    assert "\x1b" not in output + errors
+    assert "owned" not in output + errors
+
+
+def test_what_ones_own_command_prints_is_exact_in_a_pipe_and_plain_on_a_terminal(project: Project) -> None:
+    code = "from devai_tasks import console; console.pass_on('\\x1b[31mred\\r')"
+    words = [sys.executable, "-P", "-c", code]
+    assert subprocess.run(words, capture_output=True, check=True).stdout == b"\x1b[31mred\r\n"
+    assert on_a_terminal(project, words) == "red\r\n"
