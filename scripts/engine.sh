@@ -41,13 +41,25 @@ engine_pid() {
 }
 
 # The rules that Docker would make are shared by all engines of a machine, and each engine that starts empties them. So
-# this one makes none (--iptables=false) and gets what its containers need here: a way out, and replies. Published ports
-# go through docker-proxy. The limit: networks of this engine are not isolated from each other.
+# this one makes none (--iptables=false) and gets what its containers need here: a way out, and replies. New connections
+# come from this machine only, which forwards nothing to itself, and from containers: published ports go through
+# docker-proxy. The limit: networks of this engine are not isolated from each other.
+# Each rule is inserted before the one above it.
 rules() {
-    local verb=$1
-    iptables -w -t nat "$verb" POSTROUTING -s "$pool" ! -d "$pool" -j MASQUERADE
-    iptables -w "$verb" FORWARD -s "$pool" -j ACCEPT
-    iptables -w "$verb" FORWARD -d "$pool" -j ACCEPT
+    "$1" nat POSTROUTING -s "$pool" ! -d "$pool" -j MASQUERADE
+    "$1" filter FORWARD -d "$pool" -j DROP
+    "$1" filter FORWARD -d "$pool" -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+    "$1" filter FORWARD -s "$pool" -j ACCEPT
+}
+
+insert() { iptables -w -t "$1" -I "${@:2}"; }
+
+# However often a rule is there.
+delete() { while iptables -w -t "$1" -D "${@:2}" 2>/dev/null; do :; done; }
+
+delete_rules() {
+    rules delete
+    delete filter FORWARD -d "$pool" -j ACCEPT # of version 0.1
 }
 
 network_up() {
@@ -56,7 +68,8 @@ network_up() {
         ip address add "$prefix.1/24" dev "$name"
     fi
     ip link set "$name" up
-    rules -C 2>/dev/null || rules -I
+    delete_rules
+    rules insert
 }
 
 network_down() {
@@ -64,7 +77,7 @@ network_down() {
     for device in $(ip -o -4 address show to "$pool" | awk '{ print $2 }'); do
         ip link delete "$device"
     done
-    while rules -D 2>/dev/null; do :; done
+    delete_rules
 }
 
 start() {

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from harness.missing import missing
 
 from devai_tasks.tasks import namespace
 
@@ -130,3 +133,89 @@ def test_every_word_that_the_usage_names_is_a_task(script: Run) -> None:
     for line, collection in zip(lines, ("compose", "tf", "k8s"), strict=False):
         for word in line.split()[-1].split("|"):
             assert f"{collection}.{word}" in namespace.task_names
+
+
+# In place of an engine: it answers as soon as it has been started, and has no containers.
+ENGINE = {
+    "dockerd": """#!/bin/bash
+for word in "$@"; do case $word in --pidfile=*) echo $$ >"${word#*=}" ;; esac; done
+touch "$DEVAI_ENGINE_DIR/answers"
+exec -a "dockerd $* " sleep 60
+""",
+    "docker": """#!/bin/sh
+case "$*" in *version) [ -e "$DEVAI_ENGINE_DIR/answers" ] ;; esac
+""",
+}
+# With a network of its own; and with processes of its own, which end with it.
+ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+# Three machines, as network namespaces: this one, a container on its engine's bridge, and a neighbor outside.
+NETWORK = """
+sysctl -qw net.ipv4.ip_forward=1
+ip link set lo up
+iptables -A FORWARD -d "$POOL" -j ACCEPT # as version 0.1 has left it
+"$ENGINE" start
+unshare --net sleep 60 & container=$!
+unshare --net sleep 60 & outside=$!
+sleep 0.3
+ip link add to-container type veth peer name eth0 netns "$container"
+ip link add to-outside type veth peer name eth0 netns "$outside"
+ip link set to-container up master "$BRIDGE"
+ip address add 192.0.2.1/24 dev to-outside
+ip link set to-outside up
+enter() { nsenter --net --target "$@"; }
+for end in "$container $PREFIX.2 $PREFIX.1" "$outside 192.0.2.2 192.0.2.1"; do
+    set -- $end
+    enter "$1" ip link set lo up
+    enter "$1" ip address add "$2/24" dev eth0
+    enter "$1" ip link set eth0 up
+    enter "$1" ip route add default via "$3"
+    enter "$1" "$PYTHON" -m http.server --bind "$2" 8000 >/dev/null 2>&1 &
+done
+get() { "$PYTHON" -c 'import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=1)' "http://$1:8000/"; }
+export -f get
+for _ in $(seq 30); do get "$PREFIX.2" 2>/dev/null && break; sleep 0.2; done
+get "$PREFIX.2" 2>/dev/null && echo machine to container
+enter "$container" bash -c 'get 192.0.2.2' 2>/dev/null && echo container to outside
+enter "$outside" bash -c "get $PREFIX.2" 2>/dev/null && echo outside to container
+"$ENGINE" stop
+iptables -S FORWARD
+iptables -t nat -S POSTROUTING
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are of Linux")
+def test_only_replies_come_to_an_engines_containers_from_outside(tmp_path: Path) -> None:
+    """Real packets by the script's own rules; nothing else of this machine is touched."""
+    if os.geteuid() != 0 or not shutil.which("iptables"):
+        missing("network namespaces need root, and rules iptables")
+    for name, text in ENGINE.items():
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
+        (tmp_path / "bin" / name).chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="devai-"))  # sockets have short paths
+    slot = int(subprocess.run(["cksum"], input=str(folder).encode(), capture_output=True, check=True).stdout.split()[0])
+    prefix = f"198.{18 + slot % 32 // 16}.{slot % 32 % 16 * 16}"
+    environ = {
+        **os.environ,
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "DEVAI_ENGINE_DIR": str(folder),
+        "ENGINE": str(SCRIPTS / "engine.sh"),
+        "BRIDGE": f"devai{slot % 32}",
+        "PREFIX": prefix,
+        "POOL": f"{prefix}.0/20",
+        "PYTHON": sys.executable,
+    }
+    try:
+        done = subprocess.run(
+            [*ALONE, "bash", "-c", NETWORK],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(folder)
+    assert done.stdout.splitlines() == [
+        "machine to container", "container to outside", "-P FORWARD ACCEPT", "-P POSTROUTING ACCEPT"
+    ], done.stderr  # fmt: skip
