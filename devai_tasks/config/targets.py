@@ -93,6 +93,12 @@ def own_ollama(settings: Settings) -> bool:
     return settings.ollama.mode == "container"
 
 
+def ollama_on_host(settings: Settings) -> bool:
+    """In stacks whose Ollama runs on this machine, outside of the containers."""
+    named = settings.ollama.mode == "external" and "//host.docker.internal" in settings.ollama.url
+    return named or settings.ollama.mode == "host"
+
+
 def other_ollama(settings: Settings) -> bool:
     """In stacks that use a server elsewhere."""
     return settings.ollama.mode == "external"

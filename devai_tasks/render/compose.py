@@ -7,7 +7,7 @@ import posixpath
 from devai_tasks.config.rules import ENV_PREFIX
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
-from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK, cuda
+from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK, cuda, ollama_on_host
 from devai_tasks.render import Artefacts, image, template
 
 LAB, OLLAMA, CHROMA = SERVICES = ("devai", "ollama", "chroma")
@@ -52,6 +52,7 @@ def render(settings: Settings, folder: str = "", *, override: bool = False) -> A
             # Who runs Podman as a person is that person in the lab, too, and not the root of its containers.
             userns="keep-id" if podman and settings.engine.rootless else "",
             devices=_podman_gpus(settings) if podman and cuda(settings) else [],
+            on_host=ollama_on_host(settings),
             amd=settings.gpu.enabled and settings.gpu.vendor == "amd",
             tls_files=["tls.crt", "tls.key"] if settings.tls.local else [],
         ),

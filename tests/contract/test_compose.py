@@ -123,6 +123,32 @@ def test_containers_have_no_names_of_their_own_and_few_rights(stacks: dict[tuple
             assert service["networks"].keys() == {"lab"}
 
 
+def test_no_service_may_fork_without_end_and_only_the_labs_root_is_writable(lab: Project) -> None:
+    limits = ["resources.lab.pids=5000", "resources.ollama.pids=600", "resources.vector_store.pids=700"]
+    services = read(lab, "dev", ["vector_store.kind=chroma", *limits]).definition["services"]
+    assert {name: service["pids_limit"] for name, service in services.items()} == {
+        "devai": 5000, "ollama": 600, "chroma": 700
+    }  # fmt: skip
+    assert {name: service.get("read_only", False) for name, service in services.items()} == {
+        "devai": False, "ollama": True, "chroma": True
+    }  # fmt: skip
+
+
+def test_this_machine_has_a_name_only_in_labs_whose_ollama_runs_on_it(
+    lab: Project, stacks: dict[tuple[str, bool, str], Read]
+) -> None:
+    named = ["host.docker.internal=host-gateway"]
+    for (_, _, mode), stack in stacks.items():
+        assert stack.lab.get("extra_hosts", []) == (named if mode == "host" else [])
+        assert all(
+            "extra_hosts" not in stack.definition["services"][name]
+            for name in stack.definition["services"]
+            if name != "devai"
+        )
+    elsewhere = ["ollama.mode=external", "ollama.url=http://host.docker.internal:1234"]
+    assert read(lab, "dev", elsewhere).lab["extra_hosts"] == named
+
+
 def test_data_is_in_named_volumes(stacks: dict[tuple[str, bool, str], Read]) -> None:
     for stack in stacks.values():
         mounts = {mount["target"]: mount for mount in stack.lab["volumes"]}

@@ -44,7 +44,7 @@ ALMOST_ANYTHING = (
     "otherproject1", f"other:1@sha256:{'1' * 64}",
 )  # fmt: skip
 SOME: Mapping[Any, list[Tree]] = {
-    bool: ["true", "false"], int: ["7", "2"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],
+    bool: ["true", "false"], int: ["7", "2", "2048"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],
 }  # fmt: skip
 # What is so anyway, by another name: without an engine to ask, auto means Docker.
 SAME: Mapping[Key, Tree] = {("engine", "name"): "docker"}

@@ -158,6 +158,15 @@ def test_a_plain_docker_compose_works_on_the_artefacts(stack: ComposeStack) -> N
     assert sorted(listed.stdout.split()) == ["devai", "ollama"]
 
 
+def test_a_service_can_neither_fork_without_end_nor_write_where_it_need_not(stack: ComposeStack) -> None:
+    limits = stack.settings.resources
+    for name, pids in {"devai": limits.lab.pids, "ollama": limits.ollama.pids}.items():
+        found = stack.host(name).check_output("cat /sys/fs/cgroup/pids/pids.max 2>&1 || cat /sys/fs/cgroup/pids.max")
+        assert int(found.splitlines()[-1]) == pids
+    assert stack.host("ollama").run("touch /usr/bin/planted").rc != 0
+    assert stack.host("devai").run("getent hosts host.docker.internal").rc != 0  # its Ollama is not this machine's
+
+
 def test_shell_and_logs_work_without_a_terminal(stack: ComposeStack) -> None:
     identity = stack.inv("compose.shell", "--command=id -u")
     assert identity.stdout.strip() == str(stack.settings.engine.uid), identity.stderr

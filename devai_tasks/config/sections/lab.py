@@ -40,6 +40,7 @@ from devai_tasks.config.targets import (
     listed_gpus,
     loaded_image,
     no_cuda,
+    ollama_on_host,
     on_a_cloud,
     on_a_simple_platform,
     other_ollama,
@@ -58,6 +59,8 @@ from devai_tasks.config.units import Cpu, Duration, Size
 
 # Less than 6 MB the engine refuses (Docker's documentation of --memory).
 LEAST_MEMORY = at_least(Size(6 * 2**20))
+# A service starts with no fewer, and the kernel has no numbers for more (PID_MAX_LIMIT).
+PIDS = between(64, 2**22)
 # Which layers may choose the stack: those that are read before there is one.
 BEFORE_THE_STACK = ("common", "personal", "variables")
 
@@ -234,6 +237,7 @@ class Limits:
 
     cpu: Cpu
     memory: Size
+    pids: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +246,10 @@ class LabLimits(Limits):
 
     cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM))
     memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM))
+    pids: int = key(
+        "Processes and threads of the lab on this machine, at most; a cluster limits those of a pod by itself.",
+        default=4096, check=PIDS, reach=to(COMPOSE_ENV),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +262,10 @@ class OllamaLimits(Limits):
         check=LEAST_MEMORY,
         reach=to(COMPOSE_ENV) + to(K8S_OLLAMA, *TERRAFORM, when=own_ollama),
     )
+    pids: int = key(
+        "Processes and threads of Ollama on this machine, at most.",
+        default=1024, check=PIDS, reach=to(COMPOSE_ENV),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +274,10 @@ class VectorStoreLimits(Limits):
 
     cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV))
     memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV))
+    pids: int = key(
+        "Processes and threads of the database on this machine, at most.",
+        default=1024, check=PIDS, reach=to(COMPOSE_ENV),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,7 +321,7 @@ class Ollama:
     url: str = key(
         "Address of the server in mode external.", default="",
         check=matching(r"(https?://[\w.-]+(:\d+)?/?)?", "an http or https address, such as http://192.0.2.7:11434"),
-        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM, when=other_ollama),
+        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM, when=other_ollama) + to(COMPOSE_STACK, when=ollama_on_host),
     )  # fmt: skip
     packages: Mapping[str, str] = key(
         "Model name: Python package that carries the same model as a GGUF file, for machines that reach no model hub.",

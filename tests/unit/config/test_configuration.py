@@ -60,7 +60,11 @@ def test_a_relative_interpolation_is_followed_too(project: Project) -> None:
 def test_a_section_that_is_taken_in_whole_is_named_with_its_keys(project: Project) -> None:
     explanation = explained(configured(project, "resources.ollama=${resources.lab}"), "resources.ollama.cpu")
     assert places(explanation)[0] == ("--set resources.ollama=${resources.lab}", "${resources.lab}")
-    assert [taken.key for taken in explanation.takes] == ["resources.lab.cpu", "resources.lab.memory"]
+    assert [taken.key for taken in explanation.takes] == [
+        "resources.lab.cpu",
+        "resources.lab.memory",
+        "resources.lab.pids",
+    ]
 
 
 def test_what_is_taken_from_outside_is_named_and_no_secret_is_shown(project: Project) -> None:

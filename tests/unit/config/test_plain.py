@@ -23,9 +23,9 @@ def tree(shipped: Project, local_dev: Stack) -> dict[str, object]:
 def test_settings_show_as_plain_values_with_quantities_as_they_would_be_written(tree: dict[str, object]) -> None:
     assert tree["ports"] == {"lab": 8888, "ollama": 11434}
     assert tree["resources"] == {
-        "lab": {"cpu": "2", "memory": "4Gi"},
-        "ollama": {"cpu": "2", "memory": "8Gi"},
-        "vector_store": {"cpu": "1", "memory": "2Gi"},
+        "lab": {"cpu": "2", "memory": "4Gi", "pids": 4096},
+        "ollama": {"cpu": "2", "memory": "8Gi", "pids": 1024},
+        "vector_store": {"cpu": "1", "memory": "2Gi", "pids": 1024},
     }
     assert tree["protected"] is False
     assert tree["models"] == ["smollm2:135m"]
