@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field
@@ -114,6 +115,20 @@ def cidrs(values: tuple[str, ...]) -> str | None:
             return f"{value!r} is not an IPv4 network, such as 192.0.2.0/24"
         if value != network:
             return f"{value!r} is not an IPv4 network; did you mean {network}?"
+    return None
+
+
+# Where clouds answer whoever asks as what the node may be: RFC 3927, and Azure's WireServer.
+_METADATA = (IPv4Network("169.254.0.0/16"), IPv4Network("168.63.129.16/32"))
+
+
+def egress_cidrs(values: tuple[str, ...]) -> str | None:
+    """Networks in CIDR form, without those of the clouds' metadata services."""
+    if refusal := cidrs(values):
+        return refusal
+    for value, closed in itertools.product(values, _METADATA):
+        if IPv4Network(value).overlaps(closed):
+            return f"{value} holds {closed}, where a cloud gives credentials of its nodes away; name smaller networks"
     return None
 
 

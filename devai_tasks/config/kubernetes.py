@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from devai_tasks.config.targets import TFVARS
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 OWN_LABELS = {"app.kubernetes.io/name", "app.kubernetes.io/managed-by", "devai.io/project-id", "devai.io/stack"}
 # An object's name, which namespaces and labels limit to 63 characters, with what is added to the stack's.
 LONGEST_STACK = 55
+# Of RFC 1918 and RFC 6598; deploy/kubernetes/base/network-policies.yaml has all that is closed.
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -22,6 +26,19 @@ def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from _own_cluster(settings)
     if settings.compute.platform == "kubernetes":
         yield from _manifests(settings)
+
+
+def _private_ollama(settings: Settings) -> str:
+    """The address of an Ollama elsewhere that the lab's policies keep it from; empty for none, and for a name."""
+    url, networks = settings.ollama.url, map(IPv4Network, settings.network.egress_cidrs)
+    try:
+        address = IPv4Address(urlsplit(url).hostname or "")
+    except ValueError:
+        return ""
+    # On this machine, manifests are beside Compose, whose labs may connect anywhere.
+    concerned = settings.ollama.mode == "external" and settings.compute.provider != "local"
+    private = concerned and any(address in network for network in _PRIVATE)
+    return "" if not private or any(address in network for network in networks) else str(address)
 
 
 def _own_cluster(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -41,6 +58,8 @@ def _manifests(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     provider, storage = settings.compute.provider, settings.storage
     if provider in TFVARS and not (settings.network.load_balancers or settings.ingress.controller):
         yield ("network", "load_balancers"), "the networks of the load balancer: without one, its requests reach no lab"
+    if private := _private_ollama(settings):
+        yield ("network", "egress_cidrs"), f"a network with {private}, which is not on the public internet: ollama.url"
     if provider == "gcp" and settings.ingress.class_name:
         yield ("ingress", "class_name"), "empty: GKE's own controller looks at no class"
     if provider != "local" and settings.compute.replicas.max > 1 and storage.access == "ReadWriteOnce":

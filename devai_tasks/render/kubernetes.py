@@ -244,7 +244,7 @@ def _gpu(settings: Settings) -> list[Object]:
 
 
 def _network(settings: Settings) -> list[Object]:
-    """Who may connect to the lab."""
+    """Who may connect to the lab, and where it and its Ollama may connect to beside the public internet."""
     sources: list[Object] = [{"ipBlock": {"cidr": cidr}} for cidr in settings.network.load_balancers]
     if settings.ingress.controller:
         match = {"matchLabels": {"kubernetes.io/metadata.name": settings.ingress.controller}}
@@ -252,7 +252,12 @@ def _network(settings: Settings) -> list[Object]:
     # A rule without sources would be one for everybody, and no rule is one for nobody.
     rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": image.PORT}]}]} if sources else {}
     policy = named("networking.k8s.io/v1", "NetworkPolicy", "lab-from-ingress")
-    return [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
+    found = [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
+    if settings.network.egress_cidrs:
+        peers = [{"ipBlock": {"cidr": cidr}} for cidr in settings.network.egress_cidrs]
+        own = named("networking.k8s.io/v1", "NetworkPolicy", "own-networks")
+        found.append(own | {"spec": {"egress": [{"to": peers}]}})
+    return found
 
 
 def _scaling(settings: Settings) -> list[Object]:

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from devai_tasks.config.fields import HOST, LABEL, Check, Pending, between, cidrs, ipv4, key, matching, section
+from devai_tasks.config.fields import (
+    HOST,
+    LABEL,
+    Check,
+    Pending,
+    between,
+    cidrs,
+    egress_cidrs,
+    ipv4,
+    key,
+    matching,
+    section,
+)
 from devai_tasks.config.targets import (
     BACKEND,
     COMPOSE_ENV,
@@ -78,6 +90,13 @@ class Network:
         "own decides that by itself.",
         check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
         reach=to(*TERRAFORM),
+    )
+    egress_cidrs: tuple[str, ...] = key(
+        "Private networks that a lab in a cluster and its Ollama may connect to, beside the public internet: of an "
+        "Ollama elsewhere, a proxy, a mirror of packages.",
+        default=(),
+        check=Check(egress_cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
+        reach=to(K8S_NETWORK),
     )
     load_balancers: tuple[str, ...] = key(
         "Networks that the cloud's load balancer speaks to the lab from.",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 
 from harness import hcl
-from harness.manifests import Manifests
+from harness.manifests import Kind, Manifests, build
 from harness.reachability import End, may_connect
+
+from devai_tasks.config.project import Project
 
 METADATA = {"gcp": "169.254.169.254", "aws": "169.254.170.23"}
 # Where caches of a node's own answer: NodeLocal DNSCache, Kubespray's, and LocalDNS of AKS.
 CACHES = ("169.254.20.10", "169.254.25.10", "169.254.10.10", "169.254.10.11")
+# No address of the internet: of nodes and other machines, of carriers, of a service, of the API server in a cluster.
+PRIVATE = ("10.42.0.200", "172.16.0.2", "172.20.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "198.18.0.1")
 INTERNET = End(address="93.184.215.14")
 PORTS = {"lab": 8888, "ollama": 11434}
 
@@ -46,6 +50,7 @@ def allowed(stack: Manifests) -> set[tuple[str, str]]:
         "metadata": (End(address="169.254.169.254"), 80),
         "identity": (End(address=METADATA.get(stack.settings.compute.provider, "169.254.169.250")), 80),
         "wire server": (End(address="168.63.129.16"), 80),
+        **{f"private {address}": (End(address=address), 443) for address in PRIVATE},
     }
     targets = {**{name: (found[name], PORTS[name]) for name in PORTS if name in found}, **outside}
     return {
@@ -76,11 +81,24 @@ def intended(stack: Manifests) -> set[tuple[str, str]]:
     # What is outside of the namespace is under none of its policies.
     free = {"another stack's lab", "ingress controller", "load balancer", "internet"}
     outside = {"dns", "dns cache", *CACHES, "metadata's dns", "internet", "metadata", "identity", "wire server"}
+    outside |= {f"private {address}" for address in PRIVATE}
     return pairs | {(source, target) for source in free for target in outside if source != target}
 
 
 def test_who_may_talk_to_whom_is_what_is_intended(stack: Manifests) -> None:
     assert allowed(stack) == intended(stack)
+
+
+def test_networks_that_are_named_are_open_to_the_lab_and_its_ollama_only(lab: Project) -> None:
+    stack = build(lab, Kind("local", "dev", overrides=("network.egress_cidrs=[10.9.0.0/16, 192.168.1.7/32]",)))
+    policies, pods = list(stack.of("NetworkPolicy").values()), ends(stack)
+
+    def reach(name: str) -> list[bool]:
+        addresses = ("10.9.8.7", "192.168.1.7", "192.168.1.8", "169.254.169.254")
+        return [may_connect(policies, pods[name], End(address=address), 3128) for address in addresses]
+
+    assert reach("lab") == reach("ollama") == [True, True, False, False]
+    assert reach("other pod") == [False] * 4
 
 
 def test_a_pod_that_nobody_knows_is_under_the_policies_too(stack: Manifests) -> None:

@@ -41,6 +41,13 @@ from devai_tasks.errors import ConfigError
         ("aws-dev", "network.allowed_cidrs=[]", "the networks that you come from: without one, nobody reaches the lab"),
         ("gcp-dev", "network.load_balancers=[]", "the networks of the load balancer: without one, its requests reach"),
         ("azure-dev", "network.allowed_cidrs=[172.31.4.0/24]", "nobody comes from 172.31.4.0/24, a private one"),
+        (
+            "aws-dev",
+            "ollama={mode: external, url: 'http://10.1.2.3:11434'}",
+            "a network with 10.1.2.3, which is not on the public internet: ollama.url",
+        ),
+        ("aws-dev", "network.egress_cidrs=[169.254.0.0/16]", "169.254.0.0/16 holds 169.254.0.0/16, where a cloud"),
+        ("aws-dev", "network.egress_cidrs=[0.0.0.0/0]", "0.0.0.0/0 holds 169.254.0.0/16, where a cloud gives"),
         ("local-dev", "ports.ollama=8888", "the same port as ports.lab"),
         ("local-dev", "compute={provider: none, platform: simple}", "kubernetes: compute.provider is none"),
     ],
@@ -79,6 +86,19 @@ def test_an_address_of_the_environment_is_refused_with_where_it_is_taken_in(
         load(shipped, Stack("dev", "local"), environ={})
     place = "conf/common/network.yaml:3:17  network.bind_address = ${oc.env:HOST_IP,127.0.0.1}\n"
     assert str(refusal.value).startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "overrides"),
+    [
+        ("aws", ["ollama.url=http://10.1.2.3:11434", "network.egress_cidrs=[10.1.2.0/24]"]),
+        ("aws", ["ollama.url=http://198.51.100.7:11434"]),
+        ("aws", ["ollama.url=http://ollama.example.com"]),
+        ("local", ["ollama.url=http://10.1.2.3:11434"]),
+    ],
+)
+def test_an_ollama_that_the_lab_may_reach_is_taken(shipped: Project, cloud: str, overrides: list[str]) -> None:
+    load(shipped, Stack("dev", cloud), ["ollama.mode=external", *overrides], environ={})
 
 
 def test_clouds_have_no_say_on_a_protected_stack_of_this_machine(shipped: Project) -> None:
