@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,10 +22,13 @@ from devai_tasks.operations.engine import known
 from devai_tasks.operations.ownership import Claim
 from devai_tasks.render import compose
 from devai_tasks.render import image as definition
+from devai_tasks.tools import ollama as ollama_server
 from devai_tasks.tools import programs, registry
 from devai_tasks.tools.docker import Docker, Engine
 
 GIB = 2**30
+# That of Docker's bridge, unless its configuration says otherwise.
+BRIDGE = "172.17.0.1"
 AMD_DEVICE = Path("/dev/kfd")
 # Where the Container Device Interface has its specifications.
 DEVICES = (Path("/etc/cdi"), Path("/var/run/cdi"))
@@ -244,7 +246,7 @@ def ollama(settings: Settings, engine: Engine | None) -> Check:
         return Check("engine", "Ollama", state, f"none answers at {url}", "a server", models.remedy(settings))
     found = f"answers at {url}, with {len(there)} models"
     if settings.ollama.mode == "host" and engine and _keeps_to_itself(url, engine):
-        way = "OLLAMA_HOST=0.0.0.0 in its environment (`sudo systemctl edit ollama`), and a firewall for all others"
+        way = f"OLLAMA_HOST={ollama_server.bridge() or BRIDGE} in its environment (`sudo systemctl edit ollama`)"
         return Check("engine", "Ollama", State.ADVICE, f"{found}, and not to containers", "one that does", way)
     return Check("engine", "Ollama", State.OK, found)
 
@@ -253,7 +255,5 @@ def _keeps_to_itself(url: str, engine: Engine) -> bool:
     """Whether who listens there refuses containers, which come from outside but where Docker Desktop leads them in."""
     if sys.platform != "linux" or "Desktop" in engine.system:
         return False
-    # All of 127.0.0.0/8 is this machine, and only one address of it is where Ollama listens by default.
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.2", urlsplit(url).port or 80)) != 0
+    # Without Docker's bridge: all of 127.0.0.0/8 is this machine, and Ollama listens at one address of it by default.
+    return not ollama_server.listens(ollama_server.bridge() or "127.0.0.2", urlsplit(url).port or 80)

@@ -12,7 +12,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
 from devai_tasks.tools import pip
-from devai_tasks.tools.ollama import HubUnreachable, Ollama
+from devai_tasks.tools.ollama import PORT, HubUnreachable, Ollama, host
 
 
 def server(settings: Settings, *, dry: bool = False) -> Ollama:
@@ -26,7 +26,7 @@ def url(settings: Settings) -> str:
         case "external":
             return settings.ollama.url
         case "host":
-            return "http://127.0.0.1:11434"
+            return f"http://{host()}:{PORT}"
         case _:
             return f"http://127.0.0.1:{settings.ports.ollama}"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import shlex
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,33 @@ from ollama import Client, ResponseError
 
 from devai_tasks import console
 from devai_tasks.errors import DevaiError, ToolFailed
+
+LOOPBACK = "127.0.0.1"
+PORT = 11434
+_SECONDS = 1
+_SIOCGIFADDR = 0x8915  # of Linux, netdevice(7)
+
+
+def bridge() -> str:
+    """The address on Docker's bridge, by which containers know this machine on Linux; empty where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", b"docker0"))
+        except OSError:
+            return ""
+    return socket.inet_ntoa(answer[20:24])
+
+
+def listens(address: str, port: int) -> bool:
+    """Whether something of this machine listens at an address."""
+    with socket.socket() as probe:
+        probe.settimeout(_SECONDS)
+        return probe.connect_ex((address, port)) == 0
+
+
+def host() -> str:
+    """Where this machine's own server is: at the loopback, or else at the address for containers."""
+    return next((address for address in (LOOPBACK, bridge()) if address and listens(address, PORT)), LOOPBACK)
 
 
 class HubUnreachable(DevaiError):  # noqa: N818 - reads as what happened
