@@ -47,7 +47,7 @@ def restart_due(project: Project, stack: Stack) -> Path:
 def stored_secrets(project: Project, stack: Stack) -> dict[str, str]:
     """The secrets of a stack where Compose takes them from, for the caller's eyes only."""
     folder = project.state(stack) / "secrets"
-    return {file.name: os.fsdecode(file.read_bytes()) for file in folder.glob("*")}
+    return {file.name: os.fsdecode(file.read_bytes()) for file in folder.glob("*") if _is_own(file)}
 
 
 def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shared: Collection[str] = ()) -> bool:

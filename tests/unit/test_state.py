@@ -188,6 +188,15 @@ def test_temporary_files_of_a_known_name_are_no_way_to_another_file(empty: Proje
     assert victim.read_text(encoding="utf-8") == "kept"
 
 
+def test_what_a_link_leads_to_is_no_stored_secret(empty: Project, local_dev: Stack) -> None:
+    """It would be handed to the lab."""
+    state.keep_secrets(empty, local_dev, {"ONE": "1"})
+    key = empty.root / "key"
+    key.write_text("of the caller", encoding="utf-8")
+    (empty.state(local_dev) / "secrets/TWO").symlink_to(key)
+    assert state.stored_secrets(empty, local_dev) == {"ONE": "1"}
+
+
 @pytest.mark.parametrize("name", [".devai", ".devai/local-dev", ".devai/local-dev/secrets"])
 def test_a_folder_that_is_a_link_gets_no_secret(empty: Project, local_dev: Stack, name: str) -> None:
     elsewhere = empty.root / "elsewhere"
