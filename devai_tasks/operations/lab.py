@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import stat
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -133,6 +134,10 @@ def _check_files(project: Project, settings: Settings) -> None:
     """Raise UsageError where something of this machine that the lab is to have isn't there."""
     if settings.image.ca_file and not (project.root / settings.image.ca_file).is_file():
         raise UsageError(f"image.ca_file: there is no file {settings.image.ca_file}; make it, name another, or none")
+    forwarder = project.root / definition.FORWARDER
+    # The container's root may not read what is another user's and closed.
+    if forwarder.exists() and forwarder.stat().st_uid and not forwarder.stat().st_mode & stat.S_IROTH:
+        raise UsageError(f"{forwarder} is closed to Ollama's container; `chmod a+r {definition.FORWARDER}` opens it")
 
 
 def limits(settings: Settings) -> dict[str, Limits]:

@@ -101,6 +101,16 @@ class ComposeStack(RunningStack):
         """The name of a service's container."""
         return f"{project_name(self.settings)}-{service}-1"
 
+    @property
+    def published(self) -> dict[str, tuple[str, int]]:
+        """Address and port of this machine by service."""
+        return {
+            name: (binding["HostIp"], int(binding["HostPort"]))
+            for name in self.services
+            for bindings in json.loads(docker("inspect", self.container(name)))[0]["NetworkSettings"]["Ports"].values()
+            for binding in bindings or []
+        }
+
     def host(self, service: str) -> Host:
         """A service's container, as testinfra sees it."""
         return testinfra.get_host(f"docker://{self.container(service)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 
@@ -70,6 +71,18 @@ def test_a_port_that_the_stack_itself_has_is_no_obstacle(project: Project, taken
 def test_an_address_that_the_machine_does_not_have_is_the_persons_to_mend(project: Project) -> None:
     with pytest.raises(UsageError, match=r"network\.bind_address: this machine has no address 192\.0\.2\.7"):
         lab.check_ports(settings(project, "network.bind_address=192.0.2.7", "tls.local=true"), [])
+
+
+def test_a_forwarder_that_the_container_may_not_read_is_named_with_the_command(project: Project) -> None:
+    forwarder = project.root / "deploy/compose/forward.pl"
+    forwarder.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(forwarder, 1000, 1000)
+    own = settings(project, "storage.work_dir=.")
+    with pytest.raises(UsageError, match=r"`chmod a\+r deploy/compose/forward\.pl` opens it"):
+        lab.check(project, own, Docker(dry=True))
+    forwarder.chmod(0o644)
+    lab.check(project, own, Docker(dry=True))
 
 
 @pytest.mark.parametrize(

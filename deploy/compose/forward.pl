@@ -1,0 +1,104 @@
+# Starts a server that listens on the loopback only, and passes to it what arrives at a port of all addresses:
+#   perl forward.pl PORT INNER COMMAND...
+# It reads nothing of what it passes on, so the server alone decides what a request is. It ends when the server ends.
+# Needs perl-base only, which every image of Debian and Ubuntu has.
+use strict;
+use warnings;
+use Errno qw(EAGAIN EINTR);
+use IO::Select;
+use IO::Socket::INET;
+use IO::Socket::IP;
+use POSIX qw(WNOHANG);
+
+use constant BLOCK => 1 << 17;
+# Two files each, and 1024 files are what some engines allow; more connections wait until one of these ends.
+use constant CONNECTIONS => 400;
+
+my ($port, $inner, @command) = @ARGV;
+my $listener = listen_on('::') || listen_on('0.0.0.0') or die "forward.pl: can't listen on port $port: $!\n";
+$listener->blocking(0);
+my $server = fork // die "forward.pl: can't start $command[0]: $!\n";
+if (!$server) {
+    { exec @command }
+    die "forward.pl: can't start $command[0]: $!\n";
+}
+$SIG{$_} = sub { kill TERM => $server } for qw(INT TERM);
+$SIG{CHLD} = sub { };    # wakes `select`
+$SIG{PIPE} = 'IGNORE';
+
+my %peer;      # socket => the other one of its connection
+my %unsent;    # socket => what is still to be written to it
+my %ended;     # socket => whether nothing more will be read from it
+
+while (1) {
+    stop_with_server();
+    my @sockets = values %peer;
+    my $readers = IO::Select->new(grep { !$ended{$_} && $unsent{$peer{$_}} eq '' } @sockets);
+    $readers->add($listener) if @sockets < 2 * CONNECTIONS;
+    my $writers = IO::Select->new(grep { $unsent{$_} ne '' } @sockets);
+    my ($readable, $writable) = IO::Select->select($readers, $writers, undef, 1);
+    for my $socket (@{$readable || []}) {
+        if ($socket == $listener) { connect_server() }
+        elsif ($peer{$socket}) { receive($socket) }
+    }
+    for my $socket (@{$writable || []}) {
+        transmit($socket) if $peer{$socket};
+    }
+}
+
+# `::` is IPv4, too, where the machine has IPv6.
+sub listen_on {
+    my ($address) = @_;
+    return IO::Socket::IP->new(
+        LocalHost => $address, LocalPort => $port, Listen => 128, ReuseAddr => 1, V6Only => 0
+    );
+}
+
+# As process 1 of a container, this one has others' children, too.
+sub stop_with_server {
+    while ((my $pid = waitpid -1, WNOHANG) > 0) {
+        exit($? & 127 ? 128 + ($? & 127) : $? >> 8) if $pid == $server;
+    }
+}
+
+sub connect_server {
+    my $client = $listener->accept or return;
+    my $inside = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $inner, Blocking => 0) or return;
+    $client->blocking(0);
+    $client->sockopt(SO_KEEPALIVE, 1);
+    @peer{$client, $inside} = ($inside, $client);
+    @unsent{$client, $inside} = ('', '');
+}
+
+sub receive {
+    my ($socket) = @_;
+    my $other = $peer{$socket};
+    my $count = sysread $socket, $unsent{$other}, BLOCK;
+    return is_passing() || disconnect($socket) if !defined $count;
+    $ended{$socket} = 1 if !$count;
+    transmit($other);
+}
+
+sub transmit {
+    my ($socket) = @_;
+    if ($unsent{$socket} ne '') {
+        my $count = syswrite $socket, $unsent{$socket};
+        return is_passing() || disconnect($socket) if !defined $count;
+        substr $unsent{$socket}, 0, $count, '';
+    }
+    return if $unsent{$socket} ne '' || !$ended{$peer{$socket}};
+    return disconnect($socket) if $ended{$socket};
+    shutdown $socket, 1;    # the other direction goes on
+}
+
+# Whether the last error only means to try later.
+sub is_passing { return $! == EAGAIN || $! == EINTR }
+
+sub disconnect {
+    my ($socket) = @_;
+    for my $one (delete $peer{$peer{$socket}}, delete $peer{$socket}) {
+        delete $unsent{$one};
+        delete $ended{$one};
+        close $one;
+    }
+}

@@ -1,0 +1,169 @@
+"""Ollama's forwarder: bytes arrive as they were sent, and the server behind it decides about everything else."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from harness.missing import missing
+
+SCRIPT = Path(__file__).parents[2] / "deploy/compose/forward.pl"
+# In Ollama's place: says how much it got once the client has ended its half, or answers at once and reads nothing.
+SERVER = """
+import hashlib, socket, sys, threading, time
+def answer(connection):
+    first = connection.recv(5)
+    if first == b"early":
+        connection.sendall(b"refused" * 100000)
+        return time.sleep(60)
+    if first == b"leave":
+        sys.stdout.write("left" if connection.recv(1) == b"" else "spoke")
+        return sys.stdout.flush()
+    content = hashlib.sha256(first)
+    while block := connection.recv(1 << 16):
+        content.update(block)
+    connection.sendall(content.hexdigest().encode())
+    connection.close()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=1000)
+while True:
+    threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def connected(port: int) -> socket.socket:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=20)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "nothing listens"
+            time.sleep(0.02)
+
+
+def everything(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def exchanged(port: int, content: bytes) -> bytes:
+    with connected(port) as connection:
+        connection.sendall(content)
+        connection.shutdown(socket.SHUT_WR)
+        return everything(connection)
+
+
+Forwarding = Callable[..., tuple[subprocess.Popen[bytes], int]]
+
+
+@pytest.fixture
+def forwarding() -> Iterator[Forwarding]:
+    """A function that starts the forwarder with a server behind it, and returns it with its port."""
+    if not shutil.which("perl"):
+        missing("no perl, which is a package of every system")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(program: str = SERVER) -> tuple[subprocess.Popen[bytes], int]:
+        port, inner = free_port(), free_port()
+        command = ["perl", str(SCRIPT), str(port), str(inner), sys.executable, "-c", program, str(inner)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        if program is SERVER:
+            connected(inner).close()
+        return started[-1], port
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def test_what_is_sent_arrives_and_an_end_of_one_half_is_passed_on(forwarding: Forwarding) -> None:
+    _, port = forwarding()
+    content = bytes(range(256)) * 40_000
+    assert exchanged(port, content).decode() == hashlib.sha256(content).hexdigest()
+
+
+def test_it_listens_on_all_addresses(forwarding: Forwarding) -> None:
+    _, port = forwarding()
+    for family, address in ((socket.AF_INET, "127.0.0.2"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as probe:
+            if sys.platform == "linux" and probe.connect_ex((address, port)) not in (0, errno.EADDRNOTAVAIL):
+                pytest.fail(f"{address} refuses")
+
+
+def test_an_answer_before_the_end_of_a_request_is_not_held_back(forwarding: Forwarding) -> None:
+    _, port = forwarding()
+    with connected(port) as connection:
+        connection.setblocking(False)
+        connection.send(b"early")
+        silent = time.monotonic()
+        while time.monotonic() < silent + 0.3:  # until no more is taken
+            try:
+                connection.send(b"x" * (1 << 20))
+                silent = time.monotonic()
+            except BlockingIOError:
+                time.sleep(0.02)
+        connection.setblocking(True)
+        assert connection.recv(1 << 20).startswith(b"refused")
+
+
+def test_a_client_that_leaves_is_told_to_the_server(forwarding: Forwarding) -> None:
+    process, port = forwarding()
+    with connected(port) as connection:
+        connection.sendall(b"leave")
+    assert process.stdout
+    assert process.stdout.read(4) == b"left"
+
+
+def test_more_connections_than_it_holds_wait_for_their_turn(forwarding: Forwarding) -> None:
+    _, port = forwarding()
+    waiting = [connected(port) for _ in range(390)]
+    with ThreadPoolExecutor(50) as pool:
+        answers = [pool.submit(exchanged, port, b"hello") for _ in range(50)]
+        for connection in waiting:
+            connection.close()
+        assert len({answer.result(timeout=20) for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_both(forwarding: Forwarding, number: signal.Signals) -> None:
+    process, port = forwarding()
+    connected(port).close()
+    begin = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert time.monotonic() - begin < 2
+
+
+def test_it_ends_with_its_server_and_as_that_did(forwarding: Forwarding) -> None:
+    process, _ = forwarding("raise SystemExit(7)")
+    assert process.wait(timeout=20) == 7
+
+
+def test_a_server_that_does_not_answer_ends_connections_and_nothing_else(forwarding: Forwarding) -> None:
+    process, port = forwarding("import time; time.sleep(60)")
+    for _ in range(3):
+        with connected(port) as connection:
+            assert connection.recv(1) == b""
+    assert process.poll() is None
+
+
+def test_a_port_that_is_taken_is_named(forwarding: Forwarding) -> None:
+    _, port = forwarding()
+    second = subprocess.run(["perl", str(SCRIPT), str(port), "1", "true"], capture_output=True, text=True, check=False)
+    assert second.returncode != 0
+    assert f"forward.pl: can't listen on port {port}: Address already in use" in second.stderr
