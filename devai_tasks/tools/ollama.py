@@ -45,6 +45,10 @@ def host() -> str:
     return next((address for address in (LOOPBACK, bridge()) if address and listens(address, PORT)), LOOPBACK)
 
 
+# Seconds for each part of a transfer, on a disk that is slow.
+PATIENCE = 300
+
+
 class HubUnreachable(DevaiError):  # noqa: N818 - reads as what happened
     """The server can't reach the model hub."""
 
@@ -100,6 +104,17 @@ class Ollama:
             except ResponseError as error:
                 raise ToolFailed(f"{gguf} does not make a model: {error.error}") from error
 
+    def upload(self, digest: str, size: int, content: Iterator[bytes]) -> None:
+        """Give the server a blob, by its SHA-256, unless it has that; the server checks what arrives."""
+        path = f"/api/blobs/sha256:{digest}"
+        with self._reported(), httpx.Client(base_url=self.url, trust_env=self._trusts_env, timeout=PATIENCE) as client:
+            if client.head(path).is_success:
+                return
+            # Without a length it would go in chunks.
+            answer = client.post(path, content=content, headers={"Content-Length": str(size)})
+            if not answer.is_success:
+                raise ToolFailed(f"Ollama does not take a part of a model: {answer.text[:200]}")
+
     def remove(self, name: str) -> None:
         """Delete a model. Raises ToolFailed where the server has none of that name."""
         if self.dry:
@@ -114,12 +129,20 @@ class Ollama:
         """The command that does the same."""
         console.say(f"OLLAMA_HOST={self.url} {shlex.join(['ollama', *words])}")
 
+    @property
+    def _trusts_env(self) -> bool:
+        """Whether a proxy of the caller's environment is meant: for other machines, not for this one."""
+        return urlsplit(self.url).hostname not in ("127.0.0.1", "localhost")
+
     @contextmanager
     def _answering(self) -> Iterator[Client]:
-        # A proxy of the caller's environment is for other machines, not for this one.
-        loopback = urlsplit(self.url).hostname in ("127.0.0.1", "localhost")
+        with self._reported():
+            yield Client(host=self.url, trust_env=self._trusts_env)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
         try:
-            yield Client(host=self.url, trust_env=not loopback)
+            yield
         except (ConnectionError, httpx.TransportError) as error:
             raise DevaiError(f"no Ollama answers at {self.url}; {self.remedy}") from error
         except (ResponseError, ValueError, ImportError) as error:

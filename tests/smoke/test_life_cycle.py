@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -217,14 +220,13 @@ def test_models_go_to_a_machine_without_a_network_as_one_file(stack: ComposeStac
     with tarfile.open(file) as archive:
         assert {name.partition("/")[0] for name in archive.getnames()} == {"blobs", "manifests"}  # and not Ollama's key
     assert stack.inv("models.remove", "--name=smollm2:135m", "--yes").returncode == 0
-    # A byte that is another one: nothing of it gets in.
-    damaged = tmp_path / "damaged.tar"
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    damaged.write_bytes(content)
-    refused = stack.inv("models.import", f"--file={damaged}")
-    assert refused.returncode == 1
-    assert "is damaged" in refused.stderr
+    files = "find /models -type f -exec sha256sum {} + | sort"
+    before = stack.host("ollama").check_output(files)
+    for changed, reason in unwanted_archives(file, tmp_path).items():
+        refused = stack.inv("models.import", f"--file={changed}")
+        assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+        assert reason in refused.stderr
+    assert stack.host("ollama").check_output(files) == before
     assert json.loads(stack.inv("models.list", "--json").stdout) == []
 
     brought = stack.inv("models.import", f"--file={file}")
@@ -237,6 +239,27 @@ def test_models_go_to_a_machine_without_a_network_as_one_file(stack: ComposeStac
         ).strip()
         == "True"
     )
+
+
+def unwanted_archives(whole: Path, folder: Path) -> dict[Path, str]:
+    """Archives that were exported once and that somebody has changed, and what is said of each."""
+    damaged, renaming, nested = (folder / f"{name}.tar" for name in ("damaged", "renaming", "nested"))
+    content = bytearray(whole.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    for file in (renaming, nested):
+        shutil.copy(whole, file)
+    # To Python's reader it is a blob, and GNU tar would write Ollama's key.
+    entry = tarfile.TarInfo(f"blobs/sha256-{hashlib.sha256(b'planted').hexdigest()}")
+    entry.size = len(b"planted")
+    entry.pax_headers = {"GNU.sparse.name": ".ollama/id_ed25519", "path": entry.name}
+    with tarfile.open(renaming, "a") as archive:
+        archive.addfile(entry, io.BytesIO(b"planted"))
+    entry = tarfile.TarInfo("manifests/registry.test/library/nested/latest")
+    entry.size = 200_000
+    with tarfile.open(nested, "a") as archive:
+        archive.addfile(entry, io.BytesIO(b"[" * entry.size))
+    return {damaged: "is damaged", renaming: "neither a file nor a folder", nested: "is nested too deeply"}
 
 
 def test_a_file_that_is_no_model_is_refused(stack: ComposeStack) -> None:
