@@ -53,6 +53,16 @@ class Entry:
     default: Tree | None
 
 
+def may_be_null(kind: Any) -> bool:
+    """Whether a key may be without a value: its type is `X | None`."""
+    return type(None) in typing.get_args(kind)
+
+
+def value_kind(kind: Any) -> Any:
+    """The type of a key's value where it has one."""
+    return next(choice for choice in typing.get_args(kind) if choice) if may_be_null(kind) else kind
+
+
 def is_section(kind: Any) -> bool:
     """Whether a type of the schema has keys of its own."""
     return dataclasses.is_dataclass(kind) and kind not in (*QUANTITIES, Secret)
@@ -177,11 +187,17 @@ def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
         entries = dict(sorted(tree.items())) if isinstance(tree, dict) else {}
         member = typing.get_args(kind)[1]
         return MappingProxyType({name: read(member, item, (*key, name), report) for name, item in entries.items()})
+    return _value(kind, tree, key, report)
+
+
+def _value(kind: Any, tree: Tree, key: Key, report: Report) -> Any:
+    if may_be_null(kind) and tree in (None, "null"):  # flags and variables have texts only
+        return None
     if tree is None:
         report(key, NO_VALUE)
         return _UNREADABLE
     try:
-        return _scalar(kind, str(tree))
+        return _scalar(value_kind(kind), str(tree))
     except ValueError as error:
         report(key, str(error))
         return _UNREADABLE
@@ -197,7 +213,7 @@ def _section(kind: Any, tree: dict[str, Tree], key: Key, report: Report, given: 
             continue
         value = values[name] = read(entry.kind, tree.get(name), here, report)
         check = entry.meta.check
-        if check and not _has_unreadable(value) and (allowed := check.refusal(value)):
+        if check and value is not None and not _has_unreadable(value) and (allowed := check.refusal(value)):
             report(here, allowed)
             values[name] = _UNREADABLE
     return kind(**values)

@@ -99,6 +99,11 @@ def ollama_on_host(settings: Settings) -> bool:
     return named or settings.ollama.mode == "host"
 
 
+def unpublished_ollama(settings: Settings) -> bool:
+    """In stacks whose own Ollama has no port on this machine."""
+    return own_ollama(settings) and settings.ports.ollama is None
+
+
 def other_ollama(settings: Settings) -> bool:
     """In stacks that use a server elsewhere."""
     return settings.ollama.mode == "external"

@@ -25,6 +25,7 @@ from devai_tasks.render import image as definition
 from devai_tasks.tools import ollama as ollama_server
 from devai_tasks.tools import programs, registry
 from devai_tasks.tools.docker import Docker, Engine
+from devai_tasks.tools.ollama import Ollama
 
 GIB = 2**30
 # That of Docker's bridge, unless its configuration says otherwise.
@@ -197,8 +198,8 @@ def toolkit(engine: Engine, kind: str) -> Check:
 
 def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:
     """Whether the stack's ports are free, or its own."""
-    wanted = [settings.ports.lab, *([settings.ports.ollama] if targets.own_ollama(settings) else [])]
-    shown = ", ".join(map(str, wanted))
+    ollama = settings.ports.ollama if targets.own_ollama(settings) else None
+    shown = ", ".join(str(port) for port in (settings.ports.lab, ollama) if port)
     try:
         lab.check_ports(settings, running)
     except DevaiError as error:
@@ -241,7 +242,7 @@ def ollama(settings: Settings, engine: Engine | None) -> Check:
     # What the lab reaches, this machine may not.
     state = State.FAILED if settings.ollama.mode == "host" else State.ADVICE
     try:
-        there = models.server(settings).models()
+        there = Ollama(url, models.remedy(settings)).models()
     except DevaiError:
         return Check("engine", "Ollama", state, f"none answers at {url}", "a server", models.remedy(settings))
     found = f"answers at {url}, with {len(there)} models"

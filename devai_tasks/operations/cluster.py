@@ -333,7 +333,7 @@ def forward(cluster: Cluster, service: str, port: str) -> None:
     (name,) = cluster.check_services([service])
     cluster.kubectl.check_context()
     ports = cluster.settings.ports
-    local = ports.lab if name == definition.LAB else ports.ollama
+    local = ports.lab if name == definition.LAB else ports.ollama or 0
     with port_of(cluster, name, local=int(port or local)) as found:
         if cluster.dry:
             return

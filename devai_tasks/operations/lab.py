@@ -164,7 +164,7 @@ def check_ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Non
     """
     held = {address.rpartition(":")[2] for container in running for address in container["published"]}
     wanted = {"lab": (settings.network.bind_address, settings.ports.lab)}
-    if settings.ollama.mode == "container":
+    if settings.ollama.mode == "container" and settings.ports.ollama:
         wanted["ollama"] = ("127.0.0.1", settings.ports.ollama)
     for name, (address, port) in wanted.items():
         if str(port) not in held and _taken(address, port):

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -61,7 +61,8 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
     """
     if file.exists():
         raise UsageError(f"--file={file} exists already; nothing was written")
-    present = _server_of(settings, docker).models()
+    with _server_of(project, settings, docker) as server:
+        present = server.models()
     if not present and not docker.dry:
         raise UsageError("there are no models to write; `inv models.pull` brings some")
     own = lab.compose(project, settings, docker)
@@ -88,21 +89,21 @@ def restore(project: Project, settings: Settings, docker: Docker, file: Path) ->
     """
     if not file.is_file():
         raise UsageError(f"--file={file}: there is no such file")
-    server = _server_of(settings, docker)
-    before = server.models()
-    own = lab.compose(project, settings, docker)
-    command = ("tar", "--extract", f"--directory={FOLDER}", "--no-same-owner")
-    if docker.dry:
-        return own.pipe(lab.OLLAMA, command)
-    with file.open("rb") as archive, _explained(str(file), "nothing was imported"):
-        with console.step(f"checking {file}", silent=True):
-            found = check(archive)
-        with console.step(f"importing {file}", silent=True), _packed(found.manifests) as manifests:
-            for digest, (start, size) in found.blobs.items():
-                server.upload(digest, size, _verified(archive, digest, start, size))
-            own.pipe(lab.OLLAMA, command, given=manifests)
-    for name in server.models():
-        console.say(f"model {name}: {'present' if name in before else 'imported'}")
+    with _server_of(project, settings, docker) as server:
+        before = server.models()
+        own = lab.compose(project, settings, docker)
+        command = ("tar", "--extract", f"--directory={FOLDER}", "--no-same-owner")
+        if docker.dry:
+            return own.pipe(lab.OLLAMA, command)
+        with file.open("rb") as archive, _explained(str(file), "nothing was imported"):
+            with console.step(f"checking {file}", silent=True):
+                found = check(archive)
+            with console.step(f"importing {file}", silent=True), _packed(found.manifests) as manifests:
+                for digest, (start, size) in found.blobs.items():
+                    server.upload(digest, size, _verified(archive, digest, start, size))
+                own.pipe(lab.OLLAMA, command, given=manifests)
+        for name in server.models():
+            console.say(f"model {name}: {'present' if name in before else 'imported'}")
 
 
 def check(archive: IO[bytes]) -> Models:
@@ -249,9 +250,9 @@ def _quoted(name: str) -> str:
     return f"{name!r:.100}"
 
 
-def _server_of(settings: Settings, docker: Docker) -> Ollama:
+def _server_of(project: Project, settings: Settings, docker: Docker) -> AbstractContextManager[Ollama]:
     if settings.ollama.mode != "container":
         raise UsageError(
             f"ollama.mode is {settings.ollama.mode}: the models are another server's; `inv models.pull` brings it more"
         )
-    return models.server(settings, dry=docker.dry)
+    return models.server(project, settings, docker)

@@ -4,31 +4,59 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from devai_tasks import console
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
+from devai_tasks.operations import lab
+from devai_tasks.render import compose
 from devai_tasks.tools import pip
+from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.ollama import PORT, HubUnreachable, Ollama, host
 
+# In the container, a connection to Ollama that ends with the first of both; Ollama notices at once who is gone.
+_RELAY = """
+$| = 1;
+my $ollama = IO::Socket::INET->new("127.0.0.1:11434") or exit 1;
+my $answering = fork // exit 1;
+if ($answering) {
+    while (sysread STDIN, my $block, 65536) { print {$ollama} $block or last }
+    shutdown $ollama, 1;
+    waitpid $answering, 0;
+    exit;
+}
+while (sysread $ollama, my $block, 65536) { print $block or last }
+kill TERM => getppid;
+"""
 
-def server(settings: Settings, *, dry: bool = False) -> Ollama:
-    """The stack's Ollama, as this machine reaches it."""
-    return Ollama(url(settings), remedy(settings), dry=dry)
+
+@contextmanager
+def server(project: Project, settings: Settings, docker: Docker) -> Iterator[Ollama]:
+    """The stack's Ollama, as this machine reaches it: where it has no port here, through its container."""
+    if not targets.unpublished_ollama(settings) or docker.dry:
+        yield Ollama(url(settings), remedy(settings), dry=docker.dry)
+        return
+    relay = ("perl", "-MIO::Socket::INET", "-e", _RELAY)
+    with lab.compose(project, settings, docker).tunnel(lab.OLLAMA, relay) as socket:
+        yield Ollama(url(settings), remedy(settings), socket=socket)
 
 
 def url(settings: Settings) -> str:
-    """Where this machine, and not the lab, finds the stack's Ollama."""
+    """Where this machine, and not the lab, finds the stack's Ollama; where it doesn't, the lab's own address."""
     match settings.ollama.mode:
         case "external":
             return settings.ollama.url
         case "host":
             return f"http://{host()}:{PORT}"
-        case _:
+        case _ if settings.ports.ollama:
             return f"http://127.0.0.1:{settings.ports.ollama}"
+        case _:
+            return compose.ollama_host(settings)
 
 
 def remedy(settings: Settings) -> str:

@@ -162,7 +162,7 @@ def of_compose(  # noqa: PLR0913 - what is known of the stack beside its setting
         found.notes.append(f"models are not compared: {unvisited}")
     elif settings.models:
         running = there.get(lab.OLLAMA, {}).get("state") == "running"
-        _of_models(found, settings, running=running or docker.dry, dry=docker.dry)
+        _of_models(found, project, settings, docker, running=running or docker.dry)
 
 
 def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) -> Iterator[Change]:
@@ -177,13 +177,14 @@ def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) 
         yield Change("compose", STARTED, name, f"it is {row['state']}")
 
 
-def _of_models(found: Overview, settings: Settings, *, running: bool, dry: bool) -> None:
+def _of_models(found: Overview, project: Project, settings: Settings, docker: Docker, *, running: bool) -> None:
     """Add the models that are brought, or that nobody can tell which there are."""
     # While the stack's own doesn't run, who answers at its port is another one.
     if settings.ollama.mode == "container" and not running:
         return found.notes.append("models are compared once the stack's Ollama runs")
     try:
-        there = models.server(settings, dry=dry).models()
+        with models.server(project, settings, docker) as server:
+            there = server.models()
     except DevaiError as error:
         return found.notes.append(f"models are not compared: {error}")
     found.changes += [Change("models", BROUGHT, name) for name in settings.models if models.called(name) not in there]

@@ -70,11 +70,12 @@ def _value(entry: Entry) -> dict[str, Any]:
         # Of a map, the limits are about its names.
         member = _scalar(typing.get_args(entry.kind)[1], {})
         return _or_interpolated({"type": "object", "propertyNames": limits, "additionalProperties": member})
-    return _or_interpolated(_scalar(entry.kind, limits))
+    nothing = [{"enum": [None, "null"]}] if reader.may_be_null(entry.kind) else []
+    return _or_interpolated(_scalar(reader.value_kind(entry.kind), limits), *nothing)
 
 
-def _or_interpolated(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, _INTERPOLATION]}
+def _or_interpolated(*schemas: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [*schemas, _INTERPOLATION]}
 
 
 def _scalar(kind: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,4 +132,4 @@ def _words(kind: Any) -> str:
         return "list of texts"
     if typing.get_origin(kind) is Mapping:
         return "map of secrets" if typing.get_args(kind)[1] is Secret else "map of texts"
-    return _WORDS[kind]
+    return f"{_WORDS[reader.value_kind(kind)]}{' or null' if reader.may_be_null(kind) else ''}"

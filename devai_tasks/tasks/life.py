@@ -129,7 +129,8 @@ def _bring_back(request: Request) -> None:
 def _models(request: Request) -> None:
     from devai_tasks.operations import models
 
-    models.pull(request.project, request.settings, models.server(request.settings, dry=request.dry))
+    with models.server(request.project, request.settings, request.docker) as server:
+        models.pull(request.project, request.settings, server)
 
 
 def _answer(request: Request, *, seconds: int) -> None:

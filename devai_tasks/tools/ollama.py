@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -56,10 +57,11 @@ class HubUnreachable(DevaiError):  # noqa: N818 - reads as what happened
 class Ollama:
     """The server at a URL; every method raises DevaiError where it doesn't answer."""
 
-    def __init__(self, url: str, remedy: str, *, dry: bool = False) -> None:
-        """`remedy` says what to do where none answers."""
+    def __init__(self, url: str, remedy: str, *, socket: Path | None = None, dry: bool = False) -> None:
+        """`remedy` says what to do where none answers; a `socket` of this machine leads to what has no port here."""
         self.url = url
         self.remedy = remedy
+        self.socket = socket
         self.dry = dry
 
     def models(self) -> dict[str, int]:
@@ -107,7 +109,7 @@ class Ollama:
     def upload(self, digest: str, size: int, content: Iterator[bytes]) -> None:
         """Give the server a blob, by its SHA-256, unless it has that; the server checks what arrives."""
         path = f"/api/blobs/sha256:{digest}"
-        with self._reported(), httpx.Client(base_url=self.url, trust_env=self._trusts_env, timeout=PATIENCE) as client:
+        with self._reported(), httpx.Client(base_url=self.url, timeout=PATIENCE, **self._way) as client:
             if client.head(path).is_success:
                 return
             # Without a length it would go in chunks.
@@ -130,14 +132,16 @@ class Ollama:
         console.say(f"OLLAMA_HOST={self.url} {shlex.join(['ollama', *words])}")
 
     @property
-    def _trusts_env(self) -> bool:
-        """Whether a proxy of the caller's environment is meant: for other machines, not for this one."""
-        return urlsplit(self.url).hostname not in ("127.0.0.1", "localhost")
+    def _way(self) -> dict[str, Any]:
+        """How a client reaches it. A proxy of the caller's environment is for other machines, not for this one."""
+        if self.socket:
+            return {"transport": httpx.HTTPTransport(uds=str(self.socket)), "trust_env": False}
+        return {"trust_env": urlsplit(self.url).hostname not in ("127.0.0.1", "localhost")}
 
     @contextmanager
     def _answering(self) -> Iterator[Client]:
         with self._reported():
-            yield Client(host=self.url, trust_env=self._trusts_env)
+            yield Client(host=self.url, **self._way)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

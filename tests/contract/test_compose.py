@@ -113,6 +113,12 @@ def test_ollama_stays_on_this_machine_wherever_the_lab_is_published(lab: Project
     assert stack.published == {("0.0.0.0", "8888"), ("127.0.0.1", "11434")}
 
 
+def test_ollamas_port_can_be_left_out(lab: Project) -> None:
+    stack = read(lab, "dev", ["ports.ollama=null"])
+    assert stack.published == {("127.0.0.1", "8888")}
+    assert stack.lab["environment"]["OLLAMA_HOST"] == "http://ollama:11434"
+
+
 def test_containers_have_no_names_of_their_own_and_few_rights(stacks: dict[tuple[str, bool, str], Read]) -> None:
     for stack in stacks.values():
         for service in stack.definition["services"].values():

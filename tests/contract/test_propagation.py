@@ -103,8 +103,9 @@ def entry_of(key: Key) -> reader.Entry:
 def others(key: Key, written: Tree) -> list[Tree]:
     """Other values that a key may have than the one written, as a person would write them."""
     entry = entry_of(key)
-    kind = typing.get_args(entry.kind)[1] if typing.get_origin(entry.kind) is Mapping else entry.kind
-    if kind is not entry.kind:
+    kind = reader.value_kind(entry.kind)
+    if typing.get_origin(kind) is Mapping:
+        kind = typing.get_args(kind)[1]
         return [{Secret: "${secret:OTHER}", int: "7"}.get(kind, "other")]
     if typing.get_origin(kind) is tuple:
         return [[next(text for text in ALMOST_ANYTHING if not refused(entry, (text,)))]]
@@ -114,7 +115,8 @@ def others(key: Key, written: Tree) -> list[Tree]:
         candidates = [text for text in ALMOST_ANYTHING if text != written and not refused(entry, text)][:1]
     else:
         candidates = SOME[kind]
-    return [text for text in candidates if text not in (written, SAME.get(key))]
+    nothing = [None] if reader.may_be_null(entry.kind) else []
+    return [text for text in [*candidates, *nothing] if text not in (written, SAME.get(key))]
 
 
 def refused(entry: reader.Entry, value: Any) -> bool:

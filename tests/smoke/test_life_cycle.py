@@ -241,6 +241,21 @@ def test_models_go_to_a_machine_without_a_network_as_one_file(stack: ComposeStac
     )
 
 
+def test_an_ollama_without_a_port_answers_the_lab_and_tasks(stack: ComposeStack, own_gguf: Path) -> None:
+    unpublished = "--set=ports.ollama=null"
+    assert stack.inv("compose.up", unpublished).returncode == 0
+    try:
+        assert stack.published.keys() == {"devai"}
+        for task in ("models.pull", f"models.pull --name={own_gguf}", f"models.remove --name={own_gguf.stem} --yes"):
+            done = stack.inv(*task.split(), unpublished)
+            assert done.returncode == 0, done.stderr
+        listed = stack.inv("models.list", "--json", unpublished)
+        assert [model["name"] for model in json.loads(listed.stdout)] == ["smollm2:135m"]
+        assert "smollm2:135m" in stack.jupyter.execute("import ollama; print(ollama.list())")
+    finally:
+        assert stack.inv("compose.up").returncode == 0
+
+
 def unwanted_archives(whole: Path, folder: Path) -> dict[Path, str]:
     """Archives that were exported once and that somebody has changed, and what is said of each."""
     damaged, renaming, nested = (folder / f"{name}.tar" for name in ("damaged", "renaming", "nested"))

@@ -54,6 +54,7 @@ from devai_tasks.config.targets import (
     pulls_models,
     pushed,
     to,
+    unpublished_ollama,
 )
 from devai_tasks.config.units import Cpu, Duration, Size
 
@@ -228,7 +229,11 @@ class Ports:
         check=PORT,
         reach=to(COMPOSE_ENV, K8S_LAB) + to(*TERRAFORM, when=on_a_simple_platform),
     )
-    ollama: int = key("Ollama on this machine, always on the loopback address only.", check=PORT, reach=to(COMPOSE_ENV))
+    ollama: int | None = key(
+        "Ollama on this machine, always on the loopback address only; null publishes none: only the lab reaches it.",
+        check=PORT,
+        reach=to(COMPOSE_ENV) + to(COMPOSE_STACK, when=unpublished_ollama),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

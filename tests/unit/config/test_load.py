@@ -309,6 +309,18 @@ def test_the_problem_of_a_weak_layer_is_mended_by_a_stronger_one(project: Projec
     assert dev(project, "ports.lab=9000").ports.lab == 9000
 
 
+@pytest.mark.parametrize("written", ["null", "~", ""])
+def test_a_key_that_may_be_null_has_no_value_then(project: Project, written: str) -> None:
+    (project.conf / "personal.yaml").write_text(f"ports: {{lab: 8888, ollama: {written}}}\n", encoding="utf-8")
+    assert dev(project).ports.ollama is None
+    assert dev(project, "ports.ollama=9999").ports.ollama == 9999
+    assert dev(project, "ports.ollama=null").ports.ollama is None
+
+
+def test_null_is_no_value_of_other_keys(shipped: Project) -> None:
+    assert "ports.lab = null\n  not a whole number" in refused(shipped, "ports.lab=null")
+
+
 def test_schema_defaults_can_be_taken_in(shipped: Project) -> None:
     assert dev(shipped, "env.GPUS=${gpu.count}").env["GPUS"] == "all"
 

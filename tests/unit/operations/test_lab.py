@@ -73,6 +73,13 @@ def test_an_address_that_the_machine_does_not_have_is_the_persons_to_mend(projec
         lab.check_ports(settings(project, "network.bind_address=192.0.2.7", "tls.local=true"), [])
 
 
+def test_a_port_that_is_not_published_is_not_looked_at(project: Project) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    lab.check_ports(settings(project, f"ports.lab={free}", "ports.ollama=null"), [])
+
+
 def test_a_forwarder_that_the_container_may_not_read_is_named_with_the_command(project: Project) -> None:
     forwarder = project.root / "deploy/compose/forward.pl"
     forwarder.chmod(0o600)
@@ -90,6 +97,7 @@ def test_a_forwarder_that_the_container_may_not_read_is_named_with_the_command(p
     [
         ([], "http://127.0.0.1:11434"),
         (["ports.ollama=9999"], "http://127.0.0.1:9999"),
+        (["ports.ollama=null"], "http://ollama:11434"),
         (["ollama.mode=host", "ports.ollama=9999"], "http://127.0.0.1:11434"),
         (["ollama.mode=external", "ollama.url=https://192.0.2.7"], "https://192.0.2.7"),
     ],

@@ -8,6 +8,7 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Server]:
 
     def serve(meanwhile: Callable[[], object] = lambda: None) -> Server:
         server = Server(meanwhile)
-        monkeypatch.setattr(models, "server", lambda *_, **__: server)
+        monkeypatch.setattr(models, "server", lambda *_: nullcontext(server))
         monkeypatch.setattr(lab, "compose", lambda *_: server)
         return server
 
