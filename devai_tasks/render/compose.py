@@ -16,7 +16,7 @@ FOLDER = "deploy/compose"
 CA_FILE = "/etc/ssl/devai/ca.crt"
 TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 OVERRIDE = f"{FOLDER}/docker-compose.override.yml"
-FORWARDER = f"{FOLDER}/forward.pl"
+FORWARDER = "deploy/kubernetes/base/files/forward.pl"
 
 
 def render(settings: Settings, folder: str = "", *, override: bool = False) -> Artefacts:

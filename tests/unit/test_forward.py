@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from harness.missing import missing
 
-SCRIPT = Path(__file__).parents[2] / "deploy/compose/forward.pl"
+SCRIPT = Path(__file__).parents[2] / "deploy/kubernetes/base/files/forward.pl"
 # In Ollama's place: says how much it got once the client has ended its half, or answers at once and reads nothing.
 SERVER = """
 import hashlib, socket, sys, threading, time

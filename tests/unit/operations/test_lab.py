@@ -81,12 +81,12 @@ def test_a_port_that_is_not_published_is_not_looked_at(project: Project) -> None
 
 
 def test_a_forwarder_that_the_container_may_not_read_is_named_with_the_command(project: Project) -> None:
-    forwarder = project.root / "deploy/compose/forward.pl"
+    forwarder = project.root / "deploy/kubernetes/base/files/forward.pl"
     forwarder.chmod(0o600)
     if os.geteuid() == 0:
         os.chown(forwarder, 1000, 1000)
     own = settings(project, "storage.work_dir=.")
-    with pytest.raises(UsageError, match=r"`chmod a\+r deploy/compose/forward\.pl` opens it"):
+    with pytest.raises(UsageError, match=r"`chmod a\+r deploy/kubernetes/base/files/forward\.pl` opens it"):
         lab.check(project, own, Docker(dry=True))
     forwarder.chmod(0o644)
     lab.check(project, own, Docker(dry=True))
