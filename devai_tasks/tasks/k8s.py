@@ -138,7 +138,7 @@ def rotate(request: Request, *, seconds: int) -> None:
     from devai_tasks.render.kubernetes import LAB
     from devai_tasks.tasks import guard
 
-    own = _cluster(request, change=True)
+    own = _own_cluster(request)
     guard.allow(request, guard.ROTATION)
     sending = cluster_secrets.renew(own)
     _send(request, own, sending, restarts=True)
