@@ -86,9 +86,7 @@ def record(project: Project, stack: Stack, values: Mapping[str, str]) -> None:
     named now stays; an empty value takes its key out.
     """
     file = project.state(stack) / DEPLOYMENT_FILE
-    known: dict[str, Any] = {}
-    if file.exists():  # a person may have written it
-        known = _without_empty(document.read(file, file.relative_to(project.root).as_posix()).tree)
+    known = recorded(project, stack)
     for key, value in values.items():
         *sections, name = key.split(".")
         node = known
@@ -98,6 +96,15 @@ def record(project: Project, stack: Stack, values: Mapping[str, str]) -> None:
         if not value:
             del node[name]
     write(file, f"{json.dumps(_without_empty(known), indent=2)}\n")
+
+
+def recorded(project: Project, stack: Stack) -> dict[str, Any]:
+    """Return what was noted of the deployment, as a tree; empty where nothing was."""
+    file = project.state(stack) / DEPLOYMENT_FILE
+    if not file.exists():
+        return {}
+    # A person may have written it.
+    return _without_empty(document.read(file, file.relative_to(project.root).as_posix()).tree)
 
 
 def remember(project: Project, stack: Stack, settings: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16
 
 def rules(settings: Settings) -> Iterator[Broken]:
     """Everything that is wrong between the keys of a stack, as far as these could be read."""
-    for rule in (_protection, _exposure, _services, _names, _clouds, kubernetes.rules):
+    for rule in (_protection, _exposure, _services, _names, _clouds, moved, kubernetes.rules):
         with suppress(Unreadable):
             yield from rule(settings)
 
@@ -122,6 +122,21 @@ def _clouds(settings: Settings) -> Iterator[Broken]:
         yield from offers.simple(settings)
     if settings.compute.platform == "kubernetes" and (refusal := offers.home(settings)):
         yield ("storage", "home"), refusal
+
+
+def moved(settings: Settings) -> Iterator[Broken]:
+    """Keys by which a deployed stack would be built a second time, its state elsewhere and the first one forgotten."""
+    deployed = settings.terraform.deployed
+    pairs = {
+        ("project", "name"): (settings.project.name, deployed.project),
+        ("terraform", "account"): (settings.terraform.account, deployed.account),
+        ("terraform", "region"): (settings.terraform.region, deployed.region),
+    }
+    changed = {key: recorded for key, (now, recorded) in pairs.items() if recorded and now != recorded}
+    stack, back = settings.stack, [f"--set={'.'.join(key)}={recorded}" for key, recorded in changed.items()]
+    down = " ".join(["inv down", f"--env={stack.environment}", f"--cloud={stack.cloud}", *back])
+    for key, recorded in changed.items():
+        yield key, f"{stack} is deployed with {recorded}, and would be built twice: set it back, or first `{down}`"
 
 
 def _needs_certificate(settings: Settings) -> bool:

@@ -21,8 +21,6 @@ TFVARS: Mapping[str, str] = {
     "gcp": "terraform/gcp.tfvars.json",
 }
 BACKEND = "terraform/state.tfbackend"
-# Characters that vaults and storage accounts of Azure take, as deploy/terraform/modules/naming has it.
-LONGEST_NAME = 24
 # Domains in which a cloud names its load balancers, and nobody else an address. Google's have none.
 BALANCERS: Mapping[str, tuple[str, ...]] = {
     "aws": (".elb.amazonaws.com", ".elb.amazonaws.com.cn"),
@@ -251,19 +249,9 @@ def named_volumes(settings: Settings) -> bool:
     return given_home(settings) or own_models_class(settings)
 
 
-def long_name(settings: Settings) -> bool:
-    """In stacks whose name in a cloud is shortened."""
-    return len(f"{settings.project.name}-{settings.stack.environment}") > LONGEST_NAME
-
-
 def named_secrets(settings: Settings) -> bool:
     """In stacks whose secrets have the stack's name in their cloud's manager: Azure has a vault for each stack."""
     return external_secrets(settings) and settings.compute.provider != "azure"
-
-
-def shortened_secrets(settings: Settings) -> bool:
-    """In stacks whose secrets have a shortened name in their cloud's manager."""
-    return named_secrets(settings) and long_name(settings)
 
 
 def hub_models(settings: Settings) -> list[str]:

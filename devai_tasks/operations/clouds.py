@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, ToolFailed, UsageError
+from devai_tasks.render import naming
 from devai_tasks.render import terraform as definition
 from devai_tasks.tools import cloud
 
@@ -154,13 +155,13 @@ def token(settings: Settings, *, dry: bool = False) -> str:
 
 def token_command(settings: Settings) -> list[str]:
     """The command that prints it."""
-    name, region = definition.secret(settings, definition.TOKEN), settings.terraform.region
+    name, region = naming.secret(settings, definition.TOKEN), settings.terraform.region
     match settings.compute.provider:
         case "aws":
             words = ["get-secret-value", f"--secret-id={name}", f"--region={region}"]
             return ["aws", "secretsmanager", *words, "--query=SecretString", "--output=text"]
         case "azure":
-            words = ["show", f"--vault-name={definition.unique(settings)}", f"--name={name}"]
+            words = ["show", f"--vault-name={naming.unique(settings)}", f"--name={name}"]
             return ["az", "keyvault", "secret", *words, "--query=value", "--output=tsv"]
         case _:
             of = [f"--secret={name}", f"--project={settings.terraform.account}"]

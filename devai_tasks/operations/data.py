@@ -15,8 +15,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import addresses, backups, certificates, clouds, cluster, lab, terraform
 from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import compose
-from devai_tasks.render import terraform as definition
+from devai_tasks.render import compose, naming
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools import site
 
@@ -99,7 +98,7 @@ def check(settings: Settings, file: Path) -> None:
         raise UsageError(
             f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_MOST >> 20} MiB at once; unpack it, and send "
             "the files to the bucket that the home is: `gcloud storage rsync --recursive FOLDER "
-            f"gs://{definition.unique(settings)}`"
+            f"gs://{naming.unique(settings)}`"
         )
     with console.waiting(f"verifying {file}"):
         backups.check_sum(file)

@@ -90,6 +90,13 @@ def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
     return Site(root, home, values, None, {"path": file})
 
 
+def offline_state(project: Project, settings: Settings) -> dict[str, Any]:
+    """Return the state of a stack's offline copy; nothing where there is none yet."""
+    file = project.state(settings.stack) / "offline/terraform.tfstate"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
+
+
 def unlatched(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:
     """A copy of a site in which no data is latched, for a destruction that includes them; its state is the same."""
     own = _copied(project, settings, site, "unlatched", dry=dry)

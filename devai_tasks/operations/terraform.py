@@ -17,12 +17,14 @@ from devai_tasks import console, state
 from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.sections.cloud import Deployed
 from devai_tasks.config.targets import NO_DIGEST
 from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.offline import behaviour, recording
 from devai_tasks.offline.recording import Used
-from devai_tasks.operations import secrets, sites
+from devai_tasks.operations import deployed, secrets, sites
 from devai_tasks.operations.sites import Site
+from devai_tasks.render import naming
 from devai_tasks.render import terraform as definition
 from devai_tasks.tools import offline as provider
 from devai_tasks.tools.plan import Plan
@@ -62,6 +64,8 @@ def work(
     Who is only `looking` plans nothing: secrets are then neither asked for nor made.
     """
     handed = {}
+    if offline:
+        settings = _as_offline(project, settings)
     if not (dry or looking):
         values = secrets.for_a_cloud(project, settings)
         settings = with_versions(project, settings, values, offline=offline)
@@ -78,6 +82,15 @@ def work(
     with nullcontext("") if dry else provider.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         environ = {"TF_REATTACH_PROVIDERS": addresses}
         yield Work(project, settings, site, _tool(site, settings, environ, handed, dry=dry), note)
+
+
+def _as_offline(project: Project, settings: Settings) -> Settings:
+    """Return the settings with what the state of the offline copy records, for it has one of its own."""
+    try:
+        return deployed.known(settings, sites.offline_state(project, settings))
+    except UsageError as error:
+        error.add_note(f"this is of the offline copy: it begins again when .devai/{settings.stack}/offline is deleted")
+        raise
 
 
 def without_image(settings: Settings) -> Settings:
@@ -138,6 +151,49 @@ def check_backend(work: Work) -> None:
         )
 
 
+def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Deployed]:
+    """Return the state of a stack, and what it records; both are empty where nothing is deployed.
+
+    The state is where this machine found it last, at the stack's own location, or where version 0.1 kept it. Raises
+    UsageError where another project's is in its place, or the stack is deployed elsewhere than configured.
+    """
+    check_first_backend(project, settings)
+    last, own, first = naming.state(settings), naming.state(deployed.at(settings, "")), naming.first_state(settings)
+    others = Deployed()
+    for key in dict.fromkeys((last, own, first)):
+        there = deployed.at(settings, key)
+        with work(project, there, looking=True) as looking:
+            prepare(looking)
+            found = looking.tool.state()
+        record = deployed.of_state(found, there)
+        if not deployed.is_ours(settings, record):
+            others = others if key == first else record
+        elif deployed.managed(found) and (key != first or record.name):
+            deployed.check(settings, record)
+            return found, record
+    deployed.check(settings, others)
+    return {}, Deployed()
+
+
+def check_first_backend(project: Project, settings: Settings) -> None:
+    """Raise UsageError where version 0.1, on this machine, kept the stack's state elsewhere than it would now."""
+    file = project.state(settings.stack) / "terraform/data/terraform.tfstate"
+    told = state.recorded(project, settings.stack)
+    if "registry" not in told.get("image", {}) or "deployed" in told.get("terraform", {}) or not file.exists():
+        return
+    in_force = json.loads(file.read_text(encoding="utf-8"))["backend"]["config"]
+    now = definition.backend(deployed.at(settings, naming.first_state(settings)))
+    if wrong := [name for name, value in now.items() if in_force.get(name) != value]:
+        raise UsageError(
+            f"{settings.stack} is deployed, and with this configuration it would be built a second time, for its state "
+            "would be elsewhere: "
+            + ", ".join(f"{name} is {in_force.get(name)!r}, not {now[name]!r}" for name in wrong)
+            + "; nothing was changed. Set project.name, terraform.account and terraform.region back to what it was "
+            f"deployed with, or take it down with those first: `inv down {settings.stack.flags} --set=KEY=VALUE`. If "
+            f"it no longer exists, delete .devai/{settings.stack}/{DEPLOYMENT_FILE}"
+        )
+
+
 def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) -> None:
     """Check the configuration; without a state."""
     with work(project, settings, offline=offline, dry=dry, looking=True) as prepared:
@@ -154,12 +210,19 @@ def plan(work: Work, *, destroy: bool = False, resources: Sequence[str] = ()) ->
     """
     prepare(work)
     forget_plan(work)
+    if resources and not destroy:  # no part of a stack is in its state without the record
+        resources = [*resources, ".".join(deployed.RECORD)]
     work.tool.plan(work.site.values, work.site.plan, destroy=destroy, resources=resources)
     if not work.dry:
         work.site.plan.chmod(0o600)
         rests_on = {"fingerprint": work.site.fingerprint, "destroy": destroy, "resources": list(resources)}
         state.write(_rests_on(work.site), json.dumps(rests_on))
     return _with_values(work, work.tool.show(work.site.plan))
+
+
+def has_saved_plan(project: Project, settings: Settings) -> bool:
+    """Whether a plan of the stack is saved, as against one of its offline copy."""
+    return (project.state(settings.stack) / "terraform/plan").exists()
 
 
 def saved_plan(work: Work) -> Plan | None:
@@ -255,6 +318,16 @@ def has_cluster(state: Mapping[str, Any]) -> bool:
     return any(entry["type"] in _CLUSTERS for entry in state.get("resources", ()))
 
 
+def warn_of_cluster(work: Work, *, data: bool) -> None:
+    """Say what a cluster in the stack's state has made that outlives it; `data` says that its data is to go as well."""
+    if not work.dry and has_cluster(work.tool.state()):
+        command = f"inv down {work.settings.stack.flags}{' --data' if data else ''}"
+        console.warn(
+            "the cluster's load balancer and disks stay, for Terraform doesn't know them: they go on costing, and "
+            f"block the destruction of the network. `{command}` removes them first"
+        )
+
+
 def without_latched(state: Mapping[str, Any], latches: Mapping[Path, Sequence[tuple[str, str]]]) -> list[str]:
     """The addresses of a state's resources, without latched ones and what those depend on."""
     latched = {resource for resources in latches.values() for resource in resources}
@@ -264,6 +337,8 @@ def without_latched(state: Mapping[str, Any], latches: Mapping[Path, Sequence[tu
     for entry in resources:
         needs[_plain(_address(entry))] |= {name for one in entry["instances"] for name in one.get("dependencies", ())}
     staying = {_plain(_address(entry)) for entry in resources if (entry["type"], entry["name"]) in latched}
+    if staying:  # by its names they are found again
+        staying.add(".".join(deployed.RECORD))
     waiting = list(staying)
     while waiting:
         new = needs[waiting.pop()] - staying

@@ -15,7 +15,7 @@ from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.units import Cpu, Size
-from devai_tasks.render import Artefacts, compose, image, kubernetes_clouds, terraform, yaml_documents
+from devai_tasks.render import Artefacts, compose, image, kubernetes_clouds, naming, yaml_documents
 from devai_tasks.render.kubernetes_clouds import Object, named
 
 # From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
@@ -295,7 +295,7 @@ def _source(keys: list[str], *, optional: bool) -> Object:
 def _external(settings: Settings) -> Object:
     """What the External Secrets Operator takes from the store."""
     names = {TOKEN, *(name for secret in settings.secrets.values() for name in secret.names)}
-    data = [{"secretKey": name, "remoteRef": {"key": terraform.secret(settings, name)}} for name in sorted(names)]
+    data = [{"secretKey": name, "remoteRef": {"key": naming.secret(settings, name)}} for name in sorted(names)]
     texts = {
         name: secret.reveal({inner: f"{{{{ .{inner} }}}}" for inner in secret.names})
         for name, secret in settings.secrets.items()

@@ -12,7 +12,7 @@ from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.targets import BACKEND, TFVARS, pushed
-from devai_tasks.render import Artefacts, compose, image
+from devai_tasks.render import Artefacts, compose, image, naming
 
 TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -28,39 +28,13 @@ def render(settings: Settings) -> Artefacts:
     return {TFVARS[settings.compute.provider]: f"{values}\n", BACKEND: own}
 
 
-def name(settings: Settings) -> str:
-    """What Terraform calls the stack's resources, as deploy/terraform/modules/naming makes it of the same variables."""
-    full = f"{settings.project.name}-{settings.stack.environment}"
-    if not targets.long_name(settings):
-        return full
-    return f"{full[:15].removesuffix('-')}-{_hash(settings, full)}"
-
-
-def unique(settings: Settings) -> str:
-    """What it calls what is named across a whole cloud, as the same module makes it."""
-    full = f"{settings.project.name}-{settings.stack.environment}"
-    return f"{full.replace('-', '')[:16]}{_hash(settings, full)}"
-
-
-def _hash(settings: Settings, full: str) -> str:
-    return hashlib.sha1(f"{settings.terraform.account}/{full}".encode()).hexdigest()[:8]  # noqa: S324 - of a name
-
-
-def secret(settings: Settings, key: str) -> str:
-    """What the manager of the stack's cloud has a secret by, as deploy/terraform/modules/secrets names it."""
-    match settings.compute.provider:
-        case "aws":
-            return f"{name(settings)}/{key}"
-        case "azure":  # in a vault of the stack's own; names there have no other sign
-            return key.replace("_", "-")
-        case _:
-            return f"{name(settings)}-{key}"
-
-
 def variables(settings: Settings) -> dict[str, Any]:
     """Every variable with its value: the same names and units for all three providers."""
     return {
+        "name": naming.name(settings),
+        "unique": naming.unique(settings),
         "project_name": settings.project.name,
+        "project_id": settings.project.id,
         "environment": settings.stack.environment,
         "region": settings.terraform.region,
         "account": settings.terraform.account,
@@ -96,13 +70,13 @@ def variables(settings: Settings) -> dict[str, Any]:
 
 
 def backend(settings: Settings) -> dict[str, Any]:
-    """The settings of the provider's backend: a store for all stacks of an account and region, a file for each."""
-    account, region, stack = settings.terraform.account, settings.terraform.region, settings.stack
+    """The settings of the provider's backend: a store for stacks of an account and region, a file for each."""
+    account, region, key = settings.terraform.account, settings.terraform.region, naming.state(settings)
     match settings.compute.provider:
         case "aws":
             return {
                 "bucket": store(settings),
-                "key": f"{stack}.tfstate",
+                "key": f"{key}.tfstate",
                 "region": region,
                 "encrypt": True,
                 "use_lockfile": True,
@@ -113,12 +87,12 @@ def backend(settings: Settings) -> dict[str, Any]:
                 "resource_group_name": settings.terraform.state.group or f"{settings.project.name}-state",
                 "storage_account_name": store(settings),
                 "container_name": "tfstate",
-                "key": f"{stack}.tfstate",
+                "key": f"{key}.tfstate",
                 "subscription_id": account,
                 "use_azuread_auth": True,
             }
         case _:
-            return {"bucket": store(settings), "prefix": str(stack)}
+            return {"bucket": store(settings), "prefix": key}
 
 
 def store(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from invoke.exceptions import Exit
 
 from devai_tasks import console
 from devai_tasks.errors import UsageError
+from devai_tasks.tasks import tf
 from devai_tasks.tasks.declare import Request, check_tail, seconds_of, stack_task, words_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def _own_cluster(request: Request, *, claim: bool = False) -> Cluster:
 
     With `claim` it becomes ours where there is none yet.
     """
+    from devai_tasks.config import targets
+
+    if targets.named_secrets(request.settings):
+        request = tf.informed(request)
     if not request.dry:
         request.configuration.to_deploy()
     check_owner(request, claim=claim)

@@ -58,7 +58,11 @@ def down(request: Request, *, data: bool) -> list[Step]:
         tf.refuse_protected(request)  # while the lab is still there
         clouds.check_account(settings, dry=request.dry)
         steps.append(
-            Step("terraform", "destroy what the stack has in its cloud", lambda: tf.take_down(request, data=data))
+            Step(
+                "terraform",
+                "destroy what the stack has in its cloud",
+                lambda: tf.take_down(request, data=data, emptied=True),
+            )
         )
     return steps
 

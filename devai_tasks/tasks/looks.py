@@ -191,8 +191,9 @@ def link(request: Request) -> str:
         raise UsageError(addresses.detour(settings))
     if request.dry:
         return url
+    request = tf.informed(request)
     in_cluster = settings.compute.platform == "kubernetes"
-    token = cluster.token(_cluster(tf.informed(request))) if in_cluster else clouds.token(settings)
+    token = cluster.token(_cluster(request)) if in_cluster else clouds.token(request.settings)
     return f"{url}lab?token={token}"
 
 

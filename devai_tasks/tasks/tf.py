@@ -9,6 +9,7 @@ from invoke.exceptions import Exit
 
 from devai_tasks import console, state
 from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.tasks import plans
 from devai_tasks.tasks.declare import Request, plain_task, stack_task
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from devai_tasks.operations.terraform import Work
-    from devai_tasks.tools.plan import Plan
 
 _OFFLINE = {"offline": "with recorded schemas, made-up values and a state of its own; no credentials (default: no)"}
 _RESOURCE = {
@@ -80,7 +80,9 @@ def plan(
         planned = (
             terraform.plan_destruction(work, data=True)[1] if destroy else terraform.plan(work, resources=resource)
         )
-        _show(work, planned, json=json, markdown=markdown)
+        plans.show(work, planned, json=json, markdown=markdown)
+        if destroy:
+            terraform.warn_of_cluster(work, data=True)
     if detailed_exitcode and not planned.empty:
         raise Exit(code=2)
 
@@ -105,15 +107,17 @@ def roll_out(
     With `anew` a saved plan doesn't count. With `stopped` it is as if no image were pushed: everything is there, but
     what would run one.
     """
-    from devai_tasks.operations import outputs, terraform
+    from devai_tasks.operations import deployed, outputs, terraform
     from devai_tasks.tasks import guard
 
     _check(request, offline=offline)
-    with _planning(request, offline=offline, stopped=stopped) as work:
-        planned = None if resources or anew or stopped else terraform.saved_plan(work)
+    planning = bool(resources) or anew or stopped
+    identified = planning or not terraform.has_saved_plan(request.project, request.settings)
+    with _planning(request, offline=offline, stopped=stopped, identified=identified) as work:
+        planned = None if planning else terraform.saved_plan(work)
         if planned is None:
             planned = terraform.plan(work, resources=resources)
-        _show(work, planned)
+        plans.show(work, planned)
         if not planned.empty:
             lost = ", ".join(planned.losses) if request.settings.protected else ""
             guard.allow(request, planned.sentence, loses=f"what is destroyed or replaced here ({lost})" if lost else "")
@@ -122,8 +126,10 @@ def roll_out(
             made = work.tool.outputs()
         else:
             made = terraform.apply(work)
-        if not (offline or request.dry or stopped):
-            outputs.note(request.project, request.settings, made)
+        if not (offline or request.dry):
+            deployed.note(request.project, request.settings, deployed.of_state(work.tool.state(), work.settings))
+            if not stopped:
+                outputs.note(request.project, request.settings, made)
     return made
 
 
@@ -162,9 +168,12 @@ def destroy(c: Context, request: Request, offline: bool = False, data: bool = Fa
     take_down(request, offline=offline, data=data)
 
 
-def take_down(request: Request, *, offline: bool = False, data: bool) -> None:
-    """Show what goes, ask, and destroy it; returns early where there is nothing."""
-    from devai_tasks.operations import terraform
+def take_down(request: Request, *, offline: bool = False, data: bool, emptied: bool = False) -> None:
+    """Show what goes, ask, and destroy it; returns early where there is nothing.
+
+    `emptied` says that the stack's cluster has removed what it made.
+    """
+    from devai_tasks.operations import deployed, terraform
     from devai_tasks.tasks import guard
 
     refuse_protected(request)
@@ -172,16 +181,20 @@ def take_down(request: Request, *, offline: bool = False, data: bool) -> None:
     with _planning(request, offline=offline) as work:
         # With data the plan is made, and applied, where their latches are lifted.
         work, planned = terraform.plan_destruction(work, data=data)  # noqa: PLW2901
-        _show(work, planned)
+        plans.show(work, planned)
         if planned.empty and not request.dry:
             return console.say(f"{request.stack}: there is nothing to destroy")
+        if not emptied:
+            terraform.warn_of_cluster(work, data=data)
         what = f"{len(planned.changes)} resources" + (", all notebooks and models among them" if data else "")
         guard.allow(request, planned.sentence, loses=what)
         if terraform.unprotect(work, planned):
             work, _ = terraform.plan_destruction(work, data=data)  # noqa: PLW2901 - the state is another one now
         terraform.apply(work)
-    if not (offline or request.dry):
-        state.forget(request.project, request.stack)
+        if not (offline or request.dry):
+            state.forget(request.project, request.stack)
+            left = deployed.of_state(work.tool.state(), work.settings)  # the data that stays
+            deployed.note(request.project, request.anew().settings, left)
     return None
 
 
@@ -211,20 +224,20 @@ def output(c: Context, request: Request, offline: bool = False, json: bool = Fal
 
 
 def informed(request: Request, *, anyway: bool = False) -> Request:
-    """The request, knowing what the outputs tell of its stack, also where it was made on another machine.
+    """The request, knowing what the state tells of its stack, also where it was made on another machine.
 
-    They are asked where something is missing here, or `anyway`: what is to be planned has to know every secret that
+    It is asked where something is missing here, or `anyway`: what is to be planned has to know every secret that
     there is, and another machine may have added one since.
     """
     from devai_tasks.config import targets
-    from devai_tasks.operations import outputs, terraform
+    from devai_tasks.operations import deployed, outputs, terraform
 
-    known = not any(key in NEEDED for key in request.configuration.missed)
+    known = request.settings.terraform.deployed.name and not any(key in NEEDED for key in request.configuration.missed)
     if request.dry or (known and not anyway) or not targets.on_a_cloud_now(request.settings):
         return request
-    with _work(request, offline=False, looking=True) as work:
-        terraform.prepare(work)
-        outputs.note(request.project, request.settings, work.tool.outputs(), planning=True)
+    found, record = terraform.state_of(request.project, request.settings)
+    deployed.note(request.project, request.settings, record)
+    outputs.note(request.project, request.settings, deployed.outputs(found), planning=True)
     return request.anew()
 
 
@@ -333,14 +346,23 @@ def record(c: Context, provider: list[str]) -> None:
 def _work(request: Request, *, offline: bool, looking: bool = False) -> AbstractContextManager[Work]:
     from devai_tasks.operations import terraform
 
+    request = request if offline else informed(request)
     return terraform.work(request.project, request.settings, offline=offline, dry=request.dry, looking=looking)
 
 
-def _planning(request: Request, *, offline: bool, stopped: bool = False) -> AbstractContextManager[Work]:
-    """Terraform at work on what is deployed, as all machines know it; offline nothing is."""
-    from devai_tasks.operations import terraform
+def _planning(
+    request: Request, *, offline: bool, stopped: bool = False, identified: bool = False
+) -> AbstractContextManager[Work]:
+    """Terraform at work on what is deployed, as all machines know it; offline nothing is.
+
+    What is to be deployed is `identified`: the project has an identity then, for the stack's record.
+    """
+    from devai_tasks.operations import ownership, terraform
 
     request = request if offline else informed(request, anyway=True)
+    if identified and not (offline or request.dry):
+        ownership.ensure_id(request.project, request.settings)
+        request = request.anew()
     settings = terraform.without_image(request.settings) if stopped else request.settings
     return terraform.work(request.project, settings, offline=offline, dry=request.dry)
 
@@ -360,22 +382,6 @@ def refuse_protected(request: Request) -> None:
         raise UsageError(
             f"{request.stack} is protected ({where}) and can't be destroyed; who means it, takes that away first"
         )
-
-
-def _show(work: Work, planned: Plan, *, json: bool = False, markdown: bool = False) -> None:
-    if work.dry:
-        return None
-    stack = work.settings.stack
-    if json:
-        return console.show_json({"stack": str(stack), "offline": work.offline, "note": work.note, **planned.as_json()})
-    if markdown:
-        return console.show(planned.markdown(str(stack), work.note))
-    if planned.changes:
-        rows = [[change.kind, change.address, ", ".join(change.attributes)] for change in planned.changes]
-        console.table(["", "resource", "what"], rows)
-    console.show(f"{stack}: {planned.sentence}")
-    if work.offline:
-        console.show(work.note)
 
 
 def _next_steps(request: Request, url: str | None) -> None:

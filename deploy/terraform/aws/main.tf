@@ -6,8 +6,8 @@ provider "aws" {
 
 locals {
   base = {
-    name      = module.naming.name
-    unique    = module.naming.unique
+    name      = var.name
+    unique    = var.unique
     account   = var.account
     region    = var.region
     vault     = aws_kms_key.this.arn
@@ -18,17 +18,22 @@ locals {
   simple = var.compute_platform == "simple"
 }
 
-module "naming" {
-  source = "../modules/naming"
-
-  project_name = var.project_name
-  environment  = var.environment
-  account      = var.account
+# Whose stack this is, where it is and what it is called: read before anything is planned, and kept as long as the home.
+resource "terraform_data" "stack" {
+  input = {
+    name        = var.name
+    unique      = var.unique
+    project     = var.project_name
+    project_id  = var.project_id
+    environment = var.environment
+    account     = var.account
+    region      = var.region
+  }
 }
 
 # One key for images, files, secrets and logs.
 resource "aws_kms_key" "this" {
-  description             = "Lab ${module.naming.name}"
+  description             = "Lab ${var.name}"
   enable_key_rotation     = true
   deletion_window_in_days = var.protected ? 30 : 7
   tags                    = var.labels
@@ -50,7 +55,7 @@ resource "aws_kms_key" "this" {
         Action    = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
         Resource  = "*"
         Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [
-          for group in ["/devai/${module.naming.name}", "/aws/eks/${module.naming.name}/cluster"] : "arn:aws:logs:${var.region}:${var.account}:log-group:${group}"
+          for group in ["/devai/${var.name}", "/aws/eks/${var.name}/cluster"] : "arn:aws:logs:${var.region}:${var.account}:log-group:${group}"
         ] } }
       },
     ]
@@ -58,7 +63,7 @@ resource "aws_kms_key" "this" {
 }
 
 resource "aws_kms_alias" "this" {
-  name          = "alias/${module.naming.name}"
+  name          = "alias/${var.name}"
   target_key_id = aws_kms_key.this.key_id
 }
 

@@ -27,8 +27,8 @@ provider "azurerm" {
 
 locals {
   base = {
-    name      = module.naming.name
-    unique    = module.naming.unique
+    name      = var.name
+    unique    = var.unique
     account   = var.account
     region    = var.region
     group     = azurerm_resource_group.this.name
@@ -43,16 +43,21 @@ locals {
   simple = var.compute_platform == "simple"
 }
 
-module "naming" {
-  source = "../modules/naming"
-
-  project_name = var.project_name
-  environment  = var.environment
-  account      = var.account
+# Whose stack this is, where it is and what it is called: read before anything is planned, and kept as long as the home.
+resource "terraform_data" "stack" {
+  input = {
+    name        = var.name
+    unique      = var.unique
+    project     = var.project_name
+    project_id  = var.project_id
+    environment = var.environment
+    account     = var.account
+    region      = var.region
+  }
 }
 
 resource "azurerm_resource_group" "this" {
-  name     = module.naming.name
+  name     = var.name
   location = var.region
   tags     = var.labels
 }
@@ -62,7 +67,7 @@ data "azurerm_client_config" "this" {}
 # Secrets and certificates: open to the lab's networks and to the allowed ones, from one of which Terraform runs.
 resource "azurerm_key_vault" "this" {
   #checkov:skip=CKV2_AZURE_32:the lab reaches it by the service endpoints of its subnets
-  name                          = module.naming.unique
+  name                          = var.unique
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.region
   tenant_id                     = data.azurerm_client_config.this.tenant_id

@@ -6,8 +6,8 @@ provider "google" {
 
 locals {
   base = {
-    name      = module.naming.name
-    unique    = module.naming.unique
+    name      = var.name
+    unique    = var.unique
     account   = var.account
     region    = var.region
     protected = var.protected
@@ -21,12 +21,17 @@ locals {
   ]
 }
 
-module "naming" {
-  source = "../modules/naming"
-
-  project_name = var.project_name
-  environment  = var.environment
-  account      = var.account
+# Whose stack this is, where it is and what it is called: read before anything is planned, and kept as long as the home.
+resource "terraform_data" "stack" {
+  input = {
+    name        = var.name
+    unique      = var.unique
+    project     = var.project_name
+    project_id  = var.project_id
+    environment = var.environment
+    account     = var.account
+    region      = var.region
+  }
 }
 
 # What the project has to have switched on, beside what `inv tf.bootstrap` does before anything can be planned; it stays,

@@ -1,5 +1,33 @@
+variable "name" {
+  description = "Name of the stack's resources; no other stack of the account has it. It stays what the first apply made of it."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lower-case letters, digits and hyphens, the most that every service takes."
+  }
+}
+
+variable "unique" {
+  description = "Name of what is named across a whole cloud; no other account has it. It stays, too."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique))
+    error_message = "unique: 3 to 24 lower-case letters and digits, the most that every service takes."
+  }
+}
+
 variable "project_name" {
   description = "What the lab is called."
+  type        = string
+  nullable    = false
+}
+
+variable "project_id" {
+  description = "Random identity of the project that the stack belongs to; empty where it has none yet."
   type        = string
   nullable    = false
 }

@@ -41,6 +41,7 @@ from devai_tasks.config.targets import (
     makes_load_balancer,
     named_balancer,
     named_identity,
+    named_secrets,
     needs_address,
     needs_certificate,
     needs_firewall,
@@ -51,7 +52,6 @@ from devai_tasks.config.targets import (
     one_nodes_home,
     own_ollama,
     pulled_on_an_own_cluster,
-    shortened_secrets,
     to,
     with_certificate,
     with_ingress,
@@ -226,7 +226,7 @@ class Compute:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Where Terraform keeps what it knows of a stack: one store for each account and region, a file for each stack."""
+    """Where Terraform keeps what it knows of a stack: a store for an account and region, a file for each stack."""
 
     store: str = key(
         "Bucket (AWS, Google) or storage account (Azure); empty: named after project, account and region.",
@@ -240,6 +240,39 @@ class State:
         check=matching(r"[\w().-]{0,90}", "the name of a resource group"),
         reach=to(BACKEND, when=on_azure),
     )
+
+
+_WHOSE = "whether a changed configuration means another stack, which is refused while this one is deployed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """The stack in its cloud, as its state records it; the tasks that read the state write it down on this machine."""
+
+    name: str = key(
+        "Name of the stack's resources. Empty: made of `project`, environment, cloud, account and region; what a stack "
+        "was deployed with stays.",
+        default="",
+        check=matching(r"([a-z][a-z0-9-]{1,23})?", "2 to 24 lower-case letters, digits and hyphens"),
+        reach=to(*TERRAFORM) + to(K8S_SECRETS, when=named_secrets),
+    )
+    unique: str = key(
+        "Name of what is named across a whole cloud, such as buckets; made and kept as `terraform.deployed.name` is.",
+        default="",
+        check=matching(r"([a-z][a-z0-9]{2,23})?", "3 to 24 lower-case letters and digits"),
+        reach=to(*TERRAFORM),
+    )
+    state: str = key(
+        "Where the stack's state is in its store. Empty: at project, account, region, cloud and environment; what "
+        "version 0.1 deployed stays at the stack's name.",
+        default="",
+        check=matching(r"[a-z0-9/-]*", "a path of lower-case letters, digits and hyphens"),
+        reach=to(BACKEND),
+    )
+    project: str = key("The `project.name` that it was deployed with.", default="", tasks=_WHOSE)
+    project_id: str = key("The `project.id` that it was deployed with.", default="", tasks=_WHOSE)
+    account: str = key("The `terraform.account` that it was deployed with.", default="", tasks=_WHOSE)
+    region: str = key("The `terraform.region` that it was deployed with.", default="", tasks=_WHOSE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,11 +298,12 @@ class Terraform:
         "Region (on Azure: location) that everything is in.",
         default="",
         check=matching(r"([a-z][a-z0-9-]{2,40})?", "a region, such as eu-central-1"),
-        reach=to(BACKEND, *TERRAFORM),
+        reach=to(BACKEND, *TERRAFORM) + to(K8S_SECRETS, when=named_secrets),
     )
     account: str = key(
         "AWS account, Azure subscription or Google project that everything belongs to; nothing else is touched.",
         default="",
         check=matching(r"[a-z0-9-]{0,36}", "an account number, a subscription's id or a project's id"),
-        reach=to(BACKEND, *TERRAFORM) + to(K8S_SECRETS, when=shortened_secrets),
+        reach=to(BACKEND, *TERRAFORM) + to(K8S_SECRETS, when=named_secrets),
     )
+    deployed: Deployed = section("The stack in its cloud, as its state records it.")

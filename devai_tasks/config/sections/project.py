@@ -43,6 +43,6 @@ class Project:
         # The value of a label in Kubernetes and on Google Cloud, of a tag on AWS and Azure; and a text in YAML.
         check=matching(r"([a-z][a-z0-9]{11,15})?", "12 to 16 lower-case letters and digits, the first a letter"),
         layers=("common",),
-        reach=to(K8S_KUSTOMIZATION),
+        reach=to(K8S_KUSTOMIZATION, *TERRAFORM) + to(K8S_SECRETS, when=named_secrets),
         tasks="which stacks of a cluster or cloud belong to the project",
     )

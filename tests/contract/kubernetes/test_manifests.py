@@ -18,7 +18,7 @@ from harness.reachability import matches
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.errors import ToolFailed
-from devai_tasks.render import terraform
+from devai_tasks.render import naming
 from devai_tasks.tools import kubectl
 
 # The oldest minor that the three clouds support without a surcharge, and the newest of all.
@@ -304,7 +304,7 @@ def test_a_secret_store_gives_the_token_and_every_secret(stacks: dict[Kind, Mani
             assert set(texts) == {"JUPYTER_TOKEN", *stack.settings.secrets}
             assert texts["OPENAI_API_KEY"] == "{{ .OPENAI_API_KEY }}"
             keys = [entry["remoteRef"]["key"] for entry in found["spec"]["data"]]
-            assert terraform.secret(stack.settings, "OPENAI_API_KEY") in keys
+            assert naming.secret(stack.settings, "OPENAI_API_KEY") in keys
 
 
 def test_models_are_brought_by_a_job_that_is_named_after_them(lab: Project, stacks: dict[Kind, Manifests]) -> None:

@@ -117,10 +117,12 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
     tf("destroy", f"--confirm=devai-{cloud}-dev")
     left = json.loads(tf("state-list", "--json"))
     assert [address for address in left if address.startswith("module.storage.")]
+    assert "terraform_data.stack" in left  # by its names the home is found again
     assert not [address for address in left if address.startswith(("module.compute", "module.kub", "module.registry"))]
     if cloud == "azure":  # a home needs its group, and neither network nor vault, which cost something
         assert [address for address in left if not address.startswith(("data.", "module.storage."))] == [
-            "azurerm_resource_group.this"
+            "azurerm_resource_group.this",
+            "terraform_data.stack",
         ]
     tf("destroy", f"--confirm=devai-{cloud}-dev", "--data")
     assert json.loads(tf("state-list", "--json")) == []

@@ -161,7 +161,7 @@ SERVICES = {
     "Microsoft.RecoveryServices": ("backup", "recovery_services"),
     "Microsoft.Storage": ("storage",),
     "microsoft.insights": ("monitor",),
-    "": ("resource_group", "role_assignment"),
+    "": ("resource_group", "role_assignment", "terraform_data"),
 }  # fmt: skip
 # What a cluster makes, or its add-ons.
 OF_A_CLUSTER = {"Microsoft.Compute", "Microsoft.OperationsManagement", "Microsoft.PolicyInsights"}

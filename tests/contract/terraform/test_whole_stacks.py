@@ -65,9 +65,12 @@ def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, proj
     assert devai("down", *STACK, "--confirm=devai-aws-dev").returncode == 0
     left = json.loads(devai("tf.state-list", *STACK, "--json").stdout)
     assert left == ["module.storage.aws_efs_file_system.this"]
-    assert not (project.root / ".devai/aws-dev/deployment.yaml").exists()
+    noted = project.root / ".devai/aws-dev/deployment.yaml"
+    # By its names the home is found again.
+    assert list(json.loads(noted.read_text(encoding="utf-8"))["terraform"]) == ["deployed"]
     assert devai("down", *STACK, "--data", "--confirm=devai-aws-dev").returncode == 0
     assert json.loads(devai("tf.state-list", *STACK, "--json").stdout) == []
+    assert not noted.exists()
 
 
 def test_a_step_that_is_not_there_is_named_with_those_that_are(devai: Run) -> None:

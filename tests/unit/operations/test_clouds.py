@@ -16,7 +16,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing, UsageError
 from devai_tasks.operations import clouds
-from devai_tasks.render import terraform
+from devai_tasks.render import naming, terraform
 
 PROGRAMS = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
 Answer = Callable[[str], None]
@@ -182,7 +182,7 @@ def test_the_token_is_the_one_that_the_cloud_has(settings: Settings, script: Ans
     script("echo of-the-lab")
     assert clouds.token(settings) == "of-the-lab"
     (asked,) = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
-    assert terraform.secret(settings, terraform.TOKEN) in asked
+    assert naming.secret(settings, terraform.TOKEN) in asked
 
 
 def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_way_in(settings: Settings, script: Answer) -> None:

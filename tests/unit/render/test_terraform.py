@@ -108,6 +108,19 @@ def test_every_stack_has_a_state_of_its_own(shipped: Project) -> None:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
+def test_state_in_a_given_store_is_at_project_account_and_region(shipped: Project, cloud: str) -> None:
+    """Two projects that are given the same store would else destroy each other's stacks."""
+    store = "terraform.state.store=shared"
+    account, other = ("123456789012", "other-account")
+    given = [store, "project.name=lab", f"terraform.account={account}", "terraform.region=here"]
+    values = terraform.backend(settings_of(shipped, cloud, *given))
+    location = f"lab/{account}/here/{cloud}/dev"
+    assert values.get("prefix", values.get("key")) == (location if cloud == "gcp" else f"{location}.tfstate")
+    for another in ("project.name=other", f"terraform.account={other}", "terraform.region=there"):
+        assert terraform.backend(settings_of(shipped, cloud, *given, another)) != values
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_store_is_named_after_project_account_and_region(shipped: Project, cloud: str) -> None:
     name = terraform.store(settings_of(shipped, cloud))
     assert re.fullmatch(r"[a-z0-9]{3,24}" if cloud == "azure" else r"[a-z0-9-]{3,63}", name)

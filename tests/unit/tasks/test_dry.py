@@ -205,7 +205,7 @@ def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run
     assert asked.endswith("get secret devai --output=json --ignore-not-found")
     assert opened == "python -m webbrowser https://dev.lab.example.com/"
     shown = devai("--dry", "open", "--cloud=aws", "--set=compute.platform=simple").stderr
-    assert "aws secretsmanager get-secret-value --secret-id=devai-dev/JUPYTER_TOKEN " in shown
+    assert re.search("aws secretsmanager get-secret-value --secret-id=devai-dev-[0-9a-f]{10}/JUPYTER_TOKEN ", shown)
 
 
 def test_a_home_is_asked_for_without_its_token(project: Project, devai: Run) -> None:
@@ -218,7 +218,7 @@ def test_a_home_is_asked_for_without_its_token(project: Project, devai: Run) -> 
     assert f"{asking} --output=a.tar.gz http://127.0.0.1:PORT/{home}\n" in shown
     (project.root / "a.tar.gz").touch()
     shown = devai("--dry", "data.restore", "--file=a.tar.gz", "--cloud=aws", "--set=compute.platform=simple").stderr
-    assert "aws secretsmanager get-secret-value --secret-id=devai-dev/JUPYTER_TOKEN --region=eu-central-1 " in shown
+    assert re.search("secret-id=devai-dev-[0-9a-f]{10}/JUPYTER_TOKEN --region=eu-central-1 ", shown)
     assert f"{asking} --upload-file=a.tar.gz https://dev.lab.example.com/{restore}\n" in shown
     assert not (project.root / ".devai").exists()
 

@@ -135,11 +135,12 @@ def outputs(monkeypatch: Patch) -> Callable[..., None]:
     """Have a state of Terraform that holds some outputs, and some resources."""
 
     def make(held: Mapping[str, Any], *types: str) -> None:
-        resources = [{"type": name} for name in types]
+        resources = [{"mode": "managed", "type": name, "name": "this", "instances": [{}]} for name in types]
+        state = {"resources": resources, "outputs": {name: {"value": value} for name, value in held.items()}}
 
         @contextmanager
         def work(*_: object, **__: object) -> Iterator[SimpleNamespace]:
-            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: held, state=lambda: {"resources": resources}))
+            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: held, state=lambda: state))
 
         monkeypatch.setattr(terraform, "work", work)
         monkeypatch.setattr(terraform, "prepare", lambda _: None)

@@ -7,7 +7,10 @@ mock_provider "aws" {
 mock_provider "tls" {}
 
 variables {
+  name                  = "devai-dev"
+  unique                = "devaidev0123abcd"
   project_name          = "devai"
+  project_id            = "abcdefghijkl"
   environment           = "dev"
   region                = "eu-central-1"
   account               = "123456789012"
@@ -130,6 +133,7 @@ run "kubernetes_with_gpus_and_protected" {
     enable_gpu       = true
     protected        = true
     environment      = "prod"
+    name             = "devai-prod"
   }
 
   assert {
@@ -138,17 +142,12 @@ run "kubernetes_with_gpus_and_protected" {
   }
 }
 
-run "a_long_name_is_shortened" {
+run "record" {
   command = plan
 
-  variables {
-    project_name = "a-very-long-name-of-a-lab"
-    environment  = "production"
-  }
-
   assert {
-    condition     = length(module.naming.name) <= 24 && startswith(module.naming.name, "a-very-long-nam") && can(regex("^[a-z0-9]{3,24}$", module.naming.unique))
-    error_message = "every service takes the name"
+    condition     = terraform_data.stack.input == { name = "devai-dev", unique = "devaidev0123abcd", project = "devai", project_id = "abcdefghijkl", environment = "dev", account = var.account, region = var.region }
+    error_message = "the state says whose stack it is of, where that is and what it is called"
   }
 }
 
@@ -156,6 +155,8 @@ run "refused" {
   command = plan
 
   variables {
+    name             = "Devai"
+    unique           = "devai-dev"
     account          = "my-account"
     allowed_cidrs    = ["192.0.2.0"]
     port             = 80
@@ -170,6 +171,8 @@ run "refused" {
   }
 
   expect_failures = [
+    var.name,
+    var.unique,
     var.account,
     var.allowed_cidrs,
     var.port,

@@ -4,7 +4,10 @@ mock_provider "azurerm" {
 }
 
 variables {
+  name                  = "devai-dev"
+  unique                = "devaidev0123abcd"
   project_name          = "devai"
+  project_id            = "abcdefghijkl"
   environment           = "dev"
   region                = "westeurope"
   account               = "00000000-0000-0000-0000-000000000000"

@@ -5,7 +5,10 @@ mock_provider "azurerm" {
 }
 
 variables {
+  name                  = "devai-dev"
+  unique                = "devaidev0123abcd"
   project_name          = "devai"
+  project_id            = "abcdefghijkl"
   environment           = "dev"
   region                = "westeurope"
   account               = "00000000-0000-0000-0000-000000000000"
@@ -108,6 +111,7 @@ run "kubernetes_with_gpus_and_protected" {
     enable_gpu       = true
     protected        = true
     environment      = "prod"
+    name             = "devai-prod"
   }
 
   assert {
@@ -135,10 +139,21 @@ run "vault" {
   }
 }
 
+run "record" {
+  command = plan
+
+  assert {
+    condition     = terraform_data.stack.input == { name = "devai-dev", unique = "devaidev0123abcd", project = "devai", project_id = "abcdefghijkl", environment = "dev", account = var.account, region = var.region }
+    error_message = "the state says whose stack it is of, where that is and what it is called"
+  }
+}
+
 run "refused" {
   command = plan
 
   variables {
+    name             = "Devai"
+    unique           = "devai-dev"
     account          = "My account"
     allowed_cidrs    = ["192.0.2.0"]
     port             = 80
@@ -152,6 +167,8 @@ run "refused" {
   }
 
   expect_failures = [
+    var.name,
+    var.unique,
     var.account,
     var.allowed_cidrs,
     var.port,

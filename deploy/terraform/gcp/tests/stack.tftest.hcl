@@ -7,7 +7,10 @@ mock_provider "google" {
 mock_provider "tls" {}
 
 variables {
+  name                  = "devai-dev"
+  unique                = "devaidev0123abcd"
   project_name          = "devai"
+  project_id            = "abcdefghijkl"
   environment           = "dev"
   region                = "europe-west1"
   account               = "example-project"
@@ -61,7 +64,7 @@ run "simple" {
   }
 
   assert {
-    condition     = output.volumes.home == module.naming.unique && output.volumes.models == "${module.naming.unique}-models"
+    condition     = output.volumes.home == var.unique && output.volumes.models == "${var.unique}-models"
     error_message = "home and models are kept"
   }
 }
@@ -110,6 +113,7 @@ run "kubernetes_with_gpus_and_protected" {
     enable_gpu       = true
     protected        = true
     environment      = "prod"
+    name             = "devai-prod"
   }
 
   assert {
@@ -118,10 +122,21 @@ run "kubernetes_with_gpus_and_protected" {
   }
 }
 
+run "record" {
+  command = plan
+
+  assert {
+    condition     = terraform_data.stack.input == { name = "devai-dev", unique = "devaidev0123abcd", project = "devai", project_id = "abcdefghijkl", environment = "dev", account = var.account, region = var.region }
+    error_message = "the state says whose stack it is of, where that is and what it is called"
+  }
+}
+
 run "refused" {
   command = plan
 
   variables {
+    name             = "Devai"
+    unique           = "devai-dev"
     account          = "My account"
     allowed_cidrs    = ["192.0.2.0"]
     port             = 80
@@ -135,6 +150,8 @@ run "refused" {
   }
 
   expect_failures = [
+    var.name,
+    var.unique,
     var.account,
     var.allowed_cidrs,
     var.port,

@@ -1,0 +1,129 @@
+"""What a stack's state records of it, and what was recorded on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from devai_tasks import state
+from devai_tasks.config import rules
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.sections.cloud import Deployed
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import ownership
+from devai_tasks.render import naming
+
+# The resource of each root that holds the record.
+RECORD = ("terraform_data", "stack")
+# Where resources of each provider name their region, and Google's their project, as a state that version 0.1 wrote has
+# them; the backends of the others pin the account.
+_REGIONS = {
+    "aws": r'"region": "([a-z]{2}(?:-[a-z]+)+-[0-9])"',
+    "azure": r'"location": "([a-z0-9]+)"',
+    "gcp": r'"(?:region|location)": "([a-z]+-[a-z]+[0-9]+)',
+}
+_PROJECTS = r'"project": "([a-z][a-z0-9-]+)"'
+
+
+def is_record(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a state's resources is the stack's record."""
+    return (entry["type"], entry["name"]) == RECORD and "module" not in entry
+
+
+def managed(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the resources of a state that exist in the cloud, as against what was only looked up."""
+    return [entry for entry in found.get("resources", ()) if entry["mode"] == "managed" and entry["instances"]]
+
+
+def of_state(found: Mapping[str, Any], settings: Settings) -> Deployed:
+    """Return the record of the state at the settings' location; every value is empty where the state has none.
+
+    Version 0.1 wrote no record. A state of its own has resources with the names that it gave them.
+    """
+    resources = managed(found)
+    for entry in filter(is_record, resources):
+        values = entry["instances"][0]["attributes"]["input"]["value"]
+        fields = {field.name for field in dataclasses.fields(Deployed)}
+        own = {name: value for name, value in values.items() if name in fields}
+        return Deployed(**own, state=naming.state(settings))
+    return _of_first(json.dumps(resources), settings)
+
+
+def _of_first(resources: str, settings: Settings) -> Deployed:
+    """Return what resources that version 0.1 made tell of the stack; all is empty where they are another one's."""
+    names = naming.first_name(settings), naming.first_unique(settings)
+    if not re.search(rf"(?<![a-z0-9-])({'|'.join(names)})(?![a-z0-9-])", resources):
+        return Deployed()
+    provider, own = settings.compute.provider, settings.terraform
+    return Deployed(
+        name=names[0],
+        unique=names[1],
+        state=naming.state(settings),
+        project=settings.project.name,
+        account=_told(resources, _PROJECTS, own.account) if provider == "gcp" else "",
+        region=_told(resources, _REGIONS[provider], own.region),
+    )
+
+
+def _told(text: str, pattern: str, configured: str) -> str:
+    """Return the configured value where a text has it, else the most frequent one that the pattern finds there."""
+    found = re.findall(pattern, text)
+    return configured if configured in text else max(found, key=found.count, default="")
+
+
+def is_ours(settings: Settings, record: Deployed) -> bool:
+    """Whether a stack belongs to the project; one that names no identity belongs to the project of its name."""
+    same_name = record.project in ("", settings.project.name)
+    return same_name and record.project_id in ("", settings.project.id)
+
+
+def check(settings: Settings, record: Deployed) -> None:
+    """Raise UsageError where the stack belongs to another project, or is deployed elsewhere than configured."""
+    if not is_ours(settings, record):
+        raise UsageError(
+            f"the state of {settings.stack} belongs to another project: {_project(record.project, record.project_id)}, "
+            f"and this one is {_project(settings.project.name, settings.project.id)}; nothing was changed. Choose "
+            f"another project.name in {ownership.FILE}, or, where it is the same project, set project.name and "
+            "project.id there to what the state records"
+        )
+    if broken := [f"{'.'.join(key)}: {allowed}" for key, allowed in rules.moved(_with(settings, record))]:
+        raise UsageError("\n".join([*broken, "nothing was changed"]))
+
+
+def _project(name: str, identity: str) -> str:
+    return f"{name} (project.id {identity or 'unset'})"
+
+
+def at(settings: Settings, key: str) -> Settings:
+    """Return the settings of a stack whose state is at a location of the store."""
+    return _with(settings, dataclasses.replace(settings.terraform.deployed, state=key))
+
+
+def known(settings: Settings, found: Mapping[str, Any]) -> Settings:
+    """Return the settings of a stack with what its state records.
+
+    Raises UsageError where the state is that of another project, or of a stack that is deployed elsewhere.
+    """
+    record = of_state(found, settings)
+    check(settings, record)
+    return settings if record == Deployed() else _with(settings, record)
+
+
+def _with(settings: Settings, record: Deployed) -> Settings:
+    return dataclasses.replace(settings, terraform=dataclasses.replace(settings.terraform, deployed=record))
+
+
+def note(project: Project, settings: Settings, record: Deployed) -> None:
+    """Make what the state records part of the stack's configuration on this machine."""
+    if {record, settings.terraform.deployed} != {Deployed()}:
+        values = dataclasses.asdict(record)
+        state.record(project, settings.stack, {f"terraform.deployed.{name}": value for name, value in values.items()})
+
+
+def outputs(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the outputs of a state."""
+    return {name: entry["value"] for name, entry in found.get("outputs", {}).items()}

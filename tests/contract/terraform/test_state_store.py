@@ -1,0 +1,260 @@
+"""Several stacks whose states are in one store: each has its own there, and no other one is touched.
+
+The store is played: Terraform's own backend for files keeps each state where the rendered settings of the cloud's
+backend put it, in a folder for each bucket.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from harness.project import fresh
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.offline import recording
+from devai_tasks.operations import clouds, ownership, terraform
+from devai_tasks.render import naming
+from devai_tasks.render import terraform as definition
+from devai_tasks.tools import offline
+
+Run = Callable[..., CompletedProcess[str]]
+
+SMALL_ROOT = Path(__file__).with_name("small_root")
+ACCOUNT, REGION = "210987654321", "eu-central-1"
+STACK = ("--cloud=aws", "--set=terraform.state.store=shared")
+# What the shipped roots have.
+RECORD = """
+variable "name" { type = string }
+variable "unique" { type = string }
+variable "project_id" { type = string }
+resource "terraform_data" "stack" {
+  input = {
+    name       = var.name
+    unique     = var.unique
+    project    = var.project_name
+    project_id = var.project_id
+    account    = var.account
+    region     = var.region
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def providers() -> Iterator[str]:
+    """All recorded providers, served; the value by which Terraform finds them."""
+    with offline.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
+        yield addresses
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, providers: str) -> Path:
+    """Where the states are kept; recorded schemas are in the cloud's place, and the account is the stack's."""
+    folder, backend, tool = tmp_path / "store", definition.backend, terraform._tool  # noqa: SLF001 - to wrap it
+
+    def in_folder(settings: Settings) -> dict[str, Any]:
+        of = backend(settings)
+        return {"path": str(folder / of["bucket"] / of["key"])}
+
+    def on_recordings(site: Any, settings: Settings, environ: Mapping[str, str], *rest: Any, **flags: Any) -> Any:
+        return tool(site, settings, {**environ, "TF_REATTACH_PROVIDERS": providers}, *rest, **flags)
+
+    monkeypatch.setattr(definition, "backend", in_folder)
+    monkeypatch.setattr(terraform, "_tool", on_recordings)
+    monkeypatch.setattr(clouds, "check_account", lambda *_, **__: None)
+    return folder / "shared"
+
+
+@pytest.fixture
+def project_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
+    """Make a project, or go to it once more."""
+
+    def go(name: str, *, folder: str = "", record: bool = True) -> Project:
+        root = tmp_path / (folder or name)
+        if not root.exists():
+            project = fresh(root)
+            ownership.write(project, name=name, id=ownership.new_id())
+            shutil.rmtree(root / "deploy/terraform")
+            shutil.copytree(SMALL_ROOT, root / "deploy/terraform")
+            main = root / "deploy/terraform/aws/main.tf"
+            main.write_text(main.read_text(encoding="utf-8").replace('backend "s3"', 'backend "local"'), "utf-8")
+            if record:
+                (main.parent / "record.tf").write_text(RECORD, encoding="utf-8")
+            own = {
+                "terraform": {"account": ACCOUNT},
+                "network": {"allowed_cidrs": ["198.18.0.0/15"]},
+                "ingress": {"host": "lab.mine.test"},
+            }
+            (project.conf / "stacks/aws-dev.yaml").write_text(json.dumps(own), encoding="utf-8")
+        monkeypatch.chdir(root)
+        return Project(root)
+
+    return go
+
+
+def planned(devai: Run, *flags: str) -> dict[str, int]:
+    result = devai("tf.plan", *STACK, "--json", *flags)
+    assert result.returncode == 0, result.stderr
+    counts: dict[str, int] = json.loads(result.stdout)["counts"]
+    return counts
+
+
+def applied(devai: Run, *flags: str) -> None:
+    result = devai("tf.apply", *STACK, "--yes", *flags)
+    assert result.returncode == 0, result.stderr
+
+
+def test_two_projects_in_one_store_have_a_state_each(
+    store: Path, project_of: Callable[..., Project], devai: Run
+) -> None:
+    project_of("first")
+    applied(devai)
+    before = (store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate").read_bytes()
+
+    project_of("second")
+    assert set(planned(devai)) == {"created"}
+    applied(devai)
+    assert (store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate").read_bytes() == before
+    project_of("first")
+    assert planned(devai) == {}
+
+
+def test_state_of_another_project_of_the_same_name_is_refused(
+    store: Path, project_of: Callable[..., Project], devai: Run
+) -> None:
+    """Whatever is to be done with it: nothing is planned, and nothing written down."""
+    project_of("first")
+    applied(devai)
+    state = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate"
+    before = state.read_bytes()
+
+    other = project_of("first", folder="elsewhere")
+    for task in ("tf.plan", "tf.apply", "tf.destroy", "tf.output", "plan", "up", "down"):
+        asked = () if task in ("tf.plan", "tf.output", "plan") else ("--yes", "--confirm=devai-aws-dev")
+        refused = devai(task, *STACK, "--set=compute.platform=simple", *asked)
+        assert refused.returncode == 2, refused.stderr
+        assert "the state of aws-dev belongs to another project: first (project.id " in refused.stderr
+        assert "another project.name" in refused.stderr
+    assert state.read_bytes() == before
+    assert not (other.root / ".devai/aws-dev/deployment.yaml").exists()
+
+
+def test_clone_without_the_identity_is_told_it_and_gets_no_other_one(
+    store: Path, project_of: Callable[..., Project], devai: Run
+) -> None:
+    del store
+    identity = project_of("first")
+    applied(devai)
+    clone = project_of("first", folder="clone")
+    (clone.root / ownership.FILE).write_text("project:\n  name: first\n", encoding="utf-8")
+    refused = devai("tf.apply", *STACK, "--yes")
+    assert refused.returncode == 2
+    own = (identity.root / ownership.FILE).read_text(encoding="utf-8")
+    assert own.partition("id: ")[2].strip() in refused.stderr
+    assert (clone.root / ownership.FILE).read_text(encoding="utf-8") == "project:\n  name: first\n"
+
+
+def test_state_stays_where_version_0_1_kept_it(store: Path, project_of: Callable[..., Project], devai: Run) -> None:
+    project = project_of("first", record=False)
+    applied(devai)
+    new, old = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate", store / "aws-dev.tfstate"
+    new.rename(old)
+    shutil.rmtree(project.root / ".devai/aws-dev/terraform")
+    (project.root / ".devai/aws-dev/deployment.yaml").unlink()
+    assert planned(devai) == {}
+    noted = json.loads((project.root / ".devai/aws-dev/deployment.yaml").read_text(encoding="utf-8"))
+    assert noted["terraform"]["deployed"]["state"] == "aws-dev"
+    assert "aws_vpc.this" in devai("tf.state-list", *STACK).stdout
+
+    (project.root / "deploy/terraform/aws/record.tf").write_text(RECORD, encoding="utf-8")
+    assert planned(devai) == {"created": 1}
+    applied(devai)
+    assert old.exists()
+    assert not new.exists()
+
+    # A person moves it.
+    old.rename(new)
+    assert planned(devai) == {}
+
+
+def test_state_of_another_project_of_version_0_1_is_left_alone(
+    store: Path, project_of: Callable[..., Project], devai: Run
+) -> None:
+    project_of("first", record=False)
+    applied(devai)
+    old = store / "aws-dev.tfstate"
+    (store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate").rename(old)
+    before = old.read_bytes()
+    project_of("second")
+    assert set(planned(devai)) == {"created"}
+    applied(devai)
+    assert old.read_bytes() == before
+
+
+MOVED = {
+    "region": ("terraform.region", REGION, "us-east-1"),
+    "account": ("terraform.account", ACCOUNT, "109876543210"),
+    "name of the project": ("project.name", "first", "second"),
+}
+
+
+@pytest.mark.parametrize("what", MOVED)
+def test_live_stack_is_not_built_a_second_time(
+    store: Path, project_of: Callable[..., Project], devai: Run, what: str
+) -> None:
+    """Whatever task it is, and also where it is configured in a file: the stack is known on this machine."""
+    key, old, new = MOVED[what]
+    project = project_of("first")
+    applied(devai)
+    states = {file: file.read_bytes() for file in store.rglob("*.tfstate")}
+    assert len(states) == 1
+
+    for task in ("tf.plan", "tf.apply", "tf.destroy", "plan", "up", "down", "status"):
+        refused = devai(task, *STACK, f"--set={key}={new}")
+        assert refused.returncode == 2, refused.stderr
+        assert f"{key} = {new}" in refused.stderr
+        assert f"aws-dev is deployed with {old}, and would be built twice: set it back, or first" in refused.stderr
+        assert f"`inv down --env=dev --cloud=aws --set={key}={old}`" in refused.stderr
+    assert {file: file.read_bytes() for file in store.rglob("*.tfstate")} == states
+
+    assert planned(devai, f"--set={key}={old}") == {}
+    # The home keeps it where it is.
+    assert devai("tf.destroy", *STACK, "--confirm=devai-aws-dev").returncode == 0
+    assert devai("tf.plan", *STACK, f"--set={key}={new}").returncode == 2
+    assert devai("tf.destroy", *STACK, "--data", "--confirm=devai-aws-dev").returncode == 0
+    assert not (project.root / ".devai/aws-dev/deployment.yaml").exists()
+    assert set(planned(devai, f"--set={key}={new}")) == {"created"}
+
+
+def test_stack_that_version_0_1_deployed_from_here_is_not_built_a_second_time(
+    store: Path, project_of: Callable[..., Project], devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It noted neither region nor account, but Terraform has noted where the state is."""
+    project = project_of("first", record=False)
+    with monkeypatch.context() as old:
+        old.setattr(naming, "state", naming.first_state)
+        applied(devai)
+    file = project.root / ".devai/aws-dev/deployment.yaml"
+    noted = json.loads(file.read_text(encoding="utf-8"))
+    del noted["terraform"]["deployed"]
+    file.write_text(json.dumps(noted), encoding="utf-8")
+    (project.root / ".devai/aws-dev/terraform/prepared").unlink()
+    assert (store / "aws-dev.tfstate").exists()
+
+    # In another region, the store that nobody has named is another one, too.
+    refused = devai("tf.plan", STACK[0], "--set=terraform.state.store=other", "--set=terraform.region=us-east-1")
+    assert refused.returncode == 2, refused.stderr
+    assert "it would be built a second time, for its state would be elsewhere" in refused.stderr
+    assert "`inv down --env=dev --cloud=aws " in refused.stderr
+    # Where it is the same one, the state tells.
+    refused = devai("tf.plan", *STACK, "--set=terraform.region=us-east-1")
+    assert refused.returncode == 2, refused.stderr
+    assert f"aws-dev is deployed with {REGION}" in refused.stderr
+    assert planned(devai) == {}
