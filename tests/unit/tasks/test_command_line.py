@@ -264,29 +264,6 @@ def test_data_is_not_removed_without_the_names_of_project_and_stack(
     assert tree(project) == before
 
 
-@pytest.mark.parametrize(
-    ("words", "effect"),
-    [
-        (["compose.up", "--env=prod"], "containers that have changed are replaced, and kernels in them end"),
-        (["compose.restart", "--env=prod"], "its services begin anew, and kernels end"),
-        (["models.remove", "--name=a", "--name=b", "--env=prod"], "it has a and b no longer"),
-    ],
-)
-def test_kernels_and_models_of_a_protected_stack_go_with_its_name_only(
-    devai: Run, words: list[str], effect: str
-) -> None:
-    result = devai(*words)
-    assert_clean(result, 2)
-    assert f"local-prod: {effect}; local-prod is protected\n" in result.stderr
-    assert "nobody to ask; nothing was changed. Without a terminal: --confirm=devai-local-prod" in result.stderr
-
-
-def test_a_model_is_removed_after_a_question(devai: Run) -> None:
-    result = devai("models.remove", "--name=a")
-    assert_clean(result, 2)
-    assert "nobody to ask; nothing was changed. Without a terminal: --yes" in result.stderr
-
-
 def test_removing_models_needs_their_names(devai: Run) -> None:
     result = devai("models.remove")
     assert_clean(result, 2)

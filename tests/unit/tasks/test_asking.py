@@ -1,0 +1,33 @@
+"""What asks before it does something, and without a terminal names the flag to give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.mark.parametrize(
+    ("words", "effect"),
+    [
+        (["compose.up", "--env=prod"], "containers that have changed are replaced, and kernels in them end"),
+        (["compose.restart", "--env=prod"], "its services begin anew, and kernels end"),
+        (["models.remove", "--name=a", "--name=b", "--env=prod"], "it has a and b no longer"),
+    ],
+)
+def test_kernels_and_models_of_a_protected_stack_go_with_its_name_only(
+    devai: Run, words: list[str], effect: str
+) -> None:
+    result = devai(*words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"local-prod: {effect}; local-prod is protected\n" in result.stderr
+    assert "nobody to ask; nothing was changed. Without a terminal: --confirm=devai-local-prod" in result.stderr
+
+
+def test_a_model_is_removed_after_a_question(devai: Run) -> None:
+    result = devai("models.remove", "--name=a")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "nobody to ask; nothing was changed. Without a terminal: --yes" in result.stderr
