@@ -24,13 +24,18 @@ def token(project: Project, stack: Stack) -> str:
     """JupyterLab's token; made at first use."""
     file = project.state(stack) / _TOKEN
     if not _is_own(file):
-        write(file, secrets.token_hex(24))
+        write(file, new_token())
     return file.read_text(encoding="utf-8")
 
 
 def has_token(project: Project, stack: Stack) -> bool:
     """Whether this machine has made one already."""
     return _is_own(project.state(stack) / _TOKEN)
+
+
+def new_token() -> str:
+    """Another token, at random."""
+    return secrets.token_hex(24)
 
 
 def renew_token(project: Project, stack: Stack) -> str:

@@ -57,7 +57,10 @@ def renew(cluster: Cluster) -> Sending:
         return Sending({}, {})
     if definition.TOKEN not in present:
         raise UsageError(f"the cluster has no token for {cluster.settings.stack}; `inv k8s.secrets` sends one")
-    return Sending(present, {**present, definition.TOKEN: state.renew_token(cluster.project, cluster.settings.stack)})
+    # On this machine the stack's own token is that of the lab in Compose.
+    local = cluster.settings.compute.provider == "local"
+    token = state.new_token() if local else state.renew_token(cluster.project, cluster.settings.stack)
+    return Sending(present, {**present, definition.TOKEN: token})
 
 
 def restarted(cluster: Cluster, sending: Sending | None) -> list[str]:

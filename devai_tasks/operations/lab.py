@@ -59,15 +59,15 @@ def check(project: Project, settings: Settings, docker: Docker) -> Settings:
     return settings
 
 
-def up(project: Project, settings: Settings, docker: Docker, *, anew: bool = False) -> None:
+def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bool = False) -> None:
     """Start what the stack runs on this machine and wait until it is healthy; images are built where they lack.
 
-    With `anew`, all containers are replaced.
+    With `recreate_all`, containers are replaced though nothing in their definition has changed.
     """
     settings = check(project, settings, docker)
     wanted = definition.services(settings)
     own = docker.compose(project_files(project, settings))
-    recreate: Recreate = "all" if anew else "changed"
+    recreate: Recreate = "all" if recreate_all else "changed"
     due = state.restart_due(project, settings.stack)
     if not docker.dry:
         _write_files(project, settings)
@@ -109,7 +109,7 @@ def rotate(project: Project, settings: Settings, docker: Docker) -> None:
         state.write(state.restart_due(project, settings.stack), "")
         state.renew_token(project, settings.stack)
     if running or docker.dry:
-        return up(project, settings, docker, anew=True)
+        return up(project, settings, docker, recreate_all=True)
     return console.say(f"{settings.stack} does not run; the next `inv up {settings.stack.flags}` has the new token")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devai_tasks import state
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
@@ -118,3 +119,15 @@ def test_a_secret_that_somebody_else_put_there_goes_when_it_is_said_to(own: Clus
     removed, applied = asked
     assert removed == 'patch secret/devai --type=merge --patch={"data": {"OLD": null}}'
     assert applied.startswith("apply ")
+
+
+def test_another_token_for_a_local_cluster_is_not_that_of_the_lab_in_compose(
+    project: Project, monkeypatch: Patch
+) -> None:
+    own = Cluster(project, load(project, Stack("dev", "local"), environ={}))
+    monkeypatch.setattr(cluster_secrets, "stored", lambda *_: {"JUPYTER_TOKEN": "leaked", "OPENAI_API_KEY": "a-key"})
+    compose = state.token(own.project, own.settings.stack)
+    sending = cluster_secrets.renew(own)
+    assert sending.changed == ["JUPYTER_TOKEN"]
+    assert sending.wanted["JUPYTER_TOKEN"] not in ("leaked", compose)
+    assert state.token(own.project, own.settings.stack) == compose

@@ -127,7 +127,7 @@ def test_only_debian_has_a_stand_in_made_here(official: str, local: str | None) 
 
 
 class BreaksOff:
-    """Stands in for Compose on an engine: the first start fails, as by Ctrl-C; notes what is created anew."""
+    """Fake of Compose on an engine: the first start is interrupted; notes which containers are recreated."""
 
     def __init__(self) -> None:
         self.recreated: list[str] = []
