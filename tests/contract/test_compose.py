@@ -140,21 +140,6 @@ def test_no_service_may_fork_without_end_and_only_the_labs_root_is_writable(lab:
     }  # fmt: skip
 
 
-def test_this_machine_has_a_name_only_in_labs_whose_ollama_runs_on_it(
-    lab: Project, stacks: dict[tuple[str, bool, str], Read]
-) -> None:
-    named = ["host.docker.internal=host-gateway"]
-    for (_, _, mode), stack in stacks.items():
-        assert stack.lab.get("extra_hosts", []) == (named if mode == "host" else [])
-        assert all(
-            "extra_hosts" not in stack.definition["services"][name]
-            for name in stack.definition["services"]
-            if name != "devai"
-        )
-    elsewhere = ["ollama.mode=external", "ollama.url=http://host.docker.internal:1234"]
-    assert read(lab, "dev", elsewhere).lab["extra_hosts"] == named
-
-
 def test_data_is_in_named_volumes(stacks: dict[tuple[str, bool, str], Read]) -> None:
     for stack in stacks.values():
         mounts = {mount["target"]: mount for mount in stack.lab["volumes"]}

@@ -257,7 +257,6 @@ class Models(BaseHTTPRequestHandler):
     [
         (("127.0.0.1", ""), "Debian GNU/Linux 13", State.ADVICE),
         (("0.0.0.0", ""), "Debian GNU/Linux 13", State.OK),
-        (("127.0.0.1", "127.0.0.3"), "Debian GNU/Linux 13", State.ADVICE),
         (("127.0.0.3", "127.0.0.3"), "Debian GNU/Linux 13", State.OK),
         (("127.0.0.1", ""), "Docker Desktop", State.OK),
     ],
@@ -265,8 +264,7 @@ class Models(BaseHTTPRequestHandler):
 def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
     shipped: Project, monkeypatch: pytest.MonkeyPatch, ends: tuple[str, str], system: str, state: State
 ) -> None:
-    """127.0.0.3 is in place of an address on Docker's bridge, which not every machine has."""
-    address, bridge = ends
+    address, bridge = ends  # 127.0.0.3 is in place of an address on Docker's bridge, which not every machine has
     with HTTPServer((address, 0), Models) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(ollama, "PORT", server.server_port)
@@ -275,9 +273,7 @@ def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
         settings = load(shipped, stack("local-dev"), ("ollama.mode=host",), environ={})
         check = check_machine.ollama(settings, replace(ENGINE, system=system))
         server.shutdown()
-    assert check.state is state
-    assert (f"OLLAMA_HOST={bridge or '172.17.0.1'} in" in check.way_out) == (state is State.ADVICE)
-    assert "0.0.0.0" not in check.way_out
+    assert (check.state, "OLLAMA_HOST=172.17.0.1 in" in check.way_out) == (state, state is State.ADVICE)
 
 
 def test_the_driver_names_the_gpus(put: Put) -> None:

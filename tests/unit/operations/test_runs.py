@@ -15,7 +15,6 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from devai_tasks import state
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
@@ -110,12 +109,17 @@ def test_a_line_that_was_cut_off_hides_no_other(project: Project) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
 def test_on_a_full_disk_the_error_of_the_run_itself_counts(
-    project: Project, capsys: pytest.CaptureFixture[str]
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state.private_folder(project.root / ".devai")
-    (project.root / ".devai" / runs.HISTORY).symlink_to("/dev/full")
-    with pytest.raises(DevaiError, match="it"), runs.recorded(project, STACK, runs.begin("up", [])):
+    full = os.open("/dev/full", os.O_RDWR)
+
+    def fail() -> None:
+        monkeypatch.setattr(os, "open", lambda *_, **__: full)
         raise DevaiError("it")
+
+    with pytest.raises(DevaiError, match="it"), runs.recorded(project, STACK, runs.begin("up", [])):
+        fail()
+    monkeypatch.undo()
     assert "No space left on device; this run is not in it" in capsys.readouterr().err
 
 

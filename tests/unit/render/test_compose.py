@@ -79,6 +79,24 @@ def test_the_lab_finds_ollama_where_the_mode_says(
 
 
 @pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["ollama.mode=container"], False),
+        (["ollama.mode=host"], True),
+        (["ollama.mode=external", "ollama.url=http://192.0.2.7:1"], False),
+        (["ollama.mode=external", "ollama.url=http://host.docker.internal:1234"], True),
+    ],
+)
+def test_this_machine_has_a_name_only_in_labs_whose_ollama_runs_on_it(
+    dev: Callable[..., Settings], flags: list[str], *, named: bool
+) -> None:
+    services = yaml.safe_load(stack_file(dev(*flags)))["services"]
+    assert services["devai"].get("extra_hosts") == (["host.docker.internal:host-gateway"] if named else None)
+    structure = (REPOSITORY / "deploy/compose/docker-compose.yml").read_text(encoding="utf-8")
+    assert "extra_hosts" not in structure
+
+
+@pytest.mark.parametrize(
     ("work_dir", "as_compose_resolves_it"),
     [(".", "../.."), ("notebooks", "../../notebooks"), ("..", "../../.."), ("/srv/work", "/srv/work")],
 )
