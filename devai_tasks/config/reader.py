@@ -60,7 +60,9 @@ def may_be_null(kind: Any) -> bool:
 
 def value_kind(kind: Any) -> Any:
     """The type of a key's value where it has one."""
-    return next(choice for choice in typing.get_args(kind) if choice) if may_be_null(kind) else kind
+    if not may_be_null(kind):
+        return kind
+    return next(choice for choice in typing.get_args(kind) if choice is not type(None))
 
 
 def is_section(kind: Any) -> bool:

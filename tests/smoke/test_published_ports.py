@@ -13,7 +13,7 @@ from harness.stack import ComposeStack, docker
 
 # Each published service, and the headers by which it has to notice that a web page of somebody else's asks. The Host
 # is foreign where the page's name was made to lead to this machine: to the browser both are the same site then.
-NOTICED = [("ollama", "Host"), ("ollama", "Origin"), ("devai", "Origin")]
+NOTICED = [("ollama", "Host"), ("ollama", "Origin"), ("devai", "Host"), ("devai", "Origin")]
 OF_OLLAMA = [("GET", "/api/tags"), ("POST", "/api/generate"), ("DELETE", "/api/delete")]
 
 

@@ -82,6 +82,21 @@ def test_cookies_stay_with_the_site_and_are_named_after_the_stack(stack: Running
         assert f"Path={stack.settings.network.base_url}" in cookie
 
 
+def test_ollama_takes_no_foreign_host_or_origin(stack: RunningStack) -> None:
+    """Which a web page has whose name was made to lead to a forwarded port."""
+    if "ollama" not in stack.services:
+        pytest.skip("this stack uses another's")
+    code = """
+import urllib.error, urllib.request
+for headers in ({}, {"Host": "localhost:11434"}, {"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+    try:
+        print(urllib.request.urlopen(urllib.request.Request("http://ollama:11434/api/tags", headers=headers)).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+    assert stack.jupyter.execute(code).split() == ["200", "200", "403", "403"]
+
+
 def test_a_cell_of_a_notebook_gets_an_answer_from_a_real_model(stack: RunningStack) -> None:
     if not stack.settings.models:
         pytest.skip("this stack is configured to have no models")
