@@ -93,6 +93,7 @@ class Settings:
     )
     pins: tuple[str, ...] = key(
         "Images with the digest that each is pinned to; `inv image.lock` resolves them.",
+        default=(),
         check=PIN,
         tasks="which image of that name is built on, pulled and deployed",
     )

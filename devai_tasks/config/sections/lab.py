@@ -313,7 +313,10 @@ class Ollama:
         "Where it comes from. auto: the official image where it is present or a registry answers, else a local build.",
         tasks="how compose.up comes by Ollama's image",
     )
-    build_version: str = key("Version of Ollama in the local build from source.", check=VERSION, reach=to(BAKE))
+    # The newest whose runner is part of the one program; docs/decisions/0003-local-images.md has the reason.
+    build_version: str = key(
+        "Version of Ollama in the local build from source.", default="0.24.0", check=VERSION, reach=to(BAKE)
+    )
     built: str = key(
         "Name of the local build that runs in place of the official image; compose.up and k8s.apply note it.",
         default="", check=matching(r"([a-z0-9][\w.:/-]*)?", "the name of an image, such as devai-ollama:1.2.3"),
