@@ -1,0 +1,70 @@
+"""What version 0.1 applied to a cluster is updated in place by this version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from harness import version_0_1
+from harness.cloud_kinds import DEFINITIONS
+from harness.kubernetes import crds
+from harness.kubernetes.api import Kubernetes
+
+from devai_tasks.config.load import Sources
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.operations import cluster as operations
+from devai_tasks.operations import live
+from devai_tasks.operations.cluster import Cluster
+from devai_tasks.render import kubernetes, writer
+from devai_tasks.tools import kubectl
+
+# Config maps, secrets and the job are made again under other names whenever their content changes.
+KEPT = "persistentvolumeclaims,deployments,services,ingresses,serviceaccounts,networkpolicies"
+
+
+@pytest.fixture(scope="module")
+def server(api_server: Kubernetes) -> Iterator[Kubernetes]:
+    """The API server as kubectl's own environment names it, with the kinds that clouds bring."""
+    crds.install(api_server, *DEFINITIONS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(api_server.kubeconfig))
+        yield api_server
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project of version 0.1 with the package's files of this version."""
+    root = tmp_path_factory.mktemp("upgrade") / "lab"
+    version_0_1.copy_project(root)
+    version_0_1.upgrade(root)
+    return Project(root)
+
+
+@pytest.mark.parametrize("cloud", ["local", "aws", "azure", "gcp"])
+def test_objects_of_version_0_1_are_updated_in_place(server: Kubernetes, upgraded: Project, cloud: str) -> None:
+    text = (version_0_1.MANIFESTS / f"{cloud}-research.yaml").read_text(encoding="utf-8")
+    applied = server.kubectl("apply", "--server-side", "--field-manager=devai", "--filename=-", input=text)
+    assert applied.returncode == 0, applied.stderr
+    before = identities(server, cloud)
+
+    stack, overrides = Stack("research", cloud), (f"kubernetes.context={server.context}",)
+    settings = Sources(upgraded, {}).configuration(stack, overrides).settings
+    folder = writer.write(kubernetes.render(settings), upgraded.artefacts(stack))
+    newer, own = kubectl.build(folder / "kubernetes"), Cluster(upgraded, settings)
+    existing = operations.objects(own)
+    operations.send(own, newer, existing)
+    operations.prune(own, live.parse(newer), existing)
+
+    assert before.items() <= identities(server, cloud).items()
+
+
+def identities(server: Kubernetes, cloud: str) -> dict[str, str]:
+    """The UID of each object that an upgrade keeps."""
+    shown = server.kubectl("get", KEPT, f"--namespace=team-lab-{cloud}-research", "--output=json")
+    assert shown.returncode == 0, shown.stderr
+    return {
+        f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["uid"]
+        for item in json.loads(shown.stdout)["items"]
+    }

@@ -1,0 +1,105 @@
+"""A stack of version 0.1 that runs with data in it is brought up by this version: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import version_0_1
+from harness.cli import inv
+from harness.engine import docker
+from harness.stack import ComposeStack
+
+from devai_tasks.config.load import load
+from devai_tasks.config.project import Project
+from devai_tasks.render import image
+
+ENVIRONMENT = "research"
+NAME = "team-lab-local-research"
+DATA = {"devai": "/home/devai/results.csv", "ollama": "/models/of-version-0.1"}
+"""A file of each service's volume."""
+
+
+@pytest.fixture(scope="module")
+def old_stack(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[ComposeStack]:
+    """The stack, as version 0.1 started it, with the images that this machine has; its project is upgraded since."""
+    folder = tmp_path_factory.mktemp("upgrade")
+    root, newer = folder / "lab", folder / "newer"
+    version_0_1.copy_project(root)
+    ports = {"8888": str(free_port()), "11434": str(free_port())}
+    profile = root / "conf/profiles/research.yaml"
+    with profile.open("a", encoding="utf-8") as lines:
+        lines.write(f"ports: {{lab: {ports['8888']}, ollama: {ports['11434']}}}\n")
+    shutil.copytree(root, newer)
+    version_0_1.upgrade(newer)
+    built = inv("image.build", f"--env={ENVIRONMENT}", cwd=newer)
+    assert built.returncode == 0, built.stderr
+    ollama = _ollama_image(newer)
+    environment = root / "generated/local-research/compose/.env"
+    text = environment.read_text(encoding="utf-8")
+    for name, value in {
+        "DEVAI_UID": str(os.getuid()),
+        "DEVAI_GID": str(os.getgid()),
+        "DEVAI_LAB_PORT": ports["8888"],
+        "DEVAI_OLLAMA_PORT": ports["11434"],
+        "DEVAI_OLLAMA_IMAGE": ollama,
+    }.items():
+        text = re.sub(rf"^{name}=.*$", f"{name}='{value}'", text, flags=re.MULTILINE)
+    environment.write_text(text, encoding="utf-8")
+    compose = ["docker", "compose", f"--env-file={environment.relative_to(root)}"]
+    subprocess.run([*compose, "up", "--wait", "--quiet-pull"], cwd=root, check=True)
+    stack = ComposeStack(Project(root), ENVIRONMENT)
+    try:
+        for service, file in DATA.items():
+            docker("exec", f"{NAME}-{service}-1", "sh", "-c", f"echo kept >{file}")
+        version_0_1.upgrade(root)
+        yield stack
+    finally:
+        stack.inv("compose.down", "--data", f"--confirm={NAME}", "--take-over")
+
+
+def _ollama_image(root: Path) -> str:
+    """The image of Ollama that this machine has, brought the way that it allows."""
+    project = Project(root)
+    settings = load(project, project.stack(ENVIRONMENT, "local"))
+    return image.ollama(settings)
+
+
+def test_data_token_and_secrets_survive_the_upgrade(old_stack: ComposeStack) -> None:
+    volumes, containers = _volumes(), _containers()
+    refused = old_stack.inv("up")
+    assert refused.returncode == 2, refused.stderr
+    assert "storage.work_dir" in refused.stderr  # notebooks are in the project's folder: the user decides first
+    assert _containers() == containers
+    chosen = old_stack.inv("config.set", "--set=storage.allow_unsafe_work_dir=true")
+    assert chosen.returncode == 0, chosen.stderr
+    started = old_stack.inv("up")
+    assert started.returncode == 0, started.stderr
+    assert "token-of-version-0-1-0123456789" in started.stdout
+    assert {name: created for name, created in _volumes().items() if name in volumes} == volumes
+    for service, file in DATA.items():
+        assert docker("exec", f"{NAME}-{service}-1", "cat", file) == "kept"
+    lab = f"{NAME}-devai-1"
+    assert docker("exec", lab, "ls", "/home/devai/work/analysis.ipynb")
+    assert docker("exec", lab, "cat", "/run/secrets/OPENAI_API_KEY") == "key-of-version-0-1"
+    assert old_stack.jupyter.execute("import os; print(os.environ['GREETING'])") == "costs $5 & up"
+
+
+def test_status_names_the_owner_of_an_upgraded_stack(old_stack: ComposeStack) -> None:
+    assert str(old_stack.project.root) in old_stack.inv("status").stdout
+
+
+def _volumes() -> dict[str, str]:
+    """When each volume of the stack was made."""
+    names = docker("volume", "ls", "--quiet", f"--filter=label=com.docker.compose.project={NAME}").split()
+    return {entry["Name"]: entry["CreatedAt"] for entry in json.loads(docker("volume", "inspect", *names))}
+
+
+def _containers() -> str:
+    return docker("ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={NAME}")
