@@ -157,6 +157,11 @@ def on_a_cloud_now(settings: Settings) -> bool:
     return settings.compute.provider in TFVARS
 
 
+def on_an_own_cluster(settings: Settings) -> bool:
+    """In stacks whose cluster Terraform does not make."""
+    return not on_a_cloud_now(settings)
+
+
 def on_a_simple_platform(settings: Settings) -> bool:
     """In stacks that a cloud runs without a cluster."""
     return settings.compute.platform == "simple"

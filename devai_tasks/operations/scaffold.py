@@ -9,7 +9,6 @@ from pathlib import Path
 import devai_tasks
 from devai_tasks.config.project import Project
 from devai_tasks.errors import UsageError
-from devai_tasks.operations import ownership
 
 # What a project consists of, as against what only this package's own repository has.
 PARTS = (
@@ -58,6 +57,8 @@ def name_of(folder: Path) -> str:
 
 def identify(target: Path) -> str:
     """Name a fresh project after its folder, and give it an identity of its own; returns the name."""
+    from devai_tasks.operations import ownership  # setup.py imports this module where nothing is installed yet
+
     name = name_of(target)
     ownership.write(Project(target), name=name, id=ownership.new_id())
     return name

@@ -182,8 +182,9 @@ def _hosts(settings: Settings) -> list[str]:
     """The host names that the lab answers under: its own, those of its service, and where its load balancer has one."""
     service = f"{LAB}.{namespace(settings)}"
     balancers = targets.BALANCERS.get(settings.compute.provider, ())
-    own = (*settings.network.allowed_hosts, *filter(None, [settings.ingress.host]))
-    return [*own, *balancers, LAB, service, f"{service}.svc", f"{service}.svc.cluster.local"]
+    host = [settings.ingress.host] if targets.with_ingress(settings) and settings.ingress.host else []
+    names = (LAB, service, f"{service}.svc", f"{service}.svc.cluster.local")
+    return [*settings.network.allowed_hosts, *host, *balancers, *names]
 
 
 def _lab(settings: Settings) -> list[Object]:

@@ -46,6 +46,7 @@ from devai_tasks.config.targets import (
     needs_certificate,
     needs_firewall,
     on_a_cloud_now,
+    on_an_own_cluster,
     on_aws,
     on_azure,
     on_google,
@@ -112,14 +113,14 @@ class Ingress:
     host: str = key(
         "Host name of the lab; empty for the load balancer's own.",
         check=HOST,
-        reach=to(K8S_ENVIRONMENT, *TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
+        reach=to(*TERRAFORM) + to(K8S_ENVIRONMENT, K8S_INGRESS, when=with_ingress),
     )
     class_name: str = key(
         "The cluster's ingress class. Empty: on AWS one of the stack's own, on Google Cloud its only one, and in a "
         "cluster of your own no ingress; `inv k8s.port-forward` goes there.",
         default="",
         check=matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name of an IngressClass"),
-        reach=to(K8S_INGRESS) + to(K8S_KUSTOMIZATION, when=on_aws),
+        reach=to(K8S_INGRESS) + to(K8S_KUSTOMIZATION, when=on_aws) + to(K8S_ENVIRONMENT, when=on_an_own_cluster),
     )
     controller: str = key(
         "Namespace of the ingress controller's pods, which may then connect to the lab; empty where there are none.",
