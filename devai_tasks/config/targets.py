@@ -132,11 +132,6 @@ def on_aws(settings: Settings) -> bool:
     return settings.compute.provider == "aws"
 
 
-def named_balancer(settings: Settings) -> bool:
-    """In stacks whose cloud gives its load balancers host names."""
-    return settings.compute.provider in BALANCERS
-
-
 def models_on_aws(settings: Settings) -> bool:
     """In stacks of Amazon's that keep models."""
     return on_aws(settings) and own_ollama(settings)

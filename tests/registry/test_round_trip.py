@@ -250,7 +250,6 @@ def test_a_base_is_held_to_the_digest_that_its_registry_has(
     docker("push", "--quiet", name)
     digest = in_registry(local_registry, "debian", "trixie-slim")
     pins = lab.root / "conf/common/pins.yaml"
-    before = pins.read_text(encoding="utf-8")
     here = [f"--set=image.base.{key}={name}" for key in ("name", "cuda12", "cuda13")]
     try:
         locked = run("image.lock", "--only=images", *here, f"--set=ollama.image={name}@{digest}")
@@ -259,7 +258,7 @@ def test_a_base_is_held_to_the_digest_that_its_registry_has(
         rebuilt = run("image.build", f"--set=image.base.name={name}")
         said = json.loads(run("image.inspect", "--json").stdout)
     finally:
-        pins.write_text(before, encoding="utf-8")
+        pins.unlink(missing_ok=True)
         run("image.build")
         docker("rmi", "--force", name)
     assert locked.returncode == 0, locked.stderr

@@ -105,15 +105,24 @@ def test_two_at_the_same_time_do_not_run_into_each_other(faulty: ComposeStack) -
     assert "nothing was changed. Wait until that ends, or end it" in refused.stderr
 
 
-def test_a_checkout_that_went_without_a_down_is_followed_by_the_next(faulty: ComposeStack, tmp_path: Path) -> None:
+def test_a_stack_whose_checkout_is_gone_is_taken_over(faulty: ComposeStack, tmp_path: Path) -> None:
     assert faulty.inv("up").returncode == 0
     assert faulty.inv("stop").returncode == 0
-    shutil.rmtree(faulty.project.root / ".devai")  # and with it the secrets that the containers have mounted
-    following = ComposeStack(fresh(tmp_path / "lab"), "faults")
+    following = ComposeStack(fresh(tmp_path / "following"), "faults")
     shutil.copy(faulty.project.conf / "profiles/faults.yaml", following.project.conf / "profiles")
-    up = following.inv("up")
-    assert up.returncode == 0, up.stderr
-    assert following.jupyter.status("api/status") == 200
+    gone = faulty.project.root.rename(tmp_path / "gone")  # with the secrets that the containers have mounted
+    try:
+        refused = following.inv("up")
+        assert refused.returncode == 2
+        assert f"belongs to the folder {faulty.project.root}, which no longer exists" in refused.stderr
+        assert "`--take-over` takes it over" in refused.stderr
+        taken = following.inv("up", "--take-over")
+        assert taken.returncode == 0, taken.stderr
+        assert following.jupyter.status("api/status") == 200
+    finally:
+        gone.rename(faulty.project.root)
+    shutil.rmtree(following.project.root)
+    assert faulty.inv("up", "--take-over").returncode == 0
 
 
 def test_a_stack_rests_and_comes_back_with_its_files(faulty: ComposeStack, tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ def second(stack: ComposeStack, tmp_path_factory: pytest.TempPathFactory) -> Com
     """A second checkout, with the same name and settings, on the same engine."""
     project = fresh(tmp_path_factory.mktemp("second") / "lab")
     shutil.copyfile(stack.project.conf / "profiles/smoke.yaml", project.conf / "profiles/smoke.yaml")
-    (project.root / "work").mkdir()
     return ComposeStack(project, "smoke")
 
 

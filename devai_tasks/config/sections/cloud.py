@@ -39,7 +39,6 @@ from devai_tasks.config.targets import (
     google_host,
     gpu_pods,
     makes_load_balancer,
-    named_balancer,
     named_identity,
     named_secrets,
     needs_address,
@@ -204,8 +203,7 @@ class Compute:
         "Whose machines: local is this one; aws, azure and gcp are made by Terraform; none is a cluster of your own.",
         tasks="what a stack is rendered for",
         reach=to(COMPOSE_ENV, COMPOSE_STACK, BACKEND, *TERRAFORM)
-        + to(K8S_KUSTOMIZATION, K8S_STORAGE, K8S_INGRESS, when=on_a_cloud_now)
-        + to(K8S_ENVIRONMENT, when=named_balancer)
+        + to(K8S_KUSTOMIZATION, K8S_ENVIRONMENT, K8S_STORAGE, K8S_INGRESS, when=on_a_cloud_now)
         + to(K8S_IDENTITY, when=named_identity)
         + to(K8S_LAB, when=one_nodes_home)
         + to(K8S_MODELS, when=pulled_on_an_own_cluster),

@@ -226,9 +226,9 @@ def test_live_stack_is_not_built_a_second_time(
 
     assert planned(devai, f"--set={key}={old}") == {}
     # The home keeps it where it is.
-    assert devai("tf.destroy", *STACK, "--confirm=devai-aws-dev").returncode == 0
+    assert devai("tf.destroy", *STACK, "--confirm=first-aws-dev").returncode == 0
     assert devai("tf.plan", *STACK, f"--set={key}={new}").returncode == 2
-    assert devai("tf.destroy", *STACK, "--data", "--confirm=devai-aws-dev").returncode == 0
+    assert devai("tf.destroy", *STACK, "--data", "--confirm=first-aws-dev").returncode == 0
     assert not (project.root / ".devai/aws-dev/deployment.yaml").exists()
     assert set(planned(devai, f"--set={key}={new}")) == {"created"}
 

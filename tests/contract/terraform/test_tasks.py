@@ -121,7 +121,7 @@ def test_nothing_is_applied_or_destroyed_without_a_word(devai: Run) -> None:
     assert devai("tf.destroy", *STACK).returncode == 2
     refused = devai("tf.destroy", *STACK, "--confirm=devai-aws-prod")
     assert refused.returncode == 2
-    assert "'aws-prod' is not aws-dev; nothing was changed" in refused.stderr
+    assert "'devai-aws-prod' is not devai-aws-dev; nothing was changed" in refused.stderr
     assert "aws_vpc.this" in devai("tf.state-list", *STACK).stdout
 
 

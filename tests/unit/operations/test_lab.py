@@ -14,7 +14,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import images, lab, models
+from devai_tasks.operations import images, lab, models, ownership
 from devai_tasks.tools.docker import Docker
 
 
@@ -85,7 +85,7 @@ def test_a_forwarder_that_the_container_may_not_read_is_named_with_the_command(p
     forwarder.chmod(0o600)
     if os.geteuid() == 0:
         os.chown(forwarder, 1000, 1000)
-    own = settings(project, "storage.work_dir=.")
+    own = settings(project)
     with pytest.raises(UsageError, match=r"`chmod a\+r deploy/kubernetes/base/files/forward\.pl` opens it"):
         lab.check(project, own, Docker(dry=True))
     forwarder.chmod(0o644)
@@ -152,6 +152,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     docker = Docker()
     monkeypatch.setattr(lab, "check", lambda *_: own)
     monkeypatch.setattr(lab, "compose", lambda *_: fake)
+    monkeypatch.setattr(ownership, "mark_folder", lambda *_: None)
     monkeypatch.setattr(Docker, "compose", lambda *_: fake)
     monkeypatch.setattr(Docker, "has_image", lambda *_: True)
     token = state.token(project, own.stack)
