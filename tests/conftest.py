@@ -18,6 +18,10 @@ from devai_tasks.config.stack import Stack
 
 pytest_plugins = ["harness.kubernetes.fixtures"]
 
+# How long an example takes says nothing on a machine that does something else, too; Hypothesis has no deadline in CI.
+if "CI" not in os.environ:
+    settings.register_profile("no deadline", deadline=None)
+    settings.load_profile("no deadline")
 # `--hypothesis-profile=fuzz` is what `nox -s fuzz` takes.
 settings.register_profile("fuzz", max_examples=2000)
 
