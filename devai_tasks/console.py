@@ -191,3 +191,9 @@ def ask(question: str) -> str | None:
         return None
     _stderr().print(plain(question), end=" ", markup=False)
     return sys.stdin.readline().strip()
+
+
+def agrees(question: str) -> bool | None:
+    """Whether the user says yes; None where nobody can answer."""
+    answer = ask(f"{question} [y/N]")
+    return None if answer is None else answer.lower() in ("y", "yes")

@@ -118,6 +118,8 @@ def cidrs(values: tuple[str, ...]) -> str | None:
     return None
 
 
+# Networks that no address of the public internet is in.
+RFC_1918 = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 # Where clouds answer whoever asks as what the node may be: RFC 3927, and Azure's WireServer.
 _METADATA = (IPv4Network("169.254.0.0/16"), IPv4Network("168.63.129.16/32"))
 

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from devai_tasks.config.fields import RFC_1918
 from devai_tasks.config.targets import TFVARS
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 OWN_LABELS = {"app.kubernetes.io/name", "app.kubernetes.io/managed-by", "devai.io/project-id", "devai.io/stack"}
 # An object's name, which namespaces and labels limit to 63 characters, with what is added to the stack's.
 LONGEST_STACK = 55
-# Of RFC 1918 and RFC 6598; deploy/kubernetes/base/network-policies.yaml has all that is closed.
-_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")))
+# With that of RFC 6598; deploy/kubernetes/base/network-policies.yaml has all that is closed.
+_PRIVATE = (*RFC_1918, IPv4Network("100.64.0.0/10"))
 
 
 def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING
 
 from devai_tasks.config import kubernetes, offers
+from devai_tasks.config.fields import RFC_1918
 from devai_tasks.config.reader import Unreadable
 from devai_tasks.config.targets import TFVARS
 
@@ -31,9 +32,6 @@ UNSAFE_VARIABLES = re.compile(
     r"BASH.*|ENV|SHELLOPTS|IFS|PS4|CDPATH|GLOBIGNORE|LD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|UID|EUID|PPID"
 )
 EVERYWHERE = IPv4Network("0.0.0.0/0")
-# Of RFC 1918. AWS, "Configure network access to cluster API server endpoint", takes none of them, nor does Azure,
-# "Add-AzKeyVaultNetworkRule"; and load balancers on the internet never see one.
-PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 def rules(settings: Settings) -> Iterator[Broken]:
@@ -111,7 +109,9 @@ def _clouds(settings: Settings) -> Iterator[Broken]:
     if not settings.network.allowed_cidrs:
         yield ("network", "allowed_cidrs"), "the networks that you come from: without one, nobody reaches the lab"
     for cidr in settings.network.allowed_cidrs:
-        if any(IPv4Network(cidr).subnet_of(private) for private in PRIVATE):
+        # AWS, "Configure network access to cluster API server endpoint", takes none of them, nor does Azure,
+        # "Add-AzKeyVaultNetworkRule"; and load balancers on the internet never see one.
+        if any(IPv4Network(cidr).subnet_of(private) for private in RFC_1918):
             yield ("network", "allowed_cidrs"), f"networks of the internet: nobody comes from {cidr}, a private one"
     if _needs_certificate(settings):
         yield (

@@ -138,17 +138,18 @@ def cluster(own: Configuration) -> list[Check]:
     if context != current:
         way = f"`kubectl config use-context {context}`"
         checks = [Check("cluster", "context", bad, f"current is {current or 'none'}", context, way)]
+    client = Kubectl(context, definition.namespace(settings))
     try:
-        answer = Kubectl(context, definition.namespace(settings)).server_version()
+        answer = client.server_version()
     except DevaiError as error:
         return [*checks, Check("cluster", "API server", bad, str(error), "an answer")]
-    return [*checks, Check("cluster", "API server", State.OK, answer), *_owner(settings, bad)]
+    return [*checks, Check("cluster", "API server", State.OK, answer), *_owner(client, settings, bad)]
 
 
-def _owner(settings: Settings, bad: State) -> list[Check]:
+def _owner(client: Kubectl, settings: Settings, bad: State) -> list[Check]:
     """Whose the stack in the cluster is, as far as the caller may see that."""
     try:
-        found = ownership.of_namespace(Kubectl(settings.kubernetes.context, definition.namespace(settings)), settings)
+        found = ownership.of_namespace(client, settings)
     except DevaiError:
         return []
     return [of_owner("cluster", found, bad=bad, task="k8s.apply")]

@@ -26,7 +26,7 @@ _REGIONS = {
     "azure": r'"location": "([a-z0-9]+)"',
     "gcp": r'"(?:region|location)": "([a-z]+-[a-z]+[0-9]+)',
 }
-_PROJECTS = r'"project": "([a-z][a-z0-9-]+)"'
+_ACCOUNTS = {"gcp": r'"project": "([a-z][a-z0-9-]+)"'}
 
 
 def is_record(entry: Mapping[str, Any]) -> bool:
@@ -64,7 +64,7 @@ def _of_first(resources: str, settings: Settings) -> Deployed:
         unique=names[1],
         state=naming.state(settings),
         project=settings.project.name,
-        account=_told(resources, _PROJECTS, own.account) if provider == "gcp" else "",
+        account=_told(resources, _ACCOUNTS[provider], own.account) if provider in _ACCOUNTS else "",
         region=_told(resources, _REGIONS[provider], own.region),
     )
 

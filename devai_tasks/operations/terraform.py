@@ -141,14 +141,15 @@ def check_backend(work: Work) -> None:
         return
     if not file.exists():
         raise DevaiError("Terraform has no backend, and would keep the state where nobody looks; `inv tf.init`")
+    if wrong := _differing(file, work.site.expected):
+        raise DevaiError(f"the state is not that of {work.settings.stack}: {wrong}; `inv tf.init` sets the backend")
+
+
+def _differing(file: Path, expected: Mapping[str, object]) -> str:
+    """Return in words which settings of the backend in force are others than expected; empty for none."""
     config = json.loads(file.read_text(encoding="utf-8"))["backend"]["config"]
-    wrong = [name for name, value in work.site.expected.items() if config.get(name) != value]
-    if wrong:
-        raise DevaiError(
-            f"the state is not that of {work.settings.stack}: "
-            + ", ".join(f"{name} is {config.get(name)!r}, not {work.site.expected[name]!r}" for name in wrong)
-            + "; `inv tf.init` sets the backend"
-        )
+    wrong = [name for name, value in expected.items() if config.get(name) != value]
+    return ", ".join(f"{name} is {config.get(name)!r}, not {expected[name]!r}" for name in wrong)
 
 
 def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Deployed]:
@@ -181,16 +182,13 @@ def check_first_backend(project: Project, settings: Settings) -> None:
     told = state.recorded(project, settings.stack)
     if "registry" not in told.get("image", {}) or "deployed" in told.get("terraform", {}) or not file.exists():
         return
-    in_force = json.loads(file.read_text(encoding="utf-8"))["backend"]["config"]
-    now = definition.backend(deployed.at(settings, naming.first_state(settings)))
-    if wrong := [name for name, value in now.items() if in_force.get(name) != value]:
+    if wrong := _differing(file, definition.backend(deployed.at(settings, naming.first_state(settings)))):
         raise UsageError(
             f"{settings.stack} is deployed, and with this configuration it would be built a second time, for its state "
-            "would be elsewhere: "
-            + ", ".join(f"{name} is {in_force.get(name)!r}, not {now[name]!r}" for name in wrong)
-            + "; nothing was changed. Set project.name, terraform.account and terraform.region back to what it was "
-            f"deployed with, or take it down with those first: `inv down {settings.stack.flags} --set=KEY=VALUE`. If "
-            f"it no longer exists, delete .devai/{settings.stack}/{DEPLOYMENT_FILE}"
+            f"would be elsewhere: {wrong}; nothing was changed. Set project.name, terraform.account and "
+            "terraform.region back to what it was deployed with, or take it down with those first: "
+            f"`inv down {settings.stack.flags} --set=KEY=VALUE`. If it no longer exists, delete "
+            f".devai/{settings.stack}/{DEPLOYMENT_FILE}"
         )
 
 

@@ -15,13 +15,13 @@ def ensure(root: Path) -> None:
     if os.environ.get("DEVAI_TRUST") == "1" or str(root.resolve()) in trusted():
         return
     console.warn(f"{root} is a project that devai has not used on this machine. It is code that runs as you.")
-    answer = console.ask("use it, now and later? [y/N]")
-    if answer is None:
+    agreed = console.agrees("use it, now and later?")
+    if agreed is None:
         raise UsageError(
             f"no terminal to ask; nothing was done. `devai trust` in {root} allows this project from now on, "
             "DEVAI_TRUST=1 this run"
         )
-    if answer.lower() not in ("y", "yes"):
+    if not agreed:
         raise UsageError("nothing was done")
     record(root)
 

@@ -41,13 +41,12 @@ def restore(c: Context, request: Request, file: str = "", cluster: bool = False)
 
     archive = _file(file)
     data.check(request.settings, archive)
+    request = tf.informed(request)
     compute = request.settings.compute
     if cluster or (compute.provider != "local" and compute.platform == "kubernetes"):
-        request = tf.informed(request)
         guard.check_cluster(request, Cluster(request.project, request.settings, dry=request.dry))
     guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
-    settings = tf.informed(request).settings
-    restored = data.restore(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
+    restored = data.restore(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
     if restored is None:
         return
     console.say(f"restored: {_content(restored.files, restored.bytes)}")

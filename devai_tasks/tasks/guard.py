@@ -75,11 +75,7 @@ def _own(request: Request, owner: Owner, mark: Callable[[], None]) -> None:
     owner.check()
     if owner.claim is Claim.UNCLEAR and not request.take_over:
         console.warn(owner.sentence)
-        answer = console.ask("take it over? [y/N]")
-        if answer is None:
-            raise UsageError("no terminal to ask at; nothing was changed. `--take-over` takes it over")
-        if answer.lower() not in ("y", "yes"):
-            raise UsageError("nothing was changed")
+        _agreed("take it over?", "no terminal to ask at; nothing was changed. `--take-over` takes it over")
     if owner.claim in (Claim.OWN, Claim.UNCLEAR) and not owner.marked:
         mark()
 
@@ -91,29 +87,27 @@ def allow(request: Request, effect: str, *, loses: str = "") -> None:
     stack, typed or as `--confirm=`. Raises UsageError otherwise.
     """
     if request.dry:
-        return None
+        return
     from devai_tasks.render.compose import project_name
 
     stack, name = request.stack, project_name(request.settings)
     if not (loses or request.settings.protected):
-        return _yes_or_no(f"{stack}: {effect}; go on?", yes=request.yes)
+        if not request.yes:
+            _agreed(f"{stack}: {effect}; go on?", "nobody to ask; nothing was changed. Without a terminal: --yes")
+        return
     console.warn(f"{stack}: {effect}" + (f"; this removes {loses}, for good" if loses else f"; {stack} is protected"))
     answer = request.confirm or console.ask(f"type {name} to go on:")
     if answer is None:
         raise UsageError(f"nobody to ask; nothing was changed. Without a terminal: --confirm={name}")
     if answer != name:
         raise UsageError(f"{answer!r} is not {name}; nothing was changed")
-    return None
 
 
-def _yes_or_no(question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    answer = console.ask(f"{question} [y/N]")
-    if answer is None:
-        raise UsageError("nobody to ask; nothing was changed. Without a terminal: --yes")
-    if answer.lower() not in ("y", "yes"):
-        raise UsageError("nothing was changed")
+def _agreed(question: str, otherwise: str) -> None:
+    """Go on only where the user agrees. Raises UsageError otherwise, with `otherwise` where nobody can be asked."""
+    agreed = console.agrees(question)
+    if not agreed:
+        raise UsageError(otherwise if agreed is None else "nothing was changed")
 
 
 def _chosen(request: Request) -> Sequence[str]:

@@ -26,7 +26,6 @@ _SYNONYMS = {
     "var": "set",
     "volumes": "data",
 }
-_SERVICES = ("devai", "ollama", "chroma")
 # What a collection's tasks run in the project's folder.
 _COMMANDS = {
     "compose": "docker compose --env-file generated/{stack}/compose/.env …",
@@ -63,9 +62,15 @@ def _arguments(remainder: str) -> Iterator[tuple[str, str]]:
         if not word.startswith("-"):
             yield "", word
             continue
-        if not equals and words and not words[0].startswith("-") and words[0] not in _SERVICES:
+        if not equals and words and not words[0].startswith("-") and not _is_service(words[0]):
             value = words.pop(0)
         yield option, value
+
+
+def _is_service(word: str) -> bool:
+    from devai_tasks.render.compose import SERVICES
+
+    return word in SERVICES
 
 
 def _typed(option: str, value: str) -> str:
@@ -78,7 +83,7 @@ def _flag(option: str, value: str, task: str, flags: Collection[str]) -> str:
     if name in ("dry", "dry-run"):
         return f"inv --dry {task}"
     if not option:
-        return f"--service={value}" if value in _SERVICES and "service" in flags else ""
+        return f"--service={value}" if _is_service(value) and "service" in flags else ""
     own = name if name in flags else _SYNONYMS.get(name)
     if own == "set" and name != own:
         return "--set=section.key=value"

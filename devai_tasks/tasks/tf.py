@@ -9,7 +9,6 @@ from invoke.exceptions import Exit
 
 from devai_tasks import console, state
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.tasks import plans
 from devai_tasks.tasks.declare import Request, plain_task, stack_task
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from devai_tasks.operations.terraform import Work
+    from devai_tasks.tools.plan import Plan
 
 _OFFLINE = {"offline": "with recorded schemas, made-up values and a state of its own; no credentials (default: no)"}
 _RESOURCE = {
@@ -80,7 +80,7 @@ def plan(
         planned = (
             terraform.plan_destruction(work, data=True)[1] if destroy else terraform.plan(work, resources=resource)
         )
-        plans.show(work, planned, json=json, markdown=markdown)
+        _show(work, planned, json=json, markdown=markdown)
         if destroy:
             terraform.warn_of_cluster(work, data=True)
     if detailed_exitcode and not planned.empty:
@@ -117,7 +117,7 @@ def roll_out(
         planned = None if planning else terraform.saved_plan(work)
         if planned is None:
             planned = terraform.plan(work, resources=resources)
-        plans.show(work, planned)
+        _show(work, planned)
         if not planned.empty:
             lost = ", ".join(planned.losses) if request.settings.protected else ""
             guard.allow(request, planned.sentence, loses=f"what is destroyed or replaced here ({lost})" if lost else "")
@@ -181,7 +181,7 @@ def take_down(request: Request, *, offline: bool = False, data: bool, emptied: b
     with _planning(request, offline=offline) as work:
         # With data the plan is made, and applied, where their latches are lifted.
         work, planned = terraform.plan_destruction(work, data=data)  # noqa: PLW2901
-        plans.show(work, planned)
+        _show(work, planned)
         if planned.empty and not request.dry:
             return console.say(f"{request.stack}: there is nothing to destroy")
         if not emptied:
@@ -382,6 +382,23 @@ def refuse_protected(request: Request) -> None:
         raise UsageError(
             f"{request.stack} is protected ({where}) and can't be destroyed; who means it, takes that away first"
         )
+
+
+def _show(work: Work, planned: Plan, *, json: bool = False, markdown: bool = False) -> None:
+    """Print what a plan does, for people or for programs; under `--dry` nothing."""
+    if work.dry:
+        return None
+    stack = work.settings.stack
+    if json:
+        return console.show_json({"stack": str(stack), "offline": work.offline, "note": work.note, **planned.as_json()})
+    if markdown:
+        return console.show(planned.markdown(str(stack), work.note))
+    if planned.changes:
+        rows = [[change.kind, change.address, ", ".join(change.attributes)] for change in planned.changes]
+        console.table(["", "resource", "what"], rows)
+    console.show(f"{stack}: {planned.sentence}")
+    if work.offline:
+        console.show(work.note)
 
 
 def _next_steps(request: Request, url: str | None) -> None:

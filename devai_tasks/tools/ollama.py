@@ -17,6 +17,7 @@ from ollama import Client, ResponseError
 
 from devai_tasks import console
 from devai_tasks.errors import DevaiError, ToolFailed
+from devai_tasks.tools import registry
 
 LOOPBACK = "127.0.0.1"
 PORT = 11434
@@ -136,7 +137,7 @@ class Ollama:
         """How a client reaches it. A proxy of the caller's environment is for other machines, not for this one."""
         if self.socket:
             return {"transport": httpx.HTTPTransport(uds=str(self.socket)), "trust_env": False}
-        return {"trust_env": urlsplit(self.url).hostname not in ("127.0.0.1", "localhost")}
+        return {"trust_env": not registry.on_this_machine(urlsplit(self.url).hostname or "")}
 
     @contextmanager
     def _answering(self) -> Iterator[Client]:

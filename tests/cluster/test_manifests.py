@@ -5,13 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness.cloud_kinds import DEFINITIONS
-from harness.kubernetes import crds
 from harness.kubernetes.api import Kubernetes, kubectl_program
 from harness.manifests import Kind, build, kinds, variants
 from harness.project import fresh
@@ -25,15 +22,6 @@ from devai_tasks.operations import live
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import kubernetes, writer
 from devai_tasks.tools import kubectl
-
-
-@pytest.fixture(scope="module")
-def server(api_server: Kubernetes) -> Iterator[Kubernetes]:
-    """The API server as kubectl's own environment names it, with the kinds that clouds bring."""
-    crds.install(api_server, *DEFINITIONS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(api_server.kubeconfig))
-        yield api_server
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from harness import version_0_1
-from harness.cloud_kinds import DEFINITIONS
-from harness.kubernetes import crds
 from harness.kubernetes.api import Kubernetes
 
 from devai_tasks.config.load import Sources
@@ -22,15 +19,6 @@ from devai_tasks.tools import kubectl
 
 # Config maps, secrets and the job are made again under other names whenever their content changes.
 KEPT = "persistentvolumeclaims,deployments,services,ingresses,serviceaccounts,networkpolicies"
-
-
-@pytest.fixture(scope="module")
-def server(api_server: Kubernetes) -> Iterator[Kubernetes]:
-    """The API server as kubectl's own environment names it, with the kinds that clouds bring."""
-    crds.install(api_server, *DEFINITIONS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(api_server.kubeconfig))
-        yield api_server
 
 
 @pytest.fixture(scope="module")

