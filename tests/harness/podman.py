@@ -24,6 +24,15 @@ _NPROC, _NOFILE = (
     min(resource.getrlimit(limit)[1], 16384) for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE)
 )
 LIMITS = (f"--ulimit=nofile={_NOFILE}", f"--ulimit=nproc={_NPROC}")
+# All that Podman starts ends with these namespaces, and they end with the tests, even if those are killed. And it has
+# /run/containers to itself: there root's Podman keeps the names that its DNS server answers for, whatever its storage.
+_NAMESPACES = ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+_SERVE = """
+mkdir --parents /run/containers
+mount -t tmpfs tmpfs /run/containers
+podman system service --time=0 "$0" &
+wait "$!"
+"""
 OVERRIDE = f"""
 x-limits: &limits
   ulimits: {{nofile: {_NOFILE}, nproc: {_NPROC}}}
@@ -52,15 +61,18 @@ def podman() -> Iterator[str]:
     socket = f"unix://{folder}/podman.sock"
     with (folder / "log").open("wb") as log:
         service = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", socket], env=environ, stdout=log, stderr=subprocess.STDOUT
+            ["setpriv", "--pdeathsig=KILL", "unshare", *_NAMESPACES, "sh", "-eu", "-c", _SERVE, socket],
+            env=environ,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
     try:
         wait_for(socket, service, folder / "log")
         yield socket
     finally:
-        service.terminate()
+        for arguments in (["rm", "--all", "--force"], ["network", "prune", "--force"]):
+            remote = ["podman", "--remote", f"--url={socket}", *arguments]
+            subprocess.run(remote, env=environ, capture_output=True, check=False)
+        service.kill()
         service.wait()
-        for words in (["rm", "--all", "--force"], ["rmi", "--all", "--force"], ["network", "prune", "--force"]):
-            subprocess.run(["podman", *words], env=environ, capture_output=True, check=False)
-        subprocess.run(["umount", "--lazy", folder / "graph/overlay"], capture_output=True, check=False)
         shutil.rmtree(folder)

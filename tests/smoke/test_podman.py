@@ -52,16 +52,15 @@ def own(stack: ComposeStack, engine_of_podman: str, free_port: Callable[[], int]
 @pytest.mark.parametrize("uid", [0, 1000, 1001, UID])
 def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: int) -> None:
     environ = {"DOCKER_HOST": engine_of_podman}
-    os.chown(own.project.root / "podman-work", uid, uid)
+    made = own.project.root / "podman-work/made-by-podman"
+    os.chown(made.parent, uid, uid)
     started = own.inv("compose.up", f"--set=engine.uid={uid}", f"--set=engine.gid={uid}", environ=environ)
     assert started.returncode == 0, started.stderr
     try:
         jupyter = Jupyter(started.stdout.strip())
         assert jupyter.status("api/status", token=False) == 403
         assert jupyter.execute(CELL).split() == ["[]", str(uid)]
-        made = own.project.root / "podman-work/made-by-podman"
         assert (made.stat().st_uid, made.stat().st_gid) == (uid, uid)
-        made.unlink()
         # Or SELinux, where it is on, lets them read no file of a person.
         for service in ("devai", "ollama"):
             options = "--format={{.HostConfig.SecurityOpt}}"
@@ -73,6 +72,7 @@ def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: 
         assert identity.stdout.strip() == str(uid), identity.stderr
         assert "Jupyter Server" in own.inv("compose.logs", "--service=devai", environ=environ).stdout
     finally:
+        made.unlink(missing_ok=True)  # the next user cannot write to it
         removed = own.inv("compose.down", "--data", "--confirm=devai-test-local-podman", environ=environ)
         assert removed.returncode == 0, removed.stderr
     assert json.loads(own.inv("compose.ps", "--json", environ=environ).stdout) == []
