@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from devai_tasks.config import plain, reader, secrets, targets, variables
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.fields import Pending
+from devai_tasks.config.interpolation import interpolations
 from devai_tasks.config.layers import Layer
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError, unknown
@@ -291,9 +292,9 @@ def _written(key: Key, value: Any) -> str:
     return secrets.masked(_shown(value)) if key[0] == "secrets" else _shown(value)
 
 
-def interpolations(written: str, key: Key) -> Iterator[tuple[str, Key]]:
+def key_references(written: str, key: Key) -> Iterator[tuple[str, Key]]:
     """What stands between `${` and `}` in a text at `key`, and the key that it names."""
-    for name in re.findall(r"(?<!\\)\$\{([^${}:]+)\}", written):
+    for name in [found.name for found in interpolations(written) if found.argument is None]:
         dots = len(name) - len(name.lstrip("."))
         around = key[: len(key) - dots] if dots else ()
         yield name, (*around, *name.lstrip(".").split("."))
@@ -303,14 +304,15 @@ def _references(written: str, key: Key) -> tuple[list[Key], tuple[str, ...]]:
     """What a text takes in: keys, and what is outside of the configuration."""
     keys: list[Key] = []
     outside = []
-    for name, path in interpolations(written, key):
+    for name, path in key_references(written, key):
         if path[0] in reader.fields(Settings):
             keys += _below(path)
         else:
             outside.append(f"{name}, which follows from --env and --cloud or from this machine")
-    for resolver, argument in variables.resolvers(written):
-        words = {"oc.env": "environment variable", "secret": "secret"}.get(resolver, resolver)
-        outside.append(f"{words} {argument}")
+    for found in interpolations(written):
+        if found.argument is not None:
+            words = {"oc.env": "environment variable", "secret": "secret"}.get(found.name, found.name)
+            outside.append(f"{words} {found.argument}")
     return keys, tuple(outside)
 
 

@@ -20,8 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from devai_tasks.config import layers as sources
 from devai_tasks.config import reader, secrets, variables
-from devai_tasks.config.configuration import Configuration, as_written, at, interpolations, scalars
+from devai_tasks.config.configuration import Configuration, as_written, at, key_references, scalars
 from devai_tasks.config.document import Key, Tree
+from devai_tasks.config.interpolation import interpolations
 from devai_tasks.config.layers import Files, Layer
 from devai_tasks.config.project import Project
 from devai_tasks.config.rules import rules
@@ -171,13 +172,13 @@ def _malformed(key: Key, text: str, declared: Collection[str]) -> str | None:
     if "${" not in text:
         return secret
     try:
-        OmegaConf.create([text])
+        found = interpolations(text)
     except OmegaConfBaseException:
         return secret or _INTERPOLATIONS
-    known = {resolver for resolver, _ in variables.resolvers(text)} <= {"oc.env", "secret"}
+    known = all(one.plain and (one.argument is None or one.name in ("oc.env", "secret")) for one in found)
     if reason := variables.refusal(text, declared) if known else _INTERPOLATIONS:
         return secret or reason
-    for name, path in interpolations(text, key):
+    for name, path in key_references(text, key):
         if text != f"${{{name}}}" and _has_parts(path):
             return secret or f"a text has no room for {name}, which is more than one value"
     return None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from devai_tasks.config.fields import Check
+from devai_tasks.config.interpolation import interpolations
 from devai_tasks.config.secrets import PROXIES
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -13,18 +14,11 @@ NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 SHIPPED = frozenset({"HOST_IP", "SSL_CERT_FILE"})
 # Names by which programs know secrets; addresses of proxies may hold a password.
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CREDENTIAL|COOKIE|_(PASS|PWD|PAT)$")
-# A resolver of OmegaConf's grammar with its first argument; an even number of backslashes before it escapes nothing.
-_RESOLVER = re.compile(r"(?<!\\)(?:\\\\)*\$\{\s*([\w.]+)\s*:\s*([^,{}]*)")
-
-
-def resolvers(text: str) -> list[tuple[str, str]]:
-    """The resolvers that a text calls, each with its first argument as it is written."""
-    return [(name, argument.strip()) for name, argument in _RESOLVER.findall(text)]
 
 
 def names(text: str) -> list[str]:
     """The variables of the environment that a text takes in."""
-    return [argument for resolver, argument in resolvers(text) if resolver == "oc.env"]
+    return [found.argument or "" for found in interpolations(text) if found.name == "oc.env"]
 
 
 def refusal(text: str, declared: Collection[str]) -> str | None:

@@ -51,13 +51,20 @@ def test_a_name_that_looks_like_a_secret_is_refused_though_it_is_declared(projec
         "${oc.env:'CANARY'}",
         "${oc.decode:${oc.env:CANARY}}",
         "${ oc.decode:x}",
+        "${${labels.resolver}:CANARY,x}",
+        "${oc.${labels.part}:CANARY,x}",
+        r"${oc.env:HOST_IP,\${oc.env:CANARY}}",
+        r"${oc.env:HOST_IP,'\\${oc.env:CANARY}'}",
+        "${${labels.key}}",
+        "${env[OTHER]}",
     ],
 )
 def test_what_is_not_declared_is_refused_however_it_is_written(
     project: Project, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     monkeypatch.setenv("CANARY", CANARY)
-    message = refused(project, f"env.A={json.dumps(written)}", "env.NAME=CANARY")
+    labels = "labels={resolver: oc.env, part: env, key: env.NAME}"
+    message = refused(project, f"env.A={json.dumps(written)}", "env.NAME=CANARY", "env.OTHER=x", labels)
     assert "env.A = " in message
     assert CANARY not in message
 
