@@ -44,8 +44,7 @@ _STACK_HELP = {
     "gpu": "with GPUs, whatever conf/ says of gpu.enabled (default: as configured)",
     "set": "override a key for this run, as --set ports.lab=9000; can be repeated",
 }
-# None tells a flag that was not given from one whose value is empty, as that of an unset variable in a script.
-_STACK_FLAGS: dict[str, Any] = {"env": None, "cloud": None, "gpu": False, "set_": []}
+_STACK_FLAGS: dict[str, Any] = {"env": "", "cloud": "", "gpu": False, "set_": []}
 _FILES = ("file", "output")
 _ASKING_HELP = {
     "yes": "go on without asking (default: ask)",
@@ -138,7 +137,7 @@ def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Decl
         def run(c: Context, **flags: Any) -> None:
             with clean_exit():
                 remainder.refuse(c.remainder, name, _flag_names(parameters))
-                body(c, **flags)
+                body(c, **_given(flags))
 
         return _declared(run, body, parameters, dict(help or {}), options)
 
@@ -172,11 +171,10 @@ def stack_task(
                 from devai_tasks.tasks import guard
 
                 project = Project.find()
-                given = {flag: _from(project.root, flag, value) for flag, value in given.items()}
+                given = {flag: _from(project.root, flag, value) for flag, value in _given(given).items()}
                 # Paths in artefacts and in printed commands are relative to the project.
                 os.chdir(project.root)
-                env, cloud = (_name(flag, given.pop(flag)) for flag in ("env", "cloud"))
-                gpu, overrides = (given.pop(flag) for flag in ("gpu", "set_"))
+                env, cloud, gpu, overrides = (given.pop(flag) for flag in ("env", "cloud", "gpu", "set_"))
                 common = {flag: given.pop(flag) for flag in flags if flag in given}
                 words = _words({flag: value for flag, value in given.items() if value != defaults[flag]})
                 request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, **common)
@@ -225,11 +223,15 @@ def _words(flags: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _name(flag: str, value: str | None) -> str:
-    """The value of `--env` or `--cloud`; empty where it was not given."""
-    if value == "":
-        raise UsageError(f"--{flag}= is empty: name one, or leave the flag out")
-    return value or ""
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of a call; those with a text that were not given are empty.
+
+    Raises UsageError for one that was given empty, as with an unset variable in a script: there it would mean all.
+    """
+    for flag, value in flags.items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            raise UsageError(f"--{_flag(flag)}= is empty: give it a value, or leave the flag out")
+    return {flag: "" if value is None else value for flag, value in flags.items()}
 
 
 def _from(root: Path, flag: str, value: Any) -> Any:
@@ -264,7 +266,9 @@ def _declared(
 ) -> Task[Any]:
     """The Invoke task for a body, with the signature that its flags are read from."""
     run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # read by inspect, unknown to mypy
+    # None tells a flag that was not given from an empty one; see _given.
+    declared_parameters = [each.replace(default=None) if each.default == "" else each for each in parameters]
+    run.__signature__ = inspect.Signature(declared_parameters)  # type: ignore[attr-defined] # unknown to mypy
     defaults = {parameter.name.strip("_"): parameter.default for parameter in parameters}
     wanted = options.get("positional", ())
     texts = {name: text if name in wanted else _with_default(text, defaults[name]) for name, text in help.items()}

@@ -104,13 +104,6 @@ def test_a_protected_stack_on_every_network_is_refused(project: Project, devai: 
     assert result.stderr.startswith("conf/stacks/local-prod.yaml:1:25  network.bind_address = 0.0.0.0\n")
 
 
-@pytest.mark.parametrize("flag", ["--env", "--cloud"])
-def test_an_empty_name_means_no_stack(devai: Run, flag: str) -> None:
-    result = devai("config.show", f"{flag}=")
-    assert_clean(result, 2)
-    assert f"{flag}= is empty" in result.stderr
-
-
 def test_no_stack_is_meant_where_nothing_says_which(project: Project, devai: Run) -> None:
     (project.conf / "common/defaults.yaml").unlink()
     result = devai("config.show")

@@ -15,6 +15,7 @@ from invoke.parser.context import ParserContext
 
 from devai_tasks.tasks import namespace
 
+Run = Callable[..., CompletedProcess[str]]
 TASKS = {name: namespace[name] for name in sorted(namespace.task_names)}
 OF_NO_STACK = {"new", "trust", "config.init", "config.schema", "tf.fmt", "tf.record"}
 OF_A_STACK = [name for name in TASKS if name not in OF_NO_STACK]
@@ -41,6 +42,18 @@ print(*{name.partition(".")[0] for name in set(sys.modules) - already})
 
 # Asked of copies and before any test runs, because Invoke takes the help out of a task when it parses.
 FLAGS: dict[str, list[Argument]] = {name: copy.deepcopy(task).get_arguments() for name, task in TASKS.items()}
+
+
+@pytest.mark.parametrize("name", OF_A_STACK)
+def test_no_flag_takes_an_empty_text(devai: Run, name: str) -> None:
+    """An unset variable in a script would widen what a task does: `down --only=`, `tf.apply --resource=`."""
+    for argument in FLAGS[name]:
+        if argument.kind not in (str, list) or argument.positional:
+            continue
+        flag = f"--{str(argument.name).strip('_').replace('_', '-')}"
+        result = devai("--dry", name, f"{flag}=")
+        assert result.returncode == 2, flag
+        assert f"{flag}= is empty: give it a value, or leave the flag out" in result.stderr
 
 
 def test_the_tasks_are_those_that_the_documentation_names() -> None:
