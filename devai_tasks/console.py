@@ -94,12 +94,13 @@ def show_json(value: Any) -> None:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A result for people."""
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*map(plain, row))
+        grid.add_row(*(Text(plain(cell)) for cell in row))
     _stdout().print(grid)
 
 
@@ -170,9 +171,10 @@ def follow(title: str, lines: Iterable[str]) -> None:
         return
     from rich.markup import escape
 
-    with _stderr().status(title) as status:
+    title = plain(title)
+    with _stderr().status(escape(title)) as status:
         for line in map(plain, lines):
-            status.update(f"{title}  [dim]{escape(line[: _stderr().width - len(title) - 8])}")
+            status.update(f"{escape(title)}  [dim]{escape(line[: _stderr().width - len(title) - 8])}")
 
 
 @contextmanager
@@ -180,7 +182,7 @@ def progress() -> Iterator[Progress]:
     """Bars for transfers, in bytes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=_stderr(), transient=True, disable=not _stderr().is_interactive) as bars:
         yield bars
 

@@ -146,6 +146,28 @@ def test_no_way_to_print_leads_around_that(capsys: pytest.CaptureFixture[str]) -
     assert "owned" not in output + errors
 
 
+def test_markup_in_the_text_of_others_is_text(project: Project) -> None:
+    names = ["[link=https://evil.example/]model[/link]", "[/x]", "smollm2:[135m]"]
+    code = f"""
+from devai_tasks import console
+names = {names!r}
+console.table(["model"], [[name] for name in names])
+for name in names:
+    console.mark("ok", name)
+    console.follow(name, [name])
+    with console.waiting(name), console.step(name):
+        pass
+    with console.progress() as bars:
+        bars.add_task(name, total=1)
+        bars.refresh()
+"""
+    printed = on_a_terminal(project, [sys.executable, "-P", "-c", code])
+    assert "\x1b]8;" not in printed
+    assert "Traceback" not in printed
+    for name in names:
+        assert printed.count(name) >= 2
+
+
 def test_what_ones_own_command_prints_is_exact_in_a_pipe_and_plain_on_a_terminal(project: Project) -> None:
     code = "from devai_tasks import console; console.pass_on('\\x1b[31mred\\r')"
     words = [sys.executable, "-P", "-c", code]
