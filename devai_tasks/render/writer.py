@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devai_tasks.config.files import open_own, replace
+from devai_tasks.config.files import link_in_the_way, open_own, replace
 from devai_tasks.render import Artefacts
 
 
@@ -30,7 +30,12 @@ def write(artefacts: Artefacts, folder: Path, *, whole: bool = False) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other run writes to the folder, and have it alone; that ends with the process at the latest."""
+    """Wait until no other run writes to the folder, and have it alone; that ends with the process at the latest.
+
+    Raises DevaiError where a link leads elsewhere, for what is not rendered is removed there.
+    """
+    if folder.is_symlink():
+        raise link_in_the_way(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with os.fdopen(open_own(folder / ".lock", os.O_WRONLY), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

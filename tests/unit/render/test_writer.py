@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from devai_tasks.errors import DevaiError
 from devai_tasks.render import Artefacts, writer
 
 # Two sets that share no text: what is read is one of them, or a mixture.
@@ -138,6 +139,17 @@ def test_leftovers_of_a_run_that_was_cut_off_are_cleaned_by_the_next(tmp_path: P
     (tmp_path / ".compose-left.link").symlink_to(".compose-left")
     writer.write(SETS[1], tmp_path)
     assert inside(tmp_path) == sorted([".lock", "compose", link(tmp_path / "compose")])
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    """What is no longer rendered is removed from the folder."""
+    (tmp_path / "elsewhere/compose").mkdir(parents=True)
+    (tmp_path / "elsewhere/compose/mine").touch()
+    (tmp_path / "local-dev").symlink_to("elsewhere")
+    with pytest.raises(DevaiError, match="local-dev is a link to elsewhere; nothing is written through it"):
+        writer.write(SETS[0], tmp_path / "local-dev")
+    assert inside(tmp_path / "elsewhere") == ["compose"]
+    assert (tmp_path / "elsewhere/compose/mine").exists()
 
 
 @pytest.mark.parametrize("run", range(6))
