@@ -10,8 +10,8 @@ import re
 from tornado.log import LogFormatter
 
 TOKEN = os.environ.get("JUPYTER_TOKEN", "")
-# Also in an address inside of an address, where `=` is `%3D`, or `%253D`, and so on.
-ASSIGNED = re.compile(r"(token(?:=|%(?:25)*3D))[^\s&'\"#;,()%]+", re.IGNORECASE)
+# Also in an address inside of an address, where `=` is `%3D`, or `%253D`, and so on, and where `&` or `#` ends it so.
+ASSIGNED = re.compile(r"(token(?:=|%(?:25)*3D))(?:[^\s&'\"#;,()%]|%(?!(?:25)*2[36]))+", re.IGNORECASE)
 
 
 class Formatter(LogFormatter):
