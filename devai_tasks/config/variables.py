@@ -13,7 +13,7 @@ NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # What conf/ takes in as it is shipped.
 SHIPPED = frozenset({"HOST_IP", "SSL_CERT_FILE"})
 # Names by which programs know secrets; addresses of proxies may hold a password.
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CREDENTIAL|COOKIE|_(PASS|PWD|PAT)$")
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CREDENTIAL|COOKIE|DATABASE_URL|_(PASS|PWD|PAT|AUTH|DSN)$")
 
 
 def names(text: str) -> list[str]:
