@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
-import os
 import tarfile
-import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
+from typing import IO
 
-from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.config import files
+from devai_tasks.errors import DevaiError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -28,28 +26,16 @@ class Content:
 
 
 def check_free(file: Path) -> None:
-    """Raise UsageError for a file that exists, or that no folder could take."""
-    if os.path.lexists(file):
-        raise UsageError(f"{file} exists; name another --file, or remove it first")
-    if not file.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {file.parent}; make it, or name another --file")
+    """Raise UsageError where the archive or its checksum exists, or no folder could take them."""
+    files.check_free(file)
+    files.check_free(_checksum(file))
 
 
-@contextmanager
-def private(file: Path) -> Iterator[Path]:
-    """Make a file beside another one, for its owner only, that is gone afterwards."""
-    descriptor, name = tempfile.mkstemp(prefix=".devai-backup-", dir=file.absolute().parent)
-    os.close(descriptor)
+def verify(archive: IO[bytes]) -> Content:
+    """Read a whole archive. Raises DevaiError where its end is missing, or where something else is wrong."""
     try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def verify(file: Path) -> Content:
-    """Read an archive to its end. Raises DevaiError where that is missing, or where something else is wrong."""
-    try:
-        with gzip.open(file) as stream:
+        archive.seek(0)
+        with gzip.open(archive) as stream:
             content = _count(stream)
             while stream.read(_CHUNK_BYTES):
                 pass
@@ -77,35 +63,18 @@ def _count(stream: gzip.GzipFile) -> Content:
     return Content(files, total)
 
 
-def publish(partial: Path, file: Path) -> Path:
-    """Give a verified archive its name and return the path of its checksum. Raises UsageError where the name is taken.
+def digest(archive: BufferedIOBase) -> str:
+    """Return the SHA-256 of an archive, in hexadecimal."""
+    archive.seek(0)
+    return hashlib.file_digest(archive, "sha256").hexdigest()
 
-    What it gets is on the disk already, so that no crash leaves a file of that name with less in it.
-    """
-    with partial.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        os.fsync(stream.fileno())
-    _link(partial, file)
+
+def write_checksum(file: Path, value: str) -> Path:
+    """Write the checksum of an archive beside it, as `sha256sum --check` reads it; returns its path."""
     checksum = _checksum(file)
-    with private(checksum) as line:
-        line.write_text(f"{digest}  {file.name}\n", encoding="utf-8", errors="surrogateescape")
-        line.replace(checksum)
+    with files.new(checksum, 0o600) as stream:
+        stream.write(f"{value}  {file.name}\n".encode(errors="surrogateescape"))
     return checksum
-
-
-def _link(partial: Path, file: Path) -> None:
-    """Name a file without replacing another, even one that came a moment ago."""
-    try:
-        try:
-            os.link(partial, file)
-        except OSError as error:
-            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}:
-                raise
-            # A volume without hard links, as on many sticks: the name is reserved first.
-            file.open("xb").close()
-            partial.replace(file)
-    except FileExistsError:
-        raise UsageError(f"{file} was made by another program in the meantime; name another --file") from None
 
 
 def check_sum(file: Path) -> None:
@@ -114,8 +83,8 @@ def check_sum(file: Path) -> None:
     if not checksum.is_file():
         return
     expected = checksum.read_text(encoding="utf-8", errors="replace").split(maxsplit=1)[:1]
-    with file.open("rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    with files.open_given(file) as archive:
+        actual = digest(archive)
     if expected != [actual]:
         raise DevaiError(
             f"{file} is not what {checksum} was made for: its checksum is {actual[:12]}...; nothing was changed. Take "

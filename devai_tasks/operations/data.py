@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from devai_tasks import console
+from devai_tasks.config import files
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, UsageError
@@ -71,14 +73,14 @@ def backup(
         console.step(f"backing {settings.stack} up to {file}"),
     ):
         if dry:
-            site.download(home, file, dry=True)
+            console.say(site.curl(home, f"--output={file}"))
             return None
-        with backups.private(file) as partial:
-            headers = site.download(home, partial)
+        with files.new(file, 0o600) as archive:
+            headers = site.download(home, archive)
+            size = archive.tell()
             with console.waiting("verifying the archive"):
-                content = backups.verify(partial)
-            size = partial.stat().st_size
-            checksum = backups.publish(partial, file)
+                content, digest = backups.verify(archive), backups.digest(archive)
+        checksum = backups.write_checksum(file, digest)
     left_out = {unquote(name): "is mounted there" for name in headers.get("Devai-Mounts", "").split(", ") if name}
     if settings.compute.provider == "local" and not in_cluster:
         # The image of an earlier version does not report what is mounted.
@@ -91,9 +93,9 @@ def check(settings: Settings, file: Path) -> None:
 
     Raises DevaiError for one that is not what its checksum was made for.
     """
-    if not file.is_file():
-        raise UsageError(f"there is no file {file}")
-    compute, size = settings.compute, file.stat().st_size
+    with files.open_given(file) as archive:
+        size = os.fstat(archive.fileno()).st_size
+    compute = settings.compute
     if (compute.provider, compute.platform) == ("gcp", "simple") and size > _MOST:
         raise UsageError(
             f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_MOST >> 20} MiB at once; unpack it, and send "
@@ -115,8 +117,11 @@ def restore(
         _reached(project, settings, _RESTORE, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"restoring {settings.stack} from {file}"),
     ):
-        report = site.upload(home, file, dry=dry)
-        return None if dry else _restored(report)
+        if dry:
+            console.say(site.curl(home, f"--upload-file={file}"))
+            return None
+        with files.open_given(file) as archive:
+            return _restored(site.upload(home, archive))
 
 
 def _restored(report: Mapping[str, Any]) -> Restored:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from devai_tasks import console
+from devai_tasks.config import files
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, UsageError
@@ -59,8 +60,7 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
     Raises UsageError where the file exists already, or the stack has no models of its own to write; DevaiError where
     what was written is not whole.
     """
-    if file.exists():
-        raise UsageError(f"--file={file} exists already; nothing was written")
+    files.check_free(file)
     with _server_of(project, settings, docker) as server:
         present = server.models()
     if not present and not docker.dry:
@@ -69,16 +69,10 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
     command = ("tar", "--create", f"--directory={FOLDER}", f"--exclude={UNFINISHED}", *PARTS)
     if docker.dry:
         return own.pipe(lab.OLLAMA, command)
-    unfinished = file.with_name(f"{file.name}.part")
-    try:
-        title = f"writing {', '.join(present)} to {file}"
-        with console.step(title, silent=True), unfinished.open("w+b") as archive:
-            own.pipe(lab.OLLAMA, command, into=archive)
-            with _explained(f"what Ollama has for {file}", "nothing was written; try again when no model is pulled"):
-                check(archive)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with console.step(f"writing {', '.join(present)} to {file}", silent=True), files.new(file) as archive:
+        own.pipe(lab.OLLAMA, command, into=archive)
+        with _explained(f"what Ollama has for {file}", "nothing was written; try again when no model is pulled"):
+            check(archive)
 
 
 def restore(project: Project, settings: Settings, docker: Docker, file: Path) -> None:
@@ -87,15 +81,13 @@ def restore(project: Project, settings: Settings, docker: Docker, file: Path) ->
     The whole file is checked before any model is changed. Raises UsageError for a file that doesn't exist, DevaiError
     for one that is no archive of models, is not whole, or changes meanwhile.
     """
-    if not file.is_file():
-        raise UsageError(f"--file={file}: there is no such file")
-    with _server_of(project, settings, docker) as server:
+    with files.open_given(file) as archive, _server_of(project, settings, docker) as server:
         before = server.models()
         own = lab.compose(project, settings, docker)
         command = ("tar", "--extract", f"--directory={FOLDER}", "--no-same-owner")
         if docker.dry:
             return own.pipe(lab.OLLAMA, command)
-        with file.open("rb") as archive, _explained(str(file), "nothing was imported"):
+        with _explained(str(file), "nothing was imported"):
             with console.step(f"checking {file}", silent=True):
                 found = check(archive)
             with console.step(f"importing {file}", silent=True), _packed(found.manifests) as manifests:

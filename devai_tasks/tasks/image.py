@@ -122,8 +122,11 @@ def size(c: Context, request: Request, json: bool = False) -> None:
 @stack_task(help={"output": "file to write to (default: the terminal)"})
 def sbom(c: Context, request: Request, output: str = "") -> None:
     """Write the image's bill of materials: all its packages, in CycloneDX."""
+    import os
+    import stat
     from pathlib import Path
 
+    from devai_tasks.config import files
     from devai_tasks.operations import contents
     from devai_tasks.tools.images import Images
 
@@ -133,7 +136,10 @@ def sbom(c: Context, request: Request, output: str = "") -> None:
         return None
     if not output:
         return console.show(text)
-    Path(output).write_text(text, encoding="utf-8")
+    file = Path(output)
+    if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
+        raise UsageError(f"{file} is no file, and nothing is written through a link; name another --output")
+    files.replace(file, text.encode())
     console.say(f"wrote {output}")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -61,7 +62,7 @@ class Server:
         return context
 
 
-def _curl(server: Server, *words: str) -> str:
+def curl(server: Server, *words: str) -> str:
     """The command that asks a server for the same; its token is shown to nobody."""
     trust = (f"--cacert={server.certificate}",) if server.certificate else ()
     return shlex.join(["curl", "--fail", "--header=Authorization: token …", *trust, *words, server.url])
@@ -79,45 +80,39 @@ def status(url: str, *, seconds: float = 10, trusted: bool = True) -> int:
         raise Unreachable(words, unknown=any(said in words.lower() for said in _UNKNOWN)) from error
 
 
-def download(server: Server, file: Path, *, dry: bool = False) -> Mapping[str, str]:
+def download(server: Server, file: IO[bytes]) -> Mapping[str, str]:
     """Write the archive that a server sends to a file, and return the headers of its answer.
 
     Raises:
         Refusal: the server answers with anything but an archive.
         Unreachable: the connection ends before the archive does.
     """
-    if dry:
-        console.say(_curl(server, f"--output={file}"))
-        return {}
-    with _asking("GET", server, ARCHIVE) as answer, file.open("wb") as stream, console.progress() as bars:
+    with _asking("GET", server, ARCHIVE) as answer, console.progress() as bars:
         task = bars.add_task("home", total=None)
         for piece in answer.iter_raw():
-            bars.advance(task, stream.write(piece))
+            bars.advance(task, file.write(piece))
         return answer.headers
 
 
-def upload(server: Server, file: Path, *, dry: bool = False) -> Mapping[str, Any]:
+def upload(server: Server, file: IO[bytes]) -> Mapping[str, Any]:
     """Send a file to a server, and return what it reports.
 
     Raises:
         Refusal: the server does not take the file.
         Unreachable: the connection ends before the answer.
     """
-    if dry:
-        console.say(_curl(server, f"--upload-file={file}"))
-        return {}
-    with file.open("rb") as stream, console.progress() as bars:
-        task = bars.add_task(file.name, total=file.stat().st_size)
+    with console.progress() as bars:
+        task = bars.add_task("home", total=os.fstat(file.fileno()).st_size)
 
         def pieces() -> Iterator[bytes]:
-            while piece := stream.read(1 << 18):
+            while piece := file.read(1 << 18):
                 yield piece
                 bars.advance(task, len(piece))
 
         with _asking("PUT", server, REPORT, content=pieces()) as answer:
             try:
                 report: Mapping[str, Any] = json.loads(answer.read())
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the second for one that is nested too deeply
                 raise ToolFailed(f"{server.url} answers with a report that can't be read") from error
             return report
 

@@ -241,6 +241,30 @@ def test_models_go_to_a_machine_without_a_network_as_one_file(stack: ComposeStac
     )
 
 
+@pytest.mark.parametrize(
+    ("link", "arguments"),
+    [
+        ("models.tar.part", ["models.export", "--file=work/models.tar"]),
+        ("models.tar", ["models.export", "--file=work/models.tar"]),
+        ("sbom.json", ["image.sbom", "--output=work/sbom.json"]),
+        ("home.tar.gz.sha256", ["data.backup", "--file=work/home.tar.gz"]),
+    ],
+)
+def test_no_file_is_written_through_a_link_that_a_notebook_made(
+    stack: ComposeStack, link: str, arguments: list[str]
+) -> None:
+    work, victim = stack.project.root / "work", stack.project.root / "tasks.py"
+    before = victim.read_bytes()
+    stack.host("devai").check_output(f"ln -s ../tasks.py work/{link}")
+    try:
+        assert stack.inv(*arguments).returncode in (0, 2)
+        assert victim.read_bytes() == before
+        assert (work / link).is_symlink()
+    finally:
+        for name in (link, arguments[1].rpartition("/")[2]):
+            (work / name).unlink(missing_ok=True)
+
+
 def test_an_ollama_without_a_port_answers_the_lab_and_tasks(stack: ComposeStack, own_gguf: Path) -> None:
     unpublished = "--set=ports.ollama=null"
     assert stack.inv("compose.up", unpublished).returncode == 0

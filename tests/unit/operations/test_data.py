@@ -13,10 +13,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -79,9 +80,9 @@ def asked(shipped: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         def work(*_: object, **__: object) -> Iterator[SimpleNamespace]:
             yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: outputs))
 
-        def download(server: site.Server, file: Path, **__: object) -> dict[str, str]:
+        def download(server: site.Server, file: IO[bytes]) -> dict[str, str]:
             urls.append(server.url)
-            file.write_bytes(HOME)
+            file.write(HOME)
             return {}
 
         monkeypatch.setattr(terraform, "work", work)
@@ -116,6 +117,8 @@ class Lab:
     body: bytes = HOME
     missing: int = 0
     """How many bytes are announced and not sent."""
+    before_body: Callable[[], None] = lambda: None
+    """What happens while the client waits for the answer's body."""
 
     @property
     def settings(self) -> Settings:
@@ -151,6 +154,7 @@ def lab(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(own.body) + own.missing))
             self.end_headers()
+            own.before_body()
             self.wfile.write(own.body)
 
         def do_PUT(self) -> None:
@@ -230,7 +234,7 @@ def test_what_is_no_backup_is_a_failure_and_leaves_no_file(lab: Lab, answer: dic
 @pytest.mark.parametrize("make", [Path.touch, lambda file: file.symlink_to("nowhere")])
 def test_what_has_the_name_already_stays(lab: Lab, make: Callable[[Path], None]) -> None:
     make(lab.file)
-    with pytest.raises(UsageError, match="exists; name another --file"):
+    with pytest.raises(UsageError, match="exists; name another file"):
         lab.backup()
     assert lab.files() == ["home.tar.gz"]
 
@@ -241,9 +245,9 @@ def test_what_gets_the_name_in_the_meantime_stays(
 ) -> None:
     verify = backups.verify
 
-    def meanwhile(file: Path) -> backups.Content:
+    def meanwhile(archive: IO[bytes]) -> backups.Content:
         lab.file.write_text("another program's")
-        return verify(file)
+        return verify(archive)
 
     monkeypatch.setattr(backups, "verify", meanwhile)
     if not has_links:
@@ -252,6 +256,43 @@ def test_what_gets_the_name_in_the_meantime_stays(
         lab.backup()
     assert lab.file.read_text() == "another program's"
     assert lab.files() == ["home.tar.gz"]
+
+
+def test_a_checksum_of_another_file_stays(lab: Lab) -> None:
+    (lab.folder / "home.tar.gz.sha256").write_text("mine")
+    with pytest.raises(UsageError, match=r"home.tar.gz.sha256 exists; name another file"):
+        lab.backup()
+    assert lab.files() == ["home.tar.gz.sha256"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_lab_that_may_write_to_the_folder_leads_a_backup_nowhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
+) -> None:
+    """It can tell when the file is written, for it sends what is written."""
+    victim = lab.project.root / "tasks.py"
+    before = victim.read_bytes()
+
+    def plant() -> None:
+        for file in lab.folder.iterdir():
+            file.unlink()
+            file.symlink_to(victim)
+
+    lab.before_body = plant
+    if not has_links:
+        forbid_links(monkeypatch)
+    with pytest.raises(DevaiError, match=r"another program changed .*home.tar.gz while it was written"):
+        lab.backup()
+    assert victim.read_bytes() == before
+    assert lab.files() == []
+
+
+def test_a_link_is_not_restored(lab: Lab) -> None:
+    """The lab would get what it leads to, which may be anything of the caller's."""
+    lab.file.symlink_to(lab.project.root / "tasks.py")
+    for read in (data.check, partial(data.restore, lab.project)):
+        with pytest.raises(UsageError, match=r"home.tar.gz is a link; name the file that it leads to"):
+            read(lab.settings, lab.file)
 
 
 def forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +322,8 @@ def test_an_archive_that_was_changed_since_is_not_restored(lab: Lab) -> None:
 
 
 def answers(lab: Lab, status: int, report: object) -> None:
-    lab.status, lab.headers, lab.body = status, {"Content-Type": "application/json"}, json.dumps(report).encode()
+    lab.status, lab.headers = status, {"Content-Type": "application/json"}
+    lab.body = report.encode() if isinstance(report, str) else json.dumps(report).encode()
 
 
 def test_a_restore_reports_what_the_lab_reports(lab: Lab) -> None:
@@ -300,6 +342,7 @@ def test_a_restore_reports_what_the_lab_reports(lab: Lab) -> None:
         (404, {"message": ""}, "the lab's image is older than this command"),
         (200, {"files": "many"}, "report can't be read"),
         (200, [], "report can't be read"),
+        (200, "[" * 200_000, "report that can't be read"),
     ],
 )
 def test_a_restore_that_the_lab_refuses_is_a_failure(lab: Lab, status: int, report: object, message: str) -> None:

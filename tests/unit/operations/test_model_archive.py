@@ -8,7 +8,7 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -260,9 +260,26 @@ def test_a_file_that_is_there_is_not_written_over(project: Project, tmp_path: Pa
     file = tmp_path / "mine.tar"
     file.write_text("mine", encoding="utf-8")
     settings = load(project, Stack("dev", "local"), environ={})
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="exists; name another file"):
         model_archive.save(project, settings, Docker(dry=True), file)
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("name", ["exported.tar.part", "exported.tar"])
+def test_an_export_writes_through_no_link(
+    serving: Callable[..., Server], archive: Callable[..., Path], project: Project, tmp_path: Path, name: str
+) -> None:
+    """A notebook may make one in the work folder."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine", encoding="utf-8")
+    (tmp_path / name).symlink_to(victim)
+    serving().archive = archive(WHOLE).read_bytes()
+    with suppress(UsageError):
+        model_archive.save(
+            project, load(project, Stack("dev", "local"), environ={}), Docker(), tmp_path / "exported.tar"
+        )
+    assert victim.read_text(encoding="utf-8") == "mine"
+    assert (tmp_path / name).is_symlink()
 
 
 def test_the_models_of_another_server_are_its_own(project: Project, tmp_path: Path) -> None:
