@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 from harness import podman
-from harness.engine import give
+from harness.engine import docker, give
 from harness.missing import missing
 from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
 from devai_tasks.config.project import Project
 from devai_tasks.operations import images, scaffold
 from devai_tasks.render import image
+from devai_tasks.render.compose import project_name
 from devai_tasks.tools.docker import Docker
 
 
@@ -125,8 +126,21 @@ def on_podman(own: ComposeStack) -> Iterator[None]:
         yield
 
 
+def remove_leftovers(name: str) -> None:
+    """Remove what tests that were killed have left of a stack of theirs; it would belong to their folder."""
+    label = f"label=com.docker.compose.project={name}"
+    for found, remove in (
+        (("ps", "--all", "--quiet", "--filter", label), ("rm", "--force")),
+        (("volume", "ls", "--quiet", "--filter", f"name=^{name}_"), ("volume", "rm")),
+        (("network", "ls", "--quiet", "--filter", label), ("network", "rm")),
+    ):
+        if left := docker(*found).split():
+            docker(*remove, *left)
+
+
 def brought_up(own: ComposeStack) -> Iterator[ComposeStack]:
     """A stack that `inv up` has brought up, until the tests are done with it."""
+    remove_leftovers(project_name(own.settings))
     started = own.inv("up", environ={"OPENAI_API_KEY": CANARY})
     try:
         if started.returncode != 0:
