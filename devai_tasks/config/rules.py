@@ -8,7 +8,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING
 
-from devai_tasks.config import kubernetes, offers
+from devai_tasks.config import kubernetes, offers, stores
 from devai_tasks.config.fields import RFC_1918
 from devai_tasks.config.reader import Unreadable
 from devai_tasks.config.targets import TFVARS
@@ -131,6 +131,8 @@ def moved(settings: Settings) -> Iterator[Broken]:
         ("project", "name"): (settings.project.name, deployed.project),
         ("terraform", "account"): (settings.terraform.account, deployed.account),
         ("terraform", "region"): (settings.terraform.region, deployed.region),
+        ("terraform", "state", "store"): (stores.name(settings, deployed), deployed.store),
+        ("terraform", "state", "group"): (stores.group(settings, deployed), deployed.group),
     }
     changed = {key: recorded for key, (now, recorded) in pairs.items() if recorded and now != recorded}
     stack, back = settings.stack, [f"--set={'.'.join(key)}={recorded}" for key, recorded in changed.items()]

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from devai_tasks import state
-from devai_tasks.config import rules
+from devai_tasks.config import rules, stores
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.cloud import Deployed
 from devai_tasks.errors import UsageError
 from devai_tasks.operations import ownership
+from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.render import naming
 
 # The resource of each root that holds the record.
@@ -40,29 +41,33 @@ def managed(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def of_state(found: Mapping[str, Any], settings: Settings) -> Deployed:
-    """Return the record of the state at the settings' location; every value is empty where the state has none.
+    """Return the record of the state at the settings' location; every value is empty where nothing is deployed.
 
-    Version 0.1 wrote no record. A state of its own has resources with the names that it gave them.
+    Version 0.1 wrote no record. A state of its own has resources with the names that it gave them. Of other resources
+    without a record, only the location is known.
     """
     resources = managed(found)
-    for entry in filter(is_record, resources):
-        values = entry["instances"][0]["attributes"]["input"]["value"]
-        fields = {field.name for field in dataclasses.fields(Deployed)}
-        own = {name: value for name, value in values.items() if name in fields}
-        return Deployed(**own, state=naming.state(settings))
-    return _of_first(json.dumps(resources), settings)
+    if not resources:
+        return Deployed()
+    fields = {field.name for field in dataclasses.fields(Deployed)}
+    recorded = [entry["instances"][0]["attributes"]["input"]["value"] for entry in filter(is_record, resources)]
+    if recorded:
+        record = Deployed(**{name: value for name, value in recorded[0].items() if name in fields})
+    else:
+        record = _of_first(json.dumps(resources), settings)
+    store, group = stores.name(settings, record), stores.group(settings, record)
+    return dataclasses.replace(record, state=naming.state(settings), store=store, group=group)
 
 
 def _of_first(resources: str, settings: Settings) -> Deployed:
-    """Return what resources that version 0.1 made tell of the stack; all is empty where they are another one's."""
+    """Return what resources that version 0.1 made tell of the stack; of others only the location that they are at."""
     names = naming.first_name(settings), naming.first_unique(settings)
-    if not re.search(rf"(?<![a-z0-9-])({'|'.join(names)})(?![a-z0-9-])", resources):
-        return Deployed()
     provider, own = settings.compute.provider, settings.terraform
+    if not re.search(rf"(?<![a-z0-9-])({'|'.join(names)})(?![a-z0-9-])", resources):
+        return Deployed(account=own.account, region=own.region)
     return Deployed(
         name=names[0],
         unique=names[1],
-        state=naming.state(settings),
         project=settings.project.name,
         account=_told(resources, _ACCOUNTS[provider], own.account) if provider in _ACCOUNTS else "",
         region=_told(resources, _REGIONS[provider], own.region),
@@ -75,15 +80,34 @@ def _told(text: str, pattern: str, configured: str) -> str:
     return configured if configured in text else max(found, key=found.count, default="")
 
 
-def is_ours(settings: Settings, record: Deployed) -> bool:
-    """Whether a stack belongs to the project; one that names no identity belongs to the project of its name."""
+def owner(settings: Settings, record: Deployed, *, known: bool) -> Owner:
+    """Return whose the stack of a state is that names no other project.
+
+    Its record has to name this project's identity, or it has to be `known` by what this machine did; else it is
+    unclear, for another project of the same name has its state at the same place.
+    """
+    what = f"the state of {settings.stack} ({record.state} in {record.store})"
+    if record == Deployed():
+        return Owner(Claim.FREE, what, "")
+    if known or settings.terraform.deployed.project == settings.project.name:
+        return Owner(Claim.OWN, what, "")
+    return ownership.of_project(settings, what, record.project_id or None)
+
+
+def owned(settings: Settings, record: Deployed) -> Deployed:
+    """Return the record of a stack that is this project's, also where its state doesn't say so yet."""
+    return record if record == Deployed() else dataclasses.replace(record, project=settings.project.name)
+
+
+def names_no_other(settings: Settings, record: Deployed) -> bool:
+    """Whether a record doesn't say that the stack is another project's."""
     same_name = record.project in ("", settings.project.name)
     return same_name and record.project_id in ("", settings.project.id)
 
 
 def check(settings: Settings, record: Deployed) -> None:
     """Raise UsageError where the stack belongs to another project, or is deployed elsewhere than configured."""
-    if not is_ours(settings, record):
+    if not names_no_other(settings, record):
         raise UsageError(
             f"the state of {settings.stack} belongs to another project: {_project(record.project, record.project_id)}, "
             f"and this one is {_project(settings.project.name, settings.project.id)}; nothing was changed. Choose "
@@ -118,8 +142,11 @@ def _with(settings: Settings, record: Deployed) -> Settings:
 
 
 def note(project: Project, settings: Settings, record: Deployed) -> None:
-    """Make what the state records part of the stack's configuration on this machine."""
-    if {record, settings.terraform.deployed} != {Deployed()}:
+    """Make what the state records part of the stack's configuration on this machine.
+
+    A state that is empty takes nothing back: another store may have been asked. Only a destruction does.
+    """
+    if record != Deployed():
         values = dataclasses.asdict(record)
         state.record(project, settings.stack, {f"terraform.deployed.{name}": value for name, value in values.items()})
 

@@ -23,6 +23,7 @@ from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.offline import behaviour, recording
 from devai_tasks.offline.recording import Used
 from devai_tasks.operations import deployed, secrets, sites
+from devai_tasks.operations.ownership import Owner
 from devai_tasks.operations.sites import Site
 from devai_tasks.render import naming
 from devai_tasks.render import terraform as definition
@@ -152,13 +153,13 @@ def _differing(file: Path, expected: Mapping[str, object]) -> str:
     return ", ".join(f"{name} is {config.get(name)!r}, not {expected[name]!r}" for name in wrong)
 
 
-def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Deployed]:
-    """Return the state of a stack, and what it records; both are empty where nothing is deployed.
+def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Deployed, Owner]:
+    """Return the state of a stack, what it records, and whose it is; all is empty where nothing is deployed.
 
     The state is where this machine found it last, at the stack's own location, or where version 0.1 kept it. Raises
     UsageError where another project's is in its place, or the stack is deployed elsewhere than configured.
     """
-    check_first_backend(project, settings)
+    by_first = is_by_first(project, settings)
     last, own, first = naming.state(settings), naming.state(deployed.at(settings, "")), naming.first_state(settings)
     others = Deployed()
     for key in dict.fromkeys((last, own, first)):
@@ -167,21 +168,26 @@ def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Depl
             prepare(looking)
             found = looking.tool.state()
         record = deployed.of_state(found, there)
-        if not deployed.is_ours(settings, record):
-            others = others if key == first else record
-        elif deployed.managed(found) and (key != first or record.name):
+        # There, several projects of version 0.1 may have had one: only names tell.
+        shared = key not in (last, own)
+        if not deployed.names_no_other(settings, record):
+            others = others if shared else record
+        elif record.name or (record.state and not shared):
             deployed.check(settings, record)
-            return found, record
+            return found, record, deployed.owner(settings, record, known=by_first and bool(record.name))
     deployed.check(settings, others)
-    return {}, Deployed()
+    return {}, Deployed(), deployed.owner(settings, Deployed(), known=False)
 
 
-def check_first_backend(project: Project, settings: Settings) -> None:
-    """Raise UsageError where version 0.1, on this machine, kept the stack's state elsewhere than it would now."""
+def is_by_first(project: Project, settings: Settings) -> bool:
+    """Return whether version 0.1 deployed the stack from this machine, and nothing newer has looked since.
+
+    Raises UsageError where its state was elsewhere than it would be now.
+    """
     file = project.state(settings.stack) / "terraform/data/terraform.tfstate"
     told = state.recorded(project, settings.stack)
     if "registry" not in told.get("image", {}) or "deployed" in told.get("terraform", {}) or not file.exists():
-        return
+        return False
     if wrong := _differing(file, definition.backend(deployed.at(settings, naming.first_state(settings)))):
         raise UsageError(
             f"{settings.stack} is deployed, and with this configuration it would be built a second time, for its state "
@@ -190,6 +196,7 @@ def check_first_backend(project: Project, settings: Settings) -> None:
             f"`inv down {settings.stack.flags} --set=KEY=VALUE`. If it no longer exists, delete "
             f".devai/{settings.stack}/{DEPLOYMENT_FILE}"
         )
+    return True
 
 
 def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) -> None:
@@ -209,7 +216,7 @@ def plan(work: Work, *, destroy: bool = False, resources: Sequence[str] = ()) ->
     prepare(work)
     forget_plan(work)
     if resources and not destroy:  # no part of a stack is in its state without the record
-        resources = [*resources, ".".join(deployed.RECORD)]
+        resources = [*dict.fromkeys([*resources, ".".join(deployed.RECORD)])]
     work.tool.plan(work.site.values, work.site.plan, destroy=destroy, resources=resources)
     if not work.dry:
         work.site.plan.chmod(0o600)
@@ -269,6 +276,14 @@ def apply(work: Work) -> dict[str, Any]:
     finally:
         forget_plan(work)  # also a half-applied one is stale
     return work.tool.outputs()
+
+
+def record(work: Work) -> None:
+    """Have the stack's record in its state, before anything else of it."""
+    if plan(work, resources=[".".join(deployed.RECORD)]).empty and not work.dry:
+        return forget_plan(work)
+    apply(work)
+    return None
 
 
 def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:

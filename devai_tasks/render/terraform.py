@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from devai_tasks.config import targets
+from devai_tasks.config import stores, targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.targets import BACKEND, TFVARS, pushed
@@ -75,7 +74,7 @@ def backend(settings: Settings) -> dict[str, Any]:
     match settings.compute.provider:
         case "aws":
             return {
-                "bucket": store(settings),
+                "bucket": stores.name(settings),
                 "key": f"{key}.tfstate",
                 "region": region,
                 "encrypt": True,
@@ -84,30 +83,15 @@ def backend(settings: Settings) -> dict[str, Any]:
             }
         case "azure":
             return {
-                "resource_group_name": settings.terraform.state.group or f"{settings.project.name}-state",
-                "storage_account_name": store(settings),
+                "resource_group_name": stores.group(settings),
+                "storage_account_name": stores.name(settings),
                 "container_name": "tfstate",
                 "key": f"{key}.tfstate",
                 "subscription_id": account,
                 "use_azuread_auth": True,
             }
         case _:
-            return {"bucket": store(settings), "prefix": key}
-
-
-def store(settings: Settings) -> str:
-    """The bucket or storage account.
-
-    Its name is nobody else's in the world, so account and region are in it, as a digest: a storage account's has 24
-    lower-case letters and digits at most ("Storage account overview"), a bucket's 63 characters.
-    """
-    if settings.terraform.state.store:
-        return settings.terraform.state.store
-    identity = f"{settings.terraform.account} {settings.terraform.region}"
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    if settings.compute.provider == "azure":
-        return f"{settings.project.name.replace('-', '')[:12]}{digest}"
-    return f"{settings.project.name}-state-{digest}"
+            return {"bucket": stores.name(settings), "prefix": key}
 
 
 def _ollama(settings: Settings) -> dict[str, Any]:

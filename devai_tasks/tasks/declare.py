@@ -73,6 +73,8 @@ class Request:
     """Whether to go on without asking."""
     confirm: str = ""
     """Project and stack, where they were given instead of being typed."""
+    changes: bool = False
+    """Whether the task changes the stack, as against one that only looks."""
     take_over: bool = False
     """Whether to take over a stack whose owner is gone or not recorded."""
     said: set[str] = field(default_factory=set)
@@ -177,7 +179,9 @@ def stack_task(
                 env, cloud, gpu, overrides = (given.pop(flag) for flag in ("env", "cloud", "gpu", "set_"))
                 common = {flag: given.pop(flag) for flag in flags if flag in given}
                 words = _words({flag: value for flag, value in given.items() if value != defaults[flag]})
-                request = Request(project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, **common)
+                request = Request(
+                    project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, changes=changes, **common
+                )
                 if target:
                     _check_target(request, target)
                 remainder.refuse(c.remainder, name, _flag_names(parameters), request)

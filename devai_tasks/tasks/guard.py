@@ -73,11 +73,33 @@ def _own(request: Request, owner: Owner, mark: Callable[[], None]) -> None:
     from devai_tasks.operations.ownership import Claim
 
     owner.check()
+    _take_over(request, owner)
+    if owner.claim in (Claim.OWN, Claim.UNCLEAR) and not owner.marked:
+        mark()
+
+
+def check_state(request: Request, owner: Owner) -> bool:
+    """Go on only where the stack that Terraform's state tells of is this project's, or is taken over.
+
+    Who only looks is told where that is unclear. Returns whether it is this project's from now on. Raises UsageError
+    where it is not taken over.
+    """
+    from devai_tasks.operations.ownership import Claim
+
+    if request.changes:
+        _take_over(request, owner)
+    elif owner.claim is Claim.UNCLEAR:
+        console.warn(f"{owner.sentence}; a task that changes it asks whether to take it over")
+    return request.changes or owner.claim is Claim.OWN
+
+
+def _take_over(request: Request, owner: Owner) -> None:
+    """Ask before what is unclear is taken over."""
+    from devai_tasks.operations.ownership import Claim
+
     if owner.claim is Claim.UNCLEAR and not request.take_over:
         console.warn(owner.sentence)
         _agreed("take it over?", "no terminal to ask at; nothing was changed. `--take-over` takes it over")
-    if owner.claim in (Claim.OWN, Claim.UNCLEAR) and not owner.marked:
-        mark()
 
 
 def allow(request: Request, effect: str, *, loses: str = "") -> None:

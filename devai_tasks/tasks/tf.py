@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
@@ -107,7 +108,7 @@ def roll_out(
     With `anew` a saved plan doesn't count. With `stopped` it is as if no image were pushed: everything is there, but
     what would run one.
     """
-    from devai_tasks.operations import deployed, outputs, terraform
+    from devai_tasks.operations import outputs, terraform
     from devai_tasks.tasks import guard
 
     _check(request, offline=offline)
@@ -127,7 +128,7 @@ def roll_out(
         else:
             made = terraform.apply(work)
         if not (offline or request.dry):
-            deployed.note(request.project, request.settings, deployed.of_state(work.tool.state(), work.settings))
+            _note(work)
             if not stopped:
                 outputs.note(request.project, request.settings, made)
     return made
@@ -135,8 +136,6 @@ def roll_out(
 
 def rotate(request: Request) -> None:
     """Ask, replace the lab's token in the cloud's secret manager, and roll it out."""
-    from dataclasses import replace
-
     from devai_tasks.render.terraform import TOKEN
     from devai_tasks.tasks import guard
 
@@ -183,6 +182,8 @@ def take_down(request: Request, *, offline: bool = False, data: bool, emptied: b
         work, planned = terraform.plan_destruction(work, data=data)  # noqa: PLW2901
         _show(work, planned)
         if planned.empty and not request.dry:
+            if not (offline or deployed.managed(work.tool.state())):
+                state.forget(request.project, request.stack)
             return console.say(f"{request.stack}: there is nothing to destroy")
         if not emptied:
             terraform.warn_of_cluster(work, data=data)
@@ -193,9 +194,16 @@ def take_down(request: Request, *, offline: bool = False, data: bool, emptied: b
         terraform.apply(work)
         if not (offline or request.dry):
             state.forget(request.project, request.stack)
-            left = deployed.of_state(work.tool.state(), work.settings)  # the data that stays
-            deployed.note(request.project, request.anew().settings, left)
+            _note(work)  # of the data that stays
     return None
+
+
+def _note(work: Work) -> None:
+    """Note what the state records after this machine has changed it."""
+    from devai_tasks.operations import deployed
+
+    record = deployed.of_state(work.tool.state(), work.settings)
+    deployed.note(work.project, work.settings, deployed.owned(work.settings, record))
 
 
 @stack_task(target="terraform", help={**_OFFLINE, **_JSON, "name": "one output, bare (default: all)"})
@@ -227,15 +235,23 @@ def informed(request: Request, *, anyway: bool = False) -> Request:
     """The request, knowing what the state tells of its stack, also where it was made on another machine.
 
     It is asked where something is missing here, or `anyway`: what is to be planned has to know every secret that
-    there is, and another machine may have added one since.
+    there is, and another machine may have added one since. Raises UsageError where a task would change a stack that
+    may be another project's.
     """
     from devai_tasks.config import targets
     from devai_tasks.operations import deployed, outputs, terraform
+    from devai_tasks.tasks import guard
 
-    known = request.settings.terraform.deployed.name and not any(key in NEEDED for key in request.configuration.missed)
+    told = request.settings.terraform.deployed
+    known = told.name and told.project and not any(key in NEEDED for key in request.configuration.missed)
     if request.dry or (known and not anyway) or not targets.on_a_cloud_now(request.settings):
         return request
-    found, record = terraform.state_of(request.project, request.settings)
+    request = request.anew()  # a step before may have taken it over
+    found, record, owner = terraform.state_of(request.project, request.settings)
+    if guard.check_state(request, owner):
+        record = deployed.owned(request.settings, record)
+    else:
+        record = replace(record, project="")
     deployed.note(request.project, request.settings, record)
     outputs.note(request.project, request.settings, deployed.outputs(found), planning=True)
     return request.anew()
@@ -265,9 +281,11 @@ def import_(c: Context, request: Request, address: str = "", id: str = "", offli
     if not (address and id):
         raise UsageError("what to import? --address=ADDRESS --id=ID")
     _check(request, offline=offline)
-    guard.allow(request, f"{id} becomes its {address}")
-    with _planning(request, offline=offline) as work:
-        terraform.prepare(work)
+    with _planning(request, offline=offline, identified=True) as work:
+        guard.allow(request, f"{id} becomes its {address}")
+        terraform.record(work)  # whose it is, the state says from the start
+        if not (offline or request.dry):
+            _note(work)
         work.tool.adopt(address, id, work.site.values)
 
 

@@ -268,7 +268,11 @@ class Deployed:
         check=matching(r"[a-z0-9/-]*", "a path of lower-case letters, digits and hyphens"),
         reach=to(BACKEND),
     )
-    project: str = key("The `project.name` that it was deployed with.", default="", tasks=_WHOSE)
+    store: str = key("The bucket or storage account that its state is in.", default="", tasks=_WHOSE)
+    group: str = key("The resource group of that storage account, on Azure.", default="", tasks=_WHOSE)
+    project: str = key(
+        "The `project.name` that it was deployed with; empty where nothing says whose it is.", default="", tasks=_WHOSE
+    )
     project_id: str = key("The `project.id` that it was deployed with.", default="", tasks=_WHOSE)
     account: str = key("The `terraform.account` that it was deployed with.", default="", tasks=_WHOSE)
     region: str = key("The `terraform.region` that it was deployed with.", default="", tasks=_WHOSE)

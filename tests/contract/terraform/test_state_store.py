@@ -19,7 +19,7 @@ from harness.project import fresh
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.offline import recording
-from devai_tasks.operations import clouds, ownership, terraform
+from devai_tasks.operations import clouds, deployed, ownership, terraform
 from devai_tasks.render import naming
 from devai_tasks.render import terraform as definition
 from devai_tasks.tools import offline
@@ -29,22 +29,7 @@ Run = Callable[..., CompletedProcess[str]]
 SMALL_ROOT = Path(__file__).with_name("small_root")
 ACCOUNT, REGION = "210987654321", "eu-central-1"
 STACK = ("--cloud=aws", "--set=terraform.state.store=shared")
-# What the shipped roots have.
-RECORD = """
-variable "name" { type = string }
-variable "unique" { type = string }
-variable "project_id" { type = string }
-resource "terraform_data" "stack" {
-  input = {
-    name       = var.name
-    unique     = var.unique
-    project    = var.project_name
-    project_id = var.project_id
-    account    = var.account
-    region     = var.region
-  }
-}
-"""
+RECORD = Path(__file__).with_name("record.tf")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +71,7 @@ def project_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             main = root / "deploy/terraform/aws/main.tf"
             main.write_text(main.read_text(encoding="utf-8").replace('backend "s3"', 'backend "local"'), "utf-8")
             if record:
-                (main.parent / "record.tf").write_text(RECORD, encoding="utf-8")
+                shutil.copy(RECORD, main.parent)
             own = {
                 "terraform": {"account": ACCOUNT},
                 "network": {"allowed_cidrs": ["198.18.0.0/15"]},
@@ -173,9 +158,13 @@ def test_state_stays_where_version_0_1_kept_it(store: Path, project_of: Callable
     assert noted["terraform"]["deployed"]["state"] == "aws-dev"
     assert "aws_vpc.this" in devai("tf.state-list", *STACK).stdout
 
-    (project.root / "deploy/terraform/aws/record.tf").write_text(RECORD, encoding="utf-8")
+    shutil.copy(RECORD, project.root / "deploy/terraform/aws")
     assert planned(devai) == {"created": 1}
-    applied(devai)
+    # No record says whose it is, and another project of the same name may have made it.
+    refused = devai("tf.apply", *STACK, "--yes")
+    assert refused.returncode == 2
+    assert "the state of aws-dev (aws-dev in shared) has no recorded owner" in refused.stderr
+    applied(devai, "--take-over")
     assert old.exists()
     assert not new.exists()
 
@@ -198,10 +187,86 @@ def test_state_of_another_project_of_version_0_1_is_left_alone(
     assert old.read_bytes() == before
 
 
+def imported(devai: Run, *flags: str) -> None:
+    result = devai("tf.import", *STACK, "--yes", "--address=aws_vpc.this", "--id=vpc-123", *flags)
+    assert result.returncode == 0, result.stderr
+
+
+def types(state: Path) -> list[str]:
+    return sorted(entry["type"] for entry in deployed.managed(json.loads(state.read_text(encoding="utf-8"))))
+
+
+def test_what_is_imported_first_is_recorded_as_the_projects_own(
+    store: Path, project_of: Callable[..., Project], devai: Run
+) -> None:
+    first = project_of("first")
+    (first.root / ownership.FILE).write_text("project:\n  name: first\n", encoding="utf-8")
+    imported(devai)
+    state = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate"
+    assert types(state) == ["aws_vpc", "terraform_data"]
+    assert "id: " in (first.root / ownership.FILE).read_text(encoding="utf-8")
+    before = state.read_bytes()
+    project_of("first", folder="elsewhere")
+    for words in (("tf.plan",), ("tf.destroy", "--data", "--confirm=first-aws-dev", "--take-over")):
+        refused = devai(*words, *STACK)
+        assert refused.returncode == 2
+        assert "the state of aws-dev belongs to another project: first (project.id " in refused.stderr
+    assert state.read_bytes() == before
+    project_of("first")
+    applied(devai)
+
+
+CHANGING = {
+    "tf.apply": ["--yes"],
+    "tf.destroy": ["--data", "--confirm=first-aws-dev"],
+    "tf.import": ["--yes", "--address=aws_ecr_repository.this", "--id=first-dev"],
+    "tf.unlock": ["--yes", "--lock-id=1"],
+    "up": ["--yes"],
+    "down": ["--data", "--confirm=first-aws-dev"],
+    "stop": ["--yes"],
+    "start": ["--yes"],
+    "secrets.rotate": ["--yes"],
+}
+
+
+@pytest.mark.parametrize("identity", ["", "the first one's"], ids=["no record", "a record without an identity"])
+def test_state_that_does_not_say_whose_it_is_is_changed_only_after_a_question(
+    store: Path, project_of: Callable[..., Project], devai: Run, identity: str
+) -> None:
+    """Also where a look has noted what is there. Who takes it over is not asked again."""
+    first = project_of("first", record=bool(identity))
+    imported(devai)
+    state = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate"
+    if identity:
+        own = (first.root / ownership.FILE).read_text(encoding="utf-8").partition("id: ")[2].strip()
+        state.write_text(state.read_text(encoding="utf-8").replace(f'"{own}"', '""'), encoding="utf-8")
+    before = state.read_bytes()
+
+    project_of("first", folder="elsewhere")
+    told = "the state of aws-dev (first/210987654321/eu-central-1/aws/dev in shared) has no recorded owner, and this is"
+    simple = (*STACK, "--set=compute.platform=simple")
+    assert told in devai("tf.destroy", *simple, *CHANGING["tf.destroy"]).stderr
+    for look in ("tf.plan", "tf.output", "status"):
+        assert told in devai(look, *simple).stderr, look
+    for task, flags in CHANGING.items():
+        refused = devai(task, *simple, *flags)
+        assert refused.returncode == 2, refused.stderr
+        assert told in refused.stderr, task
+        assert "no terminal to ask at; nothing was changed. `--take-over` takes it over" in refused.stderr
+    assert state.read_bytes() == before
+
+    taken = devai("tf.unlock", *STACK, "--yes", "--lock-id=1", "--take-over")
+    assert "has no recorded owner" not in taken.stderr
+    assert "terraform force-unlock failed" in taken.stderr
+    assert devai("tf.destroy", *STACK, "--data", "--confirm=first-aws-dev").returncode == 0
+    assert types(state) == []
+
+
 MOVED = {
     "region": ("terraform.region", REGION, "us-east-1"),
     "account": ("terraform.account", ACCOUNT, "109876543210"),
     "name of the project": ("project.name", "first", "second"),
+    "store": ("terraform.state.store", "shared", "other"),
 }
 
 
@@ -213,7 +278,7 @@ def test_live_stack_is_not_built_a_second_time(
     key, old, new = MOVED[what]
     project = project_of("first")
     applied(devai)
-    states = {file: file.read_bytes() for file in store.rglob("*.tfstate")}
+    states = {file: file.read_bytes() for file in store.parent.rglob("*.tfstate")}
     assert len(states) == 1
 
     for task in ("tf.plan", "tf.apply", "tf.destroy", "plan", "up", "down", "status"):
@@ -222,9 +287,10 @@ def test_live_stack_is_not_built_a_second_time(
         assert f"{key} = {new}" in refused.stderr
         assert f"aws-dev is deployed with {old}, and would be built twice: set it back, or first" in refused.stderr
         assert f"`inv down --env=dev --cloud=aws --set={key}={old}`" in refused.stderr
-    assert {file: file.read_bytes() for file in store.rglob("*.tfstate")} == states
+    assert {file: file.read_bytes() for file in store.parent.rglob("*.tfstate")} == states
 
     assert planned(devai, f"--set={key}={old}") == {}
+    assert {file: file.read_bytes() for file in store.parent.rglob("*.tfstate")} == states
     # The home keeps it where it is.
     assert devai("tf.destroy", *STACK, "--confirm=first-aws-dev").returncode == 0
     assert devai("tf.plan", *STACK, f"--set={key}={new}").returncode == 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -25,8 +27,9 @@ SERVICE = "terraform_data.service[0]"
 
 
 @pytest.fixture(autouse=True)
-def cloud(monkeypatch: pytest.MonkeyPatch, small: Project) -> None:  # noqa: ARG001 - for its effect
+def cloud(monkeypatch: pytest.MonkeyPatch, small: Project) -> None:
     """Recorded schemas in the cloud's place, with an account that is the stack's."""
+    shutil.copy(Path(__file__).with_name("record.tf"), small.root / "deploy/terraform/aws")
     monkeypatch.setattr(terraform, "work", on_recordings(terraform.work))
     monkeypatch.setattr(clouds, "check_account", lambda *_, **__: None)
 
@@ -64,7 +67,7 @@ def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, proj
     assert "--confirm=devai-aws-dev" in unnamed.stderr
     assert devai("down", *STACK, "--confirm=devai-aws-dev").returncode == 0
     left = json.loads(devai("tf.state-list", *STACK, "--json").stdout)
-    assert left == ["module.storage.aws_efs_file_system.this"]
+    assert left == ["terraform_data.stack", "module.storage.aws_efs_file_system.this"]
     noted = project.root / ".devai/aws-dev/deployment.yaml"
     # By its names the home is found again.
     assert list(json.loads(noted.read_text(encoding="utf-8"))["terraform"]) == ["deployed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from devai_tasks.config import stores
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
@@ -104,3 +105,40 @@ def test_an_ollama_that_the_lab_may_reach_is_taken(shipped: Project, cloud: str,
 def test_clouds_have_no_say_on_a_protected_stack_of_this_machine(shipped: Project) -> None:
     load(shipped, Stack("prod", "local"), ["tls.enabled=false", "network.allowed_cidrs=[0.0.0.0/0]"], environ={})
     load(shipped, Stack("prod", "local"), ["network.allowed_cidrs=[10.0.0.0/8]"], environ={})
+
+
+DEPLOYED = {"aws": ("made", ""), "azure": ("made", "states"), "gcp": ("made", "")}
+
+
+@pytest.mark.parametrize("cloud", DEPLOYED)
+def test_a_deployed_stack_stays_in_the_store_of_its_state(shipped: Project, cloud: str) -> None:
+    store, group = DEPLOYED[cloud]
+    there = [f"terraform.deployed.store={store}", f"terraform.deployed.group={group}"]
+    same = [f"terraform.state.store={store}", f"terraform.state.group={group}"]
+    stack = Stack("dev", cloud)
+    load(shipped, stack, [*there, *same], environ={})
+    for key, value, recorded in (("store", "another", store), ("group", "another", group), ("store", "", store)):
+        if not recorded:
+            continue
+        with pytest.raises(ConfigError) as refusal:
+            load(shipped, stack, [*there, *same, f"terraform.state.{key}={value}"], environ={})
+        assert (
+            f"{cloud}-dev is deployed with {recorded}, and would be built twice: set it back, or first `inv down "
+            f"--env=dev --cloud={cloud} --set=terraform.state.{key}={recorded}`" in str(refusal.value)
+        )
+
+
+@pytest.mark.parametrize("cloud", DEPLOYED)
+def test_a_store_that_follows_from_the_region_is_not_named_beside_it(shipped: Project, cloud: str) -> None:
+    stack = Stack("dev", cloud)
+    before = load(shipped, stack, environ={})
+    there = [
+        f"terraform.deployed.store={stores.name(before)}",
+        f"terraform.deployed.group={stores.group(before)}",
+        f"terraform.deployed.region={before.terraform.region}",
+    ]
+    load(shipped, stack, there, environ={})
+    with pytest.raises(ConfigError) as refusal:
+        load(shipped, stack, [*there, "terraform.region=elsewhere1"], environ={})
+    assert "terraform.region = elsewhere1" in str(refusal.value)
+    assert "terraform.state" not in str(refusal.value)

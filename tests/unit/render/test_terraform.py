@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from devai_tasks.config import stores
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -122,10 +123,10 @@ def test_state_in_a_given_store_is_at_project_account_and_region(shipped: Projec
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_store_is_named_after_project_account_and_region(shipped: Project, cloud: str) -> None:
-    name = terraform.store(settings_of(shipped, cloud))
+    name = stores.name(settings_of(shipped, cloud))
     assert re.fullmatch(r"[a-z0-9]{3,24}" if cloud == "azure" else r"[a-z0-9-]{3,63}", name)
     others = ("terraform.region=other-region1", "terraform.account=other-account", "project.name=other")
-    assert name not in {terraform.store(settings_of(shipped, cloud, other)) for other in others}
-    assert terraform.store(settings_of(shipped, cloud, "terraform.state.store=mine")) == "mine"
+    assert name not in {stores.name(settings_of(shipped, cloud, other)) for other in others}
+    assert stores.name(settings_of(shipped, cloud, "terraform.state.store=mine")) == "mine"
     longest = settings_of(shipped, cloud, f"project.name=a{'-b' * 14}")
-    assert len(terraform.store(longest)) <= (24 if cloud == "azure" else 63)
+    assert len(stores.name(longest)) <= (24 if cloud == "azure" else 63)

@@ -279,7 +279,14 @@ PLANNING = [
         (["tf.state-list"], [INIT, f"{TF} state list"]),
         (
             ["tf.import", "--address=aws_vpc.this", "--id=vpc-1"],
-            [INIT, f"{TF} import -no-color -input=false {VALUES} aws_vpc.this vpc-1"],
+            [
+                INIT,
+                f"{PLANNING[1]} -target=terraform_data.stack",
+                *PLANNING[2:],
+                f"{TF} apply -no-color -input=false {PLAN}",
+                f"{TF} output -json",
+                f"{TF} import -no-color -input=false {VALUES} aws_vpc.this vpc-1",
+            ],
         ),
         (["tf.unlock", "--lock-id=1234"], [INIT, f"{TF} force-unlock -force 1234"]),
     ],

@@ -132,10 +132,13 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
 
 @pytest.fixture(autouse=True)
 def outputs(monkeypatch: Patch) -> Callable[..., None]:
-    """Have a state of Terraform that holds some outputs, and some resources."""
+    """Have a state of Terraform that holds some outputs, and some resources with the record of whose they are."""
 
     def make(held: Mapping[str, Any], *types: str) -> None:
-        resources = [{"mode": "managed", "type": name, "name": "this", "instances": [{}]} for name in types]
+        resources: list[Any] = [{"mode": "managed", "type": name, "name": "this", "instances": [{}]} for name in types]
+        if types:
+            record = {"attributes": {"input": {"value": {"project": "devai", "project_id": IDENTITY}}}}
+            resources += [{"mode": "managed", "type": "terraform_data", "name": "stack", "instances": [record]}]
         state = {"resources": resources, "outputs": {name: {"value": value} for name, value in held.items()}}
 
         @contextmanager
