@@ -105,19 +105,33 @@ def _write_files(project: Project, settings: Settings) -> None:
 def rotate(project: Project, settings: Settings, docker: Docker) -> None:
     """Replace the token of a lab on this machine; where it runs, its containers are made with the new one."""
     running = any(container["state"] == "running" for container in compose(project, settings, docker).containers())
+    if running:
+        check(project, settings, docker)  # what keeps the lab from starting keeps the old token, too
     if not docker.dry:
         state.write(state.restart_due(project, settings.stack), "")
         state.renew_token(project, settings.stack)
     if running or docker.dry:
-        return up(project, settings, docker, recreate_all=True)
+        try:
+            return up(project, settings, docker, recreate_all=True)
+        except BaseException as error:
+            error.add_note(f"the old token may still open the lab; `inv up {settings.stack.flags}` ends it")
+            raise
     return console.say(f"{settings.stack} does not run; the next `inv up {settings.stack.flags}` has the new token")
 
 
 def start(project: Project, settings: Settings, docker: Docker) -> None:
-    """Start containers as they are, and wait until they are healthy. Raises DevaiError where there are none."""
-    own = compose(project, settings, docker)
+    """Start containers as they are, and wait until they are healthy.
+
+    Raises DevaiError where there are none, or where they were made with a token or secret that is another one now.
+    """
+    own, remedy = compose(project, settings, docker), f"`inv up {settings.stack.flags}`"
+    if not docker.dry and state.restart_due(project, settings.stack).exists():
+        raise DevaiError(
+            f"the token or a secret of {settings.stack} was replaced, and its containers still have the old one; "
+            f"{remedy} makes them anew"
+        )
     if not docker.dry and not own.containers():
-        raise DevaiError(f"{settings.stack} has no containers; `inv up {settings.stack.flags}` makes them")
+        raise DevaiError(f"{settings.stack} has no containers; {remedy} makes them")
     _start(own, engine.known(settings, docker), recreate="nothing")
 
 

@@ -132,6 +132,16 @@ def _agreed(question: str, otherwise: str) -> None:
         raise UsageError(otherwise if agreed is None else "nothing was changed")
 
 
+@contextmanager
+def rotating(request: Request) -> Iterator[None]:
+    """While what runs gets a new token: have an error say that the old one may still be good."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"the old token may still open the lab; `{request.again}`, once more, ends it")
+        raise
+
+
 def _chosen(request: Request) -> Sequence[str]:
     """What chooses and changes the stack. Overrides by their keys only: a value may be a secret."""
     gpu = ["--gpu"] if request.gpu else []

@@ -146,11 +146,12 @@ def rotate(request: Request, *, seconds: int) -> None:
     own = _own_cluster(request)
     guard.allow(request, guard.ROTATION)
     sending = cluster_secrets.renew(own)
-    _send(request, own, sending, restarts=True)
-    _restart(own, [LAB])
-    if request.dry:
-        return rollout.print_commands(own.kubectl, [LAB], seconds)
-    return rollout.wait(own.kubectl, [LAB], seconds=seconds)
+    with guard.rotating(request):
+        _send(request, own, sending, restarts=True)
+        _restart(own, [LAB])
+        if request.dry:
+            return rollout.print_commands(own.kubectl, [LAB], seconds)
+        return rollout.wait(own.kubectl, [LAB], seconds=seconds)
 
 
 def _send(request: Request, own: Cluster, sending: Sending, *, restarts: bool = False) -> None:

@@ -140,17 +140,15 @@ def rotate(request: Request) -> None:
     from devai_tasks.tasks import guard
 
     request = informed(request, anyway=True)
+    _check(request, offline=False)
     guard.allow(request, guard.ROTATION)
     if not request.dry:
         state.renew_token(request.project, request.stack)
     # A machine that has not made the old token takes the first one that it has for that: the version says otherwise.
     version = request.settings.terraform.secret_versions.get(TOKEN, 0) + 1
-    request = replace(request, overrides=[*request.overrides, f"terraform.secret_versions.{TOKEN}={version}"])
-    try:
-        roll_out(request, anew=True)
-    except BaseException as error:
-        error.add_note(f"the new token is kept; `inv tf.apply {request.stack.flags}` rolls it out")
-        raise
+    planning = replace(request, overrides=[*request.overrides, f"terraform.secret_versions.{TOKEN}={version}"])
+    with guard.rotating(request):
+        roll_out(planning, anew=True)
 
 
 @stack_task(

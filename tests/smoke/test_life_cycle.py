@@ -116,6 +116,10 @@ def test_a_leaked_token_is_replaced_by_one_command_and_its_sessions_end(stack: C
     assert refused.returncode == 2
     assert "its token is replaced, and every session and kernel ends; go on? " not in refused.stdout
     assert leaked.status("api/status") == 200
+    failed = stack.inv("secrets.rotate", "--yes", "--set=resources.lab.cpu=4096")
+    assert failed.returncode == 1
+    assert "a service may use 4096 cores" in failed.stderr
+    assert stack.inv("start").stdout.strip() == leaked.url
     rotated = stack.inv("secrets.rotate", "--yes")
     assert rotated.returncode == 0, rotated.stderr
     assert leaked.status("api/status") == 403

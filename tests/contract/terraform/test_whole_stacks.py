@@ -15,6 +15,7 @@ import pytest
 from harness.rehearsal import on_recordings
 
 from devai_tasks.config.project import Project
+from devai_tasks.errors import DevaiError
 from devai_tasks.operations import clouds, terraform
 
 Run = Callable[..., CompletedProcess[str]]
@@ -154,6 +155,30 @@ def test_a_leaked_token_is_replaced_by_one_command(
     assert token.read_text(encoding="utf-8") != leaked
     assert leaked not in rotated.stdout + rotated.stderr
     assert json.loads(devai("tf.plan", *STACK, "--json").stdout)["changes"] == []
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_rotation_that_fails_says_that_the_old_token_is_still_good(
+    devai: Run, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that is refused keeps it."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise DevaiError("no")
+
+    token = project.root / ".devai/aws-dev/token"
+    leaked = token.read_text(encoding="utf-8")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(clouds, "check_account", fail)
+        assert devai("secrets.rotate", *STACK, "--yes").returncode == 1
+    assert token.read_text(encoding="utf-8") == leaked
+    with monkeypatch.context() as failing:
+        failing.setattr(terraform, "apply", fail)
+        failed = devai("secrets.rotate", *STACK, "--yes")
+    assert failed.returncode == 1
+    assert "the old token may still open the lab; `inv secrets.rotate --env=dev --cloud=aws " in failed.stderr
+    again = devai("secrets.rotate", *STACK, "--yes")
+    assert 'aws_secretsmanager_secret_version.this["JUPYTER_TOKEN"]' in again.stdout
 
 
 def test_an_image_that_was_pushed_since_is_what_is_rolled_out(devai: Run, elsewhere: Callable[[], None]) -> None:

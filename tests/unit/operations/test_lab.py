@@ -14,7 +14,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import images, lab, models, ownership
+from devai_tasks.operations import engine, images, lab, models, ownership
 from devai_tasks.tools.docker import Docker
 
 
@@ -151,15 +151,38 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     own, fake = settings(project), BreaksOff()
     docker = Docker()
     monkeypatch.setattr(lab, "check", lambda *_: own)
+    monkeypatch.setattr(engine, "known", lambda *_: own)
     monkeypatch.setattr(lab, "compose", lambda *_: fake)
     monkeypatch.setattr(ownership, "mark_folder", lambda *_: None)
     monkeypatch.setattr(Docker, "compose", lambda *_: fake)
     monkeypatch.setattr(Docker, "has_image", lambda *_: True)
     token = state.token(project, own.stack)
     state.keep_secrets(project, own.stack, dict.fromkeys(own.secrets, ""))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupt:
         lab.rotate(project, own, docker)
+    told = "the old token may still open the lab; `inv up --env=dev --cloud=local` ends it"
+    assert interrupt.value.__notes__ == [told]
     assert state.token(project, own.stack) != token
+    with pytest.raises(DevaiError, match="still have the old one; `inv up --env=dev --cloud=local` makes them anew"):
+        lab.start(project, own, docker)
     for _ in range(2):
         lab.up(project, own, docker)
     assert fake.recreated == ["all", "all", "changed"]
+    lab.start(project, own, docker)
+    assert fake.recreated[-1] == "nothing"
+
+
+def test_a_token_is_kept_where_the_lab_could_not_start_with_a_new_one(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> None:
+        raise DevaiError("a service may use 64 cores and the engine has 2")
+
+    own = settings(project)
+    monkeypatch.setattr(lab, "check", too_large)
+    monkeypatch.setattr(lab, "compose", lambda *_: BreaksOff())
+    token = state.token(project, own.stack)
+    with pytest.raises(DevaiError, match="64 cores"):
+        lab.rotate(project, own, Docker())
+    assert state.token(project, own.stack) == token
+    assert not state.restart_due(project, own.stack).exists()
