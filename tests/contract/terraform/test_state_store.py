@@ -324,3 +324,4 @@ def test_stack_that_version_0_1_deployed_from_here_is_not_built_a_second_time(
     assert refused.returncode == 2, refused.stderr
     assert f"aws-dev is deployed with {REGION}" in refused.stderr
     assert planned(devai) == {}
+    applied(devai)  # without a question, also after a look

@@ -152,6 +152,22 @@ def outputs(monkeypatch: Patch) -> Callable[..., None]:
     return make
 
 
+def test_a_rotation_in_a_cluster_that_breaks_off_says_that_the_old_token_may_still_be_good(
+    devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
+) -> None:
+    deployed = deploy()
+    deployed.marked[4]["data"] = {"JUPYTER_TOKEN": "b2xk"}
+
+    def fail(*_: object, **__: object) -> None:
+        raise DevaiError("nobody answers")
+
+    monkeypatch.setattr(Kubectl, "restart", fail)
+    failed = devai("secrets.rotate", "--cloud=aws", "--yes")
+    assert failed.returncode == 1
+    told = "the old token may still open the lab; `inv secrets.rotate --env=dev --cloud=aws`, once more, ends it"
+    assert told in failed.stderr
+
+
 def test_a_clouds_cluster_takes_its_own_volumes_away_before_it_goes(
     devai: Run, deploy: Callable[..., Deployed]
 ) -> None:
