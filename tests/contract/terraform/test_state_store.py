@@ -299,6 +299,17 @@ def test_live_stack_is_not_built_a_second_time(
     assert set(planned(devai, f"--set={key}={new}")) == {"created"}
 
 
+def test_state_that_a_person_has_moved_to_another_store_is_found_there(
+    store: Path, project_of: Callable[..., Project], devai: Run
+) -> None:
+    """As docs/terraform.md says it."""
+    project = project_of("first")
+    applied(devai)
+    store.rename(store.with_name("other"))
+    (project.root / ".devai/aws-dev/deployment.yaml").unlink()
+    assert planned(devai, "--set=terraform.state.store=other") == {}
+
+
 def test_stack_that_version_0_1_deployed_from_here_is_not_built_a_second_time(
     store: Path, project_of: Callable[..., Project], devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
