@@ -133,6 +133,24 @@ def current(project: Project, settings: Settings, engine: Images) -> Mapping[str
     return found if inputs.made_of(found) == inputs.of(project, settings) else None
 
 
+def ensure(project: Project, settings: Settings, docker: Docker, *, running: str = "") -> None:
+    """Have an image of the stack's name that its lab may run.
+
+    The name alone says nothing, for another folder with the same project may have built it. It is to be of the inputs
+    as they are now, or the one that was pushed or pulled here, or that with the id `running`; any other is built again.
+    """
+    if docker.dry:
+        return
+    lab, recorded = definition.lab(settings), targets.digest(settings)
+    found = Images().inspect(lab)
+    if found is not None:
+        brought = any(name.endswith(f"@{recorded}") for name in found.get("RepoDigests") or ())
+        if brought or found["Id"] == running or inputs.made_of(found) == inputs.of(project, settings):
+            return
+        console.say(f"{lab}: made of other inputs than now, and not what was pushed or pulled here")
+    build(project, settings, docker)
+
+
 def _overrides(settings: Settings, wanted: Options) -> dict[str, str]:
     """What the options change in the bake file's target."""
     own = {}

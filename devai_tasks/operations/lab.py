@@ -20,7 +20,6 @@ from devai_tasks.config.targets import COMPOSE_ENV
 from devai_tasks.errors import DevaiError, UsageError, unknown
 from devai_tasks.operations import artefacts, certificates, engine, images, ownership, secrets, work_dir
 from devai_tasks.render import compose as definition
-from devai_tasks.render import image
 from devai_tasks.tools.compose import Compose, Recreate
 from devai_tasks.tools.docker import Docker
 
@@ -60,29 +59,30 @@ def check(project: Project, settings: Settings, docker: Docker) -> Settings:
 
 
 def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bool = False) -> None:
-    """Start what the stack runs on this machine and wait until it is healthy; images are built where they lack.
+    """Start what the stack runs on this machine and wait until it is healthy; what lacks, or is out of date, is built.
 
-    With `recreate_all`, containers are replaced though nothing in their definition has changed.
+    With `recreate_all`, containers are replaced though nothing in their definition has changed, and keep their images.
     """
     settings = check(project, settings, docker)
     wanted = definition.services(settings)
     own = docker.compose(project_files(project, settings))
     recreate: Recreate = "all" if recreate_all else "changed"
     due = state.restart_due(project, settings.stack)
+    running = ""
     if not docker.dry:
         _write_files(project, settings)
         if due.exists():
             recreate = "all"  # the files that containers see are those of their start
-        services = {container["service"] for container in own.containers()}
-        if unwanted := sorted(services - {*wanted}):
+        there = {container["service"]: container["image_id"] for container in own.containers()}
+        running = there.get(LAB, "") if recreate_all else ""
+        if unwanted := sorted({*there} - {*wanted}):
             own.remove(unwanted)  # Compose leaves alone what the configuration no longer wants
     if OLLAMA in wanted:
         settings = images.provide_ollama(project, settings, docker)
         own = docker.compose(project_files(project, settings))  # with the image that was found
     if CHROMA in wanted:
         images.provide_chroma(project, settings, docker)
-    if not docker.has_image(image.lab(settings)):
-        images.build(project, settings, docker)
+    images.ensure(project, settings, docker, running=running)
     if not docker.dry:
         ownership.mark_folder(project, settings)  # building takes minutes, in which another folder may have come up
     _start(own, settings, recreate=recreate)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,9 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import engine, images, lab, models, ownership
+from devai_tasks.operations import engine, images, inputs, lab, models, ownership
 from devai_tasks.tools.docker import Docker
+from devai_tasks.tools.images import Images
 
 
 @pytest.fixture
@@ -134,7 +137,7 @@ class BreaksOff:
 
     def containers(self) -> list[dict[str, str]]:
         """One that runs."""
-        return [{"service": "devai", "state": "running"}]
+        return [{"service": "devai", "state": "running", "image_id": "sha256:before"}]
 
     def up(self, *, recreate: str, **_: object) -> None:
         """Start, from the second time on."""
@@ -149,19 +152,22 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own, fake = settings(project), BreaksOff()
-    docker = Docker()
+    docker, built = Docker(), list[int]()
     monkeypatch.setattr(lab, "check", lambda *_: own)
     monkeypatch.setattr(engine, "known", lambda *_: own)
     monkeypatch.setattr(lab, "compose", lambda *_: fake)
     monkeypatch.setattr(ownership, "mark_folder", lambda *_: None)
     monkeypatch.setattr(Docker, "compose", lambda *_: fake)
     monkeypatch.setattr(Docker, "has_image", lambda *_: True)
+    monkeypatch.setattr(Images, "inspect", lambda *_: {"Id": "sha256:before"})
+    monkeypatch.setattr(images, "build", lambda *_: built.append(1))
     token = state.token(project, own.stack)
     state.keep_secrets(project, own.stack, dict.fromkeys(own.secrets, ""))
     with pytest.raises(KeyboardInterrupt) as interrupt:
         lab.rotate(project, own, docker)
     told = "the old token may still open the lab; `inv up --env=dev --cloud=local` ends it"
     assert interrupt.value.__notes__ == [told]
+    assert built == []  # the image that the lab has is of other inputs than now, and no reason to wait
     assert state.token(project, own.stack) != token
     with pytest.raises(DevaiError, match="still have the old one; `inv up --env=dev --cloud=local` makes them anew"):
         lab.start(project, own, docker)
@@ -186,3 +192,29 @@ def test_a_token_is_kept_where_the_lab_could_not_start_with_a_new_one(
         lab.rotate(project, own, Docker())
     assert state.token(project, own.stack) == token
     assert not state.restart_due(project, own.stack).exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "running", "builds"),
+    [
+        (None, "", True),
+        ({"Id": "sha256:a"}, "", True),
+        ({"Id": "sha256:a", "Config": {"Labels": {inputs.LABEL: "others"}}}, "", True),  # another folder's, too
+        ({"Id": "sha256:a", "Config": {"Labels": {inputs.LABEL: "others"}}}, "sha256:b", True),
+        ({"Id": "sha256:a", "Config": {"Labels": {inputs.LABEL: "others"}}}, "sha256:a", False),
+        ({"Id": "sha256:a", "Config": {"Labels": {inputs.LABEL: "own"}}}, "", False),
+        ({"Id": "sha256:a", "RepoDigests": ["r.test/devai-lab@sha256:pulled"]}, "", False),
+        ({"Id": "sha256:a", "RepoDigests": ["r.test/devai-lab@sha256:another"]}, "", True),
+    ],
+)
+def test_a_lab_runs_an_image_of_its_inputs_or_one_that_was_pulled_here(
+    project: Project, monkeypatch: pytest.MonkeyPatch, found: Any, running: str, *, builds: bool
+) -> None:
+    built: list[str] = []
+    plain = settings(project)
+    own = replace(plain, image=replace(plain.image, digest="sha256:pulled"))
+    monkeypatch.setattr(Images, "inspect", lambda *_: found)
+    monkeypatch.setattr(inputs, "of", lambda *_: "own")
+    monkeypatch.setattr(images, "build", lambda *_: built.append("built"))
+    images.ensure(project, own, Docker(), running=running)
+    assert built == ["built"] * builds
