@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import publish
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import ownership, publish
+from devai_tasks.operations.ownership import Claim
 from devai_tasks.render import image
 from devai_tasks.tools.images import Images
 
@@ -29,3 +31,19 @@ def find(project: Project, settings: Settings, engine: Images) -> list[str]:
         elif row["Repository"] == image.repository(settings) and name not in kept and row["Tag"] != _NONE:
             found.append(name)
     return sorted(set(found))
+
+
+def check(project: Project, settings: Settings, engine: Images) -> None:
+    """Raise UsageError where a stack of the project's name is another folder's: nobody can tell whose an image is.
+
+    Which stacks there are, the engine's own names of their images say.
+    """
+    for row in engine.names(f"io.devai.project={settings.project.name}"):
+        if row["Repository"] != image.engine_repository(settings):
+            continue
+        for stack in {row["Tag"], row["Tag"].removesuffix(image.GPU)}:
+            owner = ownership.of_compose_project(project, f"{settings.project.name}-{stack}")
+            if owner.claim is Claim.FOREIGN:
+                raise UsageError(
+                    f"{owner.sentence}; these images may be of either, and nothing was changed. {owner.remedy}"
+                )

@@ -162,8 +162,12 @@ def mark_namespace(kubectl: Kubectl, identity: str) -> None:
 
 def of_folder(project: Project, settings: Settings) -> Owner:
     """Whose stack it is on this machine, by the engine that was chosen."""
-    marks = Marks()
-    name, here = compose.project_name(settings), os.path.realpath(project.root)
+    return of_compose_project(project, compose.project_name(settings))
+
+
+def of_compose_project(project: Project, name: str) -> Owner:
+    """The same, by Compose's name of it: also for a stack that this folder has no configuration of."""
+    marks, here = Marks(), os.path.realpath(project.root)
     what, own = f"the stack {name} on this machine", f"the folder {here}"
     makers = {_project_of(folder) for folder in marks.folders(name)}
     if not (makers or marks.volumes(name)):

@@ -14,6 +14,9 @@ from devai_tasks.render import Artefacts
 # What only the build knows, for the image's labels: base and revision.
 FACTS = ("BASE_DIGEST", "BASE_SOURCE", "CREATED", "INPUTS", "REVISION", "SOURCE", "VERSION")
 
+# The end of the names of images for NVIDIA's GPUs.
+GPU = "-gpu"
+
 # Where the lab listens in its container, unless it is told otherwise.
 PORT = 8888
 
@@ -78,7 +81,12 @@ def pinned(settings: Settings, name: str) -> str:
 
 def lab(settings: Settings) -> str:
     """The name of the lab's image in the engine: each stack has its own, since its packages may differ."""
-    return f"{settings.project.name}-lab:{settings.stack}{_suffix(settings)}"
+    return f"{engine_repository(settings)}:{settings.stack}{_suffix(settings)}"
+
+
+def engine_repository(settings: Settings) -> str:
+    """What the names of the lab's images in the engine have in common, for all stacks of a project."""
+    return f"{settings.project.name}-lab"
 
 
 def repository(settings: Settings) -> str:
@@ -132,7 +140,7 @@ def cache(settings: Settings, where: str, *, to: bool = False) -> str:
 
 
 def _suffix(settings: Settings) -> str:
-    return "-gpu" if cuda(settings) else ""
+    return GPU if cuda(settings) else ""
 
 
 def _defaults(settings: Settings) -> dict[str, str]:

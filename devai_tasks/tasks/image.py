@@ -189,6 +189,7 @@ def prune(c: Context, request: Request) -> None:
     names = leftovers.find(request.project, request.settings, engine)
     if request.dry:
         return None
+    leftovers.check(request.project, request.settings, engine)
     if not names:
         return console.say("nothing to remove")
     for name in names:

@@ -7,7 +7,9 @@ import pytest
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import leftovers
+from devai_tasks.errors import UsageError
+from devai_tasks.operations import leftovers, ownership
+from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.tools.images import Images
 
 
@@ -37,3 +39,23 @@ def test_what_a_container_is_of_stays_with_what_the_stacks_and_the_present_commi
     settings = load(shipped, Stack("dev", "local"), [f"image.registry={registry}"], environ={})
     found = leftovers.find(shipped, settings, Engine())
     assert found == (["r.test/devai-lab:older"] if registry else []) + ["sha256:forgotten"]
+
+
+def test_nothing_goes_while_a_stack_of_the_same_project_is_another_folders(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that this folder has no profile of."""
+    settings = load(shipped, Stack("staging", "local"), environ={})
+    asked: list[str] = []
+
+    def of(_: Project, name: str) -> Owner:
+        asked.append(name)
+        return Owner(claim, f"the stack {name}", "the folder /here", "the folder /there")
+
+    monkeypatch.setattr(ownership, "of_compose_project", of)
+    claim = Claim.OWN
+    leftovers.check(shipped, settings, Engine())
+    assert asked == ["devai-local-dev"]
+    claim = Claim.FOREIGN
+    with pytest.raises(UsageError, match=r"the stack devai-local-dev belongs to .*/there.* nothing was changed"):
+        leftovers.check(shipped, settings, Engine())
