@@ -18,7 +18,7 @@ _SERVICE = {"service": "devai, ollama or chroma (default: all); can be repeated"
 
 @stack_task(target="compose", changes=True, asks=True)
 def up(c: Context, request: Request) -> None:
-    """Start the lab, wait until it is healthy, and print its address; images are built where they lack."""
+    """Start the lab, wait until it is healthy, and print its address; what lacks, or is out of date, is built."""
     roll_out(request)
     show_address(request)
 
@@ -104,6 +104,7 @@ def restart(c: Context, request: Request, service: list[str]) -> None:
 
 @stack_task(
     target="compose",
+    owned=True,
     help={
         **_SERVICE,
         "follow": "go on as more comes, until Ctrl-C (default: no)",
@@ -126,7 +127,7 @@ def lines(request: Request, services: Sequence[str], *, follow: bool, tail: str)
     return lab.compose(request.project, request.settings, request.docker).logs(services, follow=follow, tail=tail)
 
 
-@stack_task(target="compose", help={"json": "for programs (default: a table)"})
+@stack_task(target="compose", owned=True, help={"json": "for programs (default: a table)"})
 def ps(c: Context, request: Request, json: bool = False) -> None:
     """Show the lab's containers."""
     from devai_tasks.operations import lab
@@ -140,7 +141,7 @@ def ps(c: Context, request: Request, json: bool = False) -> None:
     )
 
 
-@stack_task(target="compose", help={"command": "what to run (default: bash)"})
+@stack_task(target="compose", owned=True, help={"command": "what to run (default: bash)"})
 def shell(c: Context, request: Request, command: str = "bash") -> None:
     """Open a shell in the lab, as the lab's own user."""
     from devai_tasks.operations import lab

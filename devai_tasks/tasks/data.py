@@ -14,7 +14,9 @@ from devai_tasks.tasks.declare import Request, stack_task
 _CLUSTER = {"cluster": "of a stack of this machine, the lab in its local cluster (default: that of Compose)"}
 
 
-@stack_task(help={"file": "the archive to write, such as home.tar.gz; it must not be there yet", **_CLUSTER})
+@stack_task(
+    owned=True, help={"file": "the archive to write, such as home.tar.gz; it must not be there yet", **_CLUSTER}
+)
 def backup(c: Context, request: Request, file: str = "", cluster: bool = False) -> None:
     """Write the lab's home to an archive on this machine, while the lab runs, without caches and mounted folders."""
     from devai_tasks.operations import data

@@ -151,6 +151,7 @@ def stack_task(
     target: str = "",
     alone: bool = False,
     changes: bool = False,
+    owned: bool = False,
     asks: bool = False,
     help: Mapping[str, str] | None = None,
     **options: Any,
@@ -159,7 +160,8 @@ def stack_task(
 
     With `target` it is refused on stacks that are not rendered for that. One that runs `alone` holds the stack's lock;
     one that `changes` the stack does so, too, is written down, looks first whose stack it is, and takes `--take-over`;
-    one that `asks` takes `--yes` and `--confirm`.
+    one that `asks` takes `--yes` and `--confirm`. One that is `owned` enters the stack, hands out what is in it or
+    replaces what it runs next: it looks first, too, is refused on what is another's, and asks and marks nothing.
     """
     flags = _STACK_FLAGS | (_ASKING_FLAGS if asks else {}) | (_OWNER_FLAGS if changes else {})
     texts = _STACK_HELP | (_ASKING_HELP if asks else {}) | (_OWNER_HELP if changes else {})
@@ -188,6 +190,8 @@ def stack_task(
                 with guard.run(request, recorded=changes) if alone or changes else nullcontext():
                     if changes:
                         guard.check_owner(request, target)
+                    if owned:
+                        request = guard.refuse_foreign(request, "kubernetes" if given.get("cluster") else target)
                     body(c, request, **given)
 
         context, _, *own = inspect.signature(body).parameters.values()

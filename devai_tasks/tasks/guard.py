@@ -1,4 +1,4 @@
-"""What stands before a task that changes a stack: whose it is; it runs alone, is written down, and asks."""
+"""What stands before a task: whose the stack is; one that changes it runs alone, is written down, and asks."""
 
 from __future__ import annotations
 
@@ -49,6 +49,41 @@ def check_owner(request: Request, target: str) -> None:
     except (ToolMissing, ToolFailed):
         return  # the task reaches nothing either, and says why
     _own(request, owner, lambda: ownership.mark_folder(request.project, settings))
+
+
+def refuse_foreign(request: Request, target: str) -> Request:
+    """Go on only where the stack is not another's; returns the request with what had to be known of it for that.
+
+    `target` is what a task is about, empty for the whole stack. Raises UsageError otherwise. Of a cloud's managed
+    containers the names tell: each project has others.
+    """
+    from devai_tasks.operations import ownership
+    from devai_tasks.operations.cluster import Cluster
+    from devai_tasks.operations.ownership import Claim
+    from devai_tasks.tasks import tf
+
+    if request.dry:
+        return request
+    compute = request.settings.compute
+    if target == "kubernetes" or (not target and compute.provider != "local" and compute.platform == "kubernetes"):
+        request = request if target else tf.informed(request)
+        kubectl = Cluster(request.project, request.settings).kubectl
+        if not kubectl.knows_context():
+            return request  # the task reaches nothing either, and says why
+        owner = ownership.of_namespace(kubectl, request.settings)
+    elif compute.provider == "local":
+        try:
+            request.docker.check()
+            owner = ownership.of_folder(request.project, request.settings)
+        except (ToolMissing, ToolFailed):
+            return request  # as above
+    else:
+        return request
+    owner.check()
+    if owner.claim is Claim.UNCLEAR and owner.marked:
+        again = f"`inv up {request.stack.flags}` asks, and replaces them"
+        raise UsageError(f"{owner.sentence}; nothing was changed. {again}")
+    return request
 
 
 def check_cluster(request: Request, cluster: Cluster, *, claim: bool = False) -> None:

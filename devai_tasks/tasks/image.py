@@ -23,7 +23,11 @@ _BUILD = {
 _JSON = {"json": "for programs (default: for people)"}
 
 
-@stack_task(help={**_BUILD, "no_cache": "make every step anew (default: reuse what has not changed)"})
+@stack_task(
+    target="image",
+    owned=True,
+    help={**_BUILD, "no_cache": "make every step anew (default: reuse what has not changed)"},
+)
 def build(
     c: Context,
     request: Request,
@@ -75,7 +79,7 @@ def pull(c: Context, request: Request, json: bool = False) -> None:
     _show(publish.pull(request.project, settings, request.docker), json=json)
 
 
-@stack_task(help=_JSON)
+@stack_task(target="image", owned=True, help=_JSON)
 def tag(c: Context, request: Request, json: bool = False) -> None:
     """Give the image that was built its names in the registry, and show them."""
     from devai_tasks.operations import publish

@@ -63,7 +63,9 @@ def build(c: Context, request: Request) -> None:
         console.show(text)
 
 
-@stack_task(target="kubernetes", help={"json": "for programs, as `inv plan` has it (default: a unified diff)"})
+@stack_task(
+    target="kubernetes", owned=True, help={"json": "for programs, as `inv plan` has it (default: a unified diff)"}
+)
 def diff(c: Context, request: Request, json: bool = False) -> None:
     """Show what apply would change, as the server sees it."""
     from devai_tasks.operations import cluster, live
@@ -219,7 +221,7 @@ def start(request: Request, *, seconds: int) -> None:
     pauses.start(_own_cluster(request), seconds=seconds)
 
 
-@stack_task(target="kubernetes", help={"json": "for programs (default: a table)"})
+@stack_task(target="kubernetes", owned=True, help={"json": "for programs (default: a table)"})
 def status(c: Context, request: Request, json: bool = False) -> None:
     """Show the stack's workloads, pods and volumes."""
     from devai_tasks.operations import cluster_status
@@ -233,6 +235,7 @@ def status(c: Context, request: Request, json: bool = False) -> None:
 
 @stack_task(
     target="kubernetes",
+    owned=True,
     help={
         **_SERVICE,
         "follow": "go on as more comes, until Ctrl-C (default: no)",
@@ -257,6 +260,7 @@ def lines(request: Request, services: Sequence[str], *, follow: bool, tail: str)
 
 @stack_task(
     target="kubernetes",
+    owned=True,
     help={"command": "what to run (default: bash)", "service": "devai or ollama (default: devai)"},
 )
 def shell(c: Context, request: Request, command: str = "bash", service: str = "devai") -> None:
@@ -271,6 +275,7 @@ def shell(c: Context, request: Request, command: str = "bash", service: str = "d
 
 @stack_task(
     target="kubernetes",
+    owned=True,
     help={
         "service": "devai or ollama (default: devai)",
         "port": "port of this machine (default: that of ports.lab or ports.ollama; 0: any that is free)",
@@ -346,7 +351,7 @@ def secrets(c: Context, request: Request) -> None:
         console.say("nothing to change")
 
 
-@stack_task(target="kubernetes", help=_SECONDS)
+@stack_task(target="kubernetes", owned=True, help=_SECONDS)
 def wait(c: Context, request: Request, seconds: str = "600") -> None:
     """Wait until every workload runs; says why where one doesn't."""
     from devai_tasks.operations import cluster

@@ -31,7 +31,7 @@ def pull(c: Context, request: Request, name: list[str], package: str = "") -> No
             models.pull(request.project, request.settings, server, name)
 
 
-@stack_task(target="compose", name="list", help={"json": "for programs (default: a table)"})
+@stack_task(target="compose", name="list", owned=True, help={"json": "for programs (default: a table)"})
 def list_(c: Context, request: Request, json: bool = False) -> None:
     """Show the models that the lab has."""
     from devai_tasks.operations import models
@@ -59,7 +59,7 @@ def remove(c: Context, request: Request, name: list[str]) -> None:
                 console.say(f"model {model}: removed")
 
 
-@stack_task(target="compose", help={"file": "where to (default: none, it has to be said)"})
+@stack_task(target="compose", owned=True, help={"file": "where to (default: none, it has to be said)"})
 def export(c: Context, request: Request, file: str = "") -> None:
     """Write the lab's models to a file, for a machine without a network."""
     from pathlib import Path

@@ -113,7 +113,7 @@ def status(c: Context, request: Request, json: bool = False) -> None:
             console.show(f"{name}: {found[name]}")
 
 
-@stack_task(name="open", help={"print": "only print it (default: open a browser as well)"})
+@stack_task(name="open", owned=True, help={"print": "only print it (default: open a browser as well)"})
 def open_(c: Context, request: Request, print: bool = False) -> None:
     """Open the lab in a browser, with its token."""
     from devai_tasks.tasks import looks
@@ -130,6 +130,7 @@ def open_(c: Context, request: Request, print: bool = False) -> None:
 
 
 @stack_task(
+    owned=True,
     help={
         "service": "devai or ollama, on this machine chroma, too (default: all); can be repeated",
         "follow": "go on as more comes, until Ctrl-C (default: no)",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from harness.cli import inv
 from harness.project import fresh
 from harness.stack import ComposeStack, docker
 
 from devai_tasks.operations.ownership import FOLDER_LABEL
+from devai_tasks.render import image
 from devai_tasks.render.compose import project_name
 
 CONFIRM = "--confirm=devai-test-local-smoke"
@@ -53,6 +56,77 @@ def test_a_second_folder_changes_nothing_of_the_first_ones_stack(
     assert parts(stack) == before
     assert stack.jupyter.status("api/status") == 200
     assert not (second.project.state(second.settings.stack) / "token").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compose.shell", "--command=touch work/entered"],
+        ["compose.logs"],
+        ["compose.ps"],
+        ["logs"],
+        ["open", "--print"],
+        ["models.list"],
+        ["models.export", "--file=models.tar"],
+        ["data.backup", "--file=home.tar.gz"],
+        ["image.build"],
+        ["image.tag", "--set=image.registry=r.test"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_second_folder_neither_enters_the_first_ones_stack_nor_replaces_its_image(
+    stack: ComposeStack, second: ComposeStack, words: list[str]
+) -> None:
+    before = parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image.lab(stack.settings))
+    refused = second.inv(*words)
+    assert refused.returncode == 2, refused.stderr
+    assert refused.stdout == ""
+    assert f"belongs to the folder {stack.project.root}, and this is the folder {second.project.root}" in refused.stderr
+    assert (parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image.lab(stack.settings))) == before
+    assert not (stack.project.root / "work/entered").exists()
+    assert not [*second.project.root.glob("*.tar*")]
+
+
+def test_a_second_folder_removes_no_images_by_way_of_another_stack(stack: ComposeStack, second: ComposeStack) -> None:
+    forgotten = without_a_name()
+    name = f"--set=project.name={stack.settings.project.name}"
+    refused = inv("image.prune", "--env=staging", name, "--yes", cwd=second.project.root)
+    assert refused.returncode == 2, refused.stderr
+    assert (
+        f"the stack devai-test-local-smoke on this machine belongs to the folder {stack.project.root}" in refused.stderr
+    )
+    assert docker("image", "inspect", "--format={{.Id}}", forgotten).strip() == forgotten
+    docker("image", "rm", forgotten)
+
+
+def without_a_name() -> str:
+    """An image as builds leave it behind; returns its id."""
+    done = subprocess.run(
+        ["docker", "import", f"--change=LABEL io.devai.project=devai-test {uuid.uuid4().hex}=1", "-"],
+        input=bytes(1024),
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode().strip()
+
+
+def test_a_lab_does_not_run_what_another_folder_has_built_under_its_name(stack: ComposeStack) -> None:
+    """As a second folder could while no stack of the name was there: it is of other files, and runs as root."""
+    name = image.lab(stack.settings)
+    own = docker("image", "inspect", "--format={{.Id}}", name).strip()
+    foreign = without_a_name()
+    try:
+        docker("tag", foreign, name)
+        done = stack.inv("compose.up")
+        assert done.returncode == 0, done.stderr
+        assert f"{name}: made of other inputs than now, and not what was pushed or pulled here" in done.stderr
+        running = docker("inspect", "--format={{.Image}}", stack.container("devai")).strip()
+        assert running == docker("image", "inspect", "--format={{.Id}}", name).strip() != foreign
+        assert stack.jupyter.status("api/status") == 200
+    finally:
+        if docker("image", "inspect", "--format={{.Id}}", name).strip() == foreign:
+            docker("tag", own, name)
+        docker("image", "rm", foreign)
 
 
 def test_who_looks_is_told_whose_stack_it_is(stack: ComposeStack, second: ComposeStack) -> None:

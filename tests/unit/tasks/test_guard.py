@@ -1,4 +1,4 @@
-"""Whose stack it is: every task that changes one looks first, and refuses, asks or marks."""
+"""Whose stack it is: every task that changes or enters one looks first, and refuses, asks or marks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import cluster, ownership
-from devai_tasks.tasks import namespace
+from devai_tasks.tasks import compose, namespace
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.kubectl import Kubectl
@@ -26,9 +26,24 @@ from devai_tasks.tools.kubectl import Kubectl
 Run = Callable[..., CompletedProcess[str]]
 Patch = pytest.MonkeyPatch
 
-CHANGING = sorted(name for name in namespace.task_names if "take_over" in namespace[name].body.help_of_flags)
-# A cloud's stack is Terraform's state's: tests/contract/terraform has those.
-TERRAFORM = {name for name in CHANGING if name.startswith("tf.")}
+TELLS = "says whose the stack is"
+OWN_FILES = "is about files of this folder only"
+LOOKS_AT_AN_IMAGE = "an image has neither secrets nor a home, and stays as it is"
+OFFICIAL = "brings images that are the same for all projects"
+STATE = "Terraform's state says whose it is: tests/contract/terraform"
+# The tasks that another's stack need not be kept from, and why. All others look first.
+HARMLESS = {
+    "plan": TELLS, "status": TELLS, "doctor": TELLS,
+    "new": OWN_FILES, "trust": OWN_FILES, "compose.config": OWN_FILES, "k8s.build": OWN_FILES, "image.lock": OWN_FILES,
+    **{f"config.{name}": OWN_FILES for name in ("check", "diff", "explain", "init", "render", "schema", "set", "show")},
+    **{f"image.{name}": LOOKS_AT_AN_IMAGE for name in ("inspect", "sbom", "scan", "size")},
+    "compose.pull": OFFICIAL, "image.base": OFFICIAL,
+    "tf.fmt": OWN_FILES, "tf.record": OWN_FILES, "tf.validate": OWN_FILES,
+    **{f"tf.{name}": STATE for name in ("apply", "bootstrap", "destroy", "import", "init", "output", "plan")},
+    **{f"tf.{name}": STATE for name in ("state-list", "unlock")},
+}  # fmt: skip
+CHECKED = sorted({*namespace.task_names} - {*HARMLESS})
+CHANGING = {name for name in CHECKED if "take_over" in namespace[name].body.help_of_flags}
 # What some want to be told before they do anything.
 FLAGS = {
     "data.restore": ["--file=conf/common/project.yaml"],
@@ -36,7 +51,7 @@ FLAGS = {
     "models.remove": ["--name=a"],
 }
 # Images are the machine's that builds them, for whatever cluster.
-ON_A_CLUSTER = [name for name in CHANGING if name.startswith("k8s.") or name in ("up", "down", "stop", "start")]
+ON_A_CLUSTER = [name for name in CHECKED if not name.startswith(("compose.", "image.", "models."))]
 CLUSTER = "{compute: {provider: none}, kubernetes: {context: mine}, image: {registry: r.test/x, digest: 'sha256:%s'}}"
 
 
@@ -96,13 +111,22 @@ def files(project: Project) -> dict[str, str]:
     return {str(path): path.read_text(encoding="utf-8", errors="replace") for path in found}
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGING if name not in TERRAFORM and not name.startswith("k8s.")])
-def test_every_task_that_changes_looks_first_whose_folder_the_stack_is(
+def flags(name: str) -> list[str]:
+    """What a task is called with."""
+    return [*FLAGS.get(name, []), *(["--take-over"] if name in CHANGING else [])]
+
+
+def test_only_tasks_that_exist_are_known_to_be_harmless() -> None:
+    assert {*HARMLESS} <= {*namespace.task_names}
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKED if not name.startswith("k8s.")])
+def test_every_task_that_is_not_known_to_be_harmless_looks_first_whose_folder_the_stack_is(
     devai: Run, project: Project, engine: Engine, elsewhere: str, name: str
 ) -> None:
     engine.labels["devai-local-dev_owner"], engine.data = elsewhere, ["devai-local-dev_home"]
     before = files(project)
-    result = devai(name, *FLAGS.get(name, []), "--take-over")
+    result = devai(name, *flags(name))
     assert result.returncode == 2, result.stderr
     assert result.stderr.splitlines()[0].startswith(
         f"the stack devai-local-dev on this machine belongs to the folder {elsewhere}, and this is the folder "
@@ -114,7 +138,7 @@ def test_every_task_that_changes_looks_first_whose_folder_the_stack_is(
 
 @pytest.mark.parametrize("name", ON_A_CLUSTER)
 @pytest.mark.parametrize("identity", ["thisproject01", ""])
-def test_every_task_that_changes_looks_first_whose_project_the_stack_in_a_cluster_is(
+def test_every_task_that_is_not_known_to_be_harmless_looks_first_whose_project_the_stack_in_a_cluster_is(
     devai: Run, project: Project, monkeypatch: Patch, name: str, identity: str
 ) -> None:
     if identity:
@@ -122,7 +146,7 @@ def test_every_task_that_changes_looks_first_whose_project_the_stack_in_a_cluste
     (project.conf / "clouds/mine.yaml").write_text(CLUSTER % ("a" * 64), encoding="utf-8")
     asked = played_cluster(monkeypatch, {"devai.io/stack": "devai-mine-dev", "devai.io/project-id": "otherproject1"})
     before = files(project)
-    result = devai(name, "--cloud=mine", "--take-over")
+    result = devai(name, "--cloud=mine", *flags(name))
     assert result.returncode == 2, result.stderr
     own = (
         f"the project with the id {identity}" if identity else "a project without project.id (conf/common/project.yaml)"
@@ -136,7 +160,19 @@ def test_every_task_that_changes_looks_first_whose_project_the_stack_in_a_cluste
     assert files(project) == before
 
 
-def played_cluster(monkeypatch: Patch, labels: dict[str, str]) -> list[str]:
+def test_the_home_of_a_local_cluster_is_that_of_its_project(devai: Run, engine: Engine, monkeypatch: Patch) -> None:
+    played_cluster(
+        monkeypatch, {"devai.io/stack": "devai-local-dev", "devai.io/project-id": "otherproject1"}, "kind-kind"
+    )
+    result = devai("data.backup", "--cluster", "--file=home.tar.gz")
+    assert result.returncode == 2
+    assert (
+        "the namespace devai-local-dev in kind-kind belongs to the project with the id otherproject1" in result.stderr
+    )
+    assert engine.labels == {}
+
+
+def played_cluster(monkeypatch: Patch, labels: dict[str, str], context: str = "mine") -> list[str]:
     """A cluster with a namespace, by Kubernetes' API of namespaces; returns what it was asked."""
     asked: list[str] = []
 
@@ -147,8 +183,8 @@ def played_cluster(monkeypatch: Patch, labels: dict[str, str]) -> list[str]:
         found = {"kind": "Namespace", "metadata": {"name": "devai-mine-dev", "labels": labels}, "items": []}
         return CompletedProcess(words, 0, json.dumps(found), "")
 
-    monkeypatch.setattr(kubectl, "contexts", lambda: ["mine"])
-    monkeypatch.setattr(kubectl, "current_context", lambda: "mine")
+    monkeypatch.setattr(kubectl, "contexts", lambda: [context])
+    monkeypatch.setattr(kubectl, "current_context", lambda: context)
     monkeypatch.setattr(Kubectl, "_call", call)
     return asked
 
@@ -260,6 +296,38 @@ def test_an_own_stack_without_a_mark_is_marked_without_a_question(
     engine.made_by, engine.data = [str(project.root)], ["devai-local-dev_home"]
     assert "--name=MODEL" in devai("models.remove").stderr
     assert engine.labels == {"devai-local-dev_owner": str(project.root)}
+
+
+@pytest.mark.parametrize(
+    ("made_by", "mark", "refused"),
+    [
+        ("", "", False),
+        ("/gone", "", False),
+        ("", "/gone", False),
+        ("elsewhere", "here", True),  # its containers are another folder's, and so are their secrets
+    ],
+)
+def test_who_enters_what_is_unclear_takes_nothing_over(  # noqa: PLR0913, PLR0917 - the rows of a table
+    devai: Run,
+    project: Project,
+    engine: Engine,
+    elsewhere: str,
+    monkeypatch: Patch,
+    made_by: str,
+    mark: str,
+    *,
+    refused: bool,
+) -> None:
+    monkeypatch.setattr(console, "ask", lambda _: pytest.fail("a question"))
+    monkeypatch.setattr(compose, "lines", lambda *_, **__: ["a line"])
+    folders = {"here": str(project.root), "elsewhere": elsewhere}
+    engine.made_by, engine.data = [folders.get(one, one) for one in made_by.split()], ["devai-local-dev_home"]
+    engine.labels["devai-local-dev_owner"] = folders.get(mark, mark)
+    before = dict(engine.labels)
+    result = devai("compose.logs")
+    assert (result.returncode, result.stdout) == ((2, "") if refused else (0, "a line\n")), result.stderr
+    assert ("by its containers, and this is" in result.stderr) == refused
+    assert engine.labels == before
 
 
 def test_who_has_built_meanwhile_is_refused(project: Project, engine: Engine, elsewhere: str) -> None:
