@@ -65,7 +65,7 @@ class Cli:
         if dry:
             self._log = Path(tempfile.mkstemp(prefix="devai-dry-")[1])
             atexit.register(self._log.unlink, missing_ok=True)
-            call = [sys.executable, "-m", "devai_tasks.tools.recorder", str(self._log), "docker"]
+            call = [sys.executable, "-P", "-m", "devai_tasks.tools.recorder", str(self._log), "docker"]
         self._call = call
         self._client = DockerClient(client_call=call, client_type="docker", config=config)
 

@@ -27,7 +27,7 @@ def serving(recordings: Sequence[Path]) -> Iterator[str]:
     # A socket's path may have 107 characters at most (unix(7)): not below the project, which may lie deep.
     with tempfile.TemporaryDirectory(prefix="devai-") as folder:
         process = subprocess.Popen(  # noqa: S603 - this Python, with a module of ours
-            [sys.executable, "-m", "devai_tasks.offline", folder, *map(str, recordings)],
+            [sys.executable, "-P", "-m", "devai_tasks.offline", folder, *map(str, recordings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -19,7 +19,7 @@ def unpack(package: str, folder: Path) -> None:
     """
     options = ["--quiet", "--no-deps", "--only-binary=:all:", "--no-compile", f"--target={folder}"]
     try:
-        sh.Command(sys.executable)("-m", "pip", "install", *options, package, _truncate_exc=False, _tty_out=False)
+        sh.Command(sys.executable)("-P", "-m", "pip", "install", *options, package, _truncate_exc=False, _tty_out=False)
     except sh.ErrorReturnCode as error:
         output = error.stderr.decode(errors="replace").strip()
         hint = "; `pip install devai-tasks[offline]` brings pip" if "No module named pip" in output else ""
@@ -32,7 +32,7 @@ def install(requirements: Sequence[str]) -> None:
     Raises ToolFailed with the last words of either.
     """
     uv = programs.which("uv")
-    how = [uv, "pip", "install", f"--python={sys.executable}"] if uv else [sys.executable, "-m", "pip", "install"]
+    how = [uv, "pip", "install", f"--python={sys.executable}"] if uv else [sys.executable, "-P", "-m", "pip", "install"]
     try:
         sh.Command(how[0])(*how[1:], "--quiet", *requirements, _truncate_exc=False, _tty_out=False)
     except sh.ErrorReturnCode as error:

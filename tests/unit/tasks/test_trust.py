@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pexpect
 import pytest
+from harness.cli import inv
 from harness.project import fresh
 
 from devai_tasks.config.project import Project
+from devai_tasks.errors import DevaiError
 from devai_tasks.operations import trust
+from devai_tasks.tools import terraform
+from devai_tasks.tools.docker import Docker
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -73,6 +79,67 @@ def test_another_folder_is_another_project_and_a_link_to_a_trusted_one_is_not(
     assert devai("config.show").returncode == 0
     monkeypatch.chdir(fresh(tmp_path / "copy").root)
     assert devai("config.show").returncode == 2
+
+
+# What a notebook can write into ~/work, and leaves a trace where it is run.
+PLANTED = "import pathlib\npathlib.Path({trace!r}).touch()\n"
+
+
+@pytest.fixture
+def planted(project: Project, tmp_path: Path) -> Path:
+    """What code in the work folder leaves where it is run: below every name that Python, Invoke or the tasks load."""
+    trace = tmp_path / "trace"
+    for name in ("tasks", "invoke", "pip", "devai_tasks/__init__", "devai_tasks/tools/__init__"):
+        file = project.root / f"work/{name}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(PLANTED.format(trace=str(trace)), encoding="utf-8")
+    (project.root / "work/conf").mkdir()
+    (project.root / "work/.devai").mkdir()
+    return trace
+
+
+@pytest.mark.parametrize("words", [["config.show", "--key=ports.lab"], ["--dry", "up"], ["--list"]])
+def test_in_the_work_folder_devai_uses_the_project_and_runs_nothing_of_a_notebooks(
+    project: Project, planted: Path, words: list[str]
+) -> None:
+    folder = project.root / "work"
+    ran = inv(*words, cwd=folder, environ={"DEVAI_TRUST": "1"}, program="devai")
+    assert ran.returncode == 0, ran.stderr
+    if "config.show" in words:
+        assert ran.stdout == "8888\n"
+    assert not planted.exists()
+    assert inv("--list", cwd=folder).returncode != 0
+    assert planted.exists()  # plain `inv` runs it
+
+
+def test_a_program_of_ours_is_found_where_it_is_installed_and_not_where_devai_is_called(
+    project: Project, planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Terraform is that comes as a Python package, and as `--dry` records what would run."""
+    monkeypatch.chdir(project.root / "work")
+    monkeypatch.setattr(terraform, "find_spec", lambda _: True)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with suppress(DevaiError):
+        terraform.find("terraform")  # asks for its version
+    with suppress(DevaiError):
+        Docker(dry=True).pull("debian")
+    assert not planted.exists()
+
+
+def test_a_project_that_a_notebook_makes_in_the_work_folder_is_not_used_without_a_question(
+    project: Project, planted: Path, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert devai("trust").returncode == 0
+    made = fresh(project.root / "work/fake").root
+    for part in ("conf", "deploy"):
+        shutil.copytree(made / part, project.root / "work" / part, dirs_exist_ok=True)
+    monkeypatch.chdir(project.root / "work")
+    for words in (["status"], ["config.show"], ["up"]):
+        asked = devai(*words)
+        assert asked.returncode == 2
+        assert f"{project.root}/work is a project that devai has not used on this machine" in asked.stderr
+        assert asked.stdout == ""
+    assert not planted.exists()
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--list"], ["--help", "up"], ["--version"]])
