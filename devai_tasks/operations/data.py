@@ -20,6 +20,7 @@ from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import compose, naming
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.tools import site
+from devai_tasks.tools.docker import Docker
 
 # What deploy/image/devai_home.py answers.
 _BACKUP, _RESTORE = "devai/home.tar.gz", "devai/restore"
@@ -153,7 +154,7 @@ def _reached(project: Project, settings: Settings, path: str, *, in_cluster: boo
 @contextmanager
 def _server(project: Project, settings: Settings, *, in_cluster: bool, dry: bool) -> Iterator[site.Server]:
     if settings.compute.provider == "local" and not in_cluster:
-        link = f"{compose.url(settings)}?token=" if dry else lab.link(project, settings)
+        link = f"{compose.url(settings)}?token=" if dry else lab.link(project, settings, Docker())
         address, _, token = link.partition("lab?token=")
         certificate = project.state(settings.stack) / certificates.CERTIFICATE if settings.tls.local else None
         yield site.Server(address, token, certificate)

@@ -93,6 +93,7 @@ def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bo
 def _write_files(project: Project, settings: Settings) -> None:
     """Write what containers get as files; what has changed makes a restart due, until it is done."""
     work_dir.create(project, settings)
+    work_dir.warn(project, settings)
     handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
     secrets.report_kept(handover.kept)
     changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)
@@ -204,9 +205,29 @@ def user(settings: Settings, docker: Docker) -> str:
     return f"{settings.engine.uid}:{settings.engine.gid}"
 
 
-def link(project: Project, settings: Settings) -> str:
-    """The address of the lab, with its token: for the person's terminal only."""
+def link(project: Project, settings: Settings, docker: Docker) -> str:
+    """The address of the lab, with its token: for the person's terminal, and for requests to the lab.
+
+    Raises DevaiError where it is not this stack's own lab that has the port: whoever listens there in its place would
+    get the token.
+    """
+    _check_own(project, settings, docker)
     return f"{definition.url(settings)}?token={state.token(project, settings.stack)}"
+
+
+def _check_own(project: Project, settings: Settings, docker: Docker) -> None:
+    """Raise DevaiError unless the engine publishes the lab's port for a running container of the stack's own."""
+    docker.choose(settings.engine.name)
+    ownership.of_folder(project, settings).check()
+    addresses = {f"{settings.network.bind_address}:{settings.ports.lab}"}
+    if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - compared only
+        addresses.add(f":{settings.ports.lab}")  # as some versions of Podman report it
+    for row in docker.containers(definition.project_name(settings)):
+        if row["service"] == LAB and row["state"] == "running" and addresses & {*row["published"]}:
+            return
+    raise DevaiError(
+        f"{settings.stack} does not run at {definition.url(settings)}; `inv up {settings.stack.flags}` starts the lab"
+    )
 
 
 def check_answers(settings: Settings) -> None:

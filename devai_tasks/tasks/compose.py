@@ -38,7 +38,7 @@ def show_address(request: Request) -> None:
     from devai_tasks.operations import lab
 
     if not request.dry:
-        console.show(lab.link(request.project, request.settings))
+        console.show(lab.link(request.project, request.settings, request.docker))
 
 
 @stack_task(

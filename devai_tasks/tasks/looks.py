@@ -108,6 +108,7 @@ def status(request: Request) -> Mapping[str, Any]:
     """What runs where: rows of target, what, state and version; the owner, address, drift, and last change."""
     from devai_tasks.operations import addresses, lab, runs
     from devai_tasks.operations import overview as of
+    from devai_tasks.render import compose
 
     rows: list[dict[str, str]] = []
     drift = "`inv plan` looks for it"
@@ -123,7 +124,7 @@ def status(request: Request) -> Mapping[str, Any]:
         rows += of.running(own.containers())
         if not request.dry:
             drift = _drift(overview(request)) if rows else ""
-            address = lab.link(request.project, settings).partition("?")[0] if rows else ""
+            address = compose.url(settings) if rows else ""
     elif settings.compute.platform == "kubernetes":
         rows += _workloads(request)
         if rows and not request.dry:
@@ -185,7 +186,7 @@ def link(request: Request) -> str:
 
     settings = request.settings
     if settings.compute.provider == "local":
-        return lab.link(request.project, settings)
+        return lab.link(request.project, settings, request.docker)
     url = addresses.url(settings)
     if not url:
         raise UsageError(addresses.detour(settings))
@@ -206,8 +207,10 @@ def opened(request: Request) -> str:
     if compute.provider == "local":
         if request.dry:
             return compose.url(request.settings)
+        own = link(request)
         lab.check_answers(request.settings)
-    elif request.dry and compute.platform == "kubernetes":
+        return own
+    if request.dry and compute.platform == "kubernetes":
         cluster.token(_cluster(request))
     elif request.dry:
         clouds.token(request.settings, dry=True)

@@ -12,12 +12,12 @@ from functools import cached_property
 import testinfra
 from testinfra.host import Host
 
+from devai_tasks import state
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import lab
 from devai_tasks.render import image
-from devai_tasks.render.compose import project_name
+from devai_tasks.render.compose import project_name, url
 from harness.cli import inv
 from harness.jupyter import Jupyter
 
@@ -86,7 +86,7 @@ class ComposeStack(RunningStack):
     @cached_property
     def jupyter(self) -> Jupyter:
         """Its JupyterLab."""
-        return Jupyter(lab.link(self.project, self.settings))
+        return Jupyter(f"{url(self.settings)}?token={state.token(self.project, self.settings.stack)}")
 
     @property
     def user(self) -> tuple[int, int]:

@@ -94,6 +94,35 @@ def test_a_wrong_token_is_told_and_makes_no_backup(lab: ComposeStack, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_program_on_the_port_of_a_lab_that_is_down_gets_no_token(
+    lab: ComposeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another user of this machine may start one."""
+    archive, program, called = tmp_path / "foreign.tar.gz", tmp_path / "browser", tmp_path / "called"
+    archive.write_bytes(packed(harmless=b"harmless"))
+    program.write_text(f"#!/bin/sh\ntouch {called}\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{program} %s")
+    backup = ["data.backup", f"--file={tmp_path / 'home.tar.gz'}"]
+    address, token = lab.published["devai"], lab.jupyter.token
+    assert lab.inv("compose.down").returncode == 0
+    try:
+        with socket.create_server(address) as other:
+            other.setblocking(False)
+            for words in (backup, ["data.restore", f"--file={archive}", "--yes"], ["open"], ["open", "--print"]):
+                refused = lab.inv(*words)
+                assert refused.returncode == 1
+                assert "does not run at" in refused.stderr
+                assert "`inv up --env=smoke --cloud=local` starts the lab" in refused.stderr
+                assert token not in refused.stdout + refused.stderr
+                with pytest.raises(BlockingIOError):
+                    other.accept()  # nobody has connected
+    finally:
+        assert lab.inv("compose.up").returncode == 0
+    assert not called.exists()
+    assert lab.inv("open", "--print").stdout.strip() == lab.jupyter.url
+
+
 def test_a_foreign_archive_writes_nothing_on_this_machine(lab: ComposeStack, work: Path, tmp_path: Path) -> None:
     before = tree(work)
     foreign = tmp_path / "foreign.tar.gz"

@@ -67,6 +67,7 @@ def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: 
             assert "label=disable" in docker("inspect", options, own.container(service), engine=engine_of_podman)
         rows = json.loads(own.inv("compose.ps", "--json", environ=environ).stdout)
         assert [(row["service"], row["state"]) for row in rows] == [("devai", "running"), ("ollama", "running")]
+        assert own.inv("open", "--print", environ=environ).stdout == started.stdout
         as_the_caller = [f"--set=engine.uid={uid}", f"--set=engine.gid={uid}"]
         identity = own.inv("compose.shell", "--command=id -u", *as_the_caller, environ=environ)
         assert identity.stdout.strip() == str(uid), identity.stderr

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import engine, images, inputs, lab, models, ownership
+from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images
 
@@ -33,26 +35,69 @@ def settings(project: Project, *overrides: str) -> Settings:
     return load(project, Stack("dev", "local"), overrides, environ={})
 
 
-def test_the_link_opens_the_lab_with_its_token(project: Project, local_dev: Stack) -> None:
+Link = Callable[..., str]
+
+
+@pytest.fixture
+def link(project: Project, monkeypatch: pytest.MonkeyPatch) -> Link:
+    """The link to a lab, by where the engine publishes its container, in which state, and whose it is."""
+
+    def of(own: Settings, published: str, *, service: str = "devai", state: str = "running", owner: str = "") -> str:
+        found = Owner(Claim.FOREIGN if owner else Claim.OWN, "the stack", "this folder", owner)
+        monkeypatch.setattr(ownership, "of_folder", lambda *_: found)
+        rows = [{"service": service, "state": state, "published": [published]}]
+        engine: Any = SimpleNamespace(choose=lambda _: None, containers=lambda _: rows)
+        return lab.link(project, own, engine)
+
+    return of
+
+
+def test_the_link_opens_the_lab_with_its_token(project: Project, local_dev: Stack, link: Link) -> None:
     token = state.token(project, local_dev)
-    assert lab.link(project, settings(project)) == f"http://127.0.0.1:8888/lab?token={token}"
+    assert link(settings(project), "127.0.0.1:8888") == f"http://127.0.0.1:8888/lab?token={token}"
     elsewhere = settings(
         project, "network.bind_address=192.0.2.7", "tls.proxy=true", "network.base_url=/team/a/", "ports.lab=9000"
     )
-    assert lab.link(project, elsewhere) == f"http://192.0.2.7:9000/team/a/lab?token={token}"
+    assert link(elsewhere, "192.0.2.7:9000") == f"http://192.0.2.7:9000/team/a/lab?token={token}"
 
 
 def test_an_address_of_the_environment_and_https_are_in_the_link(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, link: Link
 ) -> None:
     monkeypatch.setenv("HOST_IP", "192.0.2.7")
-    assert lab.link(project, settings(project, "tls.local=true")).startswith("https://192.0.2.7:8888/lab?token=")
+    own = settings(project, "tls.local=true")
+    assert link(own, "192.0.2.7:8888").startswith("https://192.0.2.7:8888/lab?token=")
 
 
-def test_a_lab_that_listens_everywhere_is_opened_on_this_machine(project: Project) -> None:
-    assert lab.link(project, settings(project, "network.bind_address=0.0.0.0", "tls.proxy=true")).startswith(
-        "http://127.0.0.1:8888/"
-    )
+@pytest.mark.parametrize("published", ["0.0.0.0:8888", ":8888"])
+def test_a_lab_that_listens_everywhere_is_opened_on_this_machine(project: Project, link: Link, published: str) -> None:
+    own = settings(project, "network.bind_address=0.0.0.0", "tls.proxy=true")
+    assert link(own, published).startswith("http://127.0.0.1:8888/")
+
+
+@pytest.mark.parametrize(
+    ("published", "changed"),
+    [
+        ("127.0.0.1:8888", {"state": "exited"}),  # as Podman reports the port of a container that has ended
+        ("127.0.0.1:8888", {"state": "created"}),
+        ("127.0.0.1:8888", {"service": "ollama"}),
+        ("127.0.0.1:9999", {}),  # started before ports.lab was changed
+        ("192.0.2.7:8888", {}),
+    ],
+)
+def test_there_is_no_link_to_a_port_that_the_stacks_own_lab_does_not_have(
+    project: Project, link: Link, published: str, changed: dict[str, str]
+) -> None:
+    said = r"local-dev does not run at http://127\.0\.0\.1:8888/lab; `inv up --env=dev --cloud=local` starts the lab"
+    with pytest.raises(DevaiError, match=said) as refused:
+        link(settings(project), published, **changed)
+    assert refused.value.exit_code == 1
+    assert not (project.root / ".devai/local-dev/token").exists()
+
+
+def test_there_is_no_link_to_the_lab_of_another_folder(project: Project, link: Link) -> None:
+    with pytest.raises(UsageError, match="belongs to the folder /other"):
+        link(settings(project), "127.0.0.1:8888", owner="the folder /other")
 
 
 @pytest.mark.parametrize("key", ["ports.lab", "ports.ollama"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -285,19 +286,68 @@ def test_a_lab_without_ollama_is_told_how_to_get_one(devai: Run, flags: list[str
     assert result.stderr == message
 
 
-def test_the_address_of_a_lab_is_opened_where_something_answers(project: Project, devai: Run) -> None:
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A stand-in for Docker, whose engine runs the lab of local-dev on a port of this machine; 0 is none."""
+
+    def play(port: int) -> None:
+        labels = {"com.docker.compose.service": "devai"}
+        ports = {"8888/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
+        lab = {
+            "Id": "0", "Name": "/lab", "Image": "sha256:0", "Mounts": [], "Config": {"Labels": labels, "Image": "lab"},
+            "State": {"Status": "running"}, "NetworkSettings": {"Ports": ports},
+        }  # fmt: skip
+        program = tmp_path / "bin/docker"
+        program.parent.mkdir(exist_ok=True)
+        answers = {"*inspect*": json.dumps([lab]), "*--no-trunc*": "0" if port else "", "*info*": "{}"}
+        cases = "".join(f"{words}) echo '{answer}';;\n" for words, answer in answers.items() if answer)
+        text = f'#!/bin/sh\ncase "$*" in\n{cases}esac\n'
+        program.write_text(text, encoding="utf-8")
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return play
+
+
+def test_the_address_of_a_lab_is_opened_where_the_engine_runs_it_and_it_answers(
+    devai: Run, engine: Callable[[int], None]
+) -> None:
     with socket.socket() as lab:
         lab.bind(("127.0.0.1", 0))
-        port = f"--set=ports.lab={lab.getsockname()[1]}"
+        number = lab.getsockname()[1]
+        port = f"--set=ports.lab={number}"
+        engine(number)
         refused = devai("open", "--print", port)
         assert_clean(refused, 1)
         assert f"/lab; `inv up --env=dev --cloud=local {port}`" in refused.stderr
-        assert not (project.root / ".devai/local-dev/token").exists()
         lab.listen()
-        assert f":{lab.getsockname()[1]}/lab?token=" in devai("open", "--print", port).stdout
+        assert f":{number}/lab?token=" in devai("open", "--print", port).stdout
 
 
-def test_a_browser_is_given_a_private_page_and_no_token(project: Project, cli: Run, tmp_path: Path) -> None:
+def test_a_program_on_the_port_of_a_lab_that_does_not_run_is_told_nothing(
+    project: Project, devai: Run, engine: Callable[[int], None], tmp_path: Path
+) -> None:
+    engine(0)
+    archive = tmp_path / "home.tar.gz"
+    archive.touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.setblocking(False)
+        port = f"--set=ports.lab={other.getsockname()[1]}"
+        backup = ["data.backup", f"--file={tmp_path / 'new.tar.gz'}"]
+        restore = ["data.restore", f"--file={archive}", "--yes"]
+        for words in (["open", "--print"], ["open"], backup, restore):
+            refused = devai(*words, port)
+            assert_clean(refused, 1)
+            assert "local-dev does not run at" in refused.stderr
+            assert f"`inv up --env=dev --cloud=local {port}` starts the lab" in refused.stderr
+            with pytest.raises(BlockingIOError):
+                other.accept()
+    assert not (project.root / ".devai/local-dev/token").exists()
+
+
+def test_a_browser_is_given_a_private_page_and_no_token(
+    project: Project, cli: Run, tmp_path: Path, engine: Callable[[int], None]
+) -> None:
     """The browser is a script, which keeps what it is called with."""
     program, called = tmp_path / "browser", tmp_path / "called"
     program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{called}\n', encoding="utf-8")
@@ -305,6 +355,7 @@ def test_a_browser_is_given_a_private_page_and_no_token(project: Project, cli: R
     with socket.socket() as lab:
         lab.bind(("127.0.0.1", 0))
         lab.listen()
+        engine(lab.getsockname()[1])
         port = f"--set=ports.lab={lab.getsockname()[1]}"
         opened = cli("inv", "open", port, BROWSER=f"{program} %s")
     assert opened.returncode == 0, opened.stderr
