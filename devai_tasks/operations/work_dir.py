@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import pwd
 import shlex
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import devai_tasks
-from devai_tasks import state
+from devai_tasks import console, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
@@ -23,13 +24,30 @@ from devai_tasks.tools.docker import Docker
 
 # Where the lab has it.
 TARGET = "/home/devai/work"
-# What the tasks, git or an editor run, or keep for themselves, in a project.
-_PROGRAMS = ("conf", "deploy", "generated", "scripts", ".devai", ".git", ".github", ".venv", ".vscode")
-# Of Linux and of macOS.
+# What the tasks, tests or an editor run, or keep for themselves, in a project; all that is hidden is so, too.
+_PROGRAMS = ("devai_tasks", "docs", "generated", "scripts", "tests")
+# What comes with a project; its folder for notebooks is for them.
+_PARTS = tuple({Path(part).parts[0] for part in (*scaffold.PARTS, *scaffold.LINKS)} - {"work"})
+# By what a folder is known as a project of these tools, or as one of git.
+_MARKERS = ("tasks.py", "conf/common", ".devai")
+_GIT = ".git"
+# Of Linux and of macOS: with all that is below them, and those below which people have folders of their own.
 _SYSTEM = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib", "/var/run",
-    "/var/spool", "/Applications", "/Library", "/System",
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/backups",
+    "/var/cache", "/var/lib", "/var/log", "/var/mail", "/var/run", "/var/spool", "/Applications", "/Library", "/System",
 )  # fmt: skip
+_SHARED = ("/home", "/opt", "/srv", "/tmp", "/var/tmp", "/Users", "/Volumes")  # noqa: S108 - compared only
+# What the programs that people type in a project run or obey, wherever they are called: inv and git look for it there
+# first, a shell with direnv by `cd` alone. Whoever calls npm or pytest in a folder of notebooks means what is there.
+_OBEYED = {
+    "inv": ("tasks.py", "tasks/__init__.py"),
+    "nox": ("noxfile.py",),
+    "make": ("GNUmakefile", "makefile", "Makefile"),
+    "git": (_GIT, "HEAD"),  # by HEAD, the folder itself is a repository
+    "direnv": (".envrc",),
+}
+# What keeps such a file from being run.
+SAFELY = "type commands in the project's folder, or use `devai`, which runs nothing of it"
 _NOTICE = "work-dir"
 
 
@@ -76,34 +94,89 @@ def is_created(project: Project, settings: Settings) -> bool:
     return not folder.exists() and _contains(project.root.resolve(), folder)
 
 
+def obeyed(project: Project, settings: Settings) -> str:
+    """What is at the top of the folder that a program runs or obeys when it is called there; empty for nothing."""
+    folder = _folder(project, settings)
+    found = {name: program for program, names in _OBEYED.items() for name in names if os.path.lexists(folder / name)}
+    if not found:
+        return ""
+    named, programs = ", ".join(found), " and ".join(dict.fromkeys(found.values()))
+    return f"notebooks can write {named} in {folder}, which {programs} would run or obey there, outside of the lab"
+
+
+def warn(project: Project, settings: Settings) -> None:
+    """Say what a program would run or obey that is called in the folder; not of one that is dangerous, and meant."""
+    if not danger(project, settings) and (found := obeyed(project, settings)):
+        console.warn(f"{found}; {SAFELY}")
+
+
 def danger(project: Project, settings: Settings) -> str:
     """What a notebook could do by the folder, beyond its own files; empty for a folder that is for notebooks only."""
     root, folder = project.root.resolve(), _folder(project, settings)
     if programs := _programs(root, folder):
         return f"that is {programs}, and a notebook could change what the next task runs outside of the lab"
-    return "" if _contains(root, folder) else _elsewhere(folder)
+    if _contains(root, folder):
+        # What it holds itself may be of notebooks: `warn` tells of that.
+        return _project_above(path for path in folder.parents if path != root and _contains(root, path))
+    return _elsewhere(folder)
 
 
 def _programs(root: Path, folder: Path) -> str:
     """How a folder has something in it that the tasks run; empty where it has not."""
     if _contains(folder, root):
         return "the project itself" if _contains(root, folder) else "a folder with the project in it"
-    if inside := [name for name in _PROGRAMS if _contains(root / name, folder)]:
+    if inside := [name for name in (*_PROGRAMS, *_PARTS) if _contains(root / name, folder)]:
         return f"in {inside[0]}/ of the project"
-    package = Path(devai_tasks.__file__).parent.resolve()
-    return "where the tasks are installed" if _contains(folder, package) or _contains(package, folder) else ""
+    if hidden := _hidden(root, folder):
+        return f"in {hidden}/ of the project"
+    for installed in (Path(devai_tasks.__file__).parent.resolve(), Path(sys.prefix).resolve()):
+        if _contains(installed, folder) or _contains(folder, installed):
+            return "where the tasks are installed"
+    return ""
 
 
 def _elsewhere(folder: Path) -> str:
     """What a folder outside of the project has in it that is not for notebooks."""
-    for home in _homes():
-        if _contains(folder, home):
-            return "your home is in it, with your keys and with what runs when you log in"
-        if any(_is_same(above.parent, home) and above.name.startswith(".") for above in (folder, *folder.parents)):
-            return "that is where programs keep their settings and keys in your home"
-    if any(_contains(system, folder) or _contains(folder, system.resolve()) for system in map(Path, _SYSTEM)):
+    system = (_contains(path, folder) or _contains(folder, path.resolve()) for path in map(Path, _SYSTEM))
+    if any(system) or any(_contains(folder, path.resolve()) for path in map(Path, _SHARED)):
         return "that is a folder of the system, and a notebook could change what runs outside of the lab"
+    for home, whose in _homes().items():
+        if _contains(folder, home):
+            return f"{whose} home is in it, with keys and with what runs at a login"
+        if _hidden(home, folder):
+            return f"that is where programs keep their settings and keys in {whose} home"
+    return _project_in(folder) or _project_above((folder, *folder.parents))
+
+
+def _project_above(folders: Iterable[Path]) -> str:
+    """How one of the folders above is a project, or what git keeps of one; empty where none is."""
+    for folder in folders:
+        if marker := "what git keeps" if folder.name == _GIT else _marker(folder, _MARKERS):
+            return f"it lies in {folder}, a project by {marker}, and a notebook could change what runs there"
     return ""
+
+
+def _project_in(folder: Path) -> str:
+    """How a folder, or one directly in it, is a project or a work tree of git; empty where none is."""
+    with suppress(OSError):  # of a folder that is closed to the caller, nothing is known
+        for path in (folder, *sorted(path for path in folder.iterdir() if not path.is_symlink())):
+            if marker := _marker(path, (*_MARKERS, _GIT)):
+                return (
+                    f"{path} is a project by {marker}, and a notebook could change what runs there; one that notebooks "
+                    "have made can be moved away"
+                )
+    return ""
+
+
+def _marker(folder: Path, names: Iterable[str]) -> str:
+    """The first of some names that is there in a folder; empty for none."""
+    return next((name for name in names if os.path.lexists(folder / name)), "")
+
+
+def _hidden(home: Path, folder: Path) -> str:
+    """The hidden folder of another one that a folder is, or lies in; empty for none."""
+    above = (folder, *folder.parents)
+    return next((path.name for path in above if path.name.startswith(".") and _is_same(path.parent, home)), "")
 
 
 def _folder(project: Project, settings: Settings) -> Path:
@@ -123,12 +196,15 @@ def _is_same(one: Path, other: Path) -> bool:
         return one == other
 
 
-def _homes() -> Iterator[Path]:
-    """The caller's home: that of the shell, and that of the account."""
+def _homes() -> dict[Path, str]:
+    """The homes of this machine, and in words whose: the caller's, by the shell and by the account, and all others'."""
+    found: dict[Path, str] = {}
     with suppress(RuntimeError):
-        yield Path.home().resolve()
-    with suppress(KeyError):
-        yield Path(pwd.getpwuid(os.geteuid()).pw_dir).resolve()
+        found[Path.home().resolve()] = "your"
+    for account in sorted(pwd.getpwall(), key=lambda account: account.pw_uid != os.geteuid()):
+        whose = "your" if account.pw_uid == os.geteuid() else f"{account.pw_name}'s"
+        found.setdefault(Path(account.pw_dir or "/").resolve(), whose)
+    return found
 
 
 def _was_project(project: Project, settings: Settings, docker: Docker) -> bool:
@@ -157,7 +233,7 @@ def _choice(project: Project, settings: Settings, *, refused: bool) -> str:
 
 def _notebooks(root: Path) -> list[str]:
     """What has notebooks in it among what lies in the project and is no part of one."""
-    parts = {Path(part).parts[0] for part in (*scaffold.PARTS, *scaffold.LINKS, *_PROGRAMS)}
+    parts = {*_PARTS, *_PROGRAMS, "work"}
     return sorted(
         entry.name
         for entry in root.iterdir()

@@ -89,6 +89,17 @@ def test_the_project_becomes_the_work_folder_only_deliberately_and_is_left_only_
     assert mounted() == own
 
 
+def test_what_a_notebook_leaves_for_programs_of_this_machine_is_told(stack: ComposeStack) -> None:
+    stack.jupyter.execute("open('/home/devai/work/tasks.py', 'w').close()")
+    try:
+        started = stack.inv("compose.up")
+        assert started.returncode == 0, started.stderr
+        said = " ".join(started.stderr.split())
+        assert f"notebooks can write tasks.py in {stack.project.root}/work, which inv would run or obey there" in said
+    finally:
+        (stack.project.root / "work/tasks.py").unlink()
+
+
 def test_a_secret_reaches_the_kernel_and_nothing_else(stack: ComposeStack) -> None:
     assert stack.jupyter.execute("import os; print(os.environ['OPENAI_API_KEY'])").strip() == CANARY
     assert stack.jupyter.execute("import os; print(os.environ.get('GOOGLE_API_KEY'))").strip() == "None"

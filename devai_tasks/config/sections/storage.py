@@ -36,8 +36,8 @@ class Storage:
         reach=to(COMPOSE_ENV),
     )
     allow_unsafe_work_dir: bool = key(
-        "Whether `storage.work_dir` may be a folder in which a notebook can change what runs outside of the lab: the "
-        "project itself, your home, a folder of the system.",
+        "Whether `storage.work_dir` may be a folder in which a notebook can change what runs outside of the lab: a "
+        "project, a work tree of git, a home, a folder of the system.",
         default=False,
         tasks="whether `inv up` refuses such a folder",
     )

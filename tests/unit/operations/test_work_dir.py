@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,12 +61,21 @@ def test_a_new_project_has_a_folder_for_notebooks_with_a_welcome(project: Projec
         ("deploy/image", "in deploy/ of the project"),
         (".devai", r"in \.devai/ of the project"),
         (".git/hooks", r"in \.git/ of the project"),
+        (".nox", r"in \.nox/ of the project"),
+        ("tests", "in tests/ of the project"),
+        ("docs/tours", "in docs/ of the project"),
+        ("requirements.txt", r"in requirements\.txt/ of the project"),
         ("/etc", "a folder of the system"),
         ("/etc/cron.d", "a folder of the system"),
         ("/var", "a folder of the system"),
         ("/var/run", "a folder of the system"),
         ("/usr/local", "a folder of the system"),
+        *((name, "a folder of the system") for name in ("/home", "/opt", "/srv", "/var/tmp")),
+        ("/tmp", "a folder"),  # where tests have their projects, too
+        ("/var/log", "a folder of the system"),
+        ("/var/log/lab", "a folder of the system"),
         (str(Path(work_dir.__file__).parents[2]), "where the tasks are installed"),
+        (sys.prefix, "where the tasks are installed"),
     ],
 )
 def test_a_folder_by_which_notebooks_leave_the_lab_is_refused_with_the_reason(
@@ -92,6 +103,91 @@ def test_a_home_and_its_hidden_folders_are_refused_and_others_are_not(
         assert work_dir.danger(project, settings(project, f"storage.work_dir={folder}")), folder
     for folder in (home / "notebooks", tmp_path / "data"):
         assert work_dir.danger(project, settings(project, f"storage.work_dir={folder}")) == ""
+
+
+@pytest.mark.parametrize("name", ["/srv/data/notebooks", "/opt/notebooks", "/var/tmp/lab", "notebooks", "work/mine"])
+def test_a_folder_of_ones_own_is_taken(project: Project, name: str) -> None:
+    assert work_dir.danger(project, settings(project, f"storage.work_dir={name}")) == ""
+
+
+def test_so_are_homes_of_others_and_what_is_above_them(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "homes/other"
+    account = pwd.struct_passwd(("other", "x", 54321, 54321, "", str(other), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [account])
+    other.mkdir(parents=True)
+    for folder in (other.parent, other, other / ".ssh"):
+        assert "other's home" in work_dir.danger(project, settings(project, f"storage.work_dir={folder}"))
+    assert work_dir.danger(project, settings(project, f"storage.work_dir={other / 'for-all'}")) == ""
+
+
+@pytest.mark.parametrize("marker", ["tasks.py", "conf/common/project.yaml", ".devai/local-dev/token", ".git/config"])
+def test_a_project_of_other_code_is_refused_with_what_it_is_known_by(
+    project: Project, tmp_path: Path, marker: str
+) -> None:
+    """Another project, a clone, a folder of them; and a folder in a project, but not in a work tree of git alone."""
+    code = tmp_path / "code"
+    (code / "other" / marker).parent.mkdir(parents=True)
+    (code / "other" / marker).touch()
+    (code / "other/data").mkdir()
+    known = marker if "/" not in marker else marker.rpartition("/")[0].removesuffix("/local-dev")
+    for folder in (code, code / "other"):
+        own = settings(project, f"storage.work_dir={os.path.relpath(folder, project.root)}")
+        with pytest.raises(UsageError, match=rf"{code}/other is a project by {re.escape(known)}, and a notebook could"):
+            work_dir.check(project, own, engine())
+        assert work_folder(project, own).state is State.FAILED
+        work_dir.check(project, settings(project, f"storage.work_dir={folder}", ALLOW), engine())
+    below = work_dir.danger(project, settings(project, f"storage.work_dir={code}/other/data"))
+    assert below == (
+        "" if known == ".git" else f"it lies in {code}/other, a project by {known}, and a notebook could change what "
+        "runs there"
+    )  # fmt: skip
+
+
+def test_what_git_keeps_is_no_folder_for_notebooks(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "clone/.git/hooks").mkdir(parents=True)
+    for name in (".git", ".git/hooks"):
+        assert work_dir.danger(project, settings(project, f"storage.work_dir={tmp_path / 'clone' / name}"))
+
+
+def test_a_project_within_the_project_is_refused_from_above_and_clones_of_notebooks_are_not(project: Project) -> None:
+    (project.root / "other/data").mkdir(parents=True)
+    (project.root / "other/tasks.py").touch()
+    (project.root / "work/clone/.git").mkdir(parents=True)
+    assert "lies in" in work_dir.danger(project, settings(project, "storage.work_dir=other/data"))
+    assert work_dir.danger(project, settings(project)) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("tasks.py", "inv"),
+        ("tasks/__init__.py", "inv"),
+        ("noxfile.py", "nox"),
+        ("Makefile", "make"),
+        ("GNUmakefile", "make"),
+        (".git/config", "git"),
+        ("HEAD", "git"),
+        (".envrc", "direnv"),
+    ],
+)
+def test_what_a_program_of_this_machine_would_run_is_told_with_how_it_does_not(
+    project: Project, name: str, program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work_dir.warn(project, settings(project))
+    assert capsys.readouterr().err == ""
+    file = project.root / "work" / name
+    file.parent.mkdir(exist_ok=True)
+    file.symlink_to("nowhere")  # yet
+    work_dir.check(project, settings(project), engine())
+    work_dir.warn(project, settings(project))
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"which {program} would run or obey there" in said
+    assert said.endswith("type commands in the project's folder, or use `devai`, which runs nothing of it")
+    found = work_folder(project, settings(project))
+    assert (found.state, found.way_out) == (State.ADVICE, work_dir.SAFELY)
+    assert program in found.found
 
 
 def test_what_is_meant_is_allowed_and_doctor_keeps_warning(project: Project) -> None:
