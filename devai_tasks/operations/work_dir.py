@@ -201,9 +201,10 @@ def _homes() -> dict[Path, str]:
     found: dict[Path, str] = {}
     with suppress(RuntimeError):
         found[Path.home().resolve()] = "your"
-    for account in sorted(pwd.getpwall(), key=lambda account: account.pw_uid != os.geteuid()):
-        whose = "your" if account.pw_uid == os.geteuid() else f"{account.pw_name}'s"
-        found.setdefault(Path(account.pw_dir or "/").resolve(), whose)
+    with suppress(KeyError):  # one of a directory service may be in no list
+        found[Path(pwd.getpwuid(os.geteuid()).pw_dir).resolve()] = "your"
+    for account in pwd.getpwall():
+        found.setdefault(Path(account.pw_dir or "/").resolve(), f"{account.pw_name}'s")
     return found
 
 
