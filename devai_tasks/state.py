@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shar
         elif not _holds(folder / name, values[name]):
             write(folder / name, values[name], 0o644 if name in shared else 0o600)
     return changed
+
+
+def open_to_root(project: Project, stack: Stack) -> None:
+    """Have what Compose takes from here readable for a container's root that has no capability, whoever owns it.
+
+    The folder stays closed.
+    """
+    folder = private_folder(project.state(stack))
+    for file in (folder / _TOKEN, folder / "tls.key", *(folder / "secrets").glob("*")):
+        with suppress(FileNotFoundError), os.fdopen(files.open_there(file)) as opened:
+            if os.fstat(opened.fileno()).st_uid:
+                os.fchmod(opened.fileno(), 0o644)
 
 
 def secrets_differ(project: Project, stack: Stack, values: Mapping[str, str]) -> bool:

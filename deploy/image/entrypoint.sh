@@ -6,6 +6,9 @@
 #   as root, neither             as the account with the ids that the image gave it
 #   as anyone else               as that id: nothing to map, nothing to drop
 #
+# For NB_UID=0 it needs no capability itself, and is best given none: that root owns this file. A home of somebody else
+# is root's first, by `--take-home` in the command's place: in a container of its own, which has capabilities and ends.
+#
 # What runs here may be root, so it obeys nobody's environment: -p ignores BASH_ENV, SHELLOPTS and exported functions,
 # programs come from the image alone, and `lab-env` exports the configuration's `env` and secrets after the drop.
 set -euo pipefail
@@ -60,6 +63,9 @@ take_home() {
     fi
 }
 
+# Whether there is anything that an engine could have taken from root.
+has_capabilities() { [[ $(</proc/self/status) =~ CapBnd:[[:space:]]*0*[1-9a-f] ]]; }
+
 # Give the account and the home to the user, and set `drop`: what makes root that user, with no capability left.
 prepare_drop() {
     local PATH=/usr/sbin:/usr/bin:/sbin:/bin account_uid account_gid uid gid
@@ -75,6 +81,14 @@ prepare_drop() {
             say "/etc is read-only: running as $uid:$gid"
         fi
     fi
+    if ! has_capabilities; then
+        ((uid == 0)) || die "to become uid $uid, root needs CHOWN, SETUID, SETGID, DAC_OVERRIDE, FOWNER and SETPCAP:" \
+            "start the container with them, as docker-compose.user.yml does, or as $uid:$gid"
+        [[ -w $home ]] || die "$home is of uid $(stat --format %u "$home"), and root has no capability to write there:" \
+            "\`inv up\` gives it to root, or a container with CHOWN and DAC_OVERRIDE and the command --take-home"
+        drop=(/usr/bin/setpriv --no-new-privs) # to drop what isn't there would take a capability
+        return 0
+    fi
     take_home "$uid" "$gid"
     drop=(
         /usr/bin/setpriv "--reuid=$uid" "--regid=$gid" --clear-groups
@@ -84,5 +98,6 @@ prepare_drop() {
 
 drop=()
 ((EUID != 0)) || prepare_drop
+[[ ${1:-} != --take-home ]] || exit 0
 exec 3< <(print_secrets)
 exec "${drop[@]}" /usr/local/bin/lab-env --start "$@"

@@ -73,6 +73,8 @@ if [[ ${1:-} == --start ]]; then
     # After the drop: as root without CAP_KILL it could not pass SIGTERM on.
     exec /usr/bin/tini -- "${@:2}"
 fi
-# To root the engine gives the capabilities that only the entrypoint needs.
-((EUID != 0)) || set -- /usr/bin/setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
+# To root the engine gives the capabilities that only the entrypoint needs. To drop none would take one.
+if ((EUID == 0)) && [[ $(</proc/self/status) =~ CapBnd:[[:space:]]*0*[1-9a-f] ]]; then
+    set -- /usr/bin/setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
+fi
 exec "$@"

@@ -115,8 +115,13 @@ def open_own(file: Path, flags: int) -> int:
 
     Raises DevaiError where a link has its name.
     """
+    return open_there(file, flags | os.O_CREAT)
+
+
+def open_there(file: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file that is there already. Raises DevaiError where a link has its name."""
     try:
-        return os.open(file, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno in _LINK:
             raise link_in_the_way(file) from error

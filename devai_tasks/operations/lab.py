@@ -85,6 +85,9 @@ def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bo
     images.ensure(project, settings, docker, running=running)
     if not docker.dry:
         ownership.mark_folder(project, settings)  # building takes minutes, in which another folder may have come up
+    if settings.engine.uid == 0:
+        # The lab's own container has no capability to do so.
+        own.run_once(LAB, ["--take-home"], capabilities=["CHOWN", "DAC_OVERRIDE"])
     _start(own, settings, recreate=recreate)
     if not docker.dry:
         due.unlink(missing_ok=True)
@@ -99,6 +102,8 @@ def _write_files(project: Project, settings: Settings) -> None:
     changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)
     if settings.tls.local:
         changed |= certificates.provide(project, settings)
+    if settings.engine.uid == 0 and not settings.engine.rootless:
+        state.open_to_root(project, settings.stack)
     if changed:
         state.write(state.restart_due(project, settings.stack), "")
 

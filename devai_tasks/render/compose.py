@@ -25,7 +25,7 @@ def render(settings: Settings, folder: str = "", *, override: bool = False) -> A
     They name each other by the `folder` that they are for, as the project's root sees it: empty for the usual one.
     """
     generated = folder or f"generated/{settings.stack}"
-    files = [f"{FOLDER}/docker-compose.yml"]
+    files = [f"{FOLDER}/{name}" for name in _structure(settings)]
     podman = settings.engine.name == "podman"
     if podman:
         files.append(f"{FOLDER}/docker-compose.podman.yml")
@@ -62,7 +62,7 @@ def render(settings: Settings, folder: str = "", *, override: bool = False) -> A
 
 def example(settings: Settings) -> str:
     """deploy/compose/.env.example: for `docker compose` by hand, beside docker-compose.yml."""
-    return _environment(settings, files=[], state=".")
+    return _environment(settings, files=_structure(settings), state=".", by_hand=True)
 
 
 def project_name(settings: Settings) -> str:
@@ -99,10 +99,16 @@ def ollama_host(settings: Settings) -> str:
             return settings.ollama.url
 
 
-def _environment(settings: Settings, *, files: list[str], state: str) -> str:
+def _structure(settings: Settings) -> list[str]:
+    """The files that don't depend on the engine. A lab that is root gets no capability, so it can leave none behind."""
+    return ["docker-compose.yml", *(["docker-compose.user.yml"] if settings.engine.uid else [])]
+
+
+def _environment(settings: Settings, *, files: list[str], state: str, by_hand: bool = False) -> str:
     return template(
         "compose.env",
         settings=settings,
+        by_hand=by_hand,
         profiles=[service for service in services(settings) if service != LAB],
         project=project_name(settings),
         files=files,

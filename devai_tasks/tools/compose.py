@@ -80,13 +80,12 @@ class Compose(Cli):
 
         Compose itself says it. Every image has to be there.
         """
-        words = [
-            str(word) for word in self._client.client_config.docker_compose_cmd[len(self._client.docker_cmd) + 1 :]
-        ]
         said = ""
         with self._running("docker compose up"):
             options = ("--detach", "--no-build", "--pull=never", "--remove-orphans")
-            said = self._completed("compose", "--dry-run", *words, "up", *options).stderr.decode(errors="replace")
+            said = self._completed("compose", "--dry-run", *self._options(), "up", *options).stderr.decode(
+                errors="replace"
+            )
         # The first word of each is the one that tells; the others are how that goes on.
         found: dict[str, str] = {}
         for name, verb in re.findall(r"DRY-RUN MODE -\s+Container (\S+)\s+(\w+)", said):
@@ -117,6 +116,13 @@ class Compose(Cli):
         if output:
             console.pass_on(output)
         return 0
+
+    def run_once(self, service: str, command: Sequence[str], *, capabilities: Sequence[str]) -> None:
+        """Run a command in a service's container that is new, has capabilities of its own, and is gone afterwards."""
+        options = ["--rm", "--no-deps", "--no-TTY", "--interactive=false"]
+        options += [f"--cap-add={name}" for name in capabilities]
+        with self._running(f"docker compose run {service}"):
+            self._call_for("compose", *self._options(), "run", *options, service, *command, given=b"")
 
     def pipe(
         self, service: str, command: Sequence[str], *, given: IO[bytes] | None = None, into: IO[bytes] | None = None
@@ -167,6 +173,10 @@ class Compose(Cli):
                 for process in started:
                     process.terminate()
                     process.wait()
+
+    def _options(self) -> list[str]:
+        """What stands between `compose` and its command: the environment file."""
+        return [str(word) for word in self._client.client_config.docker_compose_cmd[len(self._client.docker_cmd) + 1 :]]
 
     def _exec(self, service: str) -> list[str]:
         compose = self._everything.client_config.docker_compose_cmd

@@ -129,6 +129,18 @@ def test_containers_have_no_names_of_their_own_and_few_rights(stacks: dict[tuple
             assert service["networks"].keys() == {"lab"}
 
 
+def test_capabilities_are_for_becoming_somebody_else_than_root_only(lab: Project) -> None:
+    def rights(uid: int) -> tuple[str, list[str]]:
+        services = read(lab, "dev", [f"engine.uid={uid}", "engine.gid=7", "vector_store.kind=chroma"]).definition[
+            "services"
+        ]
+        assert not any("cap_add" in services[name] for name in ("ollama", "chroma"))
+        return services["devai"]["user"], sorted(services["devai"].get("cap_add", ()))
+
+    assert rights(0) == ("0:7", [])
+    assert rights(4242) == ("0:0", ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETPCAP", "SETUID"])
+
+
 def test_no_service_may_fork_without_end_and_only_the_labs_root_is_writable(lab: Project) -> None:
     limits = ["resources.lab.pids=5000", "resources.ollama.pids=600", "resources.vector_store.pids=700"]
     services = read(lab, "dev", ["vector_store.kind=chroma", *limits]).definition["services"]
@@ -326,6 +338,7 @@ def test_compose_works_by_hand_with_the_example(shipped: Project, tmp_path: Path
     assert definition["name"] == "devai-local-dev"
     assert definition["secrets"]["JUPYTER_TOKEN"]["file"] == str(folder / "token")
     assert set(definition["services"]) == {"devai", "ollama"}
+    assert "SETUID" in definition["services"]["devai"]["cap_add"]
     mounts = {mount["target"]: mount["source"] for mount in definition["services"]["devai"]["volumes"]}
     assert mounts["/home/devai/work"] == str(tmp_path / "lab/work")
 

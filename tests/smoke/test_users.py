@@ -27,6 +27,19 @@ print(subprocess.run(['pip', 'install', '--quiet', '--no-index', 'work/greeting-
 import greeting
 print(greeting.TEXT)
 """
+# Programs of root's that say what they may do, and then do what they did.
+REPLACE = """
+import os
+for name in {names}:
+    os.rename(name, name + ".own")
+    with open(name, "w") as file:
+        file.write('#!/bin/sh\\n{{ echo "$0"; cat /proc/self/status; }} >>/home/devai/work/ran\\nexec "$0.own" "$@"\\n')
+    os.chmod(name, 0o755)
+try:
+    os.chown("/home/devai/work", 4242, 4242)
+except PermissionError:
+    print("refused")
+"""
 # What would run as root where root's bash obeyed the environment.
 EVIL = "id -u >>/home/devai/work/who"
 HOOKS = "/usr/local/bin/before-start.d"
@@ -91,6 +104,61 @@ def test_files_belong_to_the_caller_and_the_home_is_the_callers(
     made.unlink()
     homes = docker("exec", anybodys.container("devai"), "stat", "--format=%u", "/home/devai", "/home/devai/.venv")
     assert set(homes.split()) == {str(uid)}
+
+
+def test_no_program_that_a_lab_as_root_replaces_gets_a_capability(anybodys: ComposeStack, work: Path) -> None:
+    """Root owns them, and the engine runs the health check, the entrypoint and shells beside the lab."""
+    os.chown(work, 0, 0)
+    caller = "--set=engine.uid=0", "--set=engine.gid=0"
+    # As in the folder of somebody who has called this by sudo.
+    token = anybodys.project.state(anybodys.settings.stack) / "token"
+    os.chown(token, 1000, 1000)
+    started = anybodys.inv("compose.up", *caller)
+    assert started.returncode == 0, started.stderr
+    names = ["/usr/local/bin/entrypoint", "/usr/local/bin/healthcheck", "/usr/local/bin/lab-env"]
+    try:
+        jupyter = Jupyter(started.stdout.strip())
+        assert jupyter.status("api/status") == 200  # so the token was read
+        assert jupyter.execute(REPLACE.format(names=names)).split() == ["refused"]
+        restarted = anybodys.inv("compose.restart", "--service=devai", *caller)
+        assert restarted.returncode == 0, restarted.stderr
+        shell = anybodys.inv("compose.shell", "--command=grep CapEff /proc/self/status", *caller)
+        assert shell.stdout == "CapEff:\t0000000000000000\n", shell.stderr
+        docker("exec", "--user=0", anybodys.container("devai"), "/usr/local/bin/healthcheck")
+        assert_powerless(anybodys.host("devai"))
+        ran = (work / "ran").read_text(encoding="utf-8")
+        assert {line for line in ran.splitlines() if line.startswith("/")} == {*names}
+        found = re.findall(r"^Cap\w+:\t(\w+)$", ran, flags=re.MULTILINE)
+        assert set(found) == {"0" * 16}
+    finally:
+        (work / "ran").unlink(missing_ok=True)
+        anybodys.inv("compose.down", *caller)
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_entrypoint_without_the_capabilities_that_it_needs_names_them() -> None:
+    ran = run(IMAGE, "--user=0", "--cap-drop=ALL", "--env=NB_UID=4242", command=("true",))
+    assert ran.returncode == 2
+    assert "to become uid 4242, root needs CHOWN" in ran.stderr
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_home_of_somebody_else_is_taken_by_a_container_of_its_own() -> None:
+    as_root = "--user=0", "--cap-drop=ALL", "--env=NB_UID=0", "--env=NB_GID=0", "--volume=devai-test-taken:/home/devai"
+    docker("volume", "create", "devai-test-taken")
+    try:
+        assert run(IMAGE, *as_root, command=("true",)).returncode == 0  # a new one is nobody's
+        others = "--user=0", "--env=NB_UID=1000", "--env=NB_GID=1000", as_root[-1]
+        assert run(IMAGE, *others, command=("mkdir", "/home/devai/closed")).returncode == 0
+        refused = run(IMAGE, *as_root, command=("true",))
+        assert refused.returncode == 2
+        assert "/home/devai is of uid 1000, and root has no capability to write there: `inv up`" in refused.stderr
+        taking = run(IMAGE, *as_root, "--cap-add=CHOWN", "--cap-add=DAC_OVERRIDE", command=("--take-home",))
+        assert (taking.returncode, taking.stdout) == (0, ""), taking.stderr
+        owner = run(IMAGE, *as_root, command=("stat", "--format=%u", "/home/devai", "/home/devai/closed"))
+        assert owner.stdout.split() == ["0", "0"], owner.stderr
+    finally:
+        docker("volume", "rm", "devai-test-taken")
 
 
 def test_a_number_of_group_0_that_no_account_has_may_run_the_lab(work: Path) -> None:

@@ -62,6 +62,27 @@ def test_what_other_containers_read_is_open_within_the_closed_folder(empty: Proj
     assert mode(folder) == 0o700
 
 
+def test_what_is_another_users_is_opened_for_a_root_without_capabilities(
+    empty: Project, local_dev: Stack, tmp_path: Path
+) -> None:
+    state.keep_secrets(empty, local_dev, {"OTHERS": "1", "ROOTS": "2"})
+    folder = empty.state(local_dev)
+    if os.geteuid() == 0:
+        for file in (folder / "token", folder / "secrets/OTHERS"):
+            os.chown(file, 1000, 1000)
+    state.open_to_root(empty, local_dev)
+    assert mode(folder / "token") == mode(folder / "secrets/OTHERS") == 0o644
+    assert mode(folder / "secrets/ROOTS") == (0o600 if os.geteuid() == 0 else 0o644)
+    assert mode(folder) == mode(folder / "secrets") == 0o700
+
+    outside = tmp_path / "outside"
+    outside.touch(mode=0o600)
+    (folder / "tls.key").symlink_to(outside)
+    with pytest.raises(DevaiError, match=r"tls\.key"):
+        state.open_to_root(empty, local_dev)
+    assert mode(outside) == 0o600
+
+
 def test_secrets_are_kept_exactly_and_an_absent_one_is_an_empty_file(empty: Project, local_dev: Stack) -> None:
     values = {"ONE": "a $b 'c' \"d\" é\n", "TWO": ""}
     state.keep_secrets(empty, local_dev, values)

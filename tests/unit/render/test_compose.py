@@ -42,18 +42,24 @@ def stack_file(settings: Settings) -> str:
 
 
 def test_the_environment_file_says_which_stack_it_is_and_of_which_files(dev: Callable[..., Settings]) -> None:
-    found = variables(dev())
+    found = variables(dev("engine.uid=1000"))
     assert found["COMPOSE_PROJECT_NAME"] == "devai-local-dev"
     assert found["COMPOSE_FILE"] == (
-        "deploy/compose/docker-compose.yml:generated/local-dev/compose/docker-compose.stack.yml"
+        "deploy/compose/docker-compose.yml:deploy/compose/docker-compose.user.yml:"
+        "generated/local-dev/compose/docker-compose.stack.yml"
     )
 
 
+def test_a_lab_that_is_root_is_without_the_file_that_gives_capabilities(dev: Callable[..., Settings]) -> None:
+    assert "docker-compose.user.yml" not in variables(dev("engine.uid=0"))["COMPOSE_FILE"]
+
+
 def test_gpus_and_a_persons_own_file_take_part_when_they_are_there(dev: Callable[..., Settings]) -> None:
-    files = variables(dev("gpu.enabled=true", "gpu.count=2"), override=True)
+    files = variables(dev("engine.uid=1000", "gpu.enabled=true", "gpu.count=2"), override=True)
     assert files["DEVAI_GPU_COUNT"] == "2"
     assert files["COMPOSE_FILE"].split(":") == [
         "deploy/compose/docker-compose.yml",
+        "deploy/compose/docker-compose.user.yml",
         "deploy/compose/docker-compose.gpu.yml",
         "generated/local-dev/compose/docker-compose.stack.yml",
         "deploy/compose/docker-compose.override.yml",  # last, so that it has the last word

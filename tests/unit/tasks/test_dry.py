@@ -47,8 +47,13 @@ NOTHING_RENDERED = (
 
 
 @pytest.fixture(autouse=True)
-def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def nobodys_machine(
+    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No programs are there, and whoever runs the tests is not root."""
     monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("DEVAI__ENGINE__UID", "1000")
 
 
 def commands(result: CompletedProcess[str]) -> list[str]:
@@ -78,6 +83,11 @@ def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, 
     assert commands(cli("inv", *words)) == [UP]
     assert {path.rpartition("/")[2] for path in rendered(project)} == {".env", "docker-compose.stack.yml"}
     assert not (project.root / ".devai").exists()
+
+
+def test_a_lab_as_root_gets_its_home_by_a_container_with_the_capabilities_for_that(cli: Run) -> None:
+    taking = "run --rm --no-deps --no-TTY --interactive=false --cap-add=CHOWN --cap-add=DAC_OVERRIDE devai --take-home"
+    assert commands(cli("inv", "compose.up", "--dry", "--set=engine.uid=0")) == [f"{COMPOSE} {taking}", UP]
 
 
 @pytest.mark.parametrize(
