@@ -155,9 +155,9 @@ def _check_files(project: Project, settings: Settings) -> None:
     if settings.image.ca_file and not (project.root / settings.image.ca_file).is_file():
         raise UsageError(f"image.ca_file: there is no file {settings.image.ca_file}; make it, name another, or none")
     forwarder = project.root / definition.FORWARDER
-    # The container's root may not read what is another user's and closed.
+    # A container's root may not read what is another user's and closed.
     if forwarder.exists() and forwarder.stat().st_uid and not forwarder.stat().st_mode & stat.S_IROTH:
-        raise UsageError(f"{forwarder} is closed to Ollama's container; `chmod a+r {definition.FORWARDER}` opens it")
+        raise UsageError(f"{forwarder} is closed to containers; `chmod a+r {definition.FORWARDER}` opens it")
 
 
 def limits(settings: Settings) -> dict[str, Limits]:

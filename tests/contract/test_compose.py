@@ -202,7 +202,10 @@ def test_a_vector_store_is_a_service_for_the_lab_only(lab: Project) -> None:
     stack = read(lab, "dev", ["vector_store.kind=chroma", "resources.vector_store.memory=3GB"])
     chroma = stack.definition["services"]["chroma"]
     assert "ports" not in chroma
-    assert [(mount["source"], mount["target"]) for mount in chroma["volumes"]] == [("vectors", "/data")]
+    assert [(mount["source"], mount["target"]) for mount in chroma["volumes"]] == [
+        ("vectors", "/data"),
+        (str(lab.root / "deploy/kubernetes/base/files/forward.pl"), "/usr/local/lib/devai/forward.pl"),
+    ]
     assert int(chroma["mem_limit"]) == 3 * 10**9
     assert stack.lab["environment"]["DEVAI_ENV_CHROMA_HOST"] == "chroma"
     assert stack.lab["depends_on"]["chroma"]["condition"] == "service_healthy"

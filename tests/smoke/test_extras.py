@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
+import socket
 import subprocess
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import certifi
@@ -24,6 +28,15 @@ towns = client.get_or_create_collection("towns")
 if not towns.count():
     towns.add(ids=["a", "b"], embeddings=[[1.0, 0.0], [0.0, 1.0]], documents=["Paris", "Oslo"])
 print(towns.query(query_embeddings=[[0.9, 0.1]], n_results=1)["documents"][0][0])
+"""
+LARGE = """
+import os, chromadb
+client = chromadb.HttpClient(host=os.environ["CHROMA_HOST"], port=int(os.environ["CHROMA_PORT"]))
+large = client.get_or_create_collection("large")
+ids = [str(number) for number in range(1000)]
+large.add(ids=ids, embeddings=[[float(len(one)), 1.0] for one in ids], documents=["x" * 10_000] * 1000)
+print(large.count())
+client.delete_collection("large")
 """
 COMPILE = """
 cat >/tmp/six.c <<'end'
@@ -91,6 +104,36 @@ def test_embeddings_are_stored_and_stay(extras: ComposeStack, lab: Jupyter) -> N
     assert started.returncode == 0, started.stderr
     kept = STORE.replace("if not towns.count():", "assert towns.count() == 2\nif False:")
     assert https(extras, started.stdout).execute(kept).strip() == "Paris"
+
+
+def test_pages_of_others_get_nothing_from_chroma_at_its_own_address(extras: ComposeStack, lab: Jupyter) -> None:
+    """Which a browser of this machine reaches, and to which a name can be made to lead."""
+    assert lab.execute(STORE).strip() == "Paris"
+    networks = json.loads(docker("inspect", extras.container("chroma")))[0]["NetworkSettings"]["Networks"]
+    (address,) = [network["IPAddress"] for network in networks.values()]
+    path = "/api/v2/tenants/default_tenant/databases/default_database/collections"
+
+    def status(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> int:
+        with closing(http.client.HTTPConnection(address, 8000, timeout=20)) as connection:
+            connection.request(method, path, body, headers)
+            return connection.getresponse().status
+
+    for headers in (
+        {"Host": "evil.example:8000"},
+        {"Host": f"{address}:8000"},
+        {"Host": "chroma:8000", "Origin": "http://evil.example:8000"},
+    ):
+        assert status("GET", path, headers) == 403
+        assert status("POST", path, headers, b" " * 10_000_000) == 403
+        assert status("DELETE", f"{path}/towns", headers) == 403
+    with closing(http.client.HTTPConnection(address, 8000, timeout=20)) as connection:
+        for _ in range(3):
+            connection.request("GET", path, headers={"Host": "chroma:8000"})
+            answer = connection.getresponse()
+            assert (answer.status, [found["name"] for found in json.load(answer)]) == (200, ["towns"])
+    assert lab.execute(LARGE).strip() == "1000"
+    with pytest.raises(OSError):  # noqa: PT011 - refused, or cut off
+        socket.create_connection((address, 8001), timeout=5)
 
 
 def test_a_kernel_that_nobody_uses_is_ended(lab: Jupyter) -> None:

@@ -1,4 +1,4 @@
-"""Ollama's forwarder: bytes arrive as they were sent, and the server behind it decides about everything else."""
+"""The forwarder of Ollama and Chroma: bytes arrive as they were sent, and for Chroma no foreign page's requests."""
 
 from __future__ import annotations
 
@@ -77,9 +77,10 @@ def forwarding() -> Iterator[Forwarding]:
         missing("no perl, which is a package of every system")
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(program: str = SERVER) -> tuple[subprocess.Popen[bytes], int]:
+    def start(program: str = SERVER, *options: str, script: Path = SCRIPT) -> tuple[subprocess.Popen[bytes], int]:
         port, inner = free_port(), free_port()
-        command = ["perl", str(SCRIPT), str(port), str(inner), sys.executable, "-c", program, str(inner)]
+        server = [sys.executable, "-c", program, str(inner)]
+        command = ["perl", str(script), *options, str(port), str(inner), *server]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         if program is SERVER:
             connected(inner).close()
@@ -167,3 +168,74 @@ def test_a_port_that_is_taken_is_named(forwarding: Forwarding) -> None:
     second = subprocess.run(["perl", str(SCRIPT), str(port), "1", "true"], capture_output=True, text=True, check=False)
     assert second.returncode != 0
     assert f"forward.pl: can't listen on port {port}: Address already in use" in second.stderr
+
+
+HOSTS = "--hosts=chroma,localhost,127.0.0.1"
+
+
+def head(*lines: str) -> bytes:
+    return "\r\n".join(["POST /api HTTP/1.1", *lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Host: chroma"], ["host:LOCALHOST:8000"], ["Accept: */*", "Host: 127.0.0.1:1"],
+        ["Host: chroma:8000", "Origin: http://localhost:8000"],
+    ],
+)  # fmt: skip
+def test_a_connection_to_one_of_the_names_is_passed_on_from_its_first_byte(
+    forwarding: Forwarding, lines: list[str]
+) -> None:
+    _, port = forwarding(SERVER, HOSTS)
+    # Nothing after the head is looked at: neither a large body nor the next request.
+    content = head(*lines) + bytes(range(256)) * 40_000 + head("Host: evil.example")
+    assert exchanged(port, content).decode() == hashlib.sha256(content).hexdigest()
+
+
+def test_a_head_may_come_in_parts(forwarding: Forwarding) -> None:
+    _, port = forwarding(SERVER, HOSTS)
+    content = head("Host: chroma")
+    with connected(port) as connection:
+        for byte in content:
+            connection.sendall(bytes([byte]))
+        connection.shutdown(socket.SHUT_WR)
+        assert everything(connection).decode() == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [], ["Host: evil.example:8000"], ["Host: chroma.evil.example"], ["Host: xchroma"], ["Host: 127x0.0.1"],
+        ["Host: 172.18.0.3:8000"], ["Host: chroma", "Host: evil.example"], ["Host: "], ["X-Host: chroma"],
+        ["Host: chroma", "Origin: http://evil.example"], ["Host: chroma", "origin:null"],
+        ["Host: chroma", "Origin: http://chroma.evil.example"], ["Host: chroma", "Origin: http://chroma@evil.example"],
+    ],
+)  # fmt: skip
+def test_other_requests_are_refused_before_the_server_hears_of_them(forwarding: Forwarding, lines: list[str]) -> None:
+    process, port = forwarding(_TELLS_OF_CONNECTIONS, HOSTS)
+    assert exchanged(port, head(*lines) + b"x" * 5_000_000).startswith(b"HTTP/1.1 403 ")
+    process.terminate()
+    assert process.communicate(timeout=20)[0] == b""
+
+
+_TELLS_OF_CONNECTIONS = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    listener.accept()
+    print("connected", flush=True)
+"""
+
+
+def test_a_head_without_an_end_is_refused_and_silence_is_not_waited_for(forwarding: Forwarding, tmp_path: Path) -> None:
+    impatient = tmp_path / "forward.pl"
+    text = SCRIPT.read_text(encoding="utf-8")
+    impatient.write_text(text.replace("PATIENCE => 10", "PATIENCE => 0"), encoding="utf-8")
+    assert impatient.read_text(encoding="utf-8") != text
+    _, port = forwarding(SERVER, HOSTS)
+    assert exchanged(port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000).startswith(b"HTTP/1.1 403 ")
+    _, port = forwarding(SERVER, HOSTS, script=impatient)
+    with connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        assert everything(connection) == b""

@@ -1,6 +1,9 @@
 # Starts a server that listens on the loopback only, and passes to it what arrives at a port of all addresses:
-#   perl forward.pl PORT INNER COMMAND...
+#   perl forward.pl [--hosts=NAME,NAME...] PORT INNER COMMAND...
 # It reads nothing of what it passes on, so the server alone decides what a request is. It ends when the server ends.
+# For a server that doesn't check whom a request was meant for, `--hosts` does: a connection whose first request names
+# another Host, or comes from a page of another Origin, is refused with 403. The first tells, for a browser keeps a
+# connection for the host whose name has led to it; what follows is passed on unread.
 # Needs perl-base only, which every image of Debian and Ubuntu has.
 use strict;
 use warnings;
@@ -13,7 +16,12 @@ use POSIX qw(WNOHANG);
 use constant BLOCK => 1 << 17;
 # Two files each, and 1024 files are what some engines allow; more connections wait until one of these ends.
 use constant CONNECTIONS => 400;
+# Bytes and seconds within which a first request has to say what it is.
+use constant HEAD => 1 << 16;
+use constant PATIENCE => 10;
 
+my $hosts = @ARGV && $ARGV[0] =~ /^--hosts=(.+)/ ? join '|', map { quotemeta } split /,/, $1 : undef;
+shift if defined $hosts;
 my ($port, $inner, @command) = @ARGV;
 my $listener = listen_on('::') || listen_on('0.0.0.0') or die "forward.pl: can't listen on port $port: $!\n";
 $listener->blocking(0);
@@ -29,16 +37,23 @@ $SIG{PIPE} = 'IGNORE';
 my %peer;      # socket => the other one of its connection
 my %unsent;    # socket => what is still to be written to it
 my %ended;     # socket => whether nothing more will be read from it
+my %early;     # socket => it, what it has sent of its first request, until when it may; after a refusal, no text
 
 while (1) {
     stop_with_server();
+    for my $one (values %early) {
+        delete $early{$one->{socket}} if time > $one->{until};
+    }
     my @sockets = values %peer;
+    my @early = map { $_->{socket} } values %early;
     my $readers = IO::Select->new(grep { !$ended{$_} && $unsent{$peer{$_}} eq '' } @sockets);
-    $readers->add($listener) if @sockets < 2 * CONNECTIONS;
+    $readers->add(@early);
+    $readers->add($listener) if @sockets + 2 * @early < 2 * CONNECTIONS;
     my $writers = IO::Select->new(grep { $unsent{$_} ne '' } @sockets);
     my ($readable, $writable) = IO::Select->select($readers, $writers, undef, 1);
     for my $socket (@{$readable || []}) {
-        if ($socket == $listener) { connect_server() }
+        if ($socket == $listener) { admit() }
+        elsif ($early{$socket}) { examine($early{$socket}) }
         elsif ($peer{$socket}) { receive($socket) }
     }
     for my $socket (@{$writable || []}) {
@@ -61,13 +76,51 @@ sub stop_with_server {
     }
 }
 
-sub connect_server {
+sub admit {
     my $client = $listener->accept or return;
-    my $inside = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $inner, Blocking => 0) or return;
     $client->blocking(0);
+    return connect_server($client, '') if !defined $hosts;
+    $early{$client} = {socket => $client, text => '', until => time + PATIENCE};
+}
+
+# Until the head of its first request is there, and after a refusal until the client has read that: a connection that
+# is closed while something arrives loses what was sent last.
+sub examine {
+    my ($one) = @_;
+    my $socket = $one->{socket};
+    my $count = sysread $socket, my $block, BLOCK;
+    return if !defined $count && is_passing();
+    return delete $early{$socket} if !$count;
+    return if !defined $one->{text};
+    $one->{text} .= $block;
+    my ($head) = $one->{text} =~ /\A(.*?)\r?\n\r?\n/s;
+    return if !defined $head && length $one->{text} <= HEAD;
+    if (defined $head && is_meant($head)) {
+        delete $early{$socket};
+        return connect_server($socket, $one->{text});
+    }
+    syswrite $socket, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    shutdown $socket, 1;
+    delete $one->{text};
+}
+
+# Whether a request names one of the hosts, and no page of another has sent it.
+sub is_meant {
+    my ($head) = @_;
+    my ($request, @lines) = split /\r?\n/, $head;
+    my @named = map { /^host[ \t]*:[ \t]*(.*?)[ \t]*$/i } @lines;
+    my @pages = map { /^origin[ \t]*:[ \t]*(.*?)[ \t]*$/i } @lines;
+    return @named == 1
+        && !grep({ !m{^(?:$hosts)(?::\d+)?$}i } @named)
+        && !grep({ !m{^https?://(?:$hosts)(?::\d+)?$}i } @pages);
+}
+
+sub connect_server {
+    my ($client, $sent) = @_;
+    my $inside = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $inner, Blocking => 0) or return;
     $client->sockopt(SO_KEEPALIVE, 1);
     @peer{$client, $inside} = ($inside, $client);
-    @unsent{$client, $inside} = ('', '');
+    @unsent{$client, $inside} = ('', $sent);
 }
 
 sub receive {
