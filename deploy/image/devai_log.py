@@ -9,7 +9,11 @@ import re
 
 from tornado.log import LogFormatter
 
-TOKEN = os.environ.get("JUPYTER_TOKEN", "")
+# As it is, or with any of its characters percent-encoded, once or more often.
+TOKEN = re.compile(
+    "".join(f"(?:{re.escape(char)}|%(?:25)*{ord(char):02x})" for char in os.environ.get("JUPYTER_TOKEN", "")) or "(?!)",
+    re.IGNORECASE,
+)
 # Also in an address inside of an address, where `=` is `%3D`, or `%253D`, and so on, and where `&` or `#` ends it so.
 ASSIGNED = re.compile(r"(token(?:=|%(?:25)*3D))(?:[^\s&'\"#;,()%]|%(?!(?:25)*2[36]))+", re.IGNORECASE)
 
@@ -19,7 +23,4 @@ class Formatter(LogFormatter):
 
     def format(self, record):
         """Replace the token itself wherever it stands, and what was given for it."""
-        text = super().format(record)
-        if TOKEN:
-            text = text.replace(TOKEN, "[secret]")
-        return ASSIGNED.sub(r"\1[secret]", text)
+        return ASSIGNED.sub(r"\1[secret]", TOKEN.sub("[secret]", super().format(record)))

@@ -172,8 +172,9 @@ def test_the_log_of_requests_that_fail_has_no_token(stack: RunningStack) -> None
     assert stack.jupyter.status(f"api/contents?content={mark}-4&token={token}", token=False) == 400
     encoded = "".join(f"%{ord(letter):02x}" for letter in token)
     assert stack.jupyter.status(f"api/contents/{mark}-5?token={encoded}", token=False) == 404
+    assert stack.jupyter.status(f"{mark}-6/{encoded}", token=False) == 404
     log = stack.places()["the log"]
-    assert {f"{mark}-{number}" for number in range(1, 6)} == set(re.findall(rf"{mark}-\d", log))
+    assert {f"{mark}-{number}" for number in range(1, 7)} == set(re.findall(rf"{mark}-\d", log))
     assert token not in log
     assert encoded not in log.lower()
 
