@@ -40,7 +40,8 @@ def revision(folder: Path) -> Revision | None:
     git = sh.Command(program).bake("-C", str(folder), _tty_out=False, _truncate_exc=False)
     try:
         commit, time = str(git("log", "-1", "--no-show-signature", "--format=%H %cI")).split()
-        dirty = bool(str(git("status", "--porcelain", "--", ".")).strip())
+        # A repository below it may be a notebook's, and git would obey that one's settings to look into it.
+        dirty = bool(str(git("status", "--porcelain", "--ignore-submodules=dirty", "--", ".")).strip())
         source = str(git("config", "--get", "remote.origin.url", _ok_code=(0, 1))).strip()
     except sh.ErrorReturnCode as error:
         reason = error.stderr.decode(errors="replace").partition("\n")[0]

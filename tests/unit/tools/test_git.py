@@ -33,6 +33,24 @@ def test_a_changed_and_a_new_file_make_it_dirty(repository: Path, name: str) -> 
     assert str(revision(repository)) == f"{made[:12]}-dirty"
 
 
+def test_nothing_of_a_repository_below_it_is_run(repository: Path) -> None:
+    """It may be a notebook's, and be part of the index since a `git add .`."""
+    nested, ran = repository / "work/nested", repository.parent / f"{repository.name}-ran"
+    nested.mkdir(parents=True)
+    git(nested, "init", "--quiet")
+    (nested / "file").touch()
+    commit(nested)
+    made = commit(repository)
+    hook = nested / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch {ran}\n", encoding="utf-8")
+    hook.chmod(0o755)
+    git(nested, "config", "core.fsmonitor", str(hook))
+    assert str(revision(repository)) == made[:12]
+    assert not ran.exists()
+    git(repository, "status")
+    assert ran.exists()  # so it would have been noticed
+
+
 def test_ignored_files_do_not(repository: Path) -> None:
     (repository / ".gitignore").write_text("ignored\n", encoding="utf-8")
     made = commit(repository)
