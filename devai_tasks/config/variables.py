@@ -13,7 +13,11 @@ NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # What conf/ takes in as it is shipped.
 SHIPPED = frozenset({"HOST_IP", "SSL_CERT_FILE"})
 # Names by which programs know secrets; addresses of proxies may hold a password.
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|KEY|CREDENTIAL|COOKIE|DATABASE_URL|_(PASS|PWD|PAT|AUTH|DSN)$")
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|PGPASS|KEY|CREDENTIAL|COOKIE|WEBHOOK|CONN(ECTION)?_?STR"
+    r"|(^|_)(PASS|PWD|PAT|AUTH|DSN)$"
+    r"|(DB|DATABASE|REDIS|MONGO\w*|AMQP|JDBC|POSTGRES\w*|MYSQL)_?(URL|URI)$"
+)
 
 
 def names(text: str) -> list[str]:

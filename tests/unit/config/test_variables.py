@@ -19,7 +19,7 @@ from devai_tasks.errors import ConfigError
 Run = Callable[..., CompletedProcess[str]]
 LOCAL_DEV = Stack("dev", "local")
 CANARY = "c4n4ry-of-the-environment"
-SECRETS = ("GITHUB_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "openai_api_key", "MY_CREDENTIALS", "SENTRY_DSN")
+SECRETS = ("GITHUB_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "openai_api_key", "REDIS_URL", "SENTRY_DSN")
 
 
 def refused(project: Project, *overrides: str) -> str:
