@@ -88,7 +88,7 @@ def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bo
     if settings.engine.uid == 0:
         # The lab's own container has no capability to do so.
         own.run_once(LAB, ["--take-home"], capabilities=["CHOWN", "DAC_OVERRIDE"])
-    _start(own, settings, recreate=recreate)
+    _start(project, own, settings, recreate=recreate)
     if not docker.dry:
         due.unlink(missing_ok=True)
 
@@ -138,10 +138,19 @@ def start(project: Project, settings: Settings, docker: Docker) -> None:
         )
     if not docker.dry and not own.containers():
         raise DevaiError(f"{settings.stack} has no containers; {remedy} makes them")
-    _start(own, engine.known(settings, docker), recreate="nothing")
+    _start(project, own, engine.known(settings, docker), recreate="nothing")
 
 
-def _start(own: Compose, settings: Settings, *, recreate: Recreate) -> None:
+def restart(project: Project, settings: Settings, docker: Docker, services: Sequence[str]) -> None:
+    """Restart services as they are, all for none."""
+    own = compose(project, settings, docker)
+    work_dir.check_danger(project, settings)
+    own.restart(services)
+
+
+def _start(project: Project, own: Compose, settings: Settings, *, recreate: Recreate) -> None:
+    # Again: by the folder's name, the engine mounts what has it now.
+    work_dir.check_danger(project, settings)
     with console.step(f"starting {settings.stack}"):
         podman = settings.engine.name == "podman"
         own.up(timeout=START_SECONDS, wait=not podman, recreate=recreate)

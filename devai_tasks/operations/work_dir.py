@@ -56,13 +56,10 @@ def check(project: Project, settings: Settings, docker: Docker) -> None:
 
     Of the second, a stack is told once: with the same configuration, the next call passes.
     """
-    named, found = settings.storage.work_dir, danger(project, settings)
-    if found and not settings.storage.allow_unsafe_work_dir:
-        raise UsageError(
-            f"storage.work_dir = {named}: {found}. Nothing was changed\n{_choice(project, settings, refused=True)}"
-        )
-    if found or docker.dry or not _was_project(project, settings, docker):
+    check_danger(project, settings)
+    if danger(project, settings) or docker.dry or not _was_project(project, settings, docker):
         return
+    named = settings.storage.work_dir
     if state.is_first(project, settings.stack, _NOTICE):
         raise UsageError(
             f"~/work was the project's folder so far, and is {named}/ from now on: what lies beside it is no longer "
@@ -71,12 +68,22 @@ def check(project: Project, settings: Settings, docker: Docker) -> None:
         )
 
 
+def check_danger(project: Project, settings: Settings) -> None:
+    """Raise UsageError for a folder that is dangerous as it is now, and not meant."""
+    found = danger(project, settings)
+    if found and not settings.storage.allow_unsafe_work_dir:
+        raise UsageError(
+            f"storage.work_dir = {settings.storage.work_dir}: {found}. Nothing was changed\n"
+            f"{_choice(project, settings, refused=True)}"
+        )
+
+
 def create(project: Project, settings: Settings) -> None:
     """Create the folder where it is one of the project's, for whoever the lab runs as; not by the engine, as root.
 
     Raises UsageError where another one is missing: it may be on a disk that is not mounted.
     """
-    named, folder = settings.storage.work_dir, _folder(project, settings)
+    named, folder = settings.storage.work_dir, located(project, settings)
     if folder.is_dir():
         return
     if folder.exists() or not _contains(project.root.resolve(), folder):
@@ -90,13 +97,13 @@ def create(project: Project, settings: Settings) -> None:
 
 def is_created(project: Project, settings: Settings) -> bool:
     """Whether the folder is missing, and `up` creates it."""
-    folder = _folder(project, settings)
+    folder = located(project, settings)
     return not folder.exists() and _contains(project.root.resolve(), folder)
 
 
 def obeyed(project: Project, settings: Settings) -> str:
     """What is at the top of the folder that a program runs or obeys when it is called there; empty for nothing."""
-    folder = _folder(project, settings)
+    folder = located(project, settings)
     found = {name: program for program, names in _OBEYED.items() for name in names if os.path.lexists(folder / name)}
     if not found:
         return ""
@@ -112,13 +119,29 @@ def warn(project: Project, settings: Settings) -> None:
 
 def danger(project: Project, settings: Settings) -> str:
     """What a notebook could do by the folder, beyond its own files; empty for a folder that is for notebooks only."""
-    root, folder = project.root.resolve(), _folder(project, settings)
+    root, folder = project.root.resolve(), located(project, settings)
     if programs := _programs(root, folder):
         return f"that is {programs}, and a notebook could change what the next task runs outside of the lab"
+    if other := _nested(project, settings, folder):
+        return f"{other}, whose notebooks could put a link in its place"
     if _contains(root, folder):
         # What it holds itself may be of notebooks: `warn` tells of that.
         return _project_above(path for path in folder.parents if path != root and _contains(root, path))
     return _elsewhere(folder)
+
+
+def _nested(project: Project, settings: Settings, folder: Path) -> str:
+    """How the folder lies in that of another stack of the project, or has it in it; empty where it does neither."""
+    for stack in project.stacks:
+        before = state.remembered(project, stack) or {}
+        other = (project.root / before.get("storage", {}).get("work_dir", "")).resolve()
+        if stack == settings.stack or _is_same(folder, other) or _is_same(other, project.root):
+            continue
+        if _contains(other, folder):
+            return f"it lies in the work folder of {stack}"
+        if _contains(folder, other):
+            return f"the work folder of {stack} lies in it"
+    return ""
 
 
 def _programs(root: Path, folder: Path) -> str:
@@ -151,7 +174,7 @@ def _elsewhere(folder: Path) -> str:
 def _project_above(folders: Iterable[Path]) -> str:
     """How one of the folders above is a project, or what git keeps of one; empty where none is."""
     for folder in folders:
-        if marker := "what git keeps" if folder.name == _GIT else _marker(folder, _MARKERS):
+        if marker := _repository(folder) or _marker(folder, _MARKERS):
             return f"it lies in {folder}, a project by {marker}, and a notebook could change what runs there"
     return ""
 
@@ -160,12 +183,18 @@ def _project_in(folder: Path) -> str:
     """How a folder, or one directly in it, is a project or a work tree of git; empty where none is."""
     with suppress(OSError):  # of a folder that is closed to the caller, nothing is known
         for path in (folder, *sorted(path for path in folder.iterdir() if not path.is_symlink())):
-            if marker := _marker(path, (*_MARKERS, _GIT)):
+            if marker := _repository(path) or _marker(path, (*_MARKERS, _GIT)):
                 return (
                     f"{path} is a project by {marker}, and a notebook could change what runs there; one that notebooks "
                     "have made can be moved away"
                 )
     return ""
+
+
+def _repository(folder: Path) -> str:
+    """What tells that a folder is what git keeps of a project, with hooks and settings in it; empty where it isn't."""
+    kept = ("HEAD", "objects", "refs")
+    return "what git keeps" if folder.name == _GIT or all((folder / name).exists() for name in kept) else ""
 
 
 def _marker(folder: Path, names: Iterable[str]) -> str:
@@ -179,7 +208,7 @@ def _hidden(home: Path, folder: Path) -> str:
     return next((path.name for path in above if path.name.startswith(".") and _is_same(path.parent, home)), "")
 
 
-def _folder(project: Project, settings: Settings) -> Path:
+def located(project: Project, settings: Settings) -> Path:
     """The folder itself, whatever links lead there."""
     return (project.root / settings.storage.work_dir).resolve()
 
@@ -221,7 +250,7 @@ def _choice(project: Project, settings: Settings, *, refused: bool) -> str:
     """The two commands: notebooks in a folder of their own, or a dangerous folder, deliberately."""
     own = "work" if refused else shlex.quote(settings.storage.work_dir)
     apart = f"mkdir -p {own}"
-    if not refused or _is_same(_folder(project, settings), project.root):
+    if not refused or _is_same(located(project, settings), project.root):
         apart += f" && mv -n -- {shlex.join(_notebooks(project.root)) or 'NOTEBOOKS'} {own}/"
     setting = "inv config.set --set=storage"
     if refused:

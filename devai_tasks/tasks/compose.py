@@ -99,7 +99,7 @@ def restart(c: Context, request: Request, service: list[str]) -> None:
     lab.check_services(service)
     if request.settings.protected:
         guard.allow(request, f"{' and '.join(service) or 'its services'} begin anew, and kernels end")
-    lab.compose(request.project, request.settings, request.docker).restart(service)
+    lab.restart(request.project, request.settings, request.docker, service)
 
 
 @stack_task(

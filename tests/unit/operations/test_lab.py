@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -224,6 +225,21 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     assert fake.recreated == ["all", "all", "changed"]
     lab.start(project, own, docker)
     assert fake.recreated[-1] == "nothing"
+
+
+@pytest.mark.usefixtures("nobodys_environment")
+def test_a_folder_that_became_dangerous_is_not_mounted_by_a_start_or_a_restart(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, fake = settings(project), BreaksOff()
+    monkeypatch.setattr(engine, "known", lambda *_: own)
+    monkeypatch.setattr(lab, "compose", lambda *_: fake)
+    (project.root / "work").rename(project.root / "before")
+    (project.root / "work").symlink_to("conf")
+    for begin in (lab.start, partial(lab.restart, services=())):
+        with pytest.raises(UsageError, match="in conf/ of the project"):
+            begin(project, own, Docker())
+    assert fake.recreated == []
 
 
 def test_a_token_is_kept_where_the_lab_could_not_start_with_a_new_one(

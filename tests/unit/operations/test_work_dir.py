@@ -190,6 +190,16 @@ def test_what_a_program_of_this_machine_would_run_is_told_with_how_it_does_not(
     assert program in found.found
 
 
+@pytest.mark.parametrize(("outer", "inner"), [("work", "work/dev"), ("work/dev", "work")])
+def test_two_stacks_have_one_folder_or_two_that_lie_apart(project: Project, outer: str, inner: str) -> None:
+    """Notebooks of the outer one could put a link in the place of the inner one, for the next start."""
+    state.remember(project, Stack("staging", "local"), {"storage": {"work_dir": outer}})
+    danger = work_dir.danger(project, settings(project, f"storage.work_dir={inner}"))
+    assert "work folder of local-staging" in danger
+    for apart in (outer, "notebooks"):
+        assert work_dir.danger(project, settings(project, f"storage.work_dir={apart}")) == ""
+
+
 def test_what_is_meant_is_allowed_and_doctor_keeps_warning(project: Project) -> None:
     meant = settings(project, "storage.work_dir=.", ALLOW)
     work_dir.check(project, meant, engine(project.root))
