@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import tarfile
 import zlib
 from dataclasses import dataclass
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import IO
 
-from devai_tasks.config import files
 from devai_tasks.errors import DevaiError
+from devai_tasks.operations import given
 
 _CHUNK_BYTES = 1 << 20
+# Of a checksum with the longest name of a file.
+_MOST_OF_A_LINE = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class Content:
     bytes: int
 
 
-def check_free(file: Path) -> None:
+def check_free(file: Path, shared: Path) -> None:
     """Raise UsageError where the archive or its checksum exists, or no folder could take them."""
-    files.check_free(file)
-    files.check_free(_checksum(file))
+    given.check_free(file, shared)
+    given.check_free(_checksum(file), shared)
 
 
 def verify(archive: IO[bytes]) -> Content:
@@ -69,22 +72,23 @@ def digest(archive: BufferedIOBase) -> str:
     return hashlib.file_digest(archive, "sha256").hexdigest()
 
 
-def write_checksum(file: Path, value: str) -> Path:
+def write_checksum(file: Path, shared: Path, value: str) -> Path:
     """Write the checksum of an archive beside it, as `sha256sum --check` reads it; returns its path."""
     checksum = _checksum(file)
-    with files.new(checksum, 0o600) as stream:
+    with given.new(checksum, shared, 0o600) as stream:
         stream.write(f"{value}  {file.name}\n".encode(errors="surrogateescape"))
     return checksum
 
 
-def check_sum(file: Path) -> None:
+def check_sum(archive: BufferedReader, shared: Path) -> None:
     """Raise DevaiError where the checksum beside an archive does not match; it may be missing."""
+    file = Path(archive.name)
     checksum = _checksum(file)
-    if not checksum.is_file():
+    if not os.path.lexists(checksum):
         return
-    expected = checksum.read_text(encoding="utf-8", errors="replace").split(maxsplit=1)[:1]
-    with files.open_given(file) as archive:
-        actual = digest(archive)
+    with given.opened(checksum, shared) as stream:
+        expected = stream.read(_MOST_OF_A_LINE).decode(errors="replace").split(maxsplit=1)[:1]
+    actual = digest(archive)
     if expected != [actual]:
         raise DevaiError(
             f"{file} is not what {checksum} was made for: its checksum is {actual[:12]}...; nothing was changed. Take "

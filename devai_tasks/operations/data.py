@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from devai_tasks import console
-from devai_tasks.config import files
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import addresses, backups, certificates, clouds, cluster, lab, terraform
+from devai_tasks.operations import addresses, backups, certificates, clouds, cluster, given, lab, terraform, work_dir
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import compose, naming
 from devai_tasks.render.kubernetes import LAB
@@ -68,7 +68,8 @@ def backup(
         UsageError: the file exists, or has no folder.
         DevaiError: the lab does not answer, or not with a complete archive; there is no file then.
     """
-    backups.check_free(file)
+    shared = work_dir.located(project, settings)
+    backups.check_free(file, shared)
     with (
         _reached(project, settings, _BACKUP, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"backing {settings.stack} up to {file}"),
@@ -76,12 +77,12 @@ def backup(
         if dry:
             console.say(site.curl(home, f"--output={file}"))
             return None
-        with files.new(file, 0o600) as archive:
+        with given.new(file, shared, 0o600) as archive:
             headers = site.download(home, archive)
             size = archive.tell()
             with console.waiting("verifying the archive"):
                 content, digest = backups.verify(archive), backups.digest(archive)
-        checksum = backups.write_checksum(file, digest)
+        checksum = backups.write_checksum(file, shared, digest)
     left_out = {unquote(name): "is mounted there" for name in headers.get("Devai-Mounts", "").split(", ") if name}
     if settings.compute.provider == "local" and not in_cluster:
         # The image of an earlier version does not report what is mounted.
@@ -89,13 +90,22 @@ def backup(
     return Backup(size, content, checksum, left_out)
 
 
-def check(settings: Settings, file: Path) -> None:
-    """Raise UsageError for an archive that is missing, or that the stack's platform would not let through.
+@contextmanager
+def opened(project: Project, settings: Settings, file: Path) -> Iterator[BufferedReader]:
+    """Open an archive to restore, so that what is sent is the file that was checked.
 
-    Raises DevaiError for one that is not what its checksum was made for.
+    Raises UsageError for one that is missing, or that the stack's platform would not let through, DevaiError for one
+    that is not what its checksum was made for.
     """
-    with files.open_given(file) as archive:
-        size = os.fstat(archive.fileno()).st_size
+    shared = work_dir.located(project, settings)
+    with given.opened(file, shared) as archive:
+        _check_size(settings, file, os.fstat(archive.fileno()).st_size)
+        with console.waiting(f"verifying {file}"):
+            backups.check_sum(archive, shared)
+        yield archive
+
+
+def _check_size(settings: Settings, file: Path, size: int) -> None:
     compute = settings.compute
     if (compute.provider, compute.platform) == ("gcp", "simple") and size > _MOST:
         raise UsageError(
@@ -103,26 +113,24 @@ def check(settings: Settings, file: Path) -> None:
             "the files to the bucket that the home is: `gcloud storage rsync --recursive FOLDER "
             f"gs://{naming.unique(settings)}`"
         )
-    with console.waiting(f"verifying {file}"):
-        backups.check_sum(file)
 
 
 def restore(
-    project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False
+    project: Project, settings: Settings, archive: BufferedReader, *, in_cluster: bool = False, dry: bool = False
 ) -> Restored | None:
-    """Put the files of an archive into the home: those of the same name are replaced, all others stay.
+    """Put the files of an opened archive into the home: those of the same name are replaced, all others stay.
 
     Returns what the lab reports; None under `--dry`.
     """
     with (
         _reached(project, settings, _RESTORE, in_cluster=in_cluster, dry=dry) as home,
-        console.step(f"restoring {settings.stack} from {file}"),
+        console.step(f"restoring {settings.stack} from {archive.name}"),
     ):
         if dry:
-            console.say(site.curl(home, f"--upload-file={file}"))
+            console.say(site.curl(home, f"--upload-file={archive.name}"))
             return None
-        with files.open_given(file) as archive:
-            return _restored(site.upload(home, archive))
+        archive.seek(0)
+        return _restored(site.upload(home, archive))
 
 
 def _restored(report: Mapping[str, Any]) -> Restored:
@@ -157,12 +165,13 @@ def _server(project: Project, settings: Settings, *, in_cluster: bool, dry: bool
         link = f"{compose.url(settings)}?token=" if dry else lab.link(project, settings, Docker())
         address, _, token = link.partition("lab?token=")
         certificate = project.state(settings.stack) / certificates.CERTIFICATE if settings.tls.local else None
-        yield site.Server(address, token, certificate)
+        yield site.Server(address, token, certificate, direct=True)
     elif settings.compute.platform == "kubernetes":
         own = Cluster(project, settings, dry=dry)
         own.kubectl.check_context()
         with cluster.port_of(own, LAB) as port:
-            yield site.Server(f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}", cluster.token(own))
+            url = f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}"
+            yield site.Server(url, cluster.token(own), direct=True)
     else:
         address = addresses.url(settings) or _load_balancer(project, settings, dry=dry)
         yield site.Server(address, clouds.token(settings, dry=dry))

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from devai_tasks import console
-from devai_tasks.config import files
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import lab, models
+from devai_tasks.operations import given, lab, models, work_dir
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.ollama import Ollama
 
@@ -60,7 +59,8 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
     Raises UsageError where the file exists already, or the stack has no models of its own to write; DevaiError where
     what was written is not whole.
     """
-    files.check_free(file)
+    shared = work_dir.located(project, settings)
+    given.check_free(file, shared)
     with _server_of(project, settings, docker) as server:
         present = server.models()
     if not present and not docker.dry:
@@ -69,7 +69,7 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
     command = ("tar", "--create", f"--directory={FOLDER}", f"--exclude={UNFINISHED}", *PARTS)
     if docker.dry:
         return own.pipe(lab.OLLAMA, command)
-    with console.step(f"writing {', '.join(present)} to {file}", silent=True), files.new(file) as archive:
+    with console.step(f"writing {', '.join(present)} to {file}", silent=True), given.new(file, shared) as archive:
         own.pipe(lab.OLLAMA, command, into=archive)
         with _explained(f"what Ollama has for {file}", "nothing was written; try again when no model is pulled"):
             check(archive)
@@ -81,7 +81,8 @@ def restore(project: Project, settings: Settings, docker: Docker, file: Path) ->
     The whole file is checked before any model is changed. Raises UsageError for a file that doesn't exist, DevaiError
     for one that is no archive of models, is not whole, or changes meanwhile.
     """
-    with files.open_given(file) as archive, _server_of(project, settings, docker) as server:
+    shared = work_dir.located(project, settings)
+    with given.opened(file, shared) as archive, _server_of(project, settings, docker) as server:
         before = server.models()
         own = lab.compose(project, settings, docker)
         command = ("tar", "--extract", f"--directory={FOLDER}", "--no-same-owner")

@@ -41,14 +41,13 @@ def restore(c: Context, request: Request, file: str = "", cluster: bool = False)
     from devai_tasks.operations.cluster import Cluster
     from devai_tasks.tasks import guard
 
-    archive = _file(file)
-    data.check(request.settings, archive)
-    request = tf.informed(request)
-    compute = request.settings.compute
-    if cluster or (compute.provider != "local" and compute.platform == "kubernetes"):
-        guard.check_cluster(request, Cluster(request.project, request.settings, dry=request.dry))
-    guard.allow(request, f"files of its home are replaced by those of the same name in {archive}")
-    restored = data.restore(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
+    with data.opened(request.project, request.settings, _file(file)) as archive:
+        request = tf.informed(request)
+        compute = request.settings.compute
+        if cluster or (compute.provider != "local" and compute.platform == "kubernetes"):
+            guard.check_cluster(request, Cluster(request.project, request.settings, dry=request.dry))
+        guard.allow(request, f"files of its home are replaced by those of the same name in {file}")
+        restored = data.restore(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
     if restored is None:
         return
     console.say(f"restored: {_content(restored.files, restored.bytes)}")

@@ -126,12 +126,9 @@ def size(c: Context, request: Request, json: bool = False) -> None:
 @stack_task(help={"output": "file to write to (default: the terminal)"})
 def sbom(c: Context, request: Request, output: str = "") -> None:
     """Write the image's bill of materials: all its packages, in CycloneDX."""
-    import os
-    import stat
     from pathlib import Path
 
-    from devai_tasks.config import files
-    from devai_tasks.operations import contents
+    from devai_tasks.operations import contents, given, work_dir
     from devai_tasks.tools.images import Images
 
     request.docker.check()
@@ -140,10 +137,8 @@ def sbom(c: Context, request: Request, output: str = "") -> None:
         return None
     if not output:
         return console.show(text)
-    file = Path(output)
-    if os.path.lexists(file) and not stat.S_ISREG(file.lstat().st_mode):
-        raise UsageError(f"{file} is no file, and nothing is written through a link; name another --output")
-    files.replace(file, text.encode())
+    with given.new(Path(output), work_dir.located(request.project, request.settings), replacing=True) as file:
+        file.write(text.encode())
     console.say(f"wrote {output}")
 
 

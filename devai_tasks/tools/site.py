@@ -51,6 +51,8 @@ class Server:
     url: str
     token: str
     certificate: Path | None = None
+    direct: bool = False
+    """Whether it is on this machine, so that no proxy of the caller's environment is to see the token."""
 
     def trust(self) -> ssl.SSLContext | bool:
         """What is to be believed of it: its own certificate, or what the authorities have signed."""
@@ -130,7 +132,13 @@ def _asking(
     verify, seconds = server.trust(), httpx.Timeout(60, read=600 if content else 60)
     try:
         with httpx.stream(
-            method, server.url, headers=headers, content=content, timeout=seconds, verify=verify
+            method,
+            server.url,
+            headers=headers,
+            content=content,
+            timeout=seconds,
+            verify=verify,
+            trust_env=not server.direct,
         ) as answer:
             _check(server, answer, content_type)
             yield answer

@@ -81,6 +81,15 @@ def test_a_backup_is_verified_and_says_what_is_not_in_it(lab: ComposeStack, tmp_
     subprocess.run(["sha256sum", "--check", f"{file.name}.sha256"], cwd=tmp_path, check=True, capture_output=True)
 
 
+def test_a_proxy_of_the_environment_gets_neither_token_nor_home(lab: ComposeStack, tmp_path: Path) -> None:
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
+    file = tmp_path / "home.tar.gz"
+    made = lab.inv("data.backup", f"--file={file}", environ=proxy)
+    assert made.returncode == 0, made.stderr
+    restored = lab.inv("data.restore", f"--file={file}", "--yes", environ=proxy)
+    assert restored.returncode == 0, restored.stderr
+
+
 def test_a_wrong_token_is_told_and_makes_no_backup(lab: ComposeStack, tmp_path: Path) -> None:
     token = lab.project.state(lab.settings.stack) / "token"
     right = token.read_text(encoding="utf-8")

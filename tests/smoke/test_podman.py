@@ -87,7 +87,8 @@ def test_a_number_of_group_0_that_no_account_has_may_run_the_lab(tmp_path: Path,
 
 def test_a_service_that_stops_is_named_and_not_waited_for(own: ComposeStack, engine_of_podman: str) -> None:
     """By us, for Compose waits for nothing on Podman."""
-    hook = own.project.root / "deploy/image/before-start.d/10-broken"
+    hook = own.project.root / "hooks/10-broken"
+    hook.parent.mkdir()
     hook.write_text("#!/bin/sh\nexit 7\n", encoding="utf-8")
     hook.chmod(0o755)
     override = own.project.root / "deploy/compose/docker-compose.override.yml"

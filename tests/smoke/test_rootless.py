@@ -39,7 +39,9 @@ def test_a_person_without_root_has_a_lab(
     (project.root / "work").mkdir(exist_ok=True)
     (project.conf / "profiles/rootless.yaml").write_text(
         f"project: {{name: devai-test}}\nports: {{lab: {free_port()}, ollama: {free_port()}}}\n"
-        "image: {packages: minimal}\nstorage: {work_dir: work}\nmodels: []\n"
+        # An image of other inputs than the given one would be built again.
+        f"image: {{packages: {'minimal' if name == 'podman' else 'standard'}}}\n"
+        "storage: {work_dir: work}\nmodels: []\n"
         "resources: {lab: {memory: 1Gi}, ollama: {memory: 2Gi}}\n",
         encoding="utf-8",
     )

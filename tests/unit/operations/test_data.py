@@ -12,8 +12,7 @@ import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +43,14 @@ def packed(**files: bytes) -> bytes:
 
 
 HOME = packed(notes=b"notes", data=bytes(1000))
+
+
+def check(project: Project, settings: Settings, file: Path) -> None:
+    """Open an archive as data.restore does."""
+    with data.opened(project, settings, file):
+        pass
+
+
 Asked = Callable[[str, dict[str, str]], str]
 
 
@@ -59,14 +66,14 @@ def archive(tmp_path: Path) -> Path:
 def test_cloud_run_is_given_no_more_than_it_takes_in_one_request(shipped: Project, archive: Path) -> None:
     settings = load(shipped, Stack("dev", "gcp"), ["compute.platform=simple"], environ={})
     with pytest.raises(UsageError, match=r"has 40 MiB.*32 MiB at once.*gcloud storage rsync .* gs://devaidev"):
-        data.check(settings, archive)
+        check(shipped, settings, archive)
     os.truncate(archive, 32 * MIB)
-    data.check(settings, archive)
+    check(shipped, settings, archive)
 
 
 @pytest.mark.parametrize(("cloud", "platform"), [("gcp", "kubernetes"), ("aws", "simple"), ("local", "kubernetes")])
 def test_others_take_homes_of_any_size(shipped: Project, archive: Path, cloud: str, platform: str) -> None:
-    data.check(load(shipped, Stack("dev", cloud), [f"compute.platform={platform}"], environ={}), archive)
+    check(shipped, load(shipped, Stack("dev", cloud), [f"compute.platform={platform}"], environ={}), archive)
 
 
 @pytest.fixture
@@ -135,6 +142,11 @@ class Lab:
         made = data.backup(self.project, self.settings, self.file)
         assert made
         return made
+
+    def restore(self) -> data.Restored | None:
+        """Restore the backup."""
+        with data.opened(self.project, self.settings, self.file) as archive:
+            return data.restore(self.project, self.settings, archive)
 
     def files(self) -> list[str]:
         """What is in the folder of backups."""
@@ -287,12 +299,50 @@ def test_a_lab_that_may_write_to_the_folder_leads_a_backup_nowhere(
     assert lab.files() == []
 
 
+def test_below_the_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path) -> None:
+    """Elsewhere it may be: there, notebooks make none."""
+    work, closed, own = tmp_path / "work", tmp_path / "closed", tmp_path / "own"
+    for folder in (work, closed):
+        folder.mkdir()
+    lab.backup()
+    lab.file.rename(closed / "home.tar.gz")
+    for link in (work / "dir", own):
+        link.symlink_to(closed)
+    settings = replace(lab.settings, storage=replace(lab.settings.storage, work_dir=str(work)))
+    there = sorted(closed.iterdir())
+    with pytest.raises(UsageError, match=r"work/dir is a link, and notebooks can make links in .*work"):
+        data.backup(lab.project, settings, work / "dir/new.tar.gz")
+    with (
+        pytest.raises(UsageError, match=r"work/dir is a link"),
+        data.opened(lab.project, settings, work / "dir/home.tar.gz"),
+    ):
+        pass
+    assert sorted(closed.iterdir()) == there
+    check(lab.project, settings, own / "home.tar.gz")
+    assert data.backup(lab.project, settings, own / "new.tar.gz")
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_gets_no_backup(lab: Lab, tmp_path: Path) -> None:
+    work, closed = tmp_path / "work", tmp_path / "closed"
+    (work / "dir").mkdir(parents=True)
+    closed.mkdir()
+    settings = replace(lab.settings, storage=replace(lab.settings.storage, work_dir=str(work)))
+
+    def swap() -> None:
+        (work / "dir").rename(work / "moved")
+        (work / "dir").symlink_to(closed)
+
+    lab.before_body = swap
+    with pytest.raises(UsageError, match=r"work/dir is a link"):
+        data.backup(lab.project, settings, work / "dir/home.tar.gz")
+    assert list(closed.iterdir()) == []
+
+
 def test_a_link_is_not_restored(lab: Lab) -> None:
     """The lab would get what it leads to, which may be anything of the caller's."""
     lab.file.symlink_to(lab.project.root / "tasks.py")
-    for read in (data.check, partial(data.restore, lab.project)):
-        with pytest.raises(UsageError, match=r"home.tar.gz is a link; name the file that it leads to"):
-            read(lab.settings, lab.file)
+    with pytest.raises(UsageError, match=r"home.tar.gz is a link; name the file that it leads to"):
+        lab.restore()
 
 
 def forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,12 +363,12 @@ def test_a_volume_without_hard_links_takes_a_backup(lab: Lab, monkeypatch: pytes
 
 def test_an_archive_that_was_changed_since_is_not_restored(lab: Lab) -> None:
     lab.backup()
-    data.check(lab.settings, lab.file)
+    check(lab.project, lab.settings, lab.file)
     lab.file.write_bytes(HOME[:-1])
     with pytest.raises(DevaiError, match=r"is not what .*home.tar.gz.sha256 was made for.*nothing was changed"):
-        data.check(lab.settings, lab.file)
+        check(lab.project, lab.settings, lab.file)
     (lab.folder / "home.tar.gz.sha256").unlink()
-    data.check(lab.settings, lab.file)
+    check(lab.project, lab.settings, lab.file)
 
 
 def answers(lab: Lab, status: int, report: object) -> None:
@@ -330,7 +380,7 @@ def test_a_restore_reports_what_the_lab_reports(lab: Lab) -> None:
     lab.backup()
     skipped = [{"reason": "a reason", "count": 7, "names": ["work/a"]}]
     answers(lab, 200, {"files": 2, "bytes": 1005, "skipped": skipped})
-    restored = data.restore(lab.project, lab.settings, lab.file)
+    restored = lab.restore()
     assert restored == data.Restored(2, 1005, [data.Skipped("a reason", 7, ["work/a"])])
 
 
@@ -349,4 +399,4 @@ def test_a_restore_that_the_lab_refuses_is_a_failure(lab: Lab, status: int, repo
     lab.backup()
     answers(lab, status, report)
     with pytest.raises(DevaiError, match=message):
-        data.restore(lab.project, lab.settings, lab.file)
+        lab.restore()
