@@ -192,10 +192,10 @@ def tls_proxy(project: Project, _: Patch) -> None:
 
 
 def deployed(project: Project, _: Patch) -> None:
-    aws = Stack("dev", "aws")
-    for key in ("project", "account", "region"):
+    azure = Stack("dev", "azure")
+    for key in ("project", "account", "region", "store", "group"):
         with pytest.raises(ConfigError, match="is deployed with another1"):
-            load(project, aws, [f"terraform.deployed.{key}=another1"], environ={})
+            load(project, azure, [f"terraform.deployed.{key}=another1"], environ={})
 
 
 DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
@@ -218,6 +218,8 @@ DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
     "terraform.deployed.project": deployed,
     "terraform.deployed.account": deployed,
     "terraform.deployed.region": deployed,
+    "terraform.deployed.store": deployed,
+    "terraform.deployed.group": deployed,
 }
 
 
