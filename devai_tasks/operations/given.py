@@ -75,6 +75,8 @@ def opened(file: Path, shared: Path) -> BufferedReader:
             stream = open(file, "rb", opener=lambda *_: os.open(file.name, flags, dir_fd=folder))  # noqa: SIM115
         except FileNotFoundError:
             raise UsageError(f"there is no file {file}") from None
+        except IsADirectoryError:
+            raise UsageError(f"{file} is a folder") from None
         except OSError as error:
             if error.errno in IS_LINK:
                 target = os.readlink(file.name, dir_fd=folder)
