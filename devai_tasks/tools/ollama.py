@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import shlex
 import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ from devai_tasks.tools import registry
 
 LOOPBACK = "127.0.0.1"
 PORT = 11434
+_BLOCK_BYTES = 1 << 20
 _SECONDS = 1
 _SIOCGIFADDR = 0x8915  # of Linux, netdevice(7)
 
@@ -95,14 +98,20 @@ class Ollama:
                     ) from error
                 raise HubUnreachable(f"can't pull {name}: {error.error}") from error
 
-    def create(self, name: str, gguf: Path) -> None:
-        """Make a model of a GGUF file on this machine. Raises ToolFailed for a file that is none."""
-        if self.dry:
-            return self._say("create", name, "--file", str(gguf))
+    def create(self, name: str, gguf: str, content: BufferedReader | None) -> None:
+        """Make a model of the content of a GGUF file; none is needed under `--dry`.
+
+        Raises ToolFailed for a file that is none.
+        """
+        if self.dry or content is None:
+            return self._say("create", name, "--file", gguf)
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        size = content.tell()
+        content.seek(0)
+        self.upload(digest, size, iter(lambda: content.read(_BLOCK_BYTES), b""))
         with self._answering() as client:
             try:
-                digest = client.create_blob(gguf)
-                for _ in client.create(name, files={gguf.name: digest}, stream=True):
+                for _ in client.create(name, files={Path(gguf).name: f"sha256:{digest}"}, stream=True):
                     pass
             except ResponseError as error:
                 raise ToolFailed(f"{gguf} does not make a model: {error.error}") from error

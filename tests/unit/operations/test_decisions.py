@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,10 @@ class NoHub(Ollama):
         """There is nobody to ask."""
         raise HubUnreachable(f"can't pull {name}")
 
-    def create(self, name: str, gguf: Path) -> None:
+    def create(self, name: str, gguf: str, content: BufferedReader | None) -> None:
         """Note it."""
-        self.done.append(f"{name} of {gguf.name}")
+        assert content is None or content.readable()
+        self.done.append(f"{name} of {Path(gguf).name}")
 
 
 def settings(project: Project, *overrides: str) -> Settings:
@@ -232,6 +234,15 @@ def test_every_key_without_an_artefact_is_demonstrated() -> None:
     without = {dotted(key) for key, entry in reader.leaves(Settings).items() if not entry.meta.reach}
     # That a stack is protected Terraform is told, too. The identity is compared with the state's: contract/terraform.
     assert without - {"terraform.deployed.project_id"} | {"protected"} == DEMONSTRATIONS.keys()
+
+
+def test_a_link_is_no_model(project: Project) -> None:
+    """A notebook may have made it, and the server would get what it leads to."""
+    (project.root / "work/model.gguf").symlink_to("../tasks.py")
+    server = NoHub()
+    with pytest.raises(UsageError, match=r"model.gguf is a link"):
+        models.pull(project, settings(project), server, ["work/model.gguf"])
+    assert server.done == []
 
 
 def test_a_person_who_names_no_model_is_told(project: Project) -> None:
