@@ -85,9 +85,9 @@ class Configuration:
             key = waiting.pop()
             if key not in seen:
                 seen.add(key)
-                text = self._text(key)
-                found |= {name for name in variables.names(text) if name in os.environ}
-                waiting += _references(text, key)[0]
+                for text in self._texts(key):
+                    found |= {name for name in variables.names(text) if name in os.environ}
+                    waiting += _references(text, key)[0]
         return frozenset(found)
 
     def why_unvisited(self, *keys: Key) -> str:
@@ -100,13 +100,18 @@ class Configuration:
                 )
         return ""
 
-    def _text(self, key: Key) -> str:
-        """What is written at a key, or for the section around it."""
+    def _texts(self, key: Key) -> list[str]:
+        """What is written at a key: of a map, a list or a part of one that isn't found, all that is in it.
+
+        For a section, and for a map, another key may be written instead.
+        """
         for length in range(len(key), 0, -1):
             written = at(self.written, key[:length])
             if isinstance(written, str):
-                return written
-        return ""
+                return [written]
+            if isinstance(written, (Mapping, list)) and key[:length] in reader.leaves(Settings):
+                return [text for _, text in scalars(written, ())]
+        return []
 
     @cached_property
     def undecided(self) -> tuple[Key, ...]:

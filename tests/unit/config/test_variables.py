@@ -19,7 +19,7 @@ from devai_tasks.errors import ConfigError
 Run = Callable[..., CompletedProcess[str]]
 LOCAL_DEV = Stack("dev", "local")
 CANARY = "c4n4ry-of-the-environment"
-SECRETS = ("GITHUB_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "openai_api_key", "REDIS_URL", "SENTRY_DSN")
+SECRETS = ("GITHUB_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "REDIS_URL", "SENTRY_DSN", "SSHPASS")
 
 
 def refused(project: Project, *overrides: str) -> str:
@@ -111,6 +111,25 @@ def test_where_a_value_comes_from_tells_whether_a_task_that_looks_may_contact_it
     configuration = Sources(project, {}).configuration(LOCAL_DEV, overrides)
     assert configuration.settings.ollama.url == "http://192.0.2.7:9"
     assert configuration.why_unvisited(url).startswith("ollama.url takes in SERVER of the environment")
+
+
+@pytest.mark.parametrize(
+    ("url", "others"),
+    [
+        ("http://${labels.a}:1", ["labels=${env}", "env.a=${oc.env:TEAM}"]),
+        ("http://${network.allowed_hosts.0}:1", ["network.allowed_hosts=['${oc.env:TEAM}']"]),
+        ("http://${models.0}:1", ["models=['${labels.x}']", "labels.x=${oc.env:TEAM}"]),
+    ],
+)
+def test_a_variable_is_seen_through_maps_and_lists(
+    project: Project, monkeypatch: pytest.MonkeyPatch, url: str, others: list[str]
+) -> None:
+    declare(project, "TEAM")
+    monkeypatch.setenv("TEAM", "one.example.com")
+    own = Sources(project).configuration(LOCAL_DEV, ["ollama.mode=external", f"ollama.url={url}", *others])
+    assert own.settings.ollama.url == "http://one.example.com:1"
+    assert own.variables(("ollama", "url")) == {"TEAM"}
+    assert "one.example.com" not in json.dumps(own.plain)
 
 
 def test_doctor_does_not_contact_a_server_that_a_variable_names(
