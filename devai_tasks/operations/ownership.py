@@ -169,8 +169,9 @@ def of_compose_project(project: Project, name: str) -> Owner:
     """The same, by Compose's name of it: also for a stack that this folder has no configuration of."""
     marks, here = Marks(), os.path.realpath(project.root)
     what, own = f"the stack {name} on this machine", f"the folder {here}"
-    makers = {_project_of(folder) for folder in marks.folders(name)}
-    if not (makers or marks.volumes(name)):
+    folders = marks.folders(name)
+    makers = {_project_of(folder) for folder in folders if folder}
+    if not (folders or marks.volumes(name)):
         return Owner(Claim.FREE, what, own)
     mark = marks.label(_mark(name), FOLDER_LABEL)
     marked = mark == here
@@ -181,7 +182,7 @@ def of_compose_project(project: Project, name: str) -> Owner:
         return Owner(Claim.UNCLEAR, what, own, f"the folder {living[0]} by its containers", marked=True)
     if living:
         return Owner(Claim.FOREIGN, what, own, f"the folder {living[0]}", hint="Work there")
-    if marked or (here in makers and not others):
+    if marked or (here in makers and not others and all(folders)):  # a container may not say who made it
         return Owner(Claim.OWN, what, own, marked=marked)
     return Owner(Claim.UNCLEAR, what, own, f"the folder {others[0]}, which no longer exists" if others else "")
 

@@ -68,7 +68,7 @@ class Engine:
 
     def folders(self, _: str) -> list[str]:
         """Those of containers."""
-        return [f"{folder}/deploy/compose" for folder in self.made_by]
+        return [f"{folder}/deploy/compose" if folder else "" for folder in self.made_by]
 
     def volumes(self, _: str) -> list[str]:
         """Those of the stack."""
@@ -235,6 +235,9 @@ def test_a_stack_of_version_0_1_in_a_cluster_is_taken_over_after_one_question(
         ("elsewhere", "elsewhere", "data", "FOREIGN"),
         ("", "elsewhere", "data", "FOREIGN"),
         ("here", "elsewhere", "data", "FOREIGN"),
+        ("unlabeled", "", "", "UNCLEAR"),
+        ("here unlabeled", "", "data", "UNCLEAR"),
+        ("unlabeled", "here", "data", "OWN"),
         ("here elsewhere", "", "data", "FOREIGN"),
         ("gone elsewhere", "gone", "data", "FOREIGN"),
     ],
@@ -242,7 +245,7 @@ def test_a_stack_of_version_0_1_in_a_cluster_is_taken_over_after_one_question(
 def test_containers_and_volumes_tell_whose_a_stack_is(  # noqa: PLR0913, PLR0917 - the rows of a table
     project: Project, engine: Engine, elsewhere: str, made_by: str, mark: str, data: str, claim: str
 ) -> None:
-    folders = {"here": str(project.root), "elsewhere": elsewhere, "gone": "/gone", "": ""}
+    folders = {"here": str(project.root), "elsewhere": elsewhere, "gone": "/gone", "unlabeled": "", "": ""}
     engine.made_by, engine.data = [folders[one] for one in made_by.split()], data.split()
     engine.labels["devai-local-dev_owner"] = folders[mark]
     assert ownership.of_folder(project, settings(project)).claim is ownership.Claim[claim]
