@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -42,6 +43,9 @@ def write(target: Path) -> None:
     """Write a project. Raises UsageError where that would touch existing files."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} exists and is not empty; nothing was written")
+    # Who has the folder may change what is in it, and the project is code.
+    if target.is_symlink() or (target.exists() and target.stat().st_uid != os.geteuid()):
+        raise UsageError(f"{target} is a link, or another user's folder; nothing was written. Name one of your own")
     installed = Path(devai_tasks.__file__).parents[1]
     packed = installed / PACKED
     # An editable install has no copy: the repository is the source.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,17 @@ def test_a_project_is_named_after_its_folder_and_has_an_identity_of_its_own(
     assert len(own.id) == 12
     scaffold.identify(tmp_path / folder)
     assert Sources(Project(tmp_path / folder), {}).configuration(Stack("dev", "local")).settings.project.id != own.id
+
+
+def test_a_project_is_written_to_no_link_and_to_no_folder_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could change it afterwards, and it is code."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    with pytest.raises(UsageError, match="is a link, or another user's folder; nothing was written"):
+        scaffold.write(tmp_path / "link")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(UsageError, match="is a link, or another user's folder"):
+        scaffold.write(tmp_path / "folder")
+    assert list((tmp_path / "folder").iterdir()) == []
