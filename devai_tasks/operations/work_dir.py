@@ -132,12 +132,13 @@ def danger(project: Project, settings: Settings) -> str:
 
 def _nested(project: Project, settings: Settings, folder: Path) -> str:
     """How the folder lies in that of another stack of the project, or has it in it; empty where it does neither."""
+    named = Path(os.path.normpath(project.root.resolve() / settings.storage.work_dir))
     for stack in project.stacks:
         before = state.remembered(project, stack) or {}
         other = (project.root / before.get("storage", {}).get("work_dir", "")).resolve()
         if stack == settings.stack or _is_same(folder, other) or _is_same(other, project.root):
             continue
-        if _contains(other, folder):
+        if _contains(other, folder) or _contains(other, named):
             return f"it lies in the work folder of {stack}"
         if _contains(folder, other):
             return f"the work folder of {stack} lies in it"

@@ -200,6 +200,15 @@ def test_two_stacks_have_one_folder_or_two_that_lie_apart(project: Project, oute
         assert work_dir.danger(project, settings(project, f"storage.work_dir={apart}")) == ""
 
 
+def test_a_link_in_the_work_folder_of_another_stack_is_no_folder(project: Project, tmp_path: Path) -> None:
+    """That one's notebooks may have made it."""
+    state.remember(project, Stack("staging", "local"), {"storage": {"work_dir": "work"}})
+    (tmp_path / "other").mkdir()
+    (project.root / "work/dev").symlink_to(tmp_path / "other")
+    danger = work_dir.danger(project, settings(project, "storage.work_dir=work/dev"))
+    assert "it lies in the work folder of local-staging" in danger
+
+
 def test_what_is_meant_is_allowed_and_doctor_keeps_warning(project: Project) -> None:
     meant = settings(project, "storage.work_dir=.", ALLOW)
     work_dir.check(project, meant, engine(project.root))
