@@ -81,7 +81,7 @@ WRITTEN = [
     for key in leaves(document.read(file, file.name).tree)
 ]
 # What a stack was deployed with: any value but the configured one is refused (tests/contract/terraform).
-GUARDS = [("terraform", "deployed", name) for name in ("project", "account", "region")]
+GUARDS = [("terraform", "deployed", name) for name in ("project", "account", "region", "store", "group")]
 DEFAULTS = [
     (common(key), key)
     for key, entry in reader.leaves(Settings).items()
