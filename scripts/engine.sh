@@ -14,13 +14,29 @@ fail() {
     exit 1
 }
 
+slot_of() {
+    local first slot try
+    for slot in {0..31}; do
+        [ "$(alias_of "$slot")" = "$1" ] && echo "$slot" && return
+    done
+    first=$(($(printf %s "$1" | cksum | cut -d ' ' -f 1) % 32))
+    for try in {0..31}; do
+        slot=$(((first + try) % 32))
+        [ -z "$(alias_of "$slot")" ] && echo "$slot" && return
+    done
+    fail "32 engines run on this machine already"
+}
+
+alias_of() { cat "/sys/class/net/devai$1/ifalias" 2>/dev/null || true; }
+
 dir=${DEVAI_ENGINE_DIR:-}
 if [ -n "$dir" ]; then
     data=$dir/data run=$dir/run log=$dir/log
     socket=$run/docker.sock pidfile=$run/docker.pid
-    # Engines side by side need a name, a bridge and addresses each. They follow from the folder, so that `stop` knows
-    # them too. 198.18.0.0/15 is set aside for tests (RFC 2544): neither offices nor other engines use it.
-    slot=$(($(printf %s "$dir" | cksum | cut -d ' ' -f 1) % 32))
+    # Engines side by side need a name, a bridge and addresses each: those that the folder's name leads to, or the next
+    # that no other engine has. The bridge says whose it is, so that `stop` knows it too. 198.18.0.0/15 is set aside for
+    # tests (RFC 2544): neither offices nor other engines use it.
+    slot=$(slot_of "$dir")
     name=devai$slot
     prefix=198.$((18 + slot / 16)).$((slot % 16 * 16))
     pool=$prefix.0/20
@@ -65,6 +81,7 @@ delete_rules() {
 network_up() {
     if ! ip link show "$name" >/dev/null 2>&1; then
         ip link add "$name" type bridge
+        ip link set "$name" alias "$dir"
         ip address add "$prefix.1/24" dev "$name"
     fi
     ip link set "$name" up
