@@ -32,6 +32,14 @@ def replace(file: Path, content: bytes, mode: int | None = None) -> None:
         raise
 
 
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file or folder; of what doesn't exist, or is closed, whether they are equal."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one == other
+
+
 def open_own(file: Path, flags: int) -> int:
     """Open or create a file that is written in place, for its owner only; returns its descriptor.
 

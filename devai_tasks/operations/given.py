@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
-from devai_tasks.config.files import IS_LINK
+from devai_tasks.config.files import IS_LINK, is_same
 from devai_tasks.errors import DevaiError, UsageError
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -72,6 +72,7 @@ def opened(file: Path, shared: Path) -> BufferedReader:
     with _folder(file, shared) as folder:
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            # The caller closes it.
             stream = open(file, "rb", opener=lambda *_: os.open(file.name, flags, dir_fd=folder))  # noqa: SIM115
         except FileNotFoundError:
             raise UsageError(f"there is no file {file}") from None
@@ -92,7 +93,7 @@ def opened(file: Path, shared: Path) -> BufferedReader:
 def _folder(file: Path, shared: Path) -> Iterator[int]:
     """Open the folder of a file, from the shared one on through no link."""
     folder = Path(os.path.normpath(file.absolute())).parent
-    inside = (above for above in (*reversed(folder.parents), folder) if _is_same(above, shared))
+    inside = (above for above in (*reversed(folder.parents), folder) if is_same(above, shared))
     start = next(inside, folder)
     path, flags = start, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
@@ -146,10 +147,3 @@ def _name(folder: int, partial: str, file: Path, *, replacing: bool) -> None:
             os.rename(partial, file.name, **within)  # noqa: PTH104 - as above
     except FileExistsError:
         raise UsageError(f"{file} was made by another program in the meantime; name another file") from None
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return one == other

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import devai_tasks
 from devai_tasks import console, state
+from devai_tasks.config.files import is_same
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
@@ -56,8 +57,7 @@ def check(project: Project, settings: Settings, docker: Docker) -> None:
 
     Of the second, a stack is told once: with the same configuration, the next call passes.
     """
-    check_danger(project, settings)
-    if danger(project, settings) or docker.dry or not _was_project(project, settings, docker):
+    if check_danger(project, settings) or docker.dry or not _was_project(project, settings, docker):
         return
     named = settings.storage.work_dir
     if state.is_first(project, settings.stack, _NOTICE):
@@ -68,14 +68,15 @@ def check(project: Project, settings: Settings, docker: Docker) -> None:
         )
 
 
-def check_danger(project: Project, settings: Settings) -> None:
-    """Raise UsageError for a folder that is dangerous as it is now, and not meant."""
+def check_danger(project: Project, settings: Settings) -> str:
+    """Raise UsageError for a folder that is dangerous as it is now and not meant; returns the danger that is meant."""
     found = danger(project, settings)
     if found and not settings.storage.allow_unsafe_work_dir:
         raise UsageError(
             f"storage.work_dir = {settings.storage.work_dir}: {found}. Nothing was changed\n"
             f"{_choice(project, settings, refused=True)}"
         )
+    return found
 
 
 def create(project: Project, settings: Settings) -> None:
@@ -136,7 +137,7 @@ def _nested(project: Project, settings: Settings, folder: Path) -> str:
     for stack in project.stacks:
         before = state.remembered(project, stack) or {}
         other = (project.root / before.get("storage", {}).get("work_dir", "")).resolve()
-        if stack == settings.stack or _is_same(folder, other) or _is_same(other, project.root):
+        if stack == settings.stack or is_same(folder, other) or is_same(other, project.root):
             continue
         if _contains(other, folder) or _contains(other, named):
             return f"it lies in the work folder of {stack}"
@@ -206,7 +207,7 @@ def _marker(folder: Path, names: Iterable[str]) -> str:
 def _hidden(home: Path, folder: Path) -> str:
     """The hidden folder of another one that a folder is, or lies in; empty for none."""
     above = (folder, *folder.parents)
-    return next((path.name for path in above if path.name.startswith(".") and _is_same(path.parent, home)), "")
+    return next((path.name for path in above if path.name.startswith(".") and is_same(path.parent, home)), "")
 
 
 def located(project: Project, settings: Settings) -> Path:
@@ -216,14 +217,7 @@ def located(project: Project, settings: Settings) -> Path:
 
 def _contains(folder: Path, path: Path) -> bool:
     """Whether a folder is a path without links, or above it, by whatever name: a link, other letters, another mount."""
-    return any(_is_same(folder, above) for above in (path, *path.parents))
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return one == other
+    return any(is_same(folder, above) for above in (path, *path.parents))
 
 
 def _homes() -> dict[Path, str]:
@@ -244,14 +238,14 @@ def _was_project(project: Project, settings: Settings, docker: Docker) -> bool:
     mounts = [row["mounts"] for row in containers if row["service"] == compose.LAB]
     before = state.remembered(project, settings.stack) or {}
     sources = [mount.get(TARGET) for mount in mounts] or [before.get("storage", {}).get("work_dir")]
-    return any(_is_same(project.root / source, project.root) for source in sources if source)
+    return any(is_same(project.root / source, project.root) for source in sources if source)
 
 
 def _choice(project: Project, settings: Settings, *, refused: bool) -> str:
     """The two commands: notebooks in a folder of their own, or a dangerous folder, deliberately."""
     own = "work" if refused else shlex.quote(settings.storage.work_dir)
     apart = f"mkdir -p {own}"
-    if not refused or _is_same(located(project, settings), project.root):
+    if not refused or is_same(located(project, settings), project.root):
         apart += f" && mv -n -- {shlex.join(_notebooks(project.root)) or 'NOTEBOOKS'} {own}/"
     setting = "inv config.set --set=storage"
     if refused:
