@@ -144,6 +144,13 @@ def forget(project: Project, stack: Stack) -> None:
         (project.state(stack) / name).unlink(missing_ok=True)
 
 
+def of_user() -> Path:
+    """Return the caller's folder for what is known of all projects (XDG Base Directory Specification)."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(given) if given.startswith("/") else Path.home() / ".local/state"
+    return home / "devai"
+
+
 def is_first(project: Project, stack: Stack, notice: str) -> bool:
     """Whether a notice was not given to a stack before; from now on it was."""
     file = project.state(stack) / "notices" / notice

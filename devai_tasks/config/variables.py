@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Sequence
 
@@ -18,6 +19,8 @@ _SECRET = re.compile(
     r"|(PASS|BINDPW|SAS|_PWD|_PAT|_PROXY)$|(^|_)(AUTH|DSN)(_|$)"
     r"|(DB|DATABASE|REDIS\w*|MONGO\w*|AMQP|BROKER|RABBITMQ|JDBC|PG|POSTGRES\w*|MYSQL|INDEX)_?(URL|URI)$"
 )
+# An address with a user and a password (RFC 3986, section 3.2.1), whatever the variable is called.
+_CREDENTIALS = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 
 def names(text: str) -> list[str]:
@@ -32,6 +35,8 @@ def refusal(text: str, declared: Collection[str]) -> str | None:
             return "write the name of the variable itself, as ${oc.env:NAME,default}"
         if reason := _secret(name):
             return reason
+        if _CREDENTIALS.search(os.environ.get(name, "")):
+            return f"the value of {name} is an address with a password: name it under secrets, as ${{secret:{name}}}"
         if name not in declared:
             return f"the environment variable {name} is not declared: name it in conf/common/variables.yaml"
     return None

@@ -7,6 +7,7 @@ import hashlib
 import os
 import tarfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
@@ -28,7 +29,7 @@ class Content:
     bytes: int
 
 
-def check_free(file: Path, shared: Path) -> None:
+def check_free(file: Path, shared: Sequence[Path]) -> None:
     """Raise UsageError where the archive or its checksum exists, or no folder could take them."""
     given.check_free(file, shared)
     given.check_free(_checksum(file), shared)
@@ -72,7 +73,7 @@ def digest(archive: BufferedIOBase) -> str:
     return hashlib.file_digest(archive, "sha256").hexdigest()
 
 
-def write_checksum(file: Path, shared: Path, value: str) -> Path:
+def write_checksum(file: Path, shared: Sequence[Path], value: str) -> Path:
     """Write the checksum of an archive beside it, as `sha256sum --check` reads it; returns its path."""
     checksum = _checksum(file)
     with given.new(checksum, shared, 0o600) as stream:
@@ -80,7 +81,7 @@ def write_checksum(file: Path, shared: Path, value: str) -> Path:
     return checksum
 
 
-def check_sum(archive: BufferedReader, shared: Path) -> None:
+def check_sum(archive: BufferedReader, shared: Sequence[Path]) -> None:
     """Raise DevaiError where the checksum beside an archive does not match; it may be missing."""
     file = Path(archive.name)
     checksum = _checksum(file)

@@ -68,7 +68,7 @@ def backup(
         UsageError: the file exists, or has no folder.
         DevaiError: the lab does not answer, or not with a complete archive; there is no file then.
     """
-    shared = work_dir.located(project, settings)
+    shared = work_dir.shared(project, settings)
     backups.check_free(file, shared)
     with (
         _reached(project, settings, _BACKUP, in_cluster=in_cluster, dry=dry) as home,
@@ -97,7 +97,7 @@ def opened(project: Project, settings: Settings, file: Path) -> Iterator[Buffere
     Raises UsageError for one that is missing, or that the stack's platform would not let through, DevaiError for one
     that is not what its checksum was made for.
     """
-    shared = work_dir.located(project, settings)
+    shared = work_dir.shared(project, settings)
     with given.opened(file, shared) as archive:
         _check_size(settings, file, os.fstat(archive.fileno()).st_size)
         with console.waiting(f"verifying {file}"):

@@ -1,6 +1,6 @@
 """Files that the caller names, to be written or read.
 
-They may be in the work folder, where notebooks write, too. There, no link is followed, and a file is opened once: what
+They may be in a work folder, where notebooks write, too. There, no link is followed, and a file is opened once: what
 was checked is what is used, whatever has its name by then.
 """
 
@@ -10,7 +10,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
@@ -22,14 +22,14 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def new(file: Path, shared: Path, mode: int = 0o666, *, replacing: bool = False) -> Iterator[BufferedRandom]:
+def new(file: Path, shared: Sequence[Path], mode: int = 0o666, *, replacing: bool = False) -> Iterator[BufferedRandom]:
     """Yield a stream to a new file that gets its name when the block ends well, and is gone otherwise.
 
     It is on the disk before it has the name.
 
     Args:
         file: its name.
-        shared: the folder that notebooks may write to.
+        shared: the folders that notebooks may write to.
         mode: its permissions, of which the umask takes away.
         replacing: whether another file of that name is replaced, as against refused.
 
@@ -57,13 +57,13 @@ def new(file: Path, shared: Path, mode: int = 0o666, *, replacing: bool = False)
                 os.unlink(partial, dir_fd=folder)
 
 
-def check_free(file: Path, shared: Path) -> None:
+def check_free(file: Path, shared: Sequence[Path]) -> None:
     """Raise UsageError for a file that exists, or that no folder could take."""
     with _folder(file, shared) as folder:
         _check_name(folder, file, replacing=False)
 
 
-def opened(file: Path, shared: Path) -> BufferedReader:
+def opened(file: Path, shared: Sequence[Path]) -> BufferedReader:
     """Open a file, to read it.
 
     Raises UsageError where it doesn't exist or is a link: in a folder that others may write to, the link could be
@@ -90,25 +90,25 @@ def opened(file: Path, shared: Path) -> BufferedReader:
 
 
 @contextmanager
-def _folder(file: Path, shared: Path) -> Iterator[int]:
-    """Open the folder of a file, from the shared one on through no link."""
+def _folder(file: Path, shared: Sequence[Path]) -> Iterator[int]:
+    """Open the folder of a file, from a shared one on through no link."""
     folder = Path(os.path.normpath(file.absolute())).parent
-    inside = (above for above in (*reversed(folder.parents), folder) if is_same(above, shared))
-    start = next(inside, folder)
+    above = (*reversed(folder.parents), folder)
+    start = next((path for path in above if any(is_same(path, one) for one in shared)), folder)
     path, flags = start, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
         descriptor = os.open(start, flags)
         for part in folder.relative_to(start).parts:
             path /= part
-            above = descriptor
+            outer = descriptor
             try:
-                descriptor = os.open(part, flags | os.O_NOFOLLOW, dir_fd=above)
+                descriptor = os.open(part, flags | os.O_NOFOLLOW, dir_fd=outer)
             finally:
-                os.close(above)
+                os.close(outer)
     except OSError as error:
         if path.is_symlink() and path != start:
             raise UsageError(
-                f"{path} is a link, and notebooks can make links in {shared}; name the folder that it leads to: "
+                f"{path} is a link, and notebooks can make links in {start}; name the folder that it leads to: "
                 f"{path.readlink()}"
             ) from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR):

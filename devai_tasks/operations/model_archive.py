@@ -59,7 +59,7 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
     Raises UsageError where the file exists already, or the stack has no models of its own to write; DevaiError where
     what was written is not whole.
     """
-    shared = work_dir.located(project, settings)
+    shared = work_dir.shared(project, settings)
     given.check_free(file, shared)
     with _server_of(project, settings, docker) as server:
         present = server.models()
@@ -81,7 +81,7 @@ def restore(project: Project, settings: Settings, docker: Docker, file: Path) ->
     The whole file is checked before any model is changed. Raises UsageError for a file that doesn't exist, DevaiError
     for one that is no archive of models, is not whole, or changes meanwhile.
     """
-    shared = work_dir.located(project, settings)
+    shared = work_dir.shared(project, settings)
     with given.opened(file, shared) as archive, _server_of(project, settings, docker) as server:
         before = server.models()
         own = lab.compose(project, settings, docker)

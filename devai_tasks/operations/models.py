@@ -87,7 +87,7 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
         elif file:
             if not file.exists():
                 raise UsageError(f"no file {file}; models of `models:` that end in .gguf are files of this machine")
-            with given.opened(file, work_dir.located(project, settings)) as content:
+            with given.opened(file, work_dir.shared(project, settings)) as content:
                 _create(ollama, model, str(file), content, f"from {name}")
         else:
             _pull(settings, ollama, model)

@@ -43,7 +43,4 @@ def trusted() -> list[str]:
 
 
 def _file() -> Path:
-    """The caller's own, where programs keep what they know between runs (XDG Base Directory Specification)."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(given) if given.startswith("/") else Path.home() / ".local/state"
-    return home / "devai" / "trusted.json"
+    return state.of_user() / "trusted.json"

@@ -19,7 +19,7 @@ from devai_tasks.config.files import is_same
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.errors import UsageError
-from devai_tasks.operations import scaffold
+from devai_tasks.operations import scaffold, work_folders
 from devai_tasks.render import compose
 from devai_tasks.tools.docker import Docker
 
@@ -82,12 +82,19 @@ def check_danger(project: Project, settings: Settings) -> str:
 def create(project: Project, settings: Settings) -> None:
     """Create the folder where it is one of the project's, for whoever the lab runs as; not by the engine, as root.
 
+    From now on it is known on this machine as one that notebooks write to.
+
     Raises UsageError where another one is missing: it may be on a disk that is not mounted.
     """
-    named, folder = settings.storage.work_dir, located(project, settings)
-    if folder.is_dir():
-        return
+    folder = located(project, settings)
+    if not folder.is_dir():
+        _make(project, settings, folder)
+    work_folders.record(work_folders.WorkFolder(folder, project.root.resolve(), str(settings.stack)))
+
+
+def _make(project: Project, settings: Settings, folder: Path) -> None:
     if folder.exists() or not _contains(project.root.resolve(), folder):
+        named = settings.storage.work_dir
         raise UsageError(f"storage.work_dir: there is no folder {named}; make it, or name another")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
@@ -132,17 +139,18 @@ def danger(project: Project, settings: Settings) -> str:
 
 
 def _nested(project: Project, settings: Settings, folder: Path) -> str:
-    """How the folder lies in that of another stack of the project, or has it in it; empty where it does neither."""
-    named = Path(os.path.normpath(project.root.resolve() / settings.storage.work_dir))
-    for stack in project.stacks:
-        before = state.remembered(project, stack) or {}
-        other = (project.root / before.get("storage", {}).get("work_dir", "")).resolve()
-        if stack == settings.stack or is_same(folder, other) or is_same(other, project.root):
+    """How the folder lies in that of another stack, or has it in it; empty where it does neither."""
+    root = project.root.resolve()
+    named = Path(os.path.normpath(root / settings.storage.work_dir))
+    for known in work_folders.known():
+        other, of_project = known.folder, is_same(known.root, root)
+        if (of_project and known.stack == str(settings.stack)) or is_same(folder, other) or is_same(other, root):
             continue
+        whose = known.stack if of_project else f"{known.stack} of {known.root}"
         if _contains(other, folder) or _contains(other, named):
-            return f"it lies in the work folder of {stack}"
+            return f"it lies in the work folder of {whose}"
         if _contains(folder, other):
-            return f"the work folder of {stack} lies in it"
+            return f"the work folder of {whose} lies in it"
     return ""
 
 
@@ -213,6 +221,11 @@ def _hidden(home: Path, folder: Path) -> str:
 def located(project: Project, settings: Settings) -> Path:
     """The folder itself, whatever links lead there."""
     return (project.root / settings.storage.work_dir).resolve()
+
+
+def shared(project: Project, settings: Settings) -> list[Path]:
+    """The folders in which a lab may have made links: the stack's own, and those of all stacks of this machine."""
+    return [located(project, settings), *(known.folder for known in work_folders.known())]
 
 
 def _contains(folder: Path, path: Path) -> bool:

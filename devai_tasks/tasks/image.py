@@ -137,7 +137,7 @@ def sbom(c: Context, request: Request, output: str = "") -> None:
         return None
     if not output:
         return console.show(text)
-    with given.new(Path(output), work_dir.located(request.project, request.settings), replacing=True) as file:
+    with given.new(Path(output), work_dir.shared(request.project, request.settings), replacing=True) as file:
         file.write(text.encode())
     console.say(f"wrote {output}")
 

@@ -78,6 +78,19 @@ def test_a_declared_one_is_taken_in_and_an_escaped_one_is_a_text(
     assert (settings.env["A"], settings.env["B"]) == ("team-one", "${oc.env:OTHER}")
 
 
+def test_an_address_with_a_password_is_refused_whatever_its_name_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(project, "MIRROR")
+    for allowed in ("https://mirror.example/a:b@c", "https://user@mirror.example", "mirror:5000"):
+        monkeypatch.setenv("MIRROR", allowed)
+        assert load(project, LOCAL_DEV, ["env.A=${oc.env:MIRROR}"], environ={}).env["A"] == allowed
+    monkeypatch.setenv("MIRROR", "https://user:hunter2@mirror.example")
+    message = refused(project, "env.A=${oc.env:MIRROR}")
+    assert "the value of MIRROR is an address with a password: name it under secrets" in message
+    assert "hunter2" not in message
+
+
 def test_only_what_all_stacks_share_declares_variables(project: Project) -> None:
     (project.conf / "profiles/dev.yaml").write_text("variables: [TEAM]\n", encoding="utf-8")
     assert "may not be set here, only in: common" in refused(project)

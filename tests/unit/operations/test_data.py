@@ -25,7 +25,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import DevaiError, UsageError
-from devai_tasks.operations import addresses, backups, clouds, data, terraform
+from devai_tasks.operations import addresses, backups, clouds, data, terraform, work_folders
 from devai_tasks.tools import site
 
 MIB = 2**20
@@ -299,7 +299,8 @@ def test_a_lab_that_may_write_to_the_folder_leads_a_backup_nowhere(
     assert lab.files() == []
 
 
-def test_below_the_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whose", ["the stack's own", "another project's"])
+def test_below_a_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path, whose: str) -> None:
     """Elsewhere it may be: there, notebooks make none."""
     work, closed, own = tmp_path / "work", tmp_path / "closed", tmp_path / "own"
     for folder in (work, closed):
@@ -308,7 +309,11 @@ def test_below_the_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path) -> 
     lab.file.rename(closed / "home.tar.gz")
     for link in (work / "dir", own):
         link.symlink_to(closed)
-    settings = replace(lab.settings, storage=replace(lab.settings.storage, work_dir=str(work)))
+    settings = lab.settings
+    if whose == "the stack's own":
+        settings = replace(settings, storage=replace(settings.storage, work_dir=str(work)))
+    else:
+        work_folders.record(work_folders.WorkFolder(work, tmp_path / "other", "local-dev"))
     there = sorted(closed.iterdir())
     with pytest.raises(UsageError, match=r"work/dir is a link, and notebooks can make links in .*work"):
         data.backup(lab.project, settings, work / "dir/new.tar.gz")

@@ -18,7 +18,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.errors import UsageError
-from devai_tasks.operations import work_dir
+from devai_tasks.operations import work_dir, work_folders
 from devai_tasks.operations.check_machine import work_folder
 from devai_tasks.operations.checks import State
 
@@ -27,6 +27,10 @@ ALLOW = "storage.allow_unsafe_work_dir=true"
 
 def settings(project: Project, *overrides: str) -> Settings:
     return load(project, Stack("dev", "local"), overrides, environ={})
+
+
+def staging(project: Project, folder: str) -> Settings:
+    return load(project, Stack("staging", "local"), [f"storage.work_dir={folder}"], environ={})
 
 
 def engine(*mounted: Path) -> Any:
@@ -193,7 +197,7 @@ def test_what_a_program_of_this_machine_would_run_is_told_with_how_it_does_not(
 @pytest.mark.parametrize(("outer", "inner"), [("work", "work/dev"), ("work/dev", "work")])
 def test_two_stacks_have_one_folder_or_two_that_lie_apart(project: Project, outer: str, inner: str) -> None:
     """Notebooks of the outer one could put a link in the place of the inner one, for the next start."""
-    state.remember(project, Stack("staging", "local"), {"storage": {"work_dir": outer}})
+    work_dir.create(project, staging(project, outer))
     danger = work_dir.danger(project, settings(project, f"storage.work_dir={inner}"))
     assert "work folder of local-staging" in danger
     for apart in (outer, "notebooks"):
@@ -202,11 +206,29 @@ def test_two_stacks_have_one_folder_or_two_that_lie_apart(project: Project, oute
 
 def test_a_link_in_the_work_folder_of_another_stack_is_no_folder(project: Project, tmp_path: Path) -> None:
     """That one's notebooks may have made it."""
-    state.remember(project, Stack("staging", "local"), {"storage": {"work_dir": "work"}})
+    work_dir.create(project, staging(project, "work"))
     (tmp_path / "other").mkdir()
     (project.root / "work/dev").symlink_to(tmp_path / "other")
     danger = work_dir.danger(project, settings(project, "storage.work_dir=work/dev"))
     assert "it lies in the work folder of local-staging" in danger
+
+
+def test_work_folders_of_other_projects_are_known_until_they_are_gone(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (project.root / "work/dev").mkdir()
+    mine = settings(project, "storage.work_dir=work/dev")
+    other = tmp_path / "other"
+    work_folders.record(work_folders.WorkFolder(project.root / "work", other, "local-dev"))
+    assert work_dir.danger(project, mine).startswith(f"it lies in the work folder of local-dev of {other}")
+    work_dir.create(project, mine)  # the stack's own is no danger
+    assert {*work_dir.shared(project, mine)[1:]} == {project.root / "work", project.root / "work/dev"}
+    (project.root / "work").rename(tmp_path / "gone")
+    assert work_dir.danger(project, mine) == ""
+    work_folders.record(work_folders.WorkFolder(tmp_path, other, "local-dev"))
+    assert work_folders.known() == [work_folders.WorkFolder(tmp_path, other, "local-dev")]
+    assert len([*(state.of_user() / "work-folders").iterdir()]) == 1
 
 
 def test_what_is_meant_is_allowed_and_doctor_keeps_warning(project: Project) -> None:
