@@ -10,7 +10,7 @@ from importlib.metadata import version
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
-from devai_tasks.errors import nearest, unknown
+from devai_tasks.system.errors import nearest, unknown
 from devai_tasks.tasks import namespace, trust
 from devai_tasks.tasks.declare import clean_exit
 

@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from devai_tasks.config import document, files
+from devai_tasks.config import document
 from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+from devai_tasks.system import files
 
 _APPLIED = "applied.json"
 _SECRET_VERSIONS = "secret-versions.json"  # noqa: S105 - the name of a file

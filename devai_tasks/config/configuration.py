@@ -18,7 +18,7 @@ from devai_tasks.config.fields import Pending
 from devai_tasks.config.interpolation import interpolations
 from devai_tasks.config.layers import Layer
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import UsageError, unknown
+from devai_tasks.system.errors import UsageError, unknown
 
 # Names of RFC 2606, networks of RFC 5737, accounts of the providers' own documentation: nobody's, so that nothing can
 # be made with them.

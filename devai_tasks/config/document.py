@@ -14,7 +14,7 @@ from typing import cast
 
 import yaml
 
-from devai_tasks.errors import ConfigError, Problem
+from devai_tasks.system.errors import ConfigError, Problem
 
 Tree = dict[str, "Tree"] | list["Tree"] | str | None
 Key = tuple[str | int, ...]

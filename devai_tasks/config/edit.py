@@ -13,7 +13,7 @@ from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from devai_tasks.config.document import Key, Tree
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 
 # Ways to write that there is no value, beside writing nothing.
 _NULLS = ("~", "null", "Null", "NULL")

@@ -12,7 +12,7 @@ from devai_tasks.config import document, secrets
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, Problem
+from devai_tasks.system.errors import ConfigError, Problem
 
 VARIABLE_PREFIX = "DEVAI__"
 # What only a deployment knows, written by the tasks that made it: a layer like any other.
@@ -183,7 +183,7 @@ def _assign(
         try:
             value = document.parse_value(text)
         except ConfigError as error:
-            found += [Problem(place, ".".join(path), problem.remedy) for problem in error.problems]
+            found += [Problem(place, ".".join(path), problem.allowed) for problem in error.problems]
             continue
         for key, leaf in leaves(tuple(path), value):
             node = tree

@@ -28,7 +28,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.rules import rules
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, Problem, nearest
+from devai_tasks.system.errors import ConfigError, Problem, nearest
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 # What may be interpolated, where something else is tried.

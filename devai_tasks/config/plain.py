@@ -7,7 +7,7 @@ from typing import Any
 
 from devai_tasks.config import reader
 from devai_tasks.config.secrets import Secret
-from devai_tasks.errors import UsageError, unknown
+from devai_tasks.system.errors import UsageError, unknown
 
 
 def tree(value: Any) -> Any:

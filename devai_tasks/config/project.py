@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from devai_tasks.config.stack import STACK_NAME, STACK_NAME_WORDS, Stack
-from devai_tasks.errors import ConfigError, Problem, UsageError, nearest
+from devai_tasks.system.errors import ConfigError, Problem, UsageError, nearest
 
 
 @dataclass(frozen=True)

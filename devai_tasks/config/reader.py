@@ -14,13 +14,13 @@ from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.fields import Key as Metadata
 from devai_tasks.config.secrets import Secret
 from devai_tasks.config.units import Cpu, Duration, Size
-from devai_tasks.errors import nearest
+from devai_tasks.system.errors import nearest
 
 QUANTITIES = (Cpu, Size, Duration)
 NO_VALUE = "has no value"
 
 
-class Unreadable(Exception):  # noqa: N818 - reads as what happened
+class UnreadableError(Exception):
     """Something looked at a value that could not be read."""
 
 
@@ -28,7 +28,7 @@ class _Unreadable:
     """What stands for such a value: whoever looks at it hears so, and judges nothing by it."""
 
     def _refuse(self, *_: object) -> Any:
-        raise Unreadable
+        raise UnreadableError
 
     __bool__ = __eq__ = __hash__ = __lt__ = __le__ = __gt__ = __ge__ = __str__ = __getattr__ = _refuse
     __iter__ = __len__ = __contains__ = __getitem__ = _refuse
@@ -175,7 +175,7 @@ def _clean_section(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
 
 
 def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
-    """The typed value of a resolved tree; reports what is wrong, and what is made of that raises Unreadable.
+    """The typed value of a resolved tree; reports what is wrong, and what is made of that raises UnreadableError.
 
     `given` are the fields of the outermost section that no file sets.
     """

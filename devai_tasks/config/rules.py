@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from devai_tasks.config import kubernetes, offers, stores
 from devai_tasks.config.fields import RFC_1918
-from devai_tasks.config.reader import Unreadable
+from devai_tasks.config.reader import UnreadableError
 from devai_tasks.config.targets import TFVARS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ EVERYWHERE = IPv4Network("0.0.0.0/0")
 def rules(settings: Settings) -> Iterator[Broken]:
     """Everything that is wrong between the keys of a stack, as far as these could be read."""
     for rule in (_protection, _exposure, _services, _names, _clouds, moved, kubernetes.rules):
-        with suppress(Unreadable):
+        with suppress(UnreadableError):
             yield from rule(settings)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from devai_tasks.config import document
 from devai_tasks.config.project import Project
-from devai_tasks.errors import ConfigError, Problem, UsageError
+from devai_tasks.system.errors import ConfigError, Problem, UsageError
 
 FILE = "conf/secrets.yaml"
 ENCRYPTED_FILE = "conf/secrets.sops.yaml"
@@ -115,7 +115,7 @@ def parse(content: bytes, name: str) -> dict[str, str]:
         raise ConfigError([Problem(f"{name}:1:1", "can't be read", "it is no UTF-8")]) from None
     except ConfigError as error:
         remedy = 'write `NAME: "value"` lines, as in conf/secrets.example.yaml'
-        raise ConfigError(Problem(problem.place, "can't be read", remedy) for problem in error.problems) from None
+        raise ConfigError(Problem(problem.location, "can't be read", remedy) for problem in error.problems) from None
     problems = [
         Problem(str(read.places[(name,)]), name, "one text, not a list or a map")
         for name, value in read.tree.items()

@@ -7,7 +7,7 @@ import time
 from devai_tasks import console
 from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError
+from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools import site
 
 _POLL_SECONDS = 2
@@ -55,7 +55,7 @@ def _state(address: str, *, trusted: bool) -> str:
     """Why there is no good answer yet; empty where there is one."""
     try:
         code = site.status(address, trusted=trusted)
-    except site.Unreachable as error:
+    except site.UnreachableError as error:
         return _UNKNOWN if error.unknown else str(error)
     return "" if code == _OK else f"HTTP {code}"
 

@@ -10,9 +10,9 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, unknown
 from devai_tasks.operations import runs
 from devai_tasks.render import Artefacts, compose, image, kubernetes, terraform, writer
+from devai_tasks.system.errors import DevaiError, unknown
 
 
 def render(project: Project, settings: Settings) -> Artefacts:

@@ -11,9 +11,9 @@ from typing import Any
 from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import ToolFailed, ToolMissing
 from devai_tasks.operations import contents, inputs
 from devai_tasks.render import image
+from devai_tasks.system.errors import MissingToolError, ToolError
 from devai_tasks.tools.images import Images
 from devai_tasks.tools.referrers import Document, Repository
 
@@ -35,7 +35,7 @@ def attach(project: Project, settings: Settings, remote: Images, digest: str) ->
     try:
         documents = [_provenance(project, settings, remote, digest), *_bill_of_materials(settings, remote)]
         new = Repository(repository, remote.logins).attach(digest, documents)
-    except ToolFailed as error:
+    except ToolError as error:
         console.warn(f"{repository}@{digest} has no new documents beside it: {error}")
         return
     console.say(f"{repository}@{digest}: documents beside it: {len(documents)}, {len(new)} of them new")
@@ -44,7 +44,7 @@ def attach(project: Project, settings: Settings, remote: Images, digest: str) ->
 def _bill_of_materials(settings: Settings, engine: Images) -> list[Document]:
     try:
         text = contents.bill_of_materials(settings, engine)
-    except (ToolFailed, ToolMissing) as error:
+    except (ToolError, MissingToolError) as error:
         console.warn(f"no bill of materials beside the image: {error}")
         return []
     return [Document(SBOM, text.encode())]

@@ -13,8 +13,8 @@ from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import IO
 
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import given
+from devai_tasks.system.errors import DevaiError
 
 _CHUNK_BYTES = 1 << 20
 # Of a checksum with the longest name of a file.

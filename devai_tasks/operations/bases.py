@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from devai_tasks.config import document, edit
 from devai_tasks.config.project import Project
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.render import writer
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import registry
 
 if TYPE_CHECKING:

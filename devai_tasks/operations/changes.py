@@ -18,8 +18,8 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import STACK_NAME, STACK_NAME_WORDS, Stack
-from devai_tasks.errors import ConfigError, Problem, UsageError
 from devai_tasks.render import writer
+from devai_tasks.system.errors import ConfigError, Problem, UsageError
 
 Ask = Callable[[str, str], str | None]
 """Takes a question and the answer that is offered; None where nobody can answer."""
@@ -190,7 +190,7 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
     def problems(attempt: str) -> Sequence[Problem]:
         found = dict.fromkeys(chain(*brought(attempt).values()))
         # What a new environment lacks elsewhere, such as a certificate, is no fault of an answer, and breaks nothing.
-        return [problem for problem in found if not profile or problem.place.startswith(f"{name}:")]
+        return [problem for problem in found if not profile or problem.location.startswith(f"{name}:")]
 
     for key, question in (_PROFILE if profile else _PERSONAL).items():
         path = tuple(key.split("."))
@@ -234,4 +234,4 @@ def _answered(
             wrong = error.problems
         if not wrong:
             return attempt
-        console.warn("\n".join(problem.remedy for problem in wrong))
+        console.warn("\n".join(problem.allowed for problem in wrong))

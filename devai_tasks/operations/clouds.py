@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError, ToolFailed, UsageError
 from devai_tasks.render import naming
 from devai_tasks.render import terraform as definition
+from devai_tasks.system.errors import DevaiError, ToolError, UsageError
 from devai_tasks.tools import cloud
 
 Command = Sequence[str]
@@ -18,11 +18,11 @@ Command = Sequence[str]
 _ME = "OBJECT-ID"
 
 
-class LoggedOut(DevaiError):  # noqa: N818 - reads as what happened
+class NotAuthenticatedError(DevaiError):
     """Nobody is logged in to the cloud, or the login has expired."""
 
 
-class WrongAccount(UsageError):  # noqa: N818 - the same
+class WrongAccountError(UsageError):
     """Somebody is, but not to what the stack belongs to."""
 
 
@@ -74,27 +74,27 @@ _UNREACHED = (
 def account(settings: Settings) -> str:
     """The account, subscription or project that the credentials at hand are for; empty where none is chosen.
 
-    Raises ToolMissing without the cloud's command line, LoggedOut without a valid login, DevaiError where the cloud
-    doesn't answer.
+    Raises MissingToolError without the cloud's command line, NotAuthenticatedError without a valid login, DevaiError
+    where the cloud doesn't answer.
     """
     login = LOGINS[settings.compute.provider]
     try:
         if login.proof:
             cloud.ask(login.proof)
         return cloud.ask([*login.whose, *([login.region.format(settings.terraform.region)] if login.region else [])])
-    except ToolFailed as error:
+    except ToolError as error:
         if any(words in str(error).lower() for words in _UNREACHED):
             raise DevaiError(f"the cloud can't be asked who is logged in; is there a network?\n{error}") from error
-        raise LoggedOut(f"nobody is logged in: {login.way_in}\n{error}") from error
+        raise NotAuthenticatedError(f"nobody is logged in: {login.way_in}\n{error}") from error
 
 
 def check_account(settings: Settings, *, dry: bool = False) -> None:
-    """Raise LoggedOut or WrongAccount unless the credentials at hand are those of what the stack belongs to."""
+    """Raise NotAuthenticatedError or WrongAccountError unless the credentials are for what the stack belongs to."""
     if dry:
         return
     login, wanted = LOGINS[settings.compute.provider], settings.terraform.account
     if (found := account(settings)) != wanted:
-        raise WrongAccount(
+        raise WrongAccountError(
             f"the credentials are those of {login.what} {found or '(none chosen)'}, and {settings.stack} belongs to "
             f"{wanted}; nothing was changed. {login.way_over.format(wanted)}, or another terraform.account"
         )
@@ -126,26 +126,26 @@ def join_command(settings: Settings) -> list[str]:
 
 
 def check_terraform_login(settings: Settings) -> None:
-    """Raise LoggedOut where Terraform would find no credentials: Google's provider wants a login of its own."""
+    """Raise NotAuthenticatedError where Terraform finds no credentials: Google's provider has a login of its own."""
     if settings.compute.provider == "gcp":
         try:
             cloud.ask(["gcloud", "auth", "application-default", "print-access-token", "--quiet"])
-        except ToolFailed as error:
-            raise LoggedOut("Terraform has no login: `gcloud auth application-default login`") from error
+        except ToolError as error:
+            raise NotAuthenticatedError("Terraform has no login: `gcloud auth application-default login`") from error
 
 
 def token(settings: Settings, *, dry: bool = False) -> str:
     """What opens a lab that a cloud runs without a cluster, wherever it was made: its secret manager has it.
 
-    Raises ToolMissing without the cloud's command line, DevaiError where the cloud doesn't tell it. Under --dry the
-    command is said.
+    Raises MissingToolError without the cloud's command line, DevaiError where the cloud doesn't tell it. Under --dry
+    the command is said.
     """
     if dry:
         cloud.run(token_command(settings), dry=True)
         return "…"
     try:
         return cloud.ask(token_command(settings))
-    except ToolFailed as error:
+    except ToolError as error:
         way_in = LOGINS[settings.compute.provider].way_in
         raise DevaiError(
             f"the token of {settings.stack} is in its cloud's secret manager, which doesn't tell it; is it up, and are "

@@ -15,10 +15,10 @@ from devai_tasks import console
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError, UsageError, unknown
 from devai_tasks.operations import addresses, artefacts, live, rollout
 from devai_tasks.render import image
 from devai_tasks.render import kubernetes as definition
+from devai_tasks.system.errors import DevaiError, UsageError, unknown
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.kubectl import Kubectl
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from devai_tasks import console, state
 from devai_tasks.config import targets
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import inputs
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import image, kubernetes
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tools import engine, loaders
 
 if TYPE_CHECKING:

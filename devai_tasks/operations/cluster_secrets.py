@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from devai_tasks import state
 from devai_tasks.config.secrets import PROXIES
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import live, secrets
 from devai_tasks.operations.cluster import Cluster, Object
 from devai_tasks.render import kubernetes as definition
+from devai_tasks.system.errors import UsageError
 
 # Not the manager of the manifests: what is applied with those never holds a secret, and must not take one away.
 MANAGER = "devai-secrets"

@@ -16,8 +16,8 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import SHARED
 from devai_tasks.config.secrets import ENCRYPTED_FILE, FILE
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, Problem, nearest
 from devai_tasks.operations import artefacts
+from devai_tasks.system.errors import ConfigError, Problem, nearest
 
 # Files of conf/ that are no layers, and have their own readers.
 NO_LAYERS = {"conf/personal.yaml", FILE, ENCRYPTED_FILE, "conf/secrets.example.yaml", "conf/schema.json"}
@@ -166,4 +166,4 @@ def stand_ins(loaded: Sequence[Configuration]) -> list[str]:
 
 def places_of(problems: Iterable[Problem]) -> list[dict[str, str]]:
     """Problems for programs."""
-    return [{"place": problem.place, "found": problem.found, "remedy": problem.remedy} for problem in problems]
+    return [{"place": problem.location, "found": problem.found, "remedy": problem.allowed} for problem in problems]

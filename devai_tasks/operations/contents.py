@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import ToolMissing
 from devai_tasks.operations import images
 from devai_tasks.render import image
+from devai_tasks.system.errors import MissingToolError
 from devai_tasks.tools.images import Images
 
 if TYPE_CHECKING:
@@ -91,14 +91,14 @@ def packages(settings: Settings, engine: Images) -> list[Package]:
 def bill_of_materials(settings: Settings, engine: Images) -> str:
     """The packages of an image as CycloneDX 1.6, in JSON; the same image gives the same text, and --dry none.
 
-    Raises ToolMissing without cyclonedx-python-lib.
+    Raises MissingToolError without cyclonedx-python-lib.
     """
     try:
         from cyclonedx.model.bom import Bom, BomMetaData
         from cyclonedx.model.component import Component, ComponentType
         from cyclonedx.output.json import JsonV1Dot6
     except ImportError as error:
-        raise ToolMissing(
+        raise MissingToolError(
             "cyclonedx-python-lib is not installed; `pip install devai-tasks[tools]` brings it"
         ) from error
     from datetime import datetime

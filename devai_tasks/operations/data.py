@@ -14,11 +14,11 @@ from urllib.parse import unquote
 from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import addresses, backups, certificates, clouds, cluster, given, lab, terraform, work_dir
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import compose, naming
 from devai_tasks.render.kubernetes import LAB
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import site
 from devai_tasks.tools.docker import Docker
 
@@ -150,7 +150,7 @@ def _reached(project: Project, settings: Settings, path: str, *, in_cluster: boo
     try:
         with _server(project, settings, in_cluster=in_cluster, dry=dry) as server:
             yield replace(server, url=f"{server.url}{path}")
-    except site.Refusal as refusal:
+    except site.RefusalError as refusal:
         up = f"`inv up {settings.stack.flags}`"
         hints = {
             403: f"; {up} starts the lab with the token of this stack",

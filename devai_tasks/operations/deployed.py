@@ -13,10 +13,10 @@ from devai_tasks.config import rules, stores
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.cloud import Deployed
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import ownership
 from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.render import naming
+from devai_tasks.system.errors import UsageError
 
 # The resource of each root that holds the record.
 RECORD = ("terraform_data", "stack")

@@ -11,9 +11,9 @@ from typing import Any
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, DevaiError
 from devai_tasks.operations import check_machine, check_stack, check_tools
 from devai_tasks.operations.checks import Check, State
+from devai_tasks.system.errors import ConfigError, DevaiError
 from devai_tasks.tools.docker import Docker
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import ToolFailed
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools.compose import Compose
 from devai_tasks.tools.docker import Docker
 
@@ -41,7 +41,7 @@ def _number(group: str) -> str:
 def wait(own: Compose, services: Sequence[str], *, seconds: int) -> None:
     """Wait until each service answers its health check, asked here: Podman's need systemd.
 
-    Raises ToolFailed for one that has stopped, or with its last words for one that does not answer in time.
+    Raises ToolError for one that has stopped, or with its last words for one that does not answer in time.
     """
     definition = own.config()["services"]
     checks = {
@@ -54,9 +54,9 @@ def wait(own: Compose, services: Sequence[str], *, seconds: int) -> None:
             try:
                 own.pipe(service, check)
                 break
-            except ToolFailed as error:
+            except ToolError as error:
                 stopped = [row for row in own.containers() if row["service"] == service and row["state"] == "exited"]
                 if stopped or time.monotonic() > end:
                     reason = "has stopped" if stopped else "answers no health check"
-                    raise ToolFailed(f"{service} {reason}; `inv compose.logs` shows what it says: {error}") from error
+                    raise ToolError(f"{service} {reason}; `inv compose.logs` shows what it says: {error}") from error
                 time.sleep(PAUSE_SECONDS)

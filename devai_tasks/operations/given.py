@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
-from devai_tasks.config.files import IS_LINK, is_same
-from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.system.errors import DevaiError, UsageError
+from devai_tasks.system.files import IS_LINK, is_same
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -14,9 +14,9 @@ from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import BAKE
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import artefacts, bases, inputs, secrets
 from devai_tasks.render import image as definition
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import debootstrap, git, registry
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import ownership, publish
 from devai_tasks.operations.ownership import Claim
 from devai_tasks.render import image
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tools.images import Images
 
 _NONE = "<none>"

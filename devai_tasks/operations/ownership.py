@@ -18,9 +18,9 @@ from devai_tasks import console
 from devai_tasks.config import document, edit
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.render import compose, writer
 from devai_tasks.render import kubernetes as definition
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools.kubectl import Kubectl
 from devai_tasks.tools.marks import Marks
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import cluster as operations
 from devai_tasks.operations import live, rollout
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render.kubernetes import MODELS
+from devai_tasks.system.errors import DevaiError
 
 # Pods end within the grace that their manifests give them: a minute for labs, with their kernels.
 _END_SECONDS = 180
@@ -17,7 +17,7 @@ def stop(cluster: Cluster) -> None:
     """End the pods of all workloads and jobs, and wait until they are gone; volumes, secrets and addresses stay.
 
     An autoscaler leaves a workload alone that has none, and jobs go on when the stack starts. Raises DevaiError where
-    the stack isn't there, ToolFailed where a pod doesn't end.
+    the stack isn't there, ToolError where a pod doesn't end.
     """
     names = list(_replicas(cluster))
     with console.step(f"stopping {cluster.settings.stack}", silent=True):

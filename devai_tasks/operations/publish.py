@@ -14,12 +14,12 @@ from devai_tasks import console, state
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import DevaiError, ToolFailed, UsageError
 from devai_tasks.operations import attestations, images, inputs
 from devai_tasks.render import image
+from devai_tasks.system.errors import DevaiError, ToolError, UsageError
 from devai_tasks.tools import git, logins, registry
 from devai_tasks.tools.docker import Docker
-from devai_tasks.tools.images import Images, RegistryRefused
+from devai_tasks.tools.images import Images, RegistryRefusedError
 
 T = TypeVar("T")
 
@@ -185,7 +185,7 @@ def _digest(remote: Images, name: str, *, of: str = "") -> str:
     if remote.dry:
         return ""
     if there is None:
-        raise RegistryRefused("name", f"the registry has no {name}")
+        raise RegistryRefusedError("name", f"the registry has no {name}")
     if of and of not in (there.image, there.digest):
         raise DevaiError(f"the registry has {there.digest} as {name}, and that is not what was sent; push again")
     return there.digest
@@ -196,9 +196,9 @@ def persist(action: Callable[[], T]) -> T:
     for pause in PAUSES:
         try:
             return action()
-        except RegistryRefused:
+        except RegistryRefusedError:
             raise
-        except ToolFailed as error:
+        except ToolError as error:
             console.warn(f"{error}\nagain in {pause} s, with what has not arrived yet")
             time.sleep(pause)
     return action()
@@ -233,7 +233,7 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
             login = logins.login(provider, repository, region)
         with engine.logged_in(host, login.username, login.token) as remote:
             yield remote
-    except RegistryRefused as refused:
+    except RegistryRefusedError as refused:
         remedies = {
             "login": f"is the right account chosen for {provider}, and may it use this registry?"
             if clouds_own

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from devai_tasks import console
 from devai_tasks.config.project import Project
-from devai_tasks.errors import UsageError, unknown
 from devai_tasks.offline import cdktf, recording
 from devai_tasks.offline.recording import Recording, Used
+from devai_tasks.system.errors import UsageError, unknown
 from devai_tasks.tools import go, pip
 from devai_tasks.tools.terraform import Terraform
 

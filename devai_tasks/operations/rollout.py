@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, ToolFailed
 from devai_tasks.operations import live
 from devai_tasks.render.kubernetes import MODELS
+from devai_tasks.system.errors import DevaiError, ToolError
 from devai_tasks.tools.kubectl import Kubectl
 
 Object = Mapping[str, Any]
@@ -79,12 +79,12 @@ class _Watch:
 
 
 def _objects(kubectl: Kubectl, kinds: str, *options: str) -> list[dict[str, Any]]:
-    """Objects as the server has them. Raises ToolFailed where it hasn't given them for a while."""
+    """Objects as the server has them. Raises ToolError where it hasn't given them for a while."""
     since = 0.0
     while True:
         try:
             return kubectl.objects(kinds, *options)
-        except ToolFailed:
+        except ToolError:
             since = since or time.monotonic()
             if time.monotonic() - since > _SILENCE_SECONDS:
                 raise
@@ -202,7 +202,7 @@ def _of_pod(kubectl: Kubectl, pod: Object) -> list[str]:
         try:
             previous = ["--previous"] if restarts else []
             said = kubectl.logs(name, f"--tail={LOG_LINES}", *previous)
-        except ToolFailed:
+        except ToolError:
             said = ""
         lines += [f"  | {line}" for line in said.splitlines()]
     return lines
@@ -250,7 +250,7 @@ def wait_for_models(kubectl: Kubectl, *, seconds: int) -> tuple[str, list[str]]:
 def _last_words(kubectl: Kubectl, pod: Object) -> list[str]:
     try:
         return kubectl.logs(pod["metadata"]["name"], f"--tail={LOG_LINES}").splitlines()
-    except ToolFailed:
+    except ToolError:
         return []
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TextIO
 
 from devai_tasks import console, state
-from devai_tasks.config import files
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.system import files
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import git
 
 HISTORY = "history.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import devai_tasks
 from devai_tasks.config.project import Project
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 
 # What a project consists of, as against what only this package's own repository has.
 PARTS = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, UsageError, unknown
+from devai_tasks.system.errors import DevaiError, UsageError, unknown
 
 
 @dataclass(frozen=True)

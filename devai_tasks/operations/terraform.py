@@ -19,7 +19,6 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.cloud import Deployed
 from devai_tasks.config.targets import NO_DIGEST
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.offline import behaviour, recording
 from devai_tasks.offline.recording import Used
 from devai_tasks.operations import deployed, secrets, sites
@@ -27,6 +26,7 @@ from devai_tasks.operations.ownership import Owner
 from devai_tasks.operations.sites import Site
 from devai_tasks.render import naming
 from devai_tasks.render import terraform as definition
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import offline as provider
 from devai_tasks.tools.plan import Plan
 from devai_tasks.tools.terraform import Terraform

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from devai_tasks import console, state
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 
 
 def ensure(root: Path) -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import devai_tasks
 from devai_tasks import console, state
-from devai_tasks.config.files import is_same
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import scaffold, work_folders
 from devai_tasks.render import compose
+from devai_tasks.system.errors import UsageError
+from devai_tasks.system.files import is_same
 from devai_tasks.tools.docker import Docker
 
 # Where the lab has it.

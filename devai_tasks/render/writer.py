@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devai_tasks.config.files import link_in_the_way, open_own, replace
 from devai_tasks.render import Artefacts
+from devai_tasks.system.files import link_in_the_way, open_own, replace
 
 
 def write(artefacts: Artefacts, folder: Path, *, whole: bool = False) -> Path:

@@ -8,7 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console
-from devai_tasks.errors import ConfigError, UsageError
+from devai_tasks.system.errors import ConfigError, UsageError
 from devai_tasks.tasks.declare import Request, plain_task, stack_task
 
 if TYPE_CHECKING:

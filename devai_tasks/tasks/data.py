@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError, one_line
+from devai_tasks.system.errors import UsageError, one_line
 from devai_tasks.tasks import tf
 from devai_tasks.tasks.declare import Request, stack_task
 

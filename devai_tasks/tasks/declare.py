@@ -24,7 +24,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tasks import remainder
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
+from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
 
 if TYPE_CHECKING:
     from devai_tasks.operations.cluster import Cluster
@@ -46,7 +46,7 @@ def check_owner(request: Request, target: str) -> None:
     try:
         request.docker.check()
         owner = ownership.of_folder(request.project, settings)
-    except (ToolMissing, ToolFailed):
+    except (MissingToolError, ToolError):
         return  # the task reaches nothing either, and says why
     _own(request, owner, lambda: ownership.mark_folder(request.project, settings))
 
@@ -75,7 +75,7 @@ def refuse_foreign(request: Request, target: str) -> Request:
         try:
             request.docker.check()
             owner = ownership.of_folder(request.project, request.settings)
-        except (ToolMissing, ToolFailed):
+        except (MissingToolError, ToolError):
             return request  # as above
     else:
         return request

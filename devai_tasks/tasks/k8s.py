@@ -8,7 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tasks import tf
 from devai_tasks.tasks.declare import Request, check_tail, seconds_of, stack_task, words_of
 

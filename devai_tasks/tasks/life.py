@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError
 from devai_tasks.operations.steps import Step
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tasks import compose, image, k8s, tf
 
 if TYPE_CHECKING:

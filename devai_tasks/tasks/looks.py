@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tasks import tf
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from invoke.context import Context
 
 from devai_tasks import console
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tasks.declare import plain_task
 
 

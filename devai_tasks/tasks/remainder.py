@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 
 if TYPE_CHECKING:
     from devai_tasks.tasks.declare import Request

@@ -154,8 +154,8 @@ def _work(request: Request, steps: Sequence[Step], *, start: str = "", only: str
 
 def show_address(request: Request) -> None:
     """Print the lab's address; where the configuration names none, the step before has said what leads there."""
-    from devai_tasks.errors import DevaiError
     from devai_tasks.operations import addresses
+    from devai_tasks.system.errors import DevaiError
     from devai_tasks.tasks import looks
 
     named = request.settings.compute.provider == "local" or addresses.url(request.settings)

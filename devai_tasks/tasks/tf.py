@@ -9,7 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console, state
-from devai_tasks.errors import DevaiError, UsageError
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tasks.declare import Request, plain_task, stack_task
 
 if TYPE_CHECKING:
@@ -207,8 +207,8 @@ def _note(work: Work) -> None:
 @stack_task(target="terraform", help={**_OFFLINE, **_JSON, "name": "one output, bare (default: all)"})
 def output(c: Context, request: Request, offline: bool = False, json: bool = False, name: str = "") -> None:
     """Show the outputs of the stack's state, and note what they tell of the stack."""
-    from devai_tasks.errors import unknown
     from devai_tasks.operations import outputs, terraform
+    from devai_tasks.system.errors import unknown
 
     with _work(request, offline=offline, looking=True) as work:
         terraform.prepare(work)

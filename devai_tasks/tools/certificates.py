@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sh
 
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 # Apple's programs take no certificate for longer.
 DAYS = 825
@@ -34,7 +34,7 @@ def good(certificate: Path, names: Sequence[str]) -> bool:
 def make(certificate: Path, key: Path, names: Sequence[str], owner: str) -> str:
     """Write a certificate and its key, whose files the caller has made for nobody else to read; returns who signed it.
 
-    Raises ToolMissing without openssl, ToolFailed with its last words.
+    Raises MissingToolError without openssl, ToolError with its last words.
     """
     if shutil.which("mkcert"):
         _run("mkcert", f"-cert-file={certificate}", f"-key-file={key}", *names)
@@ -67,9 +67,9 @@ def _is_address(name: str) -> bool:
 
 def _run(program: str, *words: str, given: str = "", ok: Sequence[int] = (0,)) -> str:
     if not shutil.which(program):
-        raise ToolMissing(f"{program} is not installed; the system's package of that name has it")
+        raise MissingToolError(f"{program} is not installed; the system's package of that name has it")
     try:
         run = sh.Command(program)
         return str(run(*words, _in=given, _ok_code=list(ok), _truncate_exc=False, _tty_out=False))
     except sh.ErrorReturnCode as error:
-        raise ToolFailed(f"{program} failed:\n{error.stderr.decode(errors='replace').strip()}") from error
+        raise ToolError(f"{program} failed:\n{error.stderr.decode(errors='replace').strip()}") from error

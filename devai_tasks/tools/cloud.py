@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 INSTALL = {
     "aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
@@ -20,13 +20,13 @@ SECONDS, SILENT = 60, "no answer"
 
 
 def ask(command: Sequence[str], *, patient: bool = False) -> str:
-    """What a command prints. Raises ToolMissing without the program, ToolFailed with its last words.
+    """What a command prints. Raises MissingToolError without the program, ToolError with its last words.
 
     One that is not `patient` fails without any after a minute.
     """
     program = command[0]
     if not shutil.which(program):
-        raise ToolMissing(f"{program} is not installed; {INSTALL[program]} says how")
+        raise MissingToolError(f"{program} is not installed; {INSTALL[program]} says how")
     try:
         answer = subprocess.run(  # noqa: S603 - one of the programs above
             command,
@@ -37,10 +37,10 @@ def ask(command: Sequence[str], *, patient: bool = False) -> str:
             timeout=None if patient else SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolFailed(f"{shlex.join(command)}: {SILENT} in {SECONDS:g} s") from error
+        raise ToolError(f"{shlex.join(command)}: {SILENT} in {SECONDS:g} s") from error
     if answer.returncode:
         words = "\n".join(answer.stderr.strip().splitlines()[-5:])
-        raise ToolFailed(f"{shlex.join(command)} failed (exit code {answer.returncode}):\n{words}")
+        raise ToolError(f"{shlex.join(command)} failed (exit code {answer.returncode}):\n{words}")
     return answer.stdout.strip()
 
 
@@ -52,8 +52,11 @@ def run(command: Sequence[str], *, dry: bool = False) -> None:
 
 
 def finds(command: Sequence[str], found: str = "") -> bool:
-    """Whether a command finds what it asks for, and its answer has `found`. Raises ToolMissing without the program."""
+    """Whether a command finds what it asks for, and its answer has `found`.
+
+    Raises MissingToolError without the program.
+    """
     try:
         return found in ask(command)
-    except ToolFailed:
+    except ToolError:
         return False

@@ -9,7 +9,7 @@ from pathlib import Path
 import sh
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing
+from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError
 
 # What an image has no use for, as in Debian's own slim images; packages installed later leave it out too.
 _UNWANTED = ("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man")
@@ -18,13 +18,13 @@ _UNWANTED = ("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/m
 def build(suite: str, archive: Path, *, dry: bool = False) -> None:
     """Write the root file system of a Debian suite (such as trixie) to a tar archive.
 
-    Raises ToolMissing without the program, DevaiError without the rights, ToolFailed with debootstrap's last words.
+    Raises MissingToolError without the program, DevaiError without the rights, ToolError with debootstrap's last words.
     """
     root = archive.with_suffix("")
     if dry:
         return console.say(f"debootstrap --force-check-gpg --variant=minbase {suite} {root}")
     if not shutil.which("debootstrap", path=f"{os.environ['PATH']}:/usr/sbin"):
-        raise ToolMissing("debootstrap is not installed; `sudo apt-get install debootstrap`")
+        raise MissingToolError("debootstrap is not installed; `sudo apt-get install debootstrap`")
     if os.geteuid() != 0 and not shutil.which("sudo"):
         raise DevaiError("debootstrap needs root, and there is no sudo; run the task as root once")
     try:
@@ -37,7 +37,7 @@ def build(suite: str, archive: Path, *, dry: bool = False) -> None:
             excluded = [f"--exclude=./{path}/*" for path in leftovers]
             _as_root("tar", "-C", str(root), *excluded, "-cf", str(archive), ".")
     except sh.ErrorReturnCode as error:
-        raise ToolFailed(f"debootstrap failed:\n{_last_words(error)}") from error
+        raise ToolError(f"debootstrap failed:\n{_last_words(error)}") from error
     finally:
         _as_root("rm", "-rf", "--one-file-system", str(root))
 

@@ -21,7 +21,7 @@ from python_on_whales.client_config import ClientNotFoundError
 from python_on_whales.exceptions import DockerException
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing
+from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError
 from devai_tasks.tools import podman
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _NOBODY = re.compile(r"connect to the docker (?:daemon|api) at (\S+?)[.;]?(?=\s|
 
 
 class Cli:
-    """The `docker` command line; every method raises ToolMissing or ToolFailed with the reason."""
+    """The `docker` command line; every method raises MissingToolError or ToolError with the reason."""
 
     def __init__(self, *, dry: bool = False, config: Path | None = None) -> None:
         self.dry = dry
@@ -75,7 +75,7 @@ class Cli:
         try:
             yield
         except ClientNotFoundError as error:
-            raise ToolMissing(
+            raise MissingToolError(
                 "docker is not installed; `make bootstrap` installs it where it can, and "
                 "https://docs.docker.com/engine/install/ says how elsewhere"
             ) from error
@@ -103,9 +103,9 @@ class Cli:
             raise DockerException(command, done.returncode, done.stdout, done.stderr)
         return done
 
-    def _failed(self, title: str, error: DockerException) -> ToolFailed:
+    def _failed(self, title: str, error: DockerException) -> ToolError:
         """What is raised for a failed command."""
-        return ToolFailed(explain(title, error))
+        return ToolError(explain(title, error))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Docker(Cli):
     """The engine and its images."""
 
     def describe(self) -> Engine:
-        """What answers. Raises ToolMissing without the program, ToolFailed where nothing does."""
+        """What answers. Raises MissingToolError without the program, ToolError where nothing does."""
         with self._running("docker info"):
             info = self._client.system.info()
             return Engine(

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import sh
 
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 
 def install(module: str, folder: Path) -> None:
     """Build a program from a module (`path@version`) into a folder, which appears when it is complete.
 
-    Raises ToolMissing without Go, ToolFailed with its last words.
+    Raises MissingToolError without Go, ToolError with its last words.
     """
     go = shutil.which("go")
     if not go:
-        raise ToolMissing("go is not installed; https://go.dev/doc/install says how")
+        raise MissingToolError("go is not installed; https://go.dev/doc/install says how")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
@@ -29,6 +29,6 @@ def install(module: str, folder: Path) -> None:
         )  # fmt: skip
         scratch.replace(folder)
     except sh.ErrorReturnCode as error:
-        raise ToolFailed(f"go install {module} failed:\n{error.stderr.decode(errors='replace').strip()}") from error
+        raise ToolError(f"go install {module} failed:\n{error.stderr.decode(errors='replace').strip()}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

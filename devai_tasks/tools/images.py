@@ -15,7 +15,7 @@ from typing import Any, Literal
 from python_on_whales.exceptions import DockerException
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools.docker import Docker, explain
 
 No = Literal["login", "name", "tag", "broken"]
@@ -38,7 +38,7 @@ _NOES: tuple[tuple[str, No], ...] = (
 )
 
 
-class RegistryRefused(ToolFailed):
+class RegistryRefusedError(ToolError):
     """A registry's no, which trying again doesn't change.
 
     `no` is `login` where it doesn't know the caller or not well enough, `name` for a repository or an image that it
@@ -61,11 +61,11 @@ class Manifest:
 
 
 class Images(Docker):
-    """Images by name; every method raises ToolFailed with the reason, RegistryRefused for a registry's no."""
+    """Images by name; every method raises ToolError with the reason, RegistryRefusedError for a registry's no."""
 
-    def _failed(self, title: str, error: DockerException) -> ToolFailed:
+    def _failed(self, title: str, error: DockerException) -> ToolError:
         no = meant(error.stderr or "")
-        return RegistryRefused(no, explain(title, error)) if no else super()._failed(title, error)
+        return RegistryRefusedError(no, explain(title, error)) if no else super()._failed(title, error)
 
     def inspect(self, name: str) -> dict[str, Any] | None:
         """What the engine knows of an image, as `docker image inspect` shows it; None for one that it doesn't have."""
@@ -73,7 +73,7 @@ class Images(Docker):
             with self._running("docker image inspect"):
                 described: dict[str, Any] = json.loads(self._call_for("image", "inspect", name))[0]
                 return described
-        except ToolFailed as error:
+        except ToolError as error:
             if "no such image" not in str(error).lower():
                 raise
         return None
@@ -137,7 +137,7 @@ class Images(Docker):
         try:
             with self._running(f"the look at {name}"):
                 raw = self._call_for("buildx", "imagetools", "inspect", "--raw", name)
-        except RegistryRefused as error:
+        except RegistryRefusedError as error:
             if error.no != "name":
                 raise
         if not raw:

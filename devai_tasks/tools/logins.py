@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import httpx
 import sh
 
-from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing
+from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError
 from devai_tasks.tools import registry
 
 # https://learn.microsoft.com/azure/container-registry/container-registry-authentication#az-acr-login-with---expose-token
@@ -59,7 +59,7 @@ def owns(provider: str, host: str) -> bool:
 def login(provider: str, address: str, region: str) -> Login:
     """A login for the registry at an address, of `aws`, `azure` or `gcp`; for the region where the address has none.
 
-    Raises ToolMissing where neither the command line nor the SDK is there, ToolFailed with both reasons.
+    Raises MissingToolError where neither the command line nor the SDK is there, ToolError with both reasons.
     """
     reasons = []
     for way in _WAYS[provider]:
@@ -69,9 +69,9 @@ def login(provider: str, address: str, region: str) -> Login:
             except Exception as error:  # noqa: BLE001 - each SDK has classes of its own for what one sentence says
                 reasons.append(f"{way.name}: {_reason(error)}")
     if reasons:
-        raise ToolFailed("\n".join([f"no login for {address}; `{_SIGN_IN[provider]}`, then again", *reasons]))
+        raise ToolError("\n".join([f"no login for {address}; `{_SIGN_IN[provider]}`, then again", *reasons]))
     names = " or ".join(way.name for way in _WAYS[provider])
-    raise ToolMissing(f"{names} is needed for a login; `pip install devai-tasks[{provider}]` brings the second")
+    raise MissingToolError(f"{names} is needed for a login; `pip install devai-tasks[{provider}]` brings the second")
 
 
 def command(provider: str, address: str, region: str) -> list[str]:

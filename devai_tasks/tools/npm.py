@@ -9,13 +9,13 @@ from pathlib import Path
 import sh
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 
 def lock(folder: Path, *, dry: bool = False) -> None:
     """Write the newest versions of what a folder's package.json names, with the hashes of their archives.
 
-    Raises ToolMissing without npm, ToolFailed with its last words where versions can't be found.
+    Raises MissingToolError without npm, ToolError with its last words where versions can't be found.
     """
     arguments = ["update", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"]
     # Whoever installs asks a registry of their own.
@@ -24,9 +24,9 @@ def lock(folder: Path, *, dry: bool = False) -> None:
         return console.say(shlex.join(["npm", f"--prefix=deploy/image/tools/{folder.name}", *arguments]))
     npm = shutil.which("npm")
     if not npm:
-        raise ToolMissing("npm is not installed; https://nodejs.org/ has it, and so have most distributions")
+        raise MissingToolError("npm is not installed; https://nodejs.org/ has it, and so have most distributions")
     with console.step(f"locking {folder.name}"):
         try:
             sh.Command(npm)(*arguments, _cwd=str(folder), _truncate_exc=False, _tty_out=False)
         except sh.ErrorReturnCode as error:
-            raise ToolFailed(f"npm failed:\n{error.stderr.decode(errors='replace').strip()}") from error
+            raise ToolError(f"npm failed:\n{error.stderr.decode(errors='replace').strip()}") from error

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 _NEEDED = ("grpc", "msgpack", "tf")
 
@@ -20,10 +20,10 @@ _NEEDED = ("grpc", "msgpack", "tf")
 def serving(recordings: Sequence[Path]) -> Iterator[str]:
     """Serve recorded providers; what it yields is the value of TF_REATTACH_PROVIDERS.
 
-    Raises ToolMissing without the packages of the extra `offline`, ToolFailed where it doesn't start.
+    Raises MissingToolError without the packages of the extra `offline`, ToolError where it doesn't start.
     """
     if not all(find_spec(name) for name in _NEEDED):
-        raise ToolMissing("--offline needs the provider's packages: `pip install devai-tasks[offline]`")
+        raise MissingToolError("--offline needs the provider's packages: `pip install devai-tasks[offline]`")
     # A socket's path may have 107 characters at most (unix(7)): not below the project, which may lie deep.
     with tempfile.TemporaryDirectory(prefix="devai-") as folder:
         process = subprocess.Popen(  # noqa: S603 - this Python, with a module of ours
@@ -39,7 +39,7 @@ def serving(recordings: Sequence[Path]) -> Iterator[str]:
         try:
             addresses = process.stdout.readline().strip()
             if not addresses:
-                raise ToolFailed("the provider of recorded schemas did not start; it says why above")
+                raise ToolError("the provider of recorded schemas did not start; it says why above")
             yield addresses
         finally:
             process.stdin.close()  # its sign to end

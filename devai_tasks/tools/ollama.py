@@ -18,7 +18,7 @@ import httpx
 from ollama import Client, ResponseError
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, ToolFailed
+from devai_tasks.system.errors import DevaiError, ToolError
 from devai_tasks.tools import registry
 
 LOOPBACK = "127.0.0.1"
@@ -54,7 +54,7 @@ def host() -> str:
 PATIENCE = 300
 
 
-class HubUnreachable(DevaiError):  # noqa: N818 - reads as what happened
+class HubUnreachableError(DevaiError):
     """The server can't reach the model hub."""
 
 
@@ -79,7 +79,7 @@ class Ollama:
     def pull(self, name: str) -> None:
         """Bring a model from the hub, with progress.
 
-        Raises ToolFailed for a model that the hub doesn't have, HubUnreachable where there is no hub to ask.
+        Raises ToolError for a model that the hub doesn't have, HubUnreachableError where there is no hub to ask.
         """
         if self.dry:
             return self._say("pull", name)
@@ -93,15 +93,15 @@ class Ollama:
                         bars.update(tasks[update.digest], completed=update.completed or 0)
             except ResponseError as error:
                 if "file does not exist" in error.error:
-                    raise ToolFailed(
+                    raise ToolError(
                         f"the model hub has no model {name}; https://ollama.com/library lists them"
                     ) from error
-                raise HubUnreachable(f"can't pull {name}: {error.error}") from error
+                raise HubUnreachableError(f"can't pull {name}: {error.error}") from error
 
     def create(self, name: str, gguf: str, content: BufferedReader | None) -> None:
         """Make a model of the content of a GGUF file; none is needed under `--dry`.
 
-        Raises ToolFailed for a file that is none.
+        Raises ToolError for a file that is none.
         """
         if self.dry or content is None:
             return self._say("create", name, "--file", gguf)
@@ -114,7 +114,7 @@ class Ollama:
                 for _ in client.create(name, files={Path(gguf).name: f"sha256:{digest}"}, stream=True):
                     pass
             except ResponseError as error:
-                raise ToolFailed(f"{gguf} does not make a model: {error.error}") from error
+                raise ToolError(f"{gguf} does not make a model: {error.error}") from error
 
     def upload(self, digest: str, size: int, content: Iterator[bytes]) -> None:
         """Give the server a blob, by its SHA-256, unless it has that; the server checks what arrives."""
@@ -125,17 +125,17 @@ class Ollama:
             # Without a length it would go in chunks.
             answer = client.post(path, content=content, headers={"Content-Length": str(size)})
             if not answer.is_success:
-                raise ToolFailed(f"Ollama does not take a part of a model: {answer.text[:200]}")
+                raise ToolError(f"Ollama does not take a part of a model: {answer.text[:200]}")
 
     def remove(self, name: str) -> None:
-        """Delete a model. Raises ToolFailed where the server has none of that name."""
+        """Delete a model. Raises ToolError where the server has none of that name."""
         if self.dry:
             return self._say("rm", name)
         with self._answering() as client:
             try:
                 client.delete(name)
             except ResponseError as error:
-                raise ToolFailed(f"no model {name} to remove; `inv models.list` shows them") from error
+                raise ToolError(f"no model {name} to remove; `inv models.list` shows them") from error
 
     def _say(self, *words: str) -> None:
         """The command that does the same."""

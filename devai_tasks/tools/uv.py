@@ -10,7 +10,7 @@ from pathlib import Path
 import sh
 
 from devai_tasks import console
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 
 def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
@@ -18,7 +18,7 @@ def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
 
     A file `overrides.txt` beside the requirements has the last word on what others require.
 
-    Raises ToolMissing without uv, ToolFailed with its last words where versions can't be found.
+    Raises MissingToolError without uv, ToolError with its last words where versions can't be found.
     """
     arguments = [
         "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version=3.11", "--generate-hashes",
@@ -32,9 +32,9 @@ def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
     # On PATH, or beside the interpreter, where the extra `tools` puts it.
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if not uv:
-        raise ToolMissing("uv is not installed; `pip install uv`")
+        raise MissingToolError("uv is not installed; `pip install uv`")
     with console.step(f"locking {requirements.name}"):
         try:
             sh.Command(uv)(*arguments, _cwd=str(requirements.parent), _truncate_exc=False, _tty_out=False)
         except sh.ErrorReturnCode as error:
-            raise ToolFailed(f"uv failed:\n{error.stderr.decode(errors='replace').strip()}") from error
+            raise ToolError(f"uv failed:\n{error.stderr.decode(errors='replace').strip()}") from error

@@ -16,11 +16,11 @@ from harness.project import fresh
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ToolFailed, UsageError
 from devai_tasks.operations import cluster as operations
 from devai_tasks.operations import live
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import kubernetes, writer
+from devai_tasks.system.errors import ToolError, UsageError
 from devai_tasks.tools import kubectl
 
 
@@ -229,7 +229,7 @@ def test_what_can_not_be_changed_is_refused_with_the_way_out_before_anything_is_
 def test_what_the_server_refuses_is_refused_before_anything_is_sent(stack: LiveStack) -> None:
     text = stack.text().replace("replicas: 1", "replicas: -1")
     before = stored(stack.server, stack.text())
-    with pytest.raises(ToolFailed, match="must be greater than or equal to 0"):
+    with pytest.raises(ToolError, match="must be greater than or equal to 0"):
         operations.changes(stack.cluster(), text, [])
     assert stored(stack.server, stack.text()) == before
 

@@ -14,11 +14,11 @@ from harness.kubernetes.api import Kubernetes
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, ToolFailed
 from devai_tasks.operations import cluster as operations
 from devai_tasks.operations import live, pauses, rollout
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render.kubernetes import STACK_LABEL
+from devai_tasks.system.errors import DevaiError, ToolError
 
 NAMES = {"app.kubernetes.io/name": "devai"}
 
@@ -83,7 +83,7 @@ def test_a_stack_has_stopped_though_pods_that_were_evicted_are_still_listed(
     monkeypatch.setattr(pauses, "_END_SECONDS", 3)
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
     cluster.kubectl.apply(of_stack(cluster, "Pod", "devai-evicted", pod()["spec"], "v1"))
-    with pytest.raises(ToolFailed, match="timed out"):
+    with pytest.raises(ToolError, match="timed out"):
         pauses.stop(cluster)  # it has not ended yet
     has(api_server, cluster, "pod/devai-evicted", phase="Failed", reason="Evicted")
     pauses.stop(cluster)

@@ -23,9 +23,9 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import Secret
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.units import Cpu, Duration, Size
-from devai_tasks.errors import ConfigError
 from devai_tasks.operations import artefacts
 from devai_tasks.render import Artefacts
+from devai_tasks.system.errors import ConfigError
 
 # Some keys are about one kind of stack only: each stack is looked at in all of these forms, where it can have them.
 PLAIN = "as it is"

@@ -14,8 +14,8 @@ from harness.missing import missing
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ToolFailed, ToolMissing
 from devai_tasks.operations import secrets
+from devai_tasks.system.errors import MissingToolError, ToolError
 
 CANARY = "c4n4ry-0123456789"
 LOCAL_DEV = Stack("dev", "local")
@@ -76,14 +76,14 @@ def test_the_environment_and_the_private_file_come_first(encrypted: Project, mon
 
 def test_who_has_no_key_is_told_so_and_sees_nothing(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOPS_AGE_KEY_FILE")
-    with pytest.raises(ToolFailed, match=r"sops can't open secrets\.sops\.yaml:") as refusal:
+    with pytest.raises(ToolError, match=r"sops can't open secrets\.sops\.yaml:") as refusal:
         values(encrypted)
     assert CANARY not in str(refusal.value)
 
 
 def test_who_has_no_sops_is_told_where_it_is(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with pytest.raises(ToolMissing, match=r"secrets\.sops\.yaml is encrypted and sops is not installed"):
+    with pytest.raises(MissingToolError, match=r"secrets\.sops\.yaml is encrypted and sops is not installed"):
         values(encrypted)
 
 

@@ -17,9 +17,9 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, UsageError
 from devai_tasks.operations import artefacts
 from devai_tasks.render import writer
+from devai_tasks.system.errors import ConfigError, UsageError
 
 # What YAML and OmegaConf give a meaning to, beside any text at all.
 PIECES = some.sampled_from(

@@ -17,9 +17,9 @@ from subprocess import CompletedProcess
 import pytest
 
 from devai_tasks.config.project import Project
-from devai_tasks.errors import ToolFailed
 from devai_tasks.offline.recording import FOLDER, Recording, Used, of_real_provider, read
 from devai_tasks.operations import recordings
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools.terraform import Terraform, find
 
 Run = Callable[..., CompletedProcess[str]]
@@ -78,7 +78,7 @@ def test_the_provider_refuses_a_value_that_it_does_not_know(tmp_path: Path) -> N
         '  location = "westeurope"\n  sku = "Bronze"\n}\n',
         encoding="utf-8",
     )
-    with pytest.raises(ToolFailed, match=r"expected sku to be one of"):
+    with pytest.raises(ToolError, match=r"expected sku to be one of"):
         terraform.validate()
 
 

@@ -15,9 +15,9 @@ from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, DevaiError
 from devai_tasks.operations import runs
 from devai_tasks.render import writer
+from devai_tasks.system.errors import ConfigError, DevaiError
 
 DIGEST = f"sha256:{'1' * 64}"
 IMAGE = {("image", "registry"), ("image", "digest")}
@@ -183,7 +183,7 @@ def test_a_link_of_the_temporary_files_name_is_not_followed(
     empty: Project, local_dev: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its name can't be guessed; here it is known."""
-    monkeypatch.setattr("devai_tasks.config.files.secrets.token_hex", lambda _: "known")
+    monkeypatch.setattr("devai_tasks.system.files.secrets.token_hex", lambda _: "known")
     victim = empty.root / "victim"
     victim.write_text("kept", encoding="utf-8")
     state.private_folder(empty.state(local_dev))

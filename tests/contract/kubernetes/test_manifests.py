@@ -17,8 +17,8 @@ from harness.reachability import matches
 
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
-from devai_tasks.errors import ToolFailed
 from devai_tasks.render import naming
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import kubectl
 
 # The oldest minor that the three clouds support without a surcharge, and the newest of all.
@@ -379,5 +379,5 @@ def test_building_twice_gives_the_same_text(lab: Project) -> None:
 
 
 def test_a_folder_that_is_no_kustomization_gets_one_clear_message(tmp_path: Path) -> None:
-    with pytest.raises(ToolFailed, match=r"unable to find one of 'kustomization\.yaml'"):
+    with pytest.raises(ToolError, match=r"unable to find one of 'kustomization\.yaml'"):
         kubectl.build(tmp_path)

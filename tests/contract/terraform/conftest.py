@@ -9,7 +9,7 @@ import pytest
 from harness.missing import missing
 
 from devai_tasks.config.project import Project
-from devai_tasks.errors import ToolMissing
+from devai_tasks.system.errors import MissingToolError
 from devai_tasks.tools import terraform
 
 SMALL_ROOT = Path(__file__).with_name("small_root")
@@ -22,7 +22,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEVAI_PROVIDER_DIR", raising=False)
     try:
         terraform.find("auto")
-    except ToolMissing as error:
+    except MissingToolError as error:
         missing(str(error))
 
 

@@ -15,8 +15,8 @@ import pytest
 from harness.rehearsal import on_recordings
 
 from devai_tasks.config.project import Project
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import clouds, terraform
+from devai_tasks.system.errors import DevaiError
 
 Run = Callable[..., CompletedProcess[str]]
 STACK = (

@@ -9,7 +9,7 @@ from devai_tasks.config.configuration import Configuration, Explanation, dotted
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 
 # What Container Instances offer.
 SMALL = {"DEVAI__RESOURCES__LAB__CPU": "1", "DEVAI__RESOURCES__OLLAMA__CPU": "2"}

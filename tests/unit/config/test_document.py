@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devai_tasks.config import document
-from devai_tasks.errors import ConfigError
+from devai_tasks.system.errors import ConfigError
 
 NINE_TIMES = "\n".join(
     f"x{level}: &x{level} [{', '.join([f'*x{level - 1}' if level else 'lol'] * 9)}]" for level in range(9)
@@ -102,7 +102,7 @@ def test_maps_that_merge_themselves_into_each_other_are_refused_before_they_fill
 def test_all_problems_of_a_file_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as refusal:
         document.parse("a: 1\na: 2\nb: !x 3\n", "file")
-    assert [problem.place for problem in refusal.value.problems] == ["file:2:1", "file:3:4"]
+    assert [problem.location for problem in refusal.value.problems] == ["file:2:1", "file:3:4"]
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, UsageError
+from devai_tasks.system.errors import ConfigError, UsageError
 
 LOCAL_PROD = Stack("prod", "local")
 

@@ -14,7 +14,7 @@ from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError
+from devai_tasks.system.errors import ConfigError
 
 LOCAL_DEV = Stack("dev", "local")
 LOCAL_PROD = Stack("prod", "local")
@@ -255,13 +255,13 @@ def test_all_problems_of_all_layers_are_told_at_once(project: Project) -> None:
         "DEVAI__GPU__ENABLED",
     ):
         assert place in message
-    assert message.endswith("\n5 problems. Nothing was changed.")
+    assert message.endswith("\n5 errors. Nothing was changed.")
 
 
 def test_what_must_hold_between_keys_is_told_beside_values_that_cannot_be_read(shipped: Project) -> None:
     message = refused(shipped, "network.allowed_cidrs=[0.0.0.0/0]", "ports.lab=many", stack=Stack("prod", "aws"))
     assert "a protected stack is not open to every network" in message
-    assert message.endswith("\n2 problems. Nothing was changed.")
+    assert message.endswith("\n2 errors. Nothing was changed.")
 
 
 @pytest.mark.parametrize(("cloud", "platform"), [("local", "kubernetes"), ("aws", "kubernetes"), ("gcp", "simple")])
@@ -274,7 +274,7 @@ def test_nothing_is_judged_by_a_value_that_cannot_be_read(shipped: Project, clou
             platforms = [] if key == ("compute", "platform") else [f"compute.platform={platform}"]
             with pytest.raises(ConfigError) as refusal:
                 sources.configuration(stack, [*small, *platforms, f"{dotted(key)}=${{nobody}}"])
-            assert {problem.remedy for problem in refusal.value.problems} == {"no key nobody to take it from"}, key
+            assert {problem.allowed for problem in refusal.value.problems} == {"no key nobody to take it from"}, key
 
 
 def test_files_that_cannot_be_read_do_not_hide_each_other(project: Project) -> None:
@@ -301,7 +301,7 @@ def test_a_member_of_a_list_that_is_taken_in_is_named_without_a_letter_of_its_te
 def test_what_leads_nowhere_is_one_problem(shipped: Project, override: str) -> None:
     message = refused(shipped, override)
     assert "no key nobody to take it from" in message
-    assert message.endswith("\n1 problem. Nothing was changed.")
+    assert message.endswith("\n1 error. Nothing was changed.")
 
 
 def test_the_problem_of_a_weak_layer_is_mended_by_a_stronger_one(project: Project) -> None:

@@ -9,7 +9,7 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.units import Cpu, Size
-from devai_tasks.errors import ConfigError
+from devai_tasks.system.errors import ConfigError
 
 
 def refusal(project: Project, cloud: str, lab: str, ollama: str = "", *more: str) -> str:

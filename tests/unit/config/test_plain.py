@@ -10,7 +10,7 @@ from devai_tasks.config import plain
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import UsageError
+from devai_tasks.system.errors import UsageError
 
 
 @pytest.fixture

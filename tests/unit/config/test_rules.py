@@ -8,7 +8,7 @@ from devai_tasks.config import stores
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError
+from devai_tasks.system.errors import ConfigError
 
 
 @pytest.mark.parametrize(

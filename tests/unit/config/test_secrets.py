@@ -13,7 +13,7 @@ import pytest
 from devai_tasks.config import secrets
 from devai_tasks.config.project import Project
 from devai_tasks.config.secrets import Secret
-from devai_tasks.errors import ConfigError, UsageError
+from devai_tasks.system.errors import ConfigError, UsageError
 
 CANARY = "c4n4ry"
 

@@ -14,7 +14,7 @@ from harness.project import declare
 from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError
+from devai_tasks.system.errors import ConfigError
 
 Run = Callable[..., CompletedProcess[str]]
 LOCAL_DEV = Stack("dev", "local")

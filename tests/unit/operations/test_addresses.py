@@ -16,8 +16,8 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import addresses
+from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools import certificates, site
 
 NAMED = "terraform.certificate=https://mine.vault.azure.net/secrets/lab"

@@ -14,9 +14,9 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, ToolFailed, ToolMissing, UsageError
 from devai_tasks.operations import clouds
 from devai_tasks.render import naming, terraform
+from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError, UsageError
 
 PROGRAMS = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
 Answer = Callable[[str], None]
@@ -76,7 +76,7 @@ def test_a_network_that_swallows_all_is_not_waited_for(
 
 def test_without_the_command_line_nothing_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(ToolMissing, match="is not installed; https://"):
+    with pytest.raises(MissingToolError, match="is not installed; https://"):
         clouds.check_account(settings)
 
 
@@ -113,7 +113,7 @@ def run(settings: Settings, script: Answer, tmp_path: Path) -> Callable[..., lis
         store = {"looks": looks, "breaks": breaks, "token": TOKEN}
         (tmp_path / "store").write_text(json.dumps(store), encoding="utf-8")
         if breaks:
-            with pytest.raises(ToolFailed, match="broken off"):
+            with pytest.raises(ToolError, match="broken off"):
                 clouds.bootstrap(settings)
         else:
             assert clouds.bootstrap(settings) == makes

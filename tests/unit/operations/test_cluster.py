@@ -13,10 +13,10 @@ from devai_tasks import state
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import cluster, cluster_secrets, cluster_status
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.operations.cluster_secrets import Sending
+from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools.kubectl import Kubectl
 
 Patch = pytest.MonkeyPatch

@@ -24,8 +24,8 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import addresses, backups, clouds, data, terraform, work_folders
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import site
 
 MIB = 2**20

@@ -14,12 +14,12 @@ from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, UsageError
 from devai_tasks.operations import images, models, publish, terraform, work_dir
 from devai_tasks.operations.cluster import Cluster
+from devai_tasks.system.errors import ConfigError, UsageError
 from devai_tasks.tools import debootstrap, loaders, pip, registry
 from devai_tasks.tools.docker import Docker
-from devai_tasks.tools.ollama import HubUnreachable, Ollama
+from devai_tasks.tools.ollama import HubUnreachableError, Ollama
 
 LOCAL_DEV = Stack("dev", "local")
 Patch = pytest.MonkeyPatch
@@ -72,7 +72,7 @@ class NoHub(Ollama):
 
     def pull(self, name: str) -> None:
         """There is nobody to ask."""
-        raise HubUnreachable(f"can't pull {name}")
+        raise HubUnreachableError(f"can't pull {name}")
 
     def create(self, name: str, gguf: str, content: BufferedReader | None) -> None:
         """Note it."""
@@ -148,7 +148,7 @@ def ollama_packages(project: Project, patch: Patch) -> None:
     server = NoHub()
     models.pull(project, settings(project, "ollama.packages={smollm2:135m: other}"), server)
     assert server.done == ["smollm2:135m of other.gguf"]
-    with pytest.raises(HubUnreachable):
+    with pytest.raises(HubUnreachableError):
         models.pull(project, settings(project), server, ["unheard-of"])
 
 

@@ -17,9 +17,9 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import engine, images, inputs, lab, models, ownership
 from devai_tasks.operations.ownership import Claim, Owner
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images
 

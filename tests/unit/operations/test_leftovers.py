@@ -7,9 +7,9 @@ import pytest
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import leftovers, ownership
 from devai_tasks.operations.ownership import Claim, Owner
+from devai_tasks.system.errors import UsageError
 from devai_tasks.tools.images import Images
 
 

@@ -17,8 +17,8 @@ import pytest
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import lab, model_archive, models
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools.docker import Docker
 
 # More than a reader keeps in memory.
@@ -119,7 +119,7 @@ def test_what_tar_writes_of_a_folder_passes(tmp_path: Path) -> None:
 def test_anything_else_is_refused_and_named(
     archive: Callable[..., Path], files: dict[str, bytes], others: list[tarfile.TarInfo], words: str
 ) -> None:
-    with pytest.raises(model_archive.NotModels, match=words):
+    with pytest.raises(model_archive.NotModelsError, match=words):
         check(archive(files, *others))
 
 
@@ -131,7 +131,7 @@ def test_a_header_that_renames_a_file_is_refused(archive: Callable[..., Path]) -
     entry.pax_headers = {"GNU.sparse.name": ".ollama/id_ed25519", "path": entry.name}
     with tarfile.open(file, "a") as tar:
         tar.addfile(entry, io.BytesIO(b"planted"))
-    with pytest.raises(model_archive.NotModels, match="neither a file nor a folder"):
+    with pytest.raises(model_archive.NotModelsError, match="neither a file nor a folder"):
         check(file)
 
 
@@ -139,7 +139,7 @@ def test_an_archive_of_more_entries_than_models_have_is_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_archive, "MOST_ENTRIES", 2)
-    with pytest.raises(model_archive.NotModels, match="it has more than 2 entries"):
+    with pytest.raises(model_archive.NotModelsError, match="it has more than 2 entries"):
         check(archive(WHOLE))
 
 
@@ -147,7 +147,7 @@ def test_manifests_that_fill_the_memory_are_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_archive, "MOST_BYTES", 1 << 20)
-    with pytest.raises(model_archive.NotModels, match="it has manifests of more than 1 MiB"):
+    with pytest.raises(model_archive.NotModelsError, match="it has manifests of more than 1 MiB"):
         check(archive({**WHOLE, MANIFEST: b" " * (1 << 20), f"{MANIFEST}2": b" "}))
 
 
@@ -157,7 +157,7 @@ def test_a_length_that_leads_back_is_refused(archive: Callable[..., Path]) -> No
     entry = tarfile.TarInfo(blob(WEIGHTS))
     entry.size = -1024
     file.write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    with pytest.raises(model_archive.NotModels, match="ends too early"):
+    with pytest.raises(model_archive.NotModelsError, match="ends too early"):
         check(file)
 
 
@@ -165,7 +165,7 @@ def test_a_length_that_leads_back_is_refused(archive: Callable[..., Path]) -> No
 def test_a_file_that_ends_too_early_is_refused(archive: Callable[..., Path], length: int) -> None:
     file = archive(WHOLE)
     file.write_bytes(file.read_bytes()[:length])
-    with pytest.raises(model_archive.NotModels, match="ends too early"):
+    with pytest.raises(model_archive.NotModelsError, match="ends too early"):
         check(file)
 
 

@@ -11,9 +11,9 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import ownership
 from devai_tasks.render import writer
+from devai_tasks.system.errors import DevaiError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,9 +10,9 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ConfigError, DevaiError, UsageError
 from devai_tasks.operations import artefacts, bases, images
 from devai_tasks.render import image
+from devai_tasks.system.errors import ConfigError, DevaiError, UsageError
 from devai_tasks.tools import registry
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images, Manifest

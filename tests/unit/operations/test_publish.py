@@ -15,11 +15,11 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, ToolFailed, UsageError
 from devai_tasks.operations import images, inputs, publish
 from devai_tasks.render import image
+from devai_tasks.system.errors import DevaiError, ToolError, UsageError
 from devai_tasks.tools.docker import Docker
-from devai_tasks.tools.images import Images, Manifest, RegistryRefused
+from devai_tasks.tools.images import Images, Manifest, RegistryRefusedError
 
 LOCAL_DEV = Stack("dev", "local")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 class Failing:
     """Something that fails a few times."""
 
-    def __init__(self, error: ToolFailed, times: int) -> None:
+    def __init__(self, error: ToolError, times: int) -> None:
         self.error, self.times, self.tried = error, times, 0
 
     def __call__(self) -> None:
@@ -48,23 +48,23 @@ class Failing:
 
 
 def test_what_fails_on_the_way_is_tried_again_with_longer_pauses(pauses: list[float]) -> None:
-    action = Failing(ToolFailed("connection reset"), 3)
+    action = Failing(ToolError("connection reset"), 3)
     publish.persist(action)
     assert action.tried == 4
     assert pauses == [2, 4, 8]
 
 
 def test_what_goes_on_failing_is_given_up_with_its_own_words(pauses: list[float]) -> None:
-    action = Failing(ToolFailed("connection reset"), 99)
-    with pytest.raises(ToolFailed, match="connection reset"):
+    action = Failing(ToolError("connection reset"), 99)
+    with pytest.raises(ToolError, match="connection reset"):
         publish.persist(action)
     assert action.tried == 5
     assert pauses == [2, 4, 8, 16]
 
 
 def test_a_no_of_a_registry_is_not_questioned(pauses: list[float]) -> None:
-    action = Failing(RegistryRefused("login", "denied"), 99)
-    with pytest.raises(RegistryRefused):
+    action = Failing(RegistryRefusedError("login", "denied"), 99)
+    with pytest.raises(RegistryRefusedError):
         publish.persist(action)
     assert action.tried == 1
     assert pauses == []
@@ -109,7 +109,7 @@ def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
 
 def test_a_tag_that_can_not_move_says_what_wants_to_move_it(shipped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_engine: Images, _name: str) -> None:
-        raise RegistryRefused("tag", "tag invalid")
+        raise RegistryRefusedError("tag", "tag invalid")
 
     monkeypatch.setattr(Images, "manifest", refuse)
     with pytest.raises(DevaiError, match=r"leave `image\.tags` empty, and have a cache of builds in a folder"):
@@ -239,7 +239,7 @@ def test_a_push_that_has_arrived_is_not_lost_to_a_registry_that_does_not_answer_
 ) -> None:
     digest = f"sha256:{'a' * 64}"
     there = Manifest(digest, image.lab(engine.settings))
-    answers = iter([None, ToolFailed("503 Service Unavailable"), there])
+    answers = iter([None, ToolError("503 Service Unavailable"), there])
     monkeypatch.setattr(Images, "manifest", lambda *_: answer(next(answers)))
     assert push(engine).digest == digest
     assert pauses == [2]
@@ -250,7 +250,7 @@ def test_so_is_one_for_several_platforms_whose_moving_tag_fails_once(
     engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = f"sha256:{'a' * 64}"
-    answers = iter([ToolFailed("503 Service Unavailable"), None])
+    answers = iter([ToolError("503 Service Unavailable"), None])
     monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(digest, ""))
     monkeypatch.setattr(Images, "all_have", lambda *_: True)
     monkeypatch.setattr(Images, "alias", lambda *_: answer(next(answers)))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from devai_tasks.errors import ToolFailed
 from devai_tasks.operations import rollout
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools.kubectl import Kubectl
 
 READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
@@ -60,5 +60,5 @@ def test_so_is_the_job_that_brings_models(tmp_path: Path, kubectl: Kubectl) -> N
 
 def test_no_answer_for_longer_is_said(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollout, "_SILENCE_SECONDS", 0)
-    with pytest.raises(ToolFailed, match="TLS handshake timeout"):
+    with pytest.raises(ToolError, match="TLS handshake timeout"):
         rollout.wait(kubectl, ["devai"], seconds=10)

@@ -17,8 +17,8 @@ import pytest
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import runs, steps
+from devai_tasks.system.errors import DevaiError, UsageError
 
 STACK = Stack("dev", "local")
 Run = Callable[..., CompletedProcess[str]]

@@ -10,8 +10,8 @@ import pytest
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import scaffold
+from devai_tasks.system.errors import UsageError
 
 
 def test_a_fresh_project_has_every_part(shipped: Project) -> None:

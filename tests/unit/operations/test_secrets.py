@@ -12,8 +12,8 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import ENCRYPTED_FILE, PROXIES
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import ToolMissing
 from devai_tasks.operations import secrets
+from devai_tasks.system.errors import MissingToolError
 
 Patch = pytest.MonkeyPatch
 LOCAL_DEV = Stack("dev", "local")
@@ -32,7 +32,7 @@ def test_a_proxy_is_looked_for_in_an_encrypted_file_only_where_sops_is(
     (project.root / ENCRYPTED_FILE).write_text("OPENAI_API_KEY: ENC[…]\n", encoding="utf-8")
     settings = load(project, LOCAL_DEV, environ={})
     assert secrets.proxies(project, settings) == {}
-    with pytest.raises(ToolMissing, match="sops is not installed"):
+    with pytest.raises(MissingToolError, match="sops is not installed"):
         secrets.values(project, settings)
 
 

@@ -17,10 +17,10 @@ from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import UsageError
 from devai_tasks.operations import work_dir, work_folders
 from devai_tasks.operations.check_machine import work_folder
 from devai_tasks.operations.checks import State
+from devai_tasks.system.errors import UsageError
 
 ALLOW = "storage.allow_unsafe_work_dir=true"
 

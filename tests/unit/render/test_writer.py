@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import DevaiError
 from devai_tasks.render import Artefacts, writer
+from devai_tasks.system.errors import DevaiError
 
 # Two sets that share no text: what is read is one of them, or a mixture.
 SETS: tuple[Artefacts, ...] = tuple(

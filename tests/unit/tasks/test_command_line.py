@@ -82,7 +82,7 @@ def test_a_broken_file_is_one_clean_message_and_nothing_is_written(project: Proj
     result = devai("up")
     assert_clean(result, 2)
     assert result.stderr.startswith("conf/profiles/dev.yaml")
-    assert result.stderr.endswith("1 problem. Nothing was changed.\n")
+    assert result.stderr.endswith("1 error. Nothing was changed.\n")
     assert tree(project) == before
 
 
@@ -94,7 +94,7 @@ def test_several_problems_are_told_at_once(project: Project, cli: Run) -> None:
     unknown = ("conf/personal.yaml:1:9  ports.labb", "DEVAI__PORTS__X  ports.x", "--set resources.lab.cpus=1")
     for place in (*unknown, "--set gpu.enabled=maybe  gpu.enabled = maybe\n  true or false"):
         assert place in result.stderr
-    assert result.stderr.endswith("4 problems. Nothing was changed.\n")
+    assert result.stderr.endswith("4 errors. Nothing was changed.\n")
     assert tree(project) == before
 
 

@@ -138,7 +138,7 @@ def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Proj
         "conf/common/ports.yaml:1:14  ports.lab = many": "  not a whole number",
         "conf/clouds/gcp.yaml:1:21  compute.provider = gpc": "  one of local, aws, azure, gcp, none; did you mean gcp?",
     }
-    assert total == "4 problems. Nothing was changed."
+    assert total == "4 errors. Nothing was changed."
     problems = json.loads(devai("config.check", "--json").stdout)["problems"]
     assert {problem["place"] for problem in problems} >= {"conf/common/ports.yaml:1:14"}
 

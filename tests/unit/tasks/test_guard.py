@@ -16,8 +16,8 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, UsageError
 from devai_tasks.operations import cluster, ownership
+from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tasks import compose, namespace
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.docker import Docker

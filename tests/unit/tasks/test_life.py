@@ -16,9 +16,9 @@ from devai_tasks import console, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.stack import Stack
-from devai_tasks.errors import DevaiError, ToolFailed
 from devai_tasks.operations import addresses, clouds, cluster, overview, ownership, terraform
 from devai_tasks.render.kubernetes import PROJECT_LABEL, STACK_LABEL
+from devai_tasks.system.errors import DevaiError, ToolError
 from devai_tasks.tasks import k8s, looks, tf
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.docker import Docker
@@ -333,7 +333,7 @@ def test_a_plan_names_the_secrets_that_up_would_replace(devai: Run, monkeypatch:
     assert change["detail"] == "OLD_KEY, OPENAI_API_KEY"
 
 
-@pytest.mark.parametrize(("error", "code"), [(ToolFailed("the server refuses it"), 1), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(("error", "code"), [(ToolError("the server refuses it"), 1), (KeyboardInterrupt(), 130)])
 def test_a_namespace_that_was_made_for_nothing_is_taken_back(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch, error: BaseException, code: int
 ) -> None:

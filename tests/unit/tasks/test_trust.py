@@ -17,8 +17,8 @@ from harness.cli import inv
 from harness.project import fresh
 
 from devai_tasks.config.project import Project
-from devai_tasks.errors import DevaiError
 from devai_tasks.operations import trust
+from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools import terraform
 from devai_tasks.tools.docker import Docker
 

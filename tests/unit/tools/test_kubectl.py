@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolFailed
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools.kubectl import Kubectl
 
 Saying = Callable[[str], Kubectl]
@@ -67,7 +67,7 @@ def test_a_port_that_leads_nowhere_any_more_says_so(saying: Saying) -> None:
     forwarding = saying(FORWARDS + ending)
     with (
         forwarding.port_forward("pod/devai-1", "http", local=0),
-        pytest.raises(ToolFailed, match="in context: error: lost connection to pod: the pod has ended"),
+        pytest.raises(ToolError, match="in context: error: lost connection to pod: the pod has ended"),
     ):
         forwarding.stay()
 
@@ -75,7 +75,7 @@ def test_a_port_that_leads_nowhere_any_more_says_so(saying: Saying) -> None:
 def test_a_port_that_cannot_be_had_says_why(saying: Saying) -> None:
     taken = saying("echo 'a notice' >&2; echo 'unable to listen on any of the requested ports' >&2; exit 1")
     with (
-        pytest.raises(ToolFailed, match="a notice\nunable to listen on any"),
+        pytest.raises(ToolError, match="a notice\nunable to listen on any"),
         taken.port_forward("pod/devai-1", "http", local=8888),
     ):
         pass
@@ -104,6 +104,6 @@ def test_a_diff_is_printed_also_for_who_looks_at_diffs_in_a_window(
 )
 def test_only_who_lacks_a_role_is_told_so(saying: Saying, said: str, role: bool) -> None:
     refusing = saying(f"echo 'Error from server (Forbidden): {said}' >&2; exit 1")
-    with pytest.raises(ToolFailed, match="forbidden") as refused:
+    with pytest.raises(ToolError, match="forbidden") as refused:
         refusing.objects("pods")
     assert ("does not allow that to you" in str(refused.value)) is role

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 from devai_tasks.tools import loaders
 from devai_tasks.tools.docker import Docker
 
@@ -93,9 +93,9 @@ def test_a_command_reads_the_archive_and_its_failure_is_told() -> None:
     reads.load(engine, IMAGE)
     fails = loaders.find("sh -c 'echo no room >&2; exit 3'", "own")
     assert fails
-    with pytest.raises(ToolFailed, match=r"\(exit code 3\): no room"):
+    with pytest.raises(ToolError, match=r"\(exit code 3\): no room"):
         fails.load(engine, IMAGE)
     absent = loaders.find("no-such-program", "own")
     assert absent
-    with pytest.raises(ToolMissing, match="no-such-program is not installed"):
+    with pytest.raises(MissingToolError, match="no-such-program is not installed"):
         absent.load(engine, IMAGE)

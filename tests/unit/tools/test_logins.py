@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolFailed, ToolMissing
+from devai_tasks.system.errors import MissingToolError, ToolError
 from devai_tasks.tools import logins
 
 CANARY = "canary-of-a-token-0123456789"
@@ -92,7 +92,7 @@ def test_registries_of_nobodys_cloud_get_no_token(host: str) -> None:
 def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(program: Program, provider: str, name: str) -> None:
     program(name, f"echo {CANARY}; echo 'session expired' >&2; exit 3")
     with pytest.raises(
-        ToolFailed, match=rf"`(aws sso|az|gcloud auth) login`, then again\n{name}: session expired"
+        ToolError, match=rf"`(aws sso|az|gcloud auth) login`, then again\n{name}: session expired"
     ) as told:
         logins.login(provider, "registry.test/lab", "us-east-1")
     assert CANARY not in str(told.value)
@@ -105,5 +105,5 @@ def test_without_program_and_sdk_the_message_names_both(
     monkeypatch.setenv("PATH", str(tmp_path))
     for package in ("boto3", "azure", "azure.identity", "google", "google.auth"):
         monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ToolMissing, match=rf"pip install devai-tasks\[{provider}\]"):
+    with pytest.raises(MissingToolError, match=rf"pip install devai-tasks\[{provider}\]"):
         logins.login(provider, "registry.test/lab", "us-east-1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from python_on_whales.exceptions import DockerException
 
-from devai_tasks.errors import DevaiError, ToolMissing
+from devai_tasks.system.errors import DevaiError, MissingToolError
 from devai_tasks.tools import podman
 
 TARGET: dict[str, Any] = {
@@ -83,5 +83,5 @@ def test_a_build_that_fails_has_its_last_words(stand_in: Path) -> None:
 
 def test_without_the_program_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(ToolMissing, match="podman is not installed"):
+    with pytest.raises(MissingToolError, match="podman is not installed"):
         list(podman.build(TARGET, {}))

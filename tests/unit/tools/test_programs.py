@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from devai_tasks.errors import ToolFailed
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import pip, programs
 
 
@@ -40,5 +40,5 @@ def test_what_is_installed_already_is_installed_without_a_network(monkeypatch: p
     for name in ("PIP_NO_INDEX", "UV_OFFLINE"):
         monkeypatch.setenv(name, "1")
     pip.install(["invoke"])
-    with pytest.raises(ToolFailed, match="can't install no-such-package-of-ours"):
+    with pytest.raises(ToolError, match="can't install no-such-package-of-ours"):
         pip.install(["no-such-package-of-ours"])

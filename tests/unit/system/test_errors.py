@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from devai_tasks.errors import ConfigError, DevaiError, Problem, ToolFailed, UsageError, nearest, unknown
+from devai_tasks.system.errors import ConfigError, DevaiError, Problem, ToolError, UsageError, nearest, unknown
 
 
 def test_a_persons_mistake_ends_with_2_and_the_worlds_with_1() -> None:
     assert UsageError.exit_code == ConfigError.exit_code == 2
-    assert DevaiError.exit_code == ToolFailed.exit_code == 1
+    assert DevaiError.exit_code == ToolError.exit_code == 1
 
 
 def test_each_problem_is_told_once_and_all_are_counted() -> None:
     one, two = Problem("a.yaml:1:1", "a = 1", "not b"), Problem("b.yaml:2:1", "c", "no such key")
     assert str(ConfigError([one, two, one])) == (
-        "a.yaml:1:1  a = 1\n  not b\nb.yaml:2:1  c\n  no such key\n2 problems. Nothing was changed."
+        "a.yaml:1:1  a = 1\n  not b\nb.yaml:2:1  c\n  no such key\n2 errors. Nothing was changed."
     )
-    assert str(ConfigError([one])).endswith("\n1 problem. Nothing was changed.")
+    assert str(ConfigError([one])).endswith("\n1 error. Nothing was changed.")
 
 
 def test_the_nearest_name_is_offered_only_where_one_is_near() -> None:

@@ -1,0 +1,1 @@
+"""What the operating system offers: errors, files, processes. Knows nothing of stacks."""

@@ -1,0 +1,247 @@
+"""The one place that starts programs.
+
+A command is a list of arguments, never a line for a shell. Programs that run to their end go through sh. A program that
+runs beside this process (a port forward, a watch) goes through subprocess: sh forks, which is not safe while threads of
+this process run (https://docs.python.org/3/library/os.html#os.fork), and others are started meanwhile.
+
+Secrets go to a program by its standard input or its environment, never by an argument, for errors quote those.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from devai_tasks import console
+from devai_tasks.system.errors import MissingToolError, ToolError
+
+# To sh, every exit code and every signal is a result: the caller decides which is a failure.
+_ANY_CODE = tuple(range(-64, 256))
+# The exit code of a command that was interrupted, as shells have it.
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def which(name: str) -> str | None:
+    """Return the path of a program: on PATH, or beside the interpreter, where extras of this package are installed."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
+def require(name: str, install: str, *, code: str = "") -> str:
+    """Return the path of a program. Raises MissingToolError, with `install` as the hint, where it is missing."""
+    path = which(name)
+    if not path:
+        raise MissingToolError(f"{name} is not installed", hint=install, code=code)
+    return path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a program did, with its output as bytes."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    output: bytes = field(repr=False)
+    errors: bytes = field(default=b"", repr=False)
+
+    @property
+    def stdout(self) -> str:
+        """Its standard output as text."""
+        return self.output.decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """Its standard error as text."""
+        return self.errors.decode(errors="replace")
+
+    def check(self, command: str = "", *, accepted: Sequence[int] = (0,), hint: str = "") -> Result:
+        """Return the result itself. Raises ToolError, which names the program as `command`, for another exit code."""
+        if self.returncode not in accepted:
+            words = self.stderr.strip() or self.stdout
+            raise ToolError(command=command or self.argv[0], returncode=self.returncode, stderr=words, hint=hint)
+        return self
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a program is started.
+
+    Attributes:
+        env: its whole environment (default: that of this process).
+        cwd: the directory it runs in.
+        umask: what its files are closed to.
+        own_session: whether Ctrl-C at the terminal does not reach it by itself.
+    """
+
+    env: Mapping[str, str] | None = None
+    cwd: Path | None = None
+    umask: int | None = None
+    own_session: bool = False
+
+    def for_sh(self) -> dict[str, Any]:
+        """Return them as sh takes them."""
+        chosen: dict[str, Any] = {"_new_session": self.own_session}
+        if self.env is not None:
+            chosen["_env"] = dict(self.env)
+        if self.cwd:
+            chosen["_cwd"] = str(self.cwd)
+        if self.umask is not None:
+            chosen["_preexec_fn"] = lambda: os.umask(self.umask or 0)
+        return chosen
+
+
+_PLAIN = Options()
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: str | bytes | IO[bytes] = b"",
+    stdout: IO[bytes] | None = None,
+    timeout: float | None = None,
+    options: Options = _PLAIN,
+) -> Result:
+    """Run a program to its end, without a terminal.
+
+    Args:
+        argv: the program, as a path or a name on PATH, and its arguments.
+        stdin: what it reads: a text, bytes or an open file.
+        stdout: an open file that gets its output (default: the result holds it).
+        timeout: seconds after which it is killed.
+        options: its environment, directory and umask.
+
+    Raises:
+        MissingToolError: there is no such program.
+        ToolError: it ran into the timeout.
+    """
+    import sh
+
+    command = _command(argv)
+    redirected = {"_out": stdout} if stdout else {}
+    try:
+        done = command(
+            *argv[1:],
+            _in=stdin or b"",
+            _timeout=timeout,
+            _ok_code=_ANY_CODE,
+            _return_cmd=True,
+            _tty_out=False,
+            **redirected,
+            **options.for_sh(),
+        )
+    except sh.TimeoutException as error:
+        raise ToolError(f"no answer in {timeout:g} s", command=shlex.join(argv)) from error
+    return Result(tuple(argv), done.exit_code, b"" if stdout else done.stdout, done.stderr)
+
+
+def foreground(argv: Sequence[str]) -> int:
+    """Run a program on the caller's terminal; returns its exit code. Raises MissingToolError where it is missing."""
+    import sh
+
+    try:
+        _command(argv)(*argv[1:], _fg=True)
+    except sh.ErrorReturnCode as error:
+        return int(error.exit_code)
+    return 0
+
+
+class Stream:
+    """A program that runs to its end, line by line as it prints; `result` is complete when all lines are read."""
+
+    def __init__(self, argv: Sequence[str], *, merged: bool = False, options: Options = _PLAIN) -> None:
+        """Start the program; `merged` streams its standard error as well, in place of keeping it for the result."""
+        self._argv = tuple(argv)
+        self._running = _command(argv)(
+            *argv[1:],
+            _in=b"",
+            _iter=True,
+            _ok_code=_ANY_CODE,
+            _tty_out=False,
+            _encoding="utf-8",
+            _decode_errors="replace",
+            **({"_err_to_out": True} if merged else {}),
+            **options.for_sh(),
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return str(next(self._running)).rstrip("\n")
+
+    def result(self) -> Result:
+        """Wait for its end. The output is what was streamed, so it is not kept."""
+        self._running.wait()
+        return Result(self._argv, self._running.exit_code, b"", self._running.stderr)
+
+    def show(self, show: Callable[[Iterable[str]], None], *, asked_to_stop: str) -> Result:
+        """Hand all lines to `show`; the first Ctrl-C goes to the program, which then has the time that it needs.
+
+        `asked_to_stop` is printed then. Raises KeyboardInterrupt when the program has ended.
+        """
+        interrupted: KeyboardInterrupt | None = None
+        while True:
+            try:
+                show(self)
+                result = self.result()
+            except KeyboardInterrupt as interrupt:
+                if not interrupted:
+                    interrupted = interrupt
+                    self.signal(signal.SIGINT)
+                    console.warn(asked_to_stop)
+            else:
+                if interrupted:
+                    raise interrupted
+                return result
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing where it has ended."""
+        try:
+            self._running.signal(number)
+        except OSError:
+            return
+
+
+@contextmanager
+def beside(
+    argv: Sequence[str],
+    *,
+    stdin: int | None = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    stderr: int | None = subprocess.STDOUT,
+    options: Options = _PLAIN,
+) -> Iterator[subprocess.Popen[str]]:
+    """A program that runs beside this process, and is terminated when the block ends.
+
+    Standard streams are file descriptors, or the constants of subprocess. Raises MissingToolError where it is missing.
+    """
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the commands of the adapters
+            list(argv), stdin=stdin, stdout=stdout, stderr=stderr, text=True, errors="replace",
+            env=options.env, cwd=options.cwd, start_new_session=options.own_session,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise MissingToolError(f"{argv[0]} is not installed") from error
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _command(argv: Sequence[str]) -> Any:
+    """The program as sh has it."""
+    import sh
+
+    try:
+        return sh.Command(argv[0])
+    except sh.CommandNotFound as error:
+        raise MissingToolError(f"{argv[0]} is not installed") from error

@@ -1,0 +1,119 @@
+"""The one runner: real programs, with their input, output, exit codes and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.system import process
+from devai_tasks.system.errors import MissingToolError, ToolError
+
+FAILS = ("sh", "-c", "echo out; echo 'first\nlast' >&2; exit 3")
+MISSING = ("no-such-program",)
+
+
+def test_output_error_and_exit_code_are_kept_apart() -> None:
+    result = process.run(FAILS)
+    assert (result.stdout, result.stderr, result.returncode) == ("out\n", "first\nlast\n", 3)
+
+
+def test_failed_check_names_command_exit_code_output_and_hint() -> None:
+    with pytest.raises(ToolError) as failure:
+        process.run(FAILS).check("sh -c", hint="try again")
+    assert str(failure.value) == "sh -c failed (exit code 3): first\nlast\ntry again"
+    assert (failure.value.returncode, failure.value.hint) == (3, "try again")
+    assert process.run(FAILS).check(accepted=(0, 3)).stdout == "out\n"
+
+
+def test_a_program_that_says_nothing_fails_with_its_exit_code() -> None:
+    with pytest.raises(ToolError, match=r"^false failed \(exit code 1\): its output is above$"):
+        process.run(["false"]).check()
+
+
+@pytest.mark.parametrize("text", ["", "grün", b"\xff\x00"])
+def test_standard_input_is_a_text_or_bytes_and_ends(text: str | bytes) -> None:
+    assert process.run(["cat"], stdin=text).output == (text if isinstance(text, bytes) else text.encode())
+
+
+def test_files_of_any_size_are_input_and_output(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(bytes(5_000_000))
+    with (tmp_path / "in").open("rb") as given, (tmp_path / "out").open("wb") as into:
+        assert process.run(["cat"], stdin=given, stdout=into).output == b""
+    assert (tmp_path / "out").stat().st_size == 5_000_000
+
+
+def test_environment_directory_and_umask_are_the_callers(tmp_path: Path) -> None:
+    options = process.Options(env={"PATH": os.environ["PATH"], "A": "b"}, cwd=tmp_path, umask=0o077)
+    shown = process.run(["sh", "-c", 'echo "$A"; pwd; umask'], options=options).stdout
+    assert shown.split() == ["b", str(tmp_path), "0077"]
+
+
+def test_a_program_that_hangs_is_killed() -> None:
+    with pytest.raises(ToolError, match=r"^sleep 60 failed: no answer in 0.2 s$"):
+        process.run(["sleep", "60"], timeout=0.2)
+
+
+def test_a_killed_program_has_a_negative_exit_code() -> None:
+    assert process.run(["sh", "-c", "kill -9 $$"]).returncode == -9
+
+
+def test_a_missing_program_is_one_error_however_it_is_started() -> None:
+    starts = (process.run, process.foreground, process.Stream, lambda argv: process.beside(argv).__enter__())
+    for start in starts:
+        with pytest.raises(MissingToolError, match=r"^no-such-program is not installed$"):
+            start(MISSING)
+    with pytest.raises(MissingToolError, match=r"^no-such-program is not installed; buy one$"):
+        process.require(MISSING[0], "buy one")
+
+
+def test_foreground_returns_the_exit_code() -> None:
+    assert process.foreground(["sh", "-c", "exit 4"]) == 4
+    assert process.foreground(["true"]) == 0
+
+
+def test_a_stream_gives_lines_as_they_come_and_the_result_at_the_end() -> None:
+    stream = process.Stream(("sh", "-c", "echo one; echo two; echo wrong >&2; exit 2"))
+    assert next(stream) == "one"
+    assert list(stream) == ["two"]
+    assert (stream.result().returncode, stream.result().stderr) == (2, "wrong\n")
+
+
+def test_a_merged_stream_has_both_outputs() -> None:
+    assert sorted(process.Stream(("sh", "-c", "echo one; echo two >&2"), merged=True)) == ["one", "two"]
+
+
+def test_the_first_interrupt_goes_to_the_program_which_ends_in_its_own_time(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "trap 'echo cleaning; exit 1' INT; echo ready; while :; do sleep 0.05; done"
+    stream = process.Stream(("sh", "-c", script), options=process.Options(own_session=True))
+    seen: list[str] = []
+
+    def show(lines: Iterable[str]) -> None:
+        for line in lines:
+            seen.append(line)
+            if line == "ready":
+                threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        stream.show(show, asked_to_stop="please wait")
+    assert seen == ["ready", "cleaning"]
+    assert stream.result().returncode == 1
+    assert capsys.readouterr().err == "please wait\n"
+
+
+def test_a_program_beside_this_process_ends_with_the_block() -> None:
+    with process.beside(["sh", "-c", "echo up; exec sleep 60"]) as running:
+        assert running.stdout
+        assert running.stdout.readline() == "up\n"
+        assert running.poll() is None
+    assert running.returncode == -signal.SIGTERM
+
+
+def test_other_programs_run_while_one_runs_beside() -> None:
+    with process.beside(["sleep", "60"], stdout=subprocess.DEVNULL):
+        assert process.run(["echo", "here"]).stdout == "here\n"
