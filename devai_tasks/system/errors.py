@@ -6,14 +6,17 @@ everything else (`DevaiError`). Nothing takes a message apart: what a caller nee
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Self
 
 # Lines of a program's standard error that a message quotes.
 TAIL_LINES = 5
 # Characters of a value that a message quotes: three lines of a terminal.
 LONGEST_QUOTE = 240
+_COLOR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class DevaiError(Exception):
@@ -49,6 +52,25 @@ class MissingToolError(DevaiError):
     """A program that the task needs is not installed, or too old."""
 
 
+@dataclass(frozen=True)
+class KnownFailure:
+    """A way in which a program fails that docs/troubleshooting.md has an entry for.
+
+    Attributes:
+        pattern: a regular expression that finds it in the program's standard error, whatever its line breaks.
+        message: what that means; empty where the program's own words say it.
+        hint: as of DevaiError.
+        code: as of DevaiError.
+        replaces: whether the message stands in place of the program's words, and not after them.
+    """
+
+    pattern: str
+    message: str
+    hint: str
+    code: str = ""
+    replaces: bool = False
+
+
 class ToolError(DevaiError):
     """A program ran and failed.
 
@@ -72,10 +94,29 @@ class ToolError(DevaiError):
         self.command = command
         self.returncode = returncode
         self.stderr = stderr
+        self._quote = ""
+
+    @classmethod
+    def of(
+        cls, command: str, returncode: int, stderr: str, known: Iterable[KnownFailure] = (), *, lines: int = TAIL_LINES
+    ) -> Self:
+        """Return the error of a program that failed: its last lines, and what is known of the first match."""
+        words, quote = " ".join(stderr.split()), tail(stderr, lines)
+        found = next((one for one in known if re.search(one.pattern, words, re.IGNORECASE)), KnownFailure("", "", ""))
+        error = cls(
+            found.message or quote, command=command, returncode=returncode, stderr=stderr, hint=found.hint,
+            code=found.code,
+        )  # fmt: skip
+        if found.message and not found.replaces:
+            error._quote = quote
+        return error
 
     def __str__(self) -> str:
-        failed = f"{self.command} failed{'' if self.returncode is None else f' (exit code {self.returncode})'}: "
-        return f"{failed if self.command else ''}{super().__str__()}"
+        if not self.command:
+            return super().__str__()
+        code = "" if self.returncode is None else f" (exit code {self.returncode})"
+        text = "\n".join(part for part in (self._quote, super().__str__()) if part)
+        return f"{self.command} failed{code}:{chr(10) if chr(10) in text else ' '}{text}"
 
 
 @dataclass(frozen=True, order=True)
@@ -109,9 +150,9 @@ class ConfigError(UsageError):
         super().__init__("\n".join([*map(str, self.problems), total]))
 
 
-def tail(output: str) -> str:
-    """Return the last lines of a program's output, without empty lines around them."""
-    return "\n".join(output.strip().splitlines()[-TAIL_LINES:])
+def tail(output: str, lines: int = TAIL_LINES) -> str:
+    """Return the last lines of a program's output, without empty lines around them and without colors."""
+    return "\n".join(_COLOR.sub("", output).strip().splitlines()[-lines:])
 
 
 def one_line(text: str) -> str:

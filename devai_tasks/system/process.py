@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.system.errors import TAIL_LINES, KnownFailure, MissingToolError, ToolError
 
 # To sh, every exit code and every signal is a result: the caller decides which is a failure.
 _ANY_CODE = tuple(range(-64, 256))
@@ -62,11 +62,22 @@ class Result:
         """Its standard error as text."""
         return self.errors.decode(errors="replace")
 
-    def check(self, command: str = "", *, accepted: Sequence[int] = (0,), hint: str = "") -> Result:
-        """Return the result itself. Raises ToolError, which names the program as `command`, for another exit code."""
+    def check(
+        self,
+        command: str = "",
+        *,
+        accepted: Sequence[int] = (0,),
+        known: Iterable[KnownFailure] = (),
+        lines: int = TAIL_LINES,
+    ) -> Result:
+        """Return the result itself.
+
+        Raises ToolError, which names the program as `command` and quotes so many of its last lines, for another exit
+        code.
+        """
         if self.returncode not in accepted:
             words = self.stderr.strip() or self.stdout
-            raise ToolError(command=command or self.argv[0], returncode=self.returncode, stderr=words, hint=hint)
+            raise ToolError.of(command or self.argv[0], self.returncode, words, known, lines=lines)
         return self
 
 
@@ -182,10 +193,10 @@ class Stream:
         self._running.wait()
         return Result(self._argv, self._running.exit_code, b"", self._running.stderr)
 
-    def show(self, show: Callable[[Iterable[str]], None], *, asked_to_stop: str) -> Result:
+    def show(self, show: Callable[[Iterable[str]], None], *, asked_to_stop: str, then: str = "") -> Result:
         """Hand all lines to `show`; the first Ctrl-C goes to the program, which then has the time that it needs.
 
-        `asked_to_stop` is printed then. Raises KeyboardInterrupt when the program has ended.
+        `asked_to_stop` is printed then. Raises KeyboardInterrupt, with the note `then`, when the program has ended.
         """
         interrupted: KeyboardInterrupt | None = None
         while True:
@@ -195,6 +206,7 @@ class Stream:
             except KeyboardInterrupt as interrupt:
                 if not interrupted:
                     interrupted = interrupt
+                    interrupted.add_note(then)
                     self.signal(signal.SIGINT)
                     console.warn(asked_to_stop)
             else:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any, Literal
@@ -18,6 +18,7 @@ from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException
 
 from devai_tasks import console
+from devai_tasks.system import process
 from devai_tasks.tools.docker import Cli, describe_container
 
 Recreate = Literal["nothing", "changed", "all"]
@@ -83,9 +84,7 @@ class Compose(Cli):
         said = ""
         with self._running("docker compose up"):
             options = ("--detach", "--no-build", "--pull=never", "--remove-orphans")
-            said = self._completed("compose", "--dry-run", *self._options(), "up", *options).stderr.decode(
-                errors="replace"
-            )
+            said = self._completed("compose", "--dry-run", *self._options(), "up", *options).stderr
         # The first word of each is the one that tells; the others are how that goes on.
         found: dict[str, str] = {}
         for name, verb in re.findall(r"DRY-RUN MODE -\s+Container (\S+)\s+(\w+)", said):
@@ -130,15 +129,9 @@ class Compose(Cli):
         """Run a command in a service with a file as its standard input or output, of any size."""
         words = [*self._exec(service), *command]
         with self._running(f"docker compose exec {service}"):
-            done = subprocess.run(  # noqa: S603 - the tool's own verb
-                words,
-                stdin=given or subprocess.DEVNULL,
-                stdout=into or subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
+            done = process.run(words, stdin=given or b"", stdout=into)
             if done.returncode:
-                raise DockerException(words, done.returncode, stderr=done.stderr)
+                raise DockerException(words, done.returncode, stderr=done.errors)
 
     @contextmanager
     def tunnel(self, service: str, command: Sequence[str]) -> Iterator[Path]:
@@ -147,7 +140,7 @@ class Compose(Cli):
         Where the service doesn't run, connections end at once.
         """
         words = [*self._exec(service), *command]
-        started: list[subprocess.Popen[bytes]] = []
+        commands = ExitStack()
 
         def serve() -> None:
             with suppress(OSError):  # when it is no longer wanted
@@ -155,11 +148,12 @@ class Compose(Cli):
                     connection, _ = listener.accept()
                     with connection:
                         end = connection.fileno()
-                        started.append(subprocess.Popen(words, stdin=end, stdout=end, stderr=subprocess.DEVNULL))  # noqa: S603 - the tool's own verb
+                        commands.enter_context(process.beside(words, stdin=end, stdout=end, stderr=subprocess.DEVNULL))
 
         with (
             tempfile.TemporaryDirectory(prefix="devai-") as folder,
             socket.socket(socket.AF_UNIX) as listener,
+            commands,
         ):
             path = Path(folder, "socket")
             listener.bind(str(path))
@@ -170,9 +164,6 @@ class Compose(Cli):
             finally:
                 with suppress(OSError):
                     listener.shutdown(socket.SHUT_RDWR)
-                for process in started:
-                    process.terminate()
-                    process.wait()
 
     def _options(self) -> list[str]:
         """What stands between `compose` and its command: the environment file."""

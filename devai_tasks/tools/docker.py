@@ -7,10 +7,9 @@ import functools
 import os
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,37 +20,51 @@ from python_on_whales.client_config import ClientNotFoundError
 from python_on_whales.exceptions import DockerException
 
 from devai_tasks import console
-from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError
+from devai_tasks.system import process
+from devai_tasks.system.errors import DevaiError, KnownFailure, MissingToolError, ToolError
 from devai_tasks.tools import podman
 
 if TYPE_CHECKING:
     from devai_tasks.tools.compose import Compose
 
-# How the engine and its client say what a person can do something about: words of theirs, words of ours.
-_REMEDIES = (
-    (
-        "permission denied while trying to connect",
-        "no permission on the engine's socket; `sudo usermod -aG docker $USER`, log in again, and retry",
+# What users meet most, by the words of the engine and its client.
+_KNOWN = (
+    KnownFailure(
+        "permission denied while trying to connect", "no permission on the engine's socket",
+        "`sudo usermod -aG docker $USER`, log in again, and retry", "DEVAI-ENGINE-003", replaces=True,
     ),
-    ("no space left on device", "the engine's disk is full; `docker system prune` removes what nothing uses"),
-    (
-        "could not select device driver",
-        "the engine has no NVIDIA GPU; install NVIDIA's container toolkit, or drop --gpu",
+    KnownFailure(
+        "no space left on device", "the engine's disk is full", "`docker system prune` removes what nothing uses",
+        "DEVAI-ENGINE-005", replaces=True,
     ),
-    (
-        "unresolvable cdi devices",
-        "Podman knows no NVIDIA GPU; `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or drop --gpu",
+    KnownFailure(
+        "could not select device driver", "the engine has no NVIDIA GPU",
+        "install NVIDIA's container toolkit, or drop --gpu", "DEVAI-ENGINE-011", replaces=True,
     ),
-    (
-        "cache export is not supported for the docker driver",
-        "this builder exports no cache; `docker buildx create --use` makes one that does",
+    KnownFailure(
+        "unresolvable cdi devices", "Podman knows no NVIDIA GPU",
+        "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, or drop --gpu", "DEVAI-ENGINE-012",
+        replaces=True,
     ),
-    ("is unhealthy", "a service answers no health check; `inv compose.logs` shows what it says"),
-    ("exited (", "a service has stopped; `inv compose.logs` shows its last words"),
-    ("is not a docker command", "docker lacks its plugin; install docker compose and docker buildx"),
-)
+    KnownFailure(
+        "cache export is not supported for the docker driver", "this builder exports no cache",
+        "`docker buildx create --use` makes one that does", replaces=True,
+    ),
+    KnownFailure(
+        "is unhealthy", "a service answers no health check", "`inv compose.logs` shows what it says",
+        "DEVAI-ENGINE-009", replaces=True,
+    ),
+    KnownFailure(
+        r"exited \(", "a service has stopped", "`inv compose.logs` shows its last words", "DEVAI-ENGINE-010",
+        replaces=True,
+    ),
+    KnownFailure(
+        "is not a docker command", "docker lacks its plugin", "install docker compose and docker buildx",
+        "DEVAI-ENGINE-004", replaces=True,
+    ),
+)  # fmt: skip
 # How the client says where nothing answers it: to 28 and from 29 on.
-_NOBODY = re.compile(r"connect to the docker (?:daemon|api) at (\S+?)[.;]?(?=\s|$)", re.IGNORECASE)
+_DOWN = re.compile(r"connect to the docker (?:daemon|api) at (\S+?)[.;]?(?=\s|$)", re.IGNORECASE)
 
 
 class Cli:
@@ -76,8 +89,10 @@ class Cli:
             yield
         except ClientNotFoundError as error:
             raise MissingToolError(
-                "docker is not installed; `make bootstrap` installs it where it can, and "
-                "https://docs.docker.com/engine/install/ says how elsewhere"
+                "docker is not installed",
+                hint="`make bootstrap` installs it where it can, and https://docs.docker.com/engine/install/ says how "
+                "elsewhere",
+                code="DEVAI-ENGINE-001",
             ) from error
         except DockerException as error:
             raise self._failed(title, error) from error
@@ -92,20 +107,20 @@ class Cli:
                 self._log.write_text("", encoding="utf-8")
 
     def _call_for(self, *words: str, given: bytes | None = None) -> bytes:
-        """What the program prints, exactly, where python-on-whales has no verb or would print on its own."""
-        return self._completed(*words, given=given).stdout
+        """Return what the program prints, where python-on-whales has no verb or would print on its own."""
+        return self._completed(*words, given=given).output
 
-    def _completed(self, *words: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        """The same with what it says on its standard error."""
+    def _completed(self, *words: str, given: bytes | None = None) -> process.Result:
+        """Run a command of the program. Raises DockerException, for `_running` to explain."""
         command = [str(word) for word in (*self._client.docker_cmd, *words)]
-        done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - the tool's own verbs
+        done = process.run(command, stdin=given or b"")
         if done.returncode:
-            raise DockerException(command, done.returncode, done.stdout, done.stderr)
+            raise DockerException(command, done.returncode, done.output, done.errors)
         return done
 
     def _failed(self, title: str, error: DockerException) -> ToolError:
-        """What is raised for a failed command."""
-        return ToolError(explain(title, error))
+        """Return what is raised for a failed command."""
+        return ToolError.of(title, error.return_code, error.stderr or "", known_failures(error.stderr or ""))
 
 
 @dataclass(frozen=True)
@@ -166,8 +181,9 @@ class Docker(Cli):
             os.environ["DOCKER_HOST"] = f"unix://{socket}"
         elif name == "podman":
             raise DevaiError(
-                f"Podman has no socket {socket}; `systemctl {'' if os.geteuid() == 0 else '--user '}enable --now "
-                "podman.socket` makes it, or `podman system service` and DOCKER_HOST"
+                f"Podman has no socket {socket}",
+                hint=f"`systemctl {'' if os.geteuid() == 0 else '--user '}enable --now podman.socket` makes it, or "
+                "`podman system service` and DOCKER_HOST",
             )
 
     def _has_socket(self) -> bool:
@@ -346,25 +362,17 @@ def describe_container(container: Any) -> dict[str, Any]:
     }
 
 
-def _remedy(output: str) -> str | None:
-    ours = next((ours for theirs, ours in _REMEDIES if theirs in output.lower()), None)
-    nobody = _NOBODY.search(output)
-    return _no_engine(nobody[1]) if nobody and not ours else ours
+def known_failures(output: str) -> Sequence[KnownFailure]:
+    """Return the known failures of the engine and its client; for an engine that is down with its address."""
+    down = _DOWN.search(output)
+    return [*_KNOWN, _no_engine(down[1])] if down else _KNOWN
 
 
-def _no_engine(address: str) -> str:
-    """What is said where nothing answers at an address: who starts it, or who has named it."""
-    way = "start Docker Desktop, or `sudo systemctl start docker`"
+def _no_engine(address: str) -> KnownFailure:
+    """Return the failure of an engine that does not answer at an address: who starts it, or who has named it."""
+    hint = "start Docker Desktop, or `sudo systemctl start docker`"
     if address.endswith("podman.sock"):
-        way = f"`systemctl {'' if ':///run/podman/' in address else '--user '}restart podman.socket`"
+        hint = f"`systemctl {'' if ':///run/podman/' in address else '--user '}restart podman.socket`"
     elif os.environ.get("DOCKER_HOST"):
-        way = "DOCKER_HOST says so: `unset DOCKER_HOST`, or start what it names"
-    return f"no container engine answers at {address}; {way}"
-
-
-def explain(title: str, error: DockerException) -> str:
-    """The one message for a failed command: the way out where we know it, else its own last words."""
-    output = error.stderr or ""
-    last_words = "\n".join(output.strip().splitlines()[-5:])
-    reason = _remedy(output) or last_words or "it says why above"
-    return f"{title} failed (exit code {error.return_code}): {reason}"
+        hint = "DOCKER_HOST says so: `unset DOCKER_HOST`, or start what it names"
+    return KnownFailure("", f"no container engine answers at {address}", hint, "DEVAI-ENGINE-002", replaces=True)

@@ -16,7 +16,7 @@ from python_on_whales.exceptions import DockerException
 
 from devai_tasks import console
 from devai_tasks.system.errors import ToolError
-from devai_tasks.tools.docker import Docker, explain
+from devai_tasks.tools.docker import Docker
 
 No = Literal["login", "name", "tag", "broken"]
 # What clients, engines and registries say when it's no use to try again: their words, and what they mean.
@@ -45,8 +45,8 @@ class RegistryRefusedError(ToolError):
     doesn't have, `tag` for one that may not be overwritten, and `broken` for an error of its own.
     """
 
-    def __init__(self, no: No, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, no: No, message: str, **attributes: Any) -> None:
+        super().__init__(message, **attributes)
         self.no = no
 
 
@@ -64,8 +64,12 @@ class Images(Docker):
     """Images by name; every method raises ToolError with the reason, RegistryRefusedError for a registry's no."""
 
     def _failed(self, title: str, error: DockerException) -> ToolError:
-        no = meant(error.stderr or "")
-        return RegistryRefusedError(no, explain(title, error)) if no else super()._failed(title, error)
+        failed, no = super()._failed(title, error), meant(error.stderr or "")
+        if not no:
+            return failed
+        return RegistryRefusedError(
+            no, failed.message, command=title, returncode=error.return_code, stderr=failed.stderr, hint=failed.hint
+        )
 
     def inspect(self, name: str) -> dict[str, Any] | None:
         """What the engine knows of an image, as `docker image inspect` shows it; None for one that it doesn't have."""
@@ -74,7 +78,7 @@ class Images(Docker):
                 described: dict[str, Any] = json.loads(self._call_for("image", "inspect", name))[0]
                 return described
         except ToolError as error:
-            if "no such image" not in str(error).lower():
+            if "no such image" not in error.stderr.lower():
                 raise
         return None
 

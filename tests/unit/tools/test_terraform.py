@@ -98,7 +98,7 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
             "409 Conflict with error: MissingSubscriptionRegistration",
             "the subscription is not registered for a service",
         ),
-        ("409 Conflict with error: ScopeLocked", "the same again ends it after that time"),
+        ("409 Conflict with error: ScopeLocked", "the same command again destroys the rest after that time"),
         ("400 with error: ApplicationGatewayKeyVaultSecretAccessDenied", "the gateway may not read the certificate"),
         (
             "Client address is not authorized and caller is not a trusted service. InnerError: ForbiddenByFirewall",
