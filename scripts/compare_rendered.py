@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Compare what two commits render, for every stack that is shipped and with each switch: `compare_rendered.py BEFORE`.
+
+Prints one line for each artifact that is not the same, and exits with 1 where there is one; `--diff` prints the
+differences. AFTER is the working tree unless it is given. A stack that a commit refuses counts as an artifact with the
+reason in it. Run it in the project's environment (`.venv/bin/python scripts/compare_rendered.py …`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = ("dev", "staging", "prod")
+CLOUDS = ("local", "aws", "azure", "gcp")
+# What a user may switch on; each alone, on every stack.
+SWITCHES: Mapping[str, Sequence[str]] = {
+    "as shipped": (),
+    "gpu": ("gpu.enabled=true",),
+    "gpu of the lab": ("gpu.enabled=true", "gpu.lab=true", "gpu.count=2"),
+    "gpu of amd": ("gpu.enabled=true", "gpu.vendor=amd"),
+    "managed containers": ("compute.platform=simple", "protected=false"),
+    "managed containers with two services": ("compute.platform=simple", "protected=false", "vector_store.kind=chroma"),
+    "kubernetes": ("compute.platform=kubernetes",),
+    "ollama of the host": ("ollama.mode=host",),
+    "external ollama": ("ollama.mode=external", "ollama.url=http://192.0.2.7:11434"),
+    "models from files": ("models=[own.gguf]",),
+    "chroma": ("vector_store.kind=chroma",),
+    "podman": ("engine.name=podman",),
+    "root": ("engine.uid=0", "engine.gid=0"),
+    "local tls": ("tls.local=true",),
+    "no published ollama": ("ports.ollama=null",),
+    "other ports and path": ("ports.lab=9000", "network.base_url=/lab/"),
+    "labels and variables": ("labels={team: a}", "env={A: 'b c', D: \"it's\"}", "secrets={K: '${secret:K}'}"),
+    "tools and compilers": ("image.tools=[claude]", "image.compilers=true"),
+    "own certificate": ("terraform.certificate=mine",),
+    "no https": ("protected=false", "tls.enabled=false"),
+    "no host name": ("protected=false", "ingress.host="),
+    "secret store": ("kubernetes.secret_store=vault",),
+    "several labs": ("compute.replicas.min=2", "compute.replicas.max=4", "kubernetes.scale_down=true"),
+    "storage classes": ("storage.home_class=shared", "storage.models_class=fast"),
+    "recorded digests": (f"image.digest=sha256:{'a' * 64}",),
+    "state store": ("terraform.state.store=somewhere",),
+    "proxy and authority": ("image.ca_file=conf/ca.pem", "network.egress_cidrs=[192.0.2.0/24]"),
+}
+
+
+def main() -> int:
+    """Compare, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("before", help="a commit")
+    parser.add_argument("after", nargs="?", help="another one (default: the working tree)")
+    parser.add_argument("--diff", action="store_true", help="print the differences")
+    parser.add_argument("--switch", action="append", choices=SWITCHES, help="only this one; can be repeated")
+    chosen = parser.parse_args()
+    names = chosen.switch or list(SWITCHES)
+    with tempfile.TemporaryDirectory(prefix="devai-rendered-") as folder:
+        before = rendered(Path(folder) / "before", chosen.before, names)
+        after = rendered(Path(folder) / "after", chosen.after, names)
+    counts = report(before, after, with_diff=chosen.diff)
+    print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
+    return int(counts.keys() != {"equal"})
+
+
+def rendered(folder: Path, commit: str | None, names: Sequence[str]) -> dict[str, str]:
+    """Return what a commit, or the working tree, renders: texts by `switch/stack/artifact`."""
+    folder.mkdir()
+    files = subprocess.run(
+        ["git", "archive", "--format=tar", commit] if commit else ["git", "ls-files", "-z"],
+        cwd=ROOT, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    if commit:
+        subprocess.run(["tar", "-x"], cwd=folder, input=files, check=True)
+    else:
+        for name in filter(None, files.decode().split("\0")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).exists():
+                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    (folder / "conf/ca.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", encoding="utf-8")
+    texts: dict[str, str] = {}
+    for name in names:
+        print(f"{commit or 'working tree'}: {name}", file=sys.stderr)
+        found = render(folder, name, "--all")
+        stacks = [f"{cloud}-{environment}" for cloud in CLOUDS for environment in ENVIRONMENTS]
+        if "refused" in found:
+            found = {
+                f"{stack}/{path}": text for stack in stacks for path, text in of_stack(folder, stack, name).items()
+            }
+        texts |= {f"{name}/{path}": text for path, text in found.items()}
+    return texts
+
+
+def of_stack(folder: Path, stack: str, switch: str) -> dict[str, str]:
+    """Return what one stack renders with a switch, by the artifacts' paths."""
+    cloud, _, environment = stack.partition("-")
+    found = render(folder, switch, f"--env={environment}", f"--cloud={cloud}")
+    return {path.removeprefix(f"{stack}/"): text for path, text in found.items()}
+
+
+def render(folder: Path, switch: str, *which: str) -> dict[str, str]:
+    """Return what is rendered, by stack and path; for what is refused, the keys that are wrong."""
+    overrides = [f"--set={override}" for override in SWITCHES[switch]]
+    command = [sys.executable, "-m", "invoke", "config.render", *which, *overrides]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("DEVAI")}
+    own["PYTHONPATH"] = str(folder)
+    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
+    texts = {}
+    for target in sorted((folder / "generated").glob("*/*")):  # a link to a folder with a version in its name
+        if not target.is_symlink():
+            continue
+        for file in sorted(path for path in target.rglob("*") if path.is_file()):
+            texts[str(file.relative_to(folder / "generated"))] = file.read_text(encoding="utf-8")
+    shutil.rmtree(folder / "generated", ignore_errors=True)
+    if done.returncode:
+        return {"refused": "\n".join(sorted(set(re.findall(r"^\S.*  ([\w.]+)", done.stderr, re.MULTILINE))))}
+    return texts
+
+
+def report(before: Mapping[str, str], after: Mapping[str, str], *, with_diff: bool) -> Counter[str]:
+    """Print what differs, and return how many artifacts are how."""
+    counts: Counter[str] = Counter()
+    for path in sorted({*before, *after}):
+        one, other = before.get(path), after.get(path)
+        state = (
+            "equal" if one == other else "only after" if one is None else "only before" if other is None else "differs"
+        )
+        counts[state] += 1
+        if state != "equal":
+            print(f"{state}: {path}")
+        if one is not None and other is not None and one != other and with_diff:
+            lines = difflib.unified_diff(one.splitlines(), other.splitlines(), "before", "after", lineterm="", n=1)
+            print("\n".join(lines))
+    return counts
+
+
+if __name__ == "__main__":
+    sys.exit(main())
