@@ -62,14 +62,21 @@ def head(text: str) -> None:
     _stderr().print(plain(text), markup=False, style="bold")
 
 
-def warn(text: str) -> None:
-    """One line that deserves a look."""
-    _stderr().print(plain(text), markup=False, style="yellow")
+def warn(text: str, code: str = "") -> None:
+    """Print one line that deserves a look, and the code of an error that has one."""
+    _coded(text, code, style="yellow")
 
 
-def fail(text: str) -> None:
-    """What ended the run."""
-    _stderr().print(plain(text), markup=False, style="red")
+def fail(text: str, code: str = "") -> None:
+    """Print what ended the run, and the code of an error that has one."""
+    _coded(text, code, style="red")
+
+
+def _coded(text: str, code: str, *, style: str) -> None:
+    """Print a message, with its code in brackets at the end: ` [DEVAI-K8S-003]`, dim on a terminal."""
+    from rich.text import Text
+
+    _stderr().print(Text.assemble((plain(text), style), (f" [{code}]" if code else "", "dim")))
 
 
 def show(text: str) -> None:

@@ -371,7 +371,7 @@ def _write_nowhere(*streams: int) -> None:
 
 
 def _fail(message: str, error: BaseException) -> None:
-    """The message, and what is said of where that leaves the stack."""
-    console.fail(message)
+    """Print the message with its code, and the notes on where that leaves the stack."""
+    console.fail(message, getattr(error, "code", ""))
     for note in getattr(error, "__notes__", ()):
         console.say(note)

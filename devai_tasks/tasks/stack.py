@@ -165,4 +165,4 @@ def show_address(request: Request) -> None:
         console.show(looks.link(request))
     except DevaiError as error:  # it is up all the same, for those who have its token
         console.show(addresses.url(request.settings))
-        console.warn(str(error))
+        console.warn(str(error), error.code)

@@ -86,6 +86,17 @@ def test_a_pipe_gets_text_and_nothing_else(project: Project) -> None:
     assert "cannot run" in done.stdout
 
 
+def test_error_code_is_dim_on_a_terminal_and_plain_in_a_pipe(project: Project) -> None:
+    code = (
+        "from devai_tasks import console; console.fail('no :x: [here]\\nlog in', 'DEVAI-K8S-003'); console.fail('none')"
+    )
+    words = [sys.executable, "-P", "-c", code]
+    plain = "no :x: [here]\nlog in [DEVAI-K8S-003]\nnone\n"
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stderr == plain
+    printed = on_a_terminal(project, words)
+    assert f"log in{ESCAPE}0m{ESCAPE}2m [DEVAI-K8S-003]{ESCAPE}0m\r\n{ESCAPE}31mnone{ESCAPE}0m\r\n" in printed
+
+
 def test_a_silent_step_counts_the_seconds_on_a_terminal_and_nowhere_else(project: Project) -> None:
     words = [sys.executable, "-P", "-c", STEP]
     printed = on_a_terminal(project, words)
