@@ -132,13 +132,16 @@ class Configuration:
         """
         wanted = [key for key in self.pending if key in needed] if needed else self.missed
         missing = self._stand_ins(wanted, before)
-        missing += [
+        undecided = [
             f"{dotted(key)} = {self.explain(key).value} stands for a value of yours ({self.origins(key)[0].place})"
             for key in self.undecided
             if key in (needed or self.undecided)
         ]
-        if missing:
-            raise UsageError("\n".join([*missing, f"{self.settings.stack} can't be deployed; nothing was changed"]))
+        if missing or undecided:
+            # The tasks that make pending values are refused as well while one is undecided.
+            code = "DEVAI-CONFIG-003" if undecided else "DEVAI-CONFIG-002"
+            refusal = f"{self.settings.stack} can't be deployed; nothing was changed"
+            raise UsageError("\n".join([*missing, *undecided, refusal]), code=code)
         return self.settings
 
     @property

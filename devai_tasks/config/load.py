@@ -28,6 +28,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.rules import rules
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
+from devai_tasks.config.variables import Refusal
 from devai_tasks.system.errors import ConfigError, Problem, nearest
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -135,9 +136,9 @@ def _chosen(tree: DictConfig, name: str) -> str:
 def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], list[Problem]]:
     problems = [*layer.problems]
 
-    def report(key: Key, allowed: str, *, at_name: bool = False) -> None:
+    def report(key: Key, allowed: str, *, at_name: bool = False, code: str = "") -> None:
         place = layer.name_place(key) if at_name else layer.place(key)
-        problems.append(Problem(place, quote(key, None if at_name else at(layer.tree, key)), allowed))
+        problems.append(Problem(place, quote(key, None if at_name else at(layer.tree, key)), allowed, code))
 
     tree = {}
     for name, value in layer.tree.items():
@@ -147,8 +148,8 @@ def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], li
             tree[name] = value
     tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
     for key, text in list(scalars(tree, ())):
-        if problem := _malformed(key, text, declared):
-            report(key, problem)
+        if refusal := _malformed(key, text, declared):
+            report(key, refusal.reason, code=refusal.code)
             _remove(tree, key)
     for key, entry in reader.leaves(Settings).items():
         if entry.meta.layers and layer.kind not in entry.meta.layers and at(tree, key) is not ...:
@@ -161,26 +162,26 @@ def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], li
     return tree, problems
 
 
-def _malformed(key: Key, text: str, declared: Collection[str]) -> str | None:
-    """What is wrong with the interpolations in a text, which OmegaConf would refuse without saying where it stands.
+def _malformed(key: Key, text: str, declared: Collection[str]) -> Refusal | None:
+    """Return what is wrong with the interpolations in a text: OmegaConf would refuse it, but without its location.
 
     A secret's value is refused even where a stronger layer overrides it, and like all that is wrong there not quoted.
     """
-    secret = secrets.NO_REFERENCE if key[0] == "secrets" else None
+    secret = Refusal(secrets.NO_REFERENCE) if key[0] == "secrets" else None
     if text == "???":  # to OmegaConf a value that is still to come, which sets nothing
-        return reader.NO_VALUE
+        return Refusal(reader.NO_VALUE)
     if "${" not in text:
         return secret
     try:
         found = interpolations(text)
     except OmegaConfBaseException:
-        return secret or _INTERPOLATIONS
+        return secret or Refusal(_INTERPOLATIONS)
     known = all(one.plain and (one.argument is None or one.name in ("oc.env", "secret")) for one in found)
-    if reason := variables.refusal(text, declared) if known else _INTERPOLATIONS:
-        return secret or reason
+    if refusal := variables.refusal(text, declared) if known else Refusal(_INTERPOLATIONS):
+        return secret or refusal
     for name, path in key_references(text, key):
         if text != f"${{{name}}}" and _has_parts(path):
-            return secret or f"a text has no room for {name}, which is more than one value"
+            return secret or Refusal(f"a text has no room for {name}, which is more than one value")
     return None
 
 
@@ -221,8 +222,8 @@ class _Reading:
         tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.refuse))
         settings: Settings = reader.read(Settings, tree, (), self.report, stack=self.stack)
         if not self.incomplete:  # a weaker layer's value in place of one that was taken out is nobody's wish
-            for key, allowed in rules(settings):
-                self.report(key, allowed)
+            for key, allowed, code in rules(settings):
+                self.report(key, allowed, code=code)
         if self.problems:
             raise ConfigError(self.problems)
         return Configuration(settings, tuple(self.layers), self.merged, pending)
@@ -242,12 +243,13 @@ class _Reading:
                 missing.append(key)
         return tuple(missing)
 
-    def report(self, key: Key, allowed: str, *, at_name: bool = False) -> None:
+    def report(self, key: Key, allowed: str, *, at_name: bool = False, code: str = "") -> None:
         """Note a problem, with what was written at the key and where."""
         # What was taken out, or led nowhere, is reported already, and would be missed again here.
         missed = self.incomplete and allowed.startswith(reader.NO_VALUE)
         if not missed and not any(key[:length] in self.unresolved for length in range(1, len(key) + 1)):
-            self.problems.append(Problem(self.place(key, at_name=at_name), quote(key, at(self.written, key)), allowed))
+            place = self.place(key, at_name=at_name)
+            self.problems.append(Problem(place, quote(key, at(self.written, key)), allowed, code))
 
     def refuse(self, key: Key, allowed: str, *, at_name: bool = False) -> None:
         """Note a problem that leaves no value at the key, which is then no problem more."""

@@ -28,7 +28,8 @@ class Project:
         for folder in (here, *here.parents):
             if (folder / "conf").is_dir() and (folder / "deploy").is_dir():
                 return cls(folder)
-        raise UsageError(f"no project in {here} or above it (conf/ beside deploy/); `devai new DIR` writes one")
+        message = f"no project in {here} or above it (conf/ beside deploy/)"
+        raise UsageError(message, hint="`devai new DIR` writes one")
 
     @property
     def conf(self) -> Path:

@@ -34,11 +34,12 @@ UNSAFE_VARIABLES = re.compile(
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
-def rules(settings: Settings) -> Iterator[Broken]:
-    """Everything that is wrong between the keys of a stack, as far as these could be read."""
+def rules(settings: Settings) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yield all that is wrong between the keys of a stack, as far as these could be read, with the error's code."""
     for rule in (_protection, _exposure, _services, _names, _clouds, moved, kubernetes.rules):
         with suppress(UnreadableError):
-            yield from rule(settings)
+            for key, allowed in rule(settings):
+                yield key, allowed, "DEVAI-TF-003" if rule is moved else ""
 
 
 def _protection(settings: Settings) -> Iterator[Broken]:

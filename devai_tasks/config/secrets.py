@@ -102,7 +102,7 @@ def resolve(
 
 def _private(file: Path) -> bytes:
     if file.stat().st_mode & 0o077:
-        raise UsageError(f"{FILE} can be read by others; `chmod 600 {FILE}`")
+        raise UsageError(f"{FILE} can be read by others", hint=f"`chmod 600 {FILE}`", code="DEVAI-CONFIG-004")
     return file.read_bytes()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from devai_tasks.config.fields import Check
 from devai_tasks.config.interpolation import interpolations
@@ -23,22 +24,32 @@ _SECRET = re.compile(
 _CREDENTIALS = re.compile(r"://[^/?#\s:@]*:[^/?#\s@]+@")
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a text may not stand in the configuration, and the error's code; empty for one without."""
+
+    reason: str
+    code: str = ""
+
+
 def names(text: str) -> list[str]:
     """The variables of the environment that a text takes in."""
     return [found.argument or "" for found in interpolations(text) if found.name == "oc.env"]
 
 
-def refusal(text: str, declared: Collection[str]) -> str | None:
-    """Why a text may not take in what it does; None where it may."""
+def refusal(text: str, declared: Collection[str]) -> Refusal | None:
+    """Return why a text may not take in the variables that it names; None where it may."""
     for name in names(text):
         if not re.fullmatch(NAME, name):
-            return "write the name of the variable itself, as ${oc.env:NAME,default}"
+            return Refusal("write the name of the variable itself, as ${oc.env:NAME,default}")
         if reason := _secret(name):
-            return reason
+            return Refusal(reason)
         if _CREDENTIALS.search(os.environ.get(name, "")):
-            return f"the value of {name} is an address with a password: name it under secrets, as ${{secret:{name}}}"
+            reason = f"the value of {name} is an address with a password: name it under secrets, as ${{secret:{name}}}"
+            return Refusal(reason)
         if name not in declared:
-            return f"the environment variable {name} is not declared: name it in conf/common/variables.yaml"
+            reason = f"the environment variable {name} is not declared: name it in conf/common/variables.yaml"
+            return Refusal(reason, code="DEVAI-CONFIG-001")
     return None
 
 

@@ -60,4 +60,5 @@ def open_there(file: Path, flags: int = os.O_RDONLY) -> int:
 
 def link_in_the_way(path: Path) -> DevaiError:
     """What is raised for a link where a file or folder of the tasks' own is written."""
-    return DevaiError(f"{path} is a link to {path.readlink()}; nothing is written through it. `rm {path}`, and retry")
+    message = f"{path} is a link to {path.readlink()}; nothing is written through it"
+    return DevaiError(message, hint=f"`rm {path}`, and retry")

@@ -57,7 +57,9 @@ def diff(c: Context, request: Request, against: str = "", json: bool = False) ->
     from devai_tasks.operations import configuration as about
 
     if not against:
-        raise UsageError("which stack to compare with? --against=prod, or --against=aws-prod")
+        raise UsageError(
+            "--against is missing", hint="name the other stack, as `--against=prod` or `--against=aws-prod`"
+        )
     project = request.project
     named = {str(stack): stack for stack in project.stacks}
     other = named.get(against) or project.stack(against, request.stack.cloud, places={"env": f"--against={against}"})
@@ -194,7 +196,7 @@ def set_(c: Context, request: Request, personal: bool = False) -> None:
     from devai_tasks.operations import changes
 
     if request.gpu:
-        raise UsageError("--gpu is for one run; --set gpu.enabled=true is what stays")
+        raise UsageError("--gpu is for one run", hint="--set gpu.enabled=true is what stays")
     change = changes.plan(request.project, request.overrides, env=request.env, cloud=request.cloud, personal=personal)
     _make(change, dry=request.dry)
 

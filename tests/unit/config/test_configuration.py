@@ -146,6 +146,10 @@ def test_a_cloud_stack_that_nothing_was_made_of_has_stand_ins_and_cant_be_deploy
     assert "terraform.account = 123456789012 stands for a value of yours (conf/clouds/aws.yaml:" in message
     assert "ingress.host = dev.lab.example.com stands for a value of yours" in message
     assert message.endswith("aws-dev can't be deployed; nothing was changed")
+    assert refusal.value.code == "DEVAI-CONFIG-003"
+    with pytest.raises(UsageError, match=r"image.digest is not known before `inv image.push`") as pending:
+        configuration.to_deploy(("image", "digest"))
+    assert pending.value.code == "DEVAI-CONFIG-002"
 
 
 def test_a_cluster_of_ones_own_with_a_registry_waits_for_the_first_push_and_without_one_for_nothing(

@@ -124,7 +124,7 @@ def test_a_deployed_stack_stays_in_the_store_of_its_state(shipped: Project, clou
             load(shipped, stack, [*there, *same, f"terraform.state.{key}={value}"], environ={})
         assert (
             f"{cloud}-dev is deployed with {recorded}, and would be built twice: set it back, or first `inv down "
-            f"--env=dev --cloud={cloud} --set=terraform.state.{key}={recorded}`" in str(refusal.value)
+            f"--env=dev --cloud={cloud} --set=terraform.state.{key}={recorded}` [DEVAI-TF-003]" in str(refusal.value)
         )
 
 

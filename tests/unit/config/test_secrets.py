@@ -56,6 +56,7 @@ def test_a_file_that_others_can_read_is_refused_with_the_way_out(project: Projec
     with pytest.raises(UsageError, match=r"can be read by others; `chmod 600 conf/secrets.yaml`") as refusal:
         secrets.resolve(project, ["ONE"], {})
     assert CANARY not in str(refusal.value)
+    assert refusal.value.code == "DEVAI-CONFIG-004"
 
 
 @pytest.mark.parametrize(

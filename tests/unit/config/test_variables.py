@@ -69,6 +69,11 @@ def test_what_is_not_declared_is_refused_however_it_is_written(
     assert CANARY not in message
 
 
+def test_undeclared_variable_has_an_error_code(project: Project) -> None:
+    declares = "name it in conf/common/variables.yaml [DEVAI-CONFIG-001]\n1 error."
+    assert f"the environment variable OTHER is not declared: {declares}" in refused(project, "env.A=${oc.env:OTHER}")
+
+
 def test_a_declared_one_is_taken_in_and_an_escaped_one_is_a_text(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

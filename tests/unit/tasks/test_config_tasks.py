@@ -74,7 +74,10 @@ def test_two_stacks_are_compared(devai: Run) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "message"),
-    [([], "which stack to compare with?"), (["--against=prdo"], "--against=prdo  unknown environment 'prdo'")],
+    [
+        ([], "--against is missing; name the other stack"),
+        (["--against=prdo"], "--against=prdo  unknown environment 'prdo'"),
+    ],
 )
 def test_a_comparison_needs_another_stack(devai: Run, flags: list[str], message: str) -> None:
     result = devai("config.diff", *flags)

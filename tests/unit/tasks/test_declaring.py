@@ -53,7 +53,7 @@ def test_no_flag_takes_an_empty_text(devai: Run, name: str) -> None:
         flag = f"--{str(argument.name).strip('_').replace('_', '-')}"
         result = devai("--dry", name, f"{flag}=")
         assert result.returncode == 2, flag
-        assert f"{flag}= is empty: give it a value, or leave the flag out" in result.stderr
+        assert f"{flag}= is empty; give it a value, or leave the flag out" in result.stderr
 
 
 def test_the_tasks_are_those_that_the_documentation_names() -> None:

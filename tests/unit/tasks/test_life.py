@@ -254,7 +254,7 @@ def test_secrets_go_to_a_cluster_after_a_question(devai: Run, deploy: Callable[.
     deployed = deploy()
     asked = devai("k8s.secrets", "--cloud=aws")
     assert asked.returncode == 2
-    assert "nobody to ask; nothing was changed. Without a terminal: --yes" in asked.stderr
+    assert "nobody to ask; nothing was changed; without a terminal: --yes [DEVAI-STACK-004]" in asked.stderr
     assert deployed.asked == []
 
 
