@@ -63,7 +63,7 @@ def is_clean(code: int, printed: str) -> bool:
     if code != 2:
         return code in (0, 1)
     *lines, total = printed.splitlines()
-    if not re.fullmatch(r"\d+ problems?\. Nothing was changed\.", total):
+    if not re.fullmatch(r"\d+ errors?\. Nothing was changed\.", total):
         return False
     problems = [line for line in lines if ADDRESS.match(line)]
     return len(problems) == int(total.split()[0])
