@@ -37,10 +37,10 @@ def configuration(project: Project, sources: Sources, own: Configuration) -> lis
     for key in own.undecided:
         value, place = own.explain(key).value, own.origins(key)[0].place
         name, written = dotted(tuple(part for part in key if isinstance(part, str))), "[…]" if key[-1:] == (0,) else "…"
-        way = f"`inv config.set --cloud={own.settings.stack.cloud} --set='{name}={written}'`"
+        hint = f"`inv config.set --cloud={own.settings.stack.cloud} --set='{name}={written}'`"
         # On this machine nothing is made of it but manifests.
         state = State.ADVICE if own.settings.compute.provider == "local" else State.FAILED
-        checks.append(Check("configuration", name, state, f"{value} ({place})", "a value of yours", way))
+        checks.append(Check("configuration", name, state, f"{value} ({place})", "a value of yours", hint))
     return [*checks, rendered(project, own.settings, stale)]
 
 
@@ -50,9 +50,9 @@ def rendered(project: Project, settings: Settings, stale: Sequence[str]) -> Chec
         return Check("configuration", "artefacts", State.OK, "as rendered now, or not rendered yet")
     folder = f"generated/{settings.stack}/"
     fix = Fix(f"rendered {folder} anew", lambda: artefacts.write(project, settings))
-    way = f"`inv config.render {settings.stack.flags}`"
+    hint = f"`inv config.render {settings.stack.flags}`"
     found = f"{len(stale)} of {folder} out of date"
-    return Check("configuration", "artefacts", State.ADVICE, found, "as rendered now", way, fix)
+    return Check("configuration", "artefacts", State.ADVICE, found, "as rendered now", hint, fix)
 
 
 def private_files(project: Project) -> list[Check]:
@@ -65,8 +65,8 @@ def private_files(project: Project) -> list[Check]:
         found = stat.S_IMODE(file.stat().st_mode)
         fix = Fix(f"chmod {mode:o} {name}", lambda file=file, mode=mode: file.chmod(mode))  # type: ignore[misc] # mypy#12557
         if found & 0o077:
-            way = f"`chmod {mode:o} {name}`"
-            checks.append(Check("configuration", name, State.FAILED, f"mode {found:o}", f"{mode:o}", way, fix))
+            hint = f"`chmod {mode:o} {name}`"
+            checks.append(Check("configuration", name, State.FAILED, f"mode {found:o}", f"{mode:o}", hint, fix))
         else:
             checks.append(Check("configuration", name, State.OK, f"mode {found:o}"))
     return checks
@@ -82,19 +82,18 @@ def credentials(own: Configuration) -> list[Check]:
     try:
         found = clouds.account(settings)
         clouds.check_terraform_login(settings)
-    except MissingToolError as error:
-        what, _, way = str(error).partition("; ")
-    except clouds.NotAuthenticatedError as error:
-        what, _, way = str(error).partition(": ")
+    except clouds.CloudError as error:
+        hint = "\n".join(filter(None, [error.hint, error.output]))
+        return [Check("cloud", "credentials", State.FAILED, error.message, wanted, hint)]
     except DevaiError as error:
-        what, _, way = str(error).partition("; ")
-    else:
-        what, way = f"{login.what} {found or '(none chosen)'}", ""
-        if ("terraform", "account") in own.undecided:
-            way = f"`inv config.set --cloud={settings.stack.cloud} --set=terraform.account={found}`, if it is that one"
-        elif found != account:
-            way = f"{login.way_over.format(account)}, or another terraform.account"
-    return [Check("cloud", "credentials", State.FAILED if way else State.OK, what, wanted, way)]
+        return [Check("cloud", "credentials", State.FAILED, error.message, wanted, error.hint)]
+    hint = ""
+    if ("terraform", "account") in own.undecided:
+        hint = f"`inv config.set --cloud={settings.stack.cloud} --set=terraform.account={found}`, if it is that one"
+    elif found != account:
+        hint = f"{login.switch_hint.format(account)}, or another terraform.account"
+    shown = f"{login.what} {found or '(none chosen)'}"
+    return [Check("cloud", "credentials", State.FAILED if hint else State.OK, shown, wanted, hint)]
 
 
 def deployment(own: Configuration) -> list[Check]:
@@ -112,11 +111,11 @@ def home(own: Configuration) -> list[Check]:
     settings = own.settings
     if (settings.compute.provider, settings.storage.access) != ("none", "ReadWriteMany") or settings.storage.home_class:
         return []
-    way = "name one in storage.home_class"
+    hint = "name one in storage.home_class"
     if settings.compute.replicas.max == 1:
-        way += f", or `inv config.set {settings.stack.flags} --set=storage.access=ReadWriteOnce`"
+        hint += f", or `inv config.set {settings.stack.flags} --set=storage.access=ReadWriteOnce`"
     found = "ReadWriteMany, of the cluster's default class"
-    return [Check("cluster", "storage.access", State.ADVICE, found, "a class that several nodes share", way)]
+    return [Check("cluster", "storage.access", State.ADVICE, found, "a class that several nodes share", hint)]
 
 
 def cluster(own: Configuration) -> list[Check]:
@@ -133,16 +132,16 @@ def cluster(own: Configuration) -> list[Check]:
         return [Check("cluster", "context", bad, "kubectl is not installed", context, "see above")]
     if context not in known:
         found = f"kubectl knows no context {context}"
-        return [Check("cluster", "context", bad, found, "known", _way_to_context(settings))]
+        return [Check("cluster", "context", bad, found, "known", _context_hint(settings))]
     checks = [Check("cluster", "context", State.OK, context)]
     if context != current:
-        way = f"`kubectl config use-context {context}`"
-        checks = [Check("cluster", "context", bad, f"current is {current or 'none'}", context, way)]
+        hint = f"`kubectl config use-context {context}`"
+        checks = [Check("cluster", "context", bad, f"current is {current or 'none'}", context, hint)]
     client = Kubectl(context, definition.namespace(settings))
     try:
         answer = client.server_version()
     except DevaiError as error:
-        return [*checks, Check("cluster", "API server", bad, str(error), "an answer")]
+        return [*checks, Check("cluster", "API server", bad, error.message, "an answer", error.hint)]
     return [*checks, Check("cluster", "API server", State.OK, answer), *_owner(client, settings, bad)]
 
 
@@ -155,7 +154,7 @@ def _owner(client: Kubectl, settings: Settings, bad: State) -> list[Check]:
     return [of_owner("cluster", found, bad=bad, task="k8s.apply")]
 
 
-def _way_to_context(settings: Settings) -> str:
+def _context_hint(settings: Settings) -> str:
     """What puts the context of a stack into kubectl's configuration."""
     if settings.compute.provider in clouds.LOGINS:
         return f"`{shlex.join(clouds.join_command(settings))}`"

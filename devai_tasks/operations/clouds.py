@@ -18,12 +18,27 @@ Command = Sequence[str]
 _ME = "OBJECT-ID"
 
 
-class NotAuthenticatedError(DevaiError):
-    """Nobody is logged in to the cloud, or the login has expired."""
+class CloudError(DevaiError):
+    """The cloud's command line does not tell what it was asked.
+
+    Attributes:
+        output: the command, and what it printed; empty where the message says all. It stands below message and hint.
+    """
+
+    def __init__(self, message: str, *, output: str = "", hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.output = output
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [super().__str__(), self.output]))
+
+
+class NotAuthenticatedError(CloudError):
+    """The caller is not logged in to the cloud, or the login has expired."""
 
 
 class WrongAccountError(UsageError):
-    """Somebody is, but not to what the stack belongs to."""
+    """The login is for another account, subscription or project than the stack's."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +48,8 @@ class Login:
     what: str
     """What a stack belongs to there."""
     whose: Command
-    way_in: str
-    way_over: str
+    login_hint: str
+    switch_hint: str
     """How to go to the stack's own, with a place for its name."""
     proof: Command = ()
     """What fails without a valid login, where `whose` answers in any case. What it prints is nobody's to see."""
@@ -65,16 +80,14 @@ LOGINS: Mapping[str, Login] = {
         ["gcloud", "auth", "print-access-token", "--quiet"],
     ),
 }
-# How the command lines say that they have reached nobody who could know.
-_UNREACHED = (
-    "could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve", cloud.SILENT,
-)  # fmt: skip
+# How the command lines say that the cloud was not reached.
+_UNREACHED = ("could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve")
 
 
 def account(settings: Settings) -> str:
     """The account, subscription or project that the credentials at hand are for; empty where none is chosen.
 
-    Raises MissingToolError without the cloud's command line, NotAuthenticatedError without a valid login, DevaiError
+    Raises MissingToolError without the cloud's command line, NotAuthenticatedError without a valid login, CloudError
     where the cloud doesn't answer.
     """
     login = LOGINS[settings.compute.provider]
@@ -83,9 +96,16 @@ def account(settings: Settings) -> str:
             cloud.ask(login.proof)
         return cloud.ask([*login.whose, *([login.region.format(settings.terraform.region)] if login.region else [])])
     except ToolError as error:
-        if any(words in str(error).lower() for words in _UNREACHED):
-            raise DevaiError(f"the cloud can't be asked who is logged in; is there a network?\n{error}") from error
-        raise NotAuthenticatedError(f"nobody is logged in: {login.way_in}\n{error}") from error
+        if error.returncode is None or any(words in error.stderr.lower() for words in _UNREACHED):
+            raise CloudError(
+                "the cloud can't be asked who is logged in",
+                output=str(error),
+                hint="is there a network?",
+                code="DEVAI-CLOUD-002",
+            ) from error
+        raise NotAuthenticatedError(
+            "nobody is logged in", output=str(error), hint=login.login_hint, code="DEVAI-CLOUD-001"
+        ) from error
 
 
 def check_account(settings: Settings, *, dry: bool = False) -> None:
@@ -96,7 +116,9 @@ def check_account(settings: Settings, *, dry: bool = False) -> None:
     if (found := account(settings)) != wanted:
         raise WrongAccountError(
             f"the credentials are those of {login.what} {found or '(none chosen)'}, and {settings.stack} belongs to "
-            f"{wanted}; nothing was changed. {login.way_over.format(wanted)}, or another terraform.account"
+            f"{wanted}; nothing was changed",
+            hint=f"{login.switch_hint.format(wanted)}, or another terraform.account",
+            code="DEVAI-CLOUD-003",
         )
 
 
@@ -131,13 +153,15 @@ def check_terraform_login(settings: Settings) -> None:
         try:
             cloud.ask(["gcloud", "auth", "application-default", "print-access-token", "--quiet"])
         except ToolError as error:
-            raise NotAuthenticatedError("Terraform has no login: `gcloud auth application-default login`") from error
+            raise NotAuthenticatedError(
+                "Terraform has no login", hint="`gcloud auth application-default login`", code="DEVAI-CLOUD-001"
+            ) from error
 
 
 def token(settings: Settings, *, dry: bool = False) -> str:
     """What opens a lab that a cloud runs without a cluster, wherever it was made: its secret manager has it.
 
-    Raises MissingToolError without the cloud's command line, DevaiError where the cloud doesn't tell it. Under --dry
+    Raises MissingToolError without the cloud's command line, CloudError where the cloud doesn't tell it. Under --dry
     the command is said.
     """
     if dry:
@@ -146,10 +170,12 @@ def token(settings: Settings, *, dry: bool = False) -> str:
     try:
         return cloud.ask(token_command(settings))
     except ToolError as error:
-        way_in = LOGINS[settings.compute.provider].way_in
-        raise DevaiError(
-            f"the token of {settings.stack} is in its cloud's secret manager, which doesn't tell it; is it up, and are "
-            f"you logged in as somebody who may read it ({way_in})?\n{error}"
+        login_hint = LOGINS[settings.compute.provider].login_hint
+        raise CloudError(
+            f"the token of {settings.stack} is in its cloud's secret manager, which doesn't tell it",
+            output=str(error),
+            hint=f"is it up, and are you logged in as somebody who may read it ({login_hint})?",
+            code="DEVAI-CLOUD-014",
         ) from error
 
 

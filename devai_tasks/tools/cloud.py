@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.system.errors import MissingToolError, ToolError, tail
 
 INSTALL = {
     "aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
@@ -16,7 +16,7 @@ INSTALL = {
     "gcloud": "https://cloud.google.com/sdk/docs/install",
 }
 # In a network that swallows all, they would go on for minutes.
-SECONDS, SILENT = 60, "no answer"
+SECONDS = 60
 
 
 def ask(command: Sequence[str], *, patient: bool = False) -> str:
@@ -26,7 +26,7 @@ def ask(command: Sequence[str], *, patient: bool = False) -> str:
     """
     program = command[0]
     if not shutil.which(program):
-        raise MissingToolError(f"{program} is not installed; {INSTALL[program]} says how")
+        raise MissingToolError(f"{program} is not installed", hint=f"{INSTALL[program]} says how")
     try:
         answer = subprocess.run(  # noqa: S603 - one of the programs above
             command,
@@ -37,10 +37,11 @@ def ask(command: Sequence[str], *, patient: bool = False) -> str:
             timeout=None if patient else SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{shlex.join(command)}: {SILENT} in {SECONDS:g} s") from error
+        raise ToolError(f"no answer in {SECONDS:g} s", command=shlex.join(command)) from error
     if answer.returncode:
-        words = "\n".join(answer.stderr.strip().splitlines()[-5:])
-        raise ToolError(f"{shlex.join(command)} failed (exit code {answer.returncode}):\n{words}")
+        # Never what is on its standard output, which may be a secret.
+        reason = tail(answer.stderr) or "no reason is given"
+        raise ToolError(reason, command=shlex.join(command), returncode=answer.returncode, stderr=answer.stderr)
     return answer.stdout.strip()
 
 

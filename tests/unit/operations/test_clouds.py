@@ -60,9 +60,18 @@ def test_those_of_another_are_refused_by_both_names(settings: Settings, script: 
 
 def test_who_is_not_logged_in_is_told_how(settings: Settings, script: Answer) -> None:
     script("echo expired >&2; exit 1")
-    with pytest.raises(DevaiError, match="nobody is logged in: ") as refused:
+    with pytest.raises(clouds.NotAuthenticatedError, match="nobody is logged in; ") as refused:
         clouds.check_account(settings)
+    assert refused.value.hint == clouds.LOGINS[settings.compute.provider].login_hint
+    assert refused.value.output.endswith(" failed (exit code 1): expired")
     assert "expired" in str(refused.value)
+
+
+def test_an_unreachable_cloud_is_told_from_a_missing_login_by_stderr(settings: Settings, script: Answer) -> None:
+    script("echo Max retries exceeded >&2; exit 1")
+    with pytest.raises(clouds.CloudError, match=r"who is logged in; is there a network\?\n.*Max retries") as refused:
+        clouds.check_account(settings)
+    assert not isinstance(refused.value, clouds.NotAuthenticatedError)
 
 
 def test_a_network_that_swallows_all_is_not_waited_for(
@@ -185,12 +194,12 @@ def test_the_token_is_the_one_that_the_cloud_has(settings: Settings, script: Ans
     assert naming.secret(settings, terraform.TOKEN) in asked
 
 
-def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_way_in(settings: Settings, script: Answer) -> None:
+def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(settings: Settings, script: Answer) -> None:
     script("echo AccessDenied >&2; exit 1")
     with pytest.raises(DevaiError, match=r"the token of .*-dev is in its cloud's secret manager") as refused:
         clouds.token(settings)
     assert "AccessDenied" in str(refused.value)
-    assert clouds.LOGINS[settings.compute.provider].way_in in str(refused.value)
+    assert clouds.LOGINS[settings.compute.provider].login_hint in str(refused.value)
 
 
 def test_the_store_is_closed_and_keeps_versions(settings: Settings) -> None:
