@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from devai_tasks import console
 from devai_tasks.config import targets
@@ -38,39 +39,50 @@ def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
     trusted = not targets.self_signed(settings)
     if dry:
         return console.say(f"curl --fail {'' if trusted else '--insecure '}{address}")
-    deadline, last = time.monotonic() + seconds, ""
+    deadline, last = time.monotonic() + seconds, None
     with console.waiting(f"waiting for {address}"):
-        while (state := _state(address, trusted=trusted)) and time.monotonic() < deadline:
-            if state != last:
-                console.say(f"  {state}")
-                last = state
+        while (failure := _failure(address, trusted=trusted)) and time.monotonic() < deadline:
+            if failure != last:
+                console.say(f"  {failure.reason}")
+                last = failure
             time.sleep(_POLL_SECONDS)
-    if state:
-        raise DevaiError(f"{address} does not answer after {seconds} s: {state}{_remedy(settings, state)}")
+    if failure:
+        raise DevaiError(
+            f"{address} does not answer after {seconds} s: {failure.reason}",
+            hint=_dns_hint(settings) if failure.without_address else _hint(settings),
+            code="DEVAI-LAB-001",
+        )
     note = "" if trusted else "; nobody vouches for its certificate, which was not looked at (terraform.certificate)"
     return console.say(f"{address} answers{note}")
 
 
-def _state(address: str, *, trusted: bool) -> str:
-    """Why there is no good answer yet; empty where there is one."""
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no good answer, and whether that is because the name has no address."""
+
+    reason: str
+    without_address: bool = False
+
+
+def _failure(address: str, *, trusted: bool) -> _Failure | None:
+    """Return why there is no good answer yet; None where there is one."""
     try:
         code = site.status(address, trusted=trusted)
     except site.UnreachableError as error:
-        return _UNKNOWN if error.unknown else str(error)
-    return "" if code == _OK else f"HTTP {code}"
+        return _Failure("the name has no address yet", without_address=True) if error.unknown else _Failure(str(error))
+    return None if code == _OK else _Failure(f"HTTP {code}")
 
 
-_UNKNOWN = "the name has no address yet"
-
-
-def _remedy(settings: Settings, state: str) -> str:
+def _hint(settings: Settings) -> str:
     flags = settings.stack.flags
-    if state != _UNKNOWN:
-        moved = ""
-        if targets.on_azure(settings) and targets.on_a_simple_platform(settings):
-            moved = f"; where its group has another address since a restart, `inv tf.apply {flags}` writes that down"
-        return f"; `inv status {flags}` and `inv logs {flags}` show more{moved}"
+    moved = ""
+    if targets.on_azure(settings) and targets.on_a_simple_platform(settings):
+        moved = f"; where its group has another address since a restart, `inv tf.apply {flags}` writes that down"
+    return f"`inv status {flags}` and `inv logs {flags}` show more{moved}"
+
+
+def _dns_hint(settings: Settings) -> str:
     where = "`inv tf.output --name=dns_records` shows the records to make"
     if settings.compute.platform == "kubernetes":
-        where = f"`inv k8s.status {flags}` shows the address that its ingress has"
-    return f". {settings.ingress.host} needs a record in your DNS: {where}; a zone in `dns.zone` has Terraform make it"
+        where = f"`inv k8s.status {settings.stack.flags}` shows the address that its ingress has"
+    return f"{settings.ingress.host} needs a record in your DNS: {where}; a zone in `dns.zone` has Terraform make it"

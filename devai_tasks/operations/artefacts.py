@@ -62,8 +62,9 @@ def write(project: Project, settings: Settings) -> int:
     with writer.alone(folder):
         if other := runs.other(project, settings.stack):
             raise DevaiError(
-                f"{settings.stack} is being changed by {other}, which reads its artefacts; they are left as they are. "
-                "Wait until that ends, or end it"
+                f"{settings.stack} is being changed by {other}, which reads its artefacts; they are left as they are",
+                hint="wait until that ends, or end it",
+                code="DEVAI-STACK-001",
             )
         changed = writer.changes(files, folder)
         writer.put(files, folder, whole=True)

@@ -44,7 +44,9 @@ def verify(archive: IO[bytes]) -> Content:
             while stream.read(_CHUNK_BYTES):
                 pass
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        raise DevaiError(f"the archive is incomplete or damaged ({error}), so it was not kept; try again") from error
+        raise DevaiError(
+            f"the archive is incomplete or damaged ({error}), so it was not kept", hint="try again"
+        ) from error
     return content
 
 
@@ -92,8 +94,9 @@ def check_sum(archive: BufferedReader, shared: Sequence[Path]) -> None:
     actual = digest(archive)
     if expected != [actual]:
         raise DevaiError(
-            f"{file} is not what {checksum} was made for: its checksum is {actual[:12]}...; nothing was changed. Take "
-            "another copy of the archive, or remove the checksum if the archive was changed on purpose"
+            f"{file} is not what {checksum} was made for: its checksum is {actual[:12]}...; nothing was changed",
+            hint="take another copy of the archive, or remove the checksum if the archive was changed on purpose",
+            code="DEVAI-LAB-005",
         )
 
 

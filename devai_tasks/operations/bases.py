@@ -35,7 +35,8 @@ def check_former(project: Project) -> None:
     """Raise UsageError for digests in the file that had them once: nothing would be pinned to them."""
     if (project.root / _FORMER).exists():
         raise UsageError(
-            f"{_FORMER} is not read any more; `inv image.lock --only=images` writes {PINS} instead. Then remove it"
+            f"{_FORMER} is not read any more",
+            hint=f"`inv image.lock --only=images` writes {PINS} instead. Then remove it",
         )
 
 
@@ -60,8 +61,9 @@ def _digest(name: str, engine: Images) -> str:
     """The digest that an image's registry has it by; none under `--dry`."""
     if not engine.dry and not registry.answers(name):
         raise DevaiError(
-            f"{registry.host(name)} does not answer, so {name} has no digest to be pinned to; no pin was changed. "
-            "`inv image.lock --only=packages` and `--only=tools` need no image registry"
+            f"{registry.host(name)} does not answer, so {name} has no digest to be pinned to; no pin was changed",
+            hint="`inv image.lock --only=packages` and `--only=tools` need no image registry",
+            code="DEVAI-IMAGE-001",
         )
     found = engine.manifest(name)
     if engine.dry:

@@ -66,7 +66,7 @@ def plan(project: Project, overrides: Sequence[str], *, env: str, cloud: str, pe
 
 def _assignments(overrides: Sequence[str]) -> list[tuple[Key, Tree]]:
     if not overrides:
-        raise UsageError("what to set? --set section.key=value; can be repeated")
+        raise UsageError("no key to set", hint="--set section.key=value, which can be repeated")
     layer = layers.flags(overrides, gpu=False, split=partial(reader.split, Settings))
     if layer.problems:
         raise ConfigError(layer.problems)
@@ -90,7 +90,7 @@ def _file(project: Project, assignments: Sequence[tuple[Key, Tree]], *, env: str
     """The file for what flags name: a profile, a cloud, the stack of both, or conf/common for neither."""
     if personal:
         if env or cloud:
-            raise UsageError("--personal is for all your stacks: it goes without --env and --cloud")
+            raise UsageError("--personal is for all your stacks", hint="it goes without --env and --cloud")
         return "conf/personal.yaml"
     if env and cloud:
         return f"conf/stacks/{project.stack(env, cloud)}.yaml"
@@ -100,7 +100,8 @@ def _file(project: Project, assignments: Sequence[tuple[Key, Tree]], *, env: str
         return f"conf/clouds/{project.stack(project.environments[0], cloud).cloud}.yaml"
     sections = {str(key[0]) for key, _ in assignments}
     if len(sections) > 1:
-        raise UsageError(f"these belong into several files of conf/common ({', '.join(sorted(sections))}): set one")
+        names = ", ".join(sorted(sections))
+        raise UsageError(f"these belong into several files of conf/common ({names})", hint="set one")
     return f"conf/common/{sections.pop()}.yaml"
 
 
@@ -174,7 +175,7 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
     name = f"conf/profiles/{profile}.yaml" if profile else "conf/personal.yaml"
     if (project.root / name).exists():
         flags = f"--env={profile}" if profile else "--personal"
-        raise UsageError(f"{name} exists; `inv config.set {flags} --set section.key=value` changes it")
+        raise UsageError(f"{name} exists", hint=f"`inv config.set {flags} --set section.key=value` changes it")
     if profile and not re.fullmatch(STACK_NAME, profile):
         raise UsageError(f"--profile={profile}: {STACK_NAME_WORDS}")
     text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Wishes of one person; not in git.\n"
@@ -224,7 +225,7 @@ def _answered(
     while True:
         answer = ask()
         if answer is None:
-            raise UsageError("nobody to ask; --yes takes every answer that is offered")
+            raise UsageError("nobody to ask", hint="--yes takes every answer that is offered")
         if answer in ("", offered):
             return text
         try:

@@ -244,9 +244,9 @@ def ollama(settings: Settings, engine: Engine | None) -> Check:
     # What the lab reaches, this machine may not.
     state = State.FAILED if settings.ollama.mode == "host" else State.ADVICE
     try:
-        there = Ollama(url, models.remedy(settings)).models()
+        there = Ollama(url, models.start_hint(settings)).models()
     except DevaiError:
-        return Check("engine", "Ollama", state, f"none answers at {url}", "a server", models.remedy(settings))
+        return Check("engine", "Ollama", state, f"none answers at {url}", "a server", models.start_hint(settings))
     found = f"answers at {url}, with {len(there)} models"
     if settings.ollama.mode == "host" and engine and _keeps_to_itself(url, engine):
         way = f"OLLAMA_HOST={ollama_server.bridge() or BRIDGE} in its environment (`sudo systemctl edit ollama`)"

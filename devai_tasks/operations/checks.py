@@ -61,7 +61,7 @@ def of_owner(group: str, found: Owner, *, bad: State, task: str) -> Check:
         return Check(group, "owner", State.OK, found.words)
     if found.claim is Claim.UNCLEAR:
         return Check(group, "owner", State.ADVICE, found.words, found.own, f"`inv {task}` asks, and takes it over")
-    return Check(group, "owner", bad, found.words, found.own, found.remedy)
+    return Check(group, "owner", bad, found.words, found.own, found.hint)
 
 
 def gibibytes(count: float) -> str:

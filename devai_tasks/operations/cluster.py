@@ -97,7 +97,7 @@ def manifests(cluster: Cluster) -> str:
     """Render the stack's leaf, and build it. Raises UsageError for an overlay that isn't there."""
     settings = cluster.settings
     if refusal := artefacts.unknown_overlay(cluster.project, settings):
-        raise UsageError(f"kubernetes.overlay: {refusal}; deploy/kubernetes/overlays has them")
+        raise UsageError(f"kubernetes.overlay: {refusal}", hint="deploy/kubernetes/overlays has them")
     folder = artefacts.provide(cluster.project, settings.stack, lambda _: definition.render(settings))
     return kubectl.build((folder / "kubernetes").relative_to(cluster.project.root), dry=cluster.dry)
 
@@ -128,7 +128,11 @@ def ensure_namespace(cluster: Cluster, text: str, there: Sequence[Object]) -> bo
         return False
     for found in live.of_kind(there, "Namespace").values():
         if found["status"].get("phase") == "Terminating":
-            raise DevaiError(f"the namespace {cluster.namespace} is being deleted; try again when it is gone")
+            raise DevaiError(
+                f"the namespace {cluster.namespace} is being deleted",
+                hint="try again when it is gone",
+                code="DEVAI-K8S-006",
+            )
         return False
     cluster.kubectl.apply(live.only(text, "Namespace"))
     return True
@@ -292,12 +296,13 @@ def bring_models(cluster: Cluster, *, seconds: int) -> None:
         if result == "done" and not files:
             return
         if result != "done" and settings.compute.provider != "local":
-            raise DevaiError("\n".join([f"the job that brings models is {result}; labs run without:", *reasons]))
+            message = "\n".join([f"the job that brings models is {result}; labs run without:", *reasons])
+            raise DevaiError(message, code="DEVAI-MODEL-004")
         if result != "done":
             console.say("\n".join([f"  the job that brings models is {result}; they are brought from here", *reasons]))
         with port_of(cluster, definition.OLLAMA) as port:
-            remedy = f"`inv k8s.logs --service=ollama {settings.stack.flags}` shows what it says"
-            server = Ollama(f"http://127.0.0.1:{port}", remedy)
+            hint = f"`inv k8s.logs --service=ollama {settings.stack.flags}` shows what it says"
+            server = Ollama(f"http://127.0.0.1:{port}", hint)
             models.pull(cluster.project, settings, server, files if result == "done" else ())
 
 
@@ -319,7 +324,7 @@ def _pod(cluster: Cluster, name: str) -> str:
     pods = cluster.kubectl.objects("pods", f"--selector=app.kubernetes.io/name={name}")
     staying = [pod for pod in pods if pod["status"].get("phase") == "Running" and not live.leaves(pod)]
     if not staying:
-        raise DevaiError(f"no pod of {name} runs; `inv k8s.status` shows what is there")
+        raise DevaiError(f"no pod of {name} runs", hint="`inv k8s.status` shows what is there")
     return f"pod/{max(staying, key=live.is_ready)['metadata']['name']}"
 
 
@@ -352,7 +357,9 @@ def token(cluster: Cluster) -> str:
     if cluster.dry:
         return "…"
     if not found or definition.TOKEN not in found.get("data", {}):
-        raise DevaiError("the cluster has no token for the lab; `inv k8s.secrets` sends one")
+        raise DevaiError(
+            "the cluster has no token for the lab", hint="`inv k8s.secrets` sends one", code="DEVAI-K8S-007"
+        )
     return base64.b64decode(found["data"][definition.TOKEN]).decode()
 
 

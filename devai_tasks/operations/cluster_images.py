@@ -28,8 +28,9 @@ def provide(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
     loader = loaders.find(settings.kubernetes.image_loader, settings.kubernetes.context)
     if loader is None:
         raise UsageError(
-            f"no way is known to bring images to {settings.kubernetes.context}: kubernetes.image_loader names a "
-            "command that reads an archive, such as `sudo ctr -n k8s.io images import -`"
+            f"no way is known to bring images to {settings.kubernetes.context}",
+            hint="kubernetes.image_loader names a command that reads an archive, such as "
+            "`sudo ctr -n k8s.io images import -`",
         )
     there = present(cluster)
     name, _, tag = image.lab(settings).rpartition(":")

@@ -56,7 +56,11 @@ def renew(cluster: Cluster) -> Sending:
     if cluster.dry:
         return Sending({}, {})
     if definition.TOKEN not in present:
-        raise UsageError(f"the cluster has no token for {cluster.settings.stack}; `inv k8s.secrets` sends one")
+        raise UsageError(
+            f"the cluster has no token for {cluster.settings.stack}",
+            hint="`inv k8s.secrets` sends one",
+            code="DEVAI-K8S-007",
+        )
     # On this machine the stack's own token is that of the lab in Compose.
     local = cluster.settings.compute.provider == "local"
     token = state.new_token() if local else state.renew_token(cluster.project, cluster.settings.stack)
@@ -110,8 +114,8 @@ def _check_own(cluster: Cluster) -> None:
     settings = cluster.settings
     if settings.kubernetes.secret_store:
         raise UsageError(
-            f"the secrets of {settings.stack} come from {settings.kubernetes.secret_store} (kubernetes.secret_store): "
-            "change them there"
+            f"the secrets of {settings.stack} come from {settings.kubernetes.secret_store} (kubernetes.secret_store)",
+            hint="change them there",
         )
 
 

@@ -99,7 +99,7 @@ def bill_of_materials(settings: Settings, engine: Images) -> str:
         from cyclonedx.output.json import JsonV1Dot6
     except ImportError as error:
         raise MissingToolError(
-            "cyclonedx-python-lib is not installed; `pip install devai-tasks[tools]` brings it"
+            "cyclonedx-python-lib is not installed", hint="`pip install devai-tasks[tools]` brings it"
         ) from error
     from datetime import datetime
     from uuid import NAMESPACE_URL, uuid5

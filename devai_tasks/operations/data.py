@@ -109,9 +109,10 @@ def _check_size(settings: Settings, file: Path, size: int) -> None:
     compute = settings.compute
     if (compute.provider, compute.platform) == ("gcp", "simple") and size > _MOST:
         raise UsageError(
-            f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_MOST >> 20} MiB at once; unpack it, and send "
-            "the files to the bucket that the home is: `gcloud storage rsync --recursive FOLDER "
-            f"gs://{naming.unique(settings)}`"
+            f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_MOST >> 20} MiB at once",
+            hint="unpack it, and send the files to the bucket that the home is: `gcloud storage rsync --recursive "
+            f"FOLDER gs://{naming.unique(settings)}`",
+            code="DEVAI-CLOUD-006",
         )
 
 
@@ -141,7 +142,7 @@ def _restored(report: Mapping[str, Any]) -> Restored:
         ]
         return Restored(int(report["files"]), int(report["bytes"]), skipped)
     except (LookupError, TypeError, ValueError) as error:
-        raise DevaiError("the lab's report can't be read; look into the lab for what was restored") from error
+        raise DevaiError("the lab's report can't be read", hint="look into the lab for what was restored") from error
 
 
 @contextmanager
@@ -152,11 +153,14 @@ def _reached(project: Project, settings: Settings, path: str, *, in_cluster: boo
             yield replace(server, url=f"{server.url}{path}")
     except site.RefusalError as refusal:
         up = f"`inv up {settings.stack.flags}`"
-        hints = {
-            403: f"; {up} starts the lab with the token of this stack",
-            404: f"; the lab's image is older than this command, {up} brings another one",
-        }
-        raise DevaiError(f"{refusal}{hints.get(refusal.status, '')}") from refusal
+        match refusal.status:
+            case 403:
+                hint = f"{up} starts the lab with the token of this stack"
+                raise DevaiError(refusal.message, hint=hint, code="DEVAI-LAB-002") from refusal
+            case 404:
+                message = f"{refusal.message}; the lab's image is older than this command"
+                raise DevaiError(message, hint=f"{up} brings another one", code="DEVAI-LAB-004") from refusal
+        raise
 
 
 @contextmanager
@@ -183,5 +187,5 @@ def _load_balancer(project: Project, settings: Settings, *, dry: bool) -> str:
         terraform.prepare(work)
         found = work.tool.outputs().get("url")
     if not (found or dry):
-        raise UsageError(f"{settings.stack} has no address yet; `inv up {settings.stack.flags}` brings it up")
+        raise UsageError(f"{settings.stack} has no address yet", hint=f"`inv up {settings.stack.flags}` brings it up")
     return str(found or "URL/")

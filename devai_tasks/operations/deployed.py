@@ -110,12 +110,13 @@ def check(settings: Settings, record: Deployed) -> None:
     if not names_no_other(settings, record):
         raise UsageError(
             f"the state of {settings.stack} belongs to another project: {_project(record.project, record.project_id)}, "
-            f"and this one is {_project(settings.project.name, settings.project.id)}; nothing was changed. Choose "
-            f"another project.name in {ownership.FILE}, or, where it is the same project, set project.name and "
-            "project.id there to what the state records"
+            f"and this one is {_project(settings.project.name, settings.project.id)}; nothing was changed",
+            hint=f"choose another project.name in {ownership.FILE}, or, where it is the same project, set project.name "
+            "and project.id there to what the state records",
+            code="DEVAI-TF-002",
         )
     if broken := [f"{'.'.join(key)}: {allowed}" for key, allowed in rules.moved(_with(settings, record))]:
-        raise UsageError("\n".join([*broken, "nothing was changed"]))
+        raise UsageError("\n".join([*broken, "nothing was changed"]), code="DEVAI-TF-003")
 
 
 def _project(name: str, identity: str) -> str:

@@ -58,5 +58,10 @@ def wait(own: Compose, services: Sequence[str], *, seconds: int) -> None:
                 stopped = [row for row in own.containers() if row["service"] == service and row["state"] == "exited"]
                 if stopped or time.monotonic() > end:
                     reason = "has stopped" if stopped else "answers no health check"
-                    raise ToolError(f"{service} {reason}; `inv compose.logs` shows what it says: {error}") from error
+                    raise ToolError(
+                        f"{service} {reason}: {error}",
+                        stderr=error.stderr,
+                        hint="`inv compose.logs` shows what it says",
+                        code="DEVAI-ENGINE-010" if stopped else "DEVAI-ENGINE-009",
+                    ) from error
                 time.sleep(PAUSE_SECONDS)

@@ -50,7 +50,7 @@ def new(file: Path, shared: Sequence[Path], mode: int = 0o666, *, replacing: boo
                 if not os.path.samestat(os.fstat(descriptor), os.lstat(file.name, dir_fd=folder)):
                     os.unlink(file.name, dir_fd=folder)
                     raise DevaiError(
-                        f"another program changed {file} while it was written, so it was not kept; try again"
+                        f"another program changed {file} while it was written, so it was not kept", hint="try again"
                     )
         finally:
             with suppress(FileNotFoundError):
@@ -81,7 +81,7 @@ def opened(file: Path, shared: Sequence[Path]) -> BufferedReader:
         except OSError as error:
             if error.errno in IS_LINK:
                 target = os.readlink(file.name, dir_fd=folder)
-                raise UsageError(f"{file} is a link; name the file that it leads to: {target}") from error
+                raise UsageError(f"{file} is a link", hint=f"name the file that it leads to: {target}") from error
             raise
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
@@ -108,11 +108,11 @@ def _folder(file: Path, shared: Sequence[Path]) -> Iterator[int]:
     except OSError as error:
         if path.is_symlink() and path != start:
             raise UsageError(
-                f"{path} is a link, and notebooks can make links in {start}; name the folder that it leads to: "
-                f"{path.readlink()}"
+                f"{path} is a link, and notebooks can make links in {start}",
+                hint=f"name the folder that it leads to: {path.readlink()}",
             ) from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise UsageError(f"there is no folder {file.parent}; make it, or name another file") from error
+            raise UsageError(f"there is no folder {file.parent}", hint="make it, or name another file") from error
         raise
     try:
         yield descriptor
@@ -126,9 +126,9 @@ def _check_name(folder: int, file: Path, *, replacing: bool) -> None:
     except FileNotFoundError:
         return
     if not replacing:
-        raise UsageError(f"{file} exists; name another file, or remove it first")
+        raise UsageError(f"{file} exists", hint="name another file, or remove it first")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{file} is no file, and nothing is written through a link; name another file")
+        raise UsageError(f"{file} is no file, and nothing is written through a link", hint="name another file")
 
 
 def _name(folder: int, partial: str, file: Path, *, replacing: bool) -> None:
@@ -146,4 +146,4 @@ def _name(folder: int, partial: str, file: Path, *, replacing: bool) -> None:
             os.close(os.open(file.name, _NEW, dir_fd=folder))
             os.rename(partial, file.name, **within)  # noqa: PTH104 - as above
     except FileExistsError:
-        raise UsageError(f"{file} was made by another program in the meantime; name another file") from None
+        raise UsageError(f"{file} was made by another program in the meantime", hint="name another file") from None

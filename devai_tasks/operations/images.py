@@ -50,7 +50,7 @@ def options(platform: str, cache_from: str, cache_to: str, *, fresh: bool = Fals
     platforms = tuple(platform.split(",")) if platform else ()
     for name in platforms:
         if not re.fullmatch(r"linux/[a-z0-9]+(/v\d+)?", name):
-            raise UsageError(f"--platform={platform}: {name!r} is no platform; such as linux/amd64,linux/arm64")
+            raise UsageError(f"--platform={platform}: {name!r} is no platform", hint="such as linux/amd64,linux/arm64")
     return Options(platforms, cache_from, cache_to, fresh=fresh, one_time=True)
 
 
@@ -173,8 +173,9 @@ def _check_platforms(wanted: Options, docker: Docker) -> None:
     if missing := [name for name in wanted.platforms if name not in able]:
         raise DevaiError(
             f"this builder can build for {', '.join(able)}, and not for {', '.join(missing)}: the machine has no "
-            "emulation for it. Install that (`docker run --privileged --rm tonistiigi/binfmt --install all`, or the "
-            "package qemu-user-binfmt), or use a builder that can (`docker buildx create --use`)"
+            "emulation for it",
+            hint="install that (`docker run --privileged --rm tonistiigi/binfmt --install all`, or the package "
+            "qemu-user-binfmt), or use a builder that can (`docker buildx create --use`)",
         )
 
 
@@ -236,11 +237,12 @@ def base_image(project: Project, settings: Settings, docker: Docker) -> bases.Ba
 
     def bootstrap() -> None:
         if not local:
+            key = f"image.base.cuda{settings.image.gpu.cuda}"
             raise UsageError(
-                f"{official} can't be built here: debootstrap makes Debian only. Where no registry answers, all but "
-                f"CUDA can be tried with `--set image.base.cuda{settings.image.gpu.cuda}=debian:trixie-slim`"
+                f"{official} can't be built here: debootstrap makes Debian only",
+                hint=f"where no registry answers, all but CUDA can be tried with `--set {key}=debian:trixie-slim`"
                 if targets.cuda(settings)
-                else f"{official} can't be built here: debootstrap makes Debian only; set image.base.source"
+                else "set image.base.source",
             )
         with console.step(f"building {local} by debootstrap"), tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             archive = Path(folder) / "base.tar"
@@ -265,7 +267,7 @@ def built(settings: Settings, engine: Images) -> Mapping[str, Any]:
     if engine.dry:
         return {}
     if found is None:
-        raise UsageError(f"there is no image {definition.lab(settings)} yet; `inv image.build` makes it")
+        raise UsageError(f"there is no image {definition.lab(settings)} yet", hint="`inv image.build` makes it")
     return found
 
 

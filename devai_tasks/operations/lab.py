@@ -130,14 +130,15 @@ def start(project: Project, settings: Settings, docker: Docker) -> None:
 
     Raises DevaiError where there are none, or where they were made with a token or secret that is another one now.
     """
-    own, remedy = compose(project, settings, docker), f"`inv up {settings.stack.flags}`"
+    own, command = compose(project, settings, docker), f"`inv up {settings.stack.flags}`"
     if not docker.dry and state.restart_due(project, settings.stack).exists():
         raise DevaiError(
-            f"the token or a secret of {settings.stack} was replaced, and its containers still have the old one; "
-            f"{remedy} makes them anew"
+            f"the token or a secret of {settings.stack} was replaced, and its containers still have the old one",
+            hint=f"{command} makes them anew",
+            code="DEVAI-STACK-007",
         )
     if not docker.dry and not own.containers():
-        raise DevaiError(f"{settings.stack} has no containers; {remedy} makes them")
+        raise DevaiError(f"{settings.stack} has no containers", hint=f"{command} makes them")
     _start(project, own, engine.known(settings, docker), recreate="nothing")
 
 
@@ -162,11 +163,13 @@ def _start(project: Project, own: Compose, settings: Settings, *, recreate: Recr
 def _check_files(project: Project, settings: Settings) -> None:
     """Raise UsageError where something of this machine that the lab is to have isn't there."""
     if settings.image.ca_file and not (project.root / settings.image.ca_file).is_file():
-        raise UsageError(f"image.ca_file: there is no file {settings.image.ca_file}; make it, name another, or none")
+        raise UsageError(
+            f"image.ca_file: there is no file {settings.image.ca_file}", hint="make it, name another, or none"
+        )
     forwarder = project.root / definition.FORWARDER
     # A container's root may not read what is another user's and closed.
     if forwarder.exists() and forwarder.stat().st_uid and not forwarder.stat().st_mode & stat.S_IROTH:
-        raise UsageError(f"{forwarder} is closed to containers; `chmod a+r {definition.FORWARDER}` opens it")
+        raise UsageError(f"{forwarder} is closed to containers", hint=f"`chmod a+r {definition.FORWARDER}` opens it")
 
 
 def limits(settings: Settings) -> dict[str, Limits]:
@@ -182,7 +185,9 @@ def check_cores(settings: Settings, there: int) -> None:
     if 0 < there < (most := max(wanted.values())):
         flags = " ".join(f"--set {section}.cpu={there}" for section, cores in wanted.items() if cores > there)
         raise DevaiError(
-            f"a service may use {most:g} cores and the engine has {there}; `{flags}`, or in conf/personal.yaml"
+            f"a service may use {most:g} cores and the engine has {there}",
+            hint=f"`{flags}`, or in conf/personal.yaml",
+            code="DEVAI-ENGINE-006",
         )
 
 
@@ -201,8 +206,9 @@ def check_ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Non
             candidates = (free for free in range(port + 1, 65536) if free not in others and not _taken(address, free))
             free = next(candidates, "PORT")
             raise DevaiError(
-                f"port {port} of {address} is taken by another program; stop that, or choose another port: "
-                f"`--set ports.{name}={free}`"
+                f"port {port} of {address} is taken by another program",
+                hint=f"stop that, or choose another port: `--set ports.{name}={free}`",
+                code="DEVAI-ENGINE-007",
             )
 
 
@@ -240,7 +246,8 @@ def _check_own(project: Project, settings: Settings, docker: Docker) -> None:
         if row["service"] == LAB and row["state"] == "running" and addresses & {*row["published"]}:
             return
     raise DevaiError(
-        f"{settings.stack} does not run at {definition.url(settings)}; `inv up {settings.stack.flags}` starts the lab"
+        f"{settings.stack} does not run at {definition.url(settings)}",
+        hint=f"`inv up {settings.stack.flags}` starts the lab",
     )
 
 
@@ -251,7 +258,7 @@ def check_answers(settings: Settings) -> None:
     try:
         socket.create_connection((place.hostname, place.port), timeout=ANSWER_SECONDS).close()
     except OSError as error:
-        raise DevaiError(f"nothing answers at {url}; `inv up {settings.stack.flags}` starts the lab") from error
+        raise DevaiError(f"nothing answers at {url}", hint=f"`inv up {settings.stack.flags}` starts the lab") from error
 
 
 def _taken(address: str, port: int) -> bool:
@@ -263,7 +270,9 @@ def _taken(address: str, port: int) -> bool:
             probe.bind((address, port))
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise UsageError(f"network.bind_address: this machine has no address {address}") from error
+                raise UsageError(
+                    f"network.bind_address: this machine has no address {address}", code="DEVAI-ENGINE-008"
+                ) from error
             # Anything else is not for this probe to judge: the engine may open a port below 1024.
             return error.errno == errno.EADDRINUSE
     return False

@@ -45,5 +45,7 @@ def check(project: Project, settings: Settings, engine: Images) -> None:
             owner = ownership.of_compose_project(project, f"{settings.project.name}-{stack}")
             if owner.claim is Claim.FOREIGN:
                 raise UsageError(
-                    f"{owner.sentence}; these images may be of either, and nothing was changed. {owner.remedy}"
+                    f"{owner.sentence}; these images may be of either, and nothing was changed",
+                    hint=owner.hint,
+                    code="DEVAI-STACK-005",
                 )

@@ -126,7 +126,8 @@ def check(there: Sequence[Object], wanted: Sequence[Object]) -> None:
         for problem in _unchangeable(old, found)
     ]
     if problems:
-        raise UsageError("\n".join([*problems, "nothing was changed"]))
+        hints = dict.fromkeys(hint for _, hint in problems)
+        raise UsageError("\n".join([*(what for what, _ in problems), "nothing was changed"]), hint="\n".join(hints))
 
 
 # An autoscaler owns the number of pods, and a manifest says none. But whoever stops saying one lets go of it, and where
@@ -178,7 +179,8 @@ def replicas(wanted: Sequence[Object]) -> dict[str, int]:
     }
 
 
-def _unchangeable(old: Object, new: Object) -> Iterator[str]:
+def _unchangeable(old: Object, new: Object) -> Iterator[tuple[str, str]]:
+    """Yield what can't be changed of an object, each with a hint."""
     name = new["metadata"]["name"]
     match new["kind"]:
         case "PersistentVolumeClaim":
@@ -187,31 +189,31 @@ def _unchangeable(old: Object, new: Object) -> Iterator[str]:
             was, wanted = old["spec"].get("csi", {}), new["spec"]["csi"]
             if any(was.get(key) != wanted.get(key) for key in ("driver", "volumeHandle", "volumeAttributes")):
                 yield (
-                    f"storage.file_system: the volume {name} is {was.get('volumeHandle')}, for good. To move to "
-                    "another, copy its files, then `inv k8s.delete --data` and `inv k8s.apply`"
+                    f"storage.file_system: the volume {name} is {was.get('volumeHandle')}, for good",
+                    "to move to another volume, copy its files, then `inv k8s.delete --data` and `inv k8s.apply`",
                 )
         case "StorageClass":
             if (old["provisioner"], old.get("parameters")) != (new["provisioner"], new.get("parameters")):
                 yield (
-                    f"the storage class {name} can't be changed. Name another in storage.models_class for a new stack, "
-                    "or `inv k8s.delete --data` first"
+                    f"the storage class {name} can't be changed",
+                    "name another in storage.models_class for a new stack, or `inv k8s.delete --data` first",
                 )
 
 
-def _claim(name: str, old: Object, new: Object) -> Iterator[str]:
-    anew = f"To begin anew with it: `inv k8s.delete --data` (the {name} of the stack goes), then `inv k8s.apply`"
+def _claim(name: str, old: Object, new: Object) -> Iterator[tuple[str, str]]:
+    hint = f"to begin anew with it: `inv k8s.delete --data` (the {name} of the stack goes), then `inv k8s.apply`"
     class_key = f"storage.{name}_class"
     wanted, was = new.get("storageClassName"), old.get("storageClassName")
     if wanted is not None and wanted != was:
-        yield f"{class_key}: {name} is of the class {was or 'none'}, for good, and not of {wanted or 'none'}. {anew}"
+        yield f"{class_key}: {name} is of the class {was or 'none'}, for good, and not of {wanted or 'none'}", hint
     if new["accessModes"] != old["accessModes"]:
         modes = "/".join(old["accessModes"])
-        yield f"storage.access: {name} is {modes}, for good, and not {'/'.join(new['accessModes'])}. {anew}"
+        yield f"storage.access: {name} is {modes}, for good, and not {'/'.join(new['accessModes'])}", hint
     if wanted in (None, was) and new.get("volumeName") not in (None, old.get("volumeName")):
-        yield f"{class_key}: {name} is on the volume {old.get('volumeName') or 'that it waits for'}. {anew}"
+        yield f"{class_key}: {name} is on the volume {old.get('volumeName') or 'that it waits for'}", hint
     size, wish = (spec["resources"]["requests"]["storage"] for spec in (old, new))
     if quantity(wish) < quantity(size):
-        yield f"storage.{name}: {name} has {size}, and volumes only grow; {wish} is less. {anew}"
+        yield f"storage.{name}: {name} has {size}, and volumes only grow; {wish} is less", hint
 
 
 def quantity(text: str) -> int:

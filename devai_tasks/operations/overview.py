@@ -88,7 +88,7 @@ def of_owner(found: Overview, owner: Owner) -> None:
     """Add whose the stack is, and what that means for `up`."""
     found.owner = owner.words
     if owner.claim is Claim.FOREIGN:
-        found.notes.append(f"`up` is refused: {owner.sentence}. {owner.remedy}")
+        found.notes.append(f"`up` is refused: {owner.sentence}; {owner.hint}")
     if owner.claim is Claim.UNCLEAR:
         found.notes.append(f"`up` asks before it takes the stack over: {owner.sentence}")
 

@@ -59,7 +59,7 @@ class Owner:
     """Whom else the marks name, in words; empty for none."""
     marked: bool = False
     """Whether a mark names the one who looks."""
-    hint: str = ""
+    alternative: str = ""
     """What else there is to do about a foreign stack than to choose another name."""
 
     @property
@@ -80,15 +80,15 @@ class Owner:
         return f"{self.what} has no recorded owner, and this is {self.own}"
 
     @property
-    def remedy(self) -> str:
+    def hint(self) -> str:
         """What to do about a foreign stack."""
         rename = f"`inv config.set --set=project.name=NAME` (or editing {FILE}) makes this one a stack of its own"
-        return f"{self.hint}; {rename}" if self.hint else rename
+        return f"{self.alternative}; {rename}" if self.alternative else rename
 
     def check(self) -> None:
         """Raise UsageError for a foreign stack."""
         if self.claim is Claim.FOREIGN:
-            raise UsageError(f"{self.sentence}; nothing was changed. {self.remedy}")
+            raise UsageError(f"{self.sentence}; nothing was changed", hint=self.hint, code="DEVAI-STACK-005")
 
 
 # A project in clusters and clouds.
@@ -119,8 +119,8 @@ def ensure_id(project: Project, settings: Settings) -> str:
         write(project, id=identity)
     except OSError as error:
         raise DevaiError(
-            f"{FILE}: {error.strerror}; the first deployment to a cluster or cloud writes project.id there. Add "
-            f"`id: {identity}` below `project:`, and commit it"
+            f"{FILE}: {error.strerror}; the first deployment to a cluster or cloud writes project.id there",
+            hint=f"add `id: {identity}` below `project:`, and commit it",
         ) from error
     console.warn(f"wrote project.id to {FILE}: commit it, so that clones and CI are known as the same project")
     return identity
@@ -135,7 +135,7 @@ def of_project(settings: Settings, what: str, mark: str | None) -> Owner:
     if mark == identity:
         return Owner(Claim.OWN, what, own, marked=True)
     same = f"if this is the same project, its {FILE} with `id: {mark}` was not committed or is not pulled"
-    return Owner(Claim.FOREIGN, what, own, f"the project with the id {mark}", hint=same)
+    return Owner(Claim.FOREIGN, what, own, f"the project with the id {mark}", alternative=same)
 
 
 def of_namespace(kubectl: Kubectl, settings: Settings) -> Owner:
@@ -181,7 +181,7 @@ def of_compose_project(project: Project, name: str) -> Owner:
         # Made past this guard. Who has the volumes may replace containers, and is asked before.
         return Owner(Claim.UNCLEAR, what, own, f"the folder {living[0]} by its containers", marked=True)
     if living:
-        return Owner(Claim.FOREIGN, what, own, f"the folder {living[0]}", hint="Work there")
+        return Owner(Claim.FOREIGN, what, own, f"the folder {living[0]}", alternative="work there")
     if marked or (here in makers and not others and all(folders)):  # a container may not say who made it
         return Owner(Claim.OWN, what, own, marked=marked)
     return Owner(Claim.UNCLEAR, what, own, f"the folder {others[0]}, which no longer exists" if others else "")

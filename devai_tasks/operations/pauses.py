@@ -51,7 +51,9 @@ def _replicas(cluster: Cluster) -> dict[str, int]:
     if cluster.dry:
         return dict.fromkeys(cluster.deployments, 0)
     if not found:
-        raise DevaiError(f"{cluster.settings.stack} is not in {cluster.kubectl.context}; `inv k8s.apply` brings it")
+        raise DevaiError(
+            f"{cluster.settings.stack} is not in {cluster.kubectl.context}", hint="`inv k8s.apply` brings it"
+        )
     return {name: item["spec"]["replicas"] for name, item in found.items()}
 
 

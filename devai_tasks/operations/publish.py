@@ -31,6 +31,7 @@ _SAID = {
     "tag": "does not replace what is in",
     "broken": "has an error of its own with",
 }
+_CODES = {"tag": "DEVAI-IMAGE-007"}
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ def _built(project: Project, settings: Settings, engine: Images) -> Mapping[str,
     built = images.built(settings, engine)
     if inputs.made_of(built) not in ("", inputs.of(project, settings)):  # another's image may have no label
         raise UsageError(
-            f"{image.lab(settings)} was built of other inputs than now, and the tag would say the present commit; "
-            f"run `inv image.build {settings.stack.flags}`"
+            f"{image.lab(settings)} was built of other inputs than now, and the tag would say the present commit",
+            hint=f"run `inv image.build {settings.stack.flags}`",
+            code="DEVAI-IMAGE-005",
         )
     return built
 
@@ -165,17 +167,19 @@ def check_base(settings: Settings, source: str) -> None:
         console.say(f"the base was made here by debootstrap: for {host}, which is on this machine, that will do")
         return
     raise UsageError(
-        f"the base of this image was made here by debootstrap, which is for this machine only: {host} does not get it. "
-        f"Build on the official one, where its registry answers: `inv image.build {settings.stack.flags} "
-        "--set=image.base.source=registry`. A base of your own goes to a registry of yours, its name into image.base"
+        f"the base of this image was made here by debootstrap, which is for this machine only: {host} does not get it",
+        hint=f"build on the official one, where its registry answers: `inv image.build {settings.stack.flags} "
+        "--set=image.base.source=registry`. A base of your own goes to a registry of yours, its name into image.base",
+        code="DEVAI-IMAGE-003",
     )
 
 
 def _taken(wanted: Published, digest: str) -> UsageError:
     """That another image has the name."""
     return UsageError(
-        f"{wanted.name} is there already and is another image ({digest}), so somebody may rely on it. `inv image.pull` "
-        "takes that one; what you have built needs a commit of its own, or another image.version"
+        f"{wanted.name} is there already and is another image ({digest}), so somebody may rely on it",
+        hint="`inv image.pull` takes that one; what you have built needs a commit of its own, or another image.version",
+        code="DEVAI-IMAGE-006",
     )
 
 
@@ -187,7 +191,7 @@ def _digest(remote: Images, name: str, *, of: str = "") -> str:
     if there is None:
         raise RegistryRefusedError("name", f"the registry has no {name}")
     if of and of not in (there.image, there.digest):
-        raise DevaiError(f"the registry has {there.digest} as {name}, and that is not what was sent; push again")
+        raise DevaiError(f"the registry has {there.digest} as {name}, and that is not what was sent", hint="push again")
     return there.digest
 
 
@@ -215,7 +219,7 @@ def _recorded(project: Project, settings: Settings, published: Published, *, dry
 def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator[Images]:
     """The engine, logged in where the registry is one of the stack's cloud; else with the person's own login.
 
-    A registry's no becomes one message with the way out.
+    A registry's no becomes one message with a hint.
     """
     repository = image.repository(settings)
     host = registry.host(repository)
@@ -234,7 +238,7 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
         with engine.logged_in(host, login.username, login.token) as remote:
             yield remote
     except RegistryRefusedError as refused:
-        remedies = {
+        hints = {
             "login": f"is the right account chosen for {provider}, and may it use this registry?"
             if clouds_own
             else f"`docker login {host}`, then again",
@@ -242,4 +246,8 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
             "tag": "its tags never move: leave `image.tags` empty, and have a cache of builds in a folder",
             "broken": "often its disk is full; its own log says",
         }
-        raise DevaiError(f"{host} {_SAID[refused.no]} {repository}: {remedies[refused.no]}\n  {refused}") from refused
+        raise DevaiError(
+            f"{host} {_SAID[refused.no]} {repository}\n  {refused}",
+            hint=hints[refused.no],
+            code=_CODES.get(refused.no, ""),
+        ) from refused

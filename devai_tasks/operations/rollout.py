@@ -105,7 +105,7 @@ def wait(
     explanation = "\n".join([hopeless, *explain(kubectl, deployments)])
     if before is None:
         raise DevaiError(
-            f"{explanation}\nit is left as it is; `inv k8s.rollback` goes back, `inv k8s.status` shows more"
+            f"{explanation}\nit is left as it is", hint="`inv k8s.rollback` goes back, `inv k8s.status` shows more"
         )
     console.warn(explanation)
     raise DevaiError(_undo(kubectl, deployments, before, seconds=seconds))

@@ -61,8 +61,9 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
     with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
         if not _taken(stream):
             raise DevaiError(
-                f"{stack} is being changed by {_words(_holder(stream))}; nothing was changed. "
-                "Wait until that ends, or end it"
+                f"{stack} is being changed by {_words(_holder(stream))}; nothing was changed",
+                hint="wait until that ends, or end it",
+                code="DEVAI-STACK-001",
             )
         if broken := _holder(stream):
             console.warn(

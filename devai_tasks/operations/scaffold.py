@@ -45,7 +45,9 @@ def write(target: Path) -> None:
         raise UsageError(f"{target} exists and is not empty; nothing was written")
     # Who has the folder may change what is in it, and the project is code.
     if target.is_symlink() or (target.exists() and target.stat().st_uid != os.geteuid()):
-        raise UsageError(f"{target} is a link, or another user's folder; nothing was written. Name one of your own")
+        raise UsageError(
+            f"{target} is a link, or another user's folder; nothing was written", hint="name one of your own"
+        )
     installed = Path(devai_tasks.__file__).parents[1]
     packed = installed / PACKED
     # An editable install has no copy: the repository is the source.

@@ -141,9 +141,13 @@ def check_backend(work: Work) -> None:
     if work.dry:
         return
     if not file.exists():
-        raise DevaiError("Terraform has no backend, and would keep the state where nobody looks; `inv tf.init`")
+        raise DevaiError("Terraform has no backend, and would keep the state where nobody looks", hint="`inv tf.init`")
     if wrong := _differing(file, work.site.expected):
-        raise DevaiError(f"the state is not that of {work.settings.stack}: {wrong}; `inv tf.init` sets the backend")
+        raise DevaiError(
+            f"the state is not that of {work.settings.stack}: {wrong}",
+            hint="`inv tf.init` sets the backend",
+            code="DEVAI-TF-001",
+        )
 
 
 def _differing(file: Path, expected: Mapping[str, object]) -> str:
@@ -191,10 +195,11 @@ def is_by_first(project: Project, settings: Settings) -> bool:
     if wrong := _differing(file, definition.backend(deployed.at(settings, naming.first_state(settings)))):
         raise UsageError(
             f"{settings.stack} is deployed, and with this configuration it would be built a second time, for its state "
-            f"would be elsewhere: {wrong}; nothing was changed. Set project.name, terraform.account and "
-            "terraform.region back to what it was deployed with, or take it down with those first: "
-            f"`inv down {settings.stack.flags} --set=KEY=VALUE`. If it no longer exists, delete "
-            f".devai/{settings.stack}/{DEPLOYMENT_FILE}"
+            f"would be elsewhere: {wrong}; nothing was changed",
+            hint="set project.name, terraform.account and terraform.region back to what it was deployed with, or take "
+            f"it down with those first: `inv down {settings.stack.flags} --set=KEY=VALUE`. If it no longer exists, "
+            f"delete .devai/{settings.stack}/{DEPLOYMENT_FILE}",
+            code="DEVAI-TF-004",
         )
     return True
 
@@ -241,11 +246,14 @@ def saved_plan(work: Work) -> Plan | None:
     rests_on = json.loads(_rests_on(work.site).read_text(encoding="utf-8"))
     if rests_on["fingerprint"] != work.site.fingerprint:
         raise UsageError(
-            "the saved plan is of another configuration than the present one; nothing was changed. "
-            "`inv tf.plan` makes a new one"
+            "the saved plan is of another configuration than the present one; nothing was changed",
+            hint="`inv tf.plan` makes a new one",
+            code="DEVAI-TF-007",
         )
     if rests_on["destroy"]:
-        raise UsageError("the saved plan is to destroy: `inv tf.destroy` does that. `inv tf.plan` makes another one")
+        raise UsageError(
+            "the saved plan is to destroy", hint="`inv tf.destroy` does that. `inv tf.plan` makes another one"
+        )
     prepare(work)
     return _with_values(work, work.tool.show(work.site.plan))
 
@@ -255,9 +263,9 @@ def _with_values(work: Work, planned: Plan) -> Plan:
     here = json.loads(work.tool.secrets.get("TF_VAR_secret_values", "{}"))
     if unset := sorted(set(planned.secrets) - set(here)):
         raise UsageError(
-            f"the cloud would get {', '.join(unset)} without a value, for there is none here; nothing was changed. Set "
-            "it, or take it out of `secrets` in the configuration; if the stack was destroyed from another machine, "
-            f"delete .devai/{work.settings.stack}/{DEPLOYMENT_FILE}, which still tells of it"
+            f"the cloud would get {', '.join(unset)} without a value, for there is none here; nothing was changed",
+            hint="set it, or take it out of `secrets` in the configuration; if the stack was destroyed from another "
+            f"machine, delete .devai/{work.settings.stack}/{DEPLOYMENT_FILE}, which still tells of it",
         )
     return planned
 
@@ -385,7 +393,7 @@ def _note(project: Project, settings: Settings) -> str:
     """What to say of everything that rests on recordings. Raises UsageError where one lacks."""
     recordings = recording.shipped()
     if missing := Used.below(project.root / "deploy/terraform").missing(recordings):
-        raise UsageError(f"no recorded schema of {', '.join(missing)}; `inv tf.record` makes them")
+        raise UsageError(f"no recorded schema of {', '.join(missing)}", hint="`inv tf.record` makes them")
     served = ", ".join(f"{one.name} {one.version}" for one in recordings)
     return (
         f"offline: {settings.stack} as recorded schemas see it ({served}), with made-up values and a state of its own; "

@@ -18,8 +18,9 @@ def ensure(root: Path) -> None:
     agreed = console.agrees("use it, now and later?")
     if agreed is None:
         raise UsageError(
-            f"no terminal to ask; nothing was done. `devai trust` in {root} allows this project from now on, "
-            "DEVAI_TRUST=1 this run"
+            "no terminal to ask; nothing was done",
+            hint=f"`devai trust` in {root} allows this project from now on, DEVAI_TRUST=1 this run",
+            code="DEVAI-PROJECT-001",
         )
     if not agreed:
         raise UsageError("nothing was done")
@@ -38,7 +39,7 @@ def trusted() -> list[str]:
     except FileNotFoundError:
         return []
     except ValueError as error:
-        raise UsageError(f"{_file()} is not a list of folders; delete it, and be asked again") from error
+        raise UsageError(f"{_file()} is not a list of folders", hint="delete it, and be asked again") from error
     return found
 
 

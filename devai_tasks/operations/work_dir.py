@@ -63,8 +63,8 @@ def check(project: Project, settings: Settings, docker: Docker) -> None:
     if state.is_first(project, settings.stack, _NOTICE):
         raise UsageError(
             f"~/work was the project's folder so far, and is {named}/ from now on: what lies beside it is no longer "
-            "shown in the lab. Nothing was changed, and the next `inv up` does it\n"
-            f"{_choice(project, settings, refused=False)}"
+            "shown in the lab\nnothing was changed",
+            hint=f"the next `inv up` does it\n{_choice(project, settings, refused=False)}",
         )
 
 
@@ -73,8 +73,8 @@ def check_danger(project: Project, settings: Settings) -> str:
     found = danger(project, settings)
     if found and not settings.storage.allow_unsafe_work_dir:
         raise UsageError(
-            f"storage.work_dir = {settings.storage.work_dir}: {found}. Nothing was changed\n"
-            f"{_choice(project, settings, refused=True)}"
+            f"storage.work_dir = {settings.storage.work_dir}: {found}\nnothing was changed",
+            hint=_choice(project, settings, refused=True),
         )
     return found
 
@@ -95,7 +95,7 @@ def create(project: Project, settings: Settings) -> None:
 def _make(project: Project, settings: Settings, folder: Path) -> None:
     if folder.exists() or not _contains(project.root.resolve(), folder):
         named = settings.storage.work_dir
-        raise UsageError(f"storage.work_dir: there is no folder {named}; make it, or name another")
+        raise UsageError(f"storage.work_dir: there is no folder {named}", hint="make it, or name another")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir()
@@ -266,7 +266,7 @@ def _choice(project: Project, settings: Settings, *, refused: bool) -> str:
         meant = f"{setting}.allow_unsafe_work_dir=true"
     else:
         meant = f"{setting}.work_dir=. --set=storage.allow_unsafe_work_dir=true"
-    return f"  notebooks in a folder of their own: `{apart}`\n  or all as it was, deliberately: `{meant}`"
+    return f"notebooks in a folder of their own: `{apart}`\nor all as it was, deliberately: `{meant}`"
 
 
 def _notebooks(root: Path) -> list[str]:

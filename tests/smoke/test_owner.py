@@ -50,7 +50,7 @@ def test_a_second_folder_changes_nothing_of_the_first_ones_stack(
     assert refused.returncode == 2, refused.stderr
     assert (
         f"the stack devai-test-local-smoke on this machine belongs to the folder {stack.project.root}, and this is the "
-        f"folder {second.project.root}; nothing was changed." in refused.stderr
+        f"folder {second.project.root}; nothing was changed; " in refused.stderr
     )
     assert "`inv config.set --set=project.name=NAME`" in refused.stderr
     assert parts(stack) == before

@@ -108,4 +108,19 @@ def test_a_group_that_has_moved_is_found_again_by_terraform(
     monkeypatch.setattr(site, "status", lambda *_, **__: 502)
     with pytest.raises(DevaiError, match="HTTP 502") as refusal:
         addresses.wait(stack(shipped, "azure", *given), seconds=0)
-    assert ("another address since a restart, `inv tf.apply" in str(refusal.value)) is may_move
+    assert ("another address since a restart, `inv tf.apply" in refusal.value.hint) is may_move
+
+
+@pytest.mark.parametrize(("cloud", "command"), [("aws", "inv k8s.status --env=dev --cloud=aws"), ("azure", "inv tf.")])
+def test_a_host_name_that_does_not_resolve_is_reported_with_its_missing_dns_record(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch, cloud: str, command: str
+) -> None:
+    def status(*_: object, **__: object) -> int:
+        raise site.UnreachableError("Name or service not known", unknown=True)
+
+    monkeypatch.setattr(site, "status", status)
+    with pytest.raises(DevaiError) as refusal:
+        addresses.wait(stack(shipped, cloud, *(SIMPLE if cloud == "azure" else ())), seconds=0)
+    assert refusal.value.message.endswith("/api does not answer after 0 s: the name has no address yet")
+    assert refusal.value.hint.startswith("lab.mine.test needs a record in your DNS: `" + command)
+    assert refusal.value.code == "DEVAI-LAB-001"

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,9 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import engine
-from devai_tasks.system.errors import DevaiError
+from devai_tasks.system.errors import DevaiError, ToolError
 from devai_tasks.tools import podman
+from devai_tasks.tools.compose import Compose
 from devai_tasks.tools.docker import Docker
 
 
@@ -53,6 +55,41 @@ def test_files_are_the_callers_on_every_kind_of_engine(
 ) -> None:
     found = known(shipped, name, rootless=rootless).engine
     assert (found.name, found.rootless, (found.uid, found.gid)) == (name, rootless, ids)
+
+
+class Unhealthy(Compose):
+    """Stands in for a project of one service whose health check fails."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def config(self) -> dict[str, Any]:
+        """One health check."""
+        return {"services": {"devai": {"healthcheck": {"test": ["CMD", "check"]}}}}
+
+    def pipe(self, *_: object, **__: object) -> None:
+        """What the health check ends with."""
+        raise ToolError(command="check", returncode=7, stderr="refused")
+
+    def containers(self) -> list[dict[str, Any]]:
+        """One container."""
+        return [{"service": "devai", "state": self.state}]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "code"),
+    [
+        ("exited", "has stopped", "DEVAI-ENGINE-010"),
+        ("running", "answers no health check", "DEVAI-ENGINE-009"),
+    ],
+)
+def test_an_unhealthy_service_is_reported_with_the_output_of_its_health_check(
+    state: str, reason: str, code: str
+) -> None:
+    with pytest.raises(ToolError) as failure:
+        engine.wait(Unhealthy(state), ["devai"], seconds=-1)
+    assert failure.value.message == f"devai {reason}: check failed (exit code 7): refused"
+    assert (failure.value.hint, failure.value.code) == ("`inv compose.logs` shows what it says", code)
 
 
 def test_podman_is_taken_by_its_socket_and_a_missing_one_is_named(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from devai_tasks.operations import live
+from devai_tasks.system.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,20 @@ def test_the_number_of_pods_is_the_manifests_or_the_autoscalers_least() -> None:
     autoscaler = {"kind": "HorizontalPodAutoscaler", "metadata": {"name": "any"}, "spec": scaler}
     objects = [deployment("fixed", replicas=2), deployment("scaled"), deployment("plain"), autoscaler]
     assert live.replicas(objects) == {"fixed": 2, "scaled": 3, "plain": 1}
+
+
+def test_all_immutable_fields_are_reported_at_once_and_each_hint_once() -> None:
+    def claim(size: str, mode: str) -> dict[str, Any]:
+        spec = {"accessModes": [mode], "resources": {"requests": {"storage": size}}}
+        return {"kind": "PersistentVolumeClaim", "metadata": {"name": "home"}, "spec": spec}
+
+    live.check([claim("50Gi", "ReadWriteOnce")], [claim("80Gi", "ReadWriteOnce")])
+    with pytest.raises(UsageError) as refused:
+        live.check([claim("50Gi", "ReadWriteMany")], [claim("20Gi", "ReadWriteOnce")])
+    access, size, outcome = refused.value.message.splitlines()
+    assert (access.split(": ")[0], size.split(": ")[0]) == ("storage.access", "storage.home")
+    assert outcome == "nothing was changed"
+    assert refused.value.hint.count("`inv k8s.delete --data`") == 1
 
 
 def test_a_first_apply_shows_every_line_as_new() -> None:

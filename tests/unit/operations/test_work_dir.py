@@ -251,7 +251,7 @@ def test_a_project_of_version_0_1_gets_both_commands_until_one_is_chosen(project
             "mkdir -p work && mv -n -- 'analysis of it.ipynb' data work/ && inv config.set --set=storage.work_dir=work"
         )
         assert f"`{move}`" in str(refused.value)
-        assert "Nothing was changed" in str(refused.value)
+        assert "nothing was changed" in str(refused.value)
 
 
 def test_a_lab_that_showed_the_project_is_told_once_before_it_shows_another_folder(project: Project) -> None:

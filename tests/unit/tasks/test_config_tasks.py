@@ -331,7 +331,7 @@ def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Proj
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "what to set? --set section.key=value"),
+        ([], "no key to set; --set section.key=value"),
         (["--set=ports.lab=many"], "conf/common/ports.yaml:3:8  ports.lab = many\n  not a whole number"),
         (["--set=ports.labb=1"], "conf/common/ports.yaml:5:3  ports.labb\n  no such key in ports; did you mean lab?"),
         (["--set=ports.lab"], "--set ports.lab  no override"),

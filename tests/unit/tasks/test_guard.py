@@ -130,7 +130,7 @@ def test_every_task_that_is_not_known_to_be_harmless_looks_first_whose_folder_th
     assert result.returncode == 2, result.stderr
     assert result.stderr.splitlines()[0].startswith(
         f"the stack devai-local-dev on this machine belongs to the folder {elsewhere}, and this is the folder "
-        f"{project.root}; nothing was changed. Work there; `inv config.set --set=project.name=NAME`"
+        f"{project.root}; nothing was changed; work there; `inv config.set --set=project.name=NAME`"
     )
     assert files(project) == before
     assert engine.labels == {"devai-local-dev_owner": elsewhere}
@@ -153,7 +153,7 @@ def test_every_task_that_is_not_known_to_be_harmless_looks_first_whose_project_t
     )
     assert (
         "the namespace devai-mine-dev in mine belongs to the project with the id otherproject1, and this is "
-        f"{own}; nothing was changed." in result.stderr
+        f"{own}; nothing was changed; " in result.stderr
     )
     assert "`inv config.set --set=project.name=NAME`" in result.stderr
     assert asked == ["get namespace devai-mine-dev --output=json --ignore-not-found"]
