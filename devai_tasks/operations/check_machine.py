@@ -56,9 +56,8 @@ def machine(project: Project, own: Configuration, docker: Docker) -> list[Check]
         engine = docker.describe()
         kind, _ = docker.kind()
     except DevaiError as error:
-        what, _, way = str(error).rpartition("): ")[2].partition("; ")
         wanted = f"{'.'.join(map(str, DOCKER.least))} or newer"
-        found = [Check("engine", "engine", State.FAILED, what, wanted, way)]
+        found = [Check("engine", "engine", State.FAILED, error.message, wanted, error.hint)]
     else:
         found = [
             version(engine, kind),
@@ -106,8 +105,7 @@ def cores(settings: Settings, engine: Engine) -> Check:
     try:
         lab.check_cores(settings, engine.cpus)
     except DevaiError as error:
-        what, _, way = str(error).partition("; ")
-        return Check("engine", "cores", State.FAILED, what, "as many", way)
+        return Check("engine", "cores", State.FAILED, error.message, "as many", error.hint)
     return Check("engine", "cores", State.OK, str(engine.cpus), "as many as any service may use")
 
 
@@ -120,8 +118,8 @@ def memory(settings: Settings, engine: Engine) -> Check:
     found, shown = gibibytes(engine.memory), f"{gibibytes(wanted)}, the limits of all services"
     if wanted <= engine.memory:
         return Check("engine", "memory", State.OK, found, shown)
-    way = f"lower {' or '.join(f'{section}.memory' for section in limits)}, in conf/personal.yaml"
-    return Check("engine", "memory", State.ADVICE, found, shown, way)
+    hint = f"lower {' or '.join(f'{section}.memory' for section in limits)}, in conf/personal.yaml"
+    return Check("engine", "memory", State.ADVICE, found, shown, hint)
 
 
 def engine_disk(settings: Settings, engine: Engine) -> Check:
@@ -138,8 +136,8 @@ def disk(name: str, folder: Path, wanted: int) -> Check:
     """Free room in a folder's file system; below LEAST_DISK nothing works."""
     free = shutil.disk_usage(folder).free
     state = State.OK if free >= wanted else State.ADVICE if free >= LEAST_DISK else State.FAILED
-    way = "" if state is State.OK else "`inv image.prune` and `docker system prune` remove what nothing uses"
-    return Check("engine", name, state, f"{gibibytes(free)} free in {folder}", f"{gibibytes(wanted)} or more", way)
+    hint = "" if state is State.OK else "`inv image.prune` and `docker system prune` remove what nothing uses"
+    return Check("engine", name, state, f"{gibibytes(free)} free in {folder}", f"{gibibytes(wanted)} or more", hint)
 
 
 def base(settings: Settings, docker: Docker) -> Check:
@@ -158,10 +156,10 @@ def base(settings: Settings, docker: Docker) -> Check:
         if programs.which("debootstrap") or Path("/usr/sbin/debootstrap").exists():
             found = f"{registry.host(official)} does not answer; debootstrap will make {local}"
             return Check("engine", "base image", State.OK, found)
-        found, way = f"{registry.host(official)} does not answer", "`sudo apt-get install debootstrap` makes one here"
-        return Check("engine", "base image", State.FAILED, found, official, way)
-    way = "a network that reaches it, or an image.base of your own"
-    return Check("engine", "base image", State.FAILED, f"{registry.host(official)} does not answer", official, way)
+        found, hint = f"{registry.host(official)} does not answer", "`sudo apt-get install debootstrap` makes one here"
+        return Check("engine", "base image", State.FAILED, found, official, hint)
+    hint = "a network that reaches it, or an image.base of your own"
+    return Check("engine", "base image", State.FAILED, f"{registry.host(official)} does not answer", official, hint)
 
 
 def gpu(settings: Settings, engine: Engine | None, found: Sequence[str], kind: str = "docker") -> list[Check]:
@@ -173,11 +171,11 @@ def gpu(settings: Settings, engine: Engine | None, found: Sequence[str], kind: s
     if settings.gpu.vendor == "amd":
         # What the ROCm variant of Ollama opens.
         state = State.OK if amd else State.FAILED
-        way = "https://rocm.docs.amd.com has the driver, amdgpu"
-        return [Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if amd else 'is not'} there", "", way)]
+        hint = "https://rocm.docs.amd.com has the driver, amdgpu"
+        return [Check("engine", "GPU", state, f"{AMD_DEVICE} {'is' if amd else 'is not'} there", "", hint)]
     driver = "https://www.nvidia.com/drivers has the driver; without a GPU, leave gpu.enabled and --gpu"
-    way = "`--set gpu.vendor=amd`, or gpu.vendor in conf/personal.yaml" if amd else driver
-    checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one of NVIDIA's", way)))]
+    hint = "`--set gpu.vendor=amd`, or gpu.vendor in conf/personal.yaml" if amd else driver
+    checks = [Check("engine", "GPU", *((State.OK, what) if found else (State.FAILED, what, "one of NVIDIA's", hint)))]
     return [*checks, toolkit(engine, kind)] if engine else checks
 
 
@@ -186,14 +184,14 @@ def toolkit(engine: Engine, kind: str) -> Check:
     if kind == "podman":
         files = [file for folder in DEVICES for file in folder.glob("*.*") if os.access(file, os.R_OK)]
         there = any("nvidia.com/gpu" in file.read_text(encoding="utf-8") for file in files)
-        way = "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+        command = "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
     else:
         there = "nvidia" in engine.runtimes or bool(shutil.which("nvidia-container-runtime-hook"))
-        way = "`sudo nvidia-ctk runtime configure --runtime=docker` and `sudo systemctl restart docker`"
+        command = "`sudo nvidia-ctk runtime configure --runtime=docker` and `sudo systemctl restart docker`"
     if there:
         return Check("engine", "GPU toolkit", State.OK, "in the engine")
-    way = f"install NVIDIA's container toolkit, then {way}"
-    return Check("engine", "GPU toolkit", State.FAILED, "not in the engine", "there", way)
+    hint = f"install NVIDIA's container toolkit, then {command}"
+    return Check("engine", "GPU toolkit", State.FAILED, "not in the engine", "there", hint)
 
 
 def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:
@@ -203,8 +201,7 @@ def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:
     try:
         lab.check_ports(settings, running)
     except DevaiError as error:
-        what, _, way = str(error).partition("; ")
-        return Check("engine", "ports", State.FAILED, what, "free", way)
+        return Check("engine", "ports", State.FAILED, error.message, "free", error.hint)
     return Check("engine", "ports", State.OK, f"{shown}: {'held by this stack' if running else 'free'}")
 
 
@@ -213,19 +210,19 @@ def work_folder(project: Project, settings: Settings) -> Check:
     folder = project.root / settings.storage.work_dir
     if danger := work_dir.danger(project, settings):
         state = State.ADVICE if settings.storage.allow_unsafe_work_dir else State.FAILED
-        way = "`inv config.set --set=storage.work_dir=work`, and move the notebooks there"
+        hint = "`inv config.set --set=storage.work_dir=work`, and move the notebooks there"
         if state is State.FAILED:
-            way += "; or storage.allow_unsafe_work_dir, if it is meant"
-        return Check("engine", "work folder", state, f"{folder}: {danger}", "a folder of its own", way)
+            hint += "; or storage.allow_unsafe_work_dir, if it is meant"
+        return Check("engine", "work folder", state, f"{folder}: {danger}", "a folder of its own", hint)
     if work_dir.is_created(project, settings):
         return Check("engine", "work folder", State.OK, f"`inv up` creates {folder}")
     if found := work_dir.obeyed(project, settings):
         return Check("engine", "work folder", State.ADVICE, found, "notebooks only", work_dir.SAFELY)
     if folder.is_dir() and os.access(folder, os.W_OK):
         return Check("engine", "work folder", State.OK, str(folder))
-    what, way = (f"{folder} can't be written to", "") if folder.is_dir() else (f"there is no {folder}", "make it, or ")
-    way += "name another folder in storage.work_dir"
-    return Check("engine", "work folder", State.FAILED, what, "a folder of yours", way)
+    what, hint = (f"{folder} can't be written to", "") if folder.is_dir() else (f"there is no {folder}", "make it, or ")
+    hint += "name another folder in storage.work_dir"
+    return Check("engine", "work folder", State.FAILED, what, "a folder of yours", hint)
 
 
 def user(settings: Settings) -> list[Check]:
@@ -234,8 +231,8 @@ def user(settings: Settings) -> list[Check]:
     if own.uid != 0 or own.rootless:
         return []
     found = "root, without capabilities: programs that a notebook leaves in the work folder may run as root"
-    way = "run the tasks as a user, or name one in engine.uid and engine.gid"
-    return [Check("engine", "lab's user", State.ADVICE, found, "a user of this machine", way)]
+    hint = "run the tasks as a user, or name one in engine.uid and engine.gid"
+    return [Check("engine", "lab's user", State.ADVICE, found, "a user of this machine", hint)]
 
 
 def ollama(settings: Settings, engine: Engine | None) -> Check:
@@ -249,8 +246,8 @@ def ollama(settings: Settings, engine: Engine | None) -> Check:
         return Check("engine", "Ollama", state, f"none answers at {url}", "a server", models.start_hint(settings))
     found = f"answers at {url}, with {len(there)} models"
     if settings.ollama.mode == "host" and engine and _keeps_to_itself(url, engine):
-        way = f"OLLAMA_HOST={ollama_server.bridge() or BRIDGE} in its environment (`sudo systemctl edit ollama`)"
-        return Check("engine", "Ollama", State.ADVICE, f"{found}, and not to containers", "one that does", way)
+        hint = f"OLLAMA_HOST={ollama_server.bridge() or BRIDGE} in its environment (`sudo systemctl edit ollama`)"
+        return Check("engine", "Ollama", State.ADVICE, f"{found}, and not to containers", "one that does", hint)
     return Check("engine", "Ollama", State.OK, found)
 
 

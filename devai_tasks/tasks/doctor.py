@@ -13,7 +13,7 @@ from devai_tasks.tasks.declare import Request, stack_task
 if TYPE_CHECKING:
     from devai_tasks.operations.doctor import Report
 
-# States of a check that have a way out.
+# States of a check whose hint is shown.
 _PROBLEMS = ("failed", "advice")
 
 
@@ -55,7 +55,7 @@ def _examine(request: Request) -> Report:
 
 
 def _show(report: Report) -> None:
-    """Group by group, one line for each check, and below a problem its way out."""
+    """Print group by group, one line for each check, and below a problem its hint."""
     width = max(len(check.name) for check in report.checks)
     group = ""
     for check in report.checks:
@@ -66,8 +66,8 @@ def _show(report: Report) -> None:
         if check.state == "unneeded" and check.group == "tools":
             wanted = "; not needed"
         console.mark(str(check.state), f"{check.name:{width}}  {check.found}{wanted}")
-        if check.way_out and check.state in _PROBLEMS:
-            for line in check.way_out.splitlines():
+        if check.hint and check.state in _PROBLEMS:
+            for line in check.hint.splitlines():
                 console.show(f"  {'':{width}}    {line}")
     mendable = [check for check in report.fixable if check.state in _PROBLEMS]
     if mendable:

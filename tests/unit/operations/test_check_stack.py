@@ -28,5 +28,5 @@ def test_a_home_that_few_default_classes_offer_is_pointed_out(
     )
     checks = check_stack.home(Sources(project, environ={}).configuration(Stack(environment, "own")))
     assert [check.state for check in checks] == [State.ADVICE] * bool(ways)
-    assert all(way in check.way_out for check in checks for way in ways)
-    assert all(("ReadWriteOnce" in check.way_out) is (len(ways) > 1) for check in checks)
+    assert all(way in check.hint for check in checks for way in ways)
+    assert all(("ReadWriteOnce" in check.hint) is (len(ways) > 1) for check in checks)

@@ -88,7 +88,7 @@ def test_of_the_programs_that_are_missing_only_those_count_that_the_stack_needs(
     del put  # nothing is on PATH
     checks = by_name(check_tools.tools(shipped, load(shipped, stack(name), environ={})))
     assert {program for program, check in checks.items() if check.state is State.FAILED} == NEEDED[name]
-    assert all(check.way_out for check in checks.values() if check.state is State.FAILED)
+    assert all(check.hint for check in checks.values() if check.state is State.FAILED)
     assert checks["sops"].state is State.UNNEEDED
     assert "podman" not in checks
 
@@ -160,7 +160,7 @@ def test_more_cores_than_the_engine_has_are_a_failure_and_more_memory_is_advice(
     small = replace(ENGINE, cpus=1, memory=GIB)
     cores, memory = check_machine.cores(settings, small), check_machine.memory(settings, small)
     assert (cores.state, memory.state) == (State.FAILED, State.ADVICE)
-    assert "--set resources.lab.cpu=1" in cores.way_out
+    assert "--set resources.lab.cpu=1" in cores.hint
     assert (check_machine.cores(settings, ENGINE).state, check_machine.memory(settings, ENGINE).state) == ("ok", "ok")
 
 
@@ -171,9 +171,9 @@ def test_only_what_the_stack_runs_counts_and_all_of_it_is_named(shipped: Project
     settings = load(shipped, stack("local-dev"), (*greedy, "vector_store.kind=chroma"), environ={})
     cores, memory = check_machine.cores(settings, ENGINE), check_machine.memory(settings, ENGINE)
     assert (cores.state, memory.state) == (State.FAILED, State.ADVICE)
-    assert "--set resources.ollama.cpu=8 --set resources.vector_store.cpu=8" in cores.way_out
-    assert "resources.lab.cpu" not in cores.way_out
-    assert "resources.vector_store.memory" in memory.way_out
+    assert "--set resources.ollama.cpu=8 --set resources.vector_store.cpu=8" in cores.hint
+    assert "resources.lab.cpu" not in cores.hint
+    assert "resources.vector_store.memory" in memory.hint
 
 
 def test_an_engine_of_long_ago_is_refused() -> None:
@@ -213,7 +213,7 @@ def test_podman_knows_gpus_by_the_names_that_the_toolkit_writes_down(
 
     (tmp_path / "other.yaml").write_text("kind: vendor.com/net\n", encoding="utf-8")
     assert look().state is State.FAILED
-    assert "nvidia-ctk cdi generate" in look().way_out
+    assert "nvidia-ctk cdi generate" in look().hint
     (tmp_path / "nvidia.yaml").write_text("kind: nvidia.com/gpu\n", encoding="utf-8")
     assert look().state is State.OK
 
@@ -223,7 +223,7 @@ def test_one_of_amds_is_told_from_none(shipped: Project, tmp_path: Path, monkeyp
     plain, nvidia = (load(shipped, stack("local-dev"), environ={}, gpu=gpu) for gpu in (False, True))
     assert "AMD" in check_machine.gpu(plain, ENGINE, [])[0].found
     missing = check_machine.gpu(nvidia, ENGINE, [])[0]
-    assert (missing.state, "gpu.vendor=amd" in missing.way_out) == (State.FAILED, True)
+    assert (missing.state, "gpu.vendor=amd" in missing.hint) == (State.FAILED, True)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -273,7 +273,7 @@ def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
         settings = load(shipped, stack("local-dev"), ("ollama.mode=host",), environ={})
         check = check_machine.ollama(settings, replace(ENGINE, system=system))
         server.shutdown()
-    assert (check.state, "OLLAMA_HOST=172.17.0.1 in" in check.way_out) == (state, state is State.ADVICE)
+    assert (check.state, "OLLAMA_HOST=172.17.0.1 in" in check.hint) == (state, state is State.ADVICE)
 
 
 def test_the_driver_names_the_gpus(put: Put) -> None:
@@ -302,8 +302,8 @@ def test_nobody_logged_in_somebody_else_and_no_network_are_told_from_each_other(
     assert (other.state, other.found.split()[-1], other.wanted.split()[-1]) == (State.FAILED, "4712", "4711")
     expired = look("echo token expired >&2; exit 1")
     assert (expired.state, expired.found) == (State.FAILED, "nobody is logged in")
-    assert "login`" in expired.way_out
-    assert "token expired" in expired.way_out
+    assert "login`" in expired.hint
+    assert "token expired" in expired.hint
     offline = look("echo 'Could not connect to the endpoint URL' >&2; exit 255")
     assert (offline.state, offline.found) == (State.FAILED, "the cloud can't be asked who is logged in")
 
@@ -313,14 +313,14 @@ def test_google_s_provider_has_a_login_of_its_own(project: Project, put: Put) ->
     own = Sources(project, environ={}).configuration(Stack("dev", "gcp"))
     put("gcloud", 'case "$*" in *application-default*) exit 1;; *) echo lab-4711;; esac')
     (check,) = check_stack.credentials(own)
-    assert (check.state, check.way_out) == (State.FAILED, "`gcloud auth application-default login`")
+    assert (check.state, check.hint) == (State.FAILED, "`gcloud auth application-default login`")
 
 
 def test_who_has_not_chosen_an_account_is_offered_the_one_of_the_login(shipped: Project, put: Put) -> None:
     put("aws", "echo 4711")
     (check,) = check_stack.credentials(Sources(shipped, environ={}).configuration(Stack("dev", "aws")))
     assert check.state is State.FAILED
-    assert "inv config.set --cloud=aws --set=terraform.account=4711" in check.way_out
+    assert "inv config.set --cloud=aws --set=terraform.account=4711" in check.hint
 
 
 KUBECTL = """case "$*" in
@@ -370,7 +370,7 @@ def test_a_context_that_kubectl_does_not_know_comes_by_the_clouds_command(
     put("kubectl", KUBECTL.replace("{current}", "other").replace("{version}", "exit 1"))
     (check,) = check_stack.cluster(Sources(project, environ={}).configuration(Stack("dev", cloud)))
     assert check.state is State.FAILED
-    assert way in check.way_out
+    assert way in check.hint
 
 
 def test_before_the_first_apply_no_cluster_is_missed(shipped: Project) -> None:
@@ -384,7 +384,7 @@ def test_secrets_that_others_can_read_are_a_failure_that_can_be_mended(project: 
     file.write_text("OPENAI_API_KEY: x\n", encoding="utf-8")
     file.chmod(0o644)
     (check,) = check_stack.private_files(project)
-    assert (check.state, check.way_out) == (State.FAILED, "`chmod 600 conf/secrets.yaml`")
+    assert (check.state, check.hint) == (State.FAILED, "`chmod 600 conf/secrets.yaml`")
     assert check.fix
     check.fix.act()
     assert file.stat().st_mode & 0o777 == 0o600

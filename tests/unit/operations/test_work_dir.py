@@ -190,7 +190,7 @@ def test_what_a_program_of_this_machine_would_run_is_told_with_how_it_does_not(
     assert f"which {program} would run or obey there" in said
     assert said.endswith("type commands in the project's folder, or use `devai`, which runs nothing of it")
     found = work_folder(project, settings(project))
-    assert (found.state, found.way_out) == (State.ADVICE, work_dir.SAFELY)
+    assert (found.state, found.hint) == (State.ADVICE, work_dir.SAFELY)
     assert program in found.found
 
 
