@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,12 @@ from devai_tasks.system.errors import TAIL_LINES, KnownFailure, MissingToolError
 _ANY_CODE = tuple(range(-64, 256))
 # The exit code of a command that was interrupted, as shells have it.
 _INTERRUPTED = 128 + signal.SIGINT
+# For a standard stream of `beside`: a new pipe.
+PIPE = subprocess.PIPE
+
+
+class TimedOutError(ToolError):
+    """A program was killed, for it did not end in time."""
 
 
 def which(name: str) -> str | None:
@@ -69,14 +75,25 @@ class Result:
         accepted: Sequence[int] = (0,),
         known: Iterable[KnownFailure] = (),
         lines: int = TAIL_LINES,
+        hint: str = "",
+        secret: bool = False,
     ) -> Result:
         """Return the result itself.
 
-        Raises ToolError, which names the program as `command` and quotes so many of its last lines, for another exit
-        code.
+        Args:
+            command: what an error calls the program (default: its name).
+            accepted: exit codes that are no failure.
+            known: failures that have an explanation.
+            lines: how many lines of standard error an error quotes, or of standard output where that is empty.
+            hint: of a failure that is none of the known.
+            secret: whether standard output is never quoted.
+
+        Raises:
+            ToolError: the exit code is another one.
         """
         if self.returncode not in accepted:
-            words = self.stderr.strip() or self.stdout
+            words = self.stderr.strip() or ("" if secret else self.stdout)
+            known = [*known, KnownFailure("", "", hint)]
             raise ToolError.of(command or self.argv[0], self.returncode, words, known, lines=lines)
         return self
 
@@ -131,26 +148,53 @@ def run(
 
     Raises:
         MissingToolError: there is no such program.
-        ToolError: it ran into the timeout.
+        TimedOutError: it ran into the timeout.
+        ToolError: it can't be started.
     """
     import sh
 
     command = _command(argv)
     redirected = {"_out": stdout} if stdout else {}
+    running = None
     try:
-        done = command(
+        running = command(
             *argv[1:],
             _in=stdin or b"",
             _timeout=timeout,
             _ok_code=_ANY_CODE,
-            _return_cmd=True,
+            _bg_exc=False,
+            _iter=True,  # returns before the program ends, so that a signal can be sent to it
             _tty_out=False,
             **redirected,
             **options.for_sh(),
         )
+        running.wait()
     except sh.TimeoutException as error:
-        raise ToolError(f"no answer in {timeout:g} s", command=shlex.join(argv)) from error
-    return Result(tuple(argv), done.exit_code, b"" if stdout else done.stdout, done.stderr)
+        raise TimedOutError(f"no answer in {timeout:g} s", command=shlex.join(argv)) from error
+    except sh.ForkException as error:
+        # Its text is the traceback of the child process, which ends with the reason.
+        raise ToolError(str(error).strip().splitlines()[-1].strip(), command=argv[0]) from error
+    except KeyboardInterrupt as interrupt:
+        # Ctrl-C at a terminal reaches the program by itself; SIGTERM, which tasks treat as an interrupt, does not.
+        if running is not None and signal.SIGTERM in interrupt.args:
+            with suppress(OSError):
+                running.signal(signal.SIGTERM)
+        raise
+    return Result(tuple(argv), running.exit_code, b"" if stdout else running.stdout, running.stderr)
+
+
+def run_in_thread(argv: Sequence[str], *, timeout: float, options: Options = _PLAIN) -> Result:
+    """Run a program to its end as `run` does, with empty input, where other threads run programs at the same time.
+
+    Raises the same errors.
+    """
+    with beside(argv, stderr=PIPE, options=options) as running:
+        try:
+            output, errors = running.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            running.kill()
+            raise TimedOutError(f"no answer in {timeout:g} s", command=shlex.join(argv)) from error
+    return Result(tuple(argv), running.returncode, output.encode(), errors.encode())
 
 
 def foreground(argv: Sequence[str]) -> int:
@@ -233,7 +277,8 @@ def beside(
 ) -> Iterator[subprocess.Popen[str]]:
     """A program that runs beside this process, and is terminated when the block ends.
 
-    Standard streams are file descriptors, or the constants of subprocess. Raises MissingToolError where it is missing.
+    Standard streams are file descriptors, PIPE, or the other constants of subprocess. Raises MissingToolError where it
+    is missing, ToolError where it can't be started.
     """
     try:
         process = subprocess.Popen(  # noqa: S603 - the commands of the adapters
@@ -242,6 +287,8 @@ def beside(
         )  # fmt: skip
     except FileNotFoundError as error:
         raise MissingToolError(f"{argv[0]} is not installed") from error
+    except OSError as error:
+        raise ToolError(str(error), command=argv[0]) from error
     with process:
         try:
             yield process

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,13 @@ def test_a_program_that_says_nothing_fails_with_its_exit_code() -> None:
         process.run(["false"]).check()
 
 
+def test_secret_output_is_in_no_error() -> None:
+    with pytest.raises(ToolError) as failure:
+        process.run(["sh", "-c", "echo hunter2; exit 3"]).check("sh -c", secret=True)
+    assert (failure.value.returncode, failure.value.stderr) == (3, "")
+    assert "hunter2" not in str(failure.value)
+
+
 @pytest.mark.parametrize("text", ["", "grün", b"\xff\x00"])
 def test_standard_input_is_a_text_or_bytes_and_ends(text: str | bytes) -> None:
     assert process.run(["cat"], stdin=text).output == (text if isinstance(text, bytes) else text.encode())
@@ -59,6 +68,47 @@ def test_a_program_that_hangs_is_killed() -> None:
         process.run(["sleep", "60"], timeout=0.2)
 
 
+def test_a_program_that_ignores_sigterm_is_killed_in_a_thread() -> None:
+    with pytest.raises(ToolError, match=r"failed: no answer in 0.2 s$"):
+        process.run_in_thread(["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"], timeout=0.2)
+
+
+def test_programs_run_in_threads_at_the_same_time() -> None:
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda _: process.run_in_thread(FAILS, timeout=20), range(8)))
+    assert {(result.stdout, result.stderr, result.returncode) for result in results} == {("out\n", "first\nlast\n", 3)}
+
+
+def test_sigterm_reaches_the_program_that_runs(tmp_path: Path) -> None:
+    """Tasks turn SIGTERM into KeyboardInterrupt: devai_tasks.tasks.declare."""
+    started, stopped = tmp_path / "started", tmp_path / "stopped"
+    script = f"trap 'touch {stopped}; exit' TERM; touch {started}; while :; do sleep 0.05; done"
+
+    def interrupt(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    def stop() -> None:
+        wait_for(started.exists)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        threading.Thread(target=stop).start()
+        with pytest.raises(KeyboardInterrupt):
+            process.run(["sh", "-c", script])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    wait_for(stopped.exists)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return as soon as the condition holds; fail after 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_killed_program_has_a_negative_exit_code() -> None:
     assert process.run(["sh", "-c", "kill -9 $$"]).returncode == -9
 
@@ -70,6 +120,19 @@ def test_a_missing_program_is_one_error_however_it_is_started() -> None:
             start(MISSING)
     with pytest.raises(MissingToolError, match=r"^no-such-program is not installed; buy one$"):
         process.require(MISSING[0], "buy one")
+
+
+def test_a_program_that_cannot_be_started_is_a_tool_error(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("no interpreter is named", encoding="utf-8")
+    program.chmod(0o755)
+    starts: tuple[Callable[[Sequence[str]], object], ...] = (
+        process.run,
+        lambda argv: process.run_in_thread(argv, timeout=20),
+    )
+    for start in starts:
+        with pytest.raises(ToolError, match=rf"^{program} failed: .*Exec format error"):
+            start([str(program)])
 
 
 def test_foreground_returns_the_exit_code() -> None:
