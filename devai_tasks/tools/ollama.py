@@ -94,9 +94,11 @@ class Ollama:
             except ResponseError as error:
                 if "file does not exist" in error.error:
                     raise ToolError(
-                        f"the model hub has no model {name}; https://ollama.com/library lists them"
+                        f"the model hub has no model {name}",
+                        hint="https://ollama.com/library lists them",
+                        code="DEVAI-MODEL-002",
                     ) from error
-                raise HubUnreachableError(f"can't pull {name}: {error.error}") from error
+                raise HubUnreachableError(f"can't pull {name}: {error.error}", code="DEVAI-MODEL-003") from error
 
     def create(self, name: str, gguf: str, content: BufferedReader | None) -> None:
         """Make a model of the content of a GGUF file; none is needed under `--dry`.
@@ -135,7 +137,7 @@ class Ollama:
             try:
                 client.delete(name)
             except ResponseError as error:
-                raise ToolError(f"no model {name} to remove; `inv models.list` shows them") from error
+                raise ToolError(f"no model {name} to remove", hint="`inv models.list` shows them") from error
 
     def _say(self, *words: str) -> None:
         """The command that does the same."""
@@ -158,7 +160,7 @@ class Ollama:
         try:
             yield
         except (ConnectionError, httpx.TransportError) as error:
-            raise DevaiError(f"no Ollama answers at {self.url}; {self.remedy}") from error
+            raise DevaiError(f"no Ollama answers at {self.url}", hint=self.remedy, code="DEVAI-MODEL-001") from error
         except (ResponseError, ValueError, ImportError) as error:
             reason = str(error).partition("\n")[0]
-            raise DevaiError(f"{self.url} does not answer as Ollama does: {reason}; see ollama.url") from error
+            raise DevaiError(f"{self.url} does not answer as Ollama does: {reason}", hint="see ollama.url") from error

@@ -31,16 +31,16 @@ _REASON_BYTES = 1 << 12
 class UnreachableError(DevaiError):
     """Nothing answers there; `unknown` where the name has no address yet."""
 
-    def __init__(self, message: str, *, unknown: bool) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, unknown: bool, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint, code=code)
         self.unknown = unknown
 
 
 class RefusalError(ToolError):
     """The answer is not what was asked for; `status` is 403 where the token is refused."""
 
-    def __init__(self, message: str, *, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, status: int, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint, code=code)
         self.status = status
 
 
@@ -143,29 +143,32 @@ def _asking(
             _check(server, answer, content_type)
             yield answer
     except httpx.TransportError as error:
-        words = f"{server.url}: {str(error) or type(error).__name__}"
-        if _UNTRUSTED in words.lower():
-            words += (
-                "\nnobody vouches for its certificate, so the token was not sent; name another one in "
-                "terraform.certificate, or have this one believed: SSL_CERT_FILE names a file with it"
-            )
-        raise UnreachableError(words, unknown=False) from error
+        reason = str(error) or type(error).__name__
+        if _UNTRUSTED in reason.lower():
+            raise UnreachableError(
+                f"{server.url}: {reason}\nnobody vouches for its certificate, so the token was not sent",
+                unknown=False,
+                hint="name another one in terraform.certificate, or trust this one: SSL_CERT_FILE names a file with it",
+                code="DEVAI-LAB-006",
+            ) from error
+        raise UnreachableError(f"{server.url}: {reason}", unknown=False) from error
 
 
 def _check(server: Server, answer: httpx.Response, content_type: str) -> None:
     """Raise RefusalError for any answer but a complete one of the expected content type."""
     status, actual_type = answer.status_code, answer.headers.get("Content-Type", "").partition(";")[0]
     if status in {401, 403} or _leads_to_login(server, answer):
-        raise RefusalError(f"{server.url} refuses the token", status=403)
+        raise RefusalError(f"{server.url} refuses the token", status=403, code="DEVAI-LAB-002")
     if answer.has_redirect_location:
         raise RefusalError(f"{server.url} redirects to {one_line(answer.headers['Location'])}", status=status)
     if status != 200:  # noqa: PLR2004 - the one good answer
         raise RefusalError(f"{server.url} answers {status} {answer.reason_phrase}{_reason(answer)}", status=status)
     if actual_type != content_type:
         raise RefusalError(
-            f"{server.url} answers with {one_line(actual_type) or 'no content type'} in place of {content_type}; "
-            "something other than the lab answers there",
+            f"{server.url} answers with {one_line(actual_type) or 'no content type'} in place of {content_type}",
             status=status,
+            hint="something other than the lab answers there",
+            code="DEVAI-LAB-003",
         )
 
 

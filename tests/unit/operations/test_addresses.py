@@ -60,7 +60,7 @@ class Answers(BaseHTTPRequestHandler):
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Plays a load balancer with a certificate that it has signed itself; its address is the stack's."""
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    monkeypatch.setattr("shutil.which", lambda name: None if name == "mkcert" else f"/usr/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name, **_: None if name == "mkcert" else f"/usr/bin/{name}")
     certificates.make(certificate, key, ["127.0.0.1"], "lab")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -91,8 +91,9 @@ def test_a_token_is_sent_to_who_shows_such_a_certificate_only_where_it_is_believ
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     server = site.Server(f"{lab}devai/home.tar.gz", "secret")
-    with pytest.raises(DevaiError, match="nobody vouches for its certificate, so the token was not sent"):
+    with pytest.raises(DevaiError, match="nobody vouches for its certificate, so the token was not sent") as refusal:
         site.download(server, io.BytesIO())
+    assert refusal.value.code == "DEVAI-LAB-006"
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
     with pytest.raises(DevaiError, match="in place of application/gzip"):  # it was asked
         site.download(server, io.BytesIO())
