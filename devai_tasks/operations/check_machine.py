@@ -21,9 +21,10 @@ from devai_tasks.operations.engine import known
 from devai_tasks.operations.ownership import Claim
 from devai_tasks.render import compose
 from devai_tasks.render import image as definition
+from devai_tasks.system import programs
 from devai_tasks.system.errors import DevaiError
+from devai_tasks.tools import debootstrap, registry
 from devai_tasks.tools import ollama as ollama_server
-from devai_tasks.tools import programs, registry
 from devai_tasks.tools.docker import Docker, Engine
 from devai_tasks.tools.ollama import Ollama
 
@@ -153,7 +154,7 @@ def base(settings: Settings, docker: Docker) -> Check:
         fix = Fix(f"pulled {official}", lambda: docker.pull(official))
         return Check("engine", "base image", State.OK, f"{registry.host(official)} answers and has it", fix=fix)
     if source != "registry" and local:
-        if programs.which("debootstrap") or Path("/usr/sbin/debootstrap").exists():
+        if debootstrap.present():
             found = f"{registry.host(official)} does not answer; debootstrap will make {local}"
             return Check("engine", "base image", State.OK, found)
         found, hint = f"{registry.host(official)} does not answer", "`sudo apt-get install debootstrap` makes one here"

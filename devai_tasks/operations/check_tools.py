@@ -14,9 +14,10 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import ENCRYPTED_FILE
 from devai_tasks.operations.checks import Check, Fix, State
+from devai_tasks.system import process, programs
 from devai_tasks.system.errors import MissingToolError, ToolError
-from devai_tasks.tools import cloud, kubectl, pip, programs, terraform
-from devai_tasks.tools.programs import Program
+from devai_tasks.system.programs import Program
+from devai_tasks.tools import cloud, kubectl, pip, terraform
 
 _ENGINE = "`make bootstrap` installs it where it can, and https://docs.docker.com/engine/install/ says how elsewhere"
 _PLUGIN = "`make bootstrap` installs it where it can; else it is a package of your distribution's, or in Docker Desktop"
@@ -85,7 +86,7 @@ def tools(project: Project, settings: Settings) -> list[Check]:
         terraform_check = pool.submit(_terraform, settings)
         answers = list(pool.map(lambda wish: programs.answer(wish.program.ask), wanted))
     checks = [
-        judge(wish, said, here=bool(programs.which(wish.program.ask[0])))
+        judge(wish, said, here=bool(process.which(wish.program.ask[0])))
         for wish, said in zip(wanted, answers, strict=True)
         if said or wish.needed or not wish.quiet
     ]

@@ -18,7 +18,8 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import check_machine, check_stack, check_tools, models
 from devai_tasks.operations.checks import Check, State
-from devai_tasks.tools import ollama, programs, terraform
+from devai_tasks.system import programs
+from devai_tasks.tools import ollama, terraform
 from devai_tasks.tools.docker import Engine
 
 Put = Callable[..., None]

@@ -1,4 +1,4 @@
-"""Programs that are asked for their version, and packages that bring one: with the real ones."""
+"""Programs that are asked for their version: with the real ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from devai_tasks.system.errors import ToolError
-from devai_tasks.tools import pip, programs
+from devai_tasks.system import programs
 
 
 def test_a_program_is_asked_for_its_version() -> None:
@@ -34,11 +33,3 @@ def test_the_first_version_that_is_said_counts(said: str | None, version: str | 
 def test_versions_are_compared_as_numbers() -> None:
     assert programs.parse("20.10.24+dfsg1") > (20, 10)
     assert programs.parse("2.9.1") < (2, 20)
-
-
-def test_what_is_installed_already_is_installed_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PIP_NO_INDEX", "UV_OFFLINE"):
-        monkeypatch.setenv(name, "1")
-    pip.install(["invoke"])
-    with pytest.raises(ToolError, match="can't install no-such-package-of-ours"):
-        pip.install(["no-such-package-of-ours"])
