@@ -80,8 +80,6 @@ LOGINS: Mapping[str, Login] = {
         ["gcloud", "auth", "print-access-token", "--quiet"],
     ),
 }
-# How the command lines say that the cloud was not reached.
-_UNREACHED = ("could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve")
 
 
 def account(settings: Settings) -> str:
@@ -95,14 +93,14 @@ def account(settings: Settings) -> str:
         if login.proof:
             cloud.ask(login.proof)
         return cloud.ask([*login.whose, *([login.region.format(settings.terraform.region)] if login.region else [])])
+    except cloud.UnreachableError as error:
+        raise CloudError(
+            "the cloud can't be asked who is logged in",
+            output=str(error),
+            hint="is there a network?",
+            code="DEVAI-CLOUD-002",
+        ) from error
     except ToolError as error:
-        if error.returncode is None or any(words in error.stderr.lower() for words in _UNREACHED):
-            raise CloudError(
-                "the cloud can't be asked who is logged in",
-                output=str(error),
-                hint="is there a network?",
-                code="DEVAI-CLOUD-002",
-            ) from error
         raise NotAuthenticatedError(
             "nobody is logged in", output=str(error), hint=login.login_hint, code="DEVAI-CLOUD-001"
         ) from error

@@ -90,7 +90,7 @@ class ToolError(DevaiError):
         hint: str = "",
         code: str = "",
     ) -> None:
-        super().__init__(message or tail(stderr) or "its output is above", hint=hint, code=code)
+        super().__init__(message or tail(stderr) or "no reason is given", hint=hint, code=code)
         self.command = command
         self.returncode = returncode
         self.stderr = stderr

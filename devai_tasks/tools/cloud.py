@@ -3,50 +3,56 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import subprocess
 from collections.abc import Sequence
 
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError, tail
+from devai_tasks.system import process
+from devai_tasks.system.errors import ToolError, tail
 
 INSTALL = {
     "aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
     "az": "https://learn.microsoft.com/cli/azure/install-azure-cli",
     "gcloud": "https://cloud.google.com/sdk/docs/install",
 }
-# In a network that swallows all, they would go on for minutes.
+# In a network that drops every packet, they would go on for minutes.
 SECONDS = 60
+# What they print where nothing could be reached.
+_UNREACHED = ("could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve")
+
+
+class UnreachableError(ToolError):
+    """The cloud could not be reached, or gave no answer in time."""
 
 
 def ask(command: Sequence[str], *, patient: bool = False) -> str:
-    """What a command prints. Raises MissingToolError without the program, ToolError with its last words.
+    """Return what a command prints.
 
-    One that is not `patient` fails without any after a minute.
+    Args:
+        command: one of the programs above, with its arguments.
+        patient: whether it may take longer than SECONDS.
+
+    Raises:
+        MissingToolError: the program is not installed.
+        UnreachableError: the cloud could not be reached.
+        ToolError: the command failed for another reason.
     """
-    program = command[0]
-    if not shutil.which(program):
-        raise MissingToolError(f"{program} is not installed", hint=f"{INSTALL[program]} says how")
+    name, line = command[0], shlex.join(command)
+    program = process.require(name, f"{INSTALL[name]} says how")
     try:
-        answer = subprocess.run(  # noqa: S603 - one of the programs above
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=None if patient else SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"no answer in {SECONDS:g} s", command=shlex.join(command)) from error
-    if answer.returncode:
-        # Never what is on its standard output, which may be a secret.
-        reason = tail(answer.stderr) or "no reason is given"
-        raise ToolError(reason, command=shlex.join(command), returncode=answer.returncode, stderr=answer.stderr)
-    return answer.stdout.strip()
+        result = process.run([program, *command[1:]], timeout=None if patient else SECONDS)
+    except process.TimedOutError as error:
+        raise UnreachableError(error.message, command=line) from error
+    try:
+        # Some print a secret or a token.
+        return result.check(line, secret=True).stdout.strip()
+    except ToolError as error:
+        if any(words in tail(error.stderr).lower() for words in _UNREACHED):
+            raise UnreachableError(command=line, returncode=error.returncode, stderr=error.stderr) from error
+        raise
 
 
 def run(command: Sequence[str], *, dry: bool = False) -> None:
-    """Run a command that changes something; under --dry say it."""
+    """Run a command that changes something; with `dry`, print it only."""
     console.say(shlex.join(command))
     if not dry:
         ask(command, patient=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # What users meet most, by the words of the engine and its client.
 _KNOWN = (
+    KnownFailure("^$", "its output is above", ""),
     KnownFailure(
         "permission denied while trying to connect", "no permission on the engine's socket",
         "`sudo usermod -aG docker $USER`, log in again, and retry", "DEVAI-ENGINE-003", replaces=True,
