@@ -68,7 +68,7 @@ class Result:
         """Its standard error as text."""
         return self.errors.decode(errors="replace")
 
-    def check(
+    def check(  # noqa: PLR0913 - by keyword
         self,
         command: str = "",
         *,

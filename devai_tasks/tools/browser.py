@@ -1,13 +1,14 @@
-"""The user's browser, which is told nothing secret: anyone on this machine may read a process's arguments."""
+"""The user's browser, which gets no secret by its arguments: any user of this machine can read those of a process."""
 
 from __future__ import annotations
 
 import html
 import os
-import subprocess
 import tempfile
 import webbrowser
 from pathlib import Path
+
+from devai_tasks.system import process
 
 # By then the slowest browser has started and read the page.
 _SECONDS = 60
@@ -19,6 +20,8 @@ _PAGE = """<!DOCTYPE html>
 <title>Dev AI Lab</title>
 <a href="{address}">Open the lab</a>
 """
+# In the background, so that it outlives this process; without its pipes, so that the shell ends at once.
+_REMOVE = '(sleep "$1"; rm -f -- "$2") </dev/null >/dev/null 2>&1 &'
 
 
 def open_page(address: str, folder: Path) -> None:
@@ -27,6 +30,5 @@ def open_page(address: str, folder: Path) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as page:
         page.write(_PAGE.format(address=html.escape(address)))
     webbrowser.open(Path(name).absolute().as_uri())
-    nowhere = subprocess.DEVNULL
-    remove = ["/bin/sh", "-c", 'sleep "$1"; rm -f -- "$2"', "sh", str(_SECONDS), name]
-    subprocess.Popen(remove, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)  # noqa: S603 - ours
+    remove = ["/bin/sh", "-c", _REMOVE, "sh", str(_SECONDS), name]
+    process.run(remove, options=process.Options(own_session=True)).check()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import sh
-
-from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.system import process
 
 # Apple's programs take no certificate for longer.
 DAYS = 825
@@ -22,21 +19,21 @@ def good(certificate: Path, names: Sequence[str]) -> bool:
 
     Where mkcert has come since, one that nobody else has signed is not.
     """
-    if not certificate.exists() or (shutil.which("mkcert") and _is_self_signed(certificate)):
+    if not certificate.exists() or (process.which("mkcert") and _is_self_signed(certificate)):
         return False
     checks = [["-checkend", str(_LEAST_SECONDS)]]
     checks += [["-checkip" if _is_address(name) else "-checkhost", name] for name in names]
-    # For a name that lacks, the program says so and succeeds.
-    answers = [_run("openssl", "x509", "-noout", "-in", str(certificate), *check, ok=(0, 1)) for check in checks]
-    return not any("NOT match" in answer or "will expire" in answer for answer in answers)
+    # For a name that is missing, the program prints that and succeeds.
+    outputs = [_run("openssl", "x509", "-noout", "-in", str(certificate), *check, accepted=(0, 1)) for check in checks]
+    return not any("NOT match" in output or "will expire" in output for output in outputs)
 
 
 def make(certificate: Path, key: Path, names: Sequence[str], owner: str) -> str:
     """Write a certificate and its key, whose files the caller has made for nobody else to read; returns who signed it.
 
-    Raises MissingToolError without openssl, ToolError with its last words.
+    Raises MissingToolError without openssl, ToolError where the program fails.
     """
-    if shutil.which("mkcert"):
+    if process.which("mkcert"):
         _run("mkcert", f"-cert-file={certificate}", f"-key-file={key}", *names)
         return "mkcert"
     known = ",".join(f"{'IP' if _is_address(name) else 'DNS'}:{name}" for name in names)
@@ -48,7 +45,7 @@ def make(certificate: Path, key: Path, names: Sequence[str], owner: str) -> str:
     )
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256", "-days", str(DAYS)]
     files = ["-keyout", str(key), "-out", str(certificate), "-config", "/dev/stdin"]
-    _run("openssl", "req", "-x509", *kind, *files, given=settings)
+    _run("openssl", "req", "-x509", *kind, *files, stdin=settings)
     return "itself"
 
 
@@ -65,11 +62,8 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _run(program: str, *words: str, given: str = "", ok: Sequence[int] = (0,)) -> str:
-    if not shutil.which(program):
-        raise MissingToolError(f"{program} is not installed; the system's package of that name has it")
-    try:
-        run = sh.Command(program)
-        return str(run(*words, _in=given, _ok_code=list(ok), _truncate_exc=False, _tty_out=False))
-    except sh.ErrorReturnCode as error:
-        raise ToolError(f"{program} failed:\n{error.stderr.decode(errors='replace').strip()}") from error
+def _run(program: str, verb: str, *arguments: str, stdin: str = "", accepted: Sequence[int] = (0,)) -> str:
+    """Return what a program prints. Raises MissingToolError or ToolError."""
+    path = process.require(program, "the system's package of that name has it")
+    command = program if verb.startswith("-") else f"{program} {verb}"
+    return process.run([path, verb, *arguments], stdin=stdin).check(command, accepted=accepted).stdout

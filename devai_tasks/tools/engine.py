@@ -5,19 +5,17 @@ What works with images is in `tools.docker`; to import that alone takes longer t
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+from devai_tasks.system import process
 
 
 def image(name: str, label: str) -> tuple[str, str]:
-    """An image's id, which follows from all that is in it, and one of its labels.
+    """Return an image's id, which follows from all that is in it, and one of its labels.
 
     Both are empty where the engine hasn't the image, or none answers.
     """
-    program = shutil.which("docker")
-    if not program:
+    docker = process.which("docker")
+    if not docker:
         return "", ""
-    command = [program, "image", "inspect", f'--format={{{{.Id}}}} {{{{index .Config.Labels "{label}"}}}}', name]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - a question
-    found, _, value = answer.strip().partition(" ")
+    template = f'--format={{{{.Id}}}} {{{{index .Config.Labels "{label}"}}}}'
+    found, _, value = process.run([docker, "image", "inspect", template, name]).stdout.strip().partition(" ")
     return found, value

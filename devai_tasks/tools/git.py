@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import sh
-
 from devai_tasks import console
+from devai_tasks.system import process
+from devai_tasks.system.errors import ToolError
 
 SHORT = 12  # as long everywhere: git's own choice differs from clone to clone
 
@@ -30,21 +30,25 @@ class Revision:
 
 
 def revision(folder: Path) -> Revision | None:
-    """The revision of a folder's files; None without git, without a repository, and before the first commit.
+    """Return the revision of a folder's files; None without git, without a repository, and before the first commit.
 
     Ignored files don't make it dirty, new ones do: they may be part of what is built.
     """
-    program = shutil.which("git")
-    if not program:
+    git = process.which("git")
+    if not git:
         return None
-    git = sh.Command(program).bake("-C", str(folder), _tty_out=False, _truncate_exc=False)
+
+    def ask(*arguments: str, accepted: Sequence[int] = (0,)) -> str:
+        result = process.run([git, "-C", str(folder), *arguments])
+        return result.check(f"git {arguments[0]}", accepted=accepted).stdout
+
     try:
-        commit, time = str(git("log", "-1", "--no-show-signature", "--format=%H %cI")).split()
+        commit, time = ask("log", "-1", "--no-show-signature", "--format=%H %cI").split()
         # A repository below it may be a notebook's, and git would obey that one's settings to look into it.
-        dirty = bool(str(git("status", "--porcelain", "--ignore-submodules=dirty", "--", ".")).strip())
-        source = str(git("config", "--get", "remote.origin.url", _ok_code=(0, 1))).strip()
-    except sh.ErrorReturnCode as error:
-        reason = error.stderr.decode(errors="replace").partition("\n")[0]
+        dirty = bool(ask("status", "--porcelain", "--ignore-submodules=dirty", "--", ".").strip())
+        source = ask("config", "--get", "remote.origin.url", accepted=(0, 1)).strip()
+    except ToolError as error:
+        reason = error.stderr.partition("\n")[0]
         if not re.search(r"not a git repository|does not have any commits", reason):
             console.warn(f"git can't say which commit this is, so tags are the version alone: {reason}")
         return None

@@ -7,28 +7,21 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import sh
-
-from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.system import process
 
 
 def install(module: str, folder: Path) -> None:
     """Build a program from a module (`path@version`) into a folder, which appears when it is complete.
 
-    Raises MissingToolError without Go, ToolError with its last words.
+    Raises MissingToolError without Go, ToolError where the build fails.
     """
-    go = shutil.which("go")
-    if not go:
-        raise MissingToolError("go is not installed; https://go.dev/doc/install says how")
+    go = process.require("go", "https://go.dev/doc/install says how")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        sh.Command(go)(
-            "install", "-trimpath", "-ldflags=-s -w", module,
-            _env={**os.environ, "GOBIN": str(scratch)}, _truncate_exc=False, _tty_out=False,
-        )  # fmt: skip
+        options = process.Options(env={**os.environ, "GOBIN": str(scratch)})
+        argv = [go, "install", "-trimpath", "-ldflags=-s -w", module]
+        process.run(argv, options=options).check(f"go install {module}")
         scratch.replace(folder)
-    except sh.ErrorReturnCode as error:
-        raise ToolError(f"go install {module} failed:\n{error.stderr.decode(errors='replace').strip()}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

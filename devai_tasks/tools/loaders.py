@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.system import process
 
 if TYPE_CHECKING:
     from devai_tasks.tools.docker import Docker
@@ -56,23 +54,16 @@ class _Program:
         if docker.dry:
             console.say(f"docker save --output=image.tar {image}")
             return console.say(self._line("image.tar"))
-        if not shutil.which(self.command[0]):
-            raise MissingToolError(f"{self.command[0]} is not installed; {self.why}")
+        program = process.require(self.command[0], self.why)
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             archive = Path(folder) / "image.tar"
             docker.save(image, archive)
-            self._run(archive)
+            argv = [program, *self.command[1:], *([] if self.reads else [str(archive)])]
+            with archive.open("rb") as content:
+                process.run(argv, stdin=content).check(self._line(str(archive)))
 
     def _line(self, archive: str) -> str:
         return shlex.join(self.command) + (" <" if self.reads else " ") + shlex.quote(archive)
-
-    def _run(self, archive: Path) -> None:
-        command = [*self.command, *([] if self.reads else [str(archive)])]
-        with archive.open("rb") as given:
-            done = subprocess.run(command, stdin=given, capture_output=True, text=True, check=False)  # noqa: S603 - configured
-        if done.returncode != 0:
-            words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-            raise ToolError(f"{self._line(str(archive))} failed (exit code {done.returncode}): {words}")
 
 
 class _Nothing:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx
-import sh
 
+from devai_tasks.system import process
 from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError
 from devai_tasks.tools import registry
 
@@ -57,9 +56,9 @@ def owns(provider: str, host: str) -> bool:
 
 
 def login(provider: str, address: str, region: str) -> Login:
-    """A login for the registry at an address, of `aws`, `azure` or `gcp`; for the region where the address has none.
+    """Return a login for the registry at an address, of `aws`, `azure` or `gcp`; `region` where the address has none.
 
-    Raises MissingToolError where neither the command line nor the SDK is there, ToolError with both reasons.
+    Raises MissingToolError where neither the command line nor the SDK is installed, ToolError with both reasons.
     """
     reasons = []
     for way in _WAYS[provider]:
@@ -69,9 +68,15 @@ def login(provider: str, address: str, region: str) -> Login:
             except Exception as error:  # noqa: BLE001 - each SDK has classes of its own for what one sentence says
                 reasons.append(f"{way.name}: {_reason(error)}")
     if reasons:
-        raise ToolError("\n".join([f"no login for {address}; `{_SIGN_IN[provider]}`, then again", *reasons]))
+        raise ToolError(
+            "\n".join([f"no login for {address}", *reasons]),
+            hint=f"`{_SIGN_IN[provider]}`, then again",
+            code="DEVAI-IMAGE-008",
+        )
     names = " or ".join(way.name for way in _WAYS[provider])
-    raise MissingToolError(f"{names} is needed for a login; `pip install devai-tasks[{provider}]` brings the second")
+    raise MissingToolError(
+        f"{names} is needed for a login", hint=f"`pip install devai-tasks[{provider}]` brings the second"
+    )
 
 
 def command(provider: str, address: str, region: str) -> list[str]:
@@ -80,14 +85,17 @@ def command(provider: str, address: str, region: str) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """Why, in a line: a program's last words, or what its SDK says."""
-    text = error.stderr.decode(errors="replace") if isinstance(error, sh.ErrorReturnCode) else str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1 if isinstance(error, sh.ErrorReturnCode) else 0][:300] if lines else type(error).__name__
+    """Return why, in a line: the last of a program's standard error, or the first of what an SDK reports."""
+    if isinstance(error, ToolError) and error.returncode is not None:
+        return (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1].strip()[:300]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
 
 
-def _run(words: list[str]) -> str:
-    return str(sh.Command(words[0])(*words[1:], _tty_out=False, _truncate_exc=False)).strip()
+def _run(command: list[str]) -> str:
+    """Return what a program prints, which is secret. Raises MissingToolError or ToolError."""
+    program = process.which(command[0]) or command[0]
+    return process.run([program, *command[1:]]).check(command[0], secret=True).stdout.strip()
 
 
 # --- Amazon ECR: https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
@@ -176,7 +184,7 @@ def _installed(package: str) -> Callable[[], bool]:
 
 
 def _on_path(program: str) -> Callable[[], bool]:
-    return lambda: shutil.which(program) is not None
+    return lambda: process.which(program) is not None
 
 
 _WAYS = {

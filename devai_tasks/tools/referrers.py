@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any
 
 import httpx
 
-from devai_tasks.system.errors import ToolError
+from devai_tasks.system import process
+from devai_tasks.system.errors import MissingToolError, ToolError
 from devai_tasks.tools import registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -190,20 +190,19 @@ class Repository:
 
 
 def credentials(host: str, config: Path | None = None) -> tuple[str, str] | None:
-    """The login for a registry that the engine's client has, in its file or in a key chain; None without one."""
+    """Return the login for a registry that the engine's client has, in its file or a key chain; None without one."""
     folder = config or Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     file = folder / "config.json"
     settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     name = _HUB if host == registry.DOCKER_HUB else host
     helper = settings.get("credHelpers", {}).get(name) or settings.get("credsStore")
     if helper:
-        program = f"docker-credential-{helper}"
         try:
-            done = subprocess.run([program, "get"], input=name, capture_output=True, text=True, check=True)  # noqa: S603 - the client's own
-        except (OSError, subprocess.CalledProcessError):
+            result = process.run([f"docker-credential-{helper}", "get"], stdin=name).check(secret=True)
+        except (MissingToolError, ToolError):
             return None
-        given = json.loads(done.stdout)
-        return given["Username"], given["Secret"]
+        login = json.loads(result.stdout)
+        return login["Username"], login["Secret"]
     encoded = settings.get("auths", {}).get(name, {}).get("auth", "")
     username, colon, word = base64.b64decode(encoded).decode().partition(":")
     return (username, word) if colon else None

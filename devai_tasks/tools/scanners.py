@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError, UsageError, unknown
+from devai_tasks.system import process
+from devai_tasks.system.errors import MissingToolError, UsageError, unknown
 
 
 @dataclass(frozen=True)
@@ -44,25 +42,20 @@ SCANNERS = (
 
 
 def find(name: str = "") -> Scanner:
-    """The scanner to use: the one named, else the first that is there.
+    """Return the scanner to use: the one named, else the first that is installed.
 
-    Raises UsageError for a name that is none, MissingToolError where it or all of them are not there.
+    Raises UsageError for an unknown name, MissingToolError where it, or every scanner, is missing.
     """
     known = {scanner.name: scanner for scanner in SCANNERS}
     if name and name not in known:
         raise UsageError(unknown("scanner", name, known))
     for scanner in [known[name]] if name else SCANNERS:
-        if _path(scanner):
+        if process.which(scanner.name):
             return scanner
     wanted = name or "none of trivy, grype and pip-audit"
     raise MissingToolError(
-        f"{wanted} is {'not ' if name else ''}installed; `pip install devai-tasks[tools]` brings pip-audit"
+        f"{wanted} is {'not ' if name else ''}installed", hint="`pip install devai-tasks[tools]` brings pip-audit"
     )
-
-
-def _path(scanner: Scanner) -> str | None:
-    """On PATH, or beside the interpreter, where the extra `tools` puts it."""
-    return shutil.which(scanner.name) or shutil.which(scanner.name, path=str(Path(sys.executable).parent))
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Findings:
 
 
 def scan(scanner: Scanner, image: str, packages: Mapping[str, str], *, json: bool, dry: bool = False) -> Findings:
-    """What a scanner says of an image. Raises ToolError where it couldn't look."""
+    """Return what a scanner reports of an image. Raises ToolError where it could not scan it."""
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "packages.txt"
         requirements.write_text("".join(f"{name}=={version}\n" for name, version in packages.items()), encoding="utf-8")
@@ -84,9 +77,8 @@ def scan(scanner: Scanner, image: str, packages: Mapping[str, str], *, json: boo
             console.say(shlex.join([scanner.name, *words]))
             return Findings("", any=False)
         console.say(f"{scanner.name} looks at {scanner.looks_at} ...")
-        done = subprocess.run([_path(scanner) or scanner.name, *words], capture_output=True, text=True, check=False)  # noqa: S603 - one of the three
-    if done.returncode not in (0, scanner.found) or (done.returncode and not done.stdout.strip()):
-        last_words = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise ToolError(f"{scanner.name} could not look (exit code {done.returncode}): {last_words}")
-    console.say(done.stderr.strip())
-    return Findings(done.stdout, any=done.returncode != 0)
+        result = process.run([process.which(scanner.name) or scanner.name, *words])
+    # One that could not scan may end with the same exit code as one that found something; only that prints a report.
+    result.check(scanner.name, accepted=(0, scanner.found) if result.stdout.strip() else (0,))
+    console.say(result.stderr.strip())
+    return Findings(result.stdout, any=result.returncode != 0)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 from pathlib import Path
 
-import sh
-
 from devai_tasks import console
-from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.system import process
 
 
 def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
@@ -18,7 +14,7 @@ def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
 
     A file `overrides.txt` beside the requirements has the last word on what others require.
 
-    Raises MissingToolError without uv, ToolError with its last words where versions can't be found.
+    Raises MissingToolError without uv, ToolError where versions can't be resolved.
     """
     arguments = [
         "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version=3.11", "--generate-hashes",
@@ -29,12 +25,6 @@ def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
         arguments.append("--overrides=overrides.txt")
     if dry:
         return console.say(shlex.join(["uv", *arguments]))
-    # On PATH, or beside the interpreter, where the extra `tools` puts it.
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    if not uv:
-        raise MissingToolError("uv is not installed; `pip install uv`")
+    uv = process.require("uv", "`pip install uv`")
     with console.step(f"locking {requirements.name}"):
-        try:
-            sh.Command(uv)(*arguments, _cwd=str(requirements.parent), _truncate_exc=False, _tty_out=False)
-        except sh.ErrorReturnCode as error:
-            raise ToolError(f"uv failed:\n{error.stderr.decode(errors='replace').strip()}") from error
+        process.run([uv, *arguments], options=process.Options(cwd=requirements.parent)).check("uv pip compile")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -91,11 +92,17 @@ def test_registries_of_nobodys_cloud_get_no_token(host: str) -> None:
 @pytest.mark.parametrize(("provider", "name"), [("aws", "aws"), ("azure", "az"), ("gcp", "gcloud")])
 def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(program: Program, provider: str, name: str) -> None:
     program(name, f"echo {CANARY}; echo 'session expired' >&2; exit 3")
-    with pytest.raises(
-        ToolError, match=rf"`(aws sso|az|gcloud auth) login`, then again\n{name}: session expired"
-    ) as told:
+    with pytest.raises(ToolError) as refusal:
         logins.login(provider, "registry.test/lab", "us-east-1")
-    assert CANARY not in str(told.value)
+    assert refusal.value.message == f"no login for registry.test/lab\n{name}: session expired"
+    assert re.fullmatch("`(aws sso|az|gcloud auth) login`, then again", refusal.value.hint)
+    assert refusal.value.code == "DEVAI-IMAGE-008"
+
+
+def test_a_program_that_prints_no_reason_is_reported_without_the_token(program: Program) -> None:
+    program("gcloud", f"echo {CANARY}; exit 3")
+    with pytest.raises(ToolError, match=r"^no login for registry\.test/lab\ngcloud: exit code 3\n"):
+        logins.login("gcp", "registry.test/lab", "us-east-1")
 
 
 @pytest.mark.parametrize("provider", logins.HOSTS)

@@ -61,7 +61,7 @@ def test_weaknesses_are_told_from_a_scanner_that_could_not_look(put: Put, name: 
     put(name, code, "weak")
     assert scanners.scan(scanners.find(), "lab:1", {}, json=False).any
     put(name, code, ">&2 no network")
-    with pytest.raises(ToolError, match=f"{name} could not look .* no network"):
+    with pytest.raises(ToolError, match=f"^{name} failed .*: no network$"):
         scanners.scan(scanners.find(), "lab:1", {}, json=False)
     put(name, 9, "weak")
     with pytest.raises(ToolError, match="exit code 9"):
