@@ -36,7 +36,7 @@ def attach(project: Project, settings: Settings, remote: Images, digest: str) ->
         documents = [_provenance(project, settings, remote, digest), *_bill_of_materials(settings, remote)]
         new = Repository(repository, remote.logins).attach(digest, documents)
     except ToolError as error:
-        console.warn(f"{repository}@{digest} has no new documents beside it: {error}")
+        console.warn(f"{repository}@{digest} has no new documents beside it: {error}", "DEVAI-IMAGE-004")
         return
     console.say(f"{repository}@{digest}: documents beside it: {len(documents)}, {len(new)} of them new")
 

@@ -68,7 +68,8 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
         if broken := _holder(stream):
             console.warn(
                 f"{broken.words} broke off before it was done, and its lock went with it. What it has done stays; "
-                "what is left is done now"
+                "what is left is done now",
+                "DEVAI-STACK-002",
             )
         _note(stream, json.dumps(asdict(run)))
         try:

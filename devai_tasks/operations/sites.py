@@ -8,7 +8,9 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,13 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import BACKEND, TFVARS
 from devai_tasks.operations import artefacts
 from devai_tasks.render import terraform as definition
+from devai_tasks.system.errors import DevaiError
 
 _RESOURCE = re.compile(r'^resource "(\w+)" "(\w+)" \{(.*?)^\}', re.MULTILINE | re.DOTALL)
 _LATCH = re.compile(r"^\s+prevent_destroy\s*=\s*true\b", re.MULTILINE)
+
+# How often, and after how many seconds again, a state is read that another process is writing.
+_READS, _READ_SECONDS = 50, 0.1
 
 
 @dataclass(frozen=True)
@@ -93,8 +99,14 @@ def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
 def offline_state(project: Project, settings: Settings) -> dict[str, Any]:
     """Return the state of a stack's offline copy; nothing where there is none yet."""
     file = project.state(settings.stack) / "offline/terraform.tfstate"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return found
+    for _ in range(_READS):
+        text = file.read_text(encoding="utf-8") if file.exists() else "{}"
+        with suppress(ValueError):
+            found: dict[str, Any] = json.loads(text)
+            return found
+        # Terraform writes its state in place, and one that outlived a killed task may be at it.
+        time.sleep(_READ_SECONDS)
+    raise DevaiError(f"{file} is no state of Terraform", hint="remove it, and the stack's offline copy starts anew")
 
 
 def unlatched(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:

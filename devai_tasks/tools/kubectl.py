@@ -44,8 +44,8 @@ _KNOWN = (
         "log in to its cloud again, or ask the cluster's administrator for access", "DEVAI-K8S-004",
     ),
     KnownFailure(
-        "no matches for kind", "the cluster lacks what knows such objects", "is it the right one, with its add-ons?",
-        "DEVAI-K8S-005",
+        "no matches for kind", "the cluster does not know this kind of object",
+        "is it the right one, with its add-ons?", "DEVAI-K8S-005",
     ),
     KnownFailure("lost connection to pod", "the pod has ended", "start this again, and it leads to the next one"),
     # Said of roles only: quotas, pod security and volumes that can't grow are "forbidden", too.

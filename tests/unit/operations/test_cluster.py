@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from devai_tasks.operations import cluster, cluster_secrets, cluster_status
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.operations.cluster_secrets import Sending
 from devai_tasks.system.errors import DevaiError
+from devai_tasks.system.process import Result
 from devai_tasks.tools.kubectl import Kubectl
 
 Patch = pytest.MonkeyPatch
@@ -107,10 +107,10 @@ def test_a_secret_that_somebody_else_put_there_goes_when_it_is_said_to(own: Clus
     """As `kubectl create secret` did: it belongs to another manager, and applying the rest leaves it where it is."""
     asked: list[str] = []
 
-    def call(_: Kubectl, words: Sequence[str], given: str | None) -> CompletedProcess[str]:
+    def call(_: Kubectl, words: Sequence[str], given: str | None) -> Result:
         asked.append(" ".join(words))
         assert "OLD" not in (given or "")
-        return CompletedProcess(words, 0, "", "")
+        return Result(tuple(words), 0, b"")
 
     monkeypatch.setattr(Kubectl, "_call", call)
     sending = Sending({"JUPYTER_TOKEN": "token", "OLD": "x"}, {"JUPYTER_TOKEN": "token"})

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+
+import pytest
 
 from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import sites
+from devai_tasks.system.errors import DevaiError
 
 CLUSTER = ("aws_eks_cluster", "this")
 
@@ -31,3 +35,19 @@ def test_protection_is_taken_off_in_a_copy_that_has_the_stacks_own_state(project
     assert values == {**own, "protected": True}
     assert own["protected"] is False
     assert before == {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
+
+
+def test_an_offline_state_that_is_being_written_is_read_when_it_is_whole(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(project, Stack("dev", "aws"), environ={})
+    assert sites.offline_state(project, settings) == {}
+    file = project.state(settings.stack) / "offline/terraform.tfstate"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    threading.Timer(0.3, file.write_text, ['{"serial": 2}']).start()
+    assert sites.offline_state(project, settings) == {"serial": 2}
+    file.write_text("{")
+    monkeypatch.setattr(sites, "_READS", 1)
+    with pytest.raises(DevaiError, match=r"terraform.tfstate is no state of Terraform; remove it"):
+        sites.offline_state(project, settings)

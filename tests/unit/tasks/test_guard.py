@@ -18,6 +18,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import cluster, ownership
 from devai_tasks.system.errors import DevaiError, UsageError
+from devai_tasks.system.process import Result
 from devai_tasks.tasks import compose, namespace
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.docker import Docker
@@ -176,12 +177,12 @@ def played_cluster(monkeypatch: Patch, labels: dict[str, str], context: str = "m
     """A cluster with a namespace, by Kubernetes' API of namespaces; returns what it was asked."""
     asked: list[str] = []
 
-    def call(_: Kubectl, words: list[str], given: str | None) -> CompletedProcess[str]:
+    def call(_: Kubectl, words: list[str], given: str | None) -> Result:
         asked.append(" ".join(words))
         if words[0] == "apply":
             labels.update(json.loads(given or "")["metadata"]["labels"])
         found = {"kind": "Namespace", "metadata": {"name": "devai-mine-dev", "labels": labels}, "items": []}
-        return CompletedProcess(words, 0, json.dumps(found), "")
+        return Result(tuple(words), 0, json.dumps(found).encode())
 
     monkeypatch.setattr(kubectl, "contexts", lambda: [context])
     monkeypatch.setattr(kubectl, "current_context", lambda: context)

@@ -19,6 +19,7 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.operations import addresses, clouds, cluster, overview, ownership, terraform
 from devai_tasks.render.kubernetes import PROJECT_LABEL, STACK_LABEL
 from devai_tasks.system.errors import DevaiError, ToolError
+from devai_tasks.system.process import Result
 from devai_tasks.tasks import k8s, looks, tf
 from devai_tasks.tools import kubectl
 from devai_tasks.tools.docker import Docker
@@ -118,9 +119,9 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
         monkeypatch.setattr(kubectl, "current_context", lambda: CONTEXT)
         monkeypatch.setattr(clouds, "join_cluster", deployed.join)
 
-        def call(_: Kubectl, words: Sequence[str], given: str | None) -> CompletedProcess[str]:
+        def call(_: Kubectl, words: Sequence[str], given: str | None) -> Result:
             del given
-            return CompletedProcess(words, 0, deployed.answer(words), "")
+            return Result(tuple(words), 0, deployed.answer(words).encode())
 
         monkeypatch.setattr(Kubectl, "_call", call)
         monkeypatch.setattr(k8s, "start", lambda *_, **__: None)

@@ -18,12 +18,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_installed_already_is_installed_without_a_network() -> None:
     pip.install(["invoke"])
-    with pytest.raises(ToolError, match=r"^(uv )?pip install no-such-package-of-ours failed \(exit code 1\): "):
+    with pytest.raises(ToolError, match=r"^(uv )?pip install no-such-package-of-ours failed \(exit code 1\):\s"):
         pip.install(["no-such-package-of-ours"])
 
 
 def test_a_package_that_cannot_be_unpacked_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match=r"^pip install no-such-package-of-ours failed \(exit code 1\): "):
+    with pytest.raises(ToolError, match=r"^pip install no-such-package-of-ours failed \(exit code 1\):\s"):
         pip.unpack("no-such-package-of-ours", tmp_path)
 
 
