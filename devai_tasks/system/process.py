@@ -26,8 +26,6 @@ from devai_tasks.system.errors import TAIL_LINES, KnownFailure, MissingToolError
 
 # To sh, every exit code and every signal is a result: the caller decides which is a failure.
 _ANY_CODE = tuple(range(-64, 256))
-# The exit code of a command that was interrupted, as shells have it.
-_INTERRUPTED = 128 + signal.SIGINT
 # For a standard stream of `beside`: a new pipe.
 PIPE = subprocess.PIPE
 
