@@ -151,30 +151,15 @@ def run(
     """
     import sh
 
-    command = _command(argv)
     redirected = {"_out": stdout} if stdout else {}
-    running = None
+    running = _started(argv, options, _in=stdin or b"", _timeout=timeout, **redirected)
     try:
-        running = command(
-            *argv[1:],
-            _in=stdin or b"",
-            _timeout=timeout,
-            _ok_code=_ANY_CODE,
-            _bg_exc=False,
-            _iter=True,  # returns before the program ends, so that a signal can be sent to it
-            _tty_out=False,
-            **redirected,
-            **options.for_sh(),
-        )
         running.wait()
     except sh.TimeoutException as error:
         raise TimedOutError(f"no answer in {timeout:g} s", command=shlex.join(argv)) from error
-    except sh.ForkException as error:
-        # Its text is the traceback of the child process, which ends with the reason.
-        raise ToolError(str(error).strip().splitlines()[-1].strip(), command=argv[0]) from error
     except KeyboardInterrupt as interrupt:
         # Ctrl-C at a terminal reaches the program by itself; SIGTERM, which tasks treat as an interrupt, does not.
-        if running is not None and signal.SIGTERM in interrupt.args:
+        if signal.SIGTERM in interrupt.args:
             with suppress(OSError):
                 running.signal(signal.SIGTERM)
         raise
@@ -210,19 +195,13 @@ class Stream:
     """A program that runs to its end, line by line as it prints; `result` is complete when all lines are read."""
 
     def __init__(self, argv: Sequence[str], *, merged: bool = False, options: Options = _PLAIN) -> None:
-        """Start the program; `merged` streams its standard error as well, in place of keeping it for the result."""
+        """Start the program; `merged` streams its standard error as well, in place of keeping it for the result.
+
+        Raises MissingToolError where it is missing, ToolError where it can't be started.
+        """
         self._argv = tuple(argv)
-        self._running = _command(argv)(
-            *argv[1:],
-            _in=b"",
-            _iter=True,
-            _ok_code=_ANY_CODE,
-            _tty_out=False,
-            _encoding="utf-8",
-            _decode_errors="replace",
-            **({"_err_to_out": True} if merged else {}),
-            **options.for_sh(),
-        )
+        decoded = {"_encoding": "utf-8", "_decode_errors": "replace"}
+        self._running = _started(argv, options, _in=b"", _err_to_out=merged, **decoded)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -292,6 +271,25 @@ def beside(
             yield process
         finally:
             process.terminate()
+
+
+def _started(argv: Sequence[str], options: Options, **special: Any) -> Any:
+    """Return a program that sh has started. Raises MissingToolError or ToolError where that is not possible."""
+    import sh
+
+    try:
+        return _command(argv)(
+            *argv[1:],
+            _iter=True,  # returns before the program ends, so that a signal can be sent to it
+            _ok_code=_ANY_CODE,
+            _bg_exc=False,
+            _tty_out=False,
+            **special,
+            **options.for_sh(),
+        )
+    except sh.ForkException as error:
+        # Its text is the traceback of the child process, which ends with the reason.
+        raise ToolError(str(error).strip().splitlines()[-1].strip(), command=argv[0]) from error
 
 
 def _command(argv: Sequence[str]) -> Any:

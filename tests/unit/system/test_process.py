@@ -128,6 +128,7 @@ def test_a_program_that_cannot_be_started_is_a_tool_error(tmp_path: Path) -> Non
     program.chmod(0o755)
     starts: tuple[Callable[[Sequence[str]], object], ...] = (
         process.run,
+        process.Stream,
         lambda argv: process.run_in_thread(argv, timeout=20),
     )
     for start in starts:
