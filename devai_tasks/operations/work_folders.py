@@ -27,7 +27,7 @@ class WorkFolder:
 
 def known() -> list[WorkFolder]:
     """Return the folders that labs were started with by the caller, and that still exist."""
-    return [found for file in sorted(_directory().glob("*.json")) if (found := _read(file)).folder.is_dir()]
+    return [found for file in sorted(_directory().glob("*.json")) if (found := _read(file))]
 
 
 def record(own: WorkFolder) -> None:
@@ -35,18 +35,19 @@ def record(own: WorkFolder) -> None:
     content = json.dumps([str(own.folder), str(own.root), own.stack])
     try:
         for file in _directory().glob("*.json"):
-            if not _read(file).folder.is_dir():
+            if not _read(file):
                 file.unlink(missing_ok=True)
         state.write(_directory() / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json", f"{content}\n")
     except OSError as error:
         console.warn(f"other projects will not know that notebooks write to {own.folder}: {error}")
 
 
-def _read(file: Path) -> WorkFolder:
-    with suppress(OSError, ValueError):  # another process removed it, or it was cut
+def _read(file: Path) -> WorkFolder | None:
+    """Return what a file remembers; None where the folder no longer exists, or the file is not whole."""
+    with suppress(OSError, ValueError):
         folder, root, stack = json.loads(file.read_text(encoding="utf-8"))
-        return WorkFolder(Path(folder), Path(root), stack)
-    return WorkFolder(Path("/dev/null"), Path("/"), "")
+        return WorkFolder(Path(folder), Path(root), stack) if Path(folder).is_dir() else None
+    return None
 
 
 def _directory() -> Path:
