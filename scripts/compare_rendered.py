@@ -76,7 +76,9 @@ def rendered(folder: Path, commit: str | None, names: Sequence[str]) -> dict[str
     """Return what a commit, or the working tree, renders: texts by `switch/stack/artifact`."""
     folder.mkdir()
     files = subprocess.run(
-        ["git", "archive", "--format=tar", commit] if commit else ["git", "ls-files", "-z"],
+        ["git", "archive", "--format=tar", commit]
+        if commit
+        else ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, check=True,
     ).stdout  # fmt: skip
     if commit:
