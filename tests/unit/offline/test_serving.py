@@ -11,7 +11,6 @@ import devai_tasks.offline
 from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import offline
 
-pytest.importorskip("grpc")
 SNAPSHOTS = Path(devai_tasks.offline.__file__).parent / "recordings"
 
 
