@@ -172,7 +172,7 @@ def token(settings: Settings, *, dry: bool = False) -> str:
         raise CloudError(
             f"the token of {settings.stack} is in its cloud's secret manager, which doesn't tell it",
             output=str(error),
-            hint=f"is it up, and are you logged in as somebody who may read it ({login_hint})?",
+            hint=f"is it up, and is your login allowed to read it ({login_hint})?",
             code="DEVAI-CLOUD-014",
         ) from error
 

@@ -134,7 +134,7 @@ def start(project: Project, settings: Settings, docker: Docker) -> None:
     if not docker.dry and state.restart_due(project, settings.stack).exists():
         raise DevaiError(
             f"the token or a secret of {settings.stack} was replaced, and its containers still have the old one",
-            hint=f"{command} makes them anew",
+            hint=f"{command} recreates them",
             code="DEVAI-STACK-007",
         )
     if not docker.dry and not own.containers():

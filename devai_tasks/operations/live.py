@@ -201,7 +201,7 @@ def _unchangeable(old: Object, new: Object) -> Iterator[tuple[str, str]]:
 
 
 def _claim(name: str, old: Object, new: Object) -> Iterator[tuple[str, str]]:
-    hint = f"to begin anew with it: `inv k8s.delete --data` (the {name} of the stack goes), then `inv k8s.apply`"
+    hint = f"to start over with it: `inv k8s.delete --data` (the {name} of the stack goes), then `inv k8s.apply`"
     class_key = f"storage.{name}_class"
     wanted, was = new.get("storageClassName"), old.get("storageClassName")
     if wanted is not None and wanted != was:

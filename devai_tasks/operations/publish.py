@@ -177,7 +177,7 @@ def check_base(settings: Settings, source: str) -> None:
 def _taken(wanted: Published, digest: str) -> UsageError:
     """That another image has the name."""
     return UsageError(
-        f"{wanted.name} is there already and is another image ({digest}), so somebody may rely on it",
+        f"{wanted.name} is there already and is another image ({digest}), so others may rely on it",
         hint="`inv image.pull` takes that one; what you have built needs a commit of its own, or another image.version",
         code="DEVAI-IMAGE-006",
     )

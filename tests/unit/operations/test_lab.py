@@ -218,7 +218,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     assert interrupt.value.__notes__ == [told]
     assert built == []  # the image that the lab has is of other inputs than now, and no reason to wait
     assert state.token(project, own.stack) != token
-    with pytest.raises(DevaiError, match="still have the old one; `inv up --env=dev --cloud=local` makes them anew"):
+    with pytest.raises(DevaiError, match="still have the old one; `inv up --env=dev --cloud=local` recreates them"):
         lab.start(project, own, docker)
     for _ in range(2):
         lab.up(project, own, docker)
