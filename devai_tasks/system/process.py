@@ -15,8 +15,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +29,8 @@ from devai_tasks.system.errors import TAIL_LINES, KnownFailure, MissingToolError
 
 # To sh, every exit code and every signal is a result: the caller decides which is a failure.
 _ANY_CODE = tuple(range(-64, 256))
+# How often it is looked whether a program has written more to a file.
+_POLL_SECONDS = 0.05
 # For a standard stream of `beside`: a new pipe.
 PIPE = subprocess.PIPE
 
@@ -152,8 +157,10 @@ def run(
     import sh
 
     redirected = {"_out": stdout} if stdout else {}
-    running = _started(argv, options, _in=stdin or b"", _timeout=timeout, **redirected)
+    with _deferred_signals() as arrived:
+        running = _started(argv, options, _in=stdin or b"", _timeout=timeout, **redirected)
     try:
+        _deliver(arrived)
         running.wait()
     except sh.TimeoutException as error:
         raise TimedOutError(f"no answer in {timeout:g} s", command=shlex.join(argv)) from error
@@ -194,24 +201,42 @@ def foreground(argv: Sequence[str]) -> int:
 class Stream:
     """A program that runs to its end, line by line as it prints; `result` is complete when all lines are read."""
 
-    def __init__(self, argv: Sequence[str], *, merged: bool = False, options: Options = _PLAIN) -> None:
-        """Start the program; `merged` streams its standard error as well, in place of keeping it for the result.
+    def __init__(
+        self, argv: Sequence[str], *, merged: bool = False, outlives: bool = False, options: Options = _PLAIN
+    ) -> None:
+        """Start the program.
 
-        Raises MissingToolError where it is missing, ToolError where it can't be started.
+        Args:
+            argv: the program and its arguments.
+            merged: whether its standard error is streamed as well, in place of being kept for the result.
+            outlives: whether it goes on when this process is killed. Its output goes through a file then, for a
+                program that writes to a pipe without a reader is ended by SIGPIPE.
+            options: its environment, directory and umask.
+
+        Raises:
+            MissingToolError: there is no such program.
+            ToolError: it can't be started.
         """
         self._argv = tuple(argv)
         decoded = {"_encoding": "utf-8", "_decode_errors": "replace"}
-        self._running = _started(argv, options, _in=b"", _err_to_out=merged, **decoded)
+        with ExitStack() as files:
+            file = files.enter_context(tempfile.TemporaryFile()) if outlives else None
+            redirected = {"_out": file} if file else {}
+            with _deferred_signals() as self._arrived:
+                self._running = _started(argv, options, _in=b"", _err_to_out=merged, **decoded, **redirected)
+            self._files = files.pop_all()
+        self._lines: Iterator[str] = _Tail(file.fileno(), self._running.is_alive) if file else self._running
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        return str(next(self._running)).rstrip("\n")
+        return next(self._lines).rstrip("\n")
 
     def result(self) -> Result:
         """Wait for its end. The output is what was streamed, so it is not kept."""
         self._running.wait()
+        self._files.close()
         return Result(self._argv, self._running.exit_code, b"", self._running.stderr)
 
     def show(self, show: Callable[[Iterable[str]], None], *, asked_to_stop: str, then: str = "") -> Result:
@@ -222,6 +247,7 @@ class Stream:
         interrupted: KeyboardInterrupt | None = None
         while True:
             try:
+                _deliver(self._arrived)
                 show(self)
                 result = self.result()
             except KeyboardInterrupt as interrupt:
@@ -243,6 +269,32 @@ class Stream:
             return
 
 
+class _Tail:
+    """The lines of a file, until the program that writes it has ended. An exception in between loses none of them."""
+
+    def __init__(self, file: int, alive: Callable[[], bool]) -> None:
+        self._file, self._alive = file, alive
+        self._read, self._rest = 0, b""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        while b"\n" not in self._rest:
+            alive = self._alive()  # asked first: what it writes before its end is read
+            # Not `read`: the program and this process share the file's position.
+            if more := os.pread(self._file, 65536, self._read):
+                self._read, self._rest = self._read + len(more), self._rest + more
+            elif alive:
+                time.sleep(_POLL_SECONDS)
+            elif self._rest:
+                break
+            else:
+                raise StopIteration
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode(errors="replace")
+
+
 @contextmanager
 def beside(
     argv: Sequence[str],
@@ -258,19 +310,52 @@ def beside(
     is missing, ToolError where it can't be started.
     """
     try:
-        process = subprocess.Popen(  # noqa: S603 - the commands of the adapters
-            list(argv), stdin=stdin, stdout=stdout, stderr=stderr, text=True, errors="replace",
-            env=options.env, cwd=options.cwd, start_new_session=options.own_session,
-        )  # fmt: skip
+        with _deferred_signals() as arrived:
+            process = subprocess.Popen(  # noqa: S603 - the commands of the adapters
+                list(argv), stdin=stdin, stdout=stdout, stderr=stderr, text=True, errors="replace",
+                env=options.env, cwd=options.cwd, start_new_session=options.own_session,
+            )  # fmt: skip
     except FileNotFoundError as error:
         raise MissingToolError(f"{argv[0]} is not installed") from error
     except OSError as error:
         raise ToolError(str(error), command=argv[0]) from error
     with process:
         try:
+            _deliver(arrived)
             yield process
         finally:
             process.terminate()
+
+
+@contextmanager
+def _deferred_signals() -> Iterator[list[int]]:
+    """Collect the signals that arrive while a program is started, for `_deliver` when it can be told of them.
+
+    Else an exception in between would leave the program running, and nobody would know its process. Where it does not
+    start, they are delivered at once. Only the main thread gets signals.
+    """
+    arrived: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
+    # Others are ignored, or end this process; a program inherits that.
+    handlers = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: arrived.append(number))
+    started = False
+    try:
+        yield arrived
+        started = True
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if not started:
+            _deliver(arrived)
+
+
+def _deliver(signals: list[int]) -> None:
+    """Handle signals that were deferred, each once."""
+    while signals:
+        signal.raise_signal(signals.pop(0))
 
 
 def _started(argv: Sequence[str], options: Options, **special: Any) -> Any:

@@ -235,7 +235,8 @@ class Terraform:
         if self._told(words):
             return 0
         with console.step(title):
-            running = process.Stream(self._command(words), options=self._options)
+            # Where this process is killed, what Terraform makes must still get into the state.
+            running = process.Stream(self._command(words), outlives=True, options=self._options)
             done = running.show(partial(console.follow, title), asked_to_stop=_ASKED_TO_STOP, then=_THEN)
             self._checked(words, done, accepted)
         if done.stderr.strip():

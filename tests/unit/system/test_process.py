@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -79,26 +82,73 @@ def test_programs_run_in_threads_at_the_same_time() -> None:
     assert {(result.stdout, result.stderr, result.returncode) for result in results} == {("out\n", "first\nlast\n", 3)}
 
 
-def test_sigterm_reaches_the_program_that_runs(tmp_path: Path) -> None:
-    """Tasks turn SIGTERM into KeyboardInterrupt: devai_tasks.tasks.declare."""
-    started, stopped = tmp_path / "started", tmp_path / "stopped"
-    script = f"trap 'touch {stopped}; exit' TERM; touch {started}; while :; do sleep 0.05; done"
+@pytest.fixture
+def interrupted() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as in tasks: devai_tasks.tasks.declare."""
 
     def interrupt(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_sigterm_reaches_the_program_that_runs(tmp_path: Path) -> None:
+    started, stopped = tmp_path / "started", tmp_path / "stopped"
+    script = f"trap 'touch {stopped}; exit' TERM; touch {started}; while :; do sleep 0.05; done"
 
     def stop() -> None:
         wait_for(started.exists)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        threading.Thread(target=stop).start()
-        with pytest.raises(KeyboardInterrupt):
-            process.run(["sh", "-c", script])
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    threading.Thread(target=stop).start()
+    with pytest.raises(KeyboardInterrupt):
+        process.run(["sh", "-c", script])
     wait_for(stopped.exists)
+
+
+def run_beside(argv: Sequence[str]) -> None:
+    with process.beside(argv, stdout=subprocess.DEVNULL) as running:
+        running.wait()
+
+
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize(
+    ("start", "module", "starting"), [(process.run, process, "_started"), (run_beside, subprocess, "Popen")]
+)
+def test_a_signal_that_arrives_while_a_program_starts_reaches_it(
+    start: Callable[[Sequence[str]], object],
+    module: ModuleType,
+    starting: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent, stopped = tmp_path / "sent", tmp_path / "stopped"
+    script = f"trap 'touch {stopped}; exit' TERM; kill -TERM $PPID; touch {sent}; while :; do sleep 0.05; done"
+    really = getattr(module, starting)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        running = really(*args, **options)
+        wait_for(sent.exists)
+        return running
+
+    monkeypatch.setattr(module, starting, slow)
+    with pytest.raises(KeyboardInterrupt):
+        start(["sh", "-c", script])
+    wait_for(stopped.exists)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_signal_is_not_lost_where_a_program_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise MissingToolError("gone")
+
+    monkeypatch.setattr(process, "_started", fail)
+    with pytest.raises(KeyboardInterrupt):
+        process.run(["true"])
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -152,9 +202,32 @@ def test_a_merged_stream_has_both_outputs() -> None:
     assert sorted(process.Stream(("sh", "-c", "echo one; echo two >&2"), merged=True)) == ["one", "two"]
 
 
-def test_the_first_interrupt_goes_to_the_program_which_ends_in_its_own_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_program_that_outlives_its_caller_ends_its_work_where_that_is_killed(tmp_path: Path) -> None:
+    started, done = tmp_path / "started", tmp_path / "done"
+    work = f"touch {started}; for i in 1 2 3 4 5; do sleep 0.1; echo $i; done; touch {done}"
+    code = f"from devai_tasks.system import process; list(process.Stream(['sh', '-c', {work!r}], outlives=True))"
+    with process.beside([sys.executable, "-c", code]) as caller:
+        wait_for(started.exists)
+        caller.kill()
+    wait_for(done.exists)
+
+
+def test_a_program_that_outlives_its_caller_is_streamed_while_it_runs(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    work = f"echo one; while [ ! -e {go} ]; do sleep 0.05; done; echo two; echo wrong >&2; printf end; exit 3"
+    stream = process.Stream(("sh", "-c", work), outlives=True)
+    assert next(stream) == "one"
+    go.touch()
+    assert list(stream) == ["two", "end"]
+    assert (stream.result().returncode, stream.result().stderr) == (3, "wrong\n")
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+def test_the_first_interrupt_goes_to_the_program_which_ends_in_its_own_time(
+    outlives: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = "trap 'echo cleaning; exit 1' INT; echo ready; while :; do sleep 0.05; done"
-    stream = process.Stream(("sh", "-c", script), options=process.Options(own_session=True))
+    stream = process.Stream(("sh", "-c", script), outlives=outlives, options=process.Options(own_session=True))
     seen: list[str] = []
 
     def show(lines: Iterable[str]) -> None:
