@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -26,6 +26,10 @@ _DOCUMENTATION = re.compile(
     r"\bexample\.(com|net|org)\b|\b(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+\b"
     r"|//example\.vault\.azure\.net/|^123456789012$|^0{8}-0{4}-0{4}-0{4}-0{12}$|^example-project$"
 )
+
+
+Observe = Callable[[Settings], Mapping[Key, Collection[str]]]
+"""Tells the artifacts of a stack by the keys that are read for each."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Configuration:
     """The layers as one."""
     pending: tuple[Key, ...]
     """Keys that only a deployment knows, and whose values here are stand-ins."""
+    observe: Observe | None = None
 
     @cached_property
     def written(self) -> dict[str, Any]:
@@ -121,7 +126,7 @@ class Configuration:
             for key, value in scalars(self.plain, ())
             if key not in self.pending
             and _DOCUMENTATION.search(value)
-            and self.reach(key) - {targets.COMPOSE_ENV, targets.COMPOSE_STACK}
+            and self.affected(key) - {targets.COMPOSE_ENV, targets.COMPOSE_STACK}
         )
 
     def to_deploy(self, *needed: Key, before: Collection[str] = ()) -> Settings:
@@ -152,7 +157,7 @@ class Configuration:
     @property
     def missed(self) -> list[Key]:
         """Pending keys that are of concern to this stack, as it is configured."""
-        return [key for key in self.pending if self.reach(key) or self.tasks(key)]
+        return [key for key in self.pending if self.affected(key) or self.tasks(key)]
 
     def _stand_ins(self, keys: Sequence[Key], before: Collection[str] = ()) -> list[str]:
         tasks = {key: self.why_pending(key).task for key in keys}
@@ -164,18 +169,20 @@ class Configuration:
         assert pending  # noqa: S101 - only such keys are in `pending`
         return pending
 
-    def reach(self, key: Key, *, names: bool = True) -> frozenset[str]:
-        """The artefacts of the stack that a key changes, by itself and through the keys that take it in.
-
-        Of an entry of a map, without `names` those that its value changes, and not its coming and going.
-        """
+    def affected(self, key: Key) -> frozenset[str]:
+        """Return the artifacts of the stack for which a key is read, by itself or by keys that take it in."""
         keys, waiting = set(), [key]
         while waiting:
             key = waiting.pop()
             if key not in keys:
                 keys.add(key)
                 waiting += self._taken_by.get(key, ())
-        return frozenset().union(*(targets.reached(_entry(one).meta.reach, self.settings, names=names) for one in keys))
+        return frozenset().union(*(self._affected.get(_setting(one), ()) for one in keys))
+
+    @cached_property
+    def _affected(self) -> Mapping[Key, Collection[str]]:
+        assert self.observe  # noqa: S101 - of sources that are made for it
+        return self.observe(self.settings)
 
     @cached_property
     def _taken_by(self) -> dict[Key, list[Key]]:
@@ -282,9 +289,14 @@ def _of_names(key: Key) -> Key:
     return tuple(part for part in key if isinstance(part, str))
 
 
+def _setting(key: Key) -> Key:
+    """Return a key of the schema: itself, or the map or list that it is in."""
+    return next(path for path in reader.leaves(Settings) if key[: len(path)] == path)
+
+
 def _entry(key: Key) -> reader.Entry:
-    """What the schema says of a key, or of the map or list that it is in."""
-    return next(entry for path, entry in reader.leaves(Settings).items() if key[: len(path)] == path)
+    """Return what the schema says of a key, or of the map or list that it is in."""
+    return reader.leaves(Settings)[_setting(key)]
 
 
 def _shown(value: Any) -> str:

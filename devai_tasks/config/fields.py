@@ -1,4 +1,4 @@
-"""What a key of the schema is made of: its documentation, its default, what it allows, whom it reaches."""
+"""What a key of the schema is made of: its documentation, its default, what it allows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
-
-from devai_tasks.config.targets import Reach
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,6 @@ class Key:
 
     doc: str
     check: Check | None
-    reach: tuple[Reach, ...]
     tasks: str
     layers: tuple[str, ...]
     pending: Pending | None
@@ -51,17 +48,16 @@ def key(  # noqa: PLR0913 - one option for each thing that the schema may say of
     *,
     default: object = MISSING,
     check: Check | None = None,
-    reach: tuple[Reach, ...] = (),
     tasks: str = "",
     layers: tuple[str, ...] = (),
     pending: Pending | None = None,
 ) -> Any:
     """A key of the configuration; without a default, a file of `conf/` has to give it.
 
-    `reach` names the artefacts that it changes; `tasks` says what else it decides, for keys that stand in no artefact.
+    `tasks` says what it decides beside artifacts; which of these it changes is observed, when they are rendered.
     `layers` are the kinds of layers that may set it, where not all may.
     """
-    metadata = {"key": Key(doc, check, reach, tasks, layers, pending)}
+    metadata = {"key": Key(doc, check, tasks, layers, pending)}
     if pending:
         default = ""
     if default is MISSING:
@@ -71,7 +67,7 @@ def key(  # noqa: PLR0913 - one option for each thing that the schema may say of
 
 def section(doc: str) -> Any:
     """A group of keys."""
-    return field(metadata={"key": Key(doc, None, (), "", (), None)})
+    return field(metadata={"key": Key(doc, None, "", (), None)})
 
 
 def between(low: int, high: int) -> Check:

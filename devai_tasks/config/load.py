@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from devai_tasks.config import layers as sources
 from devai_tasks.config import reader, secrets, variables
-from devai_tasks.config.configuration import Configuration, as_written, at, key_references, scalars
+from devai_tasks.config.configuration import Configuration, Observe, as_written, at, key_references, scalars
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.interpolation import interpolations
 from devai_tasks.config.layers import Files, Layer
@@ -53,12 +53,19 @@ class Sources:
     """All layers of a project: each file is read once, and what every stack shares is merged once.
 
     `replaced` are texts that count in place of files, by their names in the project: what would be if they were so.
+    `observe` tells which artifacts a key affects; without it, that can't be asked.
     """
 
     def __init__(
-        self, project: Project, environ: Mapping[str, str] = os.environ, *, replaced: Mapping[str, str] = _NOTHING
+        self,
+        project: Project,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        replaced: Mapping[str, str] = _NOTHING,
+        observe: Observe | None = None,
     ) -> None:
         self.project = project
+        self._observe = observe
         self.files = Files(project, replaced)
         self._variables = sources.variables(environ, reader.maps(Settings))
         self._clean: dict[str, tuple[Layer, DictConfig, list[Problem]]] = {}
@@ -88,7 +95,7 @@ class Sources:
         problems = self.project.namesakes(stack)
         problems += [problem for layer in layers for problem in self._cleaned(layer)[1]]
         meant = replace(stack, changes=sources.words(overrides, gpu=gpu))
-        return _Reading(meant, layers, merged, problems).configuration()
+        return _Reading(meant, layers, merged, problems).configuration(self._observe)
 
     def stack(self, env: str = "", cloud: str = "", overrides: Sequence[str] = ()) -> Stack:
         """The stack that flags mean; for one that wasn't given, `defaults` of the configuration decides.
@@ -216,7 +223,7 @@ class _Reading:
         """The merged layers before interpolation; only who reports something needs them."""
         return as_written(self.merged)
 
-    def configuration(self) -> Configuration:
+    def configuration(self, observe: Observe | None) -> Configuration:
         pending = self.stand_ins()
         tree = self.resolved()
         tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.refuse))
@@ -226,7 +233,7 @@ class _Reading:
                 self.report(key, allowed, code=code)
         if self.problems:
             raise ConfigError(self.problems)
-        return Configuration(settings, tuple(self.layers), self.merged, pending)
+        return Configuration(settings, tuple(self.layers), self.merged, pending, observe)
 
     def stand_ins(self) -> tuple[Key, ...]:
         """Put stand-ins where only a deployment knows the value and none has told it yet; returns the keys."""

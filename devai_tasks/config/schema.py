@@ -14,18 +14,6 @@ from devai_tasks.config.fields import LABEL, PIN, key, matching, section
 from devai_tasks.config.secrets import NAME, Secret
 from devai_tasks.config.sections import cloud, kubernetes, lab, project, storage
 from devai_tasks.config.stack import Stack
-from devai_tasks.config.targets import (
-    COMPOSE_STACK,
-    K8S_ENVIRONMENT,
-    K8S_KUSTOMIZATION,
-    K8S_MODELS,
-    K8S_SECRETS,
-    TERRAFORM,
-    external_secrets,
-    own_ollama,
-    pulls_models,
-    to,
-)
 from devai_tasks.config.variables import DECLARABLE
 
 # Which layers may protect a stack: the files that everybody shares, and not one person's wishes.
@@ -45,7 +33,6 @@ class Settings:
         default=False,
         layers=SHARED,
         tasks="what tasks ask before they go on, and whether conf/personal.yaml is read",
-        reach=to(*TERRAFORM),
     )
     project: project.Project = section("What the lab is called, and whose it is.")
     image: lab.Image = section("The lab's image.")
@@ -64,18 +51,15 @@ class Settings:
         "Models that the lab has: names of the model hub, or paths of GGUF files (relative to the project).",
         check=matching(r"[\w./:@-]+", "a model's name or a path"),
         tasks="what up and models.pull bring",
-        reach=to(K8S_MODELS, *TERRAFORM, when=own_ollama),
     )
     env: Mapping[str, str] = key(
         "Environment variables of the notebooks and of hooks; nothing secret, and none that bash or the dynamic loader "
         "obeys, such as BASH_ENV or LD_PRELOAD.",
         check=VARIABLE,
-        reach=to(COMPOSE_STACK, K8S_ENVIRONMENT, *TERRAFORM),
     )
     secrets: Mapping[str, Secret] = key(
         "What the lab gets as secret variables: the name there, and the secret it holds, as `${secret:NAME}`.",
         check=SECRET,
-        reach=to(COMPOSE_STACK, K8S_SECRETS, names_only=True) + to(K8S_SECRETS, when=external_secrets),
         tasks="what compose.up and k8s.secrets hand to the lab, tf.plan and tf.apply to the cloud's secret manager",
     )
     variables: tuple[str, ...] = key(
@@ -86,11 +70,7 @@ class Settings:
         layers=("common",),
         tasks="which variables of the environment may become part of values",
     )
-    labels: Mapping[str, str] = key(
-        "On everything that the stack runs or owns.",
-        check=LABEL,
-        reach=to(COMPOSE_STACK, K8S_KUSTOMIZATION, *TERRAFORM) + to(K8S_MODELS, when=pulls_models),
-    )
+    labels: Mapping[str, str] = key("On everything that the stack runs or owns.", check=LABEL)
     pins: tuple[str, ...] = key(
         "Images with the digest that each is pinned to; `inv image.lock` resolves them.",
         default=(),

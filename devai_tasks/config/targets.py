@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -311,49 +310,33 @@ def needs_address(known: Known) -> bool:
     return on_a_clouds_kubernetes(known) and known("compute", "provider") == "gcp"
 
 
-@dataclass(frozen=True)
-class Reach:
-    """Artefacts that a key changes, in stacks of which the condition holds."""
-
-    artefacts: tuple[str, ...]
-    when: Callable[[Settings], bool] = always
-    names_only: bool = False
-    """Of a map: they show its names, and no value."""
+def has_image(_: Settings) -> bool:
+    """Whether a stack has an image: each has."""
+    return True
 
 
-def to(*artefacts: str, when: Callable[[Settings], bool] = always, names_only: bool = False) -> tuple[Reach, ...]:
-    """The reach of a key; several are added up with `+`."""
-    return (Reach(artefacts, when, names_only),)
+def has_compose(settings: Settings) -> bool:
+    """Whether Docker Compose runs the stack."""
+    return settings.compute.provider == "local"
+
+
+def has_terraform(settings: Settings) -> bool:
+    """Whether Terraform makes what the stack runs on."""
+    return settings.compute.provider in TFVARS
+
+
+def has_kubernetes(settings: Settings) -> bool:
+    """Whether the stack has manifests for a cluster."""
+    return settings.compute.platform == "kubernetes"
+
+
+# In the order in which they are brought up.
+_TARGETS = {"image": has_image, "compose": has_compose, "terraform": has_terraform, "kubernetes": has_kubernetes}
 
 
 def of_stack(settings: Settings) -> tuple[str, ...]:
     """The targets of a stack, in the order in which they are brought up."""
-    targets = ["image"]
-    if settings.compute.provider == "local":
-        targets.append("compose")
-    if settings.compute.provider in TFVARS:
-        targets.append("terraform")
-    if settings.compute.platform == "kubernetes":
-        targets.append("kubernetes")
-    return tuple(targets)
-
-
-def reached(reach: tuple[Reach, ...], settings: Settings, *, names: bool = True) -> frozenset[str]:
-    """The artefacts of this stack that a key with such a reach changes; of a map, without `names` its values only."""
-    targets = of_stack(settings)
-    provider = settings.compute.provider
-
-    def rendered(artefact: str) -> bool:
-        target = artefact.partition("/")[0]
-        return target in targets and (artefact not in TERRAFORM or artefact == TFVARS[provider])
-
-    return frozenset(
-        artefact
-        for part in reach
-        if part.when(settings) and (names or not part.names_only)
-        for artefact in part.artefacts
-        if rendered(artefact)
-    )
+    return tuple(name for name, has_target in _TARGETS.items() if has_target(settings))
 
 
 def by_target(artefacts: frozenset[str]) -> dict[str, list[str]]:

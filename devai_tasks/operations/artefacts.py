@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from devai_tasks.config import targets
@@ -11,23 +11,26 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import runs
-from devai_tasks.render import Artefacts, compose, image, kubernetes, terraform, writer
+from devai_tasks.render import Artefacts, Artifact, compose, image, kubernetes, terraform, texts, writer
 from devai_tasks.system.errors import DevaiError, unknown
 
 
 def render(project: Project, settings: Settings) -> Artefacts:
-    """Every file that a stack is made of."""
-    override = (project.root / compose.OVERRIDE).exists()
-    renderers = {
-        "image": image.render,
-        "compose": lambda settings: compose.render(settings, override=override),
-        "terraform": terraform.render,
-        "kubernetes": kubernetes.render,
+    """Return every file that a stack is made of."""
+    return texts(every(override=(project.root / compose.OVERRIDE).exists()), settings)
+
+
+def every(*, override: bool) -> Iterator[Artifact]:
+    """Yield the artifacts that stacks may have; with `override`, a user's own Compose file takes part."""
+    of_targets = {
+        targets.has_image: image.ARTIFACTS,
+        targets.has_compose: compose.artifacts(override=override),
+        targets.has_terraform: terraform.ARTIFACTS,
+        targets.has_kubernetes: kubernetes.ARTIFACTS,
     }
-    files: Artefacts = {}
-    for target in targets.of_stack(settings):
-        files |= renderers[target](settings)
-    return files
+    for has_target, artifacts in of_targets.items():
+        for artifact in artifacts:
+            yield artifact.where(has_target)
 
 
 def unknown_overlay(project: Project, settings: Settings) -> str:

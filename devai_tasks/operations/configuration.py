@@ -116,7 +116,7 @@ def _without_effect(project: Project, loaded: Sequence[Configuration]) -> Iterat
         for key in configuration.keys(""):
             setting = [layer for layer in shared if at(layer.tree, key) is not ...]
             places |= {(layer.name, key): layer.name_place(key) for layer in setting}
-            if setting and (configuration.reach(key) or configuration.tasks(key)):
+            if setting and (configuration.affected(key) or configuration.tasks(key)):
                 used.add((setting[-1].name, key))
     for name, key in places.keys() - used:
         yield Finding(places[name, key], dotted(key), "changes nothing in any stack that has this file")

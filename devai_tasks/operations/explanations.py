@@ -15,12 +15,12 @@ def text(configuration: Configuration, key: Key) -> str:
     lines = [f"{explanation.key} = {explanation.value}", *_origins(explanation), *_taken(explanation, 1)]
     lines += [
         f"  reaches    generated/{configuration.settings.stack}/{target}/{file}"
-        for target, files in targets.by_target(configuration.reach(key)).items()
+        for target, files in targets.by_target(configuration.affected(key)).items()
         for file in files
     ]
     if decides := configuration.tasks(key):
         lines.append(f"  decides    {decides}")
-    elif not configuration.reach(key):
+    elif not configuration.affected(key):
         lines.append("  reaches    nothing in this stack")
     return "\n".join(lines)
 
@@ -48,7 +48,7 @@ def plain(configuration: Configuration, key: Key) -> dict[str, Any]:
     """The same as plain values."""
     return {
         **_plain(configuration.explain(key)),
-        "reaches": targets.by_target(configuration.reach(key)),
+        "reaches": targets.by_target(configuration.affected(key)),
         "decides": configuration.tasks(key),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devai_tasks.config.project import Project
+from devai_tasks.operations import affected
 from devai_tasks.render import reference, task_reference, writer
 
 
@@ -12,7 +13,7 @@ def write(project: Project, tasks: str, *, dry: bool = False) -> list[str]:
     `tasks` is the reference of all tasks.
     """
     stale = []
-    for name, text in {**reference.render(), task_reference.FILE: tasks}.items():
+    for name, text in {**reference.render(affected.anywhere()), task_reference.FILE: tasks}.items():
         file = project.root / name
         if file.parent.is_dir() and (not file.exists() or file.read_text(encoding="utf-8") != text):
             stale.append(name)

@@ -48,10 +48,15 @@ def write(target: Path) -> None:
         raise UsageError(
             f"{target} is a link, or another user's folder; nothing was written", hint="name one of your own"
         )
+    copy(source(), target)
+
+
+def source() -> Path:
+    """Return the folder with the parts of a fresh project."""
     installed = Path(devai_tasks.__file__).parents[1]
     packed = installed / PACKED
     # An editable install has no copy: the repository is the source.
-    copy(packed if packed.is_dir() else installed, target)
+    return packed if packed.is_dir() else installed
 
 
 def name_of(folder: Path) -> str:

@@ -4,16 +4,58 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from devai_tasks.config.document import Key
+from devai_tasks.config.observing import observed
+from devai_tasks.config.schema import Settings
 
 if TYPE_CHECKING:
     import yaml
     from jinja2 import Environment
 
 Artefacts = dict[str, str]
-"""The files of one target: `{path below the stack's folder: text}`; the first part of each path is the target."""
+"""Generated files: `{path below the stack's folder: text}`; the first part of each path is the target."""
+
+
+def always(_: Settings) -> bool:
+    """Whether a file is part of a stack: it always is."""
+    return True
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A generated file: its path below the stack's folder, its text, and which stacks have it."""
+
+    path: str
+    text: Callable[[Settings], str]
+    exists: Callable[[Settings], bool] = always
+
+    def where(self, condition: Callable[[Settings], bool]) -> Artifact:
+        """Return the same for the stacks of which a condition holds as well."""
+        return replace(self, exists=lambda settings: condition(settings) and self.exists(settings))
+
+
+def texts(artifacts: Iterable[Artifact], settings: Settings) -> Artefacts:
+    """Return the texts of the artifacts that the stack has."""
+    return {artifact.path: artifact.text(settings) for artifact in artifacts if artifact.exists(settings)}
+
+
+def affected(artifacts: Iterable[Artifact], settings: Settings) -> dict[Key, set[str]]:
+    """Return the artifacts of the stack by the keys that are read for each: it is rendered to find out."""
+    found: dict[Key, set[str]] = defaultdict(set)
+    for artifact in artifacts:
+        keys: set[Key] = set()
+        reading = observed(settings, keys.add)
+        if artifact.exists(reading):
+            artifact.text(reading)
+            for key in keys:
+                found[key].add(artifact.path)
+    return found
 
 
 @cache

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 
 from devai_tasks.config.rules import ENV_PREFIX
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK, cuda, ollama_on_host
-from devai_tasks.render import Artefacts, image, template
+from devai_tasks.render import Artefacts, Artifact, image, template, texts
 
 LAB, OLLAMA, CHROMA = SERVICES = ("devai", "ollama", "chroma")
 FOLDER = "deploy/compose"
@@ -19,45 +20,57 @@ OVERRIDE = f"{FOLDER}/docker-compose.override.yml"
 FORWARDER = "deploy/kubernetes/base/files/forward.pl"
 
 
-def render(settings: Settings, folder: str = "", *, override: bool = False) -> Artefacts:
-    """The stack's files; with `override`, a person's own Compose file takes part.
+def artifacts(folder: str = "", *, override: bool = False) -> tuple[Artifact, ...]:
+    """Return the stack's files; with `override`, a user's own Compose file takes part.
 
     They name each other by the `folder` that they are for, as the project's root sees it: empty for the usual one.
     """
+    return (
+        Artifact(COMPOSE_ENV, partial(_env_file, folder=folder, override=override)),
+        Artifact(COMPOSE_STACK, _definition),
+    )
+
+
+def render(settings: Settings, folder: str = "", *, override: bool = False) -> Artefacts:
+    """Return the stack's files: see `artifacts`."""
+    return texts(artifacts(folder, override=override), settings)
+
+
+def _env_file(settings: Settings, *, folder: str, override: bool) -> str:
     generated = folder or f"generated/{settings.stack}"
     files = [f"{FOLDER}/{name}" for name in _structure(settings)]
-    podman = settings.engine.name == "podman"
-    if podman:
+    if settings.engine.name == "podman":
         files.append(f"{FOLDER}/docker-compose.podman.yml")
     elif cuda(settings):
         files.append(f"{FOLDER}/docker-compose.gpu.yml")
     files.append(f"{generated}/{COMPOSE_STACK}")
     if override:
         files.append(OVERRIDE)
-    state, ca_file = f".devai/{settings.stack}", settings.image.ca_file
-    return {
-        COMPOSE_ENV: _environment(settings, files=files, state=_from_compose_folder(state)),
-        COMPOSE_STACK: template(
-            "docker-compose.stack.yml",
-            settings=settings,
-            proxies=[name for name in PROXIES if name in settings.secrets],
-            services=services(settings),
-            env={
-                **(dict.fromkeys(TRUST, CA_FILE) if ca_file else {}),
-                **({"CHROMA_HOST": CHROMA, "CHROMA_PORT": "8000"} if CHROMA in services(settings) else {}),
-                **settings.env,
-            },
-            env_prefix=ENV_PREFIX,
-            ca_file=_from_compose_folder(ca_file) if ca_file else "",
-            ca_target=CA_FILE,
-            # Who runs Podman as a person is that person in the lab, too, and not the root of its containers.
-            userns="keep-id" if podman and settings.engine.rootless else "",
-            devices=_podman_gpus(settings) if podman and cuda(settings) else [],
-            on_host=ollama_on_host(settings),
-            amd=settings.gpu.enabled and settings.gpu.vendor == "amd",
-            tls_files=["tls.crt", "tls.key"] if settings.tls.local else [],
-        ),
-    }
+    return _environment(settings, files=files, state=_from_compose_folder(f".devai/{settings.stack}"))
+
+
+def _definition(settings: Settings) -> str:
+    podman, ca_file = settings.engine.name == "podman", settings.image.ca_file
+    return template(
+        "docker-compose.stack.yml",
+        settings=settings,
+        proxies=[name for name in PROXIES if name in settings.secrets],
+        services=services(settings),
+        env={
+            **(dict.fromkeys(TRUST, CA_FILE) if ca_file else {}),
+            **({"CHROMA_HOST": CHROMA, "CHROMA_PORT": "8000"} if CHROMA in services(settings) else {}),
+            **settings.env,
+        },
+        env_prefix=ENV_PREFIX,
+        ca_file=_from_compose_folder(ca_file) if ca_file else "",
+        ca_target=CA_FILE,
+        # Who runs Podman as a person is that person in the lab, too, and not the root of its containers.
+        userns="keep-id" if podman and settings.engine.rootless else "",
+        devices=_podman_gpus(settings) if podman and cuda(settings) else [],
+        on_host=ollama_on_host(settings),
+        amd=settings.gpu.enabled and settings.gpu.vendor == "amd",
+        tls_files=["tls.crt", "tls.key"] if settings.tls.local else [],
+    )
 
 
 def example(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.targets import BAKE, cuda, digest
-from devai_tasks.render import Artefacts
+from devai_tasks.render import Artefacts, Artifact, texts
 
 # What only the build knows, for the image's labels: base and revision.
 FACTS = ("BASE_DIGEST", "BASE_SOURCE", "CREATED", "INPUTS", "REVISION", "SOURCE", "VERSION")
@@ -24,8 +24,8 @@ PORT = 8888
 AS_THE_LAB_DOES = ("lab-env",)
 
 
-def render(settings: Settings) -> Artefacts:
-    """The bake file; paths in it are relative to the project, where bake runs."""
+def _bake(settings: Settings) -> str:
+    """Return the bake file; paths in it are relative to the project, where bake runs."""
     ollama_target = _target(
         dockerfile="deploy/image/ollama.Dockerfile",
         args={"OLLAMA_VERSION": settings.ollama.build_version},
@@ -39,7 +39,15 @@ def render(settings: Settings) -> Artefacts:
         "variable": {name: {"default": value} for name, value in _defaults(settings).items()},
         "target": {"lab": target(settings), "ollama": ollama_target, "chroma": chroma_target},
     }
-    return {BAKE: json.dumps(bake, indent=2) + "\n"}
+    return json.dumps(bake, indent=2) + "\n"
+
+
+ARTIFACTS = (Artifact(BAKE, _bake),)
+
+
+def render(settings: Settings) -> Artefacts:
+    """Return the bake file."""
+    return texts(ARTIFACTS, settings)
 
 
 def target(settings: Settings) -> dict[str, Any]:

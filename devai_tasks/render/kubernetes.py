@@ -8,14 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from devai_tasks.config import targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.units import Cpu, Size
-from devai_tasks.render import Artefacts, compose, image, kubernetes_clouds, naming, yaml_documents
+from devai_tasks.render import (
+    Artefacts,
+    Artifact,
+    always,
+    compose,
+    image,
+    kubernetes_clouds,
+    naming,
+    texts,
+    yaml_documents,
+)
 from devai_tasks.render.kubernetes_clouds import Object, named
 
 # From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
@@ -27,29 +37,6 @@ STACK_LABEL = "devai.io/stack"
 PROJECT_LABEL = "devai.io/project-id"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "devai"}
 TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of one
-
-
-def render(settings: Settings) -> Artefacts:
-    """The leaf."""
-    own_ollama = targets.own_ollama(settings)
-    files: dict[str, list[Object]] = {
-        targets.K8S_ENVIRONMENT: _environment(settings),
-        targets.K8S_LAB: _lab(settings),
-        targets.K8S_STORAGE: kubernetes_clouds.storage(settings),
-        targets.K8S_INGRESS: kubernetes_clouds.ingress(settings),
-        targets.K8S_NETWORK: _network(settings),
-        targets.K8S_SCALING: _scaling(settings),
-        targets.K8S_SECRETS: _secrets(settings),
-    }
-    if own_ollama:
-        files[targets.K8S_OLLAMA] = [_sized(OLLAMA, settings.resources.ollama, settings)]
-        files[targets.K8S_MODELS] = [_models(settings)]
-    if targets.gpu_pods(settings):
-        files[targets.K8S_GPU] = _gpu(settings)
-    if targets.named_identity(settings):
-        files[targets.K8S_IDENTITY] = [kubernetes_clouds.identity(settings)]
-    leaf = {targets.K8S_KUSTOMIZATION: _text([_kustomization(settings, sorted(files))], settings)}
-    return leaf | {name: _text(objects, settings) for name, objects in files.items()}
 
 
 def namespace(settings: Settings) -> str:
@@ -86,9 +73,10 @@ def _text(objects: Iterable[Object], settings: Settings) -> str:
     return head + yaml_documents(ordered)
 
 
-def _kustomization(settings: Settings, files: list[str]) -> Object:
+def _kustomization(settings: Settings) -> list[Object]:
+    patches = [artifact.path for artifact in _PATCHES if artifact.exists(settings)]
     marks = labels(settings.labels) | MANAGED_BY | {STACK_LABEL: namespace(settings)}
-    return {
+    kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": namespace(settings),
@@ -99,12 +87,13 @@ def _kustomization(settings: Settings, files: list[str]) -> Object:
         "images": _images(settings),
         # What is renamed last is found under its old name before.
         "patches": [
-            *(_patch(file.partition("/")[2]) for file in files),
+            *(_patch(path.partition("/")[2]) for path in sorted(patches)),
             *kubernetes_clouds.removals(settings),
             *kubernetes_clouds.renames(settings),
             *_owner(settings),
         ],
     }
+    return [kustomization]
 
 
 def _owner(settings: Settings) -> list[Object]:
@@ -218,18 +207,22 @@ def _sized(name: str, limits: LabLimits | OllamaLimits, settings: Settings) -> O
     return _deployment(name, {"resources": {"requests": requests, "limits": most}})
 
 
-def _models(settings: Settings) -> Object:
+def _ollama(settings: Settings) -> list[Object]:
+    return [_sized(OLLAMA, settings.resources.ollama, settings)]
+
+
+def _models(settings: Settings) -> list[Object]:
     """The job, named after all that is in it: a job can't be changed."""
     job = named("batch/v1", "Job", MODELS)
     names = targets.hub_models(settings)
     if not names:
-        return {"$patch": "delete", **job}
+        return [{"$patch": "delete", **job}]
     # Names are no secrets and no shell text: the script takes them as its arguments.
     content = [names, ollama_image(settings), labels(settings.labels), targets.pulled_on_an_own_cluster(settings)]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     environment = [{"name": "MODELS", "value": " ".join(names)}]
     template = {"spec": {"containers": [{"name": MODELS, "env": environment}]}}
-    return {**job, "metadata": {"name": f"{MODELS}-{digest}"}, "spec": {"template": template}}
+    return [{**job, "metadata": {"name": f"{MODELS}-{digest}"}, "spec": {"template": template}}]
 
 
 def _gpu_workloads(settings: Settings) -> list[str]:
@@ -307,3 +300,30 @@ def _external(settings: Settings) -> Object:
         "data": data,
     }
     return named("external-secrets.io/v1", "ExternalSecret", LAB) | {"spec": spec}
+
+
+def _file(
+    path: str, objects: Callable[[Settings], Iterable[Object]], exists: Callable[[Settings], bool] = always
+) -> Artifact:
+    return Artifact(path, lambda settings: _text(objects(settings), settings), exists)
+
+
+_PATCHES = (
+    _file(targets.K8S_ENVIRONMENT, _environment),
+    _file(targets.K8S_LAB, _lab),
+    _file(targets.K8S_STORAGE, kubernetes_clouds.storage),
+    _file(targets.K8S_INGRESS, kubernetes_clouds.ingress),
+    _file(targets.K8S_NETWORK, _network),
+    _file(targets.K8S_SCALING, _scaling),
+    _file(targets.K8S_SECRETS, _secrets),
+    _file(targets.K8S_OLLAMA, _ollama, targets.own_ollama),
+    _file(targets.K8S_MODELS, _models, targets.own_ollama),
+    _file(targets.K8S_GPU, _gpu, targets.gpu_pods),
+    _file(targets.K8S_IDENTITY, kubernetes_clouds.identity, targets.named_identity),
+)
+ARTIFACTS = (_file(targets.K8S_KUSTOMIZATION, _kustomization), *_PATCHES)
+
+
+def render(settings: Settings) -> Artefacts:
+    """Return the generated overlay: a kustomization and its patches."""
+    return texts(ARTIFACTS, settings)

@@ -200,7 +200,7 @@ def _google(settings: Settings) -> list[Object]:
 # Identity.
 
 
-def identity(settings: Settings) -> Object:
+def identity(settings: Settings) -> list[Object]:
     """Who the lab's service account is to its cloud."""
     name = {
         "azure": "azure.workload.identity/client-id",
@@ -208,4 +208,4 @@ def identity(settings: Settings) -> Object:
     }[settings.compute.provider]
     account = named("v1", "ServiceAccount", "devai")
     account["metadata"]["annotations"] = {name: settings.kubernetes.identity}
-    return account
+    return [account]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from devai_tasks.config import reader, targets
+from devai_tasks.config.document import Key
 from devai_tasks.config.reader import Entry
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import Secret
 from devai_tasks.config.units import Cpu, Duration, Size
 from devai_tasks.render import Artefacts, template
+
+Affected = Mapping[Key, Collection[str]]
+"""The artifacts that a key affects, in any stack."""
 
 SCHEMA_FILE = "conf/schema.json"
 REFERENCE_FILE = "docs/configuration.md"
@@ -28,10 +32,10 @@ _QUANTITY_PATTERNS = {
 _WORDS = {str: "text", int: "number", bool: "true or false", Cpu: "cores", Size: "size", Duration: "time"}
 
 
-def render() -> Artefacts:
-    """Both files, by their path in the project."""
+def render(affected: Affected) -> Artefacts:
+    """Return both files, by their path in the project."""
     schema = json.dumps(json_schema(), indent=2, ensure_ascii=False)
-    return {SCHEMA_FILE: f"{schema}\n", REFERENCE_FILE: markdown()}
+    return {SCHEMA_FILE: f"{schema}\n", REFERENCE_FILE: markdown(affected)}
 
 
 def json_schema() -> dict[str, Any]:
@@ -95,25 +99,24 @@ def _text(limits: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": ["string", "number", "boolean"], **limits}
 
 
-def markdown() -> str:
-    """The reference of all keys: section by section, what each is, allows and reaches."""
+def markdown(affected: Affected) -> str:
+    """Return the reference of all keys: section by section, what each is, allows and affects."""
     sections: dict[str, list[dict[str, str]]] = {}
     for key, entry in reader.leaves(Settings).items():
-        sections.setdefault(str(key[0]), []).append(_row(".".join(map(str, key)), entry))
+        sections.setdefault(str(key[0]), []).append(_row(key, entry, affected.get(key, ())))
     docs = {name: entry.meta.doc for name, entry in reader.fields(Settings).items()}
     return template("configuration.md", sections=sections, docs=docs)
 
 
-def _row(key: str, entry: Entry) -> dict[str, str]:
-    files = sorted({artefact for part in entry.meta.reach for artefact in part.artefacts})
-    reached = targets.by_target(frozenset(files))
-    reaches = "; ".join(f"{target}: {', '.join(names)}" for target, names in reached.items())
+def _row(key: Key, entry: Entry, artifacts: Collection[str]) -> dict[str, str]:
+    by_target = targets.by_target(frozenset(artifacts))
+    files = "; ".join(f"{target}: {', '.join(names)}" for target, names in by_target.items())
     return {
-        "key": key,
+        "key": ".".join(map(str, key)),
         "doc": entry.meta.doc,
         "kind": _words(entry.kind),
         "default": _default(entry),
-        "reaches": ". ".join(filter(None, [reaches, entry.meta.tasks])) or "nothing",
+        "reaches": ". ".join(filter(None, [files, entry.meta.tasks])) or "nothing",
     }
 
 

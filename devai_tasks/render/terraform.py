@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from devai_tasks.config import stores, targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.targets import BACKEND, TFVARS, pushed
-from devai_tasks.render import Artefacts, compose, image, naming
+from devai_tasks.render import Artefacts, Artifact, compose, image, naming, texts
 
 TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of a variable
-
-
-def render(settings: Settings) -> Artefacts:
-    """The variables of the root of the stack's provider, and the settings of its backend.
-
-    Secrets are not among them: they are handed over when Terraform runs.
-    """
-    values = json.dumps(variables(settings), indent=2, ensure_ascii=False)
-    # An assignment of HCL: what JSON quotes is a string there, too, because no value can hold `${` or `%{`.
-    own = "".join(f"{name} = {json.dumps(value)}\n" for name, value in backend(settings).items())
-    return {TFVARS[settings.compute.provider]: f"{values}\n", BACKEND: own}
 
 
 def variables(settings: Settings) -> dict[str, Any]:
@@ -133,3 +122,31 @@ def labels(given: Mapping[str, str], provider: str) -> dict[str, str]:
 
 def _google(text: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "_", text.lower())[:63]
+
+
+def _values(settings: Settings) -> str:
+    """Return the variables of the root, without secrets: those are handed over when Terraform runs."""
+    return f"{json.dumps(variables(settings), indent=2, ensure_ascii=False)}\n"
+
+
+def _backend(settings: Settings) -> str:
+    """Return the settings of the root's backend, as assignments of HCL.
+
+    What JSON quotes is a string there, too, because no value can hold `${` or `%{`.
+    """
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in backend(settings).items())
+
+
+def _for(provider: str) -> Callable[[Settings], bool]:
+    return lambda settings: settings.compute.provider == provider
+
+
+ARTIFACTS = (
+    *(Artifact(path, _values, _for(provider)) for provider, path in TFVARS.items()),
+    Artifact(BACKEND, _backend),
+)
+
+
+def render(settings: Settings) -> Artefacts:
+    """Return the variables of the root of the stack's provider, and the settings of its backend."""
+    return texts(ARTIFACTS, settings)

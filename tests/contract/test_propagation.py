@@ -1,4 +1,4 @@
-"""One source: every value in every file of conf/ changes the artefacts that the schema says it reaches, and no others.
+"""One source: every value in every file of conf/ changes artifacts that it is observed to affect, and no others.
 
 The cases are the files themselves, and what has its value from the schema alone as if it stood in a file: whoever adds
 a key has a test of it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import Secret
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.units import Cpu, Duration, Size
-from devai_tasks.operations import artefacts
+from devai_tasks.operations import affected, artefacts
 from devai_tasks.render import Artefacts
 from devai_tasks.system.errors import ConfigError
 
@@ -130,7 +130,7 @@ class Laboratory:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        sources = Sources(project, {})
+        sources = Sources(project, {}, observe=affected.of_stack)
         self._before = {(stack, form): self.render(sources, stack, form) for stack in project.stacks for form in FORMS}
 
     def before(self, stack: Stack, form: str) -> Rendered | None:
@@ -149,7 +149,8 @@ class Laboratory:
         """The project's sources as if one value in one file were another."""
         file = self.project.root / name
         text = file.read_text(encoding="utf-8") if file.exists() else ""
-        return Sources(self.project, {}, replaced={name: edit.edited(text, [(key, value)])})
+        replaced = {name: edit.edited(text, [(key, value)])}
+        return Sources(self.project, {}, replaced=replaced, observe=affected.of_stack)
 
     def loading(self, name: str) -> list[tuple[Stack, str]]:
         """The stacks that load a file, in their forms; what all of them load, only some of them in every form."""
@@ -168,7 +169,7 @@ def changed(before: Artefacts, after: Artefacts) -> frozenset[str]:
 
 
 @pytest.mark.parametrize(("name", "key"), CASES, ids=[f"{name}:{dotted(key)}" for name, key in CASES])
-def test_a_value_reaches_the_artefacts_that_the_schema_says_and_no_others(
+def test_a_value_changes_only_artifacts_that_it_is_observed_to_affect(
     laboratory: Laboratory, name: str, key: Key
 ) -> None:
     tried, reached, overridden = 0, frozenset[str](), False
@@ -182,8 +183,8 @@ def test_a_value_reaches_the_artefacts_that_the_schema_says_and_no_others(
             difference = changed(old[1], new[1])
             # A stronger layer, or the flag of this form, may have the last word.
             decides = new[0].origins(key)[0].layer == name
-            expected = old[0].reach(key, names=False) | new[0].reach(key, names=False) if decides else frozenset()
-            assert difference == expected, f"{stack} {form}: {dotted(key)} = {value} in {name}"
+            expected = old[0].affected(key) | new[0].affected(key) if decides else frozenset()
+            assert difference <= expected, f"{stack} {form}: {dotted(key)} = {value} in {name}"
             reached |= difference
             overridden |= not decides
     assert tried, "no other value of it is valid in any stack"
@@ -200,20 +201,20 @@ def test_an_entry_more_reaches_what_the_map_does(laboratory: Laboratory, key: Ke
         old, new = laboratory.before(stack, form), laboratory.render(sources, stack, form)
         assert (old and new) or form != PLAIN
         if old and new:  # not every stack can have every form
-            assert changed(old[1], new[1]) == new[0].reach(added)
+            assert changed(old[1], new[1]) <= new[0].affected(added)
             reached |= changed(old[1], new[1])
     assert reached or entry_of(key).meta.tasks, "a dead map: it changes nothing anywhere"
 
 
-def test_the_address_of_an_ollama_elsewhere_reaches_what_the_schema_says(laboratory: Laboratory) -> None:
+def test_the_address_of_an_external_ollama_changes_what_it_is_observed_to_affect(laboratory: Laboratory) -> None:
     """Without one, there is no such stack to begin with."""
     form, other = "with an Ollama elsewhere", "ollama.url=http://192.0.2.8:2"
-    sources = Sources(laboratory.project, {})
+    sources = Sources(laboratory.project, {}, observe=affected.of_stack)
     for stack in laboratory.project.stacks:
         before, after = laboratory.before(stack, form), sources.configuration(stack, [*FORMS[form], other])
         assert before
         files = artefacts.render(laboratory.project, after.settings)
-        assert changed(before[1], files) == after.reach(("ollama", "url")) != frozenset()
+        assert frozenset() != changed(before[1], files) <= after.affected(("ollama", "url"))
 
 
 def test_the_cases_are_the_files_that_are_shipped(shipped: Project) -> None:
@@ -225,10 +226,16 @@ def test_the_cases_are_the_files_that_are_shipped(shipped: Project) -> None:
     assert len(DEFAULTS) > 20
 
 
+@pytest.fixture(scope="module")
+def anywhere() -> Mapping[Key, Collection[str]]:
+    return affected.anywhere()
+
+
 @pytest.mark.parametrize("key", reader.leaves(Settings), ids=dotted)
-def test_a_key_of_the_schema_says_whom_it_reaches_or_what_it_decides(key: Key) -> None:
-    meta = reader.leaves(Settings)[key].meta
-    assert meta.reach or meta.tasks
+def test_a_key_affects_an_artifact_in_some_mode_or_says_what_it_decides(
+    anywhere: Mapping[Key, Collection[str]], key: Key
+) -> None:
+    assert anywhere.get(key) or reader.leaves(Settings)[key].meta.tasks
 
 
 REUSED = [
@@ -245,7 +252,7 @@ def test_what_every_kind_of_stack_needs_reaches_every_target(laboratory: Laborat
         before = laboratory.before(stack, PLAIN)
         assert before
         configuration, rendered = before
-        reached = {artefact.partition("/")[0] for artefact in configuration.reach(configuration.keys(name)[0])}
+        reached = {artefact.partition("/")[0] for artefact in configuration.affected(configuration.keys(name)[0])}
         elsewhere = {"image"}
         if name.startswith("secrets."):
             elsewhere.add("terraform")  # by a variable when it runs, and in no artefact: tests/contract/terraform

@@ -20,41 +20,9 @@ from devai_tasks.config.fields import (
     section,
 )
 from devai_tasks.config.targets import (
-    BACKEND,
-    COMPOSE_ENV,
-    COMPOSE_STACK,
-    K8S_ENVIRONMENT,
-    K8S_GPU,
-    K8S_IDENTITY,
-    K8S_INGRESS,
-    K8S_KUSTOMIZATION,
-    K8S_LAB,
-    K8S_MODELS,
-    K8S_NETWORK,
-    K8S_OLLAMA,
-    K8S_SCALING,
-    K8S_SECRETS,
-    K8S_STORAGE,
-    TERRAFORM,
-    google_host,
-    gpu_pods,
-    makes_load_balancer,
-    named_identity,
-    named_secrets,
     needs_address,
     needs_certificate,
     needs_firewall,
-    on_a_cloud_now,
-    on_an_own_cluster,
-    on_aws,
-    on_azure,
-    on_google,
-    one_nodes_home,
-    own_ollama,
-    pulled_on_an_own_cluster,
-    to,
-    with_certificate,
-    with_ingress,
 )
 from devai_tasks.config.units import Duration
 
@@ -67,12 +35,10 @@ class Network:
         "Address that the lab's port is published on; 0.0.0.0 is every one that the machine has. Beyond the loopback "
         "it takes tls.local or tls.proxy.",
         check=Check(ipv4, {"format": "ipv4"}),
-        reach=to(COMPOSE_ENV),
     )
     base_url: str = key(
         "Path under which the lab answers.",
         check=matching(r"/([\w.~-]+/)*", "a path that begins and ends with /, such as / or /lab/"),
-        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, K8S_LAB, *TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
     )
     allowed_hosts: tuple[str, ...] = key(
         "Host names by which browsers reach the lab on this machine or in a cluster, such as that of a proxy; one that "
@@ -83,25 +49,21 @@ class Network:
         check=matching(
             r"\.?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", "a host name in small letters, such as lab.example.com"
         ),
-        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT),
     )
     allowed_cidrs: tuple[str, ...] = key(
         "Networks that may open connections to the lab in a cloud, and to its cluster's API server. A cluster of your "
         "own decides that by itself.",
         check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
-        reach=to(*TERRAFORM),
     )
     egress_cidrs: tuple[str, ...] = key(
         "Private networks that a lab in a cluster and its Ollama may connect to, beside the public internet: of an "
         "Ollama elsewhere, a proxy, a mirror of packages.",
         default=(),
         check=Check(egress_cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
-        reach=to(K8S_NETWORK),
     )
     load_balancers: tuple[str, ...] = key(
         "Networks that the cloud's load balancer speaks to the lab from.",
         check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
-        reach=to(K8S_NETWORK),
     )
 
 
@@ -109,42 +71,32 @@ class Network:
 class Ingress:
     """How a browser gets to the lab in a cloud or cluster."""
 
-    host: str = key(
-        "Host name of the lab; empty for the load balancer's own.",
-        check=HOST,
-        reach=to(*TERRAFORM) + to(K8S_ENVIRONMENT, K8S_INGRESS, when=with_ingress),
-    )
+    host: str = key("Host name of the lab; empty for the load balancer's own.", check=HOST)
     class_name: str = key(
         "The cluster's ingress class. Empty: on AWS one of the stack's own, on Google Cloud its only one, and in a "
         "cluster of your own no ingress; `inv k8s.port-forward` goes there.",
         default="",
         check=matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name of an IngressClass"),
-        reach=to(K8S_INGRESS) + to(K8S_KUSTOMIZATION, when=on_aws) + to(K8S_ENVIRONMENT, when=on_an_own_cluster),
     )
     controller: str = key(
         "Namespace of the ingress controller's pods, which may then connect to the lab; empty where there are none.",
         default="",
         check=matching(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?", "the name of a namespace"),
-        reach=to(K8S_NETWORK),
     )
     firewall: str = key(
         "What opens the load balancer to network.allowed_cidrs: a security group on AWS, a policy of Cloud Armor on "
         "Google Cloud. Elsewhere Terraform attaches it by itself.",
         check=matching(r"[\w.-]*", "a security group's id, or a policy's name"),
         pending=Pending("tf.apply", "firewall.invalid", needs_firewall),
-        reach=to(K8S_INGRESS, when=makes_load_balancer),
     )
     address: str = key(
         "Name of the load balancer's address on Google Cloud, which the record of the host name has; and of its "
         "policy for TLS.",
         check=matching(r"[\w.-]*", "the name of a global address"),
         pending=Pending("tf.apply", "address.invalid", needs_address),
-        reach=to(K8S_INGRESS, when=on_google),
     )
     annotations: Mapping[str, str] = key(
-        "Annotations of the ingress, for what its controller offers beyond these keys.",
-        check=LABEL,
-        reach=to(K8S_INGRESS, when=with_ingress),
+        "Annotations of the ingress, for what its controller offers beyond these keys.", check=LABEL
     )
 
 
@@ -153,25 +105,20 @@ class Tls:
     """HTTPS."""
 
     local: bool = key(
-        "Whether the lab speaks HTTPS on this machine, by a certificate of mkcert's or, without that, one of its own.",
-        reach=to(COMPOSE_ENV, COMPOSE_STACK),
+        "Whether the lab speaks HTTPS on this machine, by a certificate of mkcert's or, without that, one of its own."
     )
     proxy: bool = key(
         "Whether a proxy of your own terminates TLS before the lab on this machine.",
         default=False,
         tasks="whether network.bind_address may be beyond the loopback without tls.local",
     )
-    enabled: bool = key(
-        "Whether in a cloud or cluster the load balancer speaks HTTPS and redirects the rest.",
-        reach=to(*TERRAFORM) + to(K8S_INGRESS, when=with_ingress),
-    )
+    enabled: bool = key("Whether in a cloud or cluster the load balancer speaks HTTPS and redirects the rest.")
     certificate: str = key(
         "The certificate in a cluster: an ARN on AWS, a name of the gateway's on Azure, elsewhere a secret of the "
         "namespace. On Google Cloud its name; there the ingress has one made for ingress.host, unless "
         "terraform.certificate names one.",
         check=matching(r"[\w.:/-]*", "an ARN, or a name"),
         pending=Pending("tf.apply", "certificate.invalid", needs_certificate),
-        reach=to(K8S_INGRESS, when=with_certificate),
     )
 
 
@@ -180,10 +127,7 @@ class Dns:
     """Records for the host name."""
 
     zone: str = key(
-        "Zone of the cloud's DNS that Terraform writes records to; empty: apply prints them.",
-        default="",
-        check=HOST,
-        reach=to(*TERRAFORM),
+        "Zone of the cloud's DNS that Terraform writes records to; empty: apply prints them.", default="", check=HOST
     )
 
 
@@ -191,8 +135,8 @@ class Dns:
 class Replicas:
     """How many labs share the load; a person stays on one."""
 
-    min: int = key("The fewest.", check=between(1, 100), reach=to(K8S_SCALING, *TERRAFORM))
-    max: int = key("The most.", check=between(1, 100), reach=to(K8S_SCALING, *TERRAFORM))
+    min: int = key("The fewest.", check=between(1, 100))
+    max: int = key("The most.", check=between(1, 100))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,24 +146,13 @@ class Compute:
     provider: Literal["local", "aws", "azure", "gcp", "none"] = key(
         "Whose machines: local is this one; aws, azure and gcp are made by Terraform; none is a cluster of your own.",
         tasks="what a stack is rendered for",
-        reach=to(COMPOSE_ENV, COMPOSE_STACK, BACKEND, *TERRAFORM)
-        + to(K8S_KUSTOMIZATION, K8S_ENVIRONMENT, K8S_STORAGE, K8S_INGRESS, when=on_a_cloud_now)
-        + to(K8S_IDENTITY, when=named_identity)
-        + to(K8S_LAB, when=one_nodes_home)
-        + to(K8S_MODELS, when=pulled_on_an_own_cluster),
     )
     platform: Literal["kubernetes", "simple"] = key(
-        "kubernetes, or the provider's simple way: ECS Fargate, Container Instances, Cloud Run.",
-        reach=to(K8S_KUSTOMIZATION, K8S_ENVIRONMENT, K8S_LAB, K8S_STORAGE, K8S_INGRESS, K8S_NETWORK, *TERRAFORM)
-        + to(K8S_SCALING, K8S_SECRETS)
-        + to(K8S_OLLAMA, K8S_MODELS, when=own_ollama)
-        + to(K8S_IDENTITY, when=named_identity)
-        + to(K8S_GPU, when=gpu_pods),
+        "kubernetes, or the provider's simple way: ECS Fargate, Container Instances, Cloud Run."
     )
     replicas: Replicas = section("How many labs share the load.")
     idle_timeout: Duration = key(
-        "How long a kernel may do nothing before it is ended, with all that it has in memory; 0s: for ever.",
-        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM),
+        "How long a kernel may do nothing before it is ended, with all that it has in memory; 0s: for ever."
     )
 
 
@@ -231,13 +164,11 @@ class State:
         "Bucket (AWS, Google) or storage account (Azure); empty: named after project, account and region.",
         default="",
         check=matching(r"([a-z0-9][a-z0-9-]{1,61}[a-z0-9])?", "3 to 63 lower-case letters, digits and hyphens"),
-        reach=to(BACKEND),
     )
     group: str = key(
         "Azure's resource group that the storage account is in; empty: named after the project.",
         default="",
         check=matching(r"[\w().-]{0,90}", "the name of a resource group"),
-        reach=to(BACKEND, when=on_azure),
     )
 
 
@@ -253,20 +184,17 @@ class Deployed:
         "was deployed with stays.",
         default="",
         check=matching(r"([a-z][a-z0-9-]{1,23})?", "2 to 24 lower-case letters, digits and hyphens"),
-        reach=to(*TERRAFORM) + to(K8S_SECRETS, when=named_secrets),
     )
     unique: str = key(
         "Name of what is named across a whole cloud, such as buckets; made and kept as `terraform.deployed.name` is.",
         default="",
         check=matching(r"([a-z][a-z0-9]{2,23})?", "3 to 24 lower-case letters and digits"),
-        reach=to(*TERRAFORM),
     )
     state: str = key(
         "Where the stack's state is in its store. Empty: at project, account, region, cloud and environment; what "
         "version 0.1 deployed stays at the stack's name.",
         default="",
         check=matching(r"[a-z0-9/-]*", "a path of lower-case letters, digits and hyphens"),
-        reach=to(BACKEND),
     )
     store: str = key("The bucket or storage account that its state is in.", default="", tasks=_WHOSE)
     group: str = key("The resource group of that storage account, on Azure.", default="", tasks=_WHOSE)
@@ -291,22 +219,18 @@ class Terraform:
         "empty: one is made, by the cloud where it makes them for nothing, else self-signed.",
         default="",
         check=matching(r"[\w:/.-]*", "an ARN, the https address of a secret, or a name"),
-        reach=to(*TERRAFORM) + to(K8S_INGRESS, when=google_host),
     )
     secret_versions: Mapping[str, int] = key(
-        "Version of each secret in the cloud's manager, by its variable; `inv tf.plan` raises one whose value is new.",
-        reach=to(*TERRAFORM),
+        "Version of each secret in the cloud's manager, by its variable; `inv tf.plan` raises one whose value is new."
     )
     region: str = key(
         "Region (on Azure: location) that everything is in.",
         default="",
         check=matching(r"([a-z][a-z0-9-]{2,40})?", "a region, such as eu-central-1"),
-        reach=to(BACKEND, *TERRAFORM) + to(K8S_SECRETS, when=named_secrets),
     )
     account: str = key(
         "AWS account, Azure subscription or Google project that everything belongs to; nothing else is touched.",
         default="",
         check=matching(r"[a-z0-9-]{0,36}", "an account number, a subscription's id or a project's id"),
-        reach=to(BACKEND, *TERRAFORM) + to(K8S_SECRETS, when=named_secrets),
     )
     deployed: Deployed = section("The stack in its cloud, as its state records it.")

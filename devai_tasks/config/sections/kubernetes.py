@@ -7,20 +7,8 @@ from dataclasses import dataclass
 
 from devai_tasks.config.fields import LABEL, Pending, between, key, matching
 from devai_tasks.config.targets import (
-    K8S_GPU,
-    K8S_IDENTITY,
-    K8S_KUSTOMIZATION,
-    K8S_LAB,
-    K8S_OLLAMA,
-    K8S_SCALING,
-    K8S_SECRETS,
-    gpu_pods,
-    named_identity,
     needs_identity,
     on_a_clouds_kubernetes,
-    own_ollama,
-    scaled,
-    to,
 )
 
 # What an object of Kubernetes may be called (RFC 1123 subdomain).
@@ -41,22 +29,16 @@ class Kubernetes:
         "The folder of deploy/kubernetes/overlays that the stack is built on.",
         default="dev",
         check=matching(NAME, "the name of a folder, such as prod"),
-        reach=to(K8S_KUSTOMIZATION),
     )
     requests: int = key(
         "What a pod has for itself, in percent of its limits; the rest it shares with others on its node.",
         check=between(1, 100),
-        reach=to(K8S_LAB) + to(K8S_OLLAMA, when=own_ollama),
     )
     cpu_target: int = key(
         "Use of the CPU that asks for another lab, in percent of what the pods have for themselves.",
         check=between(1, 1000),
-        reach=to(K8S_SCALING, when=scaled),
     )
-    scale_down: bool = key(
-        "Whether labs go again when there is less to do; with a lab go the kernels in its memory.",
-        reach=to(K8S_SCALING, when=scaled),
-    )
+    scale_down: bool = key("Whether labs go again when there is less to do; with a lab go the kernels in its memory.")
     image_loader: str = key(
         "How an image gets into a local cluster: auto, by what the context is called (kind, k3d, minikube, Docker "
         "Desktop); or a command that reads an archive, such as `sudo ctr -n k8s.io images import -`.",
@@ -65,19 +47,15 @@ class Kubernetes:
         tasks="how k8s.apply brings images to a local cluster",
     )
     gpu_nodes: Mapping[str, str] = key(
-        "Labels of the nodes with GPUs that a GPU stack wants, as its cloud writes them.",
-        check=LABEL,
-        reach=to(K8S_GPU, when=gpu_pods),
+        "Labels of the nodes with GPUs that a GPU stack wants, as its cloud writes them.", check=LABEL
     )
     identity: str = key(
         "Who the lab is to its cloud: a managed identity's client id, a service account's address; EKS knows itself.",
         check=matching(r"[\w.:/@+=,-]*", "a client id or an address of a service account"),
         pending=Pending("tf.apply", "identity.invalid", needs_identity),
-        reach=to(K8S_IDENTITY, when=named_identity),
     )
     secret_store: str = key(
         "A ClusterSecretStore of the External Secrets Operator that the lab's secrets come from; empty: k8s.secrets.",
         default="",
         check=matching(f"({NAME})?", "the name of a ClusterSecretStore"),
-        reach=to(K8S_KUSTOMIZATION, K8S_SECRETS),
     )

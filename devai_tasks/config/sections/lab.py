@@ -20,41 +20,9 @@ from devai_tasks.config.fields import (
     section,
 )
 from devai_tasks.config.targets import (
-    BAKE,
-    COMPOSE_ENV,
-    COMPOSE_STACK,
-    K8S_ENVIRONMENT,
-    K8S_GPU,
-    K8S_KUSTOMIZATION,
-    K8S_LAB,
-    K8S_MODELS,
-    K8S_OLLAMA,
-    K8S_STORAGE,
     NO_DIGEST,
-    TERRAFORM,
-    cuda,
-    cuda12,
-    cuda13,
-    gpu,
-    gpu_pods,
-    listed_gpus,
-    loaded_image,
-    no_cuda,
-    ollama_on_host,
     on_a_cloud,
-    on_a_simple_platform,
-    other_ollama,
-    own_ollama,
-    podman_gpu,
-    pulled_cuda,
-    pulled_image,
-    pulled_no_cuda,
-    pulled_on_an_own_cluster,
     pulls_by_digest,
-    pulls_models,
-    pushed,
-    to,
-    unpublished_ollama,
 )
 from devai_tasks.config.units import Cpu, Duration, Size
 
@@ -80,17 +48,13 @@ class Defaults:
 class BaseImage:
     """What the lab's image is built on."""
 
-    name: str = key(
-        "An image of Debian or a relative (apt, Python 3.11 or newer).", check=IMAGE, reach=to(BAKE, when=no_cuda)
-    )
+    name: str = key("An image of Debian or a relative (apt, Python 3.11 or newer).", check=IMAGE)
     cuda13: str = key(
         "The same for GPU stacks: a runtime image of CUDA 13.",
-        default="nvidia/cuda:13.0.1-runtime-ubuntu24.04", check=IMAGE, reach=to(BAKE, when=cuda13),
-    )  # fmt: skip
-    cuda12: str = key(
-        "And one of CUDA 12.",
-        default="nvidia/cuda:12.8.1-runtime-ubuntu24.04", check=IMAGE, reach=to(BAKE, when=cuda12),
-    )  # fmt: skip
+        default="nvidia/cuda:13.0.1-runtime-ubuntu24.04",
+        check=IMAGE,
+    )
+    cuda12: str = key("And one of CUDA 12.", default="nvidia/cuda:12.8.1-runtime-ubuntu24.04", check=IMAGE)
     source: Literal["auto", "registry", "debootstrap"] = key(
         "Where it comes from. auto: what is present, else the registry, else a local build by debootstrap.",
         tasks="how image.build comes by its base",
@@ -106,11 +70,9 @@ class GpuImage:
         default="",
         check=DIGEST,
         pending=Pending("image.push --gpu", NO_DIGEST, pulls_by_digest),
-        reach=to(*TERRAFORM, when=cuda) + to(K8S_KUSTOMIZATION, when=pulled_cuda),
     )
     cuda: Literal["13", "12"] = key(
-        "Version of CUDA, for the base and for torch; the driver of the machine has to know it.",
-        reach=to(BAKE, when=cuda),
+        "Version of CUDA, for the base and for torch; the driver of the machine has to know it."
     )
 
 
@@ -118,47 +80,39 @@ class GpuImage:
 class Image:
     """The lab's image."""
 
-    version: str = key("First part of the image's tags: `<version>-<commit>`.", check=TAG, reach=to(BAKE))
+    version: str = key("First part of the image's tags: `<version>-<commit>`.", check=TAG)
     tags: tuple[str, ...] = key(
         "More tags, which move to whatever is pushed; deployments use the digest.",
         check=TAG,
         tasks="what image.push and image.tag call the image besides",
     )
     packages: Literal["minimal", "standard", "full"] = key(
-        "Which locked set of Python packages is in it; a GPU stack has standard and torch.",
-        reach=to(BAKE, when=no_cuda),
+        "Which locked set of Python packages is in it; a GPU stack has standard and torch."
     )
     tools: tuple[str, ...] = key(
         "Command-line tools in it, beside a Node of their own: gemini-cli, claude-code, codex.",
         check=matching("gemini-cli|claude-code|codex", "one of gemini-cli, claude-code, codex"),
-        reach=to(BAKE),
     )
-    compilers: bool = key("Whether it has gcc, g++, make and Python's headers.", reach=to(BAKE))
+    compilers: bool = key("Whether it has gcc, g++, make and Python's headers.")
     ca_file: str = key(
         "Certificate bundle that builds, the lab and its Ollama trust in place of their own, for a network that "
         "inspects TLS; a file of this machine, empty for none.",
         check=matching(r'[^,"{\r\n]*', "the path of a file, without commas, quotes and braces"),
-        reach=to(BAKE, COMPOSE_STACK),
     )
     registry: str = key(
         "Address that the image is pushed to and pulled from, without the image's own name.",
         check=matching(r"([a-z0-9][\w.:/-]*[\w])?", "an address, such as registry.example.com/lab"),
         pending=Pending("tf.apply", "registry.invalid/lab", on_a_cloud),
-        reach=to(*TERRAFORM, when=pushed)
-        + to(K8S_KUSTOMIZATION, when=pulled_image)
-        + to(K8S_MODELS, when=pulled_on_an_own_cluster),
     )
     digest: str = key(
         "Digest of the image that is rolled out.",
         check=DIGEST,
         pending=Pending("image.push", NO_DIGEST, pulls_by_digest),
-        reach=to(*TERRAFORM, when=no_cuda) + to(K8S_KUSTOMIZATION, when=pulled_no_cuda),
     )
     loaded: str = key(
         "Tag of the image in a local cluster, named after what is in it; k8s.apply loads it and notes the tag.",
         default="",
         check=matching(r"(\w[\w.-]{0,127})?", "a tag, such as local-dev-0123456789ab"),
-        reach=to(K8S_KUSTOMIZATION, when=loaded_image),
     )
     gpu: GpuImage = section("What that of GPU stacks is made for.")
     base: BaseImage = section("What it is built on.")
@@ -171,13 +125,9 @@ class Engine:
     name: Literal["auto", "docker", "podman"] = key(
         "What runs containers: docker, or podman by its socket; auto: Docker, and Podman where that alone is there.",
         default="auto",
-        reach=to(COMPOSE_ENV) + to(COMPOSE_STACK, when=cuda),
     )
-    uid: int = key(
-        "User id on this machine that owns what the lab writes.",
-        default=1000, check=between(0, 2**31 - 1), reach=to(COMPOSE_ENV),
-    )  # fmt: skip
-    gid: int = key("Its group id.", default=1000, check=between(0, 2**31 - 1), reach=to(COMPOSE_ENV))
+    uid: int = key("User id on this machine that owns what the lab writes.", default=1000, check=between(0, 2**31 - 1))
+    gid: int = key("Its group id.", default=1000, check=between(0, 2**31 - 1))
     rootless: bool = False
     """Whether the engine runs as a person: no key, for only the engine knows."""
 
@@ -186,18 +136,10 @@ class Engine:
 class Gpu:
     """NVIDIA GPUs, for the models and the notebooks, or AMD's for the models on this machine."""
 
-    enabled: bool = key(
-        "Whether the stack has them; `--gpu` for one run.",
-        default=False,
-        reach=to(COMPOSE_ENV, BAKE, *TERRAFORM)
-        + to(K8S_GPU, K8S_KUSTOMIZATION, when=gpu_pods)
-        + to(K8S_KUSTOMIZATION, when=loaded_image)
-        + to(COMPOSE_STACK, when=listed_gpus),
-    )
+    enabled: bool = key("Whether the stack has them; `--gpu` for one run.", default=False)
     vendor: Literal["nvidia", "amd"] = key(
         "Whose they are. amd (ROCm) is for Compose on this machine: Ollama has them, notebooks compute on the CPU.",
         default="nvidia",
-        reach=to(COMPOSE_ENV, COMPOSE_STACK, BAKE, K8S_KUSTOMIZATION, when=gpu),
     )
     groups: tuple[str, ...] = ("video", "render")
     """The groups that AMD's devices belong to: no key, for only the machine knows their numbers."""
@@ -205,18 +147,12 @@ class Gpu:
         "How many: `all` or a number. A cluster hands them out by number, and `all` is one for each pod there.",
         default="all",
         check=matching(r"all|[1-9]\d{0,2}", "`all` or a number from 1"),
-        reach=to(COMPOSE_ENV, when=gpu) + to(K8S_GPU, when=gpu_pods) + to(COMPOSE_STACK, when=podman_gpu),
     )
-    lab: bool = key(
-        "Whether in a cluster each lab has GPUs, too; otherwise only Ollama has.",
-        default=False,
-        reach=to(K8S_GPU, K8S_KUSTOMIZATION, when=gpu),
-    )
+    lab: bool = key("Whether in a cluster each lab has GPUs, too; otherwise only Ollama has.", default=False)
     machine_type: str = key(
         "Machine with GPUs that a cloud is asked for, as it calls it.",
         default="",
         check=matching(r"[A-Za-z0-9._-]*", "a machine type, such as g6.xlarge"),
-        reach=to(*TERRAFORM),
     )
 
 
@@ -224,15 +160,10 @@ class Gpu:
 class Ports:
     """Where the services are reached."""
 
-    lab: int = key(
-        "JupyterLab: on this machine the published port, elsewhere the service's own.",
-        check=PORT,
-        reach=to(COMPOSE_ENV, K8S_LAB) + to(*TERRAFORM, when=on_a_simple_platform),
-    )
+    lab: int = key("JupyterLab: on this machine the published port, elsewhere the service's own.", check=PORT)
     ollama: int | None = key(
         "Ollama on this machine, always on the loopback address only; null publishes none: only the lab reaches it.",
         check=PORT,
-        reach=to(COMPOSE_ENV) + to(COMPOSE_STACK, when=unpublished_ollama),
     )
 
 
@@ -249,13 +180,12 @@ class Limits:
 class LabLimits(Limits):
     """The most that one replica of the lab may use."""
 
-    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM))
-    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV, K8S_LAB, *TERRAFORM))
+    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.")
+    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY)
     pids: int = key(
         "Processes and threads of the lab on this machine, at most; a cluster limits those of a pod by itself.",
         default=4096,
         check=PIDS,
-        reach=to(COMPOSE_ENV),
     )
 
 
@@ -263,32 +193,21 @@ class LabLimits(Limits):
 class OllamaLimits(Limits):
     """The most that Ollama may use, where the stack runs it."""
 
-    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV) + to(K8S_OLLAMA, *TERRAFORM, when=own_ollama))
+    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.")
     memory: Size = key(
         "Memory, as 4Gi or 512Mi. On Cloud Run room for a model and, while one is pulled, for its largest file.",
         check=LEAST_MEMORY,
-        reach=to(COMPOSE_ENV) + to(K8S_OLLAMA, *TERRAFORM, when=own_ollama),
     )
-    pids: int = key(
-        "Processes and threads of Ollama on this machine, at most.",
-        default=1024,
-        check=PIDS,
-        reach=to(COMPOSE_ENV),
-    )
+    pids: int = key("Processes and threads of Ollama on this machine, at most.", default=1024, check=PIDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorStoreLimits(Limits):
     """The most that the database for embeddings may use."""
 
-    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.", reach=to(COMPOSE_ENV))
-    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY, reach=to(COMPOSE_ENV))
-    pids: int = key(
-        "Processes and threads of the database on this machine, at most.",
-        default=1024,
-        check=PIDS,
-        reach=to(COMPOSE_ENV),
-    )
+    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.")
+    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY)
+    pids: int = key("Processes and threads of the database on this machine, at most.", default=1024, check=PIDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,40 +224,26 @@ class Ollama:
     """The model server."""
 
     mode: Literal["container", "host", "external"] = key(
-        "container: a service of the stack; host: the one that runs on this machine; external: the server at `url`.",
-        reach=to(COMPOSE_ENV, COMPOSE_STACK, K8S_KUSTOMIZATION, K8S_ENVIRONMENT, K8S_STORAGE, *TERRAFORM)
-        + to(K8S_OLLAMA, K8S_MODELS, when=own_ollama)
-        + to(K8S_GPU, when=gpu),
+        "container: a service of the stack; host: the one that runs on this machine; external: the server at `url`."
     )
     version: str = key("Version of the official image.", check=VERSION, tasks="the tag in ollama.image, as shipped")
-    image: str = key(
-        "Ollama's official image.",
-        check=IMAGE,
-        reach=to(COMPOSE_ENV) + to(K8S_KUSTOMIZATION, *TERRAFORM, when=own_ollama) + to(K8S_MODELS, when=pulls_models),
-    )
+    image: str = key("Ollama's official image.", check=IMAGE)
     source: Literal["auto", "registry", "build"] = key(
         "Where it comes from. auto: the official image where it is present or a registry answers, else a local build.",
         tasks="how compose.up comes by Ollama's image",
     )
     # The newest whose runner is part of the one program; docs/decisions/0003-local-images.md has the reason.
-    build_version: str = key(
-        "Version of Ollama in the local build from source.", default="0.24.0", check=VERSION, reach=to(BAKE)
-    )
+    build_version: str = key("Version of Ollama in the local build from source.", default="0.24.0", check=VERSION)
     built: str = key(
         "Name of the local build that runs in place of the official image; compose.up and k8s.apply note it.",
         default="",
         check=matching(r"([a-z0-9][\w.:/-]*)?", "the name of an image, such as devai-ollama:1.2.3"),
-        reach=to(COMPOSE_ENV) + to(K8S_KUSTOMIZATION, when=own_ollama) + to(K8S_MODELS, when=pulls_models),
     )
-    keep_alive: Duration = key(
-        "How long a model stays in memory after its last use.",
-        reach=to(COMPOSE_ENV) + to(K8S_ENVIRONMENT, *TERRAFORM, when=own_ollama),
-    )
+    keep_alive: Duration = key("How long a model stays in memory after its last use.")
     url: str = key(
         "Address of the server in mode external.",
         default="",
         check=matching(r"(https?://[\w.-]+(:\d+)?/?)?", "an http or https address, such as http://192.0.2.7:11434"),
-        reach=to(COMPOSE_ENV, K8S_ENVIRONMENT, *TERRAFORM, when=other_ollama) + to(COMPOSE_STACK, when=ollama_on_host),
     )
     packages: Mapping[str, str] = key(
         "Model name: Python package that carries the same model as a GGUF file, for machines that reach no model hub.",
@@ -351,10 +256,9 @@ class VectorStore:
     """A database for embeddings beside the lab, with Compose on this machine only; elsewhere, use a server of yours."""
 
     kind: Literal["none", "chroma"] = key(
-        "none, or chroma: a service that notebooks find by CHROMA_HOST and CHROMA_PORT, and nobody else.",
-        reach=to(COMPOSE_ENV, COMPOSE_STACK),
+        "none, or chroma: a service that notebooks find by CHROMA_HOST and CHROMA_PORT, and nobody else."
     )
-    image: str = key("Its image.", check=IMAGE, reach=to(COMPOSE_ENV, BAKE))
+    image: str = key("Its image.", check=IMAGE)
     source: Literal["auto", "registry", "build"] = key(
         "Where the image comes from. auto: what is present, else the registry, else a local build from PyPI.",
         tasks="how compose.up comes by the image of the vector store",

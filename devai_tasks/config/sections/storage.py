@@ -7,18 +7,7 @@ from typing import Literal
 
 from devai_tasks.config.fields import PATH, Pending, at_least, key, matching
 from devai_tasks.config.targets import (
-    COMPOSE_ENV,
-    K8S_KUSTOMIZATION,
-    K8S_LAB,
-    K8S_STORAGE,
-    TERRAFORM,
-    given_home,
-    models_on_aws,
-    on_a_cloud_now,
     on_a_clouds_kubernetes,
-    one_nodes_home,
-    own_ollama,
-    to,
 )
 from devai_tasks.config.units import Size
 
@@ -31,9 +20,7 @@ class Storage:
     """Files."""
 
     work_dir: str = key(
-        "Folder of this machine that the lab shows as ~/work; relative to the project, or absolute.",
-        check=PATH,
-        reach=to(COMPOSE_ENV),
+        "Folder of this machine that the lab shows as ~/work; relative to the project, or absolute.", check=PATH
     )
     allow_unsafe_work_dir: bool = key(
         "Whether `storage.work_dir` may be a folder in which a notebook can change what runs outside of the lab: a "
@@ -42,33 +29,25 @@ class Storage:
         tasks="whether `inv up` refuses such a folder",
     )
     home: Size = key(
-        "Size of the lab's home in a cloud or cluster; on this machine, its disk is the limit.",
-        check=LEAST_VOLUME,
-        reach=to(K8S_STORAGE, *TERRAFORM),
+        "Size of the lab's home in a cloud or cluster; on this machine, its disk is the limit.", check=LEAST_VOLUME
     )
-    models: Size = key(
-        "Size of the models' volume, likewise.", check=LEAST_VOLUME, reach=to(K8S_STORAGE, *TERRAFORM, when=own_ollama)
-    )
+    models: Size = key("Size of the models' volume, likewise.", check=LEAST_VOLUME)
     access: Literal["ReadWriteMany", "ReadWriteOnce"] = key(
-        "How a cluster's pods share the home: from all nodes, which takes a class that offers it, or from one.",
-        reach=to(K8S_STORAGE) + to(K8S_LAB, when=one_nodes_home),
+        "How a cluster's pods share the home: from all nodes, which takes a class that offers it, or from one."
     )
     home_class: str = key(
         "Storage class of the home. Empty: the file system that Terraform made, elsewhere the cluster's default class.",
         default="",
         check=STORAGE_CLASS,
-        reach=to(K8S_STORAGE) + to(K8S_KUSTOMIZATION, when=on_a_cloud_now),
     )
     models_class: str = key(
         "Storage class of the models. Empty: one of the stack's own on AWS, elsewhere the cluster's default class.",
         default="",
         check=STORAGE_CLASS,
-        reach=to(K8S_STORAGE, when=own_ollama) + to(K8S_KUSTOMIZATION, when=models_on_aws),
     )
     file_system: str = key(
         "The home that Terraform made. AWS: `fs-…::fsap-…`, file system and access point; Azure: `account/share`; "
         "Google: `zone/instance/share@address`.",
         check=matching(r"[\w.:/@-]*", "the address of a file system"),
         pending=Pending("tf.apply", "zone.invalid/instance/share@192.0.2.1", on_a_clouds_kubernetes),
-        reach=to(K8S_STORAGE, when=given_home),
     )

@@ -9,6 +9,7 @@ from devai_tasks.config.configuration import Configuration, Explanation, dotted
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
+from devai_tasks.operations import affected
 from devai_tasks.system.errors import UsageError
 
 # What Container Instances offer.
@@ -17,7 +18,7 @@ SMALL = {"DEVAI__RESOURCES__LAB__CPU": "1", "DEVAI__RESOURCES__OLLAMA__CPU": "2"
 
 def configured(project: Project, *overrides: str, stack: str = "local-dev", **variables: str) -> Configuration:
     cloud, _, environment = stack.partition("-")
-    return Sources(project, variables).configuration(Stack(environment, cloud), overrides)
+    return Sources(project, variables, observe=affected.of_stack).configuration(Stack(environment, cloud), overrides)
 
 
 def explained(configuration: Configuration, name: str) -> Explanation:
@@ -118,20 +119,20 @@ def test_a_key_that_is_not_there_is_answered_with_the_nearest(project: Project, 
 
 def test_a_key_reaches_what_the_keys_that_take_it_in_do(project: Project) -> None:
     plain = configured(project)
-    assert plain.reach(("ports", "ollama")) == {"compose/.env"}
+    assert plain.affected(("ports", "ollama")) == {"compose/.env"}
     taken = configured(project, "env.PORT=${ports.ollama}")
     own = {"compose/.env", "compose/docker-compose.stack.yml", "kubernetes/environment.yaml"}
-    assert taken.reach(("ports", "ollama")) == own
+    assert taken.affected(("ports", "ollama")) == own
 
 
 def test_a_key_reaches_only_what_its_stack_has(project: Project) -> None:
     simple = configured(project, "compute.platform=simple", stack="azure-dev", **SMALL)
-    assert simple.reach(("ports", "lab")) == {"terraform/azure.tfvars.json"}
-    assert configured(project, stack="azure-dev").reach(("ports", "lab")) == {"kubernetes/lab.yaml"}
+    assert simple.affected(("ports", "lab")) == {"terraform/azure.tfvars.json"}
+    assert configured(project, stack="azure-dev").affected(("ports", "lab")) == {"kubernetes/lab.yaml"}
     own = {"terraform/azure.tfvars.json", "kubernetes/lab.yaml"}
-    assert configured(project, stack="azure-dev").reach(("resources", "lab", "cpu")) == own
-    assert configured(project).reach(("gpu", "count")) == frozenset()
-    assert configured(project, "gpu.enabled=true").reach(("gpu", "count")) == {"compose/.env", "kubernetes/gpu.yaml"}
+    assert configured(project, stack="azure-dev").affected(("resources", "lab", "cpu")) == own
+    assert configured(project).affected(("gpu", "count")) == frozenset()
+    assert configured(project, "gpu.enabled=true").affected(("gpu", "count")) == {"compose/.env", "kubernetes/gpu.yaml"}
 
 
 def test_a_cloud_stack_that_nothing_was_made_of_has_stand_ins_and_cant_be_deployed(project: Project) -> None:
@@ -170,7 +171,7 @@ def test_what_was_pushed_for_gpus_is_not_deployed_without_them(project: Project)
     image = ("image.registry=registry.test.dev/lab", f"image.gpu.digest=sha256:{'a' * 64}")
     with_gpus = configured(project, *image, "gpu.enabled=true", stack="aws-dev")
     assert ("image", "digest") not in with_gpus.missed
-    assert with_gpus.reach(("image", "digest")) == frozenset()
+    assert with_gpus.affected(("image", "digest")) == frozenset()
     without = configured(project, *image, stack="aws-dev")
     with pytest.raises(UsageError, match=r"^image\.digest is not known before `inv image\.push`\n[^\n]*$"):
         without.to_deploy(("image", "digest"), ("image", "gpu", "digest"))
@@ -181,7 +182,7 @@ def test_what_was_pushed_for_gpus_is_not_deployed_without_them(project: Project)
 
 def test_a_push_waits_for_the_registry_also_where_nothing_that_is_rendered_names_it_yet(project: Project) -> None:
     simple = configured(project, "compute.platform=simple", stack="aws-dev")
-    assert simple.reach(("image", "registry")) == frozenset()
+    assert simple.affected(("image", "registry")) == frozenset()
     with pytest.raises(UsageError, match=r"image\.registry is not known before `inv tf\.apply`"):
         simple.to_deploy(("image", "registry"))
 

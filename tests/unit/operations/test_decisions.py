@@ -14,7 +14,7 @@ from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import images, models, publish, terraform, work_dir
+from devai_tasks.operations import affected, images, models, publish, terraform, work_dir
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.system.errors import ConfigError, UsageError
 from devai_tasks.tools import debootstrap, loaders, pip, registry
@@ -231,9 +231,10 @@ def test_a_key_decides_what_it_says(project: Project, monkeypatch: Patch, name: 
 
 
 def test_every_key_without_an_artefact_is_demonstrated() -> None:
-    without = {dotted(key) for key, entry in reader.leaves(Settings).items() if not entry.meta.reach}
-    # That a stack is protected Terraform is told, too. The identity is compared with the state's: contract/terraform.
-    assert without - {"terraform.deployed.project_id"} | {"protected"} == DEMONSTRATIONS.keys()
+    without = {dotted(key) for key in reader.leaves(Settings).keys() - affected.anywhere().keys()}
+    # Artifacts tell that a stack is protected, and its pins, too. The identity is compared with the state's:
+    # contract/terraform.
+    assert without - {"terraform.deployed.project_id"} | {"protected", "pins"} == DEMONSTRATIONS.keys()
 
 
 def test_a_link_is_no_model(project: Project) -> None:

@@ -13,6 +13,7 @@ from devai_tasks.config import reader
 from devai_tasks.config.configuration import dotted
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.operations import affected
 from devai_tasks.render import reference
 
 
@@ -82,7 +83,11 @@ def test_editors_get_a_description_of_every_key() -> None:
 
 
 def test_the_reference_has_a_row_for_every_key_and_says_whom_it_reaches() -> None:
-    rows = {line.split("`")[1]: line for line in reference.markdown().splitlines() if line.startswith("| `")}
+    rows = {
+        line.split("`")[1]: line
+        for line in reference.markdown(affected.anywhere()).splitlines()
+        if line.startswith("| `")
+    }
     for key in reader.leaves(Settings):
         assert not rows[dotted(key)].endswith("| nothing |")
     assert "compose: .env" in rows["ports.lab"]
