@@ -65,7 +65,7 @@ class Configuration:
     """The layers as one."""
     pending: tuple[Key, ...]
     """Keys that only a deployment knows, and whose values here are stand-ins."""
-    observe: Observe | None = None
+    observe: Observe
 
     @cached_property
     def written(self) -> dict[str, Any]:
@@ -181,7 +181,6 @@ class Configuration:
 
     @cached_property
     def _affected(self) -> Mapping[Key, Collection[str]]:
-        assert self.observe  # noqa: S101 - of sources that are made for it
         return self.observe(self.settings)
 
     @cached_property

@@ -28,8 +28,6 @@ class Pending:
     """The task that makes it."""
     stand_in: str
     """What is shown and rendered before; well-formed, and obviously not real."""
-    when: Callable[[Callable[[str, str], str]], bool]
-    """Which stacks need it, by what is known of other keys before there are settings to ask."""
 
 
 @dataclass(frozen=True)

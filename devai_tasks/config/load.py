@@ -9,25 +9,26 @@ from __future__ import annotations
 import os
 import pickle
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from devai_tasks.config import layers as sources
 from devai_tasks.config import reader, secrets, variables
-from devai_tasks.config.configuration import Configuration, Observe, as_written, at, key_references, scalars
+from devai_tasks.config.configuration import Configuration, as_written, at, key_references, scalars
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.interpolation import interpolations
 from devai_tasks.config.layers import Files, Layer
 from devai_tasks.config.project import Project
-from devai_tasks.config.rules import rules
+from devai_tasks.config.rules import RULES, Mistake, mistakes
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
+from devai_tasks.config.targets import Known
 from devai_tasks.config.variables import Refusal
 from devai_tasks.system.errors import ConfigError, Problem, nearest
 
@@ -37,23 +38,37 @@ _INTERPOLATIONS = "write ${section.key} or ${oc.env:NAME,default}, and for a ${ 
 OmegaConf.register_resolver("secret", secrets.reference, replace=True)
 
 
-def load(
-    project: Project,
-    stack: Stack,
-    overrides: Sequence[str] = (),
-    *,
-    gpu: bool = False,
-    environ: Mapping[str, str] = os.environ,
-) -> Settings:
-    """The settings of one stack; see `Sources.configuration`."""
-    return Sources(project, environ).configuration(stack, overrides, gpu=gpu).settings
+class Deployment(Protocol):
+    """What loading a configuration has to know of what is made of it."""
+
+    def mistakes(self, settings: Settings) -> Iterable[Mistake]:
+        """Return what is wrong between the keys of a stack."""
+
+    def unknown(self, known: Known) -> Collection[str]:
+        """Return the keys whose values only a deployment tells, by what is known of others."""
+
+    def affected(self, settings: Settings) -> Mapping[Key, Collection[str]]:
+        """Return the artifacts of a stack by the keys that are read for each."""
+
+
+class _NoDeployment:
+    """Of a configuration that nothing is made of."""
+
+    def mistakes(self, settings: Settings) -> Iterable[Mistake]:
+        return mistakes(RULES, settings)
+
+    def unknown(self, _: Known) -> Collection[str]:
+        return ()
+
+    def affected(self, _: Settings) -> Mapping[Key, Collection[str]]:
+        return {}
 
 
 class Sources:
     """All layers of a project: each file is read once, and what every stack shares is merged once.
 
     `replaced` are texts that count in place of files, by their names in the project: what would be if they were so.
-    `observe` tells which artifacts a key affects; without it, that can't be asked.
+    `deployment` has the rules of what is made of the settings; without it, only the rules of all stacks hold.
     """
 
     def __init__(
@@ -62,10 +77,10 @@ class Sources:
         environ: Mapping[str, str] = os.environ,
         *,
         replaced: Mapping[str, str] = _NOTHING,
-        observe: Observe | None = None,
+        deployment: Deployment | None = None,
     ) -> None:
         self.project = project
-        self._observe = observe
+        self._deployment = deployment or _NoDeployment()
         self.files = Files(project, replaced)
         self._variables = sources.variables(environ, reader.maps(Settings))
         self._clean: dict[str, tuple[Layer, DictConfig, list[Problem]]] = {}
@@ -95,7 +110,7 @@ class Sources:
         problems = self.project.namesakes(stack)
         problems += [problem for layer in layers for problem in self._cleaned(layer)[1]]
         meant = replace(stack, changes=sources.words(overrides, gpu=gpu))
-        return _Reading(meant, layers, merged, problems).configuration(self._observe)
+        return _Reading(meant, layers, merged, problems, self._deployment).configuration()
 
     def stack(self, env: str = "", cloud: str = "", overrides: Sequence[str] = ()) -> Stack:
         """The stack that flags mean; for one that wasn't given, `defaults` of the configuration decides.
@@ -210,7 +225,15 @@ def _remove(tree: Any, key: Key) -> None:
 class _Reading:
     """From merged layers to a configuration."""
 
-    def __init__(self, stack: Stack, layers: Sequence[Layer], merged: DictConfig, problems: Sequence[Problem]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        layers: Sequence[Layer],
+        merged: DictConfig,
+        problems: Sequence[Problem],
+        deployment: Deployment,
+    ) -> None:
+        self.deployment = deployment
         self.stack = stack
         self.layers = layers
         self.merged = merged
@@ -223,17 +246,17 @@ class _Reading:
         """The merged layers before interpolation; only who reports something needs them."""
         return as_written(self.merged)
 
-    def configuration(self, observe: Observe | None) -> Configuration:
+    def configuration(self) -> Configuration:
         pending = self.stand_ins()
         tree = self.resolved()
         tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.refuse))
         settings: Settings = reader.read(Settings, tree, (), self.report, stack=self.stack)
         if not self.incomplete:  # a weaker layer's value in place of one that was taken out is nobody's wish
-            for key, allowed, code in rules(settings):
+            for key, allowed, code in self.deployment.mistakes(settings):
                 self.report(key, allowed, code=code)
         if self.problems:
             raise ConfigError(self.problems)
-        return Configuration(settings, tuple(self.layers), self.merged, pending, observe)
+        return Configuration(settings, tuple(self.layers), self.merged, pending, self.deployment.affected)
 
     def stand_ins(self) -> tuple[Key, ...]:
         """Put stand-ins where only a deployment knows the value and none has told it yet; returns the keys."""
@@ -242,11 +265,11 @@ class _Reading:
         def known(section: str, name: str) -> str:
             return _known(self.merged, (section, name)) or ""
 
-        missing = []
+        missing, unknown = [], self.deployment.unknown(known)
         for key, entry in reader.leaves(Settings).items():
-            pending = entry.meta.pending
-            if pending and pending.when(known) and _known(self.merged, key) == "":
-                OmegaConf.update(self.merged, ".".join(map(str, key)), pending.stand_in)
+            name, pending = ".".join(map(str, key)), entry.meta.pending
+            if pending and name in unknown and _known(self.merged, key) == "":
+                OmegaConf.update(self.merged, name, pending.stand_in)
                 missing.append(key)
         return tuple(missing)
 

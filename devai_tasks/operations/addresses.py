@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from devai_tasks import console
-from devai_tasks.config import targets
+from devai_tasks import clouds, console
 from devai_tasks.config.schema import Settings
 from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools import site
@@ -17,7 +16,7 @@ _OK = 200
 
 def url(settings: Settings) -> str:
     """The lab's address, without its token; empty where the configuration names none."""
-    if not (targets.with_ingress(settings) and settings.ingress.host):
+    if not (clouds.of(settings).has_ingress(settings) and settings.ingress.host):
         return ""
     return f"{'https' if settings.tls.enabled else 'http'}://{settings.ingress.host}{settings.network.base_url}"
 
@@ -25,7 +24,7 @@ def url(settings: Settings) -> str:
 def detour(settings: Settings) -> str:
     """What leads to a lab that the configuration names no address of."""
     stack, flags = settings.stack, settings.stack.flags
-    if not targets.with_ingress(settings):
+    if not clouds.of(settings).has_ingress(settings):
         return f"no ingress leads to {stack}; `inv k8s.port-forward {flags}` opens it"
     task = "k8s.status" if settings.compute.platform == "kubernetes" else "tf.output --name=url"
     return f"{stack} has no host name (ingress.host); `inv {task} {flags}` shows its load balancer's own"
@@ -36,7 +35,7 @@ def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
     address = f"{url(settings)}api"
     if not url(settings):
         return console.say(detour(settings))
-    trusted = not targets.self_signed(settings)
+    trusted = not clouds.of(settings).self_signed(settings)
     if dry:
         return console.say(f"curl --fail {'' if trusted else '--insecure '}{address}")
     deadline, last = time.monotonic() + seconds, None
@@ -75,10 +74,7 @@ def _failure(address: str, *, trusted: bool) -> _Failure | None:
 
 def _hint(settings: Settings) -> str:
     flags = settings.stack.flags
-    moved = ""
-    if targets.on_azure(settings) and targets.on_a_simple_platform(settings):
-        moved = f"; where its group has another address since a restart, `inv tf.apply {flags}` writes that down"
-    return f"`inv status {flags}` and `inv logs {flags}` show more{moved}"
+    return f"`inv status {flags}` and `inv logs {flags}` show more{clouds.of(settings).unreachable_hint(settings)}"
 
 
 def _dns_hint(settings: Settings) -> str:

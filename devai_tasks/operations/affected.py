@@ -11,7 +11,7 @@ from devai_tasks.config.document import Key
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import artefacts, scaffold
+from devai_tasks.operations import artefacts, deployment, scaffold
 from devai_tasks.system.errors import ConfigError
 
 # Overrides with which every key is read in some stack.
@@ -41,7 +41,7 @@ def anywhere() -> Mapping[Key, Collection[str]]:
     """Return the same for all stacks that are shipped, in every mode."""
     found: dict[Key, set[str]] = defaultdict(set)
     project = Project(scaffold.source())
-    sources = Sources(project, {})
+    sources = Sources(project, {}, deployment=deployment)
     for stack in project.stacks:
         for mode in MODES:
             with suppress(ConfigError):  # not every stack can be had in every mode

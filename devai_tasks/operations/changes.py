@@ -18,6 +18,7 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import STACK_NAME, STACK_NAME_WORDS, Stack
+from devai_tasks.operations import deployment
 from devai_tasks.render import writer
 from devai_tasks.system.errors import ConfigError, Problem, UsageError
 
@@ -110,7 +111,10 @@ def _try(change: Change, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
 
     Raises ConfigError with the problems that the change brings.
     """
-    old, changed = Sources(change.project), Sources(change.project, replaced={change.name: change.after})
+    old, changed = (
+        Sources(change.project, deployment=deployment),
+        Sources(change.project, replaced={change.name: change.after}, deployment=deployment),
+    )
     stacks, overridden = change.project.stacks, []
     if brought := _brought(old, changed, [None, *stacks]):
         raise ConfigError(chain(*brought.values()))
@@ -181,12 +185,12 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
     text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Wishes of one person; not in git.\n"
 
     # What a profile doesn't say it has from its own layers, not from those of the stack that is meant elsewhere.
-    sources = Sources(project, replaced={name: text} if profile else {})
+    sources = Sources(project, replaced={name: text} if profile else {}, deployment=deployment)
     offers = sources.configuration(Stack(profile, "local") if profile else sources.stack())
     own = [Stack(profile, cloud) for cloud in project.clouds] if profile else [None, *project.stacks]
 
     def brought(attempt: str) -> dict[Stack | None, list[Problem]]:
-        return _brought(sources, Sources(project, replaced={name: attempt}), own)
+        return _brought(sources, Sources(project, replaced={name: attempt}, deployment=deployment), own)
 
     def problems(attempt: str) -> Sequence[Problem]:
         found = dict.fromkeys(chain(*brought(attempt).values()))
@@ -201,7 +205,7 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
         return Change(project, name, "", "")
     notes = [f"{stack} is not valid yet\n{problem}" for stack, all_ in brought(text).items() for problem in all_]
     if not profile:
-        notes += _unread(Sources(project, replaced={name: text}), name)
+        notes += _unread(Sources(project, replaced={name: text}, deployment=deployment), name)
     return Change(project, name, "", text, tuple(notes))
 
 

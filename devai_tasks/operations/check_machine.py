@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from devai_tasks.config import targets
+from devai_tasks.config import naming, targets
 from devai_tasks.config.configuration import Configuration
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -19,7 +19,6 @@ from devai_tasks.operations.check_tools import DOCKER
 from devai_tasks.operations.checks import Check, Fix, State, gibibytes, of_owner
 from devai_tasks.operations.engine import known
 from devai_tasks.operations.ownership import Claim
-from devai_tasks.render import compose
 from devai_tasks.render import image as definition
 from devai_tasks.system import programs
 from devai_tasks.system.errors import DevaiError
@@ -75,7 +74,7 @@ def machine(project: Project, own: Configuration, docker: Docker) -> list[Check]
         if engine:
             owner = ownership.of_folder(project, settings)
             found.append(of_owner("engine", owner, bad=State.FAILED, task="up"))
-            running = docker.containers(compose.project_name(settings)) if owner.claim is not Claim.FOREIGN else []
+            running = docker.containers(naming.stack(settings)) if owner.claim is not Claim.FOREIGN else []
         found += [ports(settings, running), work_folder(project, settings)]
         found += user(known(settings, docker)) if engine else []
         if settings.ollama.mode != "container":

@@ -6,13 +6,15 @@ import shlex
 import stat
 from collections.abc import Sequence
 
+from devai_tasks import clouds
+from devai_tasks.clouds.terraform import CloudError
 from devai_tasks.config import targets
 from devai_tasks.config.configuration import Configuration, dotted
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import FILE as SECRETS_FILE
-from devai_tasks.operations import artefacts, clouds, ownership
+from devai_tasks.operations import artefacts, ownership
 from devai_tasks.operations import configuration as about
 from devai_tasks.operations.checks import Check, Fix, State, of_owner
 from devai_tasks.render import kubernetes as definition
@@ -75,14 +77,14 @@ def private_files(project: Project) -> list[Check]:
 def credentials(own: Configuration) -> list[Check]:
     """Whether the credentials at hand are valid, and those of the stack's account, subscription or project."""
     settings = own.settings
-    if settings.compute.provider not in clouds.LOGINS:
+    cloud, account = clouds.WITH_TERRAFORM.get(settings.compute.provider), settings.terraform.account
+    if not cloud:
         return []
-    login, account = clouds.LOGINS[settings.compute.provider], settings.terraform.account
-    wanted = f"{login.what} {account}"
+    wanted = f"{cloud.account_kind} {account}"
     try:
-        found = clouds.account(settings)
-        clouds.check_terraform_login(settings)
-    except clouds.CloudError as error:
+        found = cloud.account(settings)
+        cloud.check_terraform_login()
+    except CloudError as error:
         hint = "\n".join(filter(None, [error.hint, error.output]))
         return [Check("cloud", "credentials", State.FAILED, error.message, wanted, hint)]
     except DevaiError as error:
@@ -91,8 +93,8 @@ def credentials(own: Configuration) -> list[Check]:
     if ("terraform", "account") in own.undecided:
         hint = f"`inv config.set --cloud={settings.stack.cloud} --set=terraform.account={found}`, if it is that one"
     elif found != account:
-        hint = f"{login.switch_hint.format(account)}, or another terraform.account"
-    shown = f"{login.what} {found or '(none chosen)'}"
+        hint = f"{cloud.switch_hint.format(account)}, or another terraform.account"
+    shown = f"{cloud.account_kind} {found or '(none chosen)'}"
     return [Check("cloud", "credentials", State.FAILED if hint else State.OK, shown, wanted, hint)]
 
 
@@ -156,6 +158,6 @@ def _owner(client: Kubectl, settings: Settings, bad: State) -> list[Check]:
 
 def _context_hint(settings: Settings) -> str:
     """What puts the context of a stack into kubectl's configuration."""
-    if settings.compute.provider in clouds.LOGINS:
-        return f"`{shlex.join(clouds.join_command(settings))}`"
+    if cloud := clouds.WITH_TERRAFORM.get(settings.compute.provider):
+        return f"`{shlex.join(cloud.kubeconfig_command(settings))}`"
     return "make the cluster, or name its context in kubernetes.context"

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import requires
 
+from devai_tasks import clouds
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -17,7 +18,7 @@ from devai_tasks.operations.checks import Check, Fix, State
 from devai_tasks.system import process, programs
 from devai_tasks.system.errors import MissingToolError, ToolError
 from devai_tasks.system.programs import Program
-from devai_tasks.tools import cloud, kubectl, pip, terraform
+from devai_tasks.tools import kubectl, pip, terraform
 
 _ENGINE = "`make bootstrap` installs it where it can, and https://docs.docker.com/engine/install/ says how elsewhere"
 _PLUGIN = "`make bootstrap` installs it where it can; else it is a package of your distribution's, or in Docker Desktop"
@@ -32,20 +33,6 @@ PODMAN = Program("podman", ("podman", "--version"), "")
 GIT = Program("git", ("git", "--version"), "a package of your system's; without it, an image's tag is its version only")
 SOPS = Program("sops", ("sops", "--version"), "https://getsops.io says how")
 OLLAMA = Program("ollama", ("ollama", "--version"), "https://ollama.com/download has it")
-CLOUDS = {
-    provider: Program(name, (name, word), f"{cloud.INSTALL[name]} says how")
-    for provider, name, word in (
-        ("aws", "aws", "--version"),
-        ("azure", "az", "version"),
-        ("gcp", "gcloud", "--version"),
-    )
-}
-# Without it kubectl gets no token for GKE. AKS and EKS are reached by what those command lines bring.
-GKE = Program(
-    "gke-gcloud-auth-plugin",
-    ("gke-gcloud-auth-plugin", "--version"),
-    "`gcloud components install gke-gcloud-auth-plugin`; where gcloud is a package of your system's, so is this",
-)
 KUBECTL = Program("kubectl", ("kubectl", "version", "--client", "--output=json"), _TOOLS, kubectl.OLDEST)
 
 
@@ -61,7 +48,8 @@ class Wish:
 
 def wishes(project: Project, settings: Settings) -> list[Wish]:
     """The programs that stacks may need, without Terraform, which goes by two names."""
-    provider = settings.compute.provider
+    own = clouds.of(settings).programs(settings)
+    others = [cloud.programs(settings)[0] for cloud in clouds.WITH_TERRAFORM.values()]
     compose = "compose" in targets.of_stack(settings)
     kubernetes = "kubernetes" in targets.of_stack(settings)
     return [
@@ -73,8 +61,8 @@ def wishes(project: Project, settings: Settings) -> list[Wish]:
         Wish(KUBECTL, needed=kubernetes and not compose),
         Wish(GIT, needed=False),
         Wish(SOPS, needed=(project.root / ENCRYPTED_FILE).exists()),
-        *(Wish(program, needed=name == provider) for name, program in CLOUDS.items()),
-        Wish(GKE, needed=kubernetes and provider == "gcp", quiet=True),
+        *(Wish(program, needed=True) for program in own),
+        *(Wish(program, needed=False) for program in others if program not in own),
         Wish(OLLAMA, needed=compose and settings.ollama.mode == "host"),
     ]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from devai_tasks import console
+from devai_tasks import clouds, console
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -37,9 +37,6 @@ KINDS = (
     "ingresses.networking.k8s.io", "jobs.batch", "namespaces", "networkpolicies.networking.k8s.io",
     "persistentvolumeclaims", "persistentvolumes", "poddisruptionbudgets.policy", "secrets", "serviceaccounts",
     "services", "storageclasses.storage.k8s.io",
-)  # fmt: skip
-GOOGLE_KINDS = (
-    "backendconfigs.cloud.google.com", "frontendconfigs.networking.gke.io", "managedcertificates.networking.gke.io",
 )  # fmt: skip
 EXTERNAL = "ExternalSecret"
 
@@ -222,7 +219,7 @@ def stale(there: Sequence[Object], wanted: Sequence[Object]) -> list[Object]:
 
 def objects(cluster: Cluster) -> list[dict[str, Any]]:
     """Everything of the stack in its cluster; under `--dry` nothing."""
-    kinds = [*KINDS, *(GOOGLE_KINDS if cluster.settings.compute.provider == "gcp" else ())]
+    kinds = [*KINDS, *clouds.of(cluster.settings).kinds]
     found = cluster.kubectl.objects(",".join(kinds), cluster.selector)
     # Who owns the secret is there, and with it its kind.
     secrets = live.of_kind(found, "Secret").values()
@@ -356,11 +353,11 @@ def token(cluster: Cluster) -> str:
     found = cluster.kubectl.object("secret", definition.LAB)
     if cluster.dry:
         return "…"
-    if not found or definition.TOKEN not in found.get("data", {}):
+    if not found or targets.TOKEN not in found.get("data", {}):
         raise DevaiError(
             "the cluster has no token for the lab", hint="`inv k8s.secrets` sends one", code="DEVAI-K8S-007"
         )
-    return base64.b64decode(found["data"][definition.TOKEN]).decode()
+    return base64.b64decode(found["data"][targets.TOKEN]).decode()
 
 
 def say_where(cluster: Cluster) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from devai_tasks import console
+from devai_tasks import clouds, console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import addresses, backups, certificates, clouds, cluster, given, lab, terraform, work_dir
+from devai_tasks.operations import addresses, backups, certificates, cluster, given, lab, terraform, work_dir
 from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import compose, naming
+from devai_tasks.render import compose
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import site
@@ -24,8 +24,6 @@ from devai_tasks.tools.docker import Docker
 
 # What deploy/image/devai_home.py answers.
 _BACKUP, _RESTORE = "devai/home.tar.gz", "devai/restore"
-# What Cloud Run takes in one request by HTTP/1, and Jupyter's server knows no other; what it sends has no limit.
-_MOST = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -99,21 +97,10 @@ def opened(project: Project, settings: Settings, file: Path) -> Iterator[Buffere
     """
     shared = work_dir.shared(project, settings)
     with given.opened(file, shared) as archive:
-        _check_size(settings, file, os.fstat(archive.fileno()).st_size)
+        clouds.of(settings).check_upload(settings, file, os.fstat(archive.fileno()).st_size)
         with console.waiting(f"verifying {file}"):
             backups.check_sum(archive, shared)
         yield archive
-
-
-def _check_size(settings: Settings, file: Path, size: int) -> None:
-    compute = settings.compute
-    if (compute.provider, compute.platform) == ("gcp", "simple") and size > _MOST:
-        raise UsageError(
-            f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_MOST >> 20} MiB at once",
-            hint="unpack it, and send the files to the bucket that the home is: `gcloud storage rsync --recursive "
-            f"FOLDER gs://{naming.unique(settings)}`",
-            code="DEVAI-CLOUD-006",
-        )
 
 
 def restore(
@@ -178,7 +165,7 @@ def _server(project: Project, settings: Settings, *, in_cluster: bool, dry: bool
             yield site.Server(url, cluster.token(own), direct=True)
     else:
         address = addresses.url(settings) or _load_balancer(project, settings, dry=dry)
-        yield site.Server(address, clouds.token(settings, dry=dry))
+        yield site.Server(address, clouds.terraform_of(settings).token(settings, dry=dry))
 
 
 def _load_balancer(project: Project, settings: Settings, *, dry: bool) -> str:

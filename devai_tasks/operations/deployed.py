@@ -8,26 +8,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from devai_tasks import state
-from devai_tasks.config import rules, stores
+from devai_tasks import clouds, state
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.cloud import Deployed
 from devai_tasks.operations import ownership
 from devai_tasks.operations.ownership import Claim, Owner
-from devai_tasks.render import naming
 from devai_tasks.system.errors import UsageError
 
 # The resource of each root that holds the record.
 RECORD = ("terraform_data", "stack")
-# Where resources of each provider name their region, and Google's their project, as a state that version 0.1 wrote has
-# them; the backends of the others pin the account.
-_REGIONS = {
-    "aws": r'"region": "([a-z]{2}(?:-[a-z]+)+-[0-9])"',
-    "azure": r'"location": "([a-z0-9]+)"',
-    "gcp": r'"(?:region|location)": "([a-z]+-[a-z]+[0-9]+)',
-}
-_ACCOUNTS = {"gcp": r'"project": "([a-z][a-z0-9-]+)"'}
 
 
 def is_record(entry: Mapping[str, Any]) -> bool:
@@ -55,22 +46,23 @@ def of_state(found: Mapping[str, Any], settings: Settings) -> Deployed:
         record = Deployed(**{name: value for name, value in recorded[0].items() if name in fields})
     else:
         record = _of_first(json.dumps(resources), settings)
-    store, group = stores.name(settings, record), stores.group(settings, record)
+    cloud = clouds.terraform_of(settings)
+    store, group = cloud.store_name(settings, record), cloud.store_group(settings, record)
     return dataclasses.replace(record, state=naming.state(settings), store=store, group=group)
 
 
 def _of_first(resources: str, settings: Settings) -> Deployed:
     """Return what resources that version 0.1 made tell of the stack; of others only the location that they are at."""
     names = naming.first_name(settings), naming.first_unique(settings)
-    provider, own = settings.compute.provider, settings.terraform
+    cloud, own = clouds.terraform_of(settings), settings.terraform
     if not re.search(rf"(?<![a-z0-9-])({'|'.join(names)})(?![a-z0-9-])", resources):
         return Deployed(account=own.account, region=own.region)
     return Deployed(
         name=names[0],
         unique=names[1],
         project=settings.project.name,
-        account=_told(resources, _ACCOUNTS[provider], own.account) if provider in _ACCOUNTS else "",
-        region=_told(resources, _REGIONS[provider], own.region),
+        account=_told(resources, cloud.account_in_state, own.account) if cloud.account_in_state else "",
+        region=_told(resources, cloud.region_in_state, own.region),
     )
 
 
@@ -115,7 +107,8 @@ def check(settings: Settings, record: Deployed) -> None:
             "and project.id there to what the state records",
             code="DEVAI-TF-002",
         )
-    if broken := [f"{'.'.join(key)}: {allowed}" for key, allowed in rules.moved(_with(settings, record))]:
+    moved = clouds.terraform_of(settings).moved(_with(settings, record))
+    if broken := [f"{'.'.join(key)}: {allowed}" for key, allowed, _ in moved]:
         raise UsageError("\n".join([*broken, "nothing was changed"]), code="DEVAI-TF-003")
 
 

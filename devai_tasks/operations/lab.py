@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from devai_tasks import console, state
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
@@ -242,7 +243,7 @@ def _check_own(project: Project, settings: Settings, docker: Docker) -> None:
     addresses = {f"{settings.network.bind_address}:{settings.ports.lab}"}
     if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - compared only
         addresses.add(f":{settings.ports.lab}")  # as some versions of Podman report it
-    for row in docker.containers(definition.project_name(settings)):
+    for row in docker.containers(naming.stack(settings)):
         if row["service"] == LAB and row["state"] == "running" and addresses & {*row["published"]}:
             return
     raise DevaiError(

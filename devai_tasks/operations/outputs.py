@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from devai_tasks import state
+from devai_tasks import clouds, state
+from devai_tasks.clouds.terraform import TerraformCloud
 from devai_tasks.config import reader, targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -14,17 +15,15 @@ from devai_tasks.config.schema import Settings
 
 def known(outputs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """What the outputs tell of the configuration's pending keys; those that the schema doesn't have are left out."""
-    provider, ingress = settings.compute.provider, outputs.get("ingress") or {}
+    cloud, ingress = clouds.terraform_of(settings), outputs.get("ingress") or {}
     # An image for GPUs is another one than that which runs without.
     runs = outputs.get("image") if outputs.get("gpu", settings.gpu.enabled) == settings.gpu.enabled else None
     told = {
         "image.registry": outputs.get("registry"),
         targets.digest_key(settings): str(runs or "").partition("@")[2],
         "kubernetes.context": outputs.get("kube_context"),
-        "kubernetes.identity": outputs.get("identity") if provider != "aws" else None,
-        "storage.file_system": _file_system(outputs, provider),
-        "ingress.address": ingress.get("address_name") if provider == "gcp" else None,
-        "ingress.firewall": ingress.get("firewall") if provider != "azure" else None,
+        "storage.file_system": _file_system(outputs, cloud),
+        **cloud.outputs(outputs),
         # On Azure a cluster names what the gateway has installed.
         "tls.certificate": ingress.get("certificate_name") or outputs.get("certificate"),
     }
@@ -36,18 +35,10 @@ def known(outputs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     }
 
 
-def _file_system(outputs: Mapping[str, Any], provider: str) -> str:
-    """The home as manifests name it: EFS's volume handle, `account/share`, `zone/instance/share@ip`."""
-    file_system, home = outputs.get("file_system"), (outputs.get("volumes") or {}).get("home")
-    if not (file_system and home):
-        return ""
-    match provider:
-        case "aws":
-            return str(home)
-        case "azure":
-            return f"{file_system}/{home}"
-        case _:
-            return f"{home.removeprefix('modeInstance/')}@{file_system}"
+def _file_system(outputs: Mapping[str, Any], cloud: TerraformCloud) -> str:
+    """Return the home as manifests name it."""
+    address, home = outputs.get("file_system"), (outputs.get("volumes") or {}).get("home")
+    return cloud.file_system(address, home) if address and home else ""
 
 
 def note(project: Project, settings: Settings, outputs: Mapping[str, Any], *, planning: bool = False) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks import console
-from devai_tasks.config import document, edit
+from devai_tasks.config import document, edit, naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.render import compose, writer
@@ -162,7 +162,7 @@ def mark_namespace(kubectl: Kubectl, identity: str) -> None:
 
 def of_folder(project: Project, settings: Settings) -> Owner:
     """Whose stack it is on this machine, by the engine that was chosen."""
-    return of_compose_project(project, compose.project_name(settings))
+    return of_compose_project(project, naming.stack(settings))
 
 
 def of_compose_project(project: Project, name: str) -> Owner:
@@ -196,7 +196,7 @@ def mark_folder(project: Project, settings: Settings) -> None:
     owner.check()
     if owner.marked:
         return
-    name, here, marks = compose.project_name(settings), os.path.realpath(project.root), Marks()
+    name, here, marks = naming.stack(settings), os.path.realpath(project.root), Marks()
     marks.remove(_mark(name))
     # The engine makes a volume once: who comes second is left with the labels of the first.
     marks.create(_mark(name), {FOLDER_LABEL: here})
@@ -207,7 +207,7 @@ def mark_folder(project: Project, settings: Settings) -> None:
 
 def unmark_folder(settings: Settings) -> None:
     """Remove the mark of a stack whose data is gone."""
-    Marks().remove(_mark(compose.project_name(settings)))
+    Marks().remove(_mark(naming.stack(settings)))
 
 
 def _mark(name: str) -> str:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from devai_tasks import console, state
+from devai_tasks import clouds, console, state
+from devai_tasks.clouds.registry_login import Login
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import attestations, images, inputs
 from devai_tasks.render import image
 from devai_tasks.system.errors import DevaiError, ToolError, UsageError
-from devai_tasks.tools import git, logins, registry
+from devai_tasks.tools import git, registry
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images, RegistryRefusedError
 
@@ -223,24 +224,24 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
     """
     repository = image.repository(settings)
     host = registry.host(repository)
-    provider, region = settings.compute.provider, settings.terraform.region
-    to_come = engine.dry and provider in logins.HOSTS and host.endswith(".invalid")  # until Terraform has made it
-    clouds_own = to_come or logins.owns(provider, host)
+    cloud, region = clouds.WITH_TERRAFORM.get(settings.compute.provider), settings.terraform.region
+    to_come = engine.dry and host.endswith(".invalid")  # until Terraform has made it
+    own = cloud if cloud and (to_come or cloud.owns_registry(host)) else None
     try:
-        if not clouds_own:
+        if not own:
             yield engine
             return
         if engine.dry:
-            console.say(shlex.join(logins.command(provider, repository, region)))
-            login = logins.Login(logins.USERNAMES[provider], "")
+            console.say(shlex.join(own.registry_command(repository, region)))
+            login = Login(own.registry_user, "")
         else:
-            login = logins.login(provider, repository, region)
+            login = own.registry_login(repository, region)
         with engine.logged_in(host, login.username, login.token) as remote:
             yield remote
     except RegistryRefusedError as refused:
         hints = {
-            "login": f"is the right account chosen for {provider}, and may it use this registry?"
-            if clouds_own
+            "login": f"is the right account chosen for {own.name}, and may it use this registry?"
+            if own
             else f"`docker login {host}`, then again",
             "name": where_missing,
             "tag": "its tags never move: leave `image.tags` empty, and have a cache of builds in a folder",

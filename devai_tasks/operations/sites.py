@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devai_tasks import state
+from devai_tasks import clouds, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.targets import BACKEND, TFVARS
@@ -80,7 +80,7 @@ def own(project: Project, settings: Settings) -> Site:
         home=project.state(settings.stack) / "terraform",
         values=folder / TFVARS[provider],
         backend=folder / BACKEND,
-        expected=definition.backend(settings),
+        expected=clouds.terraform_of(settings).backend(settings),
     )
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devai_tasks import console, state
+from devai_tasks import clouds, console, state
+from devai_tasks.config import naming, targets
 from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -24,8 +25,6 @@ from devai_tasks.offline.recording import Used
 from devai_tasks.operations import deployed, secrets, sites
 from devai_tasks.operations.ownership import Owner
 from devai_tasks.operations.sites import Site
-from devai_tasks.render import naming
-from devai_tasks.render import terraform as definition
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import offline as provider
 from devai_tasks.tools.plan import Plan
@@ -107,7 +106,7 @@ def with_versions(project: Project, settings: Settings, values: Mapping[str, str
     """
     known = settings.terraform.secret_versions
     folder = project.state(settings.stack) / ("offline" if offline else "terraform")
-    wanted = {definition.TOKEN, *settings.secrets}
+    wanted = {targets.TOKEN, *settings.secrets}
     versions = {
         name: version for name, version in state.secret_versions(folder, values, known).items() if name in wanted
     }
@@ -192,7 +191,8 @@ def is_by_first(project: Project, settings: Settings) -> bool:
     told = state.recorded(project, settings.stack)
     if "registry" not in told.get("image", {}) or "deployed" in told.get("terraform", {}) or not file.exists():
         return False
-    if wrong := _differing(file, definition.backend(deployed.at(settings, naming.first_state(settings)))):
+    first = clouds.terraform_of(settings).backend(deployed.at(settings, naming.first_state(settings)))
+    if wrong := _differing(file, first):
         raise UsageError(
             f"{settings.stack} is deployed, and with this configuration it would be built a second time, for its state "
             f"would be elsewhere: {wrong}; nothing was changed",

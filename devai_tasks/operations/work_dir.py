@@ -15,6 +15,7 @@ from pathlib import Path
 
 import devai_tasks
 from devai_tasks import console, state
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import scaffold, work_folders
@@ -247,7 +248,7 @@ def _homes() -> dict[Path, str]:
 
 def _was_project(project: Project, settings: Settings, docker: Docker) -> bool:
     """Whether the lab's container, or else the last `up`, had the project's folder as ~/work."""
-    containers = docker.containers(compose.project_name(settings))
+    containers = docker.containers(naming.stack(settings))
     mounts = [row["mounts"] for row in containers if row["service"] == compose.LAB]
     before = state.remembered(project, settings.stack) or {}
     sources = [mount.get(TARGET) for mount in mounts] or [before.get("storage", {}).get("work_dir")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from functools import partial
 
+from devai_tasks.config import naming
 from devai_tasks.config.rules import ENV_PREFIX
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
@@ -78,11 +79,6 @@ def example(settings: Settings) -> str:
     return _environment(settings, files=_structure(settings), state=".", by_hand=True)
 
 
-def project_name(settings: Settings) -> str:
-    """Compose's name for the stack: two stacks share nothing."""
-    return f"{settings.project.name}-{settings.stack}"
-
-
 def services(settings: Settings) -> tuple[str, ...]:
     """What the stack runs."""
     wanted = {LAB: True, OLLAMA: settings.ollama.mode == "container", CHROMA: settings.vector_store.kind == CHROMA}
@@ -123,7 +119,7 @@ def _environment(settings: Settings, *, files: list[str], state: str, by_hand: b
         settings=settings,
         by_hand=by_hand,
         profiles=[service for service in services(settings) if service != LAB],
-        project=project_name(settings),
+        project=naming.stack(settings),
         files=files,
         lab_image=image.lab(settings),
         ollama_image=image.ollama(settings),

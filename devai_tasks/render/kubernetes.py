@@ -11,22 +11,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from devai_tasks.config import targets
+from devai_tasks import clouds
+from devai_tasks.clouds.base import Object
+from devai_tasks.config import naming, targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.units import Cpu, Size
-from devai_tasks.render import (
-    Artefacts,
-    Artifact,
-    always,
-    compose,
-    image,
-    kubernetes_clouds,
-    naming,
-    texts,
-    yaml_documents,
-)
-from devai_tasks.render.kubernetes_clouds import Object, named
+from devai_tasks.render import Artefacts, Artifact, always, compose, image, texts, yaml_documents
 
 # From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
 FOLDER = "../../../deploy/kubernetes"
@@ -36,12 +27,16 @@ STACK_LABEL = "devai.io/stack"
 # Whose the stack is: on its namespace only, for a label more in a pod's template would replace the pod.
 PROJECT_LABEL = "devai.io/project-id"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "devai"}
-TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of one
 
 
 def namespace(settings: Settings) -> str:
-    """The stack's namespace, and the beginning of its names in the whole cluster."""
-    return compose.project_name(settings)
+    """Return the stack's namespace, and the beginning of its names in the whole cluster."""
+    return naming.stack(settings)
+
+
+def named(version: str, kind: str, name: str) -> Object:
+    """Return the head of an object."""
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
 
 
 def lab_image(settings: Settings) -> tuple[str, str]:
@@ -68,7 +63,7 @@ def _value(value: str) -> str:
 
 def _text(objects: Iterable[Object], settings: Settings) -> str:
     head = f"# Made from conf/ for the stack {settings.stack}: edit conf/, not this file.\n"
-    # What is taken out comes last: see `kubernetes_clouds.removals`.
+    # What is taken out comes last: see `_removals`.
     ordered = sorted(objects, key=lambda found: "$patch" in found)
     return head + yaml_documents(ordered)
 
@@ -88,12 +83,39 @@ def _kustomization(settings: Settings) -> list[Object]:
         # What is renamed last is found under its old name before.
         "patches": [
             *(_patch(path.partition("/")[2]) for path in sorted(patches)),
-            *kubernetes_clouds.removals(settings),
-            *kubernetes_clouds.renames(settings),
+            *_removals(settings),
+            *_renames(settings),
             *_owner(settings),
         ],
     }
     return [kustomization]
+
+
+def _removals(settings: Settings) -> list[Object]:
+    """Return patches that take out objects of the whole cluster that the stack has no use for.
+
+    One for each: the kustomize of kubectl 1.32 panics where something follows a removal in the same patch.
+    """
+    unused = [found for found in clouds.of(settings).cluster_wide(settings) if not found.own_name]
+    return [{"patch": json.dumps(_deleted(named(found.version, found.kind, found.name)))} for found in unused]
+
+
+def _renames(settings: Settings) -> list[Object]:
+    """Return patches that give the objects of the whole cluster the stack's name."""
+    return [
+        {
+            "target": {"kind": found.kind, "name": found.name},
+            "options": {"allowNameChange": True},
+            "patch": json.dumps([{"op": "replace", "path": "/metadata/name", "value": found.own_name}]),
+        }
+        for found in clouds.of(settings).cluster_wide(settings)
+        if found.own_name
+    ]
+
+
+def _deleted(head: Object) -> Object:
+    """Return a patch that takes an object out."""
+    return {"$patch": "delete", **head}
 
 
 def _owner(settings: Settings) -> list[Object]:
@@ -114,11 +136,10 @@ def _marked(namespace: str, identity: str) -> Object:
 
 
 def _components(settings: Settings) -> list[str]:
-    own = "local" if targets.loaded_image(settings) else "cluster"
     gpus = _gpu_workloads(settings)
     chosen = {
         "autoscaling": True,
-        settings.compute.provider if targets.on_a_cloud_now(settings) else own: True,
+        clouds.of(settings).component(settings): True,
         "gpu": OLLAMA in gpus,
         "gpu-lab": LAB in gpus,
         "external-ollama": not targets.own_ollama(settings),
@@ -170,10 +191,10 @@ def _environment(settings: Settings) -> list[Object]:
 def _hosts(settings: Settings) -> list[str]:
     """The host names that the lab answers under: its own, those of its service, and where its load balancer has one."""
     service = f"{LAB}.{namespace(settings)}"
-    balancers = targets.BALANCERS.get(settings.compute.provider, ())
-    host = [settings.ingress.host] if targets.with_ingress(settings) and settings.ingress.host else []
+    cloud = clouds.of(settings)
+    host = [settings.ingress.host] if cloud.has_ingress(settings) and settings.ingress.host else []
     names = (LAB, service, f"{service}.svc", f"{service}.svc.cluster.local")
-    return [*settings.network.allowed_hosts, *host, *balancers, *names]
+    return [*settings.network.allowed_hosts, *host, *cloud.load_balancer_domains, *names]
 
 
 def _lab(settings: Settings) -> list[Object]:
@@ -237,6 +258,64 @@ def _gpu(settings: Settings) -> list[Object]:
     return [_deployment(name, limits, nodeSelector=nodes) for name in _gpu_workloads(settings)]
 
 
+def _storage(settings: Settings) -> list[Object]:
+    """Return volumes and claims."""
+    cloud, own = clouds.of(settings), namespace(settings)
+    modes, home = [settings.storage.access], settings.storage.home.quantity
+    claim = _claim("home", home, settings.storage.home_class or None)
+    claim["spec"]["accessModes"] = modes
+    found = [claim]
+    if cloud.provides_home(settings):
+        # Nothing is made for such a claim, so it asks for no more than the base does: the size is the file system's.
+        claim["spec"] = {"accessModes": modes, "storageClassName": "", "volumeName": f"{own}-home"}
+        spec = {
+            "accessModes": cloud.home_access_modes(settings),
+            "capacity": {"storage": home},
+            # Nobody else's claim gets it.
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": own, "name": "home"},
+            "csi": cloud.home_volume(settings),
+        }
+        found.append(named("v1", "PersistentVolume", "home") | {"spec": spec})
+    if targets.own_ollama(settings):
+        found.append(_claim("models", settings.storage.models.quantity, cloud.models_class(settings)))
+    return found
+
+
+def _claim(name: str, size: str, storage_class: str | None) -> Object:
+    """Return a claim: without a class it gets the cluster's default, with an empty one only its own volume."""
+    spec: Object = {"resources": {"requests": {"storage": size}}}
+    if storage_class is not None:
+        spec["storageClassName"] = storage_class
+    return named("v1", "PersistentVolumeClaim", name) | {"spec": spec}
+
+
+def _ingress(settings: Settings) -> list[Object]:
+    """Return host, path and certificate, and what the load balancer wants to know of them."""
+    head = named("networking.k8s.io/v1", "Ingress", LAB)
+    cloud = clouds.of(settings)
+    if not cloud.has_ingress(settings):
+        return [_deleted(head)]
+    backend = {"service": {"name": LAB, "port": {"name": "http"}}}
+    rule: Object = {"http": {"paths": [{"path": settings.network.base_url, "pathType": "Prefix", "backend": backend}]}}
+    if settings.ingress.host:
+        rule = {"host": settings.ingress.host, **rule}
+    routing = cloud.routing(settings)
+    annotations = {**routing.annotations, **settings.ingress.annotations}
+    metadata = head["metadata"] | ({"annotations": annotations} if annotations else {})
+    return [{**head, "metadata": metadata, "spec": {"rules": [rule], **routing.spec}}, *routing.objects]
+
+
+def _names_identity(settings: Settings) -> bool:
+    return bool(clouds.of(settings).identity_annotation)
+
+
+def _identity(settings: Settings) -> list[Object]:
+    """Return the lab's service account with the identity that it has in its cloud."""
+    account = named("v1", "ServiceAccount", LAB)
+    account["metadata"]["annotations"] = {clouds.of(settings).identity_annotation: settings.kubernetes.identity}
+    return [account]
+
+
 def _network(settings: Settings) -> list[Object]:
     """Who may connect to the lab, and where it and its Ollama may connect to beside the public internet."""
     sources: list[Object] = [{"ipBlock": {"cidr": cidr}} for cidr in settings.network.load_balancers]
@@ -271,7 +350,7 @@ def _scaling(settings: Settings) -> list[Object]:
 
 def _secrets(settings: Settings) -> list[Object]:
     """Which keys of the secret become files; all but the token may be absent."""
-    sources = [_source([TOKEN], optional=False)]
+    sources = [_source([targets.TOKEN], optional=False)]
     if settings.secrets:
         sources.append(_source(sorted(settings.secrets), optional=True))
     volume = {"name": "secrets", "secret": None, "projected": {"defaultMode": 0o440, "sources": sources}}
@@ -288,15 +367,16 @@ def _source(keys: list[str], *, optional: bool) -> Object:
 
 def _external(settings: Settings) -> Object:
     """What the External Secrets Operator takes from the store."""
-    names = {TOKEN, *(name for secret in settings.secrets.values() for name in secret.names)}
-    data = [{"secretKey": name, "remoteRef": {"key": naming.secret(settings, name)}} for name in sorted(names)]
+    names = {targets.TOKEN, *(name for secret in settings.secrets.values() for name in secret.names)}
+    cloud = clouds.of(settings)
+    data = [{"secretKey": name, "remoteRef": {"key": cloud.secret_name(settings, name)}} for name in sorted(names)]
     texts = {
         name: secret.reveal({inner: f"{{{{ .{inner} }}}}" for inner in secret.names})
         for name, secret in settings.secrets.items()
     }
     spec = {
         "secretStoreRef": {"kind": "ClusterSecretStore", "name": settings.kubernetes.secret_store},
-        "target": {"template": {"data": {TOKEN: f"{{{{ .{TOKEN} }}}}", **texts}}},
+        "target": {"template": {"data": {targets.TOKEN: f"{{{{ .{targets.TOKEN} }}}}", **texts}}},
         "data": data,
     }
     return named("external-secrets.io/v1", "ExternalSecret", LAB) | {"spec": spec}
@@ -311,15 +391,15 @@ def _file(
 _PATCHES = (
     _file(targets.K8S_ENVIRONMENT, _environment),
     _file(targets.K8S_LAB, _lab),
-    _file(targets.K8S_STORAGE, kubernetes_clouds.storage),
-    _file(targets.K8S_INGRESS, kubernetes_clouds.ingress),
+    _file(targets.K8S_STORAGE, _storage),
+    _file(targets.K8S_INGRESS, _ingress),
     _file(targets.K8S_NETWORK, _network),
     _file(targets.K8S_SCALING, _scaling),
     _file(targets.K8S_SECRETS, _secrets),
     _file(targets.K8S_OLLAMA, _ollama, targets.own_ollama),
     _file(targets.K8S_MODELS, _models, targets.own_ollama),
     _file(targets.K8S_GPU, _gpu, targets.gpu_pods),
-    _file(targets.K8S_IDENTITY, kubernetes_clouds.identity, targets.named_identity),
+    _file(targets.K8S_IDENTITY, _identity, _names_identity),
 )
 ARTIFACTS = (_file(targets.K8S_KUSTOMIZATION, _kustomization), *_PATCHES)
 

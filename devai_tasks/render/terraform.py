@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from devai_tasks.config import stores, targets
+from devai_tasks import clouds
+from devai_tasks.config import naming, targets
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.targets import BACKEND, TFVARS, pushed
-from devai_tasks.render import Artefacts, Artifact, compose, image, naming, texts
-
-TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of a variable
+from devai_tasks.render import Artefacts, Artifact, image, texts
 
 
 def variables(settings: Settings) -> dict[str, Any]:
@@ -27,13 +26,13 @@ def variables(settings: Settings) -> dict[str, Any]:
         "region": settings.terraform.region,
         "account": settings.terraform.account,
         "protected": settings.protected,
-        "labels": labels(settings.labels, settings.compute.provider),
+        "labels": clouds.terraform_of(settings).labels(settings.labels),
         "compute_platform": settings.compute.platform,
         "min_replicas": settings.compute.replicas.min,
         "max_replicas": settings.compute.replicas.max,
         "enable_gpu": settings.gpu.enabled,
         "gpu_machine_type": settings.gpu.machine_type,
-        "namespace": compose.project_name(settings),
+        "namespace": naming.stack(settings),
         # With nothing pushed, a root makes all but what would run the image.
         "image": image.pushed(settings) if pushed(settings) else None,
         # Load balancers of a cluster speak to the pods; the service's own port is inside of it.
@@ -51,36 +50,10 @@ def variables(settings: Settings) -> dict[str, Any]:
             **settings.env,
         },
         # Those that have no value are absent: an empty secret would keep a service from starting.
-        "secret_versions": {TOKEN: 1, **settings.terraform.secret_versions},
+        "secret_versions": {targets.TOKEN: 1, **settings.terraform.secret_versions},
         "ollama": _ollama(settings) if settings.ollama.mode == "container" else None,
         "ollama_url": settings.ollama.url if targets.other_ollama(settings) else "",
     }
-
-
-def backend(settings: Settings) -> dict[str, Any]:
-    """The settings of the provider's backend: a store for stacks of an account and region, a file for each."""
-    account, region, key = settings.terraform.account, settings.terraform.region, naming.state(settings)
-    match settings.compute.provider:
-        case "aws":
-            return {
-                "bucket": stores.name(settings),
-                "key": f"{key}.tfstate",
-                "region": region,
-                "encrypt": True,
-                "use_lockfile": True,
-                "allowed_account_ids": [account],
-            }
-        case "azure":
-            return {
-                "resource_group_name": stores.group(settings),
-                "storage_account_name": stores.name(settings),
-                "container_name": "tfstate",
-                "key": f"{key}.tfstate",
-                "subscription_id": account,
-                "use_azuread_auth": True,
-            }
-        case _:
-            return {"bucket": stores.name(settings), "prefix": key}
 
 
 def _ollama(settings: Settings) -> dict[str, Any]:
@@ -104,26 +77,6 @@ def _size(limits: LabLimits | OllamaLimits) -> dict[str, Any]:
     return {"cpu": limits.cpu.millicores / 1000, "memory": limits.memory.mib}
 
 
-def labels(given: Mapping[str, str], provider: str) -> dict[str, str]:
-    """Labels as a provider allows them.
-
-    AWS takes them as they are. Azure refuses some characters in a tag's name ("Use tags to organize your Azure
-    resources"); Google wants lower case, digits, hyphens and underscores in names and values, up to 63 of them
-    ("Requirements for labels").
-    """
-    match provider:
-        case "azure":
-            return {re.sub(r"[<>%&\\?/]", "_", name): value for name, value in given.items()}
-        case "gcp":
-            return {_google(name): _google(value) for name, value in given.items()}
-        case _:
-            return dict(given)
-
-
-def _google(text: str) -> str:
-    return re.sub(r"[^a-z0-9_-]", "_", text.lower())[:63]
-
-
 def _values(settings: Settings) -> str:
     """Return the variables of the root, without secrets: those are handed over when Terraform runs."""
     return f"{json.dumps(variables(settings), indent=2, ensure_ascii=False)}\n"
@@ -134,7 +87,8 @@ def _backend(settings: Settings) -> str:
 
     What JSON quotes is a string there, too, because no value can hold `${` or `%{`.
     """
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in backend(settings).items())
+    values = clouds.terraform_of(settings).backend(settings)
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def _for(provider: str) -> Callable[[Settings], bool]:

@@ -12,7 +12,7 @@ import shlex
 import signal
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,7 +29,6 @@ from devai_tasks.tasks import remainder
 
 if TYPE_CHECKING:
     from devai_tasks.config.configuration import Configuration
-    from devai_tasks.config.document import Key
     from devai_tasks.config.load import Sources
     from devai_tasks.config.project import Project
     from devai_tasks.config.schema import Settings
@@ -85,8 +84,9 @@ class Request:
     def sources(self) -> Sources:
         """The configuration of all stacks."""
         from devai_tasks.config.load import Sources
+        from devai_tasks.operations import deployment
 
-        return Sources(self.project, observe=_affected)
+        return Sources(self.project, deployment=deployment)
 
     @cached_property
     def stack(self) -> Stack:
@@ -318,12 +318,6 @@ def _with_default(text: str, default: object) -> str:
         return text
     word = {False: "no", True: "yes", "": "none"}.get(default, default) if isinstance(default, (bool, str)) else "none"
     return f"{text} (default: {word})"
-
-
-def _affected(settings: Settings) -> Mapping[Key, Collection[str]]:
-    from devai_tasks.operations import affected
-
-    return affected.of_stack(settings)
 
 
 @contextmanager

@@ -146,9 +146,9 @@ def allow(request: Request, effect: str, *, loses: str = "") -> None:
     """
     if request.dry:
         return
-    from devai_tasks.render.compose import project_name
+    from devai_tasks.config import naming
 
-    stack, name = request.stack, project_name(request.settings)
+    stack, name = request.stack, naming.stack(request.settings)
     if not (loses or request.settings.protected):
         if not request.yes:
             _agreed(f"{stack}: {effect}; go on?", _unanswered("--yes"))

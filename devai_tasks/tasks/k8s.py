@@ -34,10 +34,8 @@ def _own_cluster(request: Request, *, claim: bool = False) -> Cluster:
 
     With `claim` it becomes ours where there is none yet.
     """
-    from devai_tasks.config import targets
-
-    if targets.named_secrets(request.settings):
-        request = tf.informed(request)
+    if request.settings.kubernetes.secret_store:
+        request = tf.informed(request)  # the names of secrets have that of the stack
     if not request.dry:
         request.configuration.to_deploy()
     check_owner(request, claim=claim)

@@ -46,7 +46,7 @@ def up(request: Request, *, seconds: int) -> list[Step]:
 
 def down(request: Request, *, data: bool) -> list[Step]:
     """The other way round; without `data`, homes and models stay, of a cluster that goes the home."""
-    from devai_tasks.operations import clouds
+    from devai_tasks import clouds
 
     settings = request.settings
     if settings.compute.provider == "local":
@@ -56,7 +56,7 @@ def down(request: Request, *, data: bool) -> list[Step]:
         steps.append(Step("kubernetes", "remove the lab from its cluster", lambda: _leave_cluster(request, data=data)))
     if settings.compute.provider != "none":
         tf.refuse_protected(request)  # while the lab is still there
-        clouds.check_account(settings, dry=request.dry)
+        clouds.terraform_of(settings).check_account(settings, dry=request.dry)
         steps.append(
             Step(
                 "terraform",
@@ -103,7 +103,7 @@ def joined(request: Request) -> Request:
     Each time anew: a cluster that was made again has another address under the same name, and on Azure so has that of
     another subscription.
     """
-    from devai_tasks.operations import clouds
+    from devai_tasks import clouds
     from devai_tasks.operations.cluster import Cluster
 
     request = tf.informed(request)
@@ -113,7 +113,7 @@ def joined(request: Request) -> Request:
     kubectl = Cluster(request.project, settings, dry=request.dry).kubectl
     if not request.dry and kubectl.knows_context():
         kubectl.check_current()  # joining makes it the current one
-    clouds.join_cluster(settings, dry=request.dry)
+    clouds.terraform_of(settings).update_kubeconfig(settings, dry=request.dry)
     return request
 
 

@@ -182,7 +182,8 @@ def _service(request: Request) -> Iterator[dict[str, str]]:
 
 def link(request: Request) -> str:
     """The address of the lab with its token. Raises UsageError where the configuration names none."""
-    from devai_tasks.operations import addresses, clouds, cluster, lab
+    from devai_tasks import clouds
+    from devai_tasks.operations import addresses, cluster, lab
 
     settings = request.settings
     if settings.compute.provider == "local":
@@ -193,14 +194,17 @@ def link(request: Request) -> str:
     if request.dry:
         return url
     request = tf.informed(request)
-    in_cluster = settings.compute.platform == "kubernetes"
-    token = cluster.token(_cluster(request)) if in_cluster else clouds.token(request.settings)
+    if settings.compute.platform == "kubernetes":
+        token = cluster.token(_cluster(request))
+    else:
+        token = clouds.terraform_of(settings).token(request.settings)
     return f"{url}lab?token={token}"
 
 
 def opened(request: Request) -> str:
     """The same for a browser, so on this machine of a lab that answers. Under `--dry` what asks, and no token."""
-    from devai_tasks.operations import clouds, cluster, lab
+    from devai_tasks import clouds
+    from devai_tasks.operations import cluster, lab
     from devai_tasks.render import compose
 
     compute = request.settings.compute
@@ -213,12 +217,13 @@ def opened(request: Request) -> str:
     if request.dry and compute.platform == "kubernetes":
         cluster.token(_cluster(request))
     elif request.dry:
-        clouds.token(request.settings, dry=True)
+        clouds.terraform_of(request.settings).token(request.settings, dry=True)
     return link(request)
 
 
 def logs(request: Request, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
     """What the services print."""
+    from devai_tasks import clouds
     from devai_tasks.tasks import compose, k8s
 
     settings = request.settings
@@ -226,10 +231,10 @@ def logs(request: Request, services: Sequence[str], *, follow: bool, tail: str) 
         return compose.lines(request, services, follow=follow, tail=tail)
     if settings.compute.platform == "kubernetes":
         return k8s.lines(request, services, follow=follow, tail=tail)
-    way = {"aws": "aws logs tail", "azure": "az container logs", "gcp": "gcloud run services logs read"}
+    command = clouds.terraform_of(settings).logs_command
     raise DevaiError(
         f"the logs of {request.stack} are in its cloud",
-        hint=(f"`{way[settings.compute.provider]}` shows them, for what `inv tf.output {request.stack.flags}` names"),
+        hint=(f"`{command}` shows them, for what `inv tf.output {request.stack.flags}` names"),
     )
 
 

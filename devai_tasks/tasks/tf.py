@@ -136,7 +136,7 @@ def roll_out(
 
 def rotate(request: Request) -> None:
     """Ask, replace the lab's token in the cloud's secret manager, and roll it out."""
-    from devai_tasks.render.terraform import TOKEN
+    from devai_tasks.config.targets import TOKEN
     from devai_tasks.tasks import guard
 
     request = informed(request, anyway=True)
@@ -242,7 +242,7 @@ def informed(request: Request, *, anyway: bool = False) -> Request:
 
     told = request.settings.terraform.deployed
     known = told.name and told.project and not any(key in NEEDED for key in request.configuration.missed)
-    if request.dry or (known and not anyway) or not targets.on_a_cloud_now(request.settings):
+    if request.dry or (known and not anyway) or not targets.has_terraform(request.settings):
         return request
     request = request.anew()  # a step before may have taken it over
     found, record, owner = terraform.state_of(request.project, request.settings)
@@ -320,15 +320,16 @@ def unlock(c: Context, request: Request, lock_id: str = "", offline: bool = Fals
 @stack_task(target="terraform", changes=True, asks=True)
 def bootstrap(c: Context, request: Request) -> None:
     """Make the store for Terraform's state in the stack's account and region, where it lacks."""
-    from devai_tasks.operations import clouds
+    from devai_tasks import clouds
     from devai_tasks.tasks import guard
 
     settings = request.configuration.to_deploy(before=_MADE_BY_IT)
-    clouds.check_account(settings, dry=request.dry)
-    store = clouds.state_store(settings)
-    guard.allow(request, f"{store.name} is made where it lacks")
-    made = clouds.bootstrap(settings, dry=request.dry)
-    console.say(f"{store.name}: {'made' if made else 'is there already'}")
+    cloud = clouds.terraform_of(settings)
+    cloud.check_account(settings, dry=request.dry)
+    store = cloud.store_name(settings)
+    guard.allow(request, f"{store} is made where it lacks")
+    made = cloud.bootstrap(settings, dry=request.dry)
+    console.say(f"{store}: {'made' if made else 'is there already'}")
 
 
 @plain_task(help={"check": "only say which files are not in the usual form (default: write them)"})
@@ -385,10 +386,11 @@ def _planning(
 
 def _check(request: Request, *, offline: bool) -> None:
     """Before something changes: the configuration is decided, and the credentials are the stack's. Offline all is."""
-    from devai_tasks.operations import clouds
+    from devai_tasks import clouds
 
     if not (offline or request.dry):
-        clouds.check_account(request.configuration.to_deploy(before=_MADE_BY_IT), dry=request.dry)
+        settings = request.configuration.to_deploy(before=_MADE_BY_IT)
+        clouds.terraform_of(settings).check_account(settings)
 
 
 def refuse_protected(request: Request) -> None:

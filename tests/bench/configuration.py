@@ -54,7 +54,8 @@ def one(root: Path) -> None:
 def many(root: Path) -> None:
     """All stacks of a project in this process: loaded and rendered, each timed."""
     start = time.perf_counter()
-    from devai_tasks.config.load import Sources
+    from harness.settings import Sources
+
     from devai_tasks.config.project import Project
     from devai_tasks.operations import artefacts
 

@@ -12,8 +12,8 @@ import pytest
 from harness.kubernetes.api import Kubernetes, kubectl_program
 from harness.manifests import Kind, build, kinds, variants
 from harness.project import fresh
+from harness.settings import Sources
 
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import cluster as operations

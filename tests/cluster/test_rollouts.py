@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from harness.kubernetes.api import Cluster as Nodes
 from harness.kubernetes.api import Kubernetes
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import cluster as operations

@@ -18,9 +18,9 @@ from harness.cluster_stack import ClusterStack
 from harness.jupyter import Jupyter
 from harness.kubernetes.api import kubectl_program
 from harness.kubernetes.cluster import OwnCluster
+from harness.settings import load
 from harness.stack import CANARY, assert_nowhere
 
-from devai_tasks.config.load import load
 from devai_tasks.operations import pauses
 from devai_tasks.operations.cluster import Cluster
 

@@ -7,8 +7,8 @@ import json
 import pytest
 from harness import version_0_1
 from harness.kubernetes.api import Kubernetes
+from harness.settings import Sources
 
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import cluster as operations

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from harness.missing import missing
 from harness.project import fresh
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

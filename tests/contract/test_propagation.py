@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.settings import Sources
 
 from devai_tasks.config import document, edit, reader
 from devai_tasks.config.configuration import Configuration, at, dotted
 from devai_tasks.config.document import Key, Tree
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import Secret
@@ -130,7 +130,7 @@ class Laboratory:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        sources = Sources(project, {}, observe=affected.of_stack)
+        sources = Sources(project, {})
         self._before = {(stack, form): self.render(sources, stack, form) for stack in project.stacks for form in FORMS}
 
     def before(self, stack: Stack, form: str) -> Rendered | None:
@@ -150,7 +150,7 @@ class Laboratory:
         file = self.project.root / name
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         replaced = {name: edit.edited(text, [(key, value)])}
-        return Sources(self.project, {}, replaced=replaced, observe=affected.of_stack)
+        return Sources(self.project, {}, replaced=replaced)
 
     def loading(self, name: str) -> list[tuple[Stack, str]]:
         """The stacks that load a file, in their forms; what all of them load, only some of them in every form."""
@@ -209,7 +209,7 @@ def test_an_entry_more_reaches_what_the_map_does(laboratory: Laboratory, key: Ke
 def test_the_address_of_an_external_ollama_changes_what_it_is_observed_to_affect(laboratory: Laboratory) -> None:
     """Without one, there is no such stack to begin with."""
     form, other = "with an Ollama elsewhere", "ollama.url=http://192.0.2.8:2"
-    sources = Sources(laboratory.project, {}, observe=affected.of_stack)
+    sources = Sources(laboratory.project, {})
     for stack in laboratory.project.stacks:
         before, after = laboratory.before(stack, form), sources.configuration(stack, [*FORMS[form], other])
         assert before

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import artefacts

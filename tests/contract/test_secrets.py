@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from harness.kubernetes.releases import SOPS
 from harness.missing import missing
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import secrets

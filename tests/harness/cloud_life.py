@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.operations import images
 from devai_tasks.render import image
@@ -33,6 +32,7 @@ from harness.load_balancer import load_balancer
 from harness.registry import Registry, registry
 from harness.relay import relay
 from harness.repository import commit, committed
+from harness.settings import load
 
 HOST = "lab.rehearsal.test"
 # What a company's own base would be called: clouds get none that was made here in an official one's place.

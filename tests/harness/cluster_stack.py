@@ -15,7 +15,6 @@ from pathlib import Path
 import testinfra
 from testinfra.host import Host
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.render.kubernetes import lab_image, namespace
@@ -23,6 +22,7 @@ from harness.cli import inv
 from harness.jupyter import Jupyter
 from harness.kubernetes.api import Cluster
 from harness.kubernetes.cluster import OwnCluster
+from harness.settings import load
 from harness.stack import CANARY, RunningStack, command_lines, of_image
 
 ENVIRONMENT = "cluster"

@@ -17,10 +17,10 @@ from typing import Any
 
 import hcl2
 
-from devai_tasks.config.load import load
 from devai_tasks.config.stack import Stack
 from devai_tasks.render import terraform
 from harness.project import fresh
+from harness.settings import load
 
 ROOT = Path(__file__).parents[2] / "deploy/terraform"
 CLOUDS = ("aws", "azure", "gcp")

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import live
 from devai_tasks.render import kubernetes, writer
 from devai_tasks.tools import kubectl
+from harness.settings import Sources
 
 Object = Mapping[str, Any]
 

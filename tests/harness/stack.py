@@ -13,13 +13,13 @@ import testinfra
 from testinfra.host import Host
 
 from devai_tasks import state
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.render import image
-from devai_tasks.render.compose import project_name, url
+from devai_tasks.render.compose import url
 from harness.cli import inv
 from harness.jupyter import Jupyter
+from harness.settings import load
 
 # Nobody's, so that what belongs to it was mapped on purpose.
 UID = 4242
@@ -99,7 +99,7 @@ class ComposeStack(RunningStack):
 
     def container(self, service: str) -> str:
         """The name of a service's container."""
-        return f"{project_name(self.settings)}-{service}-1"
+        return f"{naming.stack(self.settings)}-{service}-1"
 
     @property
     def published(self) -> dict[str, tuple[str, int]]:

@@ -7,13 +7,13 @@ import re
 
 import pytest
 from harness.project import fresh
+from harness.settings import load
 from hypothesis import assume, example, given
 from hypothesis import strategies as some
 
-from devai_tasks.config.load import load
+from devai_tasks.config import naming
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import STACK_NAME, Stack
-from devai_tasks.render import naming
 
 Identity = tuple[str, str, str, str, str, str]
 """Identity and name of the project, cloud, environment, account, region."""

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 from harness.project import fresh
+from harness.settings import load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from devai_tasks.config import document, reader
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

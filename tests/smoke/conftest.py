@@ -22,10 +22,10 @@ from harness.engine import docker, give
 from harness.missing import missing
 from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.operations import images, scaffold
 from devai_tasks.render import image
-from devai_tasks.render.compose import project_name
 from devai_tasks.tools.docker import Docker
 
 
@@ -140,7 +140,7 @@ def remove_leftovers(name: str) -> None:
 
 def brought_up(own: ComposeStack) -> Iterator[ComposeStack]:
     """A stack that `inv up` has brought up, until the tests are done with it."""
-    remove_leftovers(project_name(own.settings))
+    remove_leftovers(naming.stack(own.settings))
     started = own.inv("up", environ={"OPENAI_API_KEY": CANARY})
     try:
         if started.returncode != 0:

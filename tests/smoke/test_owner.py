@@ -12,9 +12,9 @@ from harness.cli import inv
 from harness.project import fresh
 from harness.stack import ComposeStack, docker
 
+from devai_tasks.config import naming
 from devai_tasks.operations.ownership import FOLDER_LABEL
 from devai_tasks.render import image
-from devai_tasks.render.compose import project_name
 
 CONFIRM = "--confirm=devai-test-local-smoke"
 
@@ -29,7 +29,7 @@ def second(stack: ComposeStack, tmp_path_factory: pytest.TempPathFactory) -> Com
 
 def parts(stack: ComposeStack) -> tuple[str, str, str]:
     """Containers, volumes and the lab's token."""
-    own = f"--filter=label=com.docker.compose.project={project_name(stack.settings)}"
+    own = f"--filter=label=com.docker.compose.project={naming.stack(stack.settings)}"
     return (
         docker("ps", "--all", "--quiet", "--no-trunc", own),
         docker("volume", "ls", "--quiet", own),
@@ -187,7 +187,7 @@ def test_what_is_left_over_is_taken_over_after_a_question_only(
     left_over: Callable[[str], ComposeStack], folder: str, told: str
 ) -> None:
     own = left_over(folder)
-    name = project_name(own.settings)
+    name = naming.stack(own.settings)
     refused = own.inv("down", "--data", f"--confirm={name}")
     assert refused.returncode == 2
     assert told in refused.stderr

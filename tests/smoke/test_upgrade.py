@@ -13,9 +13,9 @@ import pytest
 from harness import version_0_1
 from harness.cli import inv
 from harness.engine import docker
+from harness.settings import load
 from harness.stack import ComposeStack
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.render import image
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness.settings import Sources, load
 
 from devai_tasks import state
 from devai_tasks.config.layers import DEPLOYMENT_FILE
-from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import runs

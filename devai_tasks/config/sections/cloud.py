@@ -19,11 +19,6 @@ from devai_tasks.config.fields import (
     matching,
     section,
 )
-from devai_tasks.config.targets import (
-    needs_address,
-    needs_certificate,
-    needs_firewall,
-)
 from devai_tasks.config.units import Duration
 
 
@@ -87,13 +82,13 @@ class Ingress:
         "What opens the load balancer to network.allowed_cidrs: a security group on AWS, a policy of Cloud Armor on "
         "Google Cloud. Elsewhere Terraform attaches it by itself.",
         check=matching(r"[\w.-]*", "a security group's id, or a policy's name"),
-        pending=Pending("tf.apply", "firewall.invalid", needs_firewall),
+        pending=Pending("tf.apply", "firewall.invalid"),
     )
     address: str = key(
         "Name of the load balancer's address on Google Cloud, which the record of the host name has; and of its "
         "policy for TLS.",
         check=matching(r"[\w.-]*", "the name of a global address"),
-        pending=Pending("tf.apply", "address.invalid", needs_address),
+        pending=Pending("tf.apply", "address.invalid"),
     )
     annotations: Mapping[str, str] = key(
         "Annotations of the ingress, for what its controller offers beyond these keys.", check=LABEL
@@ -118,7 +113,7 @@ class Tls:
         "namespace. On Google Cloud its name; there the ingress has one made for ingress.host, unless "
         "terraform.certificate names one.",
         check=matching(r"[\w.:/-]*", "an ARN, or a name"),
-        pending=Pending("tf.apply", "certificate.invalid", needs_certificate),
+        pending=Pending("tf.apply", "certificate.invalid"),
     )
 
 

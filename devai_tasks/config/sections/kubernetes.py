@@ -6,10 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devai_tasks.config.fields import LABEL, Pending, between, key, matching
-from devai_tasks.config.targets import (
-    needs_identity,
-    on_a_clouds_kubernetes,
-)
 
 # What an object of Kubernetes may be called (RFC 1123 subdomain).
 NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
@@ -22,7 +18,7 @@ class Kubernetes:
     context: str = key(
         "The kubectl context of the stack's cluster; tasks work on no other.",
         check=matching(r"[^\s]*", "a context, as `kubectl config get-contexts` shows them"),
-        pending=Pending("tf.apply", "context.invalid", on_a_clouds_kubernetes),
+        pending=Pending("tf.apply", "context.invalid"),
         tasks="the cluster that k8s.* works on",
     )
     overlay: str = key(
@@ -52,7 +48,7 @@ class Kubernetes:
     identity: str = key(
         "Who the lab is to its cloud: a managed identity's client id, a service account's address; EKS knows itself.",
         check=matching(r"[\w.:/@+=,-]*", "a client id or an address of a service account"),
-        pending=Pending("tf.apply", "identity.invalid", needs_identity),
+        pending=Pending("tf.apply", "identity.invalid"),
     )
     secret_store: str = key(
         "A ClusterSecretStore of the External Secrets Operator that the lab's secrets come from; empty: k8s.secrets.",

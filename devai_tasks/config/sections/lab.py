@@ -21,8 +21,6 @@ from devai_tasks.config.fields import (
 )
 from devai_tasks.config.targets import (
     NO_DIGEST,
-    on_a_cloud,
-    pulls_by_digest,
 )
 from devai_tasks.config.units import Cpu, Duration, Size
 
@@ -69,7 +67,7 @@ class GpuImage:
         "Digest of the image that is rolled out in stacks with NVIDIA's GPUs, in place of `image.digest`.",
         default="",
         check=DIGEST,
-        pending=Pending("image.push --gpu", NO_DIGEST, pulls_by_digest),
+        pending=Pending("image.push --gpu", NO_DIGEST),
     )
     cuda: Literal["13", "12"] = key(
         "Version of CUDA, for the base and for torch; the driver of the machine has to know it."
@@ -102,12 +100,12 @@ class Image:
     registry: str = key(
         "Address that the image is pushed to and pulled from, without the image's own name.",
         check=matching(r"([a-z0-9][\w.:/-]*[\w])?", "an address, such as registry.example.com/lab"),
-        pending=Pending("tf.apply", "registry.invalid/lab", on_a_cloud),
+        pending=Pending("tf.apply", "registry.invalid/lab"),
     )
     digest: str = key(
         "Digest of the image that is rolled out.",
         check=DIGEST,
-        pending=Pending("image.push", NO_DIGEST, pulls_by_digest),
+        pending=Pending("image.push", NO_DIGEST),
     )
     loaded: str = key(
         "Tag of the image in a local cluster, named after what is in it; k8s.apply loads it and notes the tag.",

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from devai_tasks.config.fields import PATH, Pending, at_least, key, matching
-from devai_tasks.config.targets import (
-    on_a_clouds_kubernetes,
-)
 from devai_tasks.config.units import Size
 
 LEAST_VOLUME = at_least(Size(2**30))
@@ -49,5 +46,5 @@ class Storage:
         "The home that Terraform made. AWS: `fs-…::fsap-…`, file system and access point; Azure: `account/share`; "
         "Google: `zone/instance/share@address`.",
         check=matching(r"[\w.:/@-]*", "the address of a file system"),
-        pending=Pending("tf.apply", "zone.invalid/instance/share@192.0.2.1", on_a_clouds_kubernetes),
+        pending=Pending("tf.apply", "zone.invalid/instance/share@192.0.2.1"),
     )

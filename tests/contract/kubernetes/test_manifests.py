@@ -15,9 +15,8 @@ import yaml
 from harness.manifests import Kind, Manifests, Object, build, kinds
 from harness.reachability import matches
 
-from devai_tasks.config import targets
+from devai_tasks.config import naming, targets
 from devai_tasks.config.project import Project
-from devai_tasks.render import naming
 from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import kubectl
 

@@ -16,9 +16,9 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from harness.settings import load
 
 from devai_tasks import state
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.operations import clouds
 from devai_tasks.tools import terraform

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from harness import hcl
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.offline import recording

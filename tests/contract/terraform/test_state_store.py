@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from harness.project import fresh
 
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.offline import recording
 from devai_tasks.operations import clouds, deployed, ownership, terraform
-from devai_tasks.render import naming
 from devai_tasks.render import terraform as definition
 from devai_tasks.tools import offline
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 from harness.project import declare
+from harness.settings import Sources
 
 from devai_tasks.config.configuration import Configuration, Explanation, dotted
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import affected
 from devai_tasks.system.errors import UsageError
 
 # What Container Instances offer.
@@ -18,7 +17,7 @@ SMALL = {"DEVAI__RESOURCES__LAB__CPU": "1", "DEVAI__RESOURCES__OLLAMA__CPU": "2"
 
 def configured(project: Project, *overrides: str, stack: str = "local-dev", **variables: str) -> Configuration:
     cloud, _, environment = stack.partition("-")
-    return Sources(project, variables, observe=affected.of_stack).configuration(Stack(environment, cloud), overrides)
+    return Sources(project, variables).configuration(Stack(environment, cloud), overrides)
 
 
 def explained(configuration: Configuration, name: str) -> Explanation:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from harness.project import declare
+from harness.settings import Sources, load
 
 from devai_tasks.config import reader
 from devai_tasks.config.configuration import dotted
-from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from harness.settings import load
 
 from devai_tasks.config import plain
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.system.errors import UsageError

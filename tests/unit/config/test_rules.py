@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from harness.settings import load
 
 from devai_tasks.config import stores
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.system.errors import ConfigError

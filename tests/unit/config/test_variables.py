@@ -10,8 +10,8 @@ from subprocess import CompletedProcess
 
 import pytest
 from harness.project import declare
+from harness.settings import Sources, load
 
-from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.system.errors import ConfigError

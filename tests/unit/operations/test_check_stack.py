@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from harness.settings import Sources
 
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import check_stack

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from harness.settings import Sources, load
 
-from devai_tasks.config.load import Sources, load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import check_machine, check_stack, check_tools, models

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness.settings import load
 
-from devai_tasks.config.load import load
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import clouds
-from devai_tasks.render import naming, terraform
 from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError, UsageError
 
 PROGRAMS = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
@@ -191,7 +191,7 @@ def test_the_token_is_the_one_that_the_cloud_has(settings: Settings, script: Ans
     script("echo of-the-lab")
     assert clouds.token(settings) == "of-the-lab"
     (asked,) = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
-    assert naming.secret(settings, terraform.TOKEN) in asked
+    assert naming.secret(settings, targets.TOKEN) in asked
 
 
 def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(settings: Settings, script: Answer) -> None:

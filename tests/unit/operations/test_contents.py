@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 
 import pytest
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

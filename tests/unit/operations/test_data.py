@@ -19,8 +19,8 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from harness.settings import load
 
 from devai_tasks import state
 from devai_tasks.config import targets
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.targets import NO_DIGEST

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
+from harness.settings import Sources
 
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import pytest
 from harness.repository import commit, committed, git
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

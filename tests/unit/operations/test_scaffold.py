@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from harness.settings import Sources
 
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import scaffold

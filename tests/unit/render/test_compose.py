@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from harness.settings import load
 
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

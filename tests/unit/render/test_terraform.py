@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+from harness.settings import load
 
 from devai_tasks.config import stores
-from devai_tasks.config.load import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

@@ -10,9 +10,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from harness.settings import Sources
 
 from devai_tasks import console
-from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack

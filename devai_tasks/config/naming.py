@@ -14,6 +14,11 @@ LONGEST = 24
 _HASH = 10
 
 
+def stack(settings: Settings) -> str:
+    """Return the name of the stack on a machine and in a cluster: of its Compose project, and of its namespace."""
+    return f"{settings.project.name}-{settings.stack}"
+
+
 def name(settings: Settings) -> str:
     """Return the name of the stack's resources: up to 24 lower-case letters, digits and hyphens.
 
@@ -63,14 +68,3 @@ def state(settings: Settings) -> str:
 def first_state(settings: Settings) -> str:
     """Return where version 0.1 kept the stack's state."""
     return str(settings.stack)
-
-
-def secret(settings: Settings, key: str) -> str:
-    """Return the name of a secret in the cloud's manager, as deploy/terraform/modules/secrets makes it."""
-    match settings.compute.provider:
-        case "aws":
-            return f"{name(settings)}/{key}"
-        case "azure":  # in a vault of the stack's own; names there have no other sign
-            return key.replace("_", "-")
-        case _:
-            return f"{name(settings)}-{key}"
