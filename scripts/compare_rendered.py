@@ -75,12 +75,9 @@ def main() -> int:
 def rendered(folder: Path, commit: str | None, names: Sequence[str]) -> dict[str, str]:
     """Return what a commit, or the working tree, renders: texts by `switch/stack/artifact`."""
     folder.mkdir()
-    files = subprocess.run(
-        ["git", "archive", "--format=tar", commit]
-        if commit
-        else ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, check=True,
-    ).stdout  # fmt: skip
+    present = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = ["git", "archive", "--format=tar", commit] if commit else present
+    files = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     if commit:
         subprocess.run(["tar", "-x"], cwd=folder, input=files, check=True)
     else:

@@ -13,6 +13,7 @@ import testinfra
 from testinfra.host import Host
 
 from devai_tasks import state
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.render import image

@@ -44,8 +44,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, local_registry: Registry) -> P
     # A cloud's token goes to its own registries only; for the tests of logins this address is one.
     with (project.root / "tasks.py").open("a", encoding="utf-8") as tasks:
         tasks.write(
-            "\nfrom devai_tasks.tools import logins\n\n"
-            "logins.HOSTS |= {name: rf'{hosts}|127\\.0\\.0\\.1:\\d+' for name, hosts in logins.HOSTS.items()}\n"
+            "\nfrom devai_tasks import clouds\n\n"
+            "for cloud in clouds.WITH_TERRAFORM.values():\n"
+            "    type(cloud).registry_hosts += r'|127\\.0\\.0\\.1:\\d+'\n"
         )
     commit(project.root)
     return project

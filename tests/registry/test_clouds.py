@@ -18,8 +18,8 @@ import pytest
 from harness import amazon, standins
 from harness.registry import Registry, registry
 
+from devai_tasks import clouds
 from devai_tasks.config.project import Project
-from devai_tasks.tools import logins
 
 Inv = Callable[..., CompletedProcess[str]]
 StackOf = Callable[[str, str], Inv]
@@ -107,7 +107,7 @@ def test_without_amazons_credentials_the_message_says_how_to_get_them(stack_of: 
     assert done.returncode == 1
     assert "no login for 127.0.0.1:9" in done.stderr
     assert "\nboto3: Unable to locate credentials" in done.stderr
-    assert "\n`aws sso login`, then again" in done.stderr
+    assert "\n`aws sso login`, or `export AWS_PROFILE=…`, then again" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -116,7 +116,7 @@ def test_azures_token_is_exchanged_for_one_that_opens_the_registry_as_its_docume
 ) -> None:
     """The registry stands behind a front that exchanges tokens, as Azure's does."""
     with (
-        registry(tmp_path, users={logins.USERNAMES["azure"]: REFRESH}) as private,
+        registry(tmp_path, users={clouds.WITH_TERRAFORM["azure"].registry_user: REFRESH}) as private,
         standins.azure(entra_token=ENTRA, refresh_token=REFRESH, behind=private.address) as service,
     ):
         identity = {"IDENTITY_ENDPOINT": f"http://{service.address}/identity", "IDENTITY_HEADER": "of-the-tests"}
@@ -200,6 +200,8 @@ def test_what_would_be_done_is_shown_without_asking_anybody(stack_of: StackOf, m
     }
     lines = done.stderr.splitlines()
     at = lines.index(first[cloud])
-    assert lines[at + 1] == f"docker login --username={logins.USERNAMES[cloud]} --password-stdin {host}"
+    assert (
+        lines[at + 1] == f"docker login --username={clouds.WITH_TERRAFORM[cloud].registry_user} --password-stdin {host}"
+    )
     assert any(line.startswith(f"docker image push {host}/devai/devai-regtest-lab:0.1.0-") for line in lines)
     assert "docker" not in machine.log.read_text(encoding="utf-8").replace("docker --", "")

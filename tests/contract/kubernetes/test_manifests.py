@@ -15,7 +15,8 @@ import yaml
 from harness.manifests import Kind, Manifests, Object, build, kinds
 from harness.reachability import matches
 
-from devai_tasks.config import naming, targets
+from devai_tasks import clouds
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import kubectl
@@ -303,7 +304,7 @@ def test_a_secret_store_gives_the_token_and_every_secret(stacks: dict[Kind, Mani
             assert set(texts) == {"JUPYTER_TOKEN", *stack.settings.secrets}
             assert texts["OPENAI_API_KEY"] == "{{ .OPENAI_API_KEY }}"
             keys = [entry["remoteRef"]["key"] for entry in found["spec"]["data"]]
-            assert naming.secret(stack.settings, "OPENAI_API_KEY") in keys
+            assert clouds.of(stack.settings).secret_name(stack.settings, "OPENAI_API_KEY") in keys
 
 
 def test_models_are_brought_by_a_job_that_is_named_after_them(lab: Project, stacks: dict[Kind, Manifests]) -> None:

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from harness.settings import load
 
-from devai_tasks import state
+from devai_tasks import clouds, state
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
-from devai_tasks.operations import clouds
 from devai_tasks.tools import terraform
 
 Run = Callable[..., CompletedProcess[str]]
@@ -102,7 +102,9 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
     assert outputs["url"] == "https://dev.lab.example.com/"
     assert bool(outputs.get("cluster_name")) == (platform == "kubernetes")
     assert outputs["secret_versions"] == {"JUPYTER_TOKEN": 1, "OPENAI_API_KEY": 1}
-    assert where_the_token_is(project, cloud) <= {*clouds.token_command(load(project, project.stack("dev", cloud)))}
+    settings = load(project, project.stack("dev", cloud))
+    asked = clouds.terraform_of(settings).secret_command(settings, targets.TOKEN)
+    assert where_the_token_is(project, cloud) <= {*asked}
 
     assert json.loads(tf("plan", "--json"))["empty"]
     stack_file(project, cloud, {**content, "network": {"allowed_cidrs": ["198.19.0.0/16"]}})

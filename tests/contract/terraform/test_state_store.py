@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from harness.project import fresh
 
+from devai_tasks.clouds.aws import Aws
 from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.offline import recording
-from devai_tasks.operations import clouds, deployed, ownership, terraform
-from devai_tasks.render import terraform as definition
+from devai_tasks.operations import deployed, ownership, terraform
 from devai_tasks.tools import offline
 
 Run = Callable[..., CompletedProcess[str]]
@@ -42,18 +42,18 @@ def providers() -> Iterator[str]:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, providers: str) -> Path:
     """Where the states are kept; recorded schemas are in the cloud's place, and the account is the stack's."""
-    folder, backend, tool = tmp_path / "store", definition.backend, terraform._tool  # noqa: SLF001 - to wrap it
+    folder, backend, tool = tmp_path / "store", Aws.backend, terraform._tool  # noqa: SLF001 - to wrap it
 
-    def in_folder(settings: Settings) -> dict[str, Any]:
-        of = backend(settings)
+    def in_folder(cloud: Aws, settings: Settings) -> dict[str, Any]:
+        of = backend(cloud, settings)
         return {"path": str(folder / of["bucket"] / of["key"])}
 
     def on_recordings(site: Any, settings: Settings, environ: Mapping[str, str], *rest: Any, **flags: Any) -> Any:
         return tool(site, settings, {**environ, "TF_REATTACH_PROVIDERS": providers}, *rest, **flags)
 
-    monkeypatch.setattr(definition, "backend", in_folder)
+    monkeypatch.setattr(Aws, "backend", in_folder)
     monkeypatch.setattr(terraform, "_tool", on_recordings)
-    monkeypatch.setattr(clouds, "check_account", lambda *_, **__: None)
+    monkeypatch.setattr(Aws, "check_account", lambda *_, **__: None)
     return folder / "shared"
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from harness.rehearsal import on_recordings
 
+from devai_tasks.clouds.aws import Aws
 from devai_tasks.config.project import Project
-from devai_tasks.operations import clouds, terraform
+from devai_tasks.operations import terraform
 from devai_tasks.system.errors import DevaiError
 
 Run = Callable[..., CompletedProcess[str]]
@@ -32,7 +33,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, small: Project) -> None:
     """Recorded schemas in the cloud's place, with an account that is the stack's."""
     shutil.copy(Path(__file__).with_name("record.tf"), small.root / "deploy/terraform/aws")
     monkeypatch.setattr(terraform, "work", on_recordings(terraform.work))
-    monkeypatch.setattr(clouds, "check_account", lambda *_, **__: None)
+    monkeypatch.setattr(Aws, "check_account", lambda *_, **__: None)
 
 
 def services(devai: Run) -> list[Any]:
@@ -169,7 +170,7 @@ def test_a_rotation_that_fails_says_that_the_old_token_is_still_good(
     token = project.root / ".devai/aws-dev/token"
     leaked = token.read_text(encoding="utf-8")
     with monkeypatch.context() as refusing:
-        refusing.setattr(clouds, "check_account", fail)
+        refusing.setattr(Aws, "check_account", fail)
         assert devai("secrets.rotate", *STACK, "--yes").returncode == 1
     assert token.read_text(encoding="utf-8") == leaked
     with monkeypatch.context() as failing:

@@ -9,6 +9,7 @@ import pytest
 from harness.project import declare
 from harness.settings import Sources, load
 
+from devai_tasks.config import load as loading
 from devai_tasks.config import reader
 from devai_tasks.config.configuration import dotted
 from devai_tasks.config.project import Project
@@ -275,6 +276,15 @@ def test_nothing_is_judged_by_a_value_that_cannot_be_read(shipped: Project, clou
             with pytest.raises(ConfigError) as refusal:
                 sources.configuration(stack, [*small, *platforms, f"{dotted(key)}=${{nobody}}"])
             assert {problem.allowed for problem in refusal.value.problems} == {"no key nobody to take it from"}, key
+
+
+def test_without_a_deployment_only_the_rules_of_all_stacks_hold(shipped: Project) -> None:
+    alone, stack = loading.Sources(shipped, {}), Stack("dev", "aws")
+    configuration = alone.configuration(stack, ["terraform.region="])  # which AWS demands
+    assert configuration.pending == ()
+    assert configuration.affected(("ports", "lab")) == frozenset()
+    with pytest.raises(ConfigError, match=r"the same port as ports\.lab"):
+        alone.configuration(stack, ["ports.ollama=${ports.lab}"])
 
 
 def test_files_that_cannot_be_read_do_not_hide_each_other(project: Project) -> None:

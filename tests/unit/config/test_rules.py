@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from harness.settings import load
 
-from devai_tasks.config import stores
+from devai_tasks import clouds
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.system.errors import ConfigError
@@ -132,9 +132,10 @@ def test_a_deployed_stack_stays_in_the_store_of_its_state(shipped: Project, clou
 def test_a_store_that_follows_from_the_region_is_not_named_beside_it(shipped: Project, cloud: str) -> None:
     stack = Stack("dev", cloud)
     before = load(shipped, stack, environ={})
+    own = clouds.terraform_of(before)
     there = [
-        f"terraform.deployed.store={stores.name(before)}",
-        f"terraform.deployed.group={stores.group(before)}",
+        f"terraform.deployed.store={own.store_name(before)}",
+        f"terraform.deployed.group={own.store_group(before)}",
         f"terraform.deployed.region={before.terraform.region}",
     ]
     load(shipped, stack, there, environ={})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness.settings import load
 
-from devai_tasks.config import targets
+from devai_tasks import clouds
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
@@ -41,7 +41,8 @@ def stack(project: Project, cloud: str, *given: str) -> Settings:
     ],
 )
 def test_where_a_certificate_is_terraforms_own(shipped: Project, cloud: str, given: tuple[str, ...], own: bool) -> None:
-    assert targets.self_signed(stack(shipped, cloud, *given)) is own
+    settings = stack(shipped, cloud, *given)
+    assert clouds.of(settings).self_signed(settings) is own
 
 
 class Answers(BaseHTTPRequestHandler):

@@ -21,10 +21,11 @@ from typing import IO, Any
 import pytest
 from harness.settings import load
 
+from devai_tasks.clouds.terraform import TerraformCloud
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import addresses, backups, clouds, data, terraform, work_folders
+from devai_tasks.operations import addresses, backups, data, terraform, work_folders
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import site
 
@@ -94,7 +95,7 @@ def asked(shipped: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
         monkeypatch.setattr(terraform, "work", work)
         monkeypatch.setattr(terraform, "prepare", lambda _: None)
-        monkeypatch.setattr(clouds, "token", lambda *_, **__: "token")
+        monkeypatch.setattr(TerraformCloud, "token", lambda *_, **__: "token")
         monkeypatch.setattr(site, "download", download)
         settings = load(shipped, Stack("dev", "aws"), ["compute.platform=simple", f"ingress.host={host}"], environ={})
         data.backup(shipped, settings, tmp_path / f"home-{len(list(tmp_path.iterdir()))}.tar.gz")
@@ -181,7 +182,7 @@ def lab(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         monkeypatch.setattr(addresses, "url", lambda _: f"http://127.0.0.1:{server.server_port}/lab/")
-        monkeypatch.setattr(clouds, "token", lambda *_, **__: "token")
+        monkeypatch.setattr(TerraformCloud, "token", lambda *_, **__: "token")
         yield own
         server.shutdown()
 

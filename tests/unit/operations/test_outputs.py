@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from harness.settings import load
 
-from devai_tasks import state
+from devai_tasks import clouds, state
 from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
@@ -80,7 +80,7 @@ def test_what_runs_with_gpus_is_not_taken_for_what_runs_without(project: Project
     ],
 )
 def test_the_home_is_named_as_its_driver_names_it(provider: str, told: dict[str, object], home: str) -> None:
-    assert outputs._file_system(told, provider) == home  # noqa: SLF001 - its key is not in every schema yet
+    assert outputs._file_system(told, clouds.WITH_TERRAFORM[provider]) == home  # noqa: SLF001 - its key is not in every schema yet
 
 
 @pytest.mark.parametrize(("provider", "told"), [("aws", "own"), ("azure", None), ("gcp", "own")])

@@ -85,6 +85,7 @@ def settings(project: Project, registry: str, cloud: str = "aws") -> Settings:
         ("aws", "127.0.0.1:5000", False),
         ("aws", "registry.invalid", True),  # what stands for one that Terraform has not made yet
         ("local", "registry.invalid", False),
+        ("local", "labs.azurecr.io", False),
     ],
 )
 def test_a_cloud_logs_in_to_its_own_registry_and_a_person_to_every_other(

@@ -6,11 +6,12 @@ import itertools
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness.settings import load
 
-from devai_tasks.config import stores
+from devai_tasks import clouds
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
@@ -25,6 +26,14 @@ EPHEMERAL = {"secret_values"}
 
 def settings_of(project: Project, cloud: str, *overrides: str, env: str = "dev") -> Settings:
     return load(project, Stack(env, cloud), overrides, environ={})
+
+
+def backend(settings: Settings) -> dict[str, Any]:
+    return clouds.terraform_of(settings).backend(settings)
+
+
+def store_name(settings: Settings) -> str:
+    return clouds.terraform_of(settings).store_name(settings)
 
 
 def root(cloud: str) -> str:
@@ -114,19 +123,19 @@ def test_state_in_a_given_store_is_at_project_account_and_region(shipped: Projec
     store = "terraform.state.store=shared"
     account, other = ("123456789012", "other-account")
     given = [store, "project.name=lab", f"terraform.account={account}", "terraform.region=here"]
-    values = terraform.backend(settings_of(shipped, cloud, *given))
+    values = backend(settings_of(shipped, cloud, *given))
     location = f"lab/{account}/here/{cloud}/dev"
     assert values.get("prefix", values.get("key")) == (location if cloud == "gcp" else f"{location}.tfstate")
     for another in ("project.name=other", f"terraform.account={other}", "terraform.region=there"):
-        assert terraform.backend(settings_of(shipped, cloud, *given, another)) != values
+        assert backend(settings_of(shipped, cloud, *given, another)) != values
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_store_is_named_after_project_account_and_region(shipped: Project, cloud: str) -> None:
-    name = stores.name(settings_of(shipped, cloud))
+    name = store_name(settings_of(shipped, cloud))
     assert re.fullmatch(r"[a-z0-9]{3,24}" if cloud == "azure" else r"[a-z0-9-]{3,63}", name)
     others = ("terraform.region=other-region1", "terraform.account=other-account", "project.name=other")
-    assert name not in {stores.name(settings_of(shipped, cloud, other)) for other in others}
-    assert stores.name(settings_of(shipped, cloud, "terraform.state.store=mine")) == "mine"
+    assert name not in {store_name(settings_of(shipped, cloud, other)) for other in others}
+    assert store_name(settings_of(shipped, cloud, "terraform.state.store=mine")) == "mine"
     longest = settings_of(shipped, cloud, f"project.name=a{'-b' * 14}")
-    assert len(stores.name(longest)) <= (24 if cloud == "azure" else 63)
+    assert len(store_name(longest)) <= (24 if cloud == "azure" else 63)

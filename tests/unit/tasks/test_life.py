@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from devai_tasks import console, state
+from devai_tasks.clouds.terraform import TerraformCloud
 from devai_tasks.config.project import Project
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import addresses, clouds, cluster, overview, ownership, terraform
+from devai_tasks.operations import addresses, cluster, overview, ownership, terraform
 from devai_tasks.render.kubernetes import PROJECT_LABEL, STACK_LABEL
 from devai_tasks.system.errors import DevaiError, ToolError
 from devai_tasks.system.process import Result
@@ -114,10 +115,10 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
         deployed = Deployed(home)
         if here:
             state.record(project, STACK, KNOWN)
-        monkeypatch.setattr(clouds, "account", lambda _: account)
+        monkeypatch.setattr(TerraformCloud, "account", lambda *_: account)
         monkeypatch.setattr(kubectl, "contexts", lambda: [CONTEXT])
         monkeypatch.setattr(kubectl, "current_context", lambda: CONTEXT)
-        monkeypatch.setattr(clouds, "join_cluster", deployed.join)
+        monkeypatch.setattr(TerraformCloud, "update_kubeconfig", deployed.join)
 
         def call(_: Kubectl, words: Sequence[str], given: str | None) -> Result:
             del given
@@ -386,7 +387,7 @@ def test_a_token_is_where_its_lab_is_and_none_is_made_to_open_it(
     devai: Run, deploy: Callable[..., Deployed], project: Project, monkeypatch: Patch
 ) -> None:
     deploy()
-    monkeypatch.setattr(clouds, "token", lambda _: "of-the-cloud")
+    monkeypatch.setattr(TerraformCloud, "token", lambda *_: "of-the-cloud")
     opened = devai("open", "--print", "--cloud=aws", "--set=compute.platform=simple")
     assert opened.stdout == "https://lab.mine.test/lab?token=of-the-cloud\n", opened.stderr
     assert not state.has_token(project, STACK)
@@ -395,11 +396,11 @@ def test_a_token_is_where_its_lab_is_and_none_is_made_to_open_it(
 def test_a_stack_is_up_also_for_whom_its_cloud_does_not_tell_the_token(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
-    def refuse(_: object) -> str:
+    def refuse(*_: object) -> str:
         raise DevaiError("the cloud doesn't tell it")
 
     deploy()
-    monkeypatch.setattr(clouds, "token", refuse)
+    monkeypatch.setattr(TerraformCloud, "token", refuse)
     monkeypatch.setattr(tf, "roll_out", lambda *_, **__: None)
     monkeypatch.setattr(addresses, "wait", lambda *_, **__: None)
     simple = ("--cloud=aws", "--set=compute.platform=simple")

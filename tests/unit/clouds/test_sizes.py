@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from harness.settings import load
 
-from devai_tasks.config import offers
+from devai_tasks.clouds import aws, sizes
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.units import Cpu, Size
@@ -156,8 +156,8 @@ def test_a_protected_home_has_a_size_of_filestore(shipped: Project, size: str) -
 
 
 def test_the_nearest_pair_is_an_offered_one() -> None:
-    pairs = offers.fargate()
+    pairs = aws.fargate()
     assert len(pairs) == 3 + 4 + 7 + 13 + 23 + 12 + 12
     for pair in pairs:
-        assert offers.nearest(pair, pairs) == pair
-    assert offers.nearest((Cpu(1), Size(1)), pairs) == pairs[0]
+        assert sizes.nearest(pair, pairs) == pair
+    assert sizes.nearest((Cpu(1), Size(1)), pairs) == pairs[0]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from devai_tasks.clouds import command_line
 from devai_tasks.system.errors import MissingToolError, ToolError
-from devai_tasks.tools import cloud
 
 Script = Callable[[str], None]
 ASK = ["aws", "sts", "get-caller-identity"]
@@ -28,13 +28,13 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 def test_output_is_returned_without_its_newline(script: Script) -> None:
     script("echo 123456789012")
-    assert cloud.ask(ASK) == "123456789012"
+    assert command_line.ask(ASK) == "123456789012"
 
 
 def test_failure_has_command_exit_code_and_standard_error_but_no_output(script: Script) -> None:
     script("echo secret; echo expired >&2; exit 254")
     with pytest.raises(ToolError) as failure:
-        cloud.ask(ASK)
+        command_line.ask(ASK)
     assert type(failure.value) is ToolError
     assert str(failure.value) == "aws sts get-caller-identity failed (exit code 254): expired"
     assert (failure.value.returncode, failure.value.stderr) == (254, "expired")
@@ -43,19 +43,21 @@ def test_failure_has_command_exit_code_and_standard_error_but_no_output(script: 
 @pytest.mark.parametrize("reason", ["Could not connect to the endpoint URL", "Max retries exceeded with url"])
 def test_network_failure_is_told_from_a_refusal(script: Script, reason: str) -> None:
     script(f"echo '{reason}' >&2; exit 255")
-    with pytest.raises(cloud.UnreachableError, match=reason):
-        cloud.ask(ASK)
-    assert not cloud.finds(ASK)
+    with pytest.raises(command_line.UnreachableError, match=reason):
+        command_line.ask(ASK)
+    assert not command_line.finds(ASK)
 
 
 def test_no_answer_in_time_is_a_network_failure(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud, "SECONDS", 0.2)
+    monkeypatch.setattr(command_line, "SECONDS", 0.2)
     script("exec sleep 60")
-    with pytest.raises(cloud.UnreachableError, match=r"^aws sts get-caller-identity failed: no answer in 0\.2 s$"):
-        cloud.ask(ASK)
+    with pytest.raises(
+        command_line.UnreachableError, match=r"^aws sts get-caller-identity failed: no answer in 0\.2 s$"
+    ):
+        command_line.ask(ASK)
 
 
 def test_missing_program_is_named_with_its_installer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(MissingToolError, match=r"^aws is not installed; https://docs\.aws\.amazon\.com/.* says how$"):
-        cloud.ask(ASK)
+        command_line.ask(ASK)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from harness.settings import load
 
-from devai_tasks.config import naming
+from devai_tasks import clouds
+from devai_tasks.clouds.terraform import CloudError, Command, NotAuthenticatedError, TerraformCloud
+from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import clouds
 from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError, UsageError
 
 PROGRAMS = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
@@ -23,70 +24,79 @@ Answer = Callable[[str], None]
 
 
 @pytest.fixture(params=PROGRAMS)
-def cloud(request: pytest.FixtureRequest) -> str:
+def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def settings(shipped: Project, cloud: str) -> Settings:
-    return load(shipped, Stack("dev", cloud), environ={})
+def settings(shipped: Project, name: str) -> Settings:
+    return load(shipped, Stack("dev", name), environ={})
 
 
 @pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloud: str) -> Answer:
+def cloud(settings: Settings) -> TerraformCloud:
+    return clouds.terraform_of(settings)
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Answer:
     """Have the cloud's command line run a line of shell, and note what it was called with."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     def make(line: str) -> None:
-        file = tmp_path / PROGRAMS[cloud]
+        file = tmp_path / PROGRAMS[name]
         file.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\n{line}\n', encoding="utf-8")
         file.chmod(0o755)
 
     return make
 
 
-def test_credentials_of_the_stacks_own_account_pass(settings: Settings, script: Answer) -> None:
+def test_credentials_of_the_stacks_own_account_pass(cloud: TerraformCloud, settings: Settings, script: Answer) -> None:
     script(f"echo {settings.terraform.account}")
-    clouds.check_account(settings)
+    cloud.check_account(settings)
 
 
-def test_those_of_another_are_refused_by_both_names(settings: Settings, script: Answer) -> None:
+def test_those_of_another_are_refused_by_both_names(cloud: TerraformCloud, settings: Settings, script: Answer) -> None:
     script("echo somebody-elses")
     with pytest.raises(UsageError, match=r"are those of .* somebody-elses, and .*-dev belongs to ") as refused:
-        clouds.check_account(settings)
+        cloud.check_account(settings)
     assert settings.terraform.account in str(refused.value)
     assert any(way in str(refused.value) for way in ("`export AWS_PROFILE", "`az account set", "`gcloud config set"))
 
 
-def test_who_is_not_logged_in_is_told_how(settings: Settings, script: Answer) -> None:
+def test_who_is_not_logged_in_is_told_how(cloud: TerraformCloud, settings: Settings, script: Answer) -> None:
     script("echo expired >&2; exit 1")
-    with pytest.raises(clouds.NotAuthenticatedError, match="nobody is logged in; ") as refused:
-        clouds.check_account(settings)
-    assert refused.value.hint == clouds.LOGINS[settings.compute.provider].login_hint
+    with pytest.raises(NotAuthenticatedError, match="nobody is logged in; ") as refused:
+        cloud.check_account(settings)
+    assert refused.value.hint == cloud.login_hint
     assert refused.value.output.endswith(" failed (exit code 1): expired")
     assert "expired" in str(refused.value)
 
 
-def test_an_unreachable_cloud_is_told_from_a_missing_login_by_stderr(settings: Settings, script: Answer) -> None:
+def test_an_unreachable_cloud_is_told_from_a_missing_login_by_stderr(
+    cloud: TerraformCloud, settings: Settings, script: Answer
+) -> None:
     script("echo Max retries exceeded >&2; exit 1")
-    with pytest.raises(clouds.CloudError, match=r"who is logged in; is there a network\?\n.*Max retries") as refused:
-        clouds.check_account(settings)
-    assert not isinstance(refused.value, clouds.NotAuthenticatedError)
+    with pytest.raises(CloudError, match=r"who is logged in; is there a network\?\n.*Max retries") as refused:
+        cloud.check_account(settings)
+    assert not isinstance(refused.value, NotAuthenticatedError)
 
 
 def test_a_network_that_swallows_all_is_not_waited_for(
-    settings: Settings, script: Answer, monkeypatch: pytest.MonkeyPatch
+    cloud: TerraformCloud, settings: Settings, script: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("devai_tasks.tools.cloud.SECONDS", 0.2)
+    monkeypatch.setattr("devai_tasks.clouds.command_line.SECONDS", 0.2)
     script("exec sleep 60")
     with pytest.raises(DevaiError, match=r"is there a network\?\n.*no answer in 0\.2 s"):
-        clouds.check_account(settings)
+        cloud.check_account(settings)
 
 
-def test_without_the_command_line_nothing_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_command_line_nothing_goes_on(
+    cloud: TerraformCloud, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(MissingToolError, match="is not installed; https://"):
-        clouds.check_account(settings)
+        cloud.check_account(settings)
 
 
 # Stands in for a cloud that remembers which commands were run; one of them may break off.
@@ -111,9 +121,9 @@ TOKEN = ".".join(("e30", base64.urlsafe_b64encode(b'{"oid": "0f-me", "aud": "x"}
 
 
 @pytest.fixture
-def run(settings: Settings, script: Answer, tmp_path: Path) -> Callable[..., list[str]]:
+def run(cloud: TerraformCloud, settings: Settings, script: Answer, tmp_path: Path) -> Callable[..., list[str]]:
     """Bootstrap in a cloud where one command may break off; returns what has been made until then, in order."""
-    parts = clouds.state_store(settings).parts
+    parts = cloud.store_parts(settings)
     looks = {spoken(part.look): (spoken(part.make), part.found) for part in parts}
     script(f"exec '{sys.executable}' {tmp_path}/cloud.py {tmp_path} \"$@\"")
     (tmp_path / "cloud.py").write_text(REMEMBERS, encoding="utf-8")
@@ -123,48 +133,48 @@ def run(settings: Settings, script: Answer, tmp_path: Path) -> Callable[..., lis
         (tmp_path / "store").write_text(json.dumps(store), encoding="utf-8")
         if breaks:
             with pytest.raises(ToolError, match="broken off"):
-                clouds.bootstrap(settings)
+                cloud.bootstrap(settings)
         else:
-            assert clouds.bootstrap(settings) == makes
+            assert cloud.bootstrap(settings) == makes
         made = tmp_path / "made"
         return made.read_text(encoding="utf-8").splitlines() if made.exists() else []
 
     return bootstrap
 
 
-def spoken(command: clouds.Command) -> str:
+def spoken(command: Command) -> str:
     """A command without its program, as the stand-in sees it."""
     return " ".join(command[1:]).replace("OBJECT-ID", "0f-me")
 
 
-def test_the_store_is_made_once(settings: Settings, run: Callable[..., list[str]]) -> None:
-    everything = [spoken(part.make) for part in clouds.state_store(settings).parts]
+def test_the_store_is_made_once(cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]]) -> None:
+    everything = [spoken(part.make) for part in cloud.store_parts(settings)]
     assert run() == everything
-    assert clouds.state_store(settings).name in " ".join(everything)
+    assert cloud.store_name(settings) in " ".join(everything)
     assert run(makes=False) == everything
 
 
 def test_what_a_broken_bootstrap_has_left_out_is_made_by_the_next(
-    settings: Settings, run: Callable[..., list[str]], tmp_path: Path
+    cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    everything = [spoken(part.make) for part in clouds.state_store(settings).parts]
+    everything = [spoken(part.make) for part in cloud.store_parts(settings)]
     for number, command in enumerate(everything):
         assert run(breaks=command) == everything[:number]
         assert sorted(set(run())) == sorted(everything)
-        assert not clouds.bootstrap(settings)
+        assert not cloud.bootstrap(settings)
         (tmp_path / "made").unlink()
 
 
-@pytest.mark.parametrize("cloud", ["azure"])
-def test_who_owns_a_subscription_may_make_and_read_the_store(settings: Settings) -> None:
+@pytest.mark.parametrize("name", ["azure"])
+def test_who_owns_a_subscription_may_make_and_read_the_store(cloud: TerraformCloud, settings: Settings) -> None:
     """Owners have no role for what is in an account: the container is made from outside, and the role is given."""
-    *_, container, role = (spoken(part.make) for part in clouds.state_store(settings).parts)
+    *_, container, role = (spoken(part.make) for part in cloud.store_parts(settings))
     assert container.startswith("storage container-rm create --name=tfstate ")
     assert role.startswith("role assignment create --assignee-object-id 0f-me --role=Storage Blob Data Contributor ")
-    assert f"/storageAccounts/{clouds.state_store(settings).name} " in role
+    assert f"/storageAccounts/{cloud.store_name(settings)} " in role
 
 
-@pytest.mark.parametrize("cloud", ["gcp"])
+@pytest.mark.parametrize("name", ["gcp"])
 def test_google_answers_terraform_before_there_is_anything_to_plan(
     settings: Settings, run: Callable[..., list[str]]
 ) -> None:
@@ -177,33 +187,37 @@ def test_google_answers_terraform_before_there_is_anything_to_plan(
     assert create.startswith("storage buckets create")
 
 
-@pytest.mark.parametrize("cloud", ["gcp"])
+@pytest.mark.parametrize("name", ["gcp"])
 def test_so_it_does_where_the_bucket_is_somebody_elses(
-    settings: Settings, run: Callable[..., list[str]], tmp_path: Path
+    cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     """Another project's bucket says nothing of this project."""
-    everything = [spoken(part.make) for part in clouds.state_store(settings).parts]
+    everything = [spoken(part.make) for part in cloud.store_parts(settings)]
     (tmp_path / "made").write_text("\n".join(everything[3:]) + "\n", encoding="utf-8")
     assert run() == everything[3:] + everything[:3]
 
 
-def test_the_token_is_the_one_that_the_cloud_has(settings: Settings, script: Answer, tmp_path: Path) -> None:
+def test_the_token_is_the_one_that_the_cloud_has(
+    cloud: TerraformCloud, settings: Settings, script: Answer, tmp_path: Path
+) -> None:
     script("echo of-the-lab")
-    assert clouds.token(settings) == "of-the-lab"
+    assert cloud.token(settings) == "of-the-lab"
     (asked,) = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
-    assert naming.secret(settings, targets.TOKEN) in asked
+    assert cloud.secret_name(settings, targets.TOKEN) in asked
 
 
-def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(settings: Settings, script: Answer) -> None:
+def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(
+    cloud: TerraformCloud, settings: Settings, script: Answer
+) -> None:
     script("echo AccessDenied >&2; exit 1")
     with pytest.raises(DevaiError, match=r"the token of .*-dev is in its cloud's secret manager") as refused:
-        clouds.token(settings)
+        cloud.token(settings)
     assert "AccessDenied" in str(refused.value)
-    assert clouds.LOGINS[settings.compute.provider].login_hint in str(refused.value)
+    assert cloud.login_hint in str(refused.value)
 
 
-def test_the_store_is_closed_and_keeps_versions(settings: Settings) -> None:
-    commands = " ".join(spoken(part.make) for part in clouds.state_store(settings).parts)
+def test_the_store_is_closed_and_keeps_versions(cloud: TerraformCloud, settings: Settings) -> None:
+    commands = " ".join(spoken(part.make) for part in cloud.store_parts(settings))
     assert "versioning" in commands
     assert "public" in commands
     assert settings.terraform.region in commands
