@@ -1,4 +1,4 @@
-"""The one place where keys, types, units, defaults, reach and their documentation live.
+"""The one place where keys, types, units, defaults and their documentation live.
 
 A key has its value either here (in `sections/`), as a default, or in `conf/`, where people look for what they may want
 to change; never in both. `reader.py` turns the merged layers into these classes; `rules.py` has what must hold between

@@ -1,4 +1,4 @@
-"""What a stack is rendered for: targets, the names of their artefacts, and which keys reach which of them."""
+"""What a stack is rendered for: targets, the names of their artifacts, and the conditions that these depend on."""
 
 from __future__ import annotations
 
