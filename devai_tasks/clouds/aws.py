@@ -38,6 +38,7 @@ class Aws(TerraformCloud):
     """Amazon Web Services."""
 
     name = "aws"
+    every_program = (Program("aws", ("aws", "--version"), f"{command_line.INSTALL['aws']} says how"),)
     load_balancer_domains = (".elb.amazonaws.com", ".elb.amazonaws.com.cn")
     account_kind = "account"
     login_hint = "`aws sso login`, or `export AWS_PROFILE=…`"
@@ -136,10 +137,6 @@ class Aws(TerraformCloud):
         return home
 
     # The command line.
-
-    def programs(self, settings: Settings) -> tuple[Program, ...]:
-        """Return AWS's command line."""
-        return (Program("aws", ("aws", "--version"), f"{command_line.INSTALL['aws']} says how"),)
 
     def account_command(self, settings: Settings) -> Command:
         """Return the command that prints the account."""

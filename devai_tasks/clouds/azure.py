@@ -41,6 +41,7 @@ class Azure(TerraformCloud):
     """Microsoft Azure."""
 
     name = "azure"
+    every_program = (Program("az", ("az", "version"), f"{command_line.INSTALL['az']} says how"),)
     load_balancer_domains = (".cloudapp.azure.com",)
     identity_annotation = "azure.workload.identity/client-id"
     account_kind = "subscription"
@@ -132,10 +133,6 @@ class Azure(TerraformCloud):
         return f"{address}/{home}"
 
     # The command line.
-
-    def programs(self, settings: Settings) -> tuple[Program, ...]:
-        """Return Azure's command line."""
-        return (Program("az", ("az", "version"), f"{command_line.INSTALL['az']} says how"),)
 
     def account_command(self, settings: Settings) -> Command:
         """Return the command that prints the subscription.

@@ -61,6 +61,8 @@ class Cloud(ABC):
     """By which the lab's service account names its identity; empty where the cluster knows it."""
     kinds: ClassVar[tuple[str, ...]] = ()
     """Kinds of objects that the cloud's controllers add to Kubernetes', as `kubectl get` names them."""
+    every_program: ClassVar[tuple[Program, ...]] = ()
+    """Programs that a stack's tasks may call for its cloud: its command line first."""
 
     @abstractmethod
     def rules(self) -> tuple[Rule, ...]:
@@ -114,8 +116,8 @@ class Cloud(ABC):
         return f"{naming.name(settings)}-{key}"
 
     def programs(self, settings: Settings) -> tuple[Program, ...]:
-        """Return the command lines that the stack's tasks call for its cloud."""
-        return ()
+        """Return the programs of `every_program` that the stack needs."""
+        return self.every_program
 
     def check_upload(self, settings: Settings, file: Path, size: int) -> None:
         """Raise UsageError for a file that a lab does not take in one request; its size is in bytes."""

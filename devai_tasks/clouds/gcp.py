@@ -34,6 +34,7 @@ _LEAST_HOME = Size(2**40)
 _REGIONAL_STEPS = (256, 2560)
 # https://cloud.google.com/artifact-registry/docs/docker/authentication#token
 _USER = "oauth2accesstoken"
+_GCLOUD = Program("gcloud", ("gcloud", "--version"), f"{command_line.INSTALL['gcloud']} says how")
 # Without it kubectl gets no token for GKE. AKS and EKS are reached by what their command lines bring.
 _GKE = Program(
     "gke-gcloud-auth-plugin",
@@ -46,6 +47,7 @@ class Gcp(TerraformCloud):
     """Google Cloud."""
 
     name = "gcp"
+    every_program = (_GCLOUD, _GKE)
     identity_annotation = "iam.gke.io/gcp-service-account"
     kinds = (
         "backendconfigs.cloud.google.com", "frontendconfigs.networking.gke.io", "managedcertificates.networking.gke.io",
@@ -141,9 +143,8 @@ class Gcp(TerraformCloud):
     # The command line.
 
     def programs(self, settings: Settings) -> tuple[Program, ...]:
-        """Return Google's command line, and kubectl's plugin for it."""
-        gcloud = Program("gcloud", ("gcloud", "--version"), f"{command_line.INSTALL['gcloud']} says how")
-        return (gcloud, _GKE) if settings.compute.platform == "kubernetes" else (gcloud,)
+        """Return Google's command line, and kubectl's plugin for a cluster."""
+        return (_GCLOUD, _GKE) if settings.compute.platform == "kubernetes" else (_GCLOUD,)
 
     def account_command(self, settings: Settings) -> Command:
         """Return the command that prints the project."""

@@ -49,7 +49,6 @@ class Wish:
 def wishes(project: Project, settings: Settings) -> list[Wish]:
     """The programs that stacks may need, without Terraform, which goes by two names."""
     own = clouds.of(settings).programs(settings)
-    others = [cloud.programs(settings)[0] for cloud in clouds.WITH_TERRAFORM.values()]
     compose = "compose" in targets.of_stack(settings)
     kubernetes = "kubernetes" in targets.of_stack(settings)
     return [
@@ -61,8 +60,11 @@ def wishes(project: Project, settings: Settings) -> list[Wish]:
         Wish(KUBECTL, needed=kubernetes and not compose),
         Wish(GIT, needed=False),
         Wish(SOPS, needed=(project.root / ENCRYPTED_FILE).exists()),
-        *(Wish(program, needed=True) for program in own),
-        *(Wish(program, needed=False) for program in others if program not in own),
+        *(
+            Wish(program, needed=program in own, quiet=program is not cloud.every_program[0])
+            for cloud in clouds.WITH_TERRAFORM.values()
+            for program in cloud.every_program
+        ),
         Wish(OLLAMA, needed=compose and settings.ollama.mode == "host"),
     ]
 
