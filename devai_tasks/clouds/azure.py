@@ -43,6 +43,7 @@ class Azure(TerraformCloud):
     name = "azure"
     every_program = (Program("az", ("az", "version"), f"{command_line.INSTALL['az']} says how"),)
     load_balancer_domains = (".cloudapp.azure.com",)
+    shares_secret_store = False  # each stack has a vault
     identity_annotation = "azure.workload.identity/client-id"
     account_kind = "subscription"
     login_hint = "`az login`"

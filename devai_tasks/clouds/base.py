@@ -61,6 +61,8 @@ class Cloud(ABC):
     """By which the lab's service account names its identity; empty where the cluster knows it."""
     kinds: ClassVar[tuple[str, ...]] = ()
     """Kinds of objects that the cloud's controllers add to Kubernetes', as `kubectl get` names them."""
+    shares_secret_store: ClassVar[bool] = True
+    """Whether stacks have their secrets in one store, where each secret's name has that of its stack."""
     every_program: ClassVar[tuple[Program, ...]] = ()
     """Programs that a stack's tasks may call for its cloud: its command line first."""
 

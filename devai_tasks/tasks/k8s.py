@@ -34,8 +34,10 @@ def _own_cluster(request: Request, *, claim: bool = False) -> Cluster:
 
     With `claim` it becomes ours where there is none yet.
     """
-    if request.settings.kubernetes.secret_store:
-        request = tf.informed(request)  # the names of secrets have that of the stack
+    from devai_tasks import clouds
+
+    if request.settings.kubernetes.secret_store and clouds.of(request.settings).shares_secret_store:
+        request = tf.informed(request)  # secrets are found by the stack's name, which Terraform knows
     if not request.dry:
         request.configuration.to_deploy()
     check_owner(request, claim=claim)
