@@ -1,13 +1,14 @@
 """What Terraform's modules declare, read from their files; `python -m harness.hcl` writes it into their READMEs.
 
-It writes the roots' examples of variables, too: what is rendered for the environment dev of the shipped configuration.
+The READMEs have the layout of terraform-docs (`markdown table`, without anchors and HTML). The same command writes each
+root's example of variables: what is rendered for the environment dev of the shipped configuration.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from ipaddress import IPv4Network
@@ -24,11 +25,14 @@ from harness.settings import load
 
 ROOT = Path(__file__).parents[2] / "deploy/terraform"
 CLOUDS = ("aws", "azure", "gcp")
-BEGIN, END = "<!-- begin: made by `python -m harness.hcl` -->", "<!-- end -->"
+BEGIN, END = "<!-- BEGIN_TF_DOCS: written by `python -m harness.hcl` -->", "<!-- END_TF_DOCS -->"
+REGISTRY = "https://registry.terraform.io/providers/hashicorp"
+# The provider that is built into Terraform is documented with the language.
+BUILT_IN = {"terraform_data": "https://developer.hashicorp.com/terraform/language/resources/terraform-data"}
 
 
 def plain(value: Any) -> Any:
-    """A value without the marks of the parser: quotes of strings, `${}` of expressions."""
+    """Return a value without the parser's marks: quotes of strings, `${}` of expressions."""
     if not isinstance(value, str):
         return value
     return re.sub(r"^\$\{(.*)\}$", r"\1", value, flags=re.DOTALL).strip('"')
@@ -36,16 +40,28 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource as a file writes it."""
+    """A resource or a data source as a file declares it."""
 
     type: str
     name: str
     arguments: dict[str, Any]
+    data: bool = False
 
     @property
     def address(self) -> str:
-        """As Terraform names it inside its module."""
-        return f"{self.type}.{self.name}"
+        """Its address inside its module."""
+        return f"{'data.' if self.data else ''}{self.type}.{self.name}"
+
+    @property
+    def provider(self) -> str:
+        """The local name of its provider."""
+        return self.type.partition("_")[0]
+
+    @property
+    def documentation(self) -> str:
+        """The address of its page in the provider's documentation."""
+        kind, short = ("data-sources" if self.data else "resources"), self.type.partition("_")[2]
+        return BUILT_IN.get(self.type, f"{REGISTRY}/{self.provider}/latest/docs/{kind}/{short}")
 
 
 @cache
@@ -75,23 +91,36 @@ class Module:
 
     @cached_property
     def variables(self) -> dict[str, dict[str, Any]]:
-        """Each variable with what is said of it."""
+        """Each variable with its arguments."""
         return dict(self._blocks("variable"))
 
     @cached_property
     def outputs(self) -> dict[str, dict[str, Any]]:
-        """Each output with what is said of it."""
+        """Each output with its arguments."""
         return dict(self._blocks("output"))
 
     @cached_property
     def resources(self) -> list[Resource]:
         """Its own resources."""
+        return self._declared("resource")
+
+    @cached_property
+    def data_sources(self) -> list[Resource]:
+        """Its own data sources."""
+        return self._declared("data")
+
+    def _declared(self, block: str) -> list[Resource]:
         return [
-            Resource(kind, plain(name), body)
-            for kind, named in self._blocks("resource")
+            Resource(kind, plain(name), body, data=block == "data")
+            for kind, named in self._blocks(block)
             for name, body in named.items()
             if not name.startswith("__")
         ]
+
+    @cached_property
+    def calls(self) -> dict[str, dict[str, Any]]:
+        """The modules that it calls, each with its arguments."""
+        return dict(self._blocks("module"))
 
     @cached_property
     def providers(self) -> list[dict[str, Any]]:
@@ -110,16 +139,52 @@ class Module:
             file.read_text(encoding="utf-8") for file in sorted(self.folder.glob("*.tf")) if file.name != "variables.tf"
         )
 
+    @cached_property
+    def requirements(self) -> dict[str, str]:
+        """The versions that it requires: of Terraform, then of each provider."""
+        versions: dict[str, str] = {}
+        for block in self.terraform:
+            if "required_version" in block:
+                versions["terraform"] = plain(block["required_version"])
+            for providers in block.get("required_providers", []):
+                versions |= {
+                    name: plain(provider["version"]) for name, provider in providers.items() if name[:2] != "__"
+                }
+        return versions
+
     @property
     def tables(self) -> str:
-        """Its variables and outputs, as its README shows them."""
-        rows = ["| variable | type | meaning |", "| --- | --- | --- |"]
-        for name, said in self.variables.items():
-            optional = "" if "default" not in said else " Optional."
-            rows.append(f"| `{name}` | {_kind(said['type'])} | {plain(said['description'])}{optional} |")
-        rows += ["", "| output | meaning |", "| --- | --- |"]
-        rows += [f"| `{name}` | {plain(said['description'])} |" for name, said in self.outputs.items()]
-        return "\n".join(rows)
+        """What its README shows: the sections of terraform-docs."""
+        declared = [*self.resources, *self.data_sources]
+        versions = {**self.requirements, "terraform": "n/a"}  # the built-in provider has Terraform's own
+        sections = {
+            "Requirements": _table(("Name", "Version"), self.requirements.items()),
+            "Providers": _table(
+                ("Name", "Version"), [(name, versions[name]) for name in sorted({each.provider for each in declared})]
+            ),
+            "Modules": _table(
+                ("Name", "Source", "Version"),
+                [(name, plain(call["source"]), "n/a") for name, call in sorted(self.calls.items())],
+            ),
+            "Resources": _table(
+                ("Name", "Type"),
+                sorted(
+                    (f"[{each.type}.{each.name}]({each.documentation})", "data source" if each.data else "resource")
+                    for each in declared
+                ),
+            ),
+            "Inputs": _table(
+                ("Name", "Description", "Type", "Default", "Required"),
+                [
+                    (name, _text(block), _type(block), _default(block), "no" if "default" in block else "yes")
+                    for name, block in sorted(self.variables.items())
+                ],
+            ),
+            "Outputs": _table(
+                ("Name", "Description"), [(name, _text(block)) for name, block in sorted(self.outputs.items())]
+            ),
+        }
+        return "\n\n".join(f"## {title}\n\n{table or f'No {title.lower()}.'}" for title, table in sections.items())
 
     @property
     def readme(self) -> Path:
@@ -127,9 +192,23 @@ class Module:
         return self.folder / "README.md"
 
 
-def _kind(declared: str) -> str:
-    kind = str(plain(declared))
-    return kind.partition("(")[0] if "object" in kind else kind
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table in Markdown; an empty text without rows."""
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    rule = ["-" * len(cell) if cell != "Required" else ":------:" for cell in head]
+    return "\n".join([f"| {' | '.join(head)} |", f"| {' | '.join(rule)} |", *lines]) if lines else ""
+
+
+def _text(block: dict[str, Any]) -> str:
+    return str(plain(block["description"])).replace('\\"', '"')
+
+
+def _type(block: dict[str, Any]) -> str:
+    return f"`{plain(block['type'])}`".replace("({", "({ ").replace("})", " })")
+
+
+def _default(block: dict[str, Any]) -> str:
+    return f"`{json.dumps(plain(block['default']))}`" if "default" in block else "n/a"
 
 
 def capabilities() -> list[str]:
@@ -172,7 +251,7 @@ def example_file(cloud: str) -> Path:
 
 
 def write() -> None:
-    """Put the tables into the READMEs, between their marks, and write the examples."""
+    """Write the tables into the READMEs, between their marks, and the examples."""
     for cloud in CLOUDS:
         example_file(cloud).write_text(example(cloud), encoding="utf-8")
     for module in [*modules(), *roots()]:
