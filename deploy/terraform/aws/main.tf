@@ -76,8 +76,11 @@ module "observability" {
 module "registry" {
   source = "../modules/container-registry/aws"
 
-  stack      = local.stack
-  repository = "${var.project_name}-lab"
+  name        = var.name
+  repository  = "${var.project_name}-lab"
+  kms_key_arn = aws_kms_key.this.arn
+  protected   = var.protected
+  labels      = var.labels
 }
 
 module "networking" {
@@ -103,9 +106,12 @@ module "storage" {
 module "secrets" {
   source = "../modules/secrets/aws"
 
-  stack           = local.stack
+  name            = var.name
   secret_versions = var.secret_versions
   secret_values   = var.secret_values
+  kms_key_arn     = aws_kms_key.this.arn
+  protected       = var.protected
+  labels          = var.labels
 }
 
 module "identity" {

@@ -36,11 +36,12 @@ locals {
     labels    = var.labels
   }
   stack = merge(local.base, {
-    logs = module.observability.logs
-    # By way of the roles: who applies may write into the vault only when they are there.
-    vault = azurerm_role_assignment.operator["Key Vault Secrets Officer"].scope
+    logs  = module.observability.logs
+    vault = local.key_vault_id
   })
-  simple = var.compute_platform == "simple"
+  # By way of the role assignments: nobody writes into the vault before they exist.
+  key_vault_id = azurerm_role_assignment.operator["Key Vault Secrets Officer"].scope
+  simple       = var.compute_platform == "simple"
 }
 
 # Whose stack this is, where it is and what it is called: read before anything is planned, and kept as long as the home.
@@ -114,8 +115,12 @@ module "observability" {
 module "registry" {
   source = "../modules/container-registry/azure"
 
-  stack      = local.base
-  repository = "${var.project_name}-lab"
+  unique_name         = var.unique
+  resource_group_name = azurerm_resource_group.this.name
+  region              = var.region
+  repository          = "${var.project_name}-lab"
+  protected           = var.protected
+  labels              = var.labels
 }
 
 module "networking" {
@@ -141,9 +146,10 @@ module "storage" {
 module "secrets" {
   source = "../modules/secrets/azure"
 
-  stack           = local.stack
+  key_vault_id    = local.key_vault_id
   secret_versions = var.secret_versions
   secret_values   = var.secret_values
+  labels          = var.labels
 }
 
 module "identity" {

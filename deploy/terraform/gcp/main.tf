@@ -13,8 +13,11 @@ locals {
     protected = var.protected
     labels    = var.labels
   }
-  stack  = merge(local.base, { logs = module.observability.logs })
-  simple = var.compute_platform == "simple"
+  stack = merge(local.base, { logs = module.observability.logs })
+  # The project with its log bucket, so that everything is created after the bucket and the services. `depends_on` would
+  # do the same, but postpone the modules' data sources until apply.
+  project = { id = var.account, log_bucket = module.observability.logs }
+  simple  = var.compute_platform == "simple"
   services = [
     "artifactregistry", "certificatemanager", "compute", "container", "dns", "file", "iam", "logging", "monitoring", "run",
     "secretmanager",
@@ -55,10 +58,11 @@ module "observability" {
 module "registry" {
   source = "../modules/container-registry/gcp"
 
-  stack      = local.stack
+  name       = var.name
+  account    = local.project.id
+  region     = var.region
   repository = "${var.project_name}-lab"
-
-  depends_on = [google_project_service.this]
+  labels     = var.labels
 }
 
 module "networking" {
@@ -86,11 +90,12 @@ module "storage" {
 module "secrets" {
   source = "../modules/secrets/gcp"
 
-  stack           = local.stack
+  name            = var.name
+  account         = local.project.id
+  region          = var.region
   secret_versions = var.secret_versions
   secret_values   = var.secret_values
-
-  depends_on = [google_project_service.this]
+  labels          = var.labels
 }
 
 module "identity" {

@@ -5,6 +5,13 @@ mock_provider "aws" {
 }
 
 variables {
+  name        = "devai-dev"
+  unique_name = "devaidev12345678"
+  account     = "123456789012"
+  region      = "eu-central-1"
+  kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/made"
+  protected   = false
+  labels      = { part-of = "devai" }
   stack = {
     name      = "devai-dev"
     unique    = "devaidev12345678"
@@ -57,7 +64,7 @@ run "registry" {
   }
 
   assert {
-    condition     = aws_ecr_repository.this.encryption_configuration[0].kms_key == var.stack.vault
+    condition     = aws_ecr_repository.this.encryption_configuration[0].kms_key == var.kms_key_arn
     error_message = "images are encrypted with the stack's key"
   }
 
@@ -149,7 +156,7 @@ run "secrets" {
   }
 
   assert {
-    condition     = alltrue([for secret in aws_secretsmanager_secret.this : secret.kms_key_id == var.stack.vault && secret.tags == tomap(var.stack.labels)])
+    condition     = alltrue([for secret in aws_secretsmanager_secret.this : secret.kms_key_id == var.kms_key_arn && secret.tags == tomap(var.labels)])
     error_message = "secrets are encrypted with the stack's key"
   }
 

@@ -5,6 +5,13 @@ mock_provider "azurerm" {
 }
 
 variables {
+  name                = "devai-dev"
+  unique_name         = "devaidev12345678"
+  resource_group_name = "devai-dev"
+  region              = "westeurope"
+  key_vault_id        = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
+  protected           = false
+  labels              = { part-of = "devai" }
   stack = {
     name      = "devai-dev"
     unique    = "devaidev12345678"
@@ -70,7 +77,7 @@ run "protected_registry" {
   }
 
   variables {
-    stack = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", group = "devai-prod", protected = true })
+    protected = true
   }
 
   assert {

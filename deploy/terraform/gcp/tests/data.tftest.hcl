@@ -5,6 +5,12 @@ mock_provider "google" {
 }
 
 variables {
+  name        = "devai-dev"
+  unique_name = "devaidev12345678"
+  account     = "example-project"
+  region      = "europe-west1"
+  protected   = false
+  labels      = { part-of = "devai" }
   stack = {
     name      = "devai-dev"
     unique    = "devaidev12345678"

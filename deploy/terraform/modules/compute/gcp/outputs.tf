@@ -1,4 +1,0 @@
-output "service" {
-  description = "The service's name."
-  value       = google_cloud_run_v2_service.this.name
-}

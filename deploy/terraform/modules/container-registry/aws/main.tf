@@ -1,11 +1,11 @@
 resource "aws_ecr_repository" "this" {
-  #checkov:skip=CKV_AWS_51:they are, but for the one below
-  name                 = "${var.stack.name}/${var.repository}"
+  #checkov:skip=CKV_AWS_51:all tags are immutable but those of the build cache
+  name                 = "${var.name}/${var.repository}"
   image_tag_mutability = "IMMUTABLE_WITH_EXCLUSION"
-  force_delete         = !var.stack.protected
-  tags                 = var.stack.labels
+  force_delete         = !var.protected
+  tags                 = var.labels
 
-  # Other tags never move. BuildKit's cache is no image, and has one that goes to what was built last.
+  # BuildKit's cache is not an image: its tag is overwritten by each build.
   image_tag_mutability_exclusion_filter {
     filter      = "buildcache*"
     filter_type = "WILDCARD"
@@ -17,7 +17,7 @@ resource "aws_ecr_repository" "this" {
 
   encryption_configuration {
     encryption_type = "KMS"
-    kms_key         = var.stack.vault
+    kms_key         = var.kms_key_arn
   }
 }
 

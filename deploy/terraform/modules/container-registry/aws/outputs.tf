@@ -1,9 +1,9 @@
 output "address" {
-  description = "What the image is pushed to and pulled from, without the image's own name."
+  description = "Address that images are pushed to and pulled from, without the name of the image."
   value       = trimsuffix(aws_ecr_repository.this.repository_url, "/${var.repository}")
 }
 
 output "id" {
-  description = "The registry, for roles that may pull from it."
+  description = "ARN of the repository, for policies that allow pulling from it."
   value       = aws_ecr_repository.this.arn
 }

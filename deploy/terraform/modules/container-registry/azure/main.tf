@@ -1,18 +1,18 @@
 resource "azurerm_container_registry" "this" {
-  #checkov:skip=CKV_AZURE_139:images are pushed from people's machines and from CI; who may is Azure's to say, by role
-  #checkov:skip=CKV_AZURE_163:Defender does it, for a whole subscription
-  #checkov:skip=CKV_AZURE_164:trust policies are gone from the service
-  #checkov:skip=CKV_AZURE_165:one stack, one region
-  #checkov:skip=CKV_AZURE_166:images are scanned before they are pushed; quarantine would hold them back until somebody releases them
-  #checkov:skip=CKV_AZURE_233:protected stacks have it, with the Premium SKU
-  #checkov:skip=CKV_AZURE_237:needed where a firewall names the data's address; there is none
-  name                     = var.stack.unique
-  resource_group_name      = var.stack.group
-  location                 = var.stack.region
-  sku                      = var.stack.protected ? "Premium" : "Standard"
+  #checkov:skip=CKV_AZURE_139:images are pushed from workstations and from CI; Azure roles decide who may
+  #checkov:skip=CKV_AZURE_163:Microsoft Defender scans images, for a whole subscription
+  #checkov:skip=CKV_AZURE_164:the service has retired trust policies
+  #checkov:skip=CKV_AZURE_165:a stack is in one region
+  #checkov:skip=CKV_AZURE_166:images are scanned before they are pushed; quarantined ones would wait for a manual release
+  #checkov:skip=CKV_AZURE_233:protected stacks are zone-redundant, with the Premium SKU
+  #checkov:skip=CKV_AZURE_237:dedicated data endpoints are for firewalls that name them; there is none
+  name                     = var.unique_name
+  resource_group_name      = var.resource_group_name
+  location                 = var.region
+  sku                      = var.protected ? "Premium" : "Standard"
   admin_enabled            = false
   anonymous_pull_enabled   = false
-  zone_redundancy_enabled  = var.stack.protected
-  retention_policy_in_days = var.stack.protected ? 14 : null
-  tags                     = merge(var.stack.labels, { image = var.repository })
+  zone_redundancy_enabled  = var.protected
+  retention_policy_in_days = var.protected ? 14 : null
+  tags                     = merge(var.labels, { image = var.repository })
 }

@@ -1,9 +1,9 @@
 output "address" {
-  description = "What the image is pushed to and pulled from, without the image's own name."
+  description = "Address that images are pushed to and pulled from, without the name of the image."
   value       = azurerm_container_registry.this.login_server
 }
 
 output "id" {
-  description = "The registry, for roles that may pull from it."
+  description = "Resource ID of the registry, for role assignments that allow pulling from it."
   value       = azurerm_container_registry.this.id
 }

@@ -1,10 +1,10 @@
 resource "google_artifact_registry_repository" "this" {
-  #checkov:skip=CKV_GCP_84:Google's own keys encrypt it
-  project       = var.stack.account
-  location      = var.stack.region
-  repository_id = var.stack.name
+  #checkov:skip=CKV_GCP_84:encrypted with keys of Google's
+  project       = var.account
+  location      = var.region
+  repository_id = var.name
   format        = "DOCKER"
-  labels        = var.stack.labels
+  labels        = var.labels
 
   docker_config {
     immutable_tags = true
@@ -21,7 +21,7 @@ resource "google_artifact_registry_repository" "this" {
     }
   }
 
-  # Stronger than the other: the last images are enough to roll back to.
+  # Takes precedence over deletion: the last 30 images are enough to roll back to.
   cleanup_policies {
     id     = "last"
     action = "KEEP"

@@ -10,11 +10,6 @@ output "certificate" {
   value       = local.certificate
 }
 
-output "address" {
-  description = "Name of the load balancer; null on kubernetes, which makes it with the ingress."
-  value       = local.address
-}
-
 output "url" {
   description = "Where the lab is; null where only the ingress will know."
   value       = var.host_name != "" ? "${local.scheme}://${var.host_name}${var.base_url}" : try("${local.scheme}://${local.address}${var.base_url}", null)

@@ -8,11 +8,6 @@ output "certificate" {
   value       = local.certificate
 }
 
-output "address" {
-  description = "Address of the gateway."
-  value       = local.address
-}
-
 output "url" {
   description = "Where the lab is."
   value       = "${local.scheme}://${coalesce(var.host_name, azurerm_public_ip.this.fqdn)}${var.base_url}"

@@ -8,11 +8,6 @@ output "certificate" {
   value       = local.managed ? google_certificate_manager_certificate.this[0].name : local.named
 }
 
-output "address" {
-  description = "Address of the load balancer."
-  value       = local.address
-}
-
 output "url" {
   description = "Where the lab is."
   value       = "${local.scheme}://${coalesce(var.host_name, local.address)}${var.base_url}"

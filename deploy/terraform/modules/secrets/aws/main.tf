@@ -1,15 +1,15 @@
 resource "aws_secretsmanager_secret" "this" {
-  #checkov:skip=CKV2_AWS_57:keys of other services and the lab's token: nothing here could rotate them
+  #checkov:skip=CKV2_AWS_57:keys of other services and the lab's token, which nothing here can rotate
   for_each = var.secret_versions
 
-  name                    = "${var.stack.name}/${each.key}"
-  kms_key_id              = var.stack.vault
-  recovery_window_in_days = var.stack.protected ? 30 : 0
-  tags                    = var.stack.labels
+  name                    = "${var.name}/${each.key}"
+  kms_key_id              = var.kms_key_arn
+  recovery_window_in_days = var.protected ? 30 : 0
+  tags                    = var.labels
 }
 
-# Write-only: the value is in no plan and no state. It is written when its version is another one; until then providers
-# want some value, and one that this machine doesn't have is empty.
+# Write-only: the value is in no plan and no state, and is written only when its version changes. The argument needs a
+# value all the same: an empty one where this machine has none.
 resource "aws_secretsmanager_secret_version" "this" {
   for_each = var.secret_versions
 

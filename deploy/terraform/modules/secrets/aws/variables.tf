@@ -1,40 +1,49 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, the first part of the secrets' names."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
 variable "secret_versions" {
-  description = "Environment variable that comes from the secret manager, with the version of its value: raise it and the value is written anew."
+  description = "Version of each secret's value, by the name of the environment variable. A higher version writes the value again."
   type        = map(number)
   nullable    = false
 
   validation {
     condition     = alltrue([for name, version in var.secret_versions : can(regex("^[A-Z][A-Z0-9_]*$", name)) && version >= 1])
-    error_message = "secret_versions: names of environment variables, versions from 1."
+    error_message = "secret_versions: names of environment variables in capital letters, with versions from 1."
   }
 }
 
 variable "secret_values" {
-  description = "Values of those whose version is new. They are in no plan, state or log."
+  description = "Values of the secrets whose version is new, by the name of the environment variable. They are in no plan, state or log."
   type        = map(string)
   default     = {}
   ephemeral   = true
   sensitive   = true
+  nullable    = false
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the KMS key that encrypts the secrets."
+  type        = string
+  nullable    = false
+}
+
+variable "protected" {
+  description = "Whether a deleted secret can be restored for 30 days; without, it is deleted at once."
+  type        = bool
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
   nullable    = false
 }

@@ -1,10 +1,10 @@
 output "secrets" {
-  description = "Environment variable, and the id of its secret."
+  description = "Resource IDs of the secrets, without version, by the name of the environment variable."
   value       = { for name, secret in azurerm_key_vault_secret.this : name => secret.resource_versionless_id }
 }
 
 output "versions" {
-  description = "Environment variable, and the version that its value has."
-  # Ours: the vault's own is known only after it was written.
+  description = "Versions of the values, by the name of the environment variable."
+  # The version that was passed in: the vault's own is unknown until the value is written.
   value = { for name, secret in azurerm_key_vault_secret.this : name => tostring(secret.value_wo_version) }
 }

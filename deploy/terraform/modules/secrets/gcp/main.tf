@@ -1,21 +1,21 @@
 resource "google_secret_manager_secret" "this" {
   for_each = var.secret_versions
 
-  project   = var.stack.account
-  secret_id = "${var.stack.name}-${each.key}"
-  labels    = var.stack.labels
+  project   = var.account
+  secret_id = "${var.name}-${each.key}"
+  labels    = var.labels
 
   replication {
     user_managed {
       replicas {
-        location = var.stack.region
+        location = var.region
       }
     }
   }
 }
 
-# Write-only: the value is in no plan and no state. It is written when its version is another one; until then providers
-# want some value, and one that this machine doesn't have is empty.
+# Write-only: the value is in no plan and no state, and is written only when its version changes. The argument needs a
+# value all the same: an empty one where this machine has none.
 resource "google_secret_manager_secret_version" "this" {
   for_each = var.secret_versions
 
@@ -23,7 +23,7 @@ resource "google_secret_manager_secret_version" "this" {
   secret_data_wo         = lookup(var.secret_values, each.key, "")
   secret_data_wo_version = each.value
 
-  # An instance of the service that starts meanwhile still reads the old one.
+  # An instance of the service that starts in between still reads the old version.
   lifecycle {
     create_before_destroy = true
   }

@@ -1,11 +1,11 @@
 output "secrets" {
-  description = "Environment variable, and the id of its secret."
+  description = "IDs of the secrets, by the name of the environment variable."
   value       = { for name, secret in google_secret_manager_secret.this : name => secret.id }
-  # A service that starts before its secrets have a value does not start.
+  # A service fails to start while a secret has no value.
   depends_on = [google_secret_manager_secret_version.this]
 }
 
 output "versions" {
-  description = "Environment variable, and the version that its value has."
+  description = "Versions of the values, by the name of the environment variable."
   value       = { for name, version in google_secret_manager_secret_version.this : name => version.version }
 }
