@@ -95,12 +95,19 @@ module "networking" {
 module "storage" {
   source = "../modules/storage/aws"
 
-  stack           = local.stack
-  platform        = var.compute_platform
-  network         = module.networking.network
-  storage_size_gb = var.storage_size_gb
+  name              = var.name
+  account           = var.account
+  platform          = var.compute_platform
+  subnet_ids        = module.networking.network.subnets.endpoints
+  security_group_id = module.networking.network.firewalls.storage
+  storage_size_gb   = var.storage_size_gb
   # On kubernetes models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
+  kms_key_arn    = aws_kms_key.this.arn
+  labels         = var.labels
+
+  # `inv tf.destroy` keeps the home and what it depends on: the logs stay with it.
+  depends_on = [module.observability]
 }
 
 module "secrets" {

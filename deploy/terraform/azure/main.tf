@@ -135,12 +135,18 @@ module "networking" {
 module "storage" {
   source = "../modules/storage/azure"
 
-  stack           = local.base
-  platform        = var.compute_platform
-  network         = module.networking.network
-  storage_size_gb = var.storage_size_gb
+  name                = var.name
+  unique_name         = var.unique
+  resource_group_name = azurerm_resource_group.this.name
+  region              = var.region
+  platform            = var.compute_platform
+  network_id          = module.networking.network.id
+  subnet_id           = module.networking.network.subnets.endpoints[0]
+  storage_size_gb     = var.storage_size_gb
   # On kubernetes models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
+  protected      = var.protected
+  labels         = var.labels
 }
 
 module "secrets" {

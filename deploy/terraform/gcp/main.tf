@@ -79,12 +79,17 @@ module "networking" {
 module "storage" {
   source = "../modules/storage/gcp"
 
-  stack           = local.stack
+  name            = var.name
+  unique_name     = var.unique
+  account         = local.project.id
+  region          = var.region
   platform        = var.compute_platform
-  network         = module.networking.network
+  network_id      = module.networking.network.id
   storage_size_gb = var.storage_size_gb
   # On kubernetes models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
+  protected      = var.protected
+  labels         = var.labels
 }
 
 module "secrets" {

@@ -22,23 +22,17 @@ variables {
     protected = false
     labels    = { part-of = "devai" }
   }
-  network = {
-    id           = "vpc-1"
-    subnets      = { workload = ["private-1", "private-2"], gateway = ["public-1", "public-2"], endpoints = ["private-1", "private-2"] }
-    firewalls    = { gateway = "sg-gateway", workload = "sg-workload", storage = "sg-storage" }
-    source_cidrs = ["10.42.240.0/24"]
-    egress_cidrs = ["203.0.113.9/32"]
-    port         = 8888
-  }
-  platform        = "simple"
-  repository      = "devai-lab"
-  storage_size_gb = 50
-  models_size_gb  = 30
-  secret_versions = { JUPYTER_TOKEN = 1, OPENAI_API_KEY = 3 }
-  secret_values   = { JUPYTER_TOKEN = "canary", OPENAI_API_KEY = "canary" }
-  registry        = "arn:aws:ecr:eu-central-1:123456789012:repository/devai-dev/devai-lab"
-  file_system     = "fs-1"
-  secrets         = { JUPYTER_TOKEN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:devai-dev/JUPYTER_TOKEN" }
+  subnet_ids        = ["private-1", "private-2"]
+  security_group_id = "sg-storage"
+  platform          = "simple"
+  repository        = "devai-lab"
+  storage_size_gb   = 50
+  models_size_gb    = 30
+  secret_versions   = { JUPYTER_TOKEN = 1, OPENAI_API_KEY = 3 }
+  secret_values     = { JUPYTER_TOKEN = "canary", OPENAI_API_KEY = "canary" }
+  registry          = "arn:aws:ecr:eu-central-1:123456789012:repository/devai-dev/devai-lab"
+  file_system       = "fs-1"
+  secrets           = { JUPYTER_TOKEN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:devai-dev/JUPYTER_TOKEN" }
 }
 
 run "registry" {
@@ -87,7 +81,7 @@ run "files" {
   }
 
   assert {
-    condition     = aws_efs_file_system.this.encrypted && aws_efs_file_system.this.kms_key_id == var.stack.vault
+    condition     = aws_efs_file_system.this.encrypted && aws_efs_file_system.this.kms_key_id == var.kms_key_arn
     error_message = "files are encrypted with the stack's key"
   }
 

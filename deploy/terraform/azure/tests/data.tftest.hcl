@@ -23,18 +23,8 @@ variables {
     protected = false
     labels    = { part-of = "devai" }
   }
-  network = {
-    id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev"
-    subnets = {
-      workload  = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/workload"]
-      gateway   = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/gateway"]
-      endpoints = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/endpoints"]
-    }
-    firewalls    = { gateway = "gateway", workload = "workload", storage = "endpoints" }
-    source_cidrs = ["10.42.240.0/24"]
-    egress_cidrs = ["203.0.113.9/32"]
-    port         = 8888
-  }
+  network_id      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev"
+  subnet_id       = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/endpoints"
   platform        = "simple"
   repository      = "devai-lab"
   storage_size_gb = 50
@@ -171,7 +161,7 @@ run "protected_files" {
   }
 
   variables {
-    stack = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", group = "devai-prod", protected = true })
+    protected = true
   }
 
   assert {

@@ -20,14 +20,7 @@ variables {
     protected = false
     labels    = { part-of = "devai" }
   }
-  network = {
-    id           = "projects/example-project/global/networks/devai-dev"
-    subnets      = { workload = ["projects/example-project/regions/europe-west1/subnetworks/devai-dev"], gateway = [], endpoints = [] }
-    firewalls    = { gateway = "devai-dev", workload = "devai-dev-workload", storage = "devai-dev-workload" }
-    source_cidrs = ["35.191.0.0/16", "130.211.0.0/22"]
-    egress_cidrs = ["203.0.113.9/32"]
-    port         = 8888
-  }
+  network_id      = "projects/example-project/global/networks/devai-dev"
   platform        = "simple"
   repository      = "devai-lab"
   storage_size_gb = 50
@@ -145,7 +138,7 @@ run "protected_share" {
     platform        = "kubernetes"
     storage_size_gb = 1024
     models_size_gb  = null
-    stack           = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", protected = true })
+    protected       = true
   }
 
   assert {

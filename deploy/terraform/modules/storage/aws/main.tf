@@ -1,14 +1,14 @@
 locals {
-  # What the lab's image runs as: see the Dockerfile.
+  # User and group of the lab's image (Dockerfile).
   owner = { uid = 10001, gid = 0 }
 }
 
 resource "aws_efs_file_system" "this" {
-  creation_token  = var.stack.name
+  creation_token  = var.name
   encrypted       = true
-  kms_key_id      = var.stack.vault
+  kms_key_id      = var.kms_key_arn
   throughput_mode = "elastic"
-  tags            = merge(var.stack.labels, { Name = var.stack.name })
+  tags            = merge(var.labels, { Name = var.name })
 
   lifecycle_policy {
     transition_to_ia = "AFTER_30_DAYS"
@@ -22,21 +22,21 @@ resource "aws_efs_file_system" "this" {
     replication_overwrite = "ENABLED"
   }
 
-  # People's notebooks: `inv tf.destroy --data` says how to take the latch off.
+  # Users' notebooks: only `inv tf.destroy --data` destroys them.
   lifecycle {
     prevent_destroy = true
   }
 }
 
 locals {
-  # Tasks mount as the lab's role. Pods mount as nobody: what stands before the files is their firewall.
-  mounting      = var.platform == "kubernetes" ? "*" : "arn:aws:iam::${var.stack.account}:root"
+  # Tasks mount with the lab's role. Pods mount anonymously: there the security group protects the files.
+  mounting      = var.platform == "kubernetes" ? "*" : "arn:aws:iam::${var.account}:root"
   access_points = sort([for point in aws_efs_access_point.this : point.arn])
 }
 
-# The files are reached with TLS, through the network and by the stack's access points only; these make every client the
-# lab's own account. Principals of this account need no Allow here where a policy of their own has one: hence the second
-# Deny. A mount without an access point has no such key, and StringNotEquals holds for it.
+# Files are accessible with TLS, through a mount target and by the stack's access points only; an access point makes every
+# client the lab's user. The second Deny is for principals of this account whose own policies allow more than the Allow
+# below. A mount without an access point has no AccessPointArn, and StringNotEquals holds for it.
 resource "aws_efs_file_system_policy" "this" {
   file_system_id = aws_efs_file_system.this.id
 
@@ -83,18 +83,18 @@ resource "aws_efs_backup_policy" "this" {
 }
 
 resource "aws_efs_mount_target" "this" {
-  count = length(var.network.subnets.endpoints)
+  count = length(var.subnet_ids)
 
   file_system_id  = aws_efs_file_system.this.id
-  subnet_id       = var.network.subnets.endpoints[count.index]
-  security_groups = [var.network.firewalls.storage]
+  subnet_id       = var.subnet_ids[count.index]
+  security_groups = [var.security_group_id]
 }
 
 resource "aws_efs_access_point" "this" {
   for_each = toset(var.models_size_gb == null ? ["home"] : ["home", "models"])
 
   file_system_id = aws_efs_file_system.this.id
-  tags           = merge(var.stack.labels, { Name = each.key })
+  tags           = merge(var.labels, { Name = each.key })
 
   posix_user {
     uid = local.owner.uid
@@ -112,9 +112,9 @@ resource "aws_efs_access_point" "this" {
   }
 }
 
-# EFS grows by itself: what the sizes ask for is watched.
+# EFS has no size: an alarm watches the expected one.
 resource "aws_cloudwatch_metric_alarm" "size" {
-  alarm_name          = "${var.stack.name}-storage-size"
+  alarm_name          = "${var.name}-storage-size"
   alarm_description   = "The lab's files are more than storage.home and storage.models of the configuration."
   namespace           = "AWS/EFS"
   metric_name         = "StorageBytes"
@@ -124,5 +124,5 @@ resource "aws_cloudwatch_metric_alarm" "size" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = (var.storage_size_gb + coalesce(var.models_size_gb, 0)) * 1024 * 1024 * 1024
-  tags                = var.stack.labels
+  tags                = var.labels
 }

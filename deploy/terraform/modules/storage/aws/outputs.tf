@@ -1,14 +1,14 @@
 output "file_system" {
-  description = "The file system: its id."
+  description = "ID of the file system."
   value       = aws_efs_file_system.this.id
 }
 
 output "volumes" {
-  description = "What a volume names: file system and access point."
+  description = "Volume handles (FILE_SYSTEM_ID::ACCESS_POINT_ID) of the home (`home`) and the models (`models`); null for models without a volume."
   value = merge(
     { models = null },
     { for name, point in aws_efs_access_point.this : name => "${aws_efs_file_system.this.id}::${point.id}" },
   )
-  # Nobody mounts it before it has an address and says who may.
+  # Mounting needs a mount target and the policy.
   depends_on = [aws_efs_mount_target.this, aws_efs_file_system_policy.this]
 }

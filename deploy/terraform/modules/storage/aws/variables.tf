@@ -1,26 +1,22 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
+variable "account" {
+  description = "ID of the AWS account, 12 digits."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (EKS) or simple (ECS)."
   type        = string
   nullable    = false
 
@@ -30,29 +26,20 @@ variable "platform" {
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "subnet_ids" {
+  description = "IDs of the subnets of the mount targets, one in each availability zone."
+  type        = list(string)
+  nullable    = false
+}
+
+variable "security_group_id" {
+  description = "ID of the security group of the mount targets."
+  type        = string
+  nullable    = false
 }
 
 variable "storage_size_gb" {
-  description = "Size of the home, in GiB. EFS has none: it is the threshold of an alarm."
+  description = "Expected size of the home, in GiB. EFS has no size: an alarm reports more than that."
   type        = number
   nullable    = false
 
@@ -63,7 +50,21 @@ variable "storage_size_gb" {
 }
 
 variable "models_size_gb" {
-  description = "Size of the models' volume, in GiB; null where the stack has no model server."
+  description = "Expected size of the models, in GiB, which counts for the same alarm; null for no volume of models."
   type        = number
+  default     = null
   nullable    = true
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the KMS key that encrypts the files."
+  type        = string
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

@@ -1,20 +1,20 @@
 locals {
-  # Pods mount by NFS, which needs no key, and which premium accounts have only; container groups know SMB only.
+  # Pods mount by NFS, which needs no key but a premium account; container groups support SMB only.
   nfs    = var.platform == "kubernetes"
   quotas = { for name, size in { home = var.storage_size_gb, models = var.models_size_gb } : name => size if size != null }
 }
 
 resource "azurerm_storage_account" "this" {
-  #checkov:skip=CKV2_AZURE_1:Azure's own keys encrypt it
+  #checkov:skip=CKV2_AZURE_1:encrypted with keys of Microsoft's
   #checkov:skip=CKV2_AZURE_38:it has no blobs; deleted shares are kept for two weeks
-  #checkov:skip=CKV2_AZURE_41:it has a policy; without keys there is nothing to sign with
-  #checkov:skip=CKV2_AZURE_40:container groups mount by the account's key and by nothing else
-  name                            = var.stack.unique
-  resource_group_name             = var.stack.group
-  location                        = var.stack.region
+  #checkov:skip=CKV2_AZURE_41:it has a SAS policy; without keys nothing can be signed
+  #checkov:skip=CKV2_AZURE_40:container groups can mount with the account's key only
+  name                            = var.unique_name
+  resource_group_name             = var.resource_group_name
+  location                        = var.region
   account_kind                    = local.nfs ? "FileStorage" : "StorageV2"
   account_tier                    = local.nfs ? "Premium" : "Standard"
-  account_replication_type        = var.stack.protected ? "ZRS" : "LRS"
+  account_replication_type        = var.protected ? "ZRS" : "LRS"
   large_file_share_enabled        = true
   https_traffic_only_enabled      = !local.nfs
   min_tls_version                 = "TLS1_2"
@@ -23,7 +23,7 @@ resource "azurerm_storage_account" "this" {
   shared_access_key_enabled       = !local.nfs
   default_to_oauth_authentication = true
   local_user_enabled              = false
-  tags                            = var.stack.labels
+  tags                            = var.labels
 
   network_rules {
     default_action = "Deny"
@@ -41,7 +41,7 @@ resource "azurerm_storage_account" "this" {
     expiration_action = "Block"
   }
 
-  # People's notebooks: `inv tf.destroy --data` says how to take the latch off.
+  # Users' notebooks: only `inv tf.destroy --data` destroys them.
   lifecycle {
     prevent_destroy = true
   }
@@ -61,11 +61,11 @@ resource "azurerm_storage_share" "this" {
 }
 
 resource "azurerm_private_endpoint" "this" {
-  name                = "${var.stack.name}-files"
-  resource_group_name = var.stack.group
-  location            = var.stack.region
-  subnet_id           = var.network.subnets.endpoints[0]
-  tags                = var.stack.labels
+  name                = "${var.name}-files"
+  resource_group_name = var.resource_group_name
+  location            = var.region
+  subnet_id           = var.subnet_id
+  tags                = var.labels
 
   private_service_connection {
     name                           = "files"
@@ -82,27 +82,27 @@ resource "azurerm_private_endpoint" "this" {
 
 resource "azurerm_private_dns_zone" "this" {
   name                = "privatelink.file.core.windows.net"
-  resource_group_name = var.stack.group
-  tags                = var.stack.labels
+  resource_group_name = var.resource_group_name
+  tags                = var.labels
 }
 
 resource "azurerm_private_dns_zone_virtual_network_link" "this" {
-  name                = var.stack.name
+  name                = var.name
   private_dns_zone_id = azurerm_private_dns_zone.this.id
-  virtual_network_id  = var.network.id
-  tags                = var.stack.labels
+  virtual_network_id  = var.network_id
+  tags                = var.labels
 }
 
-# --- Backup, of protected stacks: daily, for a month; Azure has none for NFS ---
+# --- Daily backups of protected stacks, kept for 30 days; Azure has none for NFS ---
 
 resource "azurerm_recovery_services_vault" "this" {
-  count = var.stack.protected && !local.nfs ? 1 : 0
+  count = var.protected && !local.nfs ? 1 : 0
 
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
   sku                 = "Standard"
-  tags                = var.stack.labels
+  tags                = var.labels
 
   identity {
     type = "SystemAssigned"
@@ -110,18 +110,18 @@ resource "azurerm_recovery_services_vault" "this" {
 }
 
 resource "azurerm_backup_container_storage_account" "this" {
-  count = var.stack.protected && !local.nfs ? 1 : 0
+  count = var.protected && !local.nfs ? 1 : 0
 
-  resource_group_name = var.stack.group
+  resource_group_name = var.resource_group_name
   recovery_vault_name = azurerm_recovery_services_vault.this[0].name
   storage_account_id  = azurerm_storage_account.this.id
 }
 
 resource "azurerm_backup_policy_file_share" "this" {
-  count = var.stack.protected && !local.nfs ? 1 : 0
+  count = var.protected && !local.nfs ? 1 : 0
 
   name                = "daily"
-  resource_group_name = var.stack.group
+  resource_group_name = var.resource_group_name
   recovery_vault_name = azurerm_recovery_services_vault.this[0].name
 
   backup {
@@ -135,15 +135,15 @@ resource "azurerm_backup_policy_file_share" "this" {
 }
 
 resource "azurerm_backup_protected_file_share" "this" {
-  count = var.stack.protected && !local.nfs ? 1 : 0
+  count = var.protected && !local.nfs ? 1 : 0
 
-  resource_group_name       = var.stack.group
+  resource_group_name       = var.resource_group_name
   recovery_vault_name       = azurerm_recovery_services_vault.this[0].name
   source_storage_account_id = azurerm_backup_container_storage_account.this[0].storage_account_id
   source_file_share_name    = azurerm_storage_share.this["home"].name
   backup_policy_id          = azurerm_backup_policy_file_share.this[0].id
 
-  # The backups are people's notebooks, too; what is above stays with them.
+  # Backups are kept as the notebooks are, with everything that they depend on.
   lifecycle {
     prevent_destroy = true
   }

@@ -1,14 +1,14 @@
 output "file_system" {
-  description = "The file system: the storage account's name."
+  description = "Name of the storage account."
   value       = azurerm_storage_account.this.name
-  # Nobody reaches it before it has its private address.
+  # The account is reachable only by its private address.
   depends_on = [azurerm_private_endpoint.this, azurerm_private_dns_zone_virtual_network_link.this]
 }
 
 output "volumes" {
-  description = "What a volume names: the share; and the account's key, where container groups mount by it."
+  description = "Names of the shares of the home (`home`) and the models (`models`), and the key of the account (`key`), with which container groups mount them; null for what there is not."
   sensitive   = true
-  # Container Instances know no other way. The key is in the state; nobody reaches the account from outside.
+  # Container Instances mount in no other way. The key is in the state; the account has no public address.
   value = merge(
     { models = null, key = local.nfs ? null : azurerm_storage_account.this.primary_access_key },
     { for name, share in azurerm_storage_share.this : name => share.name },

@@ -1,26 +1,39 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter: the limit of a stack's name in every cloud."
   }
 }
 
+variable "unique_name" {
+  description = "Globally unique name of the storage account."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+  }
+}
+
+variable "resource_group_name" {
+  description = "Name of the resource group."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Azure region, such as westeurope."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 
@@ -30,25 +43,16 @@ variable "platform" {
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "network_id" {
+  description = "ID of the virtual network in which the storage account's name resolves to its private address."
+  type        = string
+  nullable    = false
+}
+
+variable "subnet_id" {
+  description = "ID of the subnet of the private endpoint."
+  type        = string
+  nullable    = false
 }
 
 variable "storage_size_gb" {
@@ -58,12 +62,26 @@ variable "storage_size_gb" {
 
   validation {
     condition     = var.storage_size_gb >= (var.platform == "kubernetes" ? 100 : 1)
-    error_message = "storage_size_gb: at least 1, and on kubernetes 100, the least of a premium share of Azure Files."
+    error_message = "storage_size_gb: at least 1; on kubernetes at least 100, the minimum of a premium file share (Azure Files, \"Scalability and performance targets\")."
   }
 }
 
 variable "models_size_gb" {
-  description = "Size of the models' volume, in GiB; null where the stack has no model server."
+  description = "Size of the models' share, in GiB; null for none."
   type        = number
+  default     = null
   nullable    = true
+}
+
+variable "protected" {
+  description = "Whether the storage account is zone-redundant, and shares of the simple platform are backed up daily."
+  type        = bool
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

@@ -1,31 +1,31 @@
 locals {
-  # Pods mount a share by NFS; Cloud Run mounts buckets, where a share of 1 TiB would be out of proportion.
+  # Pods mount Filestore by NFS. Cloud Run mounts buckets: the smallest Filestore instance has 1 TiB.
   nfs = var.platform == "kubernetes"
-  # Filestore's zonal tiers are in one zone, its regional one in several.
-  location = var.stack.protected ? var.stack.region : one(data.google_compute_zones.this[*].names[0])
+  # The basic tier is in one zone, the regional tier in several.
+  location = var.protected ? var.region : one(data.google_compute_zones.this[*].names[0])
   buckets = { for name, size in { home = var.storage_size_gb, models = var.models_size_gb } : name => {
-    # The home's name is the beginning of the others': one condition on the lab's role covers them.
-    bucket = name == "home" ? var.stack.unique : "${var.stack.unique}-${name}"
+    # Names of other buckets begin with that of the home, so that one IAM condition covers all.
+    bucket = name == "home" ? var.unique_name : "${var.unique_name}-${name}"
     gib    = size
   } if size != null && !local.nfs }
 }
 
 data "google_compute_zones" "this" {
-  count = local.nfs && !var.stack.protected ? 1 : 0
+  count = local.nfs && !var.protected ? 1 : 0
 
-  project = var.stack.account
-  region  = var.stack.region
+  project = var.account
+  region  = var.region
 }
 
 resource "google_filestore_instance" "this" {
   count = local.nfs ? 1 : 0
 
-  project                     = var.stack.account
-  name                        = var.stack.name
+  project                     = var.account
+  name                        = var.name
   location                    = local.location
-  tier                        = var.stack.protected ? "REGIONAL" : "BASIC_HDD"
-  deletion_protection_enabled = var.stack.protected ? true : null
-  labels                      = var.stack.labels
+  tier                        = var.protected ? "REGIONAL" : "BASIC_HDD"
+  deletion_protection_enabled = var.protected ? true : null
+  labels                      = var.labels
 
   file_shares {
     name        = "home"
@@ -33,33 +33,33 @@ resource "google_filestore_instance" "this" {
   }
 
   networks {
-    network = var.network.id
+    network = var.network_id
     modes   = ["MODE_IPV4"]
   }
 
-  # People's notebooks: `inv tf.destroy --data` says how to take the latch off.
+  # Users' notebooks: only `inv tf.destroy --data` destroys them.
   lifecycle {
     prevent_destroy = true
   }
 }
 
 resource "google_storage_bucket" "this" {
-  #checkov:skip=CKV_GCP_62:who reads a notebook is the lab's own; Cloud Audit Logs have the rest
+  #checkov:skip=CKV_GCP_62:only the lab reads its files; Cloud Audit Logs record everything else
   for_each = local.buckets
 
-  project                     = var.stack.account
+  project                     = var.account
   name                        = each.value.bucket
-  location                    = var.stack.region
+  location                    = var.region
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
   force_destroy               = false
-  labels                      = var.stack.labels
+  labels                      = var.labels
 
   versioning {
     enabled = true
   }
 
-  # Deleted and overwritten files can be had back for two weeks.
+  # Deleted and overwritten files can be restored for two weeks.
   lifecycle_rule {
     action {
       type = "Delete"
@@ -75,14 +75,14 @@ resource "google_storage_bucket" "this" {
   }
 }
 
-# A bucket has no size: what is asked for is watched.
+# A bucket has no size: an alert watches the expected one.
 resource "google_monitoring_alert_policy" "size" {
   for_each = local.buckets
 
-  project      = var.stack.account
+  project      = var.account
   display_name = "${each.value.bucket}: size"
   combiner     = "OR"
-  user_labels  = var.stack.labels
+  user_labels  = var.labels
 
   conditions {
     display_name = "more than storage.${each.key} of the configuration"

@@ -1,26 +1,39 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack and of its Filestore instance."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
+variable "unique_name" {
+  description = "Globally unique name of the home's bucket, with which the names of other buckets begin."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+  }
+}
+
+variable "account" {
+  description = "ID of the Google Cloud project."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Google Cloud region, such as europe-west1."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (GKE) or simple (Cloud Run)."
   type        = string
   nullable    = false
 
@@ -30,40 +43,39 @@ variable "platform" {
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "network_id" {
+  description = "ID of the VPC network that Filestore is reached from."
+  type        = string
+  nullable    = false
 }
 
 variable "storage_size_gb" {
-  description = "Size of the home, in GiB. A bucket has none: on the simple platform it is the threshold of an alarm."
+  description = "Size of the home, in GiB. A bucket has no size: an alert reports more than that."
   type        = number
   nullable    = false
 
   validation {
     condition     = var.storage_size_gb >= (var.platform == "kubernetes" ? 1024 : 1)
-    error_message = "storage_size_gb: at least 1, and on kubernetes 1024, the least of Filestore."
+    error_message = "storage_size_gb: at least 1; on kubernetes at least 1024, the minimum of Filestore's basic HDD and regional tiers (Filestore, \"Service tiers\")."
   }
 }
 
 variable "models_size_gb" {
-  description = "Size of the models' volume, in GiB; null where the stack has no model server."
+  description = "Size of the models, in GiB, above which an alert reports; null for no bucket of models."
   type        = number
+  default     = null
   nullable    = true
+}
+
+variable "protected" {
+  description = "Whether Filestore is regional and has deletion protection."
+  type        = bool
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Labels of all resources that can have some: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }
