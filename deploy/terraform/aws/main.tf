@@ -124,11 +124,16 @@ module "secrets" {
 module "identity" {
   source = "../modules/identity/aws"
 
-  stack       = local.stack
-  platform    = var.compute_platform
-  registry    = module.registry.id
-  file_system = module.storage.file_system
-  secrets     = module.secrets.secrets
+  name          = var.name
+  account       = var.account
+  region        = var.region
+  platform      = var.compute_platform
+  registry_id   = module.registry.id
+  file_system   = module.storage.file_system
+  secrets       = module.secrets.secrets
+  kms_key_arn   = aws_kms_key.this.arn
+  log_group_arn = module.observability.logs
+  labels        = var.labels
 }
 
 module "ingress" {
@@ -148,14 +153,15 @@ module "compute" {
   source = "../modules/compute/aws"
   count  = local.simple && var.image != null ? 1 : 0
 
-  stack                 = local.stack
-  network               = module.networking.network
-  backend               = module.ingress.backend
-  identity              = module.identity.identity
+  name                  = var.name
+  region                = var.region
+  subnet_ids            = module.networking.network.subnets.workload
+  security_group_id     = module.networking.network.firewalls.workload
+  target_group_arn      = module.ingress.backend
+  lab_identity_id       = module.identity.identity.lab.id
+  execution_identity_id = module.identity.identity.execution.id
   file_system           = module.storage.file_system
   volumes               = module.storage.volumes
-  secrets               = module.secrets.secrets
-  secret_versions       = module.secrets.versions
   image                 = var.image
   port                  = var.port
   base_url              = var.base_url
@@ -166,24 +172,34 @@ module "compute" {
   enable_gpu            = var.enable_gpu
   gpu_machine_type      = var.gpu_machine_type
   environment_variables = var.environment_variables
+  secrets               = module.secrets.secrets
+  secret_versions       = module.secrets.versions
   ollama                = var.ollama
   ollama_url            = var.ollama_url
+  log_group_arn         = module.observability.logs
+  labels                = var.labels
 }
 
 module "kubernetes" {
   source = "../modules/kubernetes/aws"
   count  = local.simple ? 0 : 1
 
-  stack            = local.stack
-  network          = module.networking.network
-  identity         = module.identity.identity
-  allowed_cidrs    = var.allowed_cidrs
-  cpu              = var.cpu
-  memory           = var.memory
-  max_replicas     = var.max_replicas
-  enable_gpu       = var.enable_gpu
-  gpu_machine_type = var.gpu_machine_type
-  ollama           = var.ollama
+  name                      = var.name
+  subnet_ids                = module.networking.network.subnets.workload
+  gateway_security_group_id = module.networking.network.firewalls.gateway
+  storage_security_group_id = module.networking.network.firewalls.storage
+  port                      = var.port
+  allowed_cidrs             = var.allowed_cidrs
+  lab_identity_id           = module.identity.identity.lab.id
+  node_identity_id          = module.identity.identity.execution.id
+  cpu                       = var.cpu
+  memory                    = var.memory
+  enable_gpu                = var.enable_gpu
+  gpu_machine_type          = var.gpu_machine_type
+  ollama                    = var.ollama
+  kms_key_arn               = aws_kms_key.this.arn
+  protected                 = var.protected
+  labels                    = var.labels
   # The service account is named in deploy/kubernetes/base.
-  workload = { namespace = var.namespace, service_account = "devai" }
+  service_account = { namespace = var.namespace, name = "devai" }
 }

@@ -161,11 +161,14 @@ module "secrets" {
 module "identity" {
   source = "../modules/identity/azure"
 
-  stack       = local.base
-  platform    = var.compute_platform
-  registry    = module.registry.id
-  file_system = module.storage.file_system
-  secrets     = module.secrets.secrets
+  name                = var.name
+  resource_group_name = azurerm_resource_group.this.name
+  region              = var.region
+  platform            = var.compute_platform
+  registry_id         = module.registry.id
+  file_system         = module.storage.file_system
+  secrets             = module.secrets.secrets
+  labels              = var.labels
 }
 
 module "ingress" {
@@ -185,45 +188,61 @@ module "compute" {
   source = "../modules/compute/azure"
   count  = local.simple && var.image != null ? 1 : 0
 
-  stack                 = local.base
-  network               = module.networking.network
-  backend               = module.ingress.backend
-  identity              = module.identity.identity
-  file_system           = module.storage.file_system
-  volumes               = module.storage.volumes
-  secrets               = module.secrets.secrets
-  secret_versions       = module.secrets.versions
-  image                 = var.image
-  port                  = var.port
-  base_url              = var.base_url
-  cpu                   = var.cpu
-  memory                = var.memory
-  min_replicas          = var.min_replicas
-  max_replicas          = var.max_replicas
-  enable_gpu            = var.enable_gpu
-  gpu_machine_type      = var.gpu_machine_type
-  environment_variables = var.environment_variables
-  ollama                = var.ollama
-  ollama_url            = var.ollama_url
+  name                   = var.name
+  resource_group_name    = azurerm_resource_group.this.name
+  region                 = var.region
+  subnet_id              = module.networking.network.subnets.workload[0]
+  private_dns_zone_id    = module.ingress.backend
+  lab_identity_id        = module.identity.identity.lab.id
+  lab_identity_client_id = module.identity.identity.lab.client_id
+  execution_identity_id  = module.identity.identity.execution.id
+  file_system            = module.storage.file_system
+  volumes                = module.storage.volumes
+  storage_key            = module.storage.volumes.key
+  image                  = var.image
+  port                   = var.port
+  base_url               = var.base_url
+  cpu                    = var.cpu
+  memory                 = var.memory
+  min_replicas           = var.min_replicas
+  max_replicas           = var.max_replicas
+  enable_gpu             = var.enable_gpu
+  gpu_machine_type       = var.gpu_machine_type
+  environment_variables  = var.environment_variables
+  secrets                = module.secrets.secrets
+  secret_versions        = module.secrets.versions
+  ollama                 = var.ollama
+  ollama_url             = var.ollama_url
+  labels                 = var.labels
 }
 
 module "kubernetes" {
   source = "../modules/kubernetes/azure"
   count  = local.simple ? 0 : 1
 
-  stack            = local.stack
-  network          = module.networking.network
-  identity         = module.identity.identity
-  allowed_cidrs    = var.allowed_cidrs
-  cpu              = var.cpu
-  memory           = var.memory
-  max_replicas     = var.max_replicas
-  enable_gpu       = var.enable_gpu
-  gpu_machine_type = var.gpu_machine_type
-  ollama           = var.ollama
+  name                       = var.name
+  account                    = var.account
+  resource_group_name        = azurerm_resource_group.this.name
+  region                     = var.region
+  subnet_id                  = module.networking.network.subnets.workload[0]
+  gateway_subnet_id          = module.networking.network.subnets.gateway[0]
+  network_security_group_id  = module.networking.network.firewalls.workload
+  egress_cidrs               = module.networking.network.egress_cidrs
+  allowed_cidrs              = var.allowed_cidrs
+  lab_identity_id            = module.identity.identity.lab.id
+  node_identity              = module.identity.identity.execution
+  cpu                        = var.cpu
+  memory                     = var.memory
+  max_replicas               = var.max_replicas
+  enable_gpu                 = var.enable_gpu
+  gpu_machine_type           = var.gpu_machine_type
+  ollama                     = var.ollama
+  log_analytics_workspace_id = module.observability.logs
+  protected                  = var.protected
+  labels                     = var.labels
   # The service account is named in deploy/kubernetes/base.
-  workload = { namespace = var.namespace, service_account = "devai" }
+  service_account = { namespace = var.namespace, name = "devai" }
 
-  # The cluster's ingress controller is given the gateway by its name.
+  # The ingress controller refers to the gateway by its name.
   depends_on = [module.ingress]
 }

@@ -15,7 +15,7 @@ output "kube_context" {
 
 output "identity" {
   description = "Who the lab is."
-  value       = module.identity.identity.client
+  value       = module.identity.identity.lab.client_id
 }
 
 output "file_system" {

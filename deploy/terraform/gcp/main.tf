@@ -106,9 +106,10 @@ module "secrets" {
 module "identity" {
   source = "../modules/identity/gcp"
 
-  stack       = local.stack
+  name        = var.name
+  account     = local.project.id
   platform    = var.compute_platform
-  registry    = module.registry.id
+  registry_id = module.registry.id
   file_system = module.storage.file_system
   secrets     = module.secrets.secrets
 }
@@ -130,14 +131,11 @@ module "compute" {
   source = "../modules/compute/gcp"
   count  = local.simple && var.image != null ? 1 : 0
 
-  stack                 = local.stack
-  network               = module.networking.network
-  backend               = module.ingress.backend
-  identity              = module.identity.identity
-  file_system           = module.storage.file_system
+  name                  = var.name
+  account               = local.project.id
+  region                = var.region
+  lab_identity_email    = module.identity.identity.lab.email
   volumes               = module.storage.volumes
-  secrets               = module.secrets.secrets
-  secret_versions       = module.secrets.versions
   image                 = var.image
   port                  = var.port
   base_url              = var.base_url
@@ -148,24 +146,34 @@ module "compute" {
   enable_gpu            = var.enable_gpu
   gpu_machine_type      = var.gpu_machine_type
   environment_variables = var.environment_variables
+  secrets               = module.secrets.secrets
+  secret_versions       = module.secrets.versions
   ollama                = var.ollama
   ollama_url            = var.ollama_url
+  labels                = var.labels
 }
 
 module "kubernetes" {
   source = "../modules/kubernetes/gcp"
   count  = local.simple ? 0 : 1
 
-  stack            = local.stack
-  network          = module.networking.network
-  identity         = module.identity.identity
-  allowed_cidrs    = var.allowed_cidrs
-  cpu              = var.cpu
-  memory           = var.memory
-  max_replicas     = var.max_replicas
-  enable_gpu       = var.enable_gpu
-  gpu_machine_type = var.gpu_machine_type
-  ollama           = var.ollama
+  name                = var.name
+  account             = local.project.id
+  region              = var.region
+  network_id          = module.networking.network.id
+  subnet_id           = module.networking.network.subnets.workload[0]
+  network_tag         = module.networking.network.firewalls.workload
+  allowed_cidrs       = var.allowed_cidrs
+  lab_identity_id     = module.identity.identity.lab.id
+  node_identity_email = module.identity.identity.execution.email
+  cpu                 = var.cpu
+  memory              = var.memory
+  max_replicas        = var.max_replicas
+  enable_gpu          = var.enable_gpu
+  gpu_machine_type    = var.gpu_machine_type
+  ollama              = var.ollama
+  protected           = var.protected
+  labels              = var.labels
   # The service account is named in deploy/kubernetes/base.
-  workload = { namespace = var.namespace, service_account = "devai" }
+  service_account = { namespace = var.namespace, name = "devai" }
 }

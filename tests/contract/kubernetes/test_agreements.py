@@ -42,7 +42,7 @@ def test_an_identity_is_for_the_labs_account_in_the_stacks_namespace(lab: Projec
     stack = built(lab, cloud)
     variables = json.loads(terraform.render(stack.settings)[TFVARS[cloud]])
     assert variables["namespace"] == stack.namespace
-    (account,) = re.findall(r'service_account = "(.+)"', hcl.Module(hcl.ROOT / cloud).body)
+    (account,) = re.findall(r'service_account += .*name = "(.+)" }', hcl.Module(hcl.ROOT / cloud).body)
     assert account == stack.pods["devai"]["spec"]["serviceAccountName"]
 
 

@@ -87,15 +87,9 @@ def test_every_output_is_described(module: hcl.Module) -> None:
     assert [name for name, said in module.outputs.items() if not said.get("description")] == []
 
 
-# What a cloud has nothing for: EKS in Auto Mode has no bounds, its nodes follow the pods; Cloud Run is in no network.
-UNUSED = {"modules/kubernetes/aws": ["max_replicas"], "modules/compute/gcp": ["network"]}
-
-
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
 def test_every_variable_is_used(module: hcl.Module) -> None:
-    unused = [name for name in module.variables if not re.search(rf"\bvar\.{name}\b", module.body)]
-
-    assert unused == UNUSED.get(str(module), [])
+    assert [name for name in module.variables if not re.search(rf"\bvar\.{name}\b", module.body)] == []
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)

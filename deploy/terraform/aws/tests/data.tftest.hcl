@@ -5,32 +5,23 @@ mock_provider "aws" {
 }
 
 variables {
-  name        = "devai-dev"
-  unique_name = "devaidev12345678"
-  account     = "123456789012"
-  region      = "eu-central-1"
-  kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/made"
-  protected   = false
-  labels      = { part-of = "devai" }
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "123456789012"
-    region    = "eu-central-1"
-    logs      = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
-    vault     = "arn:aws:kms:eu-central-1:123456789012:key/made"
-    protected = false
-    labels    = { part-of = "devai" }
-  }
+  name              = "devai-dev"
+  unique_name       = "devaidev12345678"
+  account           = "123456789012"
+  region            = "eu-central-1"
+  kms_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/made"
+  protected         = false
+  labels            = { part-of = "devai" }
   subnet_ids        = ["private-1", "private-2"]
   security_group_id = "sg-storage"
+  log_group_arn     = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
   platform          = "simple"
   repository        = "devai-lab"
   storage_size_gb   = 50
   models_size_gb    = 30
   secret_versions   = { JUPYTER_TOKEN = 1, OPENAI_API_KEY = 3 }
   secret_values     = { JUPYTER_TOKEN = "canary", OPENAI_API_KEY = "canary" }
-  registry          = "arn:aws:ecr:eu-central-1:123456789012:repository/devai-dev/devai-lab"
+  registry_id       = "arn:aws:ecr:eu-central-1:123456789012:repository/devai-dev/devai-lab"
   file_system       = "fs-1"
   secrets           = { JUPYTER_TOKEN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:devai-dev/JUPYTER_TOKEN" }
 }

@@ -5,6 +5,17 @@ mock_provider "aws" {
 }
 
 variables {
+  name                      = "devai-dev"
+  unique_name               = "devaidev12345678"
+  account                   = "123456789012"
+  region                    = "eu-central-1"
+  subnet_ids                = ["private-1", "private-2"]
+  gateway_security_group_id = "sg-gateway"
+  storage_security_group_id = "sg-storage"
+  port                      = 8888
+  kms_key_arn               = "arn:aws:kms:eu-central-1:123456789012:key/made"
+  protected                 = true
+  labels                    = { part-of = "devai" }
   stack = {
     name      = "devai-dev"
     unique    = "devaidev12345678"
@@ -30,8 +41,9 @@ variables {
   enable_gpu       = false
   gpu_machine_type = "g6.xlarge"
   ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
-  identity         = { id = "arn:aws:iam::123456789012:role/lab", client = "arn:aws:iam::123456789012:role/lab", execution = { id = "arn:aws:iam::123456789012:role/nodes", client = "arn:aws:iam::123456789012:role/nodes", principal = "arn:aws:iam::123456789012:role/nodes" } }
-  workload         = { namespace = "devai-aws-dev", service_account = "devai" }
+  lab_identity_id  = "arn:aws:iam::123456789012:role/lab"
+  node_identity_id = "arn:aws:iam::123456789012:role/nodes"
+  service_account  = { namespace = "devai-aws-dev", name = "devai" }
 }
 
 run "cluster" {
@@ -62,7 +74,7 @@ run "cluster" {
   }
 
   assert {
-    condition     = aws_cloudwatch_log_group.this.name == "/aws/eks/${aws_eks_cluster.this.name}/cluster" && aws_cloudwatch_log_group.this.retention_in_days == 365 && aws_cloudwatch_log_group.this.kms_key_id == var.stack.vault
+    condition     = aws_cloudwatch_log_group.this.name == "/aws/eks/${aws_eks_cluster.this.name}/cluster" && aws_cloudwatch_log_group.this.retention_in_days == 365 && aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn
     error_message = "its logs are encrypted with the stack's key, and end"
   }
 
@@ -72,7 +84,7 @@ run "cluster" {
   }
 
   assert {
-    condition     = aws_eks_pod_identity_association.this.namespace == "devai-aws-dev" && aws_eks_pod_identity_association.this.service_account == "devai" && aws_eks_pod_identity_association.this.role_arn == var.identity.id
+    condition     = aws_eks_pod_identity_association.this.namespace == "devai-aws-dev" && aws_eks_pod_identity_association.this.service_account == "devai" && aws_eks_pod_identity_association.this.role_arn == var.lab_identity_id
     error_message = "the lab's pods are the lab's identity"
   }
 

@@ -7,6 +7,15 @@ mock_provider "aws" {
 mock_provider "tls" {}
 
 variables {
+  name              = "devai-dev"
+  unique_name       = "devaidev12345678"
+  account           = "123456789012"
+  region            = "eu-central-1"
+  subnet_ids        = ["private-1", "private-2"]
+  security_group_id = "sg-workload"
+  log_group_arn     = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
+  protected         = false
+  labels            = { part-of = "devai" }
   stack = {
     name      = "devai-dev"
     unique    = "devaidev12345678"
@@ -44,10 +53,11 @@ variables {
   secret_versions       = { JUPYTER_TOKEN = "11111111-2222" }
   ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
   ollama_url            = ""
-  identity              = { id = "arn:aws:iam::123456789012:role/lab", client = "arn:aws:iam::123456789012:role/lab", execution = { id = "arn:aws:iam::123456789012:role/execution", client = "arn:aws:iam::123456789012:role/execution", principal = "arn:aws:iam::123456789012:role/execution" } }
+  lab_identity_id       = "arn:aws:iam::123456789012:role/lab"
+  execution_identity_id = "arn:aws:iam::123456789012:role/execution"
   file_system           = "fs-1"
   volumes               = { home = "fs-1::fsap-home", models = "fs-1::fsap-models" }
-  backend               = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/devai-dev/1"
+  target_group_arn      = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/devai-dev/1"
 }
 
 run "service" {

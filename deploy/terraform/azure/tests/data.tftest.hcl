@@ -12,28 +12,17 @@ variables {
   key_vault_id        = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
   protected           = false
   labels              = { part-of = "devai" }
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "00000000-0000-0000-0000-000000000000"
-    region    = "westeurope"
-    group     = "devai-dev"
-    logs      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
-    vault     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
-    protected = false
-    labels    = { part-of = "devai" }
-  }
-  network_id      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev"
-  subnet_id       = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/endpoints"
-  platform        = "simple"
-  repository      = "devai-lab"
-  storage_size_gb = 50
-  models_size_gb  = 30
-  secret_versions = { JUPYTER_TOKEN = 1, OPENAI_API_KEY = 3 }
-  secret_values   = { JUPYTER_TOKEN = "canary", OPENAI_API_KEY = "canary" }
-  registry        = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ContainerRegistry/registries/devaidev12345678"
-  file_system     = "devaidev12345678"
-  secrets         = { JUPYTER_TOKEN = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678/secrets/JUPYTER-TOKEN" }
+  network_id          = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev"
+  subnet_id           = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/endpoints"
+  platform            = "simple"
+  repository          = "devai-lab"
+  storage_size_gb     = 50
+  models_size_gb      = 30
+  secret_versions     = { JUPYTER_TOKEN = 1, OPENAI_API_KEY = 3 }
+  secret_values       = { JUPYTER_TOKEN = "canary", OPENAI_API_KEY = "canary" }
+  registry_id         = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ContainerRegistry/registries/devaidev12345678"
+  file_system         = "devaidev12345678"
+  secrets             = { JUPYTER_TOKEN = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678/secrets/JUPYTER-TOKEN" }
 }
 
 run "registry" {
@@ -238,7 +227,7 @@ run "identities" {
   }
 
   assert {
-    condition     = azurerm_role_assignment.pull.role_definition_name == "AcrPull" && azurerm_role_assignment.pull.scope == var.registry
+    condition     = azurerm_role_assignment.pull.role_definition_name == "AcrPull" && azurerm_role_assignment.pull.scope == var.registry_id
     error_message = "who starts it pulls from the registry, and does no more there"
   }
 

@@ -5,6 +5,18 @@ mock_provider "azurerm" {
 }
 
 variables {
+  name                       = "devai-prod"
+  unique_name                = "devaiprod12345678"
+  account                    = "00000000-0000-0000-0000-000000000000"
+  resource_group_name        = "devai-prod"
+  region                     = "westeurope"
+  subnet_id                  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/workload"
+  gateway_subnet_id          = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/gateway"
+  network_security_group_id  = "workload"
+  egress_cidrs               = ["203.0.113.9/32"]
+  log_analytics_workspace_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
+  protected                  = true
+  labels                     = { part-of = "devai" }
   stack = {
     name      = "devai-prod"
     unique    = "devaiprod12345678"
@@ -41,16 +53,13 @@ variables {
   enable_gpu       = false
   gpu_machine_type = "Standard_NC4as_T4_v3"
   ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
-  identity = {
-    id     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
-    client = "00000000-0000-0000-0000-00000000000c"
-    execution = {
-      id        = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-execution"
-      client    = "00000000-0000-0000-0000-00000000000f"
-      principal = "00000000-0000-0000-0000-00000000000d"
-    }
+  lab_identity_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
+  node_identity = {
+    id           = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-execution"
+    client_id    = "00000000-0000-0000-0000-00000000000f"
+    principal_id = "00000000-0000-0000-0000-00000000000d"
   }
-  workload = { namespace = "devai-azure-dev", service_account = "devai" }
+  service_account = { namespace = "devai-azure-dev", name = "devai" }
 }
 
 run "cluster" {
@@ -111,7 +120,7 @@ run "cluster" {
   }
 
   assert {
-    condition     = azurerm_kubernetes_cluster.this.azure_policy_enabled && azurerm_kubernetes_cluster.this.oms_agent[0].log_analytics_workspace_id == var.stack.logs
+    condition     = azurerm_kubernetes_cluster.this.azure_policy_enabled && azurerm_kubernetes_cluster.this.oms_agent[0].log_analytics_workspace_id == var.log_analytics_workspace_id
     error_message = "it is watched"
   }
 
@@ -121,7 +130,7 @@ run "cluster" {
   }
 
   assert {
-    condition     = azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].workspace_resource_id == var.stack.logs && azurerm_monitor_data_collection_rule.this.data_flow[0].destinations[0] == azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].name
+    condition     = azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].workspace_resource_id == var.log_analytics_workspace_id && azurerm_monitor_data_collection_rule.this.data_flow[0].destinations[0] == azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].name
     error_message = "which brings what containers print into the stack's workspace"
   }
 

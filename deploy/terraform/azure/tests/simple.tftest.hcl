@@ -5,6 +5,15 @@ mock_provider "azurerm" {
 }
 
 variables {
+  name                = "devai-dev"
+  unique_name         = "devaidev12345678"
+  account             = "00000000-0000-0000-0000-000000000000"
+  resource_group_name = "devai-dev"
+  region              = "westeurope"
+  subnet_id           = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/workload"
+  private_dns_zone_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/privateDnsZones/devai-dev.internal"
+  protected           = false
+  labels              = { part-of = "devai" }
   stack = {
     name      = "devai-dev"
     unique    = "devaidev12345678"
@@ -28,37 +37,31 @@ variables {
     egress_cidrs = ["203.0.113.9/32"]
     port         = 8888
   }
-  platform              = "simple"
-  port                  = 8888
-  base_url              = "/lab/"
-  host_name             = "lab.example.com"
-  dns_zone              = "example.com"
-  enable_https          = true
-  image                 = "registry.example.com/devai-lab@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  cpu                   = 2
-  memory                = 4096
-  min_replicas          = 1
-  max_replicas          = 1
-  enable_gpu            = false
-  environment_variables = { DEVAI_STACK = "dev" }
-  ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
-  ollama_url            = ""
-  certificate           = "https://mine.vault.azure.net/secrets/lab"
-  gpu_machine_type      = "Standard_NC4as_T4_v3"
-  secrets               = { JUPYTER_TOKEN = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678/secrets/JUPYTER-TOKEN" }
-  secret_versions       = { JUPYTER_TOKEN = "2" }
-  identity = {
-    id     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
-    client = "00000000-0000-0000-0000-00000000000c"
-    execution = {
-      id        = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-execution"
-      client    = "00000000-0000-0000-0000-00000000000f"
-      principal = "00000000-0000-0000-0000-00000000000d"
-    }
-  }
-  file_system = "devaidev12345678"
-  volumes     = { home = "home", models = "models", key = "canary" }
-  backend     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/privateDnsZones/devai-dev.internal"
+  platform               = "simple"
+  port                   = 8888
+  base_url               = "/lab/"
+  host_name              = "lab.example.com"
+  dns_zone               = "example.com"
+  enable_https           = true
+  image                  = "registry.example.com/devai-lab@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  cpu                    = 2
+  memory                 = 4096
+  min_replicas           = 1
+  max_replicas           = 1
+  enable_gpu             = false
+  environment_variables  = { DEVAI_STACK = "dev" }
+  ollama                 = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama_url             = ""
+  certificate            = "https://mine.vault.azure.net/secrets/lab"
+  gpu_machine_type       = "Standard_NC4as_T4_v3"
+  secrets                = { JUPYTER_TOKEN = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678/secrets/JUPYTER-TOKEN" }
+  secret_versions        = { JUPYTER_TOKEN = "2" }
+  lab_identity_id        = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
+  lab_identity_client_id = "00000000-0000-0000-0000-00000000000c"
+  execution_identity_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-execution"
+  file_system            = "devaidev12345678"
+  volumes                = { home = "home", models = "models" }
+  storage_key            = "canary"
 }
 
 run "group" {
@@ -69,7 +72,7 @@ run "group" {
   }
 
   assert {
-    condition     = azurerm_container_group.this.ip_address_type == "Private" && azurerm_container_group.this.subnet_ids == toset(var.network.subnets.workload)
+    condition     = azurerm_container_group.this.ip_address_type == "Private" && azurerm_container_group.this.subnet_ids == toset([var.subnet_id])
     error_message = "the group has a private address only"
   }
 
@@ -89,7 +92,7 @@ run "group" {
   }
 
   assert {
-    condition     = azurerm_container_group.this.image_registry_credential[0].user_assigned_identity_id == var.identity.execution.id && azurerm_container_group.this.image_registry_credential[0].password == null
+    condition     = azurerm_container_group.this.image_registry_credential[0].user_assigned_identity_id == var.execution_identity_id && azurerm_container_group.this.image_registry_credential[0].password == null
     error_message = "the image is pulled by an identity"
   }
 

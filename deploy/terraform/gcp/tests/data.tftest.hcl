@@ -27,7 +27,7 @@ variables {
   models_size_gb  = 30
   secret_versions = { JUPYTER_TOKEN = 1, OPENAI_API_KEY = 3 }
   secret_values   = { JUPYTER_TOKEN = "canary", OPENAI_API_KEY = "canary" }
-  registry        = "projects/example-project/locations/europe-west1/repositories/devai-dev"
+  registry_id     = "projects/example-project/locations/europe-west1/repositories/devai-dev"
   file_system     = "devaidev12345678"
   secrets         = { JUPYTER_TOKEN = "projects/example-project/secrets/devai-dev-JUPYTER_TOKEN" }
 }

@@ -7,6 +7,15 @@ mock_provider "google" {
 mock_provider "tls" {}
 
 variables {
+  name        = "devai-prod"
+  unique_name = "devaiprod12345678"
+  account     = "example-project"
+  region      = "europe-west1"
+  network_id  = "projects/example-project/global/networks/devai-dev"
+  subnet_id   = "projects/example-project/regions/europe-west1/subnetworks/devai-dev"
+  network_tag = "devai-dev-workload"
+  protected   = true
+  labels      = { part-of = "devai" }
   stack = {
     name      = "devai-prod"
     unique    = "devaiprod12345678"
@@ -24,21 +33,22 @@ variables {
     egress_cidrs = ["203.0.113.9/32"]
     port         = 8888
   }
-  platform         = "kubernetes"
-  base_url         = "/"
-  host_name        = "lab.example.com"
-  dns_zone         = "example.com"
-  certificate      = ""
-  enable_https     = true
-  allowed_cidrs    = ["192.0.2.0/24"]
-  cpu              = 2
-  memory           = 4096
-  max_replicas     = 3
-  enable_gpu       = false
-  gpu_machine_type = "g2-standard-24"
-  ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
-  identity         = { id = "projects/example-project/serviceAccounts/lab", client = "lab@example-project.iam.gserviceaccount.com", execution = { id = "projects/example-project/serviceAccounts/x", client = "nodes@example-project.iam.gserviceaccount.com", principal = "serviceAccount:nodes@example-project.iam.gserviceaccount.com" } }
-  workload         = { namespace = "devai-gcp-dev", service_account = "devai" }
+  platform            = "kubernetes"
+  base_url            = "/"
+  host_name           = "lab.example.com"
+  dns_zone            = "example.com"
+  certificate         = ""
+  enable_https        = true
+  allowed_cidrs       = ["192.0.2.0/24"]
+  cpu                 = 2
+  memory              = 4096
+  max_replicas        = 3
+  enable_gpu          = false
+  gpu_machine_type    = "g2-standard-24"
+  ollama              = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  lab_identity_id     = "projects/example-project/serviceAccounts/lab"
+  node_identity_email = "nodes@example-project.iam.gserviceaccount.com"
+  service_account     = { namespace = "devai-gcp-dev", name = "devai" }
 }
 
 run "cluster" {

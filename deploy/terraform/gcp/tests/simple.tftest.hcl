@@ -7,6 +7,12 @@ mock_provider "google" {
 mock_provider "tls" {}
 
 variables {
+  name        = "devai-dev"
+  unique_name = "devaidev12345678"
+  account     = "example-project"
+  region      = "europe-west1"
+  protected   = false
+  labels      = { part-of = "devai" }
   stack = {
     name      = "devai-dev"
     unique    = "devaidev12345678"
@@ -43,10 +49,8 @@ variables {
   gpu_machine_type      = "g2-standard-8"
   secrets               = { JUPYTER_TOKEN = "projects/example-project/secrets/devai-dev-JUPYTER_TOKEN" }
   secret_versions       = { JUPYTER_TOKEN = "2" }
-  identity              = { id = "projects/example-project/serviceAccounts/lab", client = "lab@example-project.iam.gserviceaccount.com", execution = { id = "projects/example-project/serviceAccounts/x", client = "lab@example-project.iam.gserviceaccount.com", principal = "serviceAccount:lab@example-project.iam.gserviceaccount.com" } }
-  file_system           = "devaidev12345678"
+  lab_identity_email    = "lab@example-project.iam.gserviceaccount.com"
   volumes               = { home = "devaidev12345678", models = "devaidev12345678-models" }
-  backend               = "devai-dev"
 }
 
 run "service" {
@@ -130,7 +134,7 @@ run "protected_service" {
   }
 
   variables {
-    stack = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", protected = true })
+    name = "devai-prod"
   }
 
   assert {
@@ -261,7 +265,7 @@ run "load_balancer" {
   }
 
   assert {
-    condition     = google_compute_region_network_endpoint_group.this[0].cloud_run[0].service == output.backend
+    condition     = google_compute_region_network_endpoint_group.this[0].cloud_run[0].service == var.name
     error_message = "the service is found by its name"
   }
 

@@ -1,10 +1,10 @@
 locals {
-  own_ollama = var.ollama != null
+  has_ollama = var.ollama != null
   launch     = var.enable_gpu ? "EC2" : "FARGATE"
-  # A task has what its containers have together. Fargate counts 1024 units to a core.
-  units = floor((var.cpu + (local.own_ollama ? var.ollama.cpu : 0)) * 1024)
-  mib   = var.memory + (local.own_ollama ? var.ollama.memory : 0)
-  # AWS, "Amazon ECS task definition parameters for Fargate": memory in GiB that goes with the units.
+  # A task is as large as its containers together; 1024 CPU units are one core.
+  units = floor((var.cpu + (local.has_ollama ? var.ollama.cpu : 0)) * 1024)
+  mib   = var.memory + (local.has_ollama ? var.ollama.memory : 0)
+  # GiB of memory that Fargate offers with each number of CPU units (Amazon ECS, "Task definition parameters for Fargate").
   fargate = {
     256   = [0.5, 1, 2]
     512   = range(1, 5)
@@ -15,7 +15,7 @@ locals {
     16384 = range(32, 121, 8)
   }
   offered = [for gib in lookup(local.fargate, local.units, []) : gib * 1024]
-  # Of g5, g6 and g6e: 4 cores to an xlarge; 4 GiB to a core, of g6e 8. The task has to fit.
+  # Instances of g5, g6 and g6e have 4 cores per xlarge and 4 GiB per core, of g6e 8 GiB. The task has to fit.
   gpu_size  = split(".", var.gpu_machine_type)
   gpu_cores = 4 * coalesce(one(regexall("^[0-9]+", local.gpu_size[1])), "1")
   gpu_mib   = local.gpu_cores * (local.gpu_size[0] == "g6e" ? 8 : 4) * 1024
@@ -23,9 +23,9 @@ locals {
   logs = {
     logDriver = "awslogs"
     options = {
-      "awslogs-group"         = split(":", var.stack.logs)[6]
-      "awslogs-region"        = var.stack.region
-      "awslogs-stream-prefix" = var.stack.name
+      "awslogs-group"         = split(":", var.log_group_arn)[6]
+      "awslogs-region"        = var.region
+      "awslogs-stream-prefix" = var.name
     }
   }
   hardened = {
@@ -35,19 +35,19 @@ locals {
     linuxParameters = {
       initProcessEnabled = false
       capabilities       = { drop = ["ALL"] }
-      # The only place that may be written besides the volumes.
+      # The only writable path besides the volumes.
       tmpfs = [{ containerPath = "/tmp", size = 1024 }]
     }
   }
   gpu = { resourceRequirements = [{ type = "GPU", value = "1" }] }
 
   environment = merge(var.environment_variables, {
-    # What SQLite writes is on the container's own disk, for it can't lock files of a network's.
+    # SQLite cannot lock files of a network file system: its files are on the container's disk.
     IPYTHONDIR       = "/tmp/ipython"
     JUPYTER_BASE_URL = var.base_url
     JUPYTER_PORT     = tostring(var.port)
-    # Containers of a task share the loopback.
-    OLLAMA_HOST = local.own_ollama ? "http://127.0.0.1:11434" : var.ollama_url
+    # Containers of a task share the loopback interface.
+    OLLAMA_HOST = local.has_ollama ? "http://127.0.0.1:11434" : var.ollama_url
   })
   lab = merge(local.hardened, {
     name         = "lab"
@@ -60,9 +60,9 @@ locals {
     secrets      = [for name, id in var.secrets : { name = name, valueFrom = "${id}:::${var.secret_versions[name]}" }]
     stopTimeout  = 60
     healthCheck  = { command = ["CMD", "healthcheck"], interval = 10, timeout = 5, retries = 3, startPeriod = 60 }
-    dependsOn    = [for name in ["ollama"] : { containerName = name, condition = "HEALTHY" } if local.own_ollama]
-  }, { for name, value in local.gpu : name => value if var.enable_gpu && !local.own_ollama })
-  ollama = local.own_ollama ? [merge(local.hardened, {
+    dependsOn    = [for name in ["ollama"] : { containerName = name, condition = "HEALTHY" } if local.has_ollama]
+  }, { for name, value in local.gpu : name => value if var.enable_gpu && !local.has_ollama })
+  ollama = local.has_ollama ? [merge(local.hardened, {
     name        = "ollama"
     image       = var.ollama.image
     user        = "10001:0"
@@ -74,7 +74,7 @@ locals {
     environment = [
       { name = "HOME", value = "/models" },
       { name = "OLLAMA_MODELS", value = "/models" },
-      # The task's own loopback: nobody else reaches it.
+      # The task's loopback interface, unreachable from outside.
       { name = "OLLAMA_HOST", value = "127.0.0.1:11434" },
       { name = "OLLAMA_KEEP_ALIVE", value = var.ollama.keep_alive },
     ]
@@ -83,8 +83,8 @@ locals {
 }
 
 resource "aws_ecs_cluster" "this" {
-  name = var.stack.name
-  tags = var.stack.labels
+  name = var.name
+  tags = var.labels
 
   setting {
     name  = "containerInsights"
@@ -93,16 +93,16 @@ resource "aws_ecs_cluster" "this" {
 }
 
 resource "aws_ecs_task_definition" "this" {
-  #checkov:skip=CKV_AWS_249:they are two, which checkov does not see through modules
-  family                   = var.stack.name
+  #checkov:skip=CKV_AWS_249:the two roles differ, which checkov does not see through modules
+  family                   = var.name
   requires_compatibilities = [local.launch]
   network_mode             = "awsvpc"
   cpu                      = local.units
   memory                   = local.mib
-  task_role_arn            = var.identity.id
-  execution_role_arn       = var.identity.execution.id
+  task_role_arn            = var.lab_identity_id
+  execution_role_arn       = var.execution_identity_id
   container_definitions    = jsonencode(concat([local.lab], local.ollama))
-  tags                     = var.stack.labels
+  tags                     = var.labels
 
   runtime_platform {
     operating_system_family = "LINUX"
@@ -140,24 +140,24 @@ resource "aws_ecs_task_definition" "this" {
   }
 }
 
-# With machines it is another service, by its name: changed in place it would wait for the cluster to give them up, and the
-# cluster for the service to leave them.
+# With GPUs it is another service, with another name. A change in place would be a deadlock: the service would wait for the
+# cluster to release the capacity provider, and the cluster for the service to leave it.
 resource "aws_ecs_service" "this" {
   name             = var.enable_gpu ? "lab-gpu" : "lab"
   cluster          = aws_ecs_cluster.this.id
   task_definition  = aws_ecs_task_definition.this.arn
   desired_count    = var.min_replicas
   platform_version = var.enable_gpu ? null : "LATEST"
-  # As a rule a machine has one GPU: a second task beside the first would wait for a second machine, for ever where an
-  # account has no more. So the old one goes first, as the model server's pod does on kubernetes.
+  # Most instances have one GPU: a second task beside the first would wait for a second instance, forever where the
+  # account's quota allows none. So the old task stops first, like the model server's pod on kubernetes.
   deployment_minimum_healthy_percent = var.enable_gpu ? 0 : 100
   deployment_maximum_percent         = var.enable_gpu ? 100 : 200
   health_check_grace_period_seconds  = 120
   enable_execute_command             = false
-  # The provider plans no other capacity provider without it.
+  # The provider requires it for a change of the capacity provider.
   force_new_deployment = true
   propagate_tags       = "SERVICE"
-  tags                 = var.stack.labels
+  tags                 = var.labels
 
   capacity_provider_strategy {
     capacity_provider = var.enable_gpu ? aws_ecs_capacity_provider.gpu[0].name : local.launch
@@ -170,18 +170,18 @@ resource "aws_ecs_service" "this" {
   }
 
   network_configuration {
-    subnets          = var.network.subnets.workload
-    security_groups  = [var.network.firewalls.workload]
+    subnets          = var.subnet_ids
+    security_groups  = [var.security_group_id]
     assign_public_ip = false
   }
 
   load_balancer {
-    target_group_arn = var.backend
+    target_group_arn = var.target_group_arn
     container_name   = "lab"
     container_port   = var.port
   }
 
-  # An apply is done when the new version runs. ECS gives up after three starts, each with its image to pull, and goes back.
+  # Apply waits until the new version runs. ECS rolls back after three failed starts, each of which pulls the image.
   wait_for_steady_state = true
 
   timeouts {
@@ -190,10 +190,10 @@ resource "aws_ecs_service" "this" {
   }
 
   lifecycle {
-    # How many there are is the autoscaling's to say.
+    # Autoscaling sets the number of tasks.
     ignore_changes = [desired_count]
 
-    # Steady is also a service that has gone back.
+    # A service that was rolled back is steady, too.
     postcondition {
       condition     = self.task_definition == aws_ecs_task_definition.this.arn
       error_message = "ECS went back to ${self.task_definition}, the version before."
@@ -209,7 +209,7 @@ resource "aws_appautoscaling_target" "this" {
   scalable_dimension = "ecs:service:DesiredCount"
   min_capacity       = var.min_replicas
   max_capacity       = var.max_replicas
-  tags               = var.stack.labels
+  tags               = var.labels
 }
 
 resource "aws_appautoscaling_policy" "this" {
@@ -222,7 +222,7 @@ resource "aws_appautoscaling_policy" "this" {
   target_tracking_scaling_policy_configuration {
     target_value       = 70
     scale_out_cooldown = 60
-    # Fewer tasks would end somebody's kernels.
+    # Scaling in would terminate running kernels.
     disable_scale_in = true
 
     predefined_metric_specification {
@@ -236,13 +236,13 @@ resource "aws_ecs_cluster_capacity_providers" "this" {
   capacity_providers = concat(["FARGATE"], aws_ecs_capacity_provider.gpu[*].name)
 }
 
-# --- GPU: Fargate has none, so tasks run on machines of ECS's own GPU image ---
+# --- GPUs: Fargate has none, so tasks run on EC2 instances with ECS's GPU-optimized AMI ---
 
 resource "aws_ecs_capacity_provider" "gpu" {
   count = var.enable_gpu ? 1 : 0
 
-  name = "${var.stack.name}-gpu"
-  tags = var.stack.labels
+  name = "${var.name}-gpu"
+  tags = var.labels
 
   auto_scaling_group_provider {
     auto_scaling_group_arn         = aws_autoscaling_group.gpu[0].arn
@@ -254,7 +254,7 @@ resource "aws_ecs_capacity_provider" "gpu" {
     }
   }
 
-  # Without GPUs it goes when the cluster has let it go: Terraform keeps to this order only where this is said.
+  # The cluster has to release it before it is destroyed; Terraform keeps this order only with create_before_destroy.
   lifecycle {
     create_before_destroy = true
   }
@@ -263,10 +263,10 @@ resource "aws_ecs_capacity_provider" "gpu" {
 resource "aws_autoscaling_group" "gpu" {
   count = var.enable_gpu ? 1 : 0
 
-  name                  = "${var.stack.name}-gpu"
+  name                  = "${var.name}-gpu"
   min_size              = 0
   max_size              = var.max_replicas
-  vpc_zone_identifier   = var.network.subnets.workload
+  vpc_zone_identifier   = var.subnet_ids
   protect_from_scale_in = true
 
   launch_template {
@@ -275,8 +275,8 @@ resource "aws_autoscaling_group" "gpu" {
   }
 
   dynamic "tag" {
-    # ECS adds its own, and would take a missing one for a change.
-    for_each = merge(var.stack.labels, { AmazonECSManaged = "true", Name = "${var.stack.name}-gpu" })
+    # ECS adds AmazonECSManaged, which each plan would remove if it were missing here.
+    for_each = merge(var.labels, { AmazonECSManaged = "true", Name = "${var.name}-gpu" })
 
     content {
       key                 = tag.key
@@ -289,23 +289,23 @@ resource "aws_autoscaling_group" "gpu" {
     ignore_changes = [desired_capacity]
   }
 
-  # Machines report that a task has ended by this role: without it a service that is destroyed would wait for ever.
+  # Instances report by this role that a task has stopped: without it the destruction of the service would never end.
   depends_on = [aws_iam_role_policy_attachment.gpu]
 }
 
 resource "aws_launch_template" "gpu" {
   count = var.enable_gpu ? 1 : 0
 
-  name                   = "${var.stack.name}-gpu"
+  name                   = "${var.name}-gpu"
   image_id               = "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
   instance_type          = var.gpu_machine_type
-  vpc_security_group_ids = [var.network.firewalls.workload]
-  tags                   = var.stack.labels
+  vpc_security_group_ids = [var.security_group_id]
+  tags                   = var.labels
   user_data = base64encode(join("\n", [
     "#!/bin/sh",
     "echo ECS_CLUSTER=${aws_ecs_cluster.this.name} >>/etc/ecs/ecs.config",
     "echo ECS_ENABLE_GPU_SUPPORT=true >>/etc/ecs/ecs.config",
-    # Tasks have network cards of their own, for which hops don't count: they don't get the machine's credentials.
+    # Tasks have network interfaces of their own, to which the hop limit does not apply: no instance credentials for them.
     "echo ECS_AWSVPC_BLOCK_IMDS=true >>/etc/ecs/ecs.config",
   ]))
 
@@ -323,7 +323,7 @@ resource "aws_launch_template" "gpu" {
     }
   }
 
-  # One hop: nor do containers behind a bridge.
+  # One hop: no instance credentials for containers behind a bridge.
   metadata_options {
     http_tokens                 = "required"
     http_put_response_hop_limit = 1
@@ -333,8 +333,8 @@ resource "aws_launch_template" "gpu" {
 resource "aws_iam_role" "gpu" {
   count = var.enable_gpu ? 1 : 0
 
-  name = "${var.stack.name}-gpu"
-  tags = var.stack.labels
+  name = "${var.name}-gpu"
+  tags = var.labels
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -356,7 +356,7 @@ resource "aws_iam_role_policy_attachment" "gpu" {
 resource "aws_iam_instance_profile" "gpu" {
   count = var.enable_gpu ? 1 : 0
 
-  name = "${var.stack.name}-gpu"
+  name = "${var.name}-gpu"
   role = aws_iam_role.gpu[0].name
-  tags = var.stack.labels
+  tags = var.labels
 }

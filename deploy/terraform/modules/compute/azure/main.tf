@@ -1,47 +1,47 @@
 locals {
-  own_ollama = var.ollama != null
-  cores      = var.cpu + (local.own_ollama ? var.ollama.cpu : 0)
-  gib        = (var.memory + (local.own_ollama ? var.ollama.memory : 0)) / 1024
+  has_ollama = var.ollama != null
+  cores      = var.cpu + (local.has_ollama ? var.ollama.cpu : 0)
+  gib        = (var.memory + (local.has_ollama ? var.ollama.memory : 0)) / 1024
 
   registry = split("/", var.image)[0]
-  # /subscriptions/…/vaults/VAULT/secrets/NAME, as an address of the vault.
+  # The URL of each secret, from its resource ID /subscriptions/…/vaults/VAULT/secrets/NAME.
   secrets = { for name, id in var.secrets : name => "https://${split("/", id)[8]}.vault.azure.net/secrets/${split("/", id)[10]}" }
 
   environment = merge(var.environment_variables, {
-    AZURE_CLIENT_ID = var.identity.client
+    AZURE_CLIENT_ID = var.lab_identity_client_id
     SECRETS         = jsonencode(local.secrets)
-    # Nobody reads them: other ones make another group, which fetches the secrets anew.
+    # Not read by the lab: another version replaces the group, which then fetches the secrets again.
     SECRET_VERSIONS = jsonencode(var.secret_versions)
-    # What SQLite writes is on the container's own disk, for it can't lock files of a network's.
+    # SQLite cannot lock files of a network file system: its files are on the container's disk.
     IPYTHONDIR       = "/tmp/ipython"
     JUPYTER_BASE_URL = var.base_url
     JUPYTER_PORT     = tostring(var.port)
-    # SMB knows no modes of files: Jupyter would refuse to write its keys.
+    # SMB has no file modes: Jupyter would refuse to write its keys.
     JUPYTER_ALLOW_INSECURE_WRITES = "true"
-    # Containers of a group share the loopback.
-    OLLAMA_HOST = local.own_ollama ? "http://127.0.0.1:11434" : var.ollama_url
+    # Containers of a group share the loopback interface.
+    OLLAMA_HOST = local.has_ollama ? "http://127.0.0.1:11434" : var.ollama_url
   })
 }
 
 resource "azurerm_container_group" "this" {
   #checkov:skip=CKV_AZURE_235:nothing secret is in the environment: the lab fetches its secrets when it starts
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
   os_type             = "Linux"
   restart_policy      = "Always"
   ip_address_type     = "Private"
-  subnet_ids          = var.network.subnets.workload
-  tags                = var.stack.labels
+  subnet_ids          = [var.subnet_id]
+  tags                = var.labels
 
   identity {
     type         = "UserAssigned"
-    identity_ids = distinct([var.identity.id, var.identity.execution.id])
+    identity_ids = distinct([var.lab_identity_id, var.execution_identity_id])
   }
 
   image_registry_credential {
     server                    = local.registry
-    user_assigned_identity_id = var.identity.execution.id
+    user_assigned_identity_id = var.execution_identity_id
   }
 
   exposed_port {
@@ -67,7 +67,7 @@ resource "azurerm_container_group" "this" {
       mount_path           = "/home/devai"
       share_name           = var.volumes.home
       storage_account_name = var.file_system
-      storage_account_key  = var.volumes.key
+      storage_account_key  = var.storage_key
     }
 
     readiness_probe {
@@ -77,14 +77,14 @@ resource "azurerm_container_group" "this" {
 
     liveness_probe {
       exec                  = ["healthcheck"]
-      initial_delay_seconds = 180 # the identity and the secrets come first
+      initial_delay_seconds = 180 # the lab first waits for its identity and fetches its secrets
       period_seconds        = 30
       failure_threshold     = 5
     }
   }
 
   dynamic "container" {
-    for_each = local.own_ollama ? [var.ollama] : []
+    for_each = local.has_ollama ? [var.ollama] : []
 
     content {
       name     = "ollama"
@@ -95,7 +95,7 @@ resource "azurerm_container_group" "this" {
       environment_variables = {
         HOME          = "/models"
         OLLAMA_MODELS = "/models"
-        # The group's own loopback: nobody else reaches it.
+        # The group's loopback interface, unreachable from outside.
         OLLAMA_HOST       = "127.0.0.1:11434"
         OLLAMA_KEEP_ALIVE = container.value.keep_alive
       }
@@ -105,7 +105,7 @@ resource "azurerm_container_group" "this" {
         mount_path           = "/models"
         share_name           = var.volumes.models
         storage_account_name = var.file_system
-        storage_account_key  = var.volumes.key
+        storage_account_key  = var.storage_key
       }
 
       liveness_probe {
@@ -137,8 +137,8 @@ resource "azurerm_container_group" "this" {
 
 resource "azurerm_private_dns_a_record" "this" {
   name                = "lab"
-  private_dns_zone_id = var.backend
+  private_dns_zone_id = var.private_dns_zone_id
   ttl                 = 10
   records             = [azurerm_container_group.this.ip_address]
-  tags                = var.stack.labels
+  tags                = var.labels
 }

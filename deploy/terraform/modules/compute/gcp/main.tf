@@ -1,19 +1,19 @@
 locals {
-  own_ollama = var.ollama != null
-  # Google, "Configure memory limits": the least and the most GiB that go with the cores of a container, whose CPU is
-  # always allocated.
+  has_ollama = var.ollama != null
+  # Minimum and maximum GiB with each number of cores, for containers whose CPU is always allocated (Cloud Run, "Configure
+  # memory limits").
   offered = { 1 = [0.5, 4], 2 = [0.5, 8], 4 = [2, 16], 6 = [4, 24], 8 = [4, 32] }
   sizes = merge(
     { lab = { cores = var.cpu, mib = var.memory } },
-    { for name, size in { ollama = var.ollama } : name => { cores = size.cpu, mib = size.memory } if local.own_ollama },
+    { for name, size in { ollama = var.ollama } : name => { cores = size.cpu, mib = size.memory } if local.has_ollama },
   )
   refused = [for name, size in local.sizes : "${name}: ${size.cores} cores and ${size.mib} MiB" if !try(
     size.mib >= local.offered[size.cores][0] * 1024 && size.mib <= local.offered[size.cores][1] * 1024, false
   )]
-  # Google, "Memory limits": what an instance has at most, whatever the number of its containers.
+  # An instance has a maximum, whatever the number of its containers (Cloud Run, "Memory limits").
   total = { cores = sum(values(local.sizes)[*].cores), mib = sum(values(local.sizes)[*].mib) }
-  # The GPU is the model server's, where the stack has one. Cloud Run has this one in every region with GPUs.
-  gpu_owner   = local.own_ollama ? "ollama" : "lab"
+  # The model server has the GPU, where there is one. Cloud Run offers the L4 in every region with GPUs.
+  gpu_owner   = local.has_ollama ? "ollama" : "lab"
   accelerator = startswith(var.gpu_machine_type, "g2-") ? "nvidia-l4" : null
   limits = { for name, size in local.sizes : name => merge(
     { cpu = tostring(size.cores), memory = "${size.mib}Mi" },
@@ -21,33 +21,33 @@ locals {
   ) }
 
   environment = merge(var.environment_variables, {
-    # What SQLite writes is on the container's own disk, for it can't lock files of a network's.
+    # SQLite cannot lock files of a network file system: its files are on the container's disk.
     IPYTHONDIR       = "/tmp/ipython"
     JUPYTER_BASE_URL = var.base_url
     JUPYTER_PORT     = tostring(var.port)
-    # Containers of an instance share the loopback.
-    OLLAMA_HOST = local.own_ollama ? "http://127.0.0.1:11434" : var.ollama_url
+    # Containers of an instance share the loopback interface.
+    OLLAMA_HOST = local.has_ollama ? "http://127.0.0.1:11434" : var.ollama_url
   })
 }
 
 resource "google_cloud_run_v2_service" "this" {
-  project  = var.stack.account
-  location = var.stack.region
-  name     = var.backend
-  labels   = var.stack.labels
-  # It holds no data, and goes whenever a stack is stopped: Terraform could destroy none that it protects.
+  project  = var.account
+  location = var.region
+  name     = var.name
+  labels   = var.labels
+  # The service holds no data and is destroyed whenever the stack is stopped, which deletion protection would refuse.
   deletion_protection = false
-  # By the load balancer only, which knows the allowed networks; who comes that far shows the lab's own token.
+  # Only the load balancer connects, which admits the allowed networks; the lab itself asks for its token.
   ingress              = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
   invoker_iam_disabled = true
 
   template {
-    service_account                  = var.identity.client
+    service_account                  = var.lab_identity_email
     execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
-    session_affinity                 = true    # notebooks live in one instance's memory
-    timeout                          = "3600s" # the most: websockets reconnect after an hour
+    session_affinity                 = true    # kernels are in the memory of one instance
+    timeout                          = "3600s" # the maximum; WebSockets reconnect after an hour
     max_instance_request_concurrency = 250
-    labels                           = var.stack.labels
+    labels                           = var.labels
     gpu_zonal_redundancy_disabled    = var.enable_gpu ? true : null
 
     scaling {
@@ -74,7 +74,7 @@ resource "google_cloud_run_v2_service" "this" {
 
       resources {
         limits            = local.limits.lab
-        cpu_idle          = false # kernels work between requests
+        cpu_idle          = false # kernels run between requests
         startup_cpu_boost = true
       }
 
@@ -107,8 +107,8 @@ resource "google_cloud_run_v2_service" "this" {
         mount_path = "/home/devai"
       }
 
-      # `/` redirects, and everything but this wants the token. Left to Google, an answer would have a second, and a busy
-      # lab that is restarted for being slow loses all kernels.
+      # `/` redirects, and other paths require the token. With the default timeout of 1 s a busy lab would be restarted and
+      # lose all kernels.
       startup_probe {
         period_seconds    = 5
         timeout_seconds   = 5
@@ -133,7 +133,7 @@ resource "google_cloud_run_v2_service" "this" {
     }
 
     dynamic "containers" {
-      for_each = local.own_ollama ? [var.ollama] : []
+      for_each = local.has_ollama ? [var.ollama] : []
 
       content {
         name    = "ollama"
@@ -150,7 +150,7 @@ resource "google_cloud_run_v2_service" "this" {
           for_each = {
             HOME          = "/models"
             OLLAMA_MODELS = "/models"
-            # The instance's own loopback: nobody else reaches it.
+            # The instance's loopback interface, unreachable from outside.
             OLLAMA_HOST       = "127.0.0.1:11434"
             OLLAMA_KEEP_ALIVE = containers.value.keep_alive
           }
@@ -169,7 +169,7 @@ resource "google_cloud_run_v2_service" "this" {
     }
 
     dynamic "volumes" {
-      for_each = { for name, bucket in { home = var.file_system, models = var.volumes.models } : name => bucket if bucket != null }
+      for_each = { for name, bucket in var.volumes : name => bucket if bucket != null }
 
       content {
         name = volumes.key
@@ -177,7 +177,7 @@ resource "google_cloud_run_v2_service" "this" {
         gcs {
           bucket    = volumes.value
           read_only = false
-          # Else all belongs to root, and the lab isn't root. Jupyter wants its keys readable by nobody else.
+          # By default root owns all files, and the lab is not root. Jupyter requires that only the owner can read its keys.
           mount_options = ["uid=10001", "gid=0", "dir-mode=0700", "file-mode=0700", "implicit-dirs"]
         }
       }

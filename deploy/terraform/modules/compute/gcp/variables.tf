@@ -1,81 +1,77 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack and of the service."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
-# tflint-ignore: terraform_unused_declarations
-variable "network" {
-  description = "The networking module's `network`; Cloud Run is in none."
+variable "account" {
+  description = "ID of the Google Cloud project."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Google Cloud region, such as europe-west1."
+  type        = string
+  nullable    = false
+}
+
+variable "lab_identity_email" {
+  description = "E-mail address of the lab's service account."
+  type        = string
+  nullable    = false
+}
+
+variable "volumes" {
+  description = "Names of the buckets of the home (`home`) and, for a model server, of the models (`models`)."
   type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
+    home   = string
+    models = optional(string)
   })
   nullable = false
 }
 
 variable "image" {
-  description = "The lab's image by digest."
+  description = "Image of the lab, by digest."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: by digest, so that what runs is what was pushed."
+    error_message = "image: an image by digest (NAME@sha256:…), so that exactly what was pushed runs."
   }
 }
 
 variable "port" {
-  description = "Port of the lab inside the network."
+  description = "TCP port on which the lab listens."
   type        = number
   nullable    = false
 
   validation {
     condition     = var.port >= 1024 && var.port <= 65535
-    error_message = "port: 1024 to 65535, for the lab does not run as root."
+    error_message = "port: 1024 to 65535, because the lab does not run as root."
   }
 }
 
 variable "base_url" {
-  description = "Path under which the lab answers."
+  description = "URL path of the lab."
   type        = string
+  default     = "/"
   nullable    = false
 
   validation {
     condition     = can(regex("^/([\\w.~-]+/)*$", var.base_url))
-    error_message = "base_url: a path that begins and ends with /, such as / or /lab/."
+    error_message = "base_url: a path that begins and ends with a slash, such as / or /lab/."
   }
 }
 
 variable "cpu" {
-  description = "Cores of one lab."
+  description = "CPU cores of one lab."
   type        = number
   nullable    = false
 
@@ -92,13 +88,14 @@ variable "memory" {
 
   validation {
     condition     = var.memory >= 512
-    error_message = "memory: at least 512 MiB, the least of Fargate and Cloud Run."
+    error_message = "memory: at least 512 MiB, the minimum of Cloud Run's second generation (Cloud Run, \"Configure memory limits\")."
   }
 }
 
 variable "min_replicas" {
-  description = "The fewest labs."
+  description = "Minimum number of instances."
   type        = number
+  default     = 1
   nullable    = false
 
   validation {
@@ -108,97 +105,75 @@ variable "min_replicas" {
 }
 
 variable "max_replicas" {
-  description = "The most labs."
+  description = "Maximum number of instances."
   type        = number
+  default     = 1
   nullable    = false
 }
 
 variable "enable_gpu" {
-  description = "Whether the stack has NVIDIA GPUs."
+  description = "Whether the model server, or else the lab, has an NVIDIA GPU."
   type        = bool
+  default     = false
   nullable    = false
 }
 
 variable "gpu_machine_type" {
-  description = "Machine of the GPU nodes."
+  description = "Machine type that a cluster would have; machine types of the family g2 stand for an NVIDIA L4."
   type        = string
+  default     = "g2-standard-8"
   nullable    = false
 
   validation {
     condition     = can(regex("^g2-standard-(4|8|12|16|24|32|48|96)$", var.gpu_machine_type))
-    error_message = "gpu_machine_type: a machine of the family g2, such as g2-standard-8."
+    error_message = "gpu_machine_type: a machine type of the family g2, such as g2-standard-8."
   }
 }
 
 variable "environment_variables" {
-  description = "Environment of the notebooks and terminals; nothing secret."
+  description = "Environment variables of the lab. Nothing secret: they are in the state."
   type        = map(string)
+  default     = {}
   nullable    = false
 }
 
 variable "secrets" {
-  description = "The secrets module's `secrets`: environment variable, and the id of its secret."
+  description = "IDs of Secret Manager secrets that the lab receives as environment variables, by the name of the variable."
   type        = map(string)
+  default     = {}
   nullable    = false
 }
 
 variable "secret_versions" {
-  description = "The secrets module's `versions`. Secrets are read when a lab starts: with another version, another one starts."
+  description = "Version of each of these secrets. Another version starts another revision, for secrets are read at the start."
   type        = map(string)
+  default     = {}
   nullable    = false
 }
 
 variable "ollama" {
-  description = "The model server of the stack: image, models to pull, how long a model stays in memory, size of the models' volume (GiB), cores, memory (MiB). null: it has none."
+  description = "Model server in the same instance: image (`image`), names of the models to pull (`models`), how long a model stays in memory, such as 300s (`keep_alive`), CPU cores (`cpu`) and memory in MiB (`memory`). null for none."
   type = object({
-    image           = string
-    models          = list(string)
-    keep_alive      = string
-    storage_size_gb = number
-    cpu             = number
-    memory          = number
+    image      = string
+    models     = list(string)
+    keep_alive = string
+    cpu        = number
+    memory     = number
   })
+  default  = null
   nullable = true
 }
 
 variable "ollama_url" {
-  description = "Model server elsewhere; empty where the stack has its own."
+  description = "URL of a model server elsewhere, used when `ollama` is null; empty for none."
   type        = string
+  default     = ""
   nullable    = false
 }
 
-variable "identity" {
-  description = "The identity module's `identity`."
-  type = object({
-    id     = string
-    client = string
-    execution = object({
-      id        = string
-      client    = string
-      principal = string
-    })
-  })
-  nullable = false
-}
-
-variable "file_system" {
-  description = "The storage module's `file_system`."
-  type        = string
-  nullable    = false
-}
-
-variable "volumes" {
-  description = "The storage module's `volumes`."
-  type = object({
-    home   = string
-    models = optional(string)
-    key    = optional(string)
-  })
-  nullable = false
-}
-
-variable "backend" {
-  description = "What the load balancer sends requests to: the ingress module's `backend`."
-  type        = string
+variable "labels" {
+  description = "Labels of all resources that can have some: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
+  type        = map(string)
+  default     = {}
   nullable    = false
 }

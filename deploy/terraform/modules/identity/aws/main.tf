@@ -1,13 +1,13 @@
 locals {
   kubernetes = var.platform == "kubernetes"
-  # Who may take a role: tasks of this account's ECS, or pods by Pod Identity.
+  # The service that may assume each role: ECS for tasks of this account, or EKS Pod Identity for pods, and EC2 for nodes.
   trusted = {
     lab       = local.kubernetes ? "pods.eks.amazonaws.com" : "ecs-tasks.amazonaws.com"
     execution = local.kubernetes ? "ec2.amazonaws.com" : "ecs-tasks.amazonaws.com"
   }
   from_tasks = {
-    StringEquals = { "aws:SourceAccount" = var.stack.account }
-    ArnLike      = { "aws:SourceArn" = "arn:aws:ecs:${var.stack.region}:${var.stack.account}:*" }
+    StringEquals = { "aws:SourceAccount" = var.account }
+    ArnLike      = { "aws:SourceArn" = "arn:aws:ecs:${var.region}:${var.account}:*" }
   }
   read_secrets = [
     {
@@ -18,36 +18,36 @@ locals {
     {
       Effect   = "Allow"
       Action   = ["kms:Decrypt"]
-      Resource = [var.stack.vault]
+      Resource = [var.kms_key_arn]
     },
   ]
   pull = [
     {
       Effect = "Allow"
       Action = ["ecr:GetAuthorizationToken"]
-      # The service knows no resource for this one.
+      # This action supports no resource.
       Resource = ["*"]
     },
     {
       Effect   = "Allow"
       Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-      Resource = [var.registry]
+      Resource = [var.registry_id]
     },
   ]
   write_logs = [{
     Effect   = "Allow"
     Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    Resource = ["${var.stack.logs}:*"]
+    Resource = ["${var.log_group_arn}:*"]
   }]
   mount = [{
     Effect   = "Allow"
     Action   = ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
-    Resource = ["arn:aws:elasticfilesystem:${var.stack.region}:${var.stack.account}:file-system/${var.file_system}"]
+    Resource = ["arn:aws:elasticfilesystem:${var.region}:${var.account}:file-system/${var.file_system}"]
   }]
   policies = {
-    # The lab itself: its files, and on kubernetes the secrets that ECS would put into the task.
+    # The lab itself: its files and, on kubernetes, its secrets. On ECS secrets are put into the task.
     lab = local.kubernetes ? concat(local.mount, local.read_secrets) : local.mount
-    # What starts it: pulls the image, puts the secrets into the task and writes its logs. Nodes have AWS's own policies.
+    # ECS, which starts the lab: image, secrets and logs. Nodes have policies of AWS's instead.
     execution = local.kubernetes ? [] : concat(local.pull, local.read_secrets, local.write_logs)
   }
 }
@@ -55,8 +55,8 @@ locals {
 resource "aws_iam_role" "this" {
   for_each = local.trusted
 
-  name = "${var.stack.name}-${each.key}"
-  tags = var.stack.labels
+  name = "${var.name}-${each.key}"
+  tags = var.labels
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -79,7 +79,7 @@ resource "aws_iam_role_policy" "this" {
   policy = jsonencode({ Version = "2012-10-17", Statement = each.value })
 }
 
-# What a node of Auto Mode needs. Add-ons come from registries of AWS's own, so pulling is not for one registry only.
+# Required by nodes of Auto Mode. Add-ons are in registries of AWS's, so pulling is not limited to one repository.
 resource "aws_iam_role_policy_attachment" "node" {
   for_each = toset(local.kubernetes ? ["AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"] : [])
 

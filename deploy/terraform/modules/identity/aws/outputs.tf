@@ -1,10 +1,9 @@
 output "identity" {
-  description = "Who the lab is, and who starts it: id, how programs name it, whom roles are given to."
+  description = "IAM roles of the lab (`lab`) and of what starts it (`execution`: tasks of ECS, or nodes of EKS), each with its ARN (`id`)."
   value = {
-    id        = aws_iam_role.this["lab"].arn
-    client    = aws_iam_role.this["lab"].arn
-    execution = { for kind in ["id", "client", "principal"] : kind => aws_iam_role.this["execution"].arn }
+    lab       = { id = aws_iam_role.this["lab"].arn }
+    execution = { id = aws_iam_role.this["execution"].arn }
   }
-  # What is started before it may pull or read does not start.
+  # Tasks and pods fail to start without these permissions.
   depends_on = [aws_iam_role_policy.this, aws_iam_role_policy_attachment.node]
 }

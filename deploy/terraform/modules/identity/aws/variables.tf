@@ -1,26 +1,28 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
+variable "account" {
+  description = "ID of the AWS account, 12 digits."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "AWS Region, such as eu-central-1."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (EKS) or simple (ECS)."
   type        = string
   nullable    = false
 
@@ -30,20 +32,40 @@ variable "platform" {
   }
 }
 
-variable "registry" {
-  description = "The registry's id: the container-registry module's `id`."
+variable "registry_id" {
+  description = "ARN of the ECR repository of the lab's image."
   type        = string
   nullable    = false
 }
 
 variable "file_system" {
-  description = "The storage module's `file_system`."
+  description = "ID of the EFS file system of the lab."
   type        = string
   nullable    = false
 }
 
 variable "secrets" {
-  description = "The secrets module's `secrets`: environment variable, and the id of its secret."
+  description = "ARNs of the secrets of the lab, by the name of the environment variable."
   type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the KMS key that encrypts the secrets."
+  type        = string
+  nullable    = false
+}
+
+variable "log_group_arn" {
+  description = "ARN of the log group that tasks write to."
+  type        = string
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
   nullable    = false
 }

@@ -6,13 +6,13 @@ locals {
 resource "azurerm_user_assigned_identity" "this" {
   for_each = local.identities
 
-  name                = "${var.stack.name}-${each.key}"
-  resource_group_name = var.stack.group
-  location            = var.stack.region
-  tags                = merge(var.stack.labels, { files = var.file_system })
+  name                = "${var.name}-${each.key}"
+  resource_group_name = var.resource_group_name
+  location            = var.region
+  tags                = merge(var.labels, { files = var.file_system })
 }
 
-# The lab reads its own secrets, each by name.
+# The lab may read its own secrets, each by name, and no others.
 resource "azurerm_role_assignment" "secrets" {
   for_each = var.secrets
 
@@ -22,15 +22,15 @@ resource "azurerm_role_assignment" "secrets" {
   principal_type       = "ServicePrincipal"
 }
 
-# Who starts the lab pulls its image: the container group, or the cluster's nodes.
+# The container group, or the cluster's nodes, pull the image.
 resource "azurerm_role_assignment" "pull" {
-  scope                = var.registry
+  scope                = var.registry_id
   role_definition_name = "AcrPull"
   principal_id         = azurerm_user_assigned_identity.this["execution"].principal_id
   principal_type       = "ServicePrincipal"
 }
 
-# A cluster gives its nodes this very identity.
+# The cluster assigns its own identity to its nodes.
 resource "azurerm_role_assignment" "nodes" {
   count = local.kubernetes ? 1 : 0
 

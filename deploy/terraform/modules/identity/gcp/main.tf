@@ -1,8 +1,8 @@
 locals {
   kubernetes = var.platform == "kubernetes"
-  # Cloud Run pulls images by itself: only nodes need somebody to be.
+  # Cloud Run pulls images with an account of its own: only nodes need a second one.
   execution = local.kubernetes ? "nodes" : "lab"
-  # What a node writes; it reads nothing but the registry.
+  # Nodes write logs and metrics, and read nothing but the registry.
   node_roles = local.kubernetes ? [
     "roles/logging.logWriter",
     "roles/monitoring.metricWriter",
@@ -14,12 +14,12 @@ locals {
 resource "google_service_account" "this" {
   for_each = toset(["lab", local.execution])
 
-  project      = var.stack.account
-  account_id   = "${var.stack.name}-${each.key}"
-  display_name = "${var.stack.name} ${each.key}"
+  project      = var.account
+  account_id   = "${var.name}-${each.key}"
+  display_name = "${var.name} ${each.key}"
 }
 
-# The lab reads its own secrets, each by name.
+# The lab may read its own secrets, each by name, and no others.
 resource "google_secret_manager_secret_iam_member" "this" {
   for_each = var.secrets
 
@@ -28,16 +28,16 @@ resource "google_secret_manager_secret_iam_member" "this" {
   member    = google_service_account.this["lab"].member
 }
 
-# The lab's files on Cloud Run: its own buckets, which begin with the same name, and no others of the project.
+# On Cloud Run the lab may use its own buckets, whose names begin alike, and no others of the project.
 resource "google_project_iam_member" "files" {
   count = local.kubernetes ? 0 : 1
 
-  project = var.stack.account
+  project = var.account
   role    = "roles/storage.objectUser"
   member  = google_service_account.this["lab"].member
 
   condition {
-    title      = "${var.stack.name} files"
+    title      = "${var.name} files"
     expression = "resource.name.startsWith(\"projects/_/buckets/${var.file_system}\")"
   }
 }
@@ -45,7 +45,7 @@ resource "google_project_iam_member" "files" {
 resource "google_project_iam_member" "nodes" {
   for_each = toset(local.node_roles)
 
-  project = var.stack.account
+  project = var.account
   role    = each.key
   member  = google_service_account.this["nodes"].member
 }
@@ -53,9 +53,9 @@ resource "google_project_iam_member" "nodes" {
 resource "google_artifact_registry_repository_iam_member" "nodes" {
   count = local.kubernetes ? 1 : 0
 
-  project    = var.stack.account
-  location   = split("/", var.registry)[3]
-  repository = split("/", var.registry)[5]
+  project    = var.account
+  location   = split("/", var.registry_id)[3]
+  repository = split("/", var.registry_id)[5]
   role       = "roles/artifactregistry.reader"
   member     = google_service_account.this["nodes"].member
 }

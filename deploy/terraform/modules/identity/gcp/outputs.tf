@@ -1,15 +1,13 @@
 output "identity" {
-  description = "Who the lab is, and who starts it: id, how programs name it, whom roles are given to."
+  description = "Service accounts of the lab (`lab`), with its name (`id`) and e-mail address (`email`), and of what starts it (`execution`: the cluster's nodes, or the lab itself), with its e-mail address (`email`)."
   value = {
-    id     = google_service_account.this["lab"].name
-    client = google_service_account.this["lab"].email
-    execution = {
-      id        = google_service_account.this[local.execution].name
-      client    = google_service_account.this[local.execution].email
-      principal = google_service_account.this[local.execution].member
+    lab = {
+      id    = google_service_account.this["lab"].name
+      email = google_service_account.this["lab"].email
     }
+    execution = { email = google_service_account.this[local.execution].email }
   }
-  # What is started before it may pull or read does not start.
+  # Instances and nodes fail to start without these permissions.
   depends_on = [
     google_artifact_registry_repository_iam_member.nodes,
     google_project_iam_member.files,

@@ -1,26 +1,22 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
+variable "account" {
+  description = "ID of the Google Cloud project."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (GKE) or simple (Cloud Run)."
   type        = string
   nullable    = false
 
@@ -30,20 +26,21 @@ variable "platform" {
   }
 }
 
-variable "registry" {
-  description = "The registry's id: the container-registry module's `id`."
+variable "registry_id" {
+  description = "ID of the Artifact Registry repository of the lab's image: projects/…/locations/…/repositories/…."
   type        = string
   nullable    = false
 }
 
 variable "file_system" {
-  description = "The storage module's `file_system`."
+  description = "Name of the home's bucket, with which the names of the lab's other buckets begin; unused on kubernetes."
   type        = string
   nullable    = false
 }
 
 variable "secrets" {
-  description = "The secrets module's `secrets`: environment variable, and the id of its secret."
+  description = "IDs of the lab's secrets, by the name of the environment variable."
   type        = map(string)
+  default     = {}
   nullable    = false
 }

@@ -1,8 +1,3 @@
-output "backend" {
-  description = "What the lab registers with: the name that the service has to have; null on kubernetes."
-  value       = local.simple ? var.stack.name : null
-}
-
 output "certificate" {
   description = "The certificate's name; null without HTTPS, and where the ingress of kubernetes makes it."
   value       = local.managed ? google_certificate_manager_certificate.this[0].name : local.named

@@ -1,6 +1,6 @@
-# EKS in Auto Mode: nodes, disks, load balancers, DNS, GPUs' drivers and Pod Identity are AWS's to run. What it lacks of
-# what the manifests need comes as add-ons, in the versions that AWS names for the cluster's when they are installed; the
-# pool of nodes with GPUs comes with the manifests (deploy/kubernetes/clusters/aws-gpu.yaml).
+# EKS in Auto Mode: AWS runs nodes, disks, load balancers, DNS, GPU drivers and Pod Identity. What else the manifests need
+# is installed as add-ons, in the default version for that of the cluster. The node pool with GPUs is a manifest
+# (deploy/kubernetes/clusters/aws-gpu.yaml).
 locals {
   auto_policies = [
     "AmazonEKSClusterPolicy",
@@ -9,7 +9,8 @@ locals {
     "AmazonEKSLoadBalancingPolicy",
     "AmazonEKSNetworkingPolicy",
   ]
-  # Of g5, g6 and g6e: 4 cores to an xlarge; 4 GiB to a core, of g6e 8. The larger of lab and Ollama has to fit.
+  # Instances of g5, g6 and g6e have 4 cores per xlarge and 4 GiB per core, of g6e 8 GiB. The larger of lab and Ollama has
+  # to fit.
   gpu_size = split(".", var.gpu_machine_type)
   gpu_machine = {
     cores = 4 * coalesce(one(regexall("^[0-9]+", local.gpu_size[1])), "1")
@@ -22,14 +23,14 @@ locals {
 }
 
 resource "aws_eks_cluster" "this" {
-  #checkov:skip=CKV_AWS_38:open to the allowed networks, which are never all of them for a protected stack
-  #checkov:skip=CKV_AWS_39:people apply manifests from the allowed networks
-  name                          = var.stack.name
+  #checkov:skip=CKV_AWS_38:open to the allowed networks, which for a protected stack are never all
+  #checkov:skip=CKV_AWS_39:manifests are applied from the allowed networks
+  name                          = var.name
   role_arn                      = aws_iam_role.cluster.arn
   bootstrap_self_managed_addons = false
-  deletion_protection           = var.stack.protected
+  deletion_protection           = var.protected
   enabled_cluster_log_types     = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
-  tags                          = var.stack.labels
+  tags                          = var.labels
 
   access_config {
     authentication_mode                         = "API"
@@ -39,7 +40,7 @@ resource "aws_eks_cluster" "this" {
   compute_config {
     enabled       = true
     node_pools    = ["general-purpose", "system"]
-    node_role_arn = var.identity.execution.id
+    node_role_arn = var.node_identity_id
   }
 
   kubernetes_network_config {
@@ -55,7 +56,7 @@ resource "aws_eks_cluster" "this" {
   }
 
   vpc_config {
-    subnet_ids              = var.network.subnets.workload
+    subnet_ids              = var.subnet_ids
     endpoint_private_access = true
     endpoint_public_access  = true
     public_access_cidrs     = var.allowed_cidrs
@@ -65,7 +66,7 @@ resource "aws_eks_cluster" "this" {
     resources = ["secrets"]
 
     provider {
-      key_arn = var.stack.vault
+      key_arn = var.kms_key_arn
     }
   }
 
@@ -83,17 +84,17 @@ resource "aws_eks_cluster" "this" {
   depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
 }
 
-# The cluster would make one itself, without an end, a key and labels.
+# Without it EKS creates the log group, without retention, key and tags.
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/aws/eks/${var.stack.name}/cluster"
+  name              = "/aws/eks/${var.name}/cluster"
   retention_in_days = 365
-  kms_key_id        = var.stack.vault
-  tags              = var.stack.labels
+  kms_key_id        = var.kms_key_arn
+  tags              = var.labels
 }
 
 resource "aws_iam_role" "cluster" {
-  name = "${var.stack.name}-cluster"
-  tags = var.stack.labels
+  name = "${var.name}-cluster"
+  tags = var.labels
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -118,7 +119,7 @@ resource "aws_eks_addon" "this" {
   cluster_name                = aws_eks_cluster.this.name
   addon_name                  = each.key
   resolve_conflicts_on_create = "OVERWRITE"
-  tags                        = var.stack.labels
+  tags                        = var.labels
 
   dynamic "pod_identity_association" {
     for_each = each.key == "aws-efs-csi-driver" ? ["efs-csi-controller-sa"] : []
@@ -131,8 +132,8 @@ resource "aws_eks_addon" "this" {
 }
 
 resource "aws_iam_role" "efs" {
-  name = "${var.stack.name}-efs-csi"
-  tags = var.stack.labels
+  name = "${var.name}-efs-csi"
+  tags = var.labels
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -149,31 +150,31 @@ resource "aws_iam_role_policy_attachment" "efs" {
   policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEFSCSIDriverPolicy"
 }
 
-# The lab's pods, and no others, are the lab's identity.
+# The lab's pods, and no others, have the lab's identity.
 resource "aws_eks_pod_identity_association" "this" {
   cluster_name    = aws_eks_cluster.this.name
-  namespace       = var.workload.namespace
-  service_account = var.workload.service_account
-  role_arn        = var.identity.id
-  tags            = var.stack.labels
+  namespace       = var.service_account.namespace
+  service_account = var.service_account.name
+  role_arn        = var.lab_identity_id
+  tags            = var.labels
 }
 
 resource "aws_vpc_security_group_ingress_rule" "lab" {
   security_group_id            = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id
   description                  = "Load balancer"
-  referenced_security_group_id = var.network.firewalls.gateway
-  from_port                    = var.network.port
-  to_port                      = var.network.port
+  referenced_security_group_id = var.gateway_security_group_id
+  from_port                    = var.port
+  to_port                      = var.port
   ip_protocol                  = "tcp"
-  tags                         = var.stack.labels
+  tags                         = var.labels
 }
 
 resource "aws_vpc_security_group_ingress_rule" "storage" {
-  security_group_id            = var.network.firewalls.storage
+  security_group_id            = var.storage_security_group_id
   description                  = "NFS from the cluster"
   referenced_security_group_id = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id
   from_port                    = 2049
   to_port                      = 2049
   ip_protocol                  = "tcp"
-  tags                         = var.stack.labels
+  tags                         = var.labels
 }

@@ -1,9 +1,9 @@
 output "cluster_name" {
-  description = "The cluster's name."
+  description = "Name of the cluster."
   value       = aws_eks_cluster.this.name
 }
 
 output "kube_context" {
-  description = "Its context, as `aws eks update-kubeconfig` names it."
+  description = "Name of the cluster's context in a kubeconfig that `aws eks update-kubeconfig` has written."
   value       = aws_eks_cluster.this.arn
 }

@@ -1,43 +1,43 @@
 locals {
-  # D-series: 4 GiB to a core. One node holds a lab and the model server, beside what the system takes.
+  # The D series has 4 GiB per core. A node holds one lab and the model server, beside what the system needs.
   sizes = [4, 8, 16, 32, 48, 64, 96]
   cores = var.cpu + (var.enable_gpu ? 0 : try(var.ollama.cpu, 0)) + 1
   gib   = (var.memory + (var.enable_gpu ? 0 : try(var.ollama.memory, 0))) / 1024 + 3
   fits  = [for size in local.sizes : size if size >= local.cores && size * 4 >= local.gib]
-  zones = var.stack.protected ? ["1", "2", "3"] : null
-  scope = "/subscriptions/${var.stack.account}/resourceGroups/${var.stack.group}"
-  # Made by the ingress module, which knows nothing of the cluster.
-  gateway = "${local.scope}/providers/Microsoft.Network/applicationGateways/${var.stack.name}"
-  # Known inside the cluster only: outside of it pods have their node's address.
+  zones = var.protected ? ["1", "2", "3"] : null
+  scope = "/subscriptions/${var.account}/resourceGroups/${var.resource_group_name}"
+  # The gateway of the ingress module, by its name.
+  gateway = "${local.scope}/providers/Microsoft.Network/applicationGateways/${var.name}"
+  # Known inside the cluster only: outside of it pods have the address of their node.
   pods = "10.244.0.0/16"
-  # What containers print, events, and what each of them takes.
+  # Output of containers, events and resource usage.
   streams = ["Microsoft-ContainerInsights-Group-Default"]
 
   controller = azurerm_kubernetes_cluster.this.ingress_application_gateway[0].ingress_application_gateway_identity[0].object_id
-  # What the ingress controller does: fill the gateway, join its subnet, keep the identity that reads its certificate.
+  # The ingress controller configures the gateway, joins its subnet and assigns the identity that reads its certificate.
   controller_roles = {
     gateway  = { scope = local.gateway, role = "Contributor" }
     group    = { scope = local.scope, role = "Reader" }
-    subnet   = { scope = var.network.subnets.gateway[0], role = "Network Contributor" }
-    identity = { scope = "${local.scope}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${var.stack.name}-gateway", role = "Managed Identity Operator" }
+    subnet   = { scope = var.gateway_subnet_id, role = "Network Contributor" }
+    identity = { scope = "${local.scope}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${var.name}-gateway", role = "Managed Identity Operator" }
   }
 }
 
-# The cluster puts its nodes and load balancers into the subnet.
+# The cluster adds nodes and load balancers to the subnet.
 resource "azurerm_role_assignment" "subnet" {
-  scope                = var.network.subnets.workload[0]
+  scope                = var.subnet_id
   role_definition_name = "Network Contributor"
-  principal_id         = var.identity.execution.principal
+  principal_id         = var.node_identity.principal_id
   principal_type       = "ServicePrincipal"
 }
 
-# The nodes' firewall sees what pods say to each other, and lets in nobody whom no rule names
-# (https://learn.microsoft.com/azure/aks/concepts-network-azure-cni-overlay): without this one a pod reaches no other
-# node's pods, those that answer names among them.
+# The nodes' network security group also filters what pods send to each other
+# (https://learn.microsoft.com/azure/aks/concepts-network-azure-cni-overlay): without this rule a pod reaches no pod of
+# another node, not even CoreDNS.
 resource "azurerm_network_security_rule" "pods" {
   name                        = "pods"
-  resource_group_name         = var.stack.group
-  network_security_group_name = basename(var.network.firewalls.workload)
+  resource_group_name         = var.resource_group_name
+  network_security_group_name = basename(var.network_security_group_id)
   direction                   = "Inbound"
   access                      = "Allow"
   priority                    = 130
@@ -49,59 +49,59 @@ resource "azurerm_network_security_rule" "pods" {
 }
 
 resource "azurerm_kubernetes_cluster" "this" {
-  #checkov:skip=CKV_AZURE_115:people apply manifests from the allowed networks
-  #checkov:skip=CKV_AZURE_117:Azure's own keys encrypt the disks
-  #checkov:skip=CKV_AZURE_141:`az aks get-credentials` without Entra groups wants the local account
-  #checkov:skip=CKV_AZURE_227:a subscription has to register that feature first; Azure encrypts the disks anyway
-  #checkov:skip=CKV_AZURE_226:ephemeral disks are not in every size
-  #checkov:skip=CKV_AZURE_232:one pool for all until there is a second
-  name                      = var.stack.name
-  resource_group_name       = var.stack.group
-  location                  = var.stack.region
-  dns_prefix                = var.stack.name
-  sku_tier                  = var.stack.protected ? "Standard" : "Free"
+  #checkov:skip=CKV_AZURE_115:manifests are applied from the allowed networks
+  #checkov:skip=CKV_AZURE_117:disks are encrypted with keys of Microsoft's
+  #checkov:skip=CKV_AZURE_141:`az aks get-credentials` without Entra groups requires the local account
+  #checkov:skip=CKV_AZURE_227:encryption at the host has to be registered for a subscription first; disks are encrypted anyway
+  #checkov:skip=CKV_AZURE_226:not every VM size has ephemeral disks
+  #checkov:skip=CKV_AZURE_232:the only pool runs everything
+  name                      = var.name
+  resource_group_name       = var.resource_group_name
+  location                  = var.region
+  dns_prefix                = var.name
+  sku_tier                  = var.protected ? "Standard" : "Free"
   automatic_upgrade_channel = "stable"
   node_os_upgrade_channel   = "NodeImage"
   oidc_issuer_enabled       = true
   workload_identity_enabled = true
   azure_policy_enabled      = true
   local_account_disabled    = false
-  tags                      = var.stack.labels
+  tags                      = var.labels
 
   default_node_pool {
     name                        = "default"
     vm_size                     = "Standard_D${local.fits[0]}s_v5"
-    vnet_subnet_id              = var.network.subnets.workload[0]
+    vnet_subnet_id              = var.subnet_id
     zones                       = local.zones
     auto_scaling_enabled        = true
     min_count                   = 1
     max_count                   = var.max_replicas + 1
     max_pods                    = 110
     temporary_name_for_rotation = "rotation"
-    tags                        = var.stack.labels
+    tags                        = var.labels
 
     upgrade_settings {
       max_surge = "33%"
     }
   }
 
-  # Pools have their machine and their bounds from here; Azure adds none of its own.
+  # VM sizes and bounds are set here: Azure provisions no other node pools.
   node_provisioning_profile {
     mode = "Manual"
   }
 
   identity {
     type         = "UserAssigned"
-    identity_ids = [var.identity.execution.id]
+    identity_ids = [var.node_identity.id]
   }
 
   kubelet_identity {
-    user_assigned_identity_id = var.identity.execution.id
-    client_id                 = var.identity.execution.client
-    object_id                 = var.identity.execution.principal
+    user_assigned_identity_id = var.node_identity.id
+    client_id                 = var.node_identity.client_id
+    object_id                 = var.node_identity.principal_id
   }
 
-  # Cilium keeps the manifests' network policies.
+  # Cilium enforces the network policies of the manifests.
   network_profile {
     network_plugin      = "azure"
     network_plugin_mode = "overlay"
@@ -112,8 +112,8 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   api_server_access_profile {
-    # Nodes reach it by their way out.
-    authorized_ip_ranges = concat(var.allowed_cidrs, var.network.egress_cidrs)
+    # Nodes connect to it through their NAT gateway.
+    authorized_ip_ranges = concat(var.allowed_cidrs, var.egress_cidrs)
   }
 
   ingress_application_gateway {
@@ -130,7 +130,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   oms_agent {
-    log_analytics_workspace_id      = var.stack.logs
+    log_analytics_workspace_id      = var.log_analytics_workspace_id
     msi_auth_for_monitoring_enabled = true
   }
 
@@ -144,12 +144,12 @@ resource "azurerm_kubernetes_cluster" "this" {
   depends_on = [azurerm_role_assignment.subnet, azurerm_network_security_rule.pods]
 }
 
-# What its agent collects, and for which workspace: without a rule that is nothing.
+# What the agent collects, and for which workspace: nothing without a rule.
 resource "azurerm_monitor_data_collection_rule" "this" {
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
-  tags                = var.stack.labels
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
+  tags                = var.labels
 
   data_sources {
     extension {
@@ -168,12 +168,12 @@ resource "azurerm_monitor_data_collection_rule" "this" {
   destinations {
     log_analytics {
       name                  = "logs"
-      workspace_resource_id = var.stack.logs
+      workspace_resource_id = var.log_analytics_workspace_id
     }
   }
 }
 
-# The agent looks for its rule by this name.
+# The agent finds its rule by this name.
 resource "azurerm_monitor_data_collection_rule_association" "this" {
   name                    = "ContainerInsightsExtension"
   target_resource_id      = azurerm_kubernetes_cluster.this.id
@@ -189,24 +189,24 @@ resource "azurerm_role_assignment" "controller" {
   principal_type       = "ServicePrincipal"
 }
 
-# The lab's service account, and no other, is the lab's identity.
+# The lab's service account, and no other, has the lab's identity.
 resource "azurerm_federated_identity_credential" "this" {
-  name                      = var.stack.name
-  user_assigned_identity_id = var.identity.id
+  name                      = var.name
+  user_assigned_identity_id = var.lab_identity_id
   audience                  = ["api://AzureADTokenExchange"]
   issuer                    = azurerm_kubernetes_cluster.this.oidc_issuer_url
-  subject                   = "system:serviceaccount:${var.workload.namespace}:${var.workload.service_account}"
+  subject                   = "system:serviceaccount:${var.service_account.namespace}:${var.service_account.name}"
 }
 
-# The driver is Azure's to install; the device plugin comes with the manifests: deploy/kubernetes/clusters/azure-gpu.yaml.
+# Azure installs the driver; the device plugin is a manifest (deploy/kubernetes/clusters/azure-gpu.yaml).
 resource "azurerm_kubernetes_cluster_node_pool" "gpu" {
-  #checkov:skip=CKV_AZURE_227:a subscription has to register that feature first; Azure encrypts the disks anyway
+  #checkov:skip=CKV_AZURE_227:encryption at the host has to be registered for a subscription first; disks are encrypted anyway
   count = var.enable_gpu ? 1 : 0
 
   name                        = "gpu"
   kubernetes_cluster_id       = azurerm_kubernetes_cluster.this.id
   vm_size                     = var.gpu_machine_type
-  vnet_subnet_id              = var.network.subnets.workload[0]
+  vnet_subnet_id              = var.subnet_id
   auto_scaling_enabled        = true
   min_count                   = 0
   max_count                   = var.max_replicas
@@ -216,9 +216,9 @@ resource "azurerm_kubernetes_cluster_node_pool" "gpu" {
   node_labels                 = { "devai.io/gpu" = "true" }
   node_taints                 = ["nvidia.com/gpu=present:NoSchedule"]
   temporary_name_for_rotation = "gpurotate"
-  tags                        = var.stack.labels
+  tags                        = var.labels
 
-  # Azure's own value: where none is said, each plan would take it away.
+  # Azure's default, which each plan would remove if it were missing here.
   upgrade_settings {
     max_surge = "10%"
   }

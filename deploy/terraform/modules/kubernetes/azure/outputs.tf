@@ -1,9 +1,9 @@
 output "cluster_name" {
-  description = "The cluster's name."
+  description = "Name of the cluster."
   value       = azurerm_kubernetes_cluster.this.name
 }
 
 output "kube_context" {
-  description = "Its context, as `az aks get-credentials` names it."
+  description = "Name of the cluster's context in a kubeconfig that `az aks get-credentials` has written."
   value       = azurerm_kubernetes_cluster.this.name
 }

@@ -1,58 +1,95 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter: the limit of a stack's name in every cloud."
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "account" {
+  description = "ID of the Azure subscription."
+  type        = string
+  nullable    = false
+}
+
+variable "resource_group_name" {
+  description = "Name of the resource group."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Azure region, such as westeurope."
+  type        = string
+  nullable    = false
+}
+
+variable "subnet_id" {
+  description = "ID of the subnet of the nodes."
+  type        = string
+  nullable    = false
+}
+
+variable "gateway_subnet_id" {
+  description = "ID of the subnet of the Application Gateway."
+  type        = string
+  nullable    = false
+}
+
+variable "network_security_group_id" {
+  description = "ID of the nodes' network security group, which gets a rule for pods."
+  type        = string
+  nullable    = false
+}
+
+variable "egress_cidrs" {
+  description = "Public addresses of the nodes' NAT gateway, from which they connect to the API server."
+  type        = list(string)
+  default     = []
+  nullable    = false
 }
 
 variable "allowed_cidrs" {
-  description = "Networks that may reach the lab."
+  description = "Networks that may connect to the API server."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.allowed_cidrs) > 0 && alltrue([for cidr in var.allowed_cidrs : can(cidrhost(cidr, 0))])
-    error_message = "allowed_cidrs: at least one network, each as 192.0.2.0/24."
+    error_message = "allowed_cidrs: at least one network in CIDR notation, such as 192.0.2.0/24."
   }
 }
 
+variable "lab_identity_id" {
+  description = "ID of the managed identity of the lab's pods."
+  type        = string
+  nullable    = false
+}
+
+variable "node_identity" {
+  description = "Managed identity of the cluster and its nodes: resource ID (`id`), client ID (`client_id`) and principal ID (`principal_id`)."
+  type = object({
+    id           = string
+    client_id    = string
+    principal_id = string
+  })
+  nullable = false
+}
+
+variable "service_account" {
+  description = "Kubernetes service account of the lab's pods, which receives the lab's identity."
+  type = object({
+    namespace = string
+    name      = string
+  })
+  nullable = false
+}
+
 variable "cpu" {
-  description = "Cores of one lab."
+  description = "CPU cores of one lab."
   type        = number
   nullable    = false
 
@@ -69,65 +106,61 @@ variable "memory" {
 
   validation {
     condition     = var.memory >= 512
-    error_message = "memory: at least 512 MiB, the least of Fargate and Cloud Run."
+    error_message = "memory: at least 512 MiB, the minimum of a lab in every cloud."
   }
 }
 
 variable "max_replicas" {
-  description = "The most labs."
+  description = "Maximum number of labs, which bounds the number of nodes."
   type        = number
+  default     = 1
   nullable    = false
 }
 
 variable "enable_gpu" {
-  description = "Whether the stack has NVIDIA GPUs."
+  description = "Whether the cluster has a node pool with GPUs."
   type        = bool
+  default     = false
   nullable    = false
 }
 
 variable "gpu_machine_type" {
-  description = "Machine of the GPU nodes."
+  description = "VM size of the nodes with GPUs."
   type        = string
+  default     = "Standard_NC4as_T4_v3"
   nullable    = false
 
   validation {
     condition     = can(regex("^Standard_N[CDV][A-Za-z0-9_]+$", var.gpu_machine_type))
-    error_message = "gpu_machine_type: a size of the families NC, ND or NV, such as Standard_NC4as_T4_v3."
+    error_message = "gpu_machine_type: a VM size of the families NC, ND or NV, such as Standard_NC4as_T4_v3."
   }
 }
 
 variable "ollama" {
-  description = "The model server of the stack: image, models to pull, how long a model stays in memory, size of the models' volume (GiB), cores, memory (MiB). null: it has none."
+  description = "Size of the model server: CPU cores (`cpu`) and memory in MiB (`memory`); null for none."
   type = object({
-    image           = string
-    models          = list(string)
-    keep_alive      = string
-    storage_size_gb = number
-    cpu             = number
-    memory          = number
+    cpu    = number
+    memory = number
   })
+  default  = null
   nullable = true
 }
 
-variable "identity" {
-  description = "The identity module's `identity`."
-  type = object({
-    id     = string
-    client = string
-    execution = object({
-      id        = string
-      client    = string
-      principal = string
-    })
-  })
-  nullable = false
+variable "log_analytics_workspace_id" {
+  description = "ID of the Log Analytics workspace that receives logs and metrics of containers."
+  type        = string
+  nullable    = false
 }
 
-variable "workload" {
-  description = "The lab's Kubernetes service account, which gets the identity."
-  type = object({
-    namespace       = string
-    service_account = string
-  })
-  nullable = false
+variable "protected" {
+  description = "Whether the cluster has the Standard tier with its SLA, and nodes in three zones."
+  type        = bool
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

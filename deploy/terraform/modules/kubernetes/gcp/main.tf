@@ -1,10 +1,10 @@
 locals {
-  # E2: 4 GiB to a core. One node holds a lab and the model server, beside what the system takes.
+  # The E2 series has 4 GiB per core. A node holds one lab and the model server, beside what the system needs.
   sizes = [4, 8, 16, 32]
   cores = var.cpu + (var.enable_gpu ? 0 : try(var.ollama.cpu, 0)) + 1
   gib   = (var.memory + (var.enable_gpu ? 0 : try(var.ollama.memory, 0))) / 1024 + 3
   fits  = [for size in local.sizes : size if size >= local.cores && size * 4 >= local.gib]
-  # Google, "G2 machine types": how many L4 a machine has.
+  # Number of L4 GPUs of a machine (Compute Engine, "G2 machine types").
   gpus      = lookup({ "24" = 2, "48" = 4, "96" = 8 }, split("-", var.gpu_machine_type)[2], 1)
   gpu_zones = [for zone, found in data.google_compute_machine_types.gpu : zone if length(found.machine_types) > 0]
   pools = merge(
@@ -15,41 +15,41 @@ locals {
   )
 }
 
-# Machines with GPUs are in some zones only.
+# Only some zones have machines with GPUs.
 data "google_compute_zones" "this" {
   count = var.enable_gpu ? 1 : 0
 
-  project = var.stack.account
-  region  = var.stack.region
+  project = var.account
+  region  = var.region
 }
 
 data "google_compute_machine_types" "gpu" {
   for_each = toset(flatten(data.google_compute_zones.this[*].names))
 
-  project = var.stack.account
+  project = var.account
   zone    = each.key
   filter  = "name = ${var.gpu_machine_type}"
 }
 
 resource "google_container_cluster" "this" {
-  #checkov:skip=CKV_GCP_12:Dataplane V2 brings it
-  #checkov:skip=CKV_GCP_21:it has the stack's labels, which checkov doesn't see through modules
-  #checkov:skip=CKV_GCP_65:groups are a company's; access is by Google's roles
-  #checkov:skip=CKV_GCP_66:images are named by digest
+  #checkov:skip=CKV_GCP_12:Dataplane V2 enforces network policies
+  #checkov:skip=CKV_GCP_21:it has labels, which checkov does not see through modules
+  #checkov:skip=CKV_GCP_65:access is by IAM roles; Google Groups would take an organization
+  #checkov:skip=CKV_GCP_66:images are pinned by digest
   #checkov:skip=CKV_GCP_69:set for the node pools
   #checkov:skip=CKV_GCP_68:set for the node pools
-  #checkov:skip=CKV_GCP_61:the subnet logs its flows
-  project                  = var.stack.account
-  location                 = var.stack.region
-  name                     = var.stack.name
-  network                  = var.network.id
-  subnetwork               = var.network.subnets.workload[0]
+  #checkov:skip=CKV_GCP_61:the subnet has flow logs
+  project                  = var.account
+  location                 = var.region
+  name                     = var.name
+  network                  = var.network_id
+  subnetwork               = var.subnet_id
   remove_default_node_pool = true
   initial_node_count       = 1
-  deletion_protection      = var.stack.protected
+  deletion_protection      = var.protected
   enable_shielded_nodes    = true
-  resource_labels          = var.stack.labels
-  # Cilium keeps the manifests' network policies.
+  resource_labels          = var.labels
+  # Cilium enforces the network policies of the manifests.
   datapath_provider = "ADVANCED_DATAPATH"
 
   release_channel {
@@ -67,7 +67,7 @@ resource "google_container_cluster" "this" {
     master_ipv4_cidr_block  = "172.16.0.0/28"
   }
 
-  # People apply manifests from the allowed networks, and from nowhere else.
+  # Manifests are applied from the allowed networks, and from nowhere else.
   master_authorized_networks_config {
     gcp_public_cidrs_access_enabled = false
 
@@ -87,7 +87,7 @@ resource "google_container_cluster" "this" {
   }
 
   workload_identity_config {
-    workload_pool = "${var.stack.account}.svc.id.goog"
+    workload_pool = "${var.account}.svc.id.goog"
   }
 
   addons_config {
@@ -120,9 +120,9 @@ resource "google_container_cluster" "this" {
     }
   }
 
-  # Of the pool that is removed at once.
+  # For the default pool, which is removed at once.
   node_config {
-    service_account = var.identity.execution.client
+    service_account = var.node_identity_email
   }
 
   lifecycle {
@@ -138,8 +138,8 @@ resource "google_container_cluster" "this" {
 resource "google_container_node_pool" "this" {
   for_each = local.pools
 
-  project        = var.stack.account
-  location       = var.stack.region
+  project        = var.account
+  location       = var.region
   node_locations = each.value.zones
   cluster        = google_container_cluster.this.name
   name           = each.key
@@ -158,15 +158,15 @@ resource "google_container_node_pool" "this" {
 
   node_config {
     machine_type    = each.value.machine
-    service_account = var.identity.execution.client
+    service_account = var.node_identity_email
     oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"]
-    tags            = [var.network.firewalls.workload]
+    tags            = [var.network_tag]
     labels          = { for name in ["devai.io/gpu"] : name => "true" if each.value.gpus > 0 }
-    resource_labels = var.stack.labels
+    resource_labels = var.labels
     disk_size_gb    = 100
     disk_type       = "pd-balanced"
 
-    # Pods get their own identity, not the node's.
+    # Pods have their own identity, not that of the node.
     workload_metadata_config {
       mode = "GKE_METADATA"
     }
@@ -194,14 +194,14 @@ resource "google_container_node_pool" "this" {
   lifecycle {
     precondition {
       condition     = each.value.zones == null || length(coalesce(each.value.zones, [])) > 0
-      error_message = "No zone of ${var.stack.region} has a ${var.gpu_machine_type}: another gpu.machine_type, or another terraform.region."
+      error_message = "No zone of ${var.region} has a ${var.gpu_machine_type}: set another gpu.machine_type or terraform.region."
     }
   }
 }
 
-# The lab's service account, and no other, is the lab's identity.
+# The lab's service account, and no other, has the lab's identity.
 resource "google_service_account_iam_member" "this" {
-  service_account_id = var.identity.id
+  service_account_id = var.lab_identity_id
   role               = "roles/iam.workloadIdentityUser"
-  member             = "serviceAccount:${google_container_cluster.this.workload_identity_config[0].workload_pool}[${var.workload.namespace}/${var.workload.service_account}]"
+  member             = "serviceAccount:${google_container_cluster.this.workload_identity_config[0].workload_pool}[${var.service_account.namespace}/${var.service_account.name}]"
 }

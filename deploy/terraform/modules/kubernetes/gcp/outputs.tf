@@ -1,9 +1,9 @@
 output "cluster_name" {
-  description = "The cluster's name."
+  description = "Name of the cluster."
   value       = google_container_cluster.this.name
 }
 
 output "kube_context" {
-  description = "Its context, as `gcloud container clusters get-credentials` names it."
-  value       = "gke_${var.stack.account}_${var.stack.region}_${google_container_cluster.this.name}"
+  description = "Name of the cluster's context in a kubeconfig that `gcloud container clusters get-credentials` has written."
+  value       = "gke_${var.account}_${var.region}_${google_container_cluster.this.name}"
 }

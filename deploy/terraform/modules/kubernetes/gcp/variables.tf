@@ -1,58 +1,78 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "account" {
+  description = "ID of the Google Cloud project."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Google Cloud region, such as europe-west1."
+  type        = string
+  nullable    = false
+}
+
+variable "network_id" {
+  description = "ID of the VPC network."
+  type        = string
+  nullable    = false
+}
+
+variable "subnet_id" {
+  description = "ID of the subnet of the nodes, with secondary ranges `pods` and `services`."
+  type        = string
+  nullable    = false
+}
+
+variable "network_tag" {
+  description = "Network tag of the nodes, which firewall rules name."
+  type        = string
+  nullable    = false
 }
 
 variable "allowed_cidrs" {
-  description = "Networks that may reach the lab."
+  description = "Networks that may connect to the API server."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.allowed_cidrs) > 0 && alltrue([for cidr in var.allowed_cidrs : can(cidrhost(cidr, 0))])
-    error_message = "allowed_cidrs: at least one network, each as 192.0.2.0/24."
+    error_message = "allowed_cidrs: at least one network in CIDR notation, such as 192.0.2.0/24."
   }
 }
 
+variable "lab_identity_id" {
+  description = "Name of the service account of the lab's pods: projects/…/serviceAccounts/…."
+  type        = string
+  nullable    = false
+}
+
+variable "node_identity_email" {
+  description = "E-mail address of the service account of the nodes."
+  type        = string
+  nullable    = false
+}
+
+variable "service_account" {
+  description = "Kubernetes service account of the lab's pods, which receives the lab's identity."
+  type = object({
+    namespace = string
+    name      = string
+  })
+  nullable = false
+}
+
 variable "cpu" {
-  description = "Cores of one lab."
+  description = "CPU cores of one lab."
   type        = number
   nullable    = false
 
@@ -69,65 +89,55 @@ variable "memory" {
 
   validation {
     condition     = var.memory >= 512
-    error_message = "memory: at least 512 MiB, the least of Fargate and Cloud Run."
+    error_message = "memory: at least 512 MiB, the minimum of a lab in every cloud."
   }
 }
 
 variable "max_replicas" {
-  description = "The most labs."
+  description = "Maximum number of labs, which bounds the number of nodes."
   type        = number
+  default     = 1
   nullable    = false
 }
 
 variable "enable_gpu" {
-  description = "Whether the stack has NVIDIA GPUs."
+  description = "Whether the cluster has a node pool with GPUs."
   type        = bool
+  default     = false
   nullable    = false
 }
 
 variable "gpu_machine_type" {
-  description = "Machine of the GPU nodes."
+  description = "Machine type of the nodes with GPUs."
   type        = string
+  default     = "g2-standard-8"
   nullable    = false
 
   validation {
     condition     = can(regex("^g2-standard-(4|8|12|16|24|32|48|96)$", var.gpu_machine_type))
-    error_message = "gpu_machine_type: a machine of the family g2, such as g2-standard-8."
+    error_message = "gpu_machine_type: a machine type of the family g2, such as g2-standard-8."
   }
 }
 
 variable "ollama" {
-  description = "The model server of the stack: image, models to pull, how long a model stays in memory, size of the models' volume (GiB), cores, memory (MiB). null: it has none."
+  description = "Size of the model server: CPU cores (`cpu`) and memory in MiB (`memory`); null for none."
   type = object({
-    image           = string
-    models          = list(string)
-    keep_alive      = string
-    storage_size_gb = number
-    cpu             = number
-    memory          = number
+    cpu    = number
+    memory = number
   })
+  default  = null
   nullable = true
 }
 
-variable "identity" {
-  description = "The identity module's `identity`."
-  type = object({
-    id     = string
-    client = string
-    execution = object({
-      id        = string
-      client    = string
-      principal = string
-    })
-  })
-  nullable = false
+variable "protected" {
+  description = "Whether the cluster has deletion protection."
+  type        = bool
+  nullable    = false
 }
 
-variable "workload" {
-  description = "The lab's Kubernetes service account, which gets the identity."
-  type = object({
-    namespace       = string
-    service_account = string
-  })
-  nullable = false
+variable "labels" {
+  description = "Labels of all resources that can have some: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }
