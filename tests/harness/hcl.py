@@ -99,6 +99,11 @@ class Module:
         """Each output with its arguments."""
         return dict(self._blocks("output"))
 
+    @property
+    def interface(self) -> list[str]:
+        """The names of its variables and outputs."""
+        return [*self.variables, *self.outputs]
+
     @cached_property
     def resources(self) -> list[Resource]:
         """Its own resources."""

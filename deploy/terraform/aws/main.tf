@@ -5,20 +5,10 @@ provider "aws" {
 }
 
 locals {
-  base = {
-    name      = var.name
-    unique    = var.unique
-    account   = var.account
-    region    = var.region
-    vault     = aws_kms_key.this.arn
-    protected = var.protected
-    labels    = var.labels
-  }
-  stack  = merge(local.base, { logs = module.observability.logs })
   simple = var.compute_platform == "simple"
 }
 
-# Whose stack this is, where it is and what it is called: read before anything is planned, and kept as long as the home.
+# The stack's identity, location and names: read before every plan, and kept as long as the home.
 resource "terraform_data" "stack" {
   input = {
     name        = var.name
@@ -70,7 +60,9 @@ resource "aws_kms_alias" "this" {
 module "observability" {
   source = "../modules/observability/aws"
 
-  stack = local.base
+  name        = var.name
+  kms_key_arn = aws_kms_key.this.arn
+  labels      = var.labels
 }
 
 module "registry" {
@@ -86,10 +78,15 @@ module "registry" {
 module "networking" {
   source = "../modules/networking/aws"
 
-  stack         = local.stack
+  name          = var.name
+  account       = var.account
+  region        = var.region
   platform      = var.compute_platform
   allowed_cidrs = var.allowed_cidrs
   port          = var.port
+  log_group_arn = module.observability.log_group_arn
+  protected     = var.protected
+  labels        = var.labels
 }
 
 module "storage" {
@@ -98,8 +95,8 @@ module "storage" {
   name              = var.name
   account           = var.account
   platform          = var.compute_platform
-  subnet_ids        = module.networking.network.subnets.endpoints
-  security_group_id = module.networking.network.firewalls.storage
+  subnet_ids        = module.networking.network.private_subnet_ids
+  security_group_id = module.networking.network.storage_security_group_id
   storage_size_gb   = var.storage_size_gb
   # On kubernetes models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
@@ -132,21 +129,28 @@ module "identity" {
   file_system   = module.storage.file_system
   secrets       = module.secrets.secrets
   kms_key_arn   = aws_kms_key.this.arn
-  log_group_arn = module.observability.logs
+  log_group_arn = module.observability.log_group_arn
   labels        = var.labels
 }
 
 module "ingress" {
   source = "../modules/ingress/aws"
 
-  stack        = local.stack
-  platform     = var.compute_platform
-  network      = module.networking.network
-  base_url     = var.base_url
-  host_name    = var.host_name
-  dns_zone     = var.dns_zone
-  certificate  = var.certificate
-  enable_https = var.enable_https
+  name              = var.name
+  unique_name       = var.unique
+  account           = var.account
+  platform          = var.compute_platform
+  network_id        = module.networking.network.id
+  subnet_ids        = module.networking.network.public_subnet_ids
+  security_group_id = module.networking.network.gateway_security_group_id
+  port              = var.port
+  base_url          = var.base_url
+  host_name         = var.host_name
+  dns_zone          = var.dns_zone
+  certificate       = var.certificate
+  enable_https      = var.enable_https
+  protected         = var.protected
+  labels            = var.labels
 }
 
 module "compute" {
@@ -155,9 +159,9 @@ module "compute" {
 
   name                  = var.name
   region                = var.region
-  subnet_ids            = module.networking.network.subnets.workload
-  security_group_id     = module.networking.network.firewalls.workload
-  target_group_arn      = module.ingress.backend
+  subnet_ids            = module.networking.network.private_subnet_ids
+  security_group_id     = module.networking.network.workload_security_group_id
+  target_group_arn      = module.ingress.target_group_arn
   lab_identity_id       = module.identity.identity.lab.id
   execution_identity_id = module.identity.identity.execution.id
   file_system           = module.storage.file_system
@@ -176,7 +180,7 @@ module "compute" {
   secret_versions       = module.secrets.versions
   ollama                = var.ollama
   ollama_url            = var.ollama_url
-  log_group_arn         = module.observability.logs
+  log_group_arn         = module.observability.log_group_arn
   labels                = var.labels
 }
 
@@ -185,9 +189,9 @@ module "kubernetes" {
   count  = local.simple ? 0 : 1
 
   name                      = var.name
-  subnet_ids                = module.networking.network.subnets.workload
-  gateway_security_group_id = module.networking.network.firewalls.gateway
-  storage_security_group_id = module.networking.network.firewalls.storage
+  subnet_ids                = module.networking.network.private_subnet_ids
+  gateway_security_group_id = module.networking.network.gateway_security_group_id
+  storage_security_group_id = module.networking.network.storage_security_group_id
   port                      = var.port
   allowed_cidrs             = var.allowed_cidrs
   lab_identity_id           = module.identity.identity.lab.id

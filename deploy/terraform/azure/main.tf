@@ -3,7 +3,7 @@ provider "azurerm" {
   subscription_id     = var.account
   storage_use_azuread = true
 
-  # A subscription has only the services that somebody registered it for: the provider does that for those in use here.
+  # The provider registers the subscription for the services in use here.
   resource_providers_to_register = [
     "Microsoft.Compute", "Microsoft.ContainerInstance", "Microsoft.ContainerRegistry", "Microsoft.ContainerService",
     "microsoft.insights", "Microsoft.KeyVault", "Microsoft.ManagedIdentity", "Microsoft.Network",
@@ -12,13 +12,13 @@ provider "azurerm" {
   ]
 
   features {
-    # The account's own address is private: all that Terraform does with it goes by Azure's control plane.
+    # The storage account has a private address only: Terraform uses Azure's control plane.
     storage {
       data_plane_available = false
     }
 
     key_vault {
-      # A vault's name stays taken for as long as what was deleted is kept.
+      # The name of a deleted vault stays reserved until the vault is purged.
       purge_soft_delete_on_destroy    = !var.protected
       recover_soft_deleted_key_vaults = true
     }
@@ -26,25 +26,12 @@ provider "azurerm" {
 }
 
 locals {
-  base = {
-    name      = var.name
-    unique    = var.unique
-    account   = var.account
-    region    = var.region
-    group     = azurerm_resource_group.this.name
-    protected = var.protected
-    labels    = var.labels
-  }
-  stack = merge(local.base, {
-    logs  = module.observability.logs
-    vault = local.key_vault_id
-  })
   # By way of the role assignments: nobody writes into the vault before they exist.
   key_vault_id = azurerm_role_assignment.operator["Key Vault Secrets Officer"].scope
   simple       = var.compute_platform == "simple"
 }
 
-# Whose stack this is, where it is and what it is called: read before anything is planned, and kept as long as the home.
+# The stack's identity, location and names: read before every plan, and kept as long as the home.
 resource "terraform_data" "stack" {
   input = {
     name        = var.name
@@ -65,9 +52,9 @@ resource "azurerm_resource_group" "this" {
 
 data "azurerm_client_config" "this" {}
 
-# Secrets and certificates: open to the lab's networks and to the allowed ones, from one of which Terraform runs.
+# Secrets and certificates. It admits the lab's subnets and the allowed networks, from one of which Terraform has to run.
 resource "azurerm_key_vault" "this" {
-  #checkov:skip=CKV2_AZURE_32:the lab reaches it by the service endpoints of its subnets
+  #checkov:skip=CKV2_AZURE_32:the lab's subnets have a service endpoint for it
   name                          = var.unique
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.region
@@ -83,17 +70,17 @@ resource "azurerm_key_vault" "this" {
     default_action             = "Deny"
     bypass                     = "AzureServices"
     ip_rules                   = var.allowed_cidrs
-    virtual_network_subnet_ids = concat(module.networking.network.subnets.workload, module.networking.network.subnets.gateway)
+    virtual_network_subnet_ids = [module.networking.network.workload_subnet_id, module.networking.network.gateway_subnet_id]
   }
 
-  # Azure lets nobody lower these: one that was deleted while protected comes back with them.
+  # Azure refuses to lower these, and a vault that was deleted while protected is recovered with them.
   lifecycle {
     ignore_changes = [purge_protection_enabled, soft_delete_retention_days]
   }
 }
 
-# Who applies first writes secrets and makes certificates, and keeps these roles when another one plans: others are given
-# theirs by hand.
+# Whoever applies first may write secrets and create certificates, and keeps these roles when others plan, who need role
+# assignments of their own (docs/terraform.md).
 resource "azurerm_role_assignment" "operator" {
   for_each = toset(["Key Vault Secrets Officer", "Key Vault Certificates Officer"])
 
@@ -109,7 +96,11 @@ resource "azurerm_role_assignment" "operator" {
 module "observability" {
   source = "../modules/observability/azure"
 
-  stack = local.base
+  name                = var.name
+  resource_group_name = azurerm_resource_group.this.name
+  region              = var.region
+  protected           = var.protected
+  labels              = var.labels
 }
 
 module "registry" {
@@ -126,10 +117,13 @@ module "registry" {
 module "networking" {
   source = "../modules/networking/azure"
 
-  stack         = local.base
-  platform      = var.compute_platform
-  allowed_cidrs = var.allowed_cidrs
-  port          = var.port
+  name                = var.name
+  resource_group_name = azurerm_resource_group.this.name
+  region              = var.region
+  platform            = var.compute_platform
+  allowed_cidrs       = var.allowed_cidrs
+  port                = var.port
+  labels              = var.labels
 }
 
 module "storage" {
@@ -141,7 +135,7 @@ module "storage" {
   region              = var.region
   platform            = var.compute_platform
   network_id          = module.networking.network.id
-  subnet_id           = module.networking.network.subnets.endpoints[0]
+  subnet_id           = module.networking.network.storage_subnet_id
   storage_size_gb     = var.storage_size_gb
   # On kubernetes models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
@@ -174,14 +168,23 @@ module "identity" {
 module "ingress" {
   source = "../modules/ingress/azure"
 
-  stack        = local.stack
-  platform     = var.compute_platform
-  network      = module.networking.network
-  base_url     = var.base_url
-  host_name    = var.host_name
-  dns_zone     = var.dns_zone
-  certificate  = var.certificate
-  enable_https = var.enable_https
+  name                       = var.name
+  unique_name                = var.unique
+  resource_group_name        = azurerm_resource_group.this.name
+  region                     = var.region
+  platform                   = var.compute_platform
+  network_id                 = module.networking.network.id
+  subnet_id                  = module.networking.network.gateway_subnet_id
+  port                       = var.port
+  base_url                   = var.base_url
+  host_name                  = var.host_name
+  dns_zone                   = var.dns_zone
+  certificate                = var.certificate
+  enable_https               = var.enable_https
+  key_vault_id               = local.key_vault_id
+  log_analytics_workspace_id = module.observability.log_analytics_workspace_id
+  protected                  = var.protected
+  labels                     = var.labels
 }
 
 module "compute" {
@@ -191,8 +194,8 @@ module "compute" {
   name                   = var.name
   resource_group_name    = azurerm_resource_group.this.name
   region                 = var.region
-  subnet_id              = module.networking.network.subnets.workload[0]
-  private_dns_zone_id    = module.ingress.backend
+  subnet_id              = module.networking.network.workload_subnet_id
+  private_dns_zone_id    = module.ingress.private_dns_zone_id
   lab_identity_id        = module.identity.identity.lab.id
   lab_identity_client_id = module.identity.identity.lab.client_id
   execution_identity_id  = module.identity.identity.execution.id
@@ -224,9 +227,9 @@ module "kubernetes" {
   account                    = var.account
   resource_group_name        = azurerm_resource_group.this.name
   region                     = var.region
-  subnet_id                  = module.networking.network.subnets.workload[0]
-  gateway_subnet_id          = module.networking.network.subnets.gateway[0]
-  network_security_group_id  = module.networking.network.firewalls.workload
+  subnet_id                  = module.networking.network.workload_subnet_id
+  gateway_subnet_id          = module.networking.network.gateway_subnet_id
+  network_security_group_id  = module.networking.network.workload_security_group_id
   egress_cidrs               = module.networking.network.egress_cidrs
   allowed_cidrs              = var.allowed_cidrs
   lab_identity_id            = module.identity.identity.lab.id
@@ -237,7 +240,7 @@ module "kubernetes" {
   enable_gpu                 = var.enable_gpu
   gpu_machine_type           = var.gpu_machine_type
   ollama                     = var.ollama
-  log_analytics_workspace_id = module.observability.logs
+  log_analytics_workspace_id = module.observability.log_analytics_workspace_id
   protected                  = var.protected
   labels                     = var.labels
   # The service account is named in deploy/kubernetes/base.

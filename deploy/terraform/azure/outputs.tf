@@ -1,67 +1,74 @@
 output "registry" {
-  description = "Address that the lab's image is pushed to, without the image's own name."
+  description = "Address that the lab's image is pushed to, without the name of the image."
   value       = module.registry.address
 }
 
 output "cluster_name" {
-  description = "The Kubernetes cluster; null on the simple platform."
+  description = "Name of the Kubernetes cluster; null on the simple platform."
   value       = one(module.kubernetes[*].cluster_name)
 }
 
 output "kube_context" {
-  description = "Its context, as the cloud's own program names it."
+  description = "Name of the cluster's context in a kubeconfig; null on the simple platform."
   value       = one(module.kubernetes[*].kube_context)
 }
 
 output "identity" {
-  description = "Who the lab is."
+  description = "Client ID of the lab's managed identity."
   value       = module.identity.identity.lab.client_id
 }
 
 output "file_system" {
-  description = "Where the home is."
+  description = "Name of the storage account with the home."
   value       = module.storage.file_system
 }
 
 output "volumes" {
-  description = "What volumes of the home and of the models name."
+  description = "Names of the file shares of the home (`home`) and the models (`models`); null for models without a share."
   value       = { for name in ["home", "models"] : name => nonsensitive(module.storage.volumes[name]) }
 }
 
 output "resource_group" {
-  description = "Azure's resource group; null elsewhere."
-  value       = try(local.base.group, null)
+  description = "Name of the resource group."
+  value       = azurerm_resource_group.this.name
 }
 
 output "certificate" {
-  description = "The certificate that the load balancer shows; null without HTTPS, and where the ingress makes it."
+  description = "ID of the Key Vault secret with the gateway's certificate; null without HTTPS."
   value       = module.ingress.certificate
 }
 
 output "ingress" {
-  description = "What the ingress of Kubernetes names."
-  value       = module.ingress.details
+  description = "What the ingress of the cluster refers to: names of its address, security policy and certificate, firewall, subnets, and the networks from which the load balancer connects to the lab. null for what the cloud has no name for."
+  value = {
+    address_name     = module.ingress.address_name
+    security_policy  = null
+    certificate_name = module.ingress.certificate_name
+    firewall         = module.networking.network.gateway_security_group_id
+    subnets          = tolist([module.networking.network.gateway_subnet_id])
+    source_cidrs     = tolist(module.networking.network.load_balancer_cidrs)
+  }
 }
 
 output "dns_records" {
-  description = "Records to make, where no zone was given."
+  description = "DNS records to create by hand; empty with a zone."
   value       = module.ingress.dns_records
 }
 
 output "url" {
-  description = "Where the lab is; null where only the ingress will know."
+  description = "URL of the lab; null where only the ingress has one."
   value       = module.ingress.url
 }
 
 output "token_secret" {
-  description = "The secret that holds the lab's token."
+  description = "ID of the secret with the lab's token; null without one."
   value       = try(module.secrets.secrets["JUPYTER_TOKEN"], null)
 }
 
 output "image" {
-  description = "The image that runs; null while none is pushed, and on Kubernetes, where the manifests say it."
+  description = "Image of the lab that runs, by digest; null before the first push, and on kubernetes, where the manifests name it."
   value       = local.simple ? var.image : null
-  # One that did not come up does not run.
+  # An image whose service failed to start does not run.
   depends_on = [module.compute]
 }
 
@@ -71,8 +78,8 @@ output "gpu" {
 }
 
 output "secret_versions" {
-  description = "Secrets and the versions of their values."
+  description = "Versions of the secrets' values, by the name of the environment variable."
   value       = var.secret_versions
-  # Other machines take it for what is there.
+  # Other machines rely on these: they are the versions that exist.
   depends_on = [module.secrets]
 }

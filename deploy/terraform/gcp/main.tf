@@ -5,18 +5,9 @@ provider "google" {
 }
 
 locals {
-  base = {
-    name      = var.name
-    unique    = var.unique
-    account   = var.account
-    region    = var.region
-    protected = var.protected
-    labels    = var.labels
-  }
-  stack = merge(local.base, { logs = module.observability.logs })
   # The project with its log bucket, so that everything is created after the bucket and the services. `depends_on` would
   # do the same, but postpone the modules' data sources until apply.
-  project = { id = var.account, log_bucket = module.observability.logs }
+  project = { id = var.account, log_bucket = module.observability.log_bucket_id }
   simple  = var.compute_platform == "simple"
   services = [
     "artifactregistry", "certificatemanager", "compute", "container", "dns", "file", "iam", "logging", "monitoring", "run",
@@ -24,7 +15,7 @@ locals {
   ]
 }
 
-# Whose stack this is, where it is and what it is called: read before anything is planned, and kept as long as the home.
+# The stack's identity, location and names: read before every plan, and kept as long as the home.
 resource "terraform_data" "stack" {
   input = {
     name        = var.name
@@ -37,8 +28,8 @@ resource "terraform_data" "stack" {
   }
 }
 
-# What the project has to have switched on, beside what `inv tf.bootstrap` does before anything can be planned; it stays,
-# for others may use it.
+# APIs that the stack needs, beside those that `inv tf.bootstrap` enables before the first plan. They stay enabled, because
+# others may use them.
 resource "google_project_service" "this" {
   for_each = toset(local.services)
 
@@ -50,7 +41,10 @@ resource "google_project_service" "this" {
 module "observability" {
   source = "../modules/observability/gcp"
 
-  stack = local.base
+  name      = var.name
+  account   = var.account
+  region    = var.region
+  protected = var.protected
 
   depends_on = [google_project_service.this]
 }
@@ -68,7 +62,9 @@ module "registry" {
 module "networking" {
   source = "../modules/networking/gcp"
 
-  stack         = local.base
+  name          = var.name
+  account       = var.account
+  region        = var.region
   platform      = var.compute_platform
   allowed_cidrs = var.allowed_cidrs
   port          = var.port
@@ -117,14 +113,18 @@ module "identity" {
 module "ingress" {
   source = "../modules/ingress/gcp"
 
-  stack        = local.stack
-  platform     = var.compute_platform
-  network      = module.networking.network
-  base_url     = var.base_url
-  host_name    = var.host_name
-  dns_zone     = var.dns_zone
-  certificate  = var.certificate
-  enable_https = var.enable_https
+  name            = var.name
+  account         = local.project.id
+  region          = var.region
+  platform        = var.compute_platform
+  security_policy = module.networking.network.security_policy
+  base_url        = var.base_url
+  host_name       = var.host_name
+  dns_zone        = var.dns_zone
+  certificate     = var.certificate
+  enable_https    = var.enable_https
+  protected       = var.protected
+  labels          = var.labels
 }
 
 module "compute" {
@@ -161,8 +161,8 @@ module "kubernetes" {
   account             = local.project.id
   region              = var.region
   network_id          = module.networking.network.id
-  subnet_id           = module.networking.network.subnets.workload[0]
-  network_tag         = module.networking.network.firewalls.workload
+  subnet_id           = module.networking.network.subnet_id
+  network_tag         = module.networking.network.network_tag
   allowed_cidrs       = var.allowed_cidrs
   lab_identity_id     = module.identity.identity.lab.id
   node_identity_email = module.identity.identity.execution.email

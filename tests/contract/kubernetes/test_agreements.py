@@ -58,8 +58,8 @@ def test_a_service_account_names_its_identity_where_the_cluster_does_not_know_it
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_the_ingress_names_what_terraform_says_it_made(lab: Project, cloud: str) -> None:
     """Its details come by the outputs of the root, and none of them has to be guessed."""
-    details = hcl.plain(module("ingress", cloud).outputs["details"]["value"])
-    assert {"firewall", "address_name"} <= {hcl.plain(name) for name in details}
+    names = hcl.plain(hcl.Module(hcl.ROOT / cloud).outputs["ingress"]["value"])
+    assert {"firewall", "address_name"} <= {hcl.plain(name) for name in names}
     told = {"ingress": {"firewall": "made-firewall", "address_name": "made-address"}}
     known = outputs.known(told, built(lab, cloud).settings)
     stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))

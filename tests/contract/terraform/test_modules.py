@@ -45,6 +45,50 @@ def test_what_modules_of_a_capability_have_in_common_has_one_type_and_one_defaul
         assert {name: left[name] for name in common} == {name: right[name] for name in common}
 
 
+# What modules of one cloud only take or return. Everything else has the same name in each cloud that has it.
+OWN = {
+    "aws": {
+        "gateway_security_group_id", "kms_key_arn", "log_group_arn", "node_identity_id", "security_group_id",
+        "storage_security_group_id", "subnet_ids", "target_group_arn",
+    },
+    "azure": {
+        "egress_cidrs", "gateway_subnet_id", "key_vault_id", "lab_identity_client_id", "log_analytics_workspace_id",
+        "network_security_group_id", "node_identity", "private_dns_zone_id", "resource_group_name", "storage_key",
+    },
+    "gcp": {"lab_identity_email", "log_bucket_id", "network_tag", "node_identity_email", "security_policy"},
+}  # fmt: skip
+
+
+def test_only_what_one_cloud_alone_has_is_named_as_in_no_other() -> None:
+    names = {
+        cloud: {name for module in hcl.modules() if module.folder.name == cloud for name in module.interface}
+        for cloud in hcl.CLOUDS
+    }
+
+    assert {
+        cloud: own - set().union(*(names[other] for other in hcl.CLOUDS if other != cloud))
+        for cloud, own in names.items()
+    } == OWN
+
+
+# The fields of an object, in its type.
+FIELD = re.compile(r"(\w+) = ")
+
+
+@pytest.mark.parametrize("module", hcl.modules(), ids=str)
+def test_a_module_uses_every_field_of_an_object_that_it_takes(module: hcl.Module) -> None:
+    """A bag of what others use would hide what a module needs."""
+    unused = [
+        f"{name}.{field}"
+        for name, declared in module.variables.items()
+        for field in FIELD.findall(hcl.plain(declared["type"]))
+        # Volumes are gone through by name.
+        if name != "volumes" and not re.search(rf"\.{field}\b", module.body)
+    ]
+
+    assert unused == []
+
+
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
 def test_a_root_passes_everything_that_a_module_takes_and_reads_everything_that_it_returns(cloud: str) -> None:
     """Else a default would hold unnoticed. The address range of the network is not configurable."""

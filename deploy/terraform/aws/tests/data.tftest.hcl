@@ -6,7 +6,6 @@ mock_provider "aws" {
 
 variables {
   name              = "devai-dev"
-  unique_name       = "devaidev12345678"
   account           = "123456789012"
   region            = "eu-central-1"
   kms_key_arn       = "arn:aws:kms:eu-central-1:123456789012:key/made"

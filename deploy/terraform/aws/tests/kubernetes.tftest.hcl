@@ -6,9 +6,6 @@ mock_provider "aws" {
 
 variables {
   name                      = "devai-dev"
-  unique_name               = "devaidev12345678"
-  account                   = "123456789012"
-  region                    = "eu-central-1"
   subnet_ids                = ["private-1", "private-2"]
   gateway_security_group_id = "sg-gateway"
   storage_security_group_id = "sg-storage"
@@ -16,34 +13,15 @@ variables {
   kms_key_arn               = "arn:aws:kms:eu-central-1:123456789012:key/made"
   protected                 = true
   labels                    = { part-of = "devai" }
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "123456789012"
-    region    = "eu-central-1"
-    logs      = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
-    vault     = "arn:aws:kms:eu-central-1:123456789012:key/made"
-    protected = true
-    labels    = { part-of = "devai" }
-  }
-  network = {
-    id           = "vpc-1"
-    subnets      = { workload = ["private-1", "private-2"], gateway = ["public-1", "public-2"], endpoints = ["private-1", "private-2"] }
-    firewalls    = { gateway = "sg-gateway", workload = "sg-workload", storage = "sg-storage" }
-    source_cidrs = ["10.42.240.0/24"]
-    egress_cidrs = ["203.0.113.9/32"]
-    port         = 8888
-  }
-  allowed_cidrs    = ["192.0.2.0/24"]
-  cpu              = 2
-  memory           = 4096
-  max_replicas     = 3
-  enable_gpu       = false
-  gpu_machine_type = "g6.xlarge"
-  ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
-  lab_identity_id  = "arn:aws:iam::123456789012:role/lab"
-  node_identity_id = "arn:aws:iam::123456789012:role/nodes"
-  service_account  = { namespace = "devai-aws-dev", name = "devai" }
+  allowed_cidrs             = ["192.0.2.0/24"]
+  cpu                       = 2
+  memory                    = 4096
+  enable_gpu                = false
+  gpu_machine_type          = "g6.xlarge"
+  ollama                    = { cpu = 2, memory = 8192 }
+  lab_identity_id           = "arn:aws:iam::123456789012:role/lab"
+  node_identity_id          = "arn:aws:iam::123456789012:role/nodes"
+  service_account           = { namespace = "devai-aws-dev", name = "devai" }
 }
 
 run "cluster" {

@@ -5,16 +5,12 @@ mock_provider "aws" {
 }
 
 variables {
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "123456789012"
-    region    = "eu-central-1"
-    logs      = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
-    vault     = "arn:aws:kms:eu-central-1:123456789012:key/made"
-    protected = false
-    labels    = { part-of = "devai" }
-  }
+  name          = "devai-dev"
+  account       = "123456789012"
+  region        = "eu-central-1"
+  log_group_arn = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-dev"
+  protected     = false
+  labels        = { part-of = "devai" }
   platform      = "simple"
   allowed_cidrs = ["192.0.2.0/24", "198.51.100.0/24"]
   port          = 8888
@@ -68,7 +64,7 @@ run "open_to_the_allowed_networks_only" {
   }
 
   assert {
-    condition     = aws_flow_log.this.traffic_type == "ALL" && aws_flow_log.this.log_destination == var.stack.logs
+    condition     = aws_flow_log.this.traffic_type == "ALL" && aws_flow_log.this.log_destination == var.log_group_arn
     error_message = "the network's traffic is logged"
   }
 
@@ -78,7 +74,7 @@ run "open_to_the_allowed_networks_only" {
   }
 
   assert {
-    condition     = alltrue([for group in [aws_security_group.gateway, aws_security_group.workload, aws_security_group.storage] : group.tags == tomap(var.stack.labels)])
+    condition     = alltrue([for group in [aws_security_group.gateway, aws_security_group.workload, aws_security_group.storage] : group.tags == tomap(var.labels)])
     error_message = "labels are on all"
   }
 
@@ -96,16 +92,8 @@ run "protected_and_kubernetes" {
   }
 
   variables {
-    platform = "kubernetes"
-    stack = {
-      name      = "devai-prod"
-      unique    = "devaiprod12345678"
-      account   = "123456789012"
-      region    = "eu-central-1"
-      logs      = "arn:aws:logs:eu-central-1:123456789012:log-group:/devai/devai-prod"
-      protected = true
-      labels    = {}
-    }
+    platform  = "kubernetes"
+    protected = true
   }
 
   assert {

@@ -6,7 +6,6 @@ mock_provider "azurerm" {
 
 variables {
   name                       = "devai-prod"
-  unique_name                = "devaiprod12345678"
   account                    = "00000000-0000-0000-0000-000000000000"
   resource_group_name        = "devai-prod"
   region                     = "westeurope"
@@ -17,43 +16,14 @@ variables {
   log_analytics_workspace_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
   protected                  = true
   labels                     = { part-of = "devai" }
-  stack = {
-    name      = "devai-prod"
-    unique    = "devaiprod12345678"
-    account   = "00000000-0000-0000-0000-000000000000"
-    region    = "westeurope"
-    group     = "devai-prod"
-    logs      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
-    vault     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
-    protected = true
-    labels    = { part-of = "devai" }
-  }
-  network = {
-    id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev"
-    subnets = {
-      workload  = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/workload"]
-      gateway   = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/gateway"]
-      endpoints = ["/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.Network/virtualNetworks/devai-dev/subnets/endpoints"]
-    }
-    firewalls    = { gateway = "gateway", workload = "workload", storage = "endpoints" }
-    source_cidrs = ["10.42.240.0/24"]
-    egress_cidrs = ["203.0.113.9/32"]
-    port         = 8888
-  }
-  platform         = "kubernetes"
-  base_url         = "/"
-  host_name        = "lab.example.com"
-  dns_zone         = "example.com"
-  certificate      = "https://mine.vault.azure.net/secrets/lab"
-  enable_https     = true
-  allowed_cidrs    = ["192.0.2.0/24"]
-  cpu              = 2
-  memory           = 4096
-  max_replicas     = 3
-  enable_gpu       = false
-  gpu_machine_type = "Standard_NC4as_T4_v3"
-  ollama           = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
-  lab_identity_id  = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
+  allowed_cidrs              = ["192.0.2.0/24"]
+  cpu                        = 2
+  memory                     = 4096
+  max_replicas               = 3
+  enable_gpu                 = false
+  gpu_machine_type           = "Standard_NC4as_T4_v3"
+  ollama                     = { cpu = 2, memory = 8192 }
+  lab_identity_id            = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-lab"
   node_identity = {
     id           = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devai-dev-execution"
     client_id    = "00000000-0000-0000-0000-00000000000f"
@@ -184,22 +154,4 @@ run "more_than_any_machine" {
   }
 
   expect_failures = [azurerm_kubernetes_cluster.this]
-}
-
-run "gateway_for_the_ingress_controller" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/azure"
-  }
-
-  assert {
-    condition     = length(azurerm_application_gateway.simple) == 0 && one(azurerm_application_gateway.kubernetes[0].ssl_certificate).name == "lab" && output.details.certificate_name == "lab"
-    error_message = "the certificate is there by the name that the ingress says"
-  }
-
-  assert {
-    condition     = output.backend == null && output.url == "https://lab.example.com/"
-    error_message = "and the lab is where it will be"
-  }
 }

@@ -5,20 +5,13 @@ mock_provider "azurerm" {
 }
 
 variables {
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "00000000-0000-0000-0000-000000000000"
-    region    = "westeurope"
-    group     = "devai-dev"
-    logs      = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.OperationalInsights/workspaces/devai-dev"
-    vault     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/devai-dev/providers/Microsoft.KeyVault/vaults/devaidev12345678"
-    protected = false
-    labels    = { part-of = "devai" }
-  }
-  platform      = "simple"
-  allowed_cidrs = ["192.0.2.0/24", "198.51.100.0/24"]
-  port          = 8888
+  name                = "devai-dev"
+  resource_group_name = "devai-dev"
+  region              = "westeurope"
+  labels              = { part-of = "devai" }
+  platform            = "simple"
+  allowed_cidrs       = ["192.0.2.0/24", "198.51.100.0/24"]
+  port                = 8888
 }
 
 run "open_to_the_allowed_networks_only" {
@@ -79,7 +72,7 @@ run "open_to_the_allowed_networks_only" {
   }
 
   assert {
-    condition     = azurerm_virtual_network.this.tags == tomap(var.stack.labels)
+    condition     = azurerm_virtual_network.this.tags == tomap(var.labels)
     error_message = "labels are on all"
   }
 }

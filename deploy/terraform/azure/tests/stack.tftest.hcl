@@ -98,6 +98,11 @@ run "kubernetes" {
   }
 
   assert {
+    condition     = output.ingress.address_name == "devai-dev" && output.ingress.certificate_name == "lab" && output.ingress.source_cidrs == tolist(["10.42.240.0/24"])
+    error_message = "the ingress finds its gateway and the certificate there"
+  }
+
+  assert {
     condition     = output.volumes.models == null
     error_message = "models are on a disk of the cluster"
   }

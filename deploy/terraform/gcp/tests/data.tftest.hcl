@@ -5,21 +5,12 @@ mock_provider "google" {
 }
 
 variables {
-  name        = "devai-dev"
-  unique_name = "devaidev12345678"
-  account     = "example-project"
-  region      = "europe-west1"
-  protected   = false
-  labels      = { part-of = "devai" }
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "example-project"
-    region    = "europe-west1"
-    logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
-    protected = false
-    labels    = { part-of = "devai" }
-  }
+  name            = "devai-dev"
+  unique_name     = "devaidev12345678"
+  account         = "example-project"
+  region          = "europe-west1"
+  protected       = false
+  labels          = { part-of = "devai" }
   network_id      = "projects/example-project/global/networks/devai-dev"
   platform        = "simple"
   repository      = "devai-lab"

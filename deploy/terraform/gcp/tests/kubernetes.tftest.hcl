@@ -4,48 +4,22 @@ mock_provider "google" {
   override_during = plan
 }
 
-mock_provider "tls" {}
-
 variables {
-  name        = "devai-prod"
-  unique_name = "devaiprod12345678"
-  account     = "example-project"
-  region      = "europe-west1"
-  network_id  = "projects/example-project/global/networks/devai-dev"
-  subnet_id   = "projects/example-project/regions/europe-west1/subnetworks/devai-dev"
-  network_tag = "devai-dev-workload"
-  protected   = true
-  labels      = { part-of = "devai" }
-  stack = {
-    name      = "devai-prod"
-    unique    = "devaiprod12345678"
-    account   = "example-project"
-    region    = "europe-west1"
-    logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
-    protected = true
-    labels    = { part-of = "devai" }
-  }
-  network = {
-    id           = "projects/example-project/global/networks/devai-dev"
-    subnets      = { workload = ["projects/example-project/regions/europe-west1/subnetworks/devai-dev"], gateway = [], endpoints = [] }
-    firewalls    = { gateway = "devai-dev", workload = "devai-dev-workload", storage = "devai-dev-workload" }
-    source_cidrs = ["35.191.0.0/16", "130.211.0.0/22"]
-    egress_cidrs = ["203.0.113.9/32"]
-    port         = 8888
-  }
-  platform            = "kubernetes"
-  base_url            = "/"
-  host_name           = "lab.example.com"
-  dns_zone            = "example.com"
-  certificate         = ""
-  enable_https        = true
+  name                = "devai-prod"
+  account             = "example-project"
+  region              = "europe-west1"
+  network_id          = "projects/example-project/global/networks/devai-dev"
+  subnet_id           = "projects/example-project/regions/europe-west1/subnetworks/devai-dev"
+  network_tag         = "devai-dev-workload"
+  protected           = true
+  labels              = { part-of = "devai" }
   allowed_cidrs       = ["192.0.2.0/24"]
   cpu                 = 2
   memory              = 4096
   max_replicas        = 3
   enable_gpu          = false
   gpu_machine_type    = "g2-standard-24"
-  ollama              = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama              = { cpu = 2, memory = 8192 }
   lab_identity_id     = "projects/example-project/serviceAccounts/lab"
   node_identity_email = "nodes@example-project.iam.gserviceaccount.com"
   service_account     = { namespace = "devai-gcp-dev", name = "devai" }
@@ -168,27 +142,4 @@ run "no_zone_with_gpus" {
   }
 
   expect_failures = [google_container_node_pool.this["gpu"]]
-}
-
-run "names_for_the_ingress" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/gcp"
-  }
-
-  assert {
-    condition     = output.details.address_name == "devai-prod" && output.details.security_policy == "devai-dev" && output.certificate == null
-    error_message = "the ingress finds its address and its policy, and makes its certificate"
-  }
-
-  assert {
-    condition     = google_compute_ssl_policy.this.name == output.details.address_name && google_compute_ssl_policy.this.min_tls_version == "TLS_1_2"
-    error_message = "it speaks TLS 1.2 or newer, by a policy that it finds"
-  }
-
-  assert {
-    condition     = length(google_compute_backend_service.this) == 0
-    error_message = "and its load balancer"
-  }
 }

@@ -5,15 +5,9 @@ mock_provider "google" {
 }
 
 variables {
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "example-project"
-    region    = "europe-west1"
-    logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
-    protected = false
-    labels    = { part-of = "devai" }
-  }
+  name          = "devai-dev"
+  account       = "example-project"
+  region        = "europe-west1"
   platform      = "simple"
   allowed_cidrs = ["192.0.2.0/24", "198.51.100.0/24"]
   port          = 8888

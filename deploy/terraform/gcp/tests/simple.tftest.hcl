@@ -4,38 +4,13 @@ mock_provider "google" {
   override_during = plan
 }
 
-mock_provider "tls" {}
-
 variables {
-  name        = "devai-dev"
-  unique_name = "devaidev12345678"
-  account     = "example-project"
-  region      = "europe-west1"
-  protected   = false
-  labels      = { part-of = "devai" }
-  stack = {
-    name      = "devai-dev"
-    unique    = "devaidev12345678"
-    account   = "example-project"
-    region    = "europe-west1"
-    logs      = "projects/example-project/locations/europe-west1/buckets/devai-dev"
-    protected = false
-    labels    = { part-of = "devai" }
-  }
-  network = {
-    id           = "projects/example-project/global/networks/devai-dev"
-    subnets      = { workload = ["projects/example-project/regions/europe-west1/subnetworks/devai-dev"], gateway = [], endpoints = [] }
-    firewalls    = { gateway = "devai-dev", workload = "devai-dev-workload", storage = "devai-dev-workload" }
-    source_cidrs = ["35.191.0.0/16", "130.211.0.0/22"]
-    egress_cidrs = ["203.0.113.9/32"]
-    port         = 8888
-  }
-  platform              = "simple"
+  name                  = "devai-dev"
+  account               = "example-project"
+  region                = "europe-west1"
+  labels                = { part-of = "devai" }
   port                  = 8888
   base_url              = "/lab/"
-  host_name             = "lab.example.com"
-  dns_zone              = "example.com"
-  enable_https          = true
   image                 = "registry.example.com/devai-lab@sha256:0000000000000000000000000000000000000000000000000000000000000000"
   cpu                   = 2
   memory                = 4096
@@ -43,9 +18,8 @@ variables {
   max_replicas          = 4
   enable_gpu            = false
   environment_variables = { DEVAI_STACK = "dev" }
-  ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 2, memory = 8192 }
+  ollama                = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", cpu = 2, memory = 8192 }
   ollama_url            = ""
-  certificate           = ""
   gpu_machine_type      = "g2-standard-8"
   secrets               = { JUPYTER_TOKEN = "projects/example-project/secrets/devai-dev-JUPYTER_TOKEN" }
   secret_versions       = { JUPYTER_TOKEN = "2" }
@@ -124,18 +98,6 @@ run "service" {
     condition     = length(google_cloud_run_v2_service.this.template[0].node_selector) == 0
     error_message = "no GPU that nobody asked for"
   }
-}
-
-run "protected_service" {
-  command = plan
-
-  module {
-    source = "../modules/compute/gcp"
-  }
-
-  variables {
-    name = "devai-prod"
-  }
 
   assert {
     condition     = google_cloud_run_v2_service.this.deletion_protection == false
@@ -152,7 +114,7 @@ run "service_with_gpus" {
 
   variables {
     enable_gpu = true
-    ollama     = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", storage_size_gb = 50, cpu = 4, memory = 16384 }
+    ollama     = { image = "ollama/ollama:0.35.1", models = ["smollm2:135m"], keep_alive = "300s", cpu = 4, memory = 16384 }
   }
 
   assert {
@@ -240,144 +202,4 @@ run "a_pair_that_cloud_run_lacks" {
   }
 
   expect_failures = [google_cloud_run_v2_service.this]
-}
-
-run "load_balancer" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/gcp"
-  }
-
-  assert {
-    condition     = google_compute_url_map.redirect[0].default_url_redirect[0].https_redirect && google_compute_global_forwarding_rule.this["80"].port_range == "80"
-    error_message = "HTTP is sent on to HTTPS"
-  }
-
-  assert {
-    condition     = google_compute_ssl_policy.this.min_tls_version == "TLS_1_2"
-    error_message = "TLS 1.2 or newer"
-  }
-
-  assert {
-    condition     = google_compute_backend_service.this[0].security_policy == "devai-dev"
-    error_message = "Cloud Armor holds the allowed networks"
-  }
-
-  assert {
-    condition     = google_compute_region_network_endpoint_group.this[0].cloud_run[0].service == var.name
-    error_message = "the service is found by its name"
-  }
-
-  assert {
-    condition     = google_certificate_manager_certificate.this[0].managed[0].domains == tolist(["lab.example.com"]) && google_compute_target_https_proxy.this[0].ssl_certificates == null
-    error_message = "with a host name the certificate is a real one"
-  }
-
-  assert {
-    condition     = google_compute_target_https_proxy.this[0].name == "devai-dev-managed"
-    error_message = "a proxy with a map is another one than that with certificates, which can't become it"
-  }
-
-  assert {
-    condition     = length(google_dns_record_set.this) == 2 && length(output.dns_records) == 0
-    error_message = "its proof and the address are in the zone"
-  }
-
-  assert {
-    condition     = output.url == "https://lab.example.com/lab/"
-    error_message = "the lab is at its host name"
-  }
-}
-
-run "without_https" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/gcp"
-  }
-
-  variables {
-    enable_https = false
-  }
-
-  assert {
-    condition     = length(google_compute_target_https_proxy.this) == 0 && keys(google_compute_global_forwarding_rule.this)[0] == "80" && output.certificate == null
-    error_message = "HTTP only, where HTTPS isn't wanted"
-  }
-}
-
-run "without_a_zone" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/gcp"
-  }
-
-  variables {
-    dns_zone = ""
-  }
-
-  assert {
-    condition     = toset(output.dns_records[*].name) == toset(["lab.example.com", "_acme-challenge.lab.example.com."]) && length(google_dns_record_set.this) == 0
-    error_message = "the records to make are named"
-  }
-}
-
-run "without_a_host_name" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/gcp"
-  }
-
-  variables {
-    host_name = ""
-    dns_zone  = ""
-  }
-
-  assert {
-    condition     = length(google_compute_ssl_certificate.this) == 1 && output.url == "https://203.0.113.7/lab/"
-    error_message = "a first look is by a self-signed certificate"
-  }
-
-  assert {
-    condition     = google_compute_target_https_proxy.this[0].name == "devai-dev"
-    error_message = "a host name, whose certificate is in a map, means another proxy"
-  }
-
-  expect_failures = [check.trusted_certificate]
-}
-
-run "protected_without_a_host_name" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/gcp"
-  }
-
-  variables {
-    host_name = ""
-    dns_zone  = ""
-    stack     = merge(var.stack, { name = "devai-prod", unique = "devaiprod12345678", protected = true })
-  }
-
-  expect_failures = [tls_self_signed_cert.this, check.trusted_certificate]
-}
-
-run "a_certificate_that_exists" {
-  command = plan
-
-  module {
-    source = "../modules/ingress/gcp"
-  }
-
-  variables {
-    certificate = "mine"
-  }
-
-  assert {
-    condition     = google_compute_target_https_proxy.this[0].ssl_certificates == tolist(["projects/example-project/global/sslCertificates/mine"]) && length(google_certificate_manager_certificate.this) == 0
-    error_message = "it is used, and none is made"
-  }
 }

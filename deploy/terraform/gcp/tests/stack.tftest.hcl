@@ -100,6 +100,11 @@ run "kubernetes" {
   }
 
   assert {
+    condition     = output.ingress.address_name == "devai-dev" && output.ingress.security_policy == "devai-dev" && output.ingress.source_cidrs == tolist(["35.191.0.0/16", "130.211.0.0/22"])
+    error_message = "the ingress finds its address and its policy"
+  }
+
+  assert {
     condition     = output.volumes.models == null
     error_message = "models are on a disk of the cluster"
   }

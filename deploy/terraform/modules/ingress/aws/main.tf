@@ -1,10 +1,10 @@
 locals {
-  # On kubernetes the cluster makes its own load balancer, from the ingress.
-  simple = var.platform == "simple"
-  made   = var.enable_https && var.certificate == "" && var.host_name != ""
-  # A host name without a zone of ours: its certificate is issued when the records are there, which nobody waits for.
-  validated = local.made && var.dns_zone != ""
-  # Until then, and without a host name, browsers are shown one that nobody vouches for.
+  # On kubernetes the cluster creates the load balancer of its ingress.
+  simple    = var.platform == "simple"
+  requested = var.enable_https && var.certificate == "" && var.host_name != ""
+  # Without a zone the certificate is issued once the records exist, for which Terraform does not wait.
+  validated = local.requested && var.dns_zone != ""
+  # Until then, and without a host name, the certificate is self-signed.
   self_signed = var.enable_https && var.certificate == "" && !local.validated
 
   issued = try(aws_acm_certificate.this[0].status, "") == "ISSUED"
@@ -17,7 +17,7 @@ locals {
   )
   scheme  = var.enable_https ? "https" : "http"
   address = try(aws_lb.this[0].dns_name, null)
-  proofs = local.made ? [for option in aws_acm_certificate.this[0].domain_validation_options : {
+  proofs = local.requested ? [for option in aws_acm_certificate.this[0].domain_validation_options : {
     name  = option.resource_record_name
     type  = option.resource_record_type
     value = option.resource_record_value
@@ -27,11 +27,11 @@ locals {
 # --- Certificate ---
 
 resource "aws_acm_certificate" "this" {
-  count = local.made ? 1 : 0
+  count = local.requested ? 1 : 0
 
   domain_name       = var.host_name
   validation_method = "DNS"
-  tags              = var.stack.labels
+  tags              = var.labels
 
   lifecycle {
     create_before_destroy = true
@@ -45,7 +45,7 @@ data "aws_route53_zone" "this" {
 }
 
 resource "aws_route53_record" "validation" {
-  # One name, one record: ACM asks for no more.
+  # ACM has one validation record for each name, and there is one name.
   count = local.validated ? 1 : 0
 
   zone_id         = data.aws_route53_zone.this[0].zone_id
@@ -63,7 +63,7 @@ resource "aws_acm_certificate_validation" "this" {
   validation_record_fqdns = [for record in aws_route53_record.validation : record.fqdn]
 }
 
-# Its key is in the state: ACM has no write-only argument for it. It protects nothing but a first look.
+# The private key is in the state: ACM has no write-only argument for it. The certificate is for a first look only.
 resource "tls_private_key" "this" {
   count = local.self_signed ? 1 : 0
 
@@ -75,18 +75,18 @@ resource "tls_self_signed_cert" "this" {
   count = local.self_signed ? 1 : 0
 
   private_key_pem       = tls_private_key.this[0].private_key_pem
-  dns_names             = [coalesce(var.host_name, "${var.stack.name}.invalid")]
+  dns_names             = [coalesce(var.host_name, "${var.name}.invalid")]
   validity_period_hours = 8760
   early_renewal_hours   = 720
   allowed_uses          = ["digital_signature", "key_encipherment", "server_auth"]
 
   subject {
-    common_name = coalesce(var.host_name, "${var.stack.name}.invalid")
+    common_name = coalesce(var.host_name, "${var.name}.invalid")
   }
 
   lifecycle {
     precondition {
-      condition     = !(var.stack.protected && var.host_name == "")
+      condition     = !(var.protected && var.host_name == "")
       error_message = "A protected stack needs a host name for HTTPS: set ingress.host."
     }
   }
@@ -97,7 +97,7 @@ resource "aws_acm_certificate" "self_signed" {
 
   private_key      = tls_private_key.this[0].private_key_pem
   certificate_body = tls_self_signed_cert.this[0].cert_pem
-  tags             = var.stack.labels
+  tags             = var.labels
 
   lifecycle {
     create_before_destroy = true
@@ -115,19 +115,19 @@ check "trusted_certificate" {
 
 resource "aws_lb" "this" {
   #checkov:skip=CKV2_AWS_20:the listener of port 80 redirects unless tls.enabled is false
-  #checkov:skip=CKV2_AWS_28:a firewall for web applications inspects requests of strangers; here only the allowed networks get as far as that
+  #checkov:skip=CKV2_AWS_28:the load balancer admits the allowed networks only; a web application firewall is for requests of everybody
   count = local.simple ? 1 : 0
 
-  name                       = var.stack.name
+  name                       = var.name
   load_balancer_type         = "application"
-  subnets                    = var.network.subnets.gateway
-  security_groups            = [var.network.firewalls.gateway]
-  enable_deletion_protection = var.stack.protected
+  subnets                    = var.subnet_ids
+  security_groups            = [var.security_group_id]
+  enable_deletion_protection = var.protected
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
-  # A kernel may be quiet for an hour; 4000 is the most.
+  # A kernel may send nothing for an hour; the maximum is 4000 s.
   idle_timeout = 3600
-  tags         = var.stack.labels
+  tags         = var.labels
 
   access_logs {
     bucket  = aws_s3_bucket.logs[0].id
@@ -140,17 +140,17 @@ resource "aws_lb" "this" {
 resource "aws_lb_target_group" "this" {
   count = local.simple ? 1 : 0
 
-  # A listener has one while another port makes another.
-  name        = "${var.stack.name}-${var.network.port}"
-  vpc_id      = var.network.id
+  # With the port in it: after a change of the port both target groups exist for a moment.
+  name        = "${var.name}-${var.port}"
+  vpc_id      = var.network_id
   target_type = "ip"
-  port        = var.network.port
-  #checkov:skip=CKV_AWS_378:TLS ends at the load balancer; behind it is the stack's own network
+  port        = var.port
+  #checkov:skip=CKV_AWS_378:TLS ends at the load balancer; behind it is the stack's VPC
   protocol             = "HTTP"
   deregistration_delay = 120
-  tags                 = var.stack.labels
+  tags                 = var.labels
 
-  # `/` redirects, and everything but this wants the token.
+  # `/` redirects, and other paths require the token.
   health_check {
     path                = "${var.base_url}api"
     matcher             = "200"
@@ -160,7 +160,7 @@ resource "aws_lb_target_group" "this" {
     unhealthy_threshold = 3
   }
 
-  # Notebooks live in one task's memory: a person stays with the task of the first answer.
+  # Kernels are in the memory of one task: a browser stays with the task that answered first.
   stickiness {
     type            = "lb_cookie"
     cookie_duration = 604800
@@ -179,7 +179,7 @@ resource "aws_lb_listener" "http" {
   load_balancer_arn = aws_lb.this[0].arn
   port              = 80
   protocol          = "HTTP"
-  tags              = var.stack.labels
+  tags              = var.labels
 
   default_action {
     type             = var.enable_https ? "redirect" : "forward"
@@ -205,7 +205,7 @@ resource "aws_lb_listener" "https" {
   protocol          = "HTTPS"
   ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
   certificate_arn   = local.certificate
-  tags              = var.stack.labels
+  tags              = var.labels
 
   default_action {
     type             = "forward"
@@ -232,14 +232,14 @@ resource "aws_route53_record" "this" {
 resource "aws_s3_bucket" "logs" {
   #checkov:skip=CKV_AWS_18:it is the access log
   #checkov:skip=CKV_AWS_144:a log of a month needs no second region
-  #checkov:skip=CKV_AWS_145:load balancers write with S3's own key only
+  #checkov:skip=CKV_AWS_145:load balancers support keys of S3's only
   #checkov:skip=CKV_AWS_21:a log is written once
-  #checkov:skip=CKV2_AWS_62:nobody waits for a log
+  #checkov:skip=CKV2_AWS_62:nothing reacts to new logs
   count = local.simple ? 1 : 0
 
-  bucket        = "${var.stack.unique}-access-log"
-  force_destroy = !var.stack.protected
-  tags          = var.stack.labels
+  bucket        = "${var.unique_name}-access-log"
+  force_destroy = !var.protected
+  tags          = var.labels
 }
 
 resource "aws_s3_bucket_public_access_block" "logs" {
@@ -286,7 +286,7 @@ resource "aws_s3_bucket_policy" "logs" {
         Effect    = "Allow"
         Principal = { Service = "logdelivery.elasticloadbalancing.amazonaws.com" }
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.logs[0].arn}/AWSLogs/${var.stack.account}/*"
+        Resource  = "${aws_s3_bucket.logs[0].arn}/AWSLogs/${var.account}/*"
       },
       {
         Sid       = "EncryptedOnly"

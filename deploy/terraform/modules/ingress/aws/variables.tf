@@ -1,26 +1,33 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
+variable "unique_name" {
+  description = "Globally unique name, with which the name of the bucket of access logs begins."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+  }
+}
+
+variable "account" {
+  description = "ID of the AWS account, 12 digits."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (EKS) or simple (ECS)."
   type        = string
   nullable    = false
 
@@ -30,58 +37,84 @@ variable "platform" {
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "network_id" {
+  description = "ID of the VPC."
+  type        = string
+  nullable    = false
+}
+
+variable "subnet_ids" {
+  description = "IDs of the public subnets of the load balancer, in two availability zones or more."
+  type        = list(string)
+  nullable    = false
+}
+
+variable "security_group_id" {
+  description = "ID of the security group of the load balancer."
+  type        = string
+  nullable    = false
+}
+
+variable "port" {
+  description = "TCP port on which the lab listens."
+  type        = number
+  nullable    = false
+
+  validation {
+    condition     = var.port >= 1024 && var.port <= 65535
+    error_message = "port: 1024 to 65535, because the lab does not run as root."
+  }
 }
 
 variable "base_url" {
-  description = "Path under which the lab answers."
+  description = "URL path of the lab."
   type        = string
+  default     = "/"
   nullable    = false
 
   validation {
     condition     = can(regex("^/([\\w.~-]+/)*$", var.base_url))
-    error_message = "base_url: a path that begins and ends with /, such as / or /lab/."
+    error_message = "base_url: a path that begins and ends with a slash, such as / or /lab/."
   }
 }
 
 variable "host_name" {
-  description = "Host name of the lab; empty for the load balancer's own address."
+  description = "Host name of the lab, such as lab.example.com; empty to use the DNS name of the load balancer."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "dns_zone" {
-  description = "Zone that records are written to; empty: they are in the output `dns_records`."
+  description = "Name of the Route 53 hosted zone that the records are created in, such as example.com; empty to return them in the output `dns_records`."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "certificate" {
-  description = "A certificate that exists already; empty for one that is made here."
+  description = "ARN of an existing ACM certificate; empty to create one."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "enable_https" {
-  description = "Whether the load balancer speaks HTTPS and redirects the rest."
+  description = "Whether the load balancer serves HTTPS and redirects HTTP to it."
   type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "protected" {
+  description = "Whether the load balancer has deletion protection, a bucket with access logs in it cannot be deleted, and HTTPS requires a host name."
+  type        = bool
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
   nullable    = false
 }

@@ -1,13 +1,13 @@
 locals {
   simple      = var.platform == "simple"
   self_signed = var.enable_https && var.certificate == ""
-  # Without a version the gateway takes each renewal by itself.
+  # Without a version, so that the gateway takes each renewal.
   certificate = !var.enable_https ? null : local.self_signed ? azurerm_key_vault_certificate.this[0].versionless_secret_id : var.certificate
   scheme      = var.enable_https ? "https" : "http"
   port        = var.enable_https ? 443 : 80
   address     = azurerm_public_ip.this.ip_address
-  # Of the container group: its own address changes whenever it is replaced.
-  backend = "${var.stack.name}.internal"
+  # Private zone in which the container group has a name: its address changes whenever it is replaced.
+  backend = "${var.name}.internal"
   record  = var.host_name == var.dns_zone ? "@" : trimsuffix(var.host_name, ".${var.dns_zone}")
 
   gateway = try(azurerm_application_gateway.simple[0], azurerm_application_gateway.kubernetes[0])
@@ -15,13 +15,13 @@ locals {
 
 # --- Certificate ---
 
-# Made inside the vault: its key is never in the state.
+# Created inside the vault: the private key is never in the state.
 resource "azurerm_key_vault_certificate" "this" {
   count = local.self_signed ? 1 : 0
 
   name         = "self-signed"
-  key_vault_id = var.stack.vault
-  tags         = var.stack.labels
+  key_vault_id = var.key_vault_id
+  tags         = var.labels
 
   certificate_policy {
     issuer_parameters {
@@ -50,20 +50,20 @@ resource "azurerm_key_vault_certificate" "this" {
     }
 
     x509_certificate_properties {
-      subject            = "CN=${coalesce(var.host_name, "${var.stack.name}.invalid")}"
+      subject            = "CN=${coalesce(var.host_name, "${var.name}.invalid")}"
       validity_in_months = 12
       key_usage          = ["digitalSignature", "keyEncipherment"]
       extended_key_usage = ["1.3.6.1.5.5.7.3.1"] # server authentication
 
       subject_alternative_names {
-        dns_names = [coalesce(var.host_name, "${var.stack.name}.invalid")]
+        dns_names = [coalesce(var.host_name, "${var.name}.invalid")]
       }
     }
   }
 
   lifecycle {
     precondition {
-      condition     = !var.stack.protected
+      condition     = !var.protected
       error_message = "A protected stack needs a host name and its certificate in a Key Vault, for Azure gives none to its gateways: set ingress.host and terraform.certificate."
     }
   }
@@ -77,17 +77,17 @@ check "trusted_certificate" {
 }
 
 resource "azurerm_user_assigned_identity" "this" {
-  name                = "${var.stack.name}-gateway"
-  resource_group_name = var.stack.group
-  location            = var.stack.region
-  tags                = var.stack.labels
+  name                = "${var.name}-gateway"
+  resource_group_name = var.resource_group_name
+  location            = var.region
+  tags                = var.labels
 }
 
-# A certificate that a person names: its owner gives the gateway's identity the same role there.
+# For an existing certificate, the owner of its vault assigns this role to the gateway's identity.
 resource "azurerm_role_assignment" "certificate" {
   count = local.self_signed ? 1 : 0
 
-  scope                = "${var.stack.vault}/secrets/${azurerm_key_vault_certificate.this[0].name}"
+  scope                = "${var.key_vault_id}/secrets/${azurerm_key_vault_certificate.this[0].name}"
   role_definition_name = "Key Vault Secrets User"
   principal_id         = azurerm_user_assigned_identity.this.principal_id
   principal_type       = "ServicePrincipal"
@@ -96,26 +96,26 @@ resource "azurerm_role_assignment" "certificate" {
 # --- Load balancer ---
 
 resource "azurerm_public_ip" "this" {
-  name                = "${var.stack.name}-gateway"
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = "${var.name}-gateway"
+  resource_group_name = var.resource_group_name
+  location            = var.region
   allocation_method   = "Static"
   sku                 = "Standard"
-  domain_name_label   = var.stack.unique
-  tags                = var.stack.labels
+  domain_name_label   = var.unique_name
+  tags                = var.labels
 }
 
-# Standard_v2: the rules of a web application firewall take notebooks, which are code, for attacks.
+# Standard_v2 has no web application firewall, whose rules mistake notebooks, which are code, for attacks.
 resource "azurerm_application_gateway" "simple" {
-  #checkov:skip=CKV_AZURE_120:a firewall's rules take notebooks, which are code, for attacks; the allowed networks are the network's firewall's
+  #checkov:skip=CKV_AZURE_120:rules of a web application firewall mistake notebooks, which are code, for attacks; the network security group admits the allowed networks only
   #checkov:skip=CKV_AZURE_217:the listener of port 80 redirects to HTTPS unless tls.enabled is false
   count = local.simple ? 1 : 0
 
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
   http2_enabled       = true
-  tags                = var.stack.labels
+  tags                = var.labels
 
   sku {
     name = "Standard_v2"
@@ -134,7 +134,7 @@ resource "azurerm_application_gateway" "simple" {
 
   gateway_ip_configuration {
     name      = "gateway"
-    subnet_id = var.network.subnets.gateway[0]
+    subnet_id = var.subnet_id
   }
 
   frontend_ip_configuration {
@@ -170,10 +170,10 @@ resource "azurerm_application_gateway" "simple" {
     fqdns = ["lab.${local.backend}"]
   }
 
-  # A kernel may be quiet for an hour; notebooks live in one container's memory.
+  # A kernel may send nothing for an hour, and is in the memory of one container.
   backend_http_settings {
     name                  = "lab"
-    port                  = var.network.port
+    port                  = var.port
     protocol              = "Http"
     cookie_based_affinity = "Enabled"
     request_timeout       = 3600
@@ -185,7 +185,7 @@ resource "azurerm_application_gateway" "simple" {
     }
   }
 
-  # `/` redirects, and everything but this wants the token.
+  # `/` redirects, and other paths require the token.
   probe {
     name                = "lab"
     host                = "lab"
@@ -255,17 +255,17 @@ resource "azurerm_application_gateway" "simple" {
   depends_on = [azurerm_role_assignment.certificate]
 }
 
-# The same gateway, empty: the ingress controller of the cluster fills it, and Terraform leaves that alone.
+# The same gateway with placeholders: the ingress controller of the cluster configures it, and Terraform ignores that.
 resource "azurerm_application_gateway" "kubernetes" {
-  #checkov:skip=CKV_AZURE_120:a firewall's rules take notebooks, which are code, for attacks; the allowed networks are the network's firewall's
-  #checkov:skip=CKV_AZURE_217:the ingress controller puts the real listeners in its place
+  #checkov:skip=CKV_AZURE_120:rules of a web application firewall mistake notebooks, which are code, for attacks; the network security group admits the allowed networks only
+  #checkov:skip=CKV_AZURE_217:the ingress controller replaces the placeholder by the real listeners
   count = local.simple ? 0 : 1
 
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
   http2_enabled       = true
-  tags                = var.stack.labels
+  tags                = var.labels
 
   sku {
     name = "Standard_v2"
@@ -284,7 +284,7 @@ resource "azurerm_application_gateway" "kubernetes" {
 
   gateway_ip_configuration {
     name      = "gateway"
-    subnet_id = var.network.subnets.gateway[0]
+    subnet_id = var.subnet_id
   }
 
   frontend_ip_configuration {
@@ -317,7 +317,7 @@ resource "azurerm_application_gateway" "kubernetes" {
 
   backend_http_settings {
     name                  = "placeholder"
-    port                  = var.network.port
+    port                  = var.port
     protocol              = "Http"
     cookie_based_affinity = "Enabled"
   }
@@ -351,7 +351,7 @@ resource "azurerm_application_gateway" "kubernetes" {
 resource "azurerm_monitor_diagnostic_setting" "this" {
   name                       = "access"
   target_resource_id         = local.gateway.id
-  log_analytics_workspace_id = var.stack.logs
+  log_analytics_workspace_id = var.log_analytics_workspace_id
 
   enabled_log {
     category = "ApplicationGatewayAccessLog"
@@ -364,17 +364,17 @@ resource "azurerm_private_dns_zone" "this" {
   count = local.simple ? 1 : 0
 
   name                = local.backend
-  resource_group_name = var.stack.group
-  tags                = var.stack.labels
+  resource_group_name = var.resource_group_name
+  tags                = var.labels
 }
 
 resource "azurerm_private_dns_zone_virtual_network_link" "this" {
   count = local.simple ? 1 : 0
 
-  name                = var.stack.name
+  name                = var.name
   private_dns_zone_id = azurerm_private_dns_zone.this[0].id
-  virtual_network_id  = var.network.id
-  tags                = var.stack.labels
+  virtual_network_id  = var.network_id
+  tags                = var.labels
 }
 
 data "azurerm_dns_zone" "this" {
@@ -391,5 +391,5 @@ resource "azurerm_dns_a_record" "this" {
   resource_group_name = data.azurerm_dns_zone.this[0].resource_group_name
   ttl                 = 300
   target_resource_id  = azurerm_public_ip.this.id
-  tags                = var.stack.labels
+  tags                = var.labels
 }

@@ -1,31 +1,29 @@
-output "backend" {
-  description = "What the lab registers with: the private zone of names; null on kubernetes."
+output "address_name" {
+  description = "Name of the Application Gateway, which the ingress of the cluster refers to."
+  value       = local.gateway.name
+}
+
+output "private_dns_zone_id" {
+  description = "ID of the private DNS zone in which the container group registers its address; null on kubernetes."
   value       = one(azurerm_private_dns_zone.this[*].id)
 }
 
 output "certificate" {
-  description = "The certificate's secret id in its Key Vault; null without HTTPS."
+  description = "ID of the Key Vault secret that holds the certificate; null without HTTPS."
   value       = local.certificate
 }
 
 output "url" {
-  description = "Where the lab is."
+  description = "URL of the lab."
   value       = "${local.scheme}://${coalesce(var.host_name, azurerm_public_ip.this.fqdn)}${var.base_url}"
 }
 
 output "dns_records" {
-  description = "Records to make, where no zone was given."
+  description = "DNS records to create by hand, each with `name`, `type` and `value`; empty with a zone."
   value       = var.dns_zone == "" && var.host_name != "" ? [{ name = var.host_name, type = "A", value = local.address }] : []
 }
 
-output "details" {
-  description = "What the ingress of Kubernetes names: address, policy, certificate, firewall and subnets."
-  value = {
-    address_name     = local.gateway.name
-    security_policy  = null
-    certificate_name = var.enable_https ? "lab" : null
-    firewall         = var.network.firewalls.gateway
-    subnets          = var.network.subnets.gateway
-    source_cidrs     = var.network.source_cidrs
-  }
+output "certificate_name" {
+  description = "Name of the certificate in the gateway, which the ingress of the cluster refers to; null without HTTPS."
+  value       = var.enable_https ? "lab" : null
 }

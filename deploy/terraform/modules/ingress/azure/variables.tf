@@ -1,26 +1,39 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter: the limit of a stack's name in every cloud."
   }
 }
 
+variable "unique_name" {
+  description = "Globally unique name, the first label of the gateway's DNS name."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+  }
+}
+
+variable "resource_group_name" {
+  description = "Name of the resource group."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Azure region, such as westeurope."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 
@@ -30,58 +43,90 @@ variable "platform" {
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "network_id" {
+  description = "ID of the virtual network in which the name of the container group resolves."
+  type        = string
+  nullable    = false
+}
+
+variable "subnet_id" {
+  description = "ID of the subnet of the Application Gateway, which has to itself."
+  type        = string
+  nullable    = false
+}
+
+variable "port" {
+  description = "TCP port on which the lab listens."
+  type        = number
+  nullable    = false
+
+  validation {
+    condition     = var.port >= 1024 && var.port <= 65535
+    error_message = "port: 1024 to 65535, because the lab does not run as root."
+  }
 }
 
 variable "base_url" {
-  description = "Path under which the lab answers."
+  description = "URL path of the lab."
   type        = string
+  default     = "/"
   nullable    = false
 
   validation {
     condition     = can(regex("^/([\\w.~-]+/)*$", var.base_url))
-    error_message = "base_url: a path that begins and ends with /, such as / or /lab/."
+    error_message = "base_url: a path that begins and ends with a slash, such as / or /lab/."
   }
 }
 
 variable "host_name" {
-  description = "Host name of the lab; empty for the load balancer's own address."
+  description = "Host name of the lab, such as lab.example.com; empty to use the DNS name of the gateway's public IP address."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "dns_zone" {
-  description = "Zone that records are written to; empty: they are in the output `dns_records`."
+  description = "Name of the Azure DNS zone that the records are created in, such as example.com; empty to return them in the output `dns_records`."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "certificate" {
-  description = "A certificate that exists already; empty for one that is made here."
+  description = "ID, without version, of the Key Vault secret that holds an existing certificate; empty to create a self-signed one."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "enable_https" {
-  description = "Whether the load balancer speaks HTTPS and redirects the rest."
+  description = "Whether the load balancer serves HTTPS and redirects HTTP to it."
   type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "key_vault_id" {
+  description = "ID of the Key Vault of a self-signed certificate; whoever applies needs the role Key Vault Certificates Officer there."
+  type        = string
+  nullable    = false
+}
+
+variable "log_analytics_workspace_id" {
+  description = "ID of the Log Analytics workspace that receives the access log."
+  type        = string
+  nullable    = false
+}
+
+variable "protected" {
+  description = "Whether a self-signed certificate is refused."
+  type        = bool
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
   nullable    = false
 }

@@ -1,19 +1,19 @@
 locals {
-  # On kubernetes the cluster makes its own load balancer, from the ingress; with a host name its certificate, too.
+  # On kubernetes the cluster creates the load balancer of its ingress and, with a host name, the certificate.
   simple      = var.platform == "simple"
   self_signed = var.enable_https && var.certificate == "" && var.host_name == ""
   managed     = local.simple && var.enable_https && var.certificate == "" && var.host_name != ""
-  # Certificates that the proxy and the ingress name: one that exists, or the self-signed one.
+  # The certificate that the proxy or the ingress refers to: an existing or the self-signed one.
   named = !var.enable_https || local.managed ? null : local.self_signed ? google_compute_ssl_certificate.this[0].name : var.certificate == "" ? null : var.certificate
 
-  # Another host name is another certificate, beside the first until nothing uses that any more.
-  unique = "${var.stack.name}-${substr(sha1(var.host_name), 0, 8)}"
+  # Another host name means another certificate, which exists beside the first until nothing uses that.
+  unique = "${var.name}-${substr(sha1(var.host_name), 0, 8)}"
 
   scheme  = var.enable_https ? "https" : "http"
   address = google_compute_global_address.this.address
-  # Cloud DNS proposes this name for a zone.
+  # The name that Cloud DNS proposes for a zone.
   zone = replace(var.dns_zone, ".", "-")
-  # A record of the authorization: Google issues the certificate when it is there, whenever that is.
+  # Record of the DNS authorization: Google issues the certificate as soon as it exists.
   proof = try(google_certificate_manager_dns_authorization.this[0].dns_resource_record[0], null)
   records = concat(
     var.host_name == "" ? [] : [{ name = var.host_name, type = "A", value = local.address }],
@@ -22,9 +22,9 @@ locals {
 }
 
 resource "google_compute_global_address" "this" {
-  project = var.stack.account
-  name    = var.stack.name
-  labels  = var.stack.labels
+  project = var.account
+  name    = var.name
+  labels  = var.labels
 }
 
 # --- Certificate ---
@@ -32,10 +32,10 @@ resource "google_compute_global_address" "this" {
 resource "google_certificate_manager_dns_authorization" "this" {
   count = local.managed ? 1 : 0
 
-  project = var.stack.account
+  project = var.account
   name    = local.unique
   domain  = var.host_name
-  labels  = var.stack.labels
+  labels  = var.labels
 
   lifecycle {
     create_before_destroy = true
@@ -45,9 +45,9 @@ resource "google_certificate_manager_dns_authorization" "this" {
 resource "google_certificate_manager_certificate" "this" {
   count = local.managed ? 1 : 0
 
-  project = var.stack.account
+  project = var.account
   name    = local.unique
-  labels  = var.stack.labels
+  labels  = var.labels
 
   managed {
     domains            = [var.host_name]
@@ -62,11 +62,11 @@ resource "google_certificate_manager_certificate" "this" {
 resource "google_certificate_manager_certificate_map" "this" {
   count = local.managed ? 1 : 0
 
-  project = var.stack.account
-  name    = var.stack.name
-  labels  = var.stack.labels
+  project = var.account
+  name    = var.name
+  labels  = var.labels
 
-  # With another certificate it goes when the proxy has let it go: Terraform keeps to this order only where this is said.
+  # The proxy has to release it before it is destroyed; Terraform keeps this order only with create_before_destroy.
   lifecycle {
     create_before_destroy = true
   }
@@ -75,19 +75,19 @@ resource "google_certificate_manager_certificate_map" "this" {
 resource "google_certificate_manager_certificate_map_entry" "this" {
   count = local.managed ? 1 : 0
 
-  project      = var.stack.account
-  name         = var.stack.name
+  project      = var.account
+  name         = var.name
   map          = google_certificate_manager_certificate_map.this[0].name
   certificates = [google_certificate_manager_certificate.this[0].id]
   matcher      = "PRIMARY"
-  labels       = var.stack.labels
+  labels       = var.labels
 
   lifecycle {
     create_before_destroy = true
   }
 }
 
-# Its key is in the state: Google has no write-only argument for it. It protects nothing but a first look.
+# The private key is in the state: Google Cloud has no write-only argument for it. The certificate is for a first look only.
 resource "tls_private_key" "this" {
   count = local.self_signed ? 1 : 0
 
@@ -99,18 +99,18 @@ resource "tls_self_signed_cert" "this" {
   count = local.self_signed ? 1 : 0
 
   private_key_pem       = tls_private_key.this[0].private_key_pem
-  dns_names             = ["${var.stack.name}.invalid"]
+  dns_names             = ["${var.name}.invalid"]
   validity_period_hours = 8760
   early_renewal_hours   = 720
   allowed_uses          = ["digital_signature", "key_encipherment", "server_auth"]
 
   subject {
-    common_name = "${var.stack.name}.invalid"
+    common_name = "${var.name}.invalid"
   }
 
   lifecycle {
     precondition {
-      condition     = !var.stack.protected
+      condition     = !var.protected
       error_message = "A protected stack needs a host name for HTTPS: set ingress.host."
     }
   }
@@ -119,8 +119,8 @@ resource "tls_self_signed_cert" "this" {
 resource "google_compute_ssl_certificate" "this" {
   count = local.self_signed ? 1 : 0
 
-  project     = var.stack.account
-  name        = "${var.stack.name}-${substr(sha1(tls_self_signed_cert.this[0].cert_pem), 0, 8)}"
+  project     = var.account
+  name        = "${var.name}-${substr(sha1(tls_self_signed_cert.this[0].cert_pem), 0, 8)}"
   private_key = tls_private_key.this[0].private_key_pem
   certificate = tls_self_signed_cert.this[0].cert_pem
 
@@ -141,26 +141,26 @@ check "trusted_certificate" {
 resource "google_compute_region_network_endpoint_group" "this" {
   count = local.simple ? 1 : 0
 
-  project               = var.stack.account
-  region                = var.stack.region
-  name                  = var.stack.name
+  project               = var.account
+  region                = var.region
+  name                  = var.name
   network_endpoint_type = "SERVERLESS"
 
-  # By its name: the service is made later.
+  # By its name, for the service is created later.
   cloud_run {
-    service = var.stack.name
+    service = var.name
   }
 }
 
-# How long a request may last is Cloud Run's to say, not the load balancer's.
+# The timeout of requests is that of Cloud Run, not of the load balancer.
 resource "google_compute_backend_service" "this" {
   count = local.simple ? 1 : 0
 
-  project                         = var.stack.account
-  name                            = var.stack.name
+  project                         = var.account
+  name                            = var.name
   load_balancing_scheme           = "EXTERNAL_MANAGED"
   protocol                        = "HTTPS"
-  security_policy                 = var.network.firewalls.gateway
+  security_policy                 = var.security_policy
   connection_draining_timeout_sec = 60
 
   backend {
@@ -176,16 +176,16 @@ resource "google_compute_backend_service" "this" {
 resource "google_compute_url_map" "this" {
   count = local.simple ? 1 : 0
 
-  project         = var.stack.account
-  name            = var.stack.name
+  project         = var.account
+  name            = var.name
   default_service = google_compute_backend_service.this[0].id
 }
 
 resource "google_compute_url_map" "redirect" {
   count = local.simple && var.enable_https ? 1 : 0
 
-  project = var.stack.account
-  name    = "${var.stack.name}-redirect"
+  project = var.account
+  name    = "${var.name}-redirect"
 
   default_url_redirect {
     https_redirect         = true
@@ -193,16 +193,16 @@ resource "google_compute_url_map" "redirect" {
     redirect_response_code = "MOVED_PERMANENTLY_DEFAULT"
   }
 
-  # Without HTTPS it goes when the proxy of port 80 has let it go.
+  # Without HTTPS the proxy of port 80 has to release it before it is destroyed.
   lifecycle {
     create_before_destroy = true
   }
 }
 
-# The ingress of kubernetes names it as it names the address. Without HTTPS it stays: Terraform comes before the manifests,
-# so the cluster's load balancer would still use it; and it costs nothing.
+# The ingress of the cluster refers to it, by the name of the address. It exists without HTTPS, too, at no cost: Terraform
+# runs before the manifests are applied, when the cluster's load balancer still uses it.
 resource "google_compute_ssl_policy" "this" {
-  project         = var.stack.account
+  project         = var.account
   name            = google_compute_global_address.this.name
   profile         = "MODERN"
   min_tls_version = "TLS_1_2"
@@ -211,13 +211,13 @@ resource "google_compute_ssl_policy" "this" {
 resource "google_compute_target_https_proxy" "this" {
   count = local.simple && var.enable_https ? 1 : 0
 
-  project = var.stack.account
-  # Google refuses to change one from certificates to a map, for in between it would have neither. So the other kind is
-  # another proxy: made first, then the rule of port 443 goes over to it.
-  name             = local.managed ? "${var.stack.name}-managed" : var.stack.name
+  project = var.account
+  # Google refuses to change a proxy from certificates to a map, because in between it would have neither. So the other
+  # kind is another proxy: it is created first, then the forwarding rule of port 443 switches to it.
+  name             = local.managed ? "${var.name}-managed" : var.name
   url_map          = google_compute_url_map.this[0].id
   ssl_policy       = google_compute_ssl_policy.this.id
-  ssl_certificates = local.managed ? null : ["projects/${var.stack.account}/global/sslCertificates/${local.named}"]
+  ssl_certificates = local.managed ? null : ["projects/${var.account}/global/sslCertificates/${local.named}"]
   certificate_map  = local.managed ? "//certificatemanager.googleapis.com/${google_certificate_manager_certificate_map.this[0].id}" : null
 
   depends_on = [google_certificate_manager_certificate_map_entry.this]
@@ -230,8 +230,8 @@ resource "google_compute_target_https_proxy" "this" {
 resource "google_compute_target_http_proxy" "this" {
   count = local.simple ? 1 : 0
 
-  project = var.stack.account
-  name    = var.stack.name
+  project = var.account
+  name    = var.name
   url_map = var.enable_https ? google_compute_url_map.redirect[0].id : google_compute_url_map.this[0].id
 }
 
@@ -241,13 +241,13 @@ resource "google_compute_global_forwarding_rule" "this" {
     { for port in ["443"] : port => google_compute_target_https_proxy.this[0].id if var.enable_https },
   ) : {}
 
-  project               = var.stack.account
-  name                  = "${var.stack.name}-${each.key}"
+  project               = var.account
+  name                  = "${var.name}-${each.key}"
   load_balancing_scheme = "EXTERNAL_MANAGED"
   ip_address            = google_compute_global_address.this.id
   port_range            = each.key
   target                = each.value
-  labels                = var.stack.labels
+  labels                = var.labels
 }
 
 # --- Names ---
@@ -255,15 +255,15 @@ resource "google_compute_global_forwarding_rule" "this" {
 data "google_dns_managed_zone" "this" {
   count = var.dns_zone == "" ? 0 : 1
 
-  project = var.stack.account
+  project = var.account
   name    = local.zone
 }
 
 resource "google_dns_record_set" "this" {
-  # As many as there are records; what they say is known only later.
+  # The number of records; their values are known only later.
   count = var.dns_zone == "" ? 0 : (var.host_name == "" ? 0 : 1) + (local.managed ? 1 : 0)
 
-  project      = var.stack.account
+  project      = var.account
   managed_zone = data.google_dns_managed_zone.this[0].name
   name         = "${trimsuffix(local.records[count.index].name, ".")}."
   type         = local.records[count.index].type

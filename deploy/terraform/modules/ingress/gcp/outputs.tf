@@ -1,26 +1,24 @@
+output "address_name" {
+  description = "Name of the global IP address, which the ingress of the cluster refers to."
+  value       = google_compute_global_address.this.name
+}
+
 output "certificate" {
-  description = "The certificate's name; null without HTTPS, and where the ingress of kubernetes makes it."
+  description = "Name of the certificate; null without HTTPS, and on kubernetes with a host name, where the ingress creates it."
   value       = local.managed ? google_certificate_manager_certificate.this[0].name : local.named
 }
 
 output "url" {
-  description = "Where the lab is."
+  description = "URL of the lab."
   value       = "${local.scheme}://${coalesce(var.host_name, local.address)}${var.base_url}"
 }
 
 output "dns_records" {
-  description = "Records to make, where no zone was given."
+  description = "DNS records to create by hand, each with `name`, `type` and `value`; empty with a zone."
   value       = var.dns_zone == "" ? local.records : []
 }
 
-output "details" {
-  description = "What the ingress of Kubernetes names: address, policy, certificate, firewall and subnets."
-  value = {
-    address_name     = google_compute_global_address.this.name
-    security_policy  = var.network.firewalls.gateway
-    certificate_name = local.named
-    firewall         = var.network.firewalls.gateway
-    subnets          = var.network.subnets.gateway
-    source_cidrs     = var.network.source_cidrs
-  }
+output "certificate_name" {
+  description = "Name of an existing or self-signed certificate, which the ingress of the cluster refers to; null without HTTPS, and with a certificate of Google's."
+  value       = local.named
 }

@@ -1,26 +1,28 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
+variable "account" {
+  description = "ID of the Google Cloud project."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Google Cloud region, such as europe-west1."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (GKE) or simple (Cloud Run)."
   type        = string
   nullable    = false
 
@@ -30,58 +32,61 @@ variable "platform" {
   }
 }
 
-variable "network" {
-  description = "The networking module's `network`."
-  type = object({
-    id = string
-    subnets = object({
-      workload  = list(string)
-      gateway   = list(string)
-      endpoints = list(string)
-    })
-    firewalls = object({
-      gateway  = string
-      workload = string
-      storage  = string
-    })
-    source_cidrs = list(string)
-    egress_cidrs = list(string)
-    port         = number
-  })
-  nullable = false
+variable "security_policy" {
+  description = "Name of the Cloud Armor policy that admits the allowed networks."
+  type        = string
+  nullable    = false
 }
 
 variable "base_url" {
-  description = "Path under which the lab answers."
+  description = "URL path of the lab."
   type        = string
+  default     = "/"
   nullable    = false
 
   validation {
     condition     = can(regex("^/([\\w.~-]+/)*$", var.base_url))
-    error_message = "base_url: a path that begins and ends with /, such as / or /lab/."
+    error_message = "base_url: a path that begins and ends with a slash, such as / or /lab/."
   }
 }
 
 variable "host_name" {
-  description = "Host name of the lab; empty for the load balancer's own address."
+  description = "Host name of the lab, such as lab.example.com; empty to use the IP address of the load balancer."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "dns_zone" {
-  description = "Zone that records are written to; empty: they are in the output `dns_records`."
+  description = "DNS name of the Cloud DNS zone that the records are created in, such as example.com; the zone itself has to be named example-com. Empty to return the records in the output `dns_records`."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "certificate" {
-  description = "A certificate that exists already; empty for one that is made here."
+  description = "Name of an existing global SSL certificate; empty to create one."
   type        = string
+  default     = ""
   nullable    = false
 }
 
 variable "enable_https" {
-  description = "Whether the load balancer speaks HTTPS and redirects the rest."
+  description = "Whether the load balancer serves HTTPS and redirects HTTP to it."
   type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "protected" {
+  description = "Whether a self-signed certificate is refused."
+  type        = bool
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Labels of all resources that can have some: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
+  type        = map(string)
+  default     = {}
   nullable    = false
 }

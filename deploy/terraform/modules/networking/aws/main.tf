@@ -1,7 +1,7 @@
 data "aws_availability_zones" "this" {
-  #checkov:skip=CKV_AWS_394:a region of a person's choice: the first three by name that take a cluster
+  #checkov:skip=CKV_AWS_394:the region is configurable; zones are the first three in which EKS is offered
   state = "available"
-  # AWS, "Amazon EKS networking requirements for VPC and subnets": no cluster is there.
+  # Zones without EKS (Amazon EKS, "Networking requirements for VPC and subnets").
   exclude_zone_ids = ["use1-az3", "usw1-az2", "cac1-az3"]
 
   filter {
@@ -11,14 +11,14 @@ data "aws_availability_zones" "this" {
 }
 
 locals {
-  # A load balancer and a cluster want two zones at least; some regions have no more.
+  # A load balancer and a cluster require two zones; some regions have no more.
   zones = slice(data.aws_availability_zones.this.names, 0, min(3, length(data.aws_availability_zones.this.names)))
-  # Private subnets are large, for each pod and each task has an address of its own.
+  # Private subnets are large, because each pod and each task has an address.
   private = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 4, index) }
   public  = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 8, 240 + index) }
-  # One way out for each zone where a zone may fail without notice; else one for all.
-  exits = var.stack.protected ? local.zones : slice(local.zones, 0, 1)
-  # By these a cluster finds where its load balancers belong.
+  # Zones with a NAT gateway: all of a protected stack, so that it survives the loss of a zone; else one.
+  nat_zones = var.protected ? local.zones : slice(local.zones, 0, 1)
+  # Tags by which EKS finds the subnets of its load balancers.
   for_clusters = { for kind, role in { private = "internal-elb", public = "elb" } : kind => {
     for tag in ["kubernetes.io/role/${role}"] : tag => "1" if var.platform == "kubernetes"
   } }
@@ -27,13 +27,13 @@ locals {
 resource "aws_vpc" "this" {
   cidr_block           = var.cidr
   enable_dns_hostnames = true
-  tags                 = merge(var.stack.labels, { Name = var.stack.name })
+  tags                 = merge(var.labels, { Name = var.name })
 }
 
-# Closed: everything here has a group of its own.
+# Without rules: everything here has a security group of its own.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
-  tags   = var.stack.labels
+  tags   = var.labels
 }
 
 resource "aws_subnet" "private" {
@@ -42,44 +42,44 @@ resource "aws_subnet" "private" {
   vpc_id            = aws_vpc.this.id
   availability_zone = each.key
   cidr_block        = each.value
-  tags              = merge(var.stack.labels, { Name = "${var.stack.name}-private-${each.key}" }, local.for_clusters.private)
+  tags              = merge(var.labels, { Name = "${var.name}-private-${each.key}" }, local.for_clusters.private)
 }
 
-# Of load balancers and gateways: nothing in them gets a public address by itself.
+# For load balancers and NAT gateways. Nothing gets a public address automatically.
 resource "aws_subnet" "public" {
   for_each = local.public
 
   vpc_id            = aws_vpc.this.id
   availability_zone = each.key
   cidr_block        = each.value
-  tags              = merge(var.stack.labels, { Name = "${var.stack.name}-public-${each.key}" }, local.for_clusters.public)
+  tags              = merge(var.labels, { Name = "${var.name}-public-${each.key}" }, local.for_clusters.public)
 }
 
 resource "aws_internet_gateway" "this" {
   vpc_id = aws_vpc.this.id
-  tags   = var.stack.labels
+  tags   = var.labels
 }
 
 resource "aws_eip" "this" {
-  for_each = toset(local.exits)
+  for_each = toset(local.nat_zones)
 
   domain = "vpc"
-  tags   = var.stack.labels
+  tags   = var.labels
 }
 
 resource "aws_nat_gateway" "this" {
-  for_each = toset(local.exits)
+  for_each = toset(local.nat_zones)
 
   allocation_id = aws_eip.this[each.key].id
   subnet_id     = aws_subnet.public[each.key].id
-  tags          = var.stack.labels
+  tags          = var.labels
 
   depends_on = [aws_internet_gateway.this]
 }
 
 resource "aws_route_table" "public" {
   vpc_id = aws_vpc.this.id
-  tags   = var.stack.labels
+  tags   = var.labels
 
   route {
     cidr_block = "0.0.0.0/0"
@@ -91,11 +91,11 @@ resource "aws_route_table" "private" {
   for_each = local.private
 
   vpc_id = aws_vpc.this.id
-  tags   = var.stack.labels
+  tags   = var.labels
 
   route {
     cidr_block     = "0.0.0.0/0"
-    nat_gateway_id = try(aws_nat_gateway.this[each.key], aws_nat_gateway.this[local.exits[0]]).id
+    nat_gateway_id = try(aws_nat_gateway.this[each.key], aws_nat_gateway.this[local.nat_zones[0]]).id
   }
 }
 
@@ -113,25 +113,25 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[each.key].id
 }
 
-# Layers of images come from S3: past the NAT gateways, which count every byte.
+# Image layers come from S3: through this endpoint, because NAT gateways are charged by traffic.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id          = aws_vpc.this.id
-  service_name    = "com.amazonaws.${var.stack.region}.s3"
+  service_name    = "com.amazonaws.${var.region}.s3"
   route_table_ids = [for table in aws_route_table.private : table.id]
-  tags            = var.stack.labels
+  tags            = var.labels
 }
 
 resource "aws_flow_log" "this" {
   vpc_id          = aws_vpc.this.id
   traffic_type    = "ALL"
-  log_destination = var.stack.logs
+  log_destination = var.log_group_arn
   iam_role_arn    = aws_iam_role.flow_log.arn
-  tags            = var.stack.labels
+  tags            = var.labels
 }
 
 resource "aws_iam_role" "flow_log" {
-  name = "${var.stack.name}-flow-log"
-  tags = var.stack.labels
+  name = "${var.name}-flow-log"
+  tags = var.labels
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -139,7 +139,7 @@ resource "aws_iam_role" "flow_log" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "vpc-flow-logs.amazonaws.com" }
-      Condition = { StringEquals = { "aws:SourceAccount" = var.stack.account } }
+      Condition = { StringEquals = { "aws:SourceAccount" = var.account } }
     }]
   })
 }
@@ -154,25 +154,25 @@ resource "aws_iam_role_policy" "flow_log" {
       {
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-        Resource = "${var.stack.logs}:*"
+        Resource = "${var.log_group_arn}:*"
       },
-      # AWS, "IAM role for publishing flow logs to CloudWatch Logs": it looks for the group before it writes.
+      # The service looks for the group before it writes (Amazon VPC, "IAM role for publishing flow logs to CloudWatch Logs").
       {
         Effect   = "Allow"
         Action   = ["logs:DescribeLogGroups"]
-        Resource = "arn:aws:logs:${var.stack.region}:${var.stack.account}:log-group:*"
+        Resource = "arn:aws:logs:${var.region}:${var.account}:log-group:*"
       },
     ]
   })
 }
 
-# The load balancer: open to the allowed networks only, and to the lab.
+# The load balancer accepts connections from the allowed networks, and connects to the lab.
 resource "aws_security_group" "gateway" {
   #checkov:skip=CKV2_AWS_5:the load balancer's module attaches it; on kubernetes the ingress names it
-  name        = "${var.stack.name}-gateway"
+  name        = "${var.name}-gateway"
   description = "Load balancer of the lab"
   vpc_id      = aws_vpc.this.id
-  tags        = var.stack.labels
+  tags        = var.labels
 }
 
 resource "aws_vpc_security_group_ingress_rule" "gateway" {
@@ -184,7 +184,7 @@ resource "aws_vpc_security_group_ingress_rule" "gateway" {
   from_port         = each.value[1]
   to_port           = each.value[1]
   ip_protocol       = "tcp"
-  tags              = var.stack.labels
+  tags              = var.labels
 }
 
 resource "aws_vpc_security_group_egress_rule" "gateway" {
@@ -194,16 +194,16 @@ resource "aws_vpc_security_group_egress_rule" "gateway" {
   from_port         = var.port
   to_port           = var.port
   ip_protocol       = "tcp"
-  tags              = var.stack.labels
+  tags              = var.labels
 }
 
-# The lab: reached by the load balancer only. Ollama has no port here: it is reached inside the task or the cluster.
+# The lab accepts connections from the load balancer only. Ollama has no rule: it is used inside the task or the cluster.
 resource "aws_security_group" "workload" {
   #checkov:skip=CKV2_AWS_5:the compute module attaches it
-  name        = "${var.stack.name}-workload"
+  name        = "${var.name}-workload"
   description = "Lab"
   vpc_id      = aws_vpc.this.id
-  tags        = var.stack.labels
+  tags        = var.labels
 }
 
 resource "aws_vpc_security_group_ingress_rule" "workload" {
@@ -213,7 +213,7 @@ resource "aws_vpc_security_group_ingress_rule" "workload" {
   from_port                    = var.port
   to_port                      = var.port
   ip_protocol                  = "tcp"
-  tags                         = var.stack.labels
+  tags                         = var.labels
 }
 
 resource "aws_vpc_security_group_egress_rule" "workload" {
@@ -221,15 +221,15 @@ resource "aws_vpc_security_group_egress_rule" "workload" {
   description       = "Packages, models and whatever a notebook asks for"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "-1"
-  tags              = var.stack.labels
+  tags              = var.labels
 }
 
 resource "aws_security_group" "storage" {
   #checkov:skip=CKV2_AWS_5:the storage module attaches it
-  name        = "${var.stack.name}-storage"
+  name        = "${var.name}-storage"
   description = "File system of the lab"
   vpc_id      = aws_vpc.this.id
-  tags        = var.stack.labels
+  tags        = var.labels
 }
 
 resource "aws_vpc_security_group_ingress_rule" "storage" {
@@ -239,5 +239,5 @@ resource "aws_vpc_security_group_ingress_rule" "storage" {
   from_port                    = 2049
   to_port                      = 2049
   ip_protocol                  = "tcp"
-  tags                         = var.stack.labels
+  tags                         = var.labels
 }

@@ -1,23 +1,16 @@
 output "network" {
-  description = "The network, its subnets by purpose, its firewalls by whom they protect, from where and at which port the load balancer reaches the lab, and by which addresses it goes out where they are fixed."
+  description = "The VPC (`id`), its subnets (`private_subnet_ids`, `public_subnet_ids`), the security groups of load balancer, lab and file system (`gateway_security_group_id`, `workload_security_group_id`, `storage_security_group_id`), and the networks from which the load balancer connects to the lab (`load_balancer_cidrs`)."
   value = {
-    id = aws_vpc.this.id
-    subnets = {
-      workload  = [for zone in local.zones : aws_subnet.private[zone].id]
-      gateway   = [for zone in local.zones : aws_subnet.public[zone].id]
-      endpoints = [for zone in local.zones : aws_subnet.private[zone].id]
-    }
-    firewalls = {
-      gateway  = aws_security_group.gateway.id
-      workload = aws_security_group.workload.id
-      storage  = aws_security_group.storage.id
-    }
-    source_cidrs = [for zone in local.zones : local.public[zone]]
-    egress_cidrs = [for address in aws_eip.this : "${address.public_ip}/32"]
-    port         = var.port
+    id                         = aws_vpc.this.id
+    private_subnet_ids         = [for zone in local.zones : aws_subnet.private[zone].id]
+    public_subnet_ids          = [for zone in local.zones : aws_subnet.public[zone].id]
+    gateway_security_group_id  = aws_security_group.gateway.id
+    workload_security_group_id = aws_security_group.workload.id
+    storage_security_group_id  = aws_security_group.storage.id
+    load_balancer_cidrs        = [for zone in local.zones : local.public[zone]]
   }
-  # What runs in a subnet wants its ways out and in for as long as it runs: a task that can't say that it has ended never
-  # has, and its service can't be destroyed.
+  # Routes and rules have to exist for as long as anything runs in the subnets: the destruction of a service never ends
+  # while its tasks cannot report that they have stopped.
   depends_on = [
     aws_route_table_association.private,
     aws_route_table_association.public,

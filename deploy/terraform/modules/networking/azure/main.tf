@@ -3,22 +3,22 @@ locals {
   subnets = {
     # Nodes of the cluster, or container groups.
     workload = cidrsubnet(var.cidr, 4, 0)
-    # A /24 is the most that the ingress controller takes where pods have addresses of their own.
+    # The ingress controller supports no more than a /24 where pods have an overlay network.
     gateway   = cidrsubnet(var.cidr, 8, 240)
     endpoints = cidrsubnet(var.cidr, 8, 241)
   }
-  # Name, priority, who, port: what each subnet lets in. Azure's own last rules let in the whole network, so all ends
-  # with a refusal.
+  # What each subnet admits: name, priority, source and ports. Azure's default rules admit the whole virtual network, so
+  # the last rule of each subnet denies everything.
   rules = {
     gateway = {
       allowed = { priority = 100, from = var.allowed_cidrs, ports = ["80", "443"] }
-      # Azure's own control of a gateway: without it there is none.
+      # Azure requires these ports for the management of a gateway.
       manager  = { priority = 110, from = ["GatewayManager"], ports = ["65200-65535"] }
       balancer = { priority = 120, from = ["AzureLoadBalancer"], ports = ["*"] }
     }
     workload = merge(
       { lab = { priority = 100, from = [local.subnets.gateway], ports = [tostring(var.port)] } },
-      # Nodes of a cluster talk to each other and to pods, and Azure probes them; the cluster adds what pods say.
+      # Nodes connect to each other and to pods, and Azure probes them; the cluster's module adds a rule for pods.
       { for name, rule in {
         nodes    = { priority = 110, from = [local.subnets.workload], ports = ["*"] }
         balancer = { priority = 120, from = ["AzureLoadBalancer"], ports = ["*"] }
@@ -35,25 +35,25 @@ locals {
 }
 
 resource "azurerm_virtual_network" "this" {
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
   address_space       = [var.cidr]
-  tags                = var.stack.labels
+  tags                = var.labels
 }
 
 resource "azurerm_subnet" "this" {
   for_each = local.subnets
 
   name                              = each.key
-  resource_group_name               = var.stack.group
+  resource_group_name               = var.resource_group_name
   virtual_network_name              = azurerm_virtual_network.this.name
   address_prefixes                  = [each.value]
   private_endpoint_network_policies = "Enabled"
-  # Out by the NAT gateway only.
+  # Outbound connections go through the NAT gateway only.
   default_outbound_access_enabled = each.key == "gateway"
 
-  # The vault lets in who comes this way.
+  # The Key Vault admits these subnets by their service endpoint.
   dynamic "service_endpoint" {
     for_each = each.key == "endpoints" ? [] : ["Microsoft.KeyVault"]
 
@@ -79,24 +79,24 @@ resource "azurerm_subnet" "this" {
 resource "azurerm_network_security_group" "this" {
   for_each = local.subnets
 
-  name                = "${var.stack.name}-${each.key}"
-  resource_group_name = var.stack.group
-  location            = var.stack.region
-  tags                = var.stack.labels
+  name                = "${var.name}-${each.key}"
+  resource_group_name = var.resource_group_name
+  location            = var.region
+  tags                = var.labels
 }
 
 resource "azurerm_network_security_rule" "in" {
   for_each = local.flat_rules
 
   name                        = each.key
-  resource_group_name         = var.stack.group
+  resource_group_name         = var.resource_group_name
   network_security_group_name = azurerm_network_security_group.this[each.value.subnet].name
   direction                   = "Inbound"
   access                      = "Allow"
   priority                    = each.value.priority
   protocol                    = contains(each.value.ports, "*") ? "*" : "Tcp"
   source_port_range           = "*"
-  # A service tag, or networks: the provider has an argument for each.
+  # One service tag or several networks: the provider has an argument for each.
   source_address_prefix      = can(cidrhost(each.value.from[0], 0)) ? null : each.value.from[0]
   source_address_prefixes    = can(cidrhost(each.value.from[0], 0)) ? each.value.from : null
   destination_address_prefix = "*"
@@ -108,7 +108,7 @@ resource "azurerm_network_security_rule" "rest" {
   for_each = local.subnets
 
   name                        = "rest"
-  resource_group_name         = var.stack.group
+  resource_group_name         = var.resource_group_name
   network_security_group_name = azurerm_network_security_group.this[each.key].name
   direction                   = "Inbound"
   access                      = "Deny"
@@ -126,25 +126,25 @@ resource "azurerm_subnet_network_security_group_association" "this" {
   subnet_id                 = azurerm_subnet.this[each.key].id
   network_security_group_id = azurerm_network_security_group.this[each.key].id
 
-  # A gateway is refused in a subnet whose firewall shuts its manager out.
+  # Azure refuses a gateway in a subnet whose rules do not admit the gateway manager.
   depends_on = [azurerm_network_security_rule.in]
 }
 
 resource "azurerm_public_ip" "nat" {
-  name                = "${var.stack.name}-nat"
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = "${var.name}-nat"
+  resource_group_name = var.resource_group_name
+  location            = var.region
   allocation_method   = "Static"
   sku                 = "Standard"
-  tags                = var.stack.labels
+  tags                = var.labels
 }
 
 resource "azurerm_nat_gateway" "this" {
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
   sku_name            = "Standard"
-  tags                = var.stack.labels
+  tags                = var.labels
 }
 
 resource "azurerm_nat_gateway_public_ip_association" "this" {

@@ -1,26 +1,28 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack, which its resources are named after."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter: the limit of a stack's name in every cloud."
   }
 }
 
+variable "resource_group_name" {
+  description = "Name of the resource group."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Azure region, such as westeurope."
+  type        = string
+  nullable    = false
+}
+
 variable "platform" {
-  description = "kubernetes or simple."
+  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 
@@ -31,35 +33,42 @@ variable "platform" {
 }
 
 variable "allowed_cidrs" {
-  description = "Networks that may reach the lab."
+  description = "Networks that may connect to the gateway."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.allowed_cidrs) > 0 && alltrue([for cidr in var.allowed_cidrs : can(cidrhost(cidr, 0))])
-    error_message = "allowed_cidrs: at least one network, each as 192.0.2.0/24."
+    error_message = "allowed_cidrs: at least one network in CIDR notation, such as 192.0.2.0/24."
   }
 }
 
 variable "port" {
-  description = "Port of the lab inside the network."
+  description = "TCP port on which the lab listens."
   type        = number
   nullable    = false
 
   validation {
     condition     = var.port >= 1024 && var.port <= 65535
-    error_message = "port: 1024 to 65535, for the lab does not run as root."
+    error_message = "port: 1024 to 65535, because the lab does not run as root."
   }
 }
 
 variable "cidr" {
-  description = "Addresses of the network: a /16."
+  description = "Address range of the virtual network."
   type        = string
   default     = "10.42.0.0/16"
   nullable    = false
 
   validation {
     condition     = can(cidrhost(var.cidr, 0)) && endswith(var.cidr, "/16")
-    error_message = "cidr: a /16, such as 10.42.0.0/16."
+    error_message = "cidr: a network of size /16, such as 10.42.0.0/16."
   }
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

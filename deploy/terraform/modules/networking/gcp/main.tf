@@ -1,26 +1,26 @@
 locals {
   kubernetes = var.platform == "kubernetes"
-  tag        = "${var.stack.name}-workload"
+  tag        = "${var.name}-workload"
   ranges = {
     pods     = cidrsubnet(var.cidr, 2, 1)
     services = cidrsubnet(var.cidr, 4, 8)
   }
   # Google's load balancers and their health checks.
   balancers = ["35.191.0.0/16", "130.211.0.0/22"]
-  # A rule of Cloud Armor takes ten networks.
+  # A rule of Cloud Armor has at most ten networks.
   allowed = chunklist(var.allowed_cidrs, 10)
 }
 
 resource "google_compute_network" "this" {
-  project                 = var.stack.account
-  name                    = var.stack.name
+  project                 = var.account
+  name                    = var.name
   auto_create_subnetworks = false
 }
 
 resource "google_compute_subnetwork" "this" {
-  project                  = var.stack.account
-  region                   = var.stack.region
-  name                     = var.stack.name
+  project                  = var.account
+  region                   = var.region
+  name                     = var.name
   network                  = google_compute_network.this.id
   ip_cidr_range            = cidrsubnet(var.cidr, 4, 0)
   private_ip_google_access = true
@@ -42,16 +42,16 @@ resource "google_compute_subnetwork" "this" {
 }
 
 resource "google_compute_router" "this" {
-  project = var.stack.account
-  region  = var.stack.region
-  name    = var.stack.name
+  project = var.account
+  region  = var.region
+  name    = var.name
   network = google_compute_network.this.id
 }
 
 resource "google_compute_router_nat" "this" {
-  project                            = var.stack.account
-  region                             = var.stack.region
-  name                               = var.stack.name
+  project                            = var.account
+  region                             = var.region
+  name                               = var.name
   router                             = google_compute_router.this.name
   nat_ip_allocate_option             = "AUTO_ONLY"
   source_subnetwork_ip_ranges_to_nat = "ALL_SUBNETWORKS_ALL_IP_RANGES"
@@ -62,10 +62,10 @@ resource "google_compute_router_nat" "this" {
   }
 }
 
-# Google's network lets nothing in by itself; this says so, and logs who tries.
+# Inbound connections are denied by default; this rule says so explicitly, and logs attempts.
 resource "google_compute_firewall" "rest" {
-  project       = var.stack.account
-  name          = "${var.stack.name}-rest"
+  project       = var.account
+  name          = "${var.name}-rest"
   network       = google_compute_network.this.id
   direction     = "INGRESS"
   priority      = 65534
@@ -81,8 +81,8 @@ resource "google_compute_firewall" "rest" {
 }
 
 resource "google_compute_firewall" "lab" {
-  project       = var.stack.account
-  name          = "${var.stack.name}-lab"
+  project       = var.account
+  name          = "${var.name}-lab"
   network       = google_compute_network.this.id
   direction     = "INGRESS"
   priority      = 1000
@@ -95,11 +95,11 @@ resource "google_compute_firewall" "lab" {
   }
 }
 
-# Google's external load balancers have no firewall: who may connect is Cloud Armor's to say.
+# Firewall rules do not apply to external load balancers: Cloud Armor decides who may connect to them.
 resource "google_compute_security_policy" "this" {
-  #checkov:skip=CKV_GCP_73:nothing here is Java
-  project = var.stack.account
-  name    = var.stack.name
+  #checkov:skip=CKV_GCP_73:the rule against Log4j attacks; nothing here is written in Java
+  project = var.account
+  name    = var.name
 
   dynamic "rule" {
     for_each = local.allowed

@@ -1,22 +1,12 @@
 output "network" {
-  description = "The network, its subnets by purpose, its firewalls by whom they protect, from where and at which port the load balancer reaches the lab, and by which addresses it goes out where they are fixed."
+  description = "The VPC network (`id`), its subnet (`subnet_id`), the network tag that the firewall admits load balancers to (`network_tag`), the Cloud Armor policy of the allowed networks (`security_policy`), and the networks from which load balancers connect to the lab (`load_balancer_cidrs`)."
   value = {
-    id = google_compute_network.this.id
-    subnets = {
-      workload  = [google_compute_subnetwork.this.id]
-      gateway   = []
-      endpoints = [google_compute_subnetwork.this.id]
-    }
-    # A policy of Cloud Armor, and tags that rules of the network name.
-    firewalls = {
-      gateway  = google_compute_security_policy.this.name
-      workload = local.tag
-      storage  = local.tag
-    }
-    source_cidrs = local.balancers
-    egress_cidrs = []
-    port         = var.port
+    id                  = google_compute_network.this.id
+    subnet_id           = google_compute_subnetwork.this.id
+    network_tag         = local.tag
+    security_policy     = google_compute_security_policy.this.name
+    load_balancer_cidrs = local.balancers
   }
-  # Nodes and services start by pulling images.
+  # Nodes pull images as soon as they start.
   depends_on = [google_compute_router_nat.this, google_compute_firewall.lab]
 }

@@ -1,6 +1,6 @@
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/devai/${var.stack.name}"
+  name              = "/devai/${var.name}"
   retention_in_days = 365
-  kms_key_id        = var.stack.vault
-  tags              = var.stack.labels
+  kms_key_id        = var.kms_key_arn
+  tags              = var.labels
 }

@@ -1,4 +1,4 @@
-output "logs" {
-  description = "Where logs go: the log group's ARN."
+output "log_group_arn" {
+  description = "ARN of the log group."
   value       = aws_cloudwatch_log_group.this.arn
 }

@@ -1,20 +1,23 @@
-variable "stack" {
-  description = "What everything belongs to: name and globally unique name, account (subscription, project), region, Azure's resource group, where logs go, what protects secrets (KMS key, Key Vault), whether it is protected, labels."
-  type = object({
-    name      = string
-    unique    = string
-    account   = string
-    region    = string
-    group     = optional(string)
-    logs      = optional(string)
-    vault     = optional(string)
-    protected = bool
-    labels    = map(string)
-  })
-  nullable = false
+variable "name" {
+  description = "Name of the stack; its log group is /devai/NAME."
+  type        = string
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.stack.name))
-    error_message = "stack.name: 2 to 24 lower-case letters, digits and hyphens, the most that every service of the three clouds takes."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the KMS key that encrypts the logs; its key policy has to admit CloudWatch Logs."
+  type        = string
+  nullable    = false
+}
+
+variable "labels" {
+  description = "Tags of all resources."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

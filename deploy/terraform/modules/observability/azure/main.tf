@@ -1,8 +1,8 @@
 resource "azurerm_log_analytics_workspace" "this" {
-  name                = var.stack.name
-  resource_group_name = var.stack.group
-  location            = var.stack.region
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.region
   sku                 = "PerGB2018"
-  retention_in_days   = var.stack.protected ? 365 : 30
-  tags                = var.stack.labels
+  retention_in_days   = var.protected ? 365 : 30
+  tags                = var.labels
 }

@@ -1,24 +1,24 @@
-# A bucket that is destroyed keeps its name for a week, in which it can be had back and nobody can have another of that
-# name: this one's has a part that is new each time.
+# The name of a deleted bucket stays reserved for a week, in which it can be restored. So each bucket of a stack has another
+# name.
 resource "terraform_data" "bucket" {}
 
 resource "google_logging_project_bucket_config" "this" {
-  project        = var.stack.account
-  location       = var.stack.region
-  bucket_id      = "${var.stack.name}-${substr(terraform_data.bucket.id, 0, 8)}"
-  retention_days = var.stack.protected ? 365 : 30
+  project        = var.account
+  location       = var.region
+  bucket_id      = "${var.name}-${substr(terraform_data.bucket.id, 0, 8)}"
+  retention_days = var.protected ? 365 : 30
 }
 
-# What belongs to the stack, in a bucket of its own: the cluster, the service, the network.
+# Copies the logs of the stack's cluster, service, subnet and load balancer to its bucket.
 resource "google_logging_project_sink" "this" {
-  project                = var.stack.account
-  name                   = var.stack.name
+  project                = var.account
+  name                   = var.name
   destination            = "logging.googleapis.com/${google_logging_project_bucket_config.this.id}"
   unique_writer_identity = true
   filter = join(" OR ", [
-    "resource.labels.cluster_name=\"${var.stack.name}\"",
-    "resource.labels.service_name=\"${var.stack.name}\"",
-    "resource.labels.subnetwork_name=\"${var.stack.name}\"",
-    "resource.labels.backend_service_name=\"${var.stack.name}\"",
+    "resource.labels.cluster_name=\"${var.name}\"",
+    "resource.labels.service_name=\"${var.name}\"",
+    "resource.labels.subnetwork_name=\"${var.name}\"",
+    "resource.labels.backend_service_name=\"${var.name}\"",
   ])
 }

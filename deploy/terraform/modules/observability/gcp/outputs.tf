@@ -1,4 +1,4 @@
-output "logs" {
-  description = "Where logs go: the log bucket's id."
+output "log_bucket_id" {
+  description = "ID of the log bucket."
   value       = google_logging_project_bucket_config.this.id
 }
