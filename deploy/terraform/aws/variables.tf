@@ -1,33 +1,33 @@
 variable "name" {
-  description = "Name of the stack's resources; no other stack of the account has it. It stays what the first apply made of it."
+  description = "Name of the stack, which its resources are named after. No other stack of the account may have it; the first apply fixes it."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lower-case letters, digits and hyphens, the most that every service takes."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
 variable "unique" {
-  description = "Name of what is named across a whole cloud; no other account has it. It stays, too."
+  description = "Globally unique name, for services that require one. The first apply fixes it."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique))
-    error_message = "unique: 3 to 24 lower-case letters and digits, the most that every service takes."
+    error_message = "unique: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
   }
 }
 
 variable "project_name" {
-  description = "What the lab is called."
+  description = "Name of the project (`project.name`), the first part of the image's name."
   type        = string
   nullable    = false
 }
 
 variable "project_id" {
-  description = "Random identity of the project that the stack belongs to; empty where it has none yet."
+  description = "Random ID of the project that the stack belongs to (`project.id`); empty while it has none."
   type        = string
   nullable    = false
 }
@@ -39,36 +39,36 @@ variable "environment" {
 }
 
 variable "region" {
-  description = "Region that everything is in."
+  description = "AWS Region of the stack, such as eu-central-1."
   type        = string
   nullable    = false
 }
 
 variable "account" {
-  description = "Account that everything belongs to; another one is refused."
+  description = "ID of the AWS account of the stack, 12 digits; credentials for another account are refused."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[0-9]{12}$", var.account))
-    error_message = "account: the 12 digits of an account."
+    error_message = "account: the 12 digits of an account's ID."
   }
 }
 
 variable "protected" {
-  description = "Whether deletion is refused, copies are kept and a host name is wanted."
+  description = "Whether the stack has deletion protection where services offer it, longer retention and more redundancy, and has to have a host name for HTTPS."
   type        = bool
   nullable    = false
 }
 
 variable "labels" {
-  description = "On everything that can carry them."
+  description = "Tags of all resources."
   type        = map(string)
   nullable    = false
 }
 
 variable "compute_platform" {
-  description = "kubernetes (EKS) or simple (ECS)."
+  description = "Where the lab runs: kubernetes (EKS) or simple (ECS)."
   type        = string
   nullable    = false
 
@@ -79,75 +79,75 @@ variable "compute_platform" {
 }
 
 variable "image" {
-  description = "The lab's image by digest; null while none is pushed: then everything is made but the service that needs it."
+  description = "Image of the lab, by digest; null before the first push, when everything else is created but the service."
   type        = string
   nullable    = true
 
   validation {
     condition     = var.image == null || can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: by digest, so that what runs is what was pushed; or null."
+    error_message = "image: null, or an image by digest (NAME@sha256:…), so that exactly what was pushed runs."
   }
 }
 
 variable "port" {
-  description = "Port of the lab inside the network."
+  description = "TCP port on which the lab listens."
   type        = number
   nullable    = false
 
   validation {
     condition     = var.port >= 1024 && var.port <= 65535
-    error_message = "port: 1024 to 65535, for the lab does not run as root."
+    error_message = "port: 1024 to 65535, because the lab does not run as root."
   }
 }
 
 variable "base_url" {
-  description = "Path under which the lab answers."
+  description = "URL path of the lab."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^/([\\w.~-]+/)*$", var.base_url))
-    error_message = "base_url: a path that begins and ends with /, such as / or /lab/."
+    error_message = "base_url: a path that begins and ends with a slash, such as / or /lab/."
   }
 }
 
 variable "host_name" {
-  description = "Host name of the lab; empty for the load balancer's own address."
+  description = "Host name of the lab, such as lab.example.com; empty to use the DNS name of the load balancer."
   type        = string
   nullable    = false
 }
 
 variable "dns_zone" {
-  description = "Zone that records are written to; empty: they are in the output `dns_records`."
+  description = "Name of the Route 53 hosted zone that the records are created in, such as example.com; empty to return them in the output `dns_records`."
   type        = string
   nullable    = false
 }
 
 variable "certificate" {
-  description = "ARN of a certificate of ACM that exists already; empty for one that is made here."
+  description = "ARN of an existing ACM certificate; empty to create one."
   type        = string
   nullable    = false
 }
 
 variable "enable_https" {
-  description = "Whether the load balancer speaks HTTPS and redirects the rest."
+  description = "Whether the load balancer serves HTTPS and redirects HTTP to it."
   type        = bool
   nullable    = false
 }
 
 variable "allowed_cidrs" {
-  description = "Networks that may reach the lab."
+  description = "Networks that may connect to the lab and to the API server of the cluster."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.allowed_cidrs) > 0 && alltrue([for cidr in var.allowed_cidrs : can(cidrhost(cidr, 0))])
-    error_message = "allowed_cidrs: at least one network, each as 192.0.2.0/24."
+    error_message = "allowed_cidrs: at least one network in CIDR notation, such as 192.0.2.0/24."
   }
 }
 
 variable "cpu" {
-  description = "Cores of one lab."
+  description = "CPU cores of one lab."
   type        = number
   nullable    = false
 
@@ -164,12 +164,12 @@ variable "memory" {
 
   validation {
     condition     = var.memory >= 512
-    error_message = "memory: at least 512 MiB, the least of Fargate and Cloud Run."
+    error_message = "memory: at least 512 MiB, the minimum of a lab in every cloud: Fargate and Cloud Run have no less."
   }
 }
 
 variable "storage_size_gb" {
-  description = "Size of the home, in GiB. EFS has none: it is the threshold of an alarm."
+  description = "Expected size of the home, in GiB. EFS has no size: an alarm reports more than that."
   type        = number
   nullable    = false
 
@@ -180,7 +180,7 @@ variable "storage_size_gb" {
 }
 
 variable "min_replicas" {
-  description = "The fewest labs."
+  description = "Minimum number of labs."
   type        = number
   nullable    = false
 
@@ -191,7 +191,7 @@ variable "min_replicas" {
 }
 
 variable "max_replicas" {
-  description = "The most labs."
+  description = "Maximum number of labs."
   type        = number
   nullable    = false
 }
@@ -203,13 +203,13 @@ variable "enable_gpu" {
 }
 
 variable "gpu_machine_type" {
-  description = "Machine of the GPU nodes."
+  description = "Type of the EC2 instances with GPUs."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^(g5|g6|g6e)\\.[0-9]*x?large$", var.gpu_machine_type))
-    error_message = "gpu_machine_type: an instance of the families g5, g6 or g6e, such as g6.xlarge."
+    error_message = "gpu_machine_type: an instance type of the families g5, g6 or g6e, such as g6.xlarge."
   }
 }
 
@@ -220,29 +220,29 @@ variable "namespace" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.namespace))
-    error_message = "namespace: up to 63 lower-case letters, digits and hyphens, as Kubernetes wants it."
+    error_message = "namespace: up to 63 lowercase letters, digits and hyphens (RFC 1123 label)."
   }
 }
 
 variable "environment_variables" {
-  description = "Environment of the notebooks and terminals; nothing secret."
+  description = "Environment variables of the lab. Nothing secret: they are in the state."
   type        = map(string)
   nullable    = false
 }
 
 variable "secret_versions" {
-  description = "Environment variable that comes from the secret manager, with the version of its value: raise it and the value is written anew."
+  description = "Version of each secret's value, by the name of the environment variable. A higher version writes the value again."
   type        = map(number)
   nullable    = false
 
   validation {
     condition     = alltrue([for name, version in var.secret_versions : can(regex("^[A-Z][A-Z0-9_]*$", name)) && version >= 1])
-    error_message = "secret_versions: names of environment variables, versions from 1."
+    error_message = "secret_versions: names of environment variables in capital letters, with versions from 1."
   }
 }
 
 variable "secret_values" {
-  description = "Values of those whose version is new. They are in no plan, state or log."
+  description = "Values of the secrets whose version is new, by the name of the environment variable. They are in no plan, state or log."
   type        = map(string)
   default     = {}
   ephemeral   = true
@@ -251,7 +251,7 @@ variable "secret_values" {
 }
 
 variable "ollama" {
-  description = "The model server of the stack: image, models to pull, how long a model stays in memory, size of the models' volume (GiB), cores, memory (MiB). null: it has none."
+  description = "Model server of the stack: image (`image`), names of the models to pull (`models`), how long a model stays in memory, such as 300s (`keep_alive`), size of the models' volume in GiB (`storage_size_gb`), CPU cores (`cpu`) and memory in MiB (`memory`). null for none."
   type = object({
     image           = string
     models          = list(string)
@@ -264,7 +264,7 @@ variable "ollama" {
 }
 
 variable "ollama_url" {
-  description = "Model server elsewhere; empty where the stack has its own."
+  description = "URL of a model server elsewhere, used when `ollama` is null; empty for none."
   type        = string
   nullable    = false
 }

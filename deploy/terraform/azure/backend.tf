@@ -1,4 +1,4 @@
-# Partial: the stack's own container and key are in the file that `inv tf.init` renders and hands over.
+# Partial configuration: container and key of a stack are in a file that `inv tf.init` renders and passes.
 terraform {
   backend "azurerm" {}
 }

@@ -26,7 +26,7 @@ provider "azurerm" {
 }
 
 locals {
-  # By way of the role assignments: nobody writes into the vault before they exist.
+  # Refers to the role assignments, so that nothing is written into the vault before they exist.
   key_vault_id = azurerm_role_assignment.operator["Key Vault Secrets Officer"].scope
   simple       = var.compute_platform == "simple"
 }
@@ -52,7 +52,8 @@ resource "azurerm_resource_group" "this" {
 
 data "azurerm_client_config" "this" {}
 
-# Secrets and certificates. It admits the lab's subnets and the allowed networks, from one of which Terraform has to run.
+# Secrets and certificates. It admits the lab's subnets and the allowed networks, from one of which Terraform has to
+# run.
 resource "azurerm_key_vault" "this" {
   #checkov:skip=CKV2_AZURE_32:the lab's subnets have a service endpoint for it
   name                          = var.unique

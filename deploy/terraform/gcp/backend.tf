@@ -1,4 +1,4 @@
-# Partial: the stack's own bucket and prefix are in the file that `inv tf.init` renders and hands over.
+# Partial configuration: bucket and prefix of a stack are in a file that `inv tf.init` renders and passes.
 terraform {
   backend "gcs" {}
 }

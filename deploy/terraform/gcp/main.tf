@@ -28,8 +28,8 @@ resource "terraform_data" "stack" {
   }
 }
 
-# APIs that the stack needs, beside those that `inv tf.bootstrap` enables before the first plan. They stay enabled, because
-# others may use them.
+# APIs that the stack needs, beside those that `inv tf.bootstrap` enables before the first plan. They stay enabled,
+# because others may use them.
 resource "google_project_service" "this" {
   for_each = toset(local.services)
 

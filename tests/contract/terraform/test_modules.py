@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import Any
 
+import hcl2
 import pytest
 from harness import hcl
 
@@ -150,6 +151,16 @@ def test_the_readme_shows_what_is_declared(module: hcl.Module) -> None:
     assert rest.partition(hcl.END)[0].strip() == module.tables, "PYTHONPATH=tests python -m harness.hcl writes it"
 
 
+@pytest.mark.parametrize("module", hcl.modules(), ids=str)
+def test_the_readmes_example_passes_what_the_module_requires(module: hcl.Module) -> None:
+    text = module.readme.read_text(encoding="utf-8").partition("```hcl\n")[2].partition("```")[0]
+    (call,) = hcl2.loads(text)["module"][0].values()
+    passed = {name for name in call if not name.startswith("__")} - {"source"}
+
+    assert hcl.plain(call["source"]) == f"../{module}"
+    assert passed == {name for name, declared in module.variables.items() if "default" not in declared}
+
+
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
 def test_the_example_of_variables_is_what_is_rendered(cloud: str) -> None:
     example = hcl.example_file(cloud).read_text(encoding="utf-8")
@@ -239,10 +250,10 @@ def test_a_subscription_is_registered_for_every_service_of_azure_in_use() -> Non
 
 
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
-def test_homes_and_their_backups_are_latched_and_nothing_else_is(module: hcl.Module) -> None:
-    latched = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}
+def test_homes_and_their_backups_have_prevent_destroy_and_nothing_else_has(module: hcl.Module) -> None:
+    kept = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}
 
-    assert latched == {
+    assert kept == {
         "storage/aws": {"aws_efs_file_system"},
         "storage/azure": {
             "azurerm_storage_account",

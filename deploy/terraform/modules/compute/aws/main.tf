@@ -4,7 +4,8 @@ locals {
   # A task is as large as its containers together; 1024 CPU units are one core.
   units = floor((var.cpu + (local.has_ollama ? var.ollama.cpu : 0)) * 1024)
   mib   = var.memory + (local.has_ollama ? var.ollama.memory : 0)
-  # GiB of memory that Fargate offers with each number of CPU units (Amazon ECS, "Task definition parameters for Fargate").
+  # GiB of memory that Fargate offers with each number of CPU units (Amazon ECS, "Task definition parameters for
+  # Fargate").
   fargate = {
     256   = [0.5, 1, 2]
     512   = range(1, 5)
@@ -140,8 +141,8 @@ resource "aws_ecs_task_definition" "this" {
   }
 }
 
-# With GPUs it is another service, with another name. A change in place would be a deadlock: the service would wait for the
-# cluster to release the capacity provider, and the cluster for the service to leave it.
+# With GPUs it is another service, with another name. A change in place would be a deadlock: the service would wait for
+# the cluster to release the capacity provider, and the cluster for the service to leave it.
 resource "aws_ecs_service" "this" {
   name             = var.enable_gpu ? "lab-gpu" : "lab"
   cluster          = aws_ecs_cluster.this.id
@@ -305,7 +306,8 @@ resource "aws_launch_template" "gpu" {
     "#!/bin/sh",
     "echo ECS_CLUSTER=${aws_ecs_cluster.this.name} >>/etc/ecs/ecs.config",
     "echo ECS_ENABLE_GPU_SUPPORT=true >>/etc/ecs/ecs.config",
-    # Tasks have network interfaces of their own, to which the hop limit does not apply: no instance credentials for them.
+    # Tasks have network interfaces of their own, to which the hop limit does not apply: no instance credentials for
+    # them.
     "echo ECS_AWSVPC_BLOCK_IMDS=true >>/etc/ecs/ecs.config",
   ]))
 

@@ -1,7 +1,7 @@
 locals {
   has_ollama = var.ollama != null
-  # Minimum and maximum GiB with each number of cores, for containers whose CPU is always allocated (Cloud Run, "Configure
-  # memory limits").
+  # Minimum and maximum GiB with each number of cores, for containers whose CPU is always allocated (Cloud Run,
+  # "Configure memory limits").
   offered = { 1 = [0.5, 4], 2 = [0.5, 8], 4 = [2, 16], 6 = [4, 24], 8 = [4, 32] }
   sizes = merge(
     { lab = { cores = var.cpu, mib = var.memory } },
@@ -107,8 +107,8 @@ resource "google_cloud_run_v2_service" "this" {
         mount_path = "/home/devai"
       }
 
-      # `/` redirects, and other paths require the token. With the default timeout of 1 s a busy lab would be restarted and
-      # lose all kernels.
+      # `/` redirects, and other paths require the token. With the default timeout of 1 s a busy lab would be restarted
+      # and lose all kernels.
       startup_probe {
         period_seconds    = 5
         timeout_seconds   = 5
@@ -177,7 +177,8 @@ resource "google_cloud_run_v2_service" "this" {
         gcs {
           bucket    = volumes.value
           read_only = false
-          # By default root owns all files, and the lab is not root. Jupyter requires that only the owner can read its keys.
+          # By default root owns all files, and the lab is not root. Jupyter requires that only the owner can read its
+          # keys.
           mount_options = ["uid=10001", "gid=0", "dir-mode=0700", "file-mode=0700", "implicit-dirs"]
         }
       }
@@ -197,7 +198,7 @@ resource "google_cloud_run_v2_service" "this" {
 
     precondition {
       condition     = !var.enable_gpu || try(local.sizes[local.gpu_owner].cores >= 4 && local.sizes[local.gpu_owner].mib >= 16384, false)
-      error_message = "Cloud Run's ${coalesce(local.accelerator, "GPU")} wants a container of at least 4 cores and 16 GiB (Google, \"GPU support for services\"): resources.${local.gpu_owner}."
+      error_message = "Cloud Run's ${coalesce(local.accelerator, "GPU")} needs a container of at least 4 cores and 16 GiB (Google, \"GPU support for services\"): resources.${local.gpu_owner}."
     }
   }
 }

@@ -1,6 +1,7 @@
 locals {
   kubernetes = var.platform == "kubernetes"
-  # The service that may assume each role: ECS for tasks of this account, or EKS Pod Identity for pods, and EC2 for nodes.
+  # The service that may assume each role: ECS for tasks of this account, or EKS Pod Identity for pods, and EC2 for
+  # nodes.
   trusted = {
     lab       = local.kubernetes ? "pods.eks.amazonaws.com" : "ecs-tasks.amazonaws.com"
     execution = local.kubernetes ? "ec2.amazonaws.com" : "ecs-tasks.amazonaws.com"

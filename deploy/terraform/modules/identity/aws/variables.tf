@@ -47,7 +47,6 @@ variable "file_system" {
 variable "secrets" {
   description = "ARNs of the secrets of the lab, by the name of the environment variable."
   type        = map(string)
-  default     = {}
   nullable    = false
 }
 

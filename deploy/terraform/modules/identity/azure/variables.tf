@@ -47,7 +47,6 @@ variable "file_system" {
 variable "secrets" {
   description = "Resource IDs, without version, of the lab's Key Vault secrets, by the name of the environment variable."
   type        = map(string)
-  default     = {}
   nullable    = false
 }
 

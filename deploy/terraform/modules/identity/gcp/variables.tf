@@ -41,6 +41,5 @@ variable "file_system" {
 variable "secrets" {
   description = "IDs of the lab's secrets, by the name of the environment variable."
   type        = map(string)
-  default     = {}
   nullable    = false
 }

@@ -63,7 +63,7 @@ resource "aws_acm_certificate_validation" "this" {
   validation_record_fqdns = [for record in aws_route53_record.validation : record.fqdn]
 }
 
-# The private key is in the state: ACM has no write-only argument for it. The certificate is for a first look only.
+# The private key is in the state: the provider has no write-only argument for it. The certificate is for a first look.
 resource "tls_private_key" "this" {
   count = local.self_signed ? 1 : 0
 
@@ -115,7 +115,7 @@ check "trusted_certificate" {
 
 resource "aws_lb" "this" {
   #checkov:skip=CKV2_AWS_20:the listener of port 80 redirects unless tls.enabled is false
-  #checkov:skip=CKV2_AWS_28:the load balancer admits the allowed networks only; a web application firewall is for requests of everybody
+  #checkov:skip=CKV2_AWS_28:the load balancer admits the allowed networks only; a web application firewall is for requests from the internet
   count = local.simple ? 1 : 0
 
   name                       = var.name

@@ -50,7 +50,7 @@ variable "network_id" {
 }
 
 variable "subnet_id" {
-  description = "ID of the subnet of the Application Gateway, which has to itself."
+  description = "ID of the subnet of the Application Gateway, in which nothing else is."
   type        = string
   nullable    = false
 }

@@ -87,7 +87,7 @@ resource "google_certificate_manager_certificate_map_entry" "this" {
   }
 }
 
-# The private key is in the state: Google Cloud has no write-only argument for it. The certificate is for a first look only.
+# The private key is in the state: the provider has no write-only argument for it. The certificate is for a first look.
 resource "tls_private_key" "this" {
   count = local.self_signed ? 1 : 0
 
@@ -199,8 +199,8 @@ resource "google_compute_url_map" "redirect" {
   }
 }
 
-# The ingress of the cluster refers to it, by the name of the address. It exists without HTTPS, too, at no cost: Terraform
-# runs before the manifests are applied, when the cluster's load balancer still uses it.
+# The ingress of the cluster refers to it, by the name of the address. It exists without HTTPS, too, at no cost:
+# Terraform runs before the manifests are applied, when the cluster's load balancer still uses it.
 resource "google_compute_ssl_policy" "this" {
   project         = var.account
   name            = google_compute_global_address.this.name

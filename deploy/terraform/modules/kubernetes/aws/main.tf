@@ -1,5 +1,5 @@
-# EKS in Auto Mode: AWS runs nodes, disks, load balancers, DNS, GPU drivers and Pod Identity. What else the manifests need
-# is installed as add-ons, in the default version for that of the cluster. The node pool with GPUs is a manifest
+# EKS in Auto Mode: AWS runs nodes, disks, load balancers, DNS, GPU drivers and Pod Identity. What else the manifests
+# need is installed as add-ons, in the default version for that of the cluster. The node pool with GPUs is a manifest
 # (deploy/kubernetes/clusters/aws-gpu.yaml).
 locals {
   auto_policies = [
@@ -9,8 +9,8 @@ locals {
     "AmazonEKSLoadBalancingPolicy",
     "AmazonEKSNetworkingPolicy",
   ]
-  # Instances of g5, g6 and g6e have 4 cores per xlarge and 4 GiB per core, of g6e 8 GiB. The larger of lab and Ollama has
-  # to fit.
+  # Instances of g5, g6 and g6e have 4 cores per xlarge and 4 GiB per core, of g6e 8 GiB. The larger of lab and Ollama
+  # has to fit.
   gpu_size = split(".", var.gpu_machine_type)
   gpu_machine = {
     cores = 4 * coalesce(one(regexall("^[0-9]+", local.gpu_size[1])), "1")

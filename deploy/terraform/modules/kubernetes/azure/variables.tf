@@ -48,7 +48,6 @@ variable "network_security_group_id" {
 variable "egress_cidrs" {
   description = "Public addresses of the nodes' NAT gateway, from which they connect to the API server."
   type        = list(string)
-  default     = []
   nullable    = false
 }
 

@@ -156,7 +156,8 @@ resource "aws_iam_role_policy" "flow_log" {
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
         Resource = "${var.log_group_arn}:*"
       },
-      # The service looks for the group before it writes (Amazon VPC, "IAM role for publishing flow logs to CloudWatch Logs").
+      # The service looks for the group before it writes (Amazon VPC, "IAM role for publishing flow logs to CloudWatch
+      # Logs").
       {
         Effect   = "Allow"
         Action   = ["logs:DescribeLogGroups"]
@@ -197,7 +198,8 @@ resource "aws_vpc_security_group_egress_rule" "gateway" {
   tags              = var.labels
 }
 
-# The lab accepts connections from the load balancer only. Ollama has no rule: it is used inside the task or the cluster.
+# The lab accepts connections from the load balancer only. Ollama has no rule: it is used inside the task or the
+# cluster.
 resource "aws_security_group" "workload" {
   #checkov:skip=CKV2_AWS_5:the compute module attaches it
   name        = "${var.name}-workload"

@@ -34,9 +34,9 @@ locals {
   access_points = sort([for point in aws_efs_access_point.this : point.arn])
 }
 
-# Files are accessible with TLS, through a mount target and by the stack's access points only; an access point makes every
-# client the lab's user. The second Deny is for principals of this account whose own policies allow more than the Allow
-# below. A mount without an access point has no AccessPointArn, and StringNotEquals holds for it.
+# Files are accessible with TLS, through a mount target and by the stack's access points only; an access point makes
+# every client the lab's user. The second Deny is for principals of this account whose own policies allow more than the
+# Allow below. A mount without an access point has no AccessPointArn, and StringNotEquals holds for it.
 resource "aws_efs_file_system_policy" "this" {
   file_system_id = aws_efs_file_system.this.id
 
