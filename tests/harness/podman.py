@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -48,6 +49,7 @@ def podman() -> Iterator[str]:
     if os.geteuid() != 0:
         missing("an engine of one's own needs root")
     debian.install(*PACKAGES)
+    _remove_port_forwards()
     folder = Path(tempfile.mkdtemp(prefix="devai-podman-", dir="/var/tmp"))
     (folder / "containers.conf").write_text(SETTINGS, encoding="utf-8")
     (folder / "storage.conf").write_text(
@@ -75,4 +77,18 @@ def podman() -> Iterator[str]:
             subprocess.run(remote, env=environ, capture_output=True, check=False)
         service.kill()
         service.wait()
+        _remove_port_forwards()
         shutil.rmtree(folder)
+
+
+def _remove_port_forwards() -> None:
+    """Remove rules that forward ports of this machine to containers of tests.
+
+    Podman leaves them where it is killed, and whatever listens on such a port later is not reached.
+    """
+    table = ("iptables", "-w", "-t", "nat")
+    listed = subprocess.run([*table, "-S", "NETAVARK-HOSTPORT-DNAT"], capture_output=True, text=True, check=False)
+    for rule in listed.stdout.splitlines():
+        if "dnat name: devai-test" in rule:
+            _, *words = shlex.split(rule)
+            subprocess.run([*table, "-D", *words], check=True)
