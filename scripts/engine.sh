@@ -27,7 +27,8 @@ slot_of() {
     fail "32 engines run on this machine already"
 }
 
-alias_of() { cat "/sys/class/net/devai$1/ifalias" 2>/dev/null || true; }
+# Not from /sys, which may show the devices of another network namespace.
+alias_of() { { ip -o link show "devai$1" | sed -n 's/.*\\ *alias //p'; } 2>/dev/null || true; }
 
 dir=${DEVAI_ENGINE_DIR:-}
 if [ -n "$dir" ]; then
