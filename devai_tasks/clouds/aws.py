@@ -13,10 +13,10 @@ from devai_tasks.clouds.base import ClusterWide, Object, Routing
 from devai_tasks.clouds.registry_login import Login, Way
 from devai_tasks.clouds.sizes import GI, Pair
 from devai_tasks.clouds.terraform import Command, Part, TerraformCloud
-from devai_tasks.config import naming, targets
+from devai_tasks.config import naming
+from devai_tasks.config.fields import Known
 from devai_tasks.config.rules import Mistake
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.targets import Known
 from devai_tasks.config.units import Cpu, Size
 from devai_tasks.system.programs import Program
 from devai_tasks.tools import registry
@@ -104,7 +104,7 @@ class Aws(TerraformCloud):
     def cluster_wide(self, settings: Settings) -> tuple[ClusterWide, ...]:
         """Return the home's volume, and the classes for volumes of models and for the ingress."""
         own = naming.stack(settings)
-        own_models = targets.own_ollama(settings) and not settings.storage.models_class
+        own_models = settings.ollama.is_bundled and not settings.storage.models_class
         return (
             *super().cluster_wide(settings),
             ClusterWide("storage.k8s.io/v1", "StorageClass", "models", f"{own}-models" if own_models else ""),

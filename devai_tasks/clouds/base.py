@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devai_tasks.config import naming, targets
+from devai_tasks.config import naming
+from devai_tasks.config.fields import Known
 from devai_tasks.config.rules import Rule
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.targets import Known
 from devai_tasks.system.programs import Program
 
 Object = dict[str, Any]
@@ -76,7 +76,7 @@ class Cloud(ABC):
 
     def component(self, settings: Settings) -> str:
         """Return the component of the manifests, in deploy/kubernetes/components."""
-        return "local" if targets.loaded_image(settings) else "cluster"
+        return "cluster" if settings.pulls_image else "local"
 
     def has_ingress(self, settings: Settings) -> bool:
         """Whether the stack has an ingress: without a controller of the cloud, the configuration has to name one."""

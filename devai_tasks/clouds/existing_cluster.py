@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from devai_tasks.clouds import rules
 from devai_tasks.clouds.base import Cloud
+from devai_tasks.config.fields import Known
 from devai_tasks.config.rules import Mistake, Rule
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.targets import Known
 
 
 class ExistingCluster(Cloud):

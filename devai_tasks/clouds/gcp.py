@@ -13,9 +13,9 @@ from devai_tasks.clouds.registry_login import Login, Way
 from devai_tasks.clouds.sizes import GI, Pair
 from devai_tasks.clouds.terraform import Command, NotAuthenticatedError, Part, TerraformCloud
 from devai_tasks.config import naming
+from devai_tasks.config.fields import Known
 from devai_tasks.config.rules import Mistake
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.targets import Known
 from devai_tasks.config.units import Cpu, Size
 from devai_tasks.system.errors import ToolError, UsageError
 from devai_tasks.system.programs import Program

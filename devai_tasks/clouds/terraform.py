@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 from devai_tasks.clouds import command_line, rules
 from devai_tasks.clouds.base import Cloud, ClusterWide
 from devai_tasks.clouds.registry_login import Login, Way
-from devai_tasks.config import naming, targets
+from devai_tasks.config import naming
+from devai_tasks.config.fields import Known
 from devai_tasks.config.rules import Mistake, Rule
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import TOKEN
 from devai_tasks.config.sections.cloud import Deployed
-from devai_tasks.config.targets import Known
 from devai_tasks.system.errors import DevaiError, ToolError, UsageError
 
 Command = Sequence[str]
@@ -248,7 +249,7 @@ class TerraformCloud(Cloud):
         Raises MissingToolError without the cloud's command line, CloudError where the cloud doesn't tell it. Under
         --dry the command is printed.
         """
-        command = self.secret_command(settings, targets.TOKEN)
+        command = self.secret_command(settings, TOKEN)
         if dry:
             command_line.run(command, dry=True)
             return "…"

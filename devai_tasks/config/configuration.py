@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from devai_tasks.config import plain, reader, secrets, targets, variables
+from devai_tasks.config import plain, reader, secrets, variables
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.config.fields import Pending
 from devai_tasks.config.interpolation import interpolations
@@ -126,7 +126,7 @@ class Configuration:
             for key, value in scalars(self.plain, ())
             if key not in self.pending
             and _DOCUMENTATION.search(value)
-            and self.affected(key) - {targets.COMPOSE_ENV, targets.COMPOSE_STACK}
+            and not all(file.startswith("compose/") for file in self.affected(key))
         )
 
     def to_deploy(self, *needed: Key, before: Collection[str] = ()) -> Settings:

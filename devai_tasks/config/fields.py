@@ -20,6 +20,10 @@ class Check:
     """The same as keywords of JSON Schema, as far as that can say it; for a list or map of each member."""
 
 
+Known = Callable[[str, str], str]
+"""What is known of a key, by its section and name, before there are settings to ask."""
+
+
 @dataclass(frozen=True)
 class Pending:
     """A value that only a deployment knows."""
@@ -136,6 +140,8 @@ LABEL = matching(
     "the name of a label, such as team or example.com/team",
 )
 PORT = between(1, 65535)
+# The digest of no image: the placeholder before there is one.
+NO_DIGEST = f"sha256:{'0' * 64}"
 DIGEST = matching(r"(sha256:[0-9a-f]{64})?", "a digest: sha256: and 64 hexadecimal digits")
 IMAGE = matching(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", "an image reference, such as debian:trixie-slim")
 VERSION = matching(r"\d+\.\d+\.\d+", "a version, such as 1.2.3")

@@ -22,13 +22,13 @@ from devai_tasks.config import layers as sources
 from devai_tasks.config import reader, secrets, variables
 from devai_tasks.config.configuration import Configuration, as_written, at, key_references, scalars
 from devai_tasks.config.document import Key, Tree
+from devai_tasks.config.fields import Known
 from devai_tasks.config.interpolation import interpolations
 from devai_tasks.config.layers import Files, Layer
 from devai_tasks.config.project import Project
 from devai_tasks.config.rules import RULES, Mistake, mistakes
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.config.targets import Known
 from devai_tasks.config.variables import Refusal
 from devai_tasks.system.errors import ConfigError, Problem, nearest
 

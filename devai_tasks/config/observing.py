@@ -22,6 +22,9 @@ class _Observed:
         self._section, self._path, self._note = section, path, note
 
     def __getattr__(self, name: str) -> Any:
+        member = getattr(type(self._section), name, None)
+        if isinstance(member, property) and member.fget:
+            return member.fget(self)  # which reads keys
         value, key = getattr(self._section, name), (*self._path, name)
         if key in reader.leaves(Settings):
             self._note(key)

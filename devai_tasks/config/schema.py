@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devai_tasks.config.fields import LABEL, PIN, key, matching, section
+from devai_tasks.config.fields import LABEL, NO_DIGEST, PIN, key, matching, section
 from devai_tasks.config.secrets import NAME, Secret
 from devai_tasks.config.sections import cloud, kubernetes, lab, project, storage
 from devai_tasks.config.stack import Stack
@@ -80,3 +80,44 @@ class Settings:
     compute: cloud.Compute = section("What the stack runs on.")
     kubernetes: kubernetes.Kubernetes = section("How the lab runs in a cluster.")
     terraform: cloud.Terraform = section("Where Terraform builds.")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What the stack is rendered for, in the order in which it is brought up."""
+        uses = {
+            "image": True,
+            "compose": self.compute.uses_compose,
+            "terraform": self.compute.uses_terraform,
+            "kubernetes": self.compute.uses_kubernetes,
+        }
+        return tuple(name for name, used in uses.items() if used)
+
+    @property
+    def image_digest_key(self) -> str:
+        """The key with the digest of the lab's image: the image for NVIDIA GPUs is another one."""
+        return "image.gpu.digest" if self.gpu.uses_cuda else "image.digest"
+
+    @property
+    def image_digest(self) -> str:
+        """Digest of the lab's image in the registry."""
+        return self.image.gpu.digest if self.gpu.uses_cuda else self.image.digest
+
+    @property
+    def is_image_pushed(self) -> bool:
+        """Whether the lab's image is in the registry."""
+        return self.image_digest != NO_DIGEST
+
+    @property
+    def pulls_image(self) -> bool:
+        """Whether the cluster pulls the lab's image from a registry; else it is loaded into the cluster."""
+        return not self.compute.uses_compose and bool(self.image.registry)
+
+    @property
+    def hub_models(self) -> list[str]:
+        """The models that the bundled Ollama pulls from the hub; the others are files of this machine."""
+        return [name for name in self.models if self.ollama.is_bundled and not name.lower().endswith(".gguf")]
+
+    @property
+    def has_gpu_pods(self) -> bool:
+        """Whether pods of the stack get GPUs."""
+        return self.gpu.enabled and (self.ollama.is_bundled or self.gpu.lab)

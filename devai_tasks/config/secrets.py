@@ -21,6 +21,8 @@ ENCRYPTED_FILE = "conf/secrets.sops.yaml"
 MASK = "***"
 # Names of which builds and Ollama hear as well as the lab: their addresses may hold a password.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+# The secret that every lab has.
+TOKEN = "JUPYTER_TOKEN"  # noqa: S105 - the name of a variable
 NAME = r"[A-Z_][A-Z0-9_]*"  # the entrypoint's rule
 NO_REFERENCE = "names a secret, as ${secret:NAME}: the value itself does not stand in the configuration"
 # What the resolver leaves in a text for each reference: no file can hold this character, so nobody can write one.

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
@@ -23,20 +22,20 @@ def render(project: Project, settings: Settings) -> Artefacts:
 def every(*, override: bool) -> Iterator[Artifact]:
     """Yield the artifacts that stacks may have; with `override`, a user's own Compose file takes part."""
     of_targets = {
-        targets.has_image: image.ARTIFACTS,
-        targets.has_compose: compose.artifacts(override=override),
-        targets.has_terraform: terraform.ARTIFACTS,
-        targets.has_kubernetes: kubernetes.ARTIFACTS,
+        "image": image.ARTIFACTS,
+        "compose": compose.artifacts(override=override),
+        "terraform": terraform.ARTIFACTS,
+        "kubernetes": kubernetes.ARTIFACTS,
     }
-    for has_target, artifacts in of_targets.items():
+    for target, artifacts in of_targets.items():
         for artifact in artifacts:
-            yield artifact.where(has_target)
+            yield artifact.where(lambda settings, target=target: target in settings.targets)  # type: ignore[misc]
 
 
 def unknown_overlay(project: Project, settings: Settings) -> str:
     """What is wrong with the overlay that a stack in a cluster names; empty where it is there."""
     overlays, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
-    if "kubernetes" not in targets.of_stack(settings) or (overlays / name / "kustomization.yaml").is_file():
+    if "kubernetes" not in settings.targets or (overlays / name / "kustomization.yaml").is_file():
         return ""
     return unknown("overlay", name, (file.parent.name for file in overlays.glob("*/kustomization.yaml")))
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from devai_tasks import console
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import contents, inputs
@@ -27,7 +28,7 @@ def attach(project: Project, settings: Settings, remote: Images, digest: str) ->
 
     The image itself is in the registry by then: who asks for these documents and finds none knows it.
     """
-    repository = image.repository(settings)
+    repository = image_names.registry_repository(settings)
     if remote.dry:
         for kind, file in ((SBOM, "sbom.json"), (STATEMENT, "provenance.json")):
             console.say(shlex.join(["oras", "attach", f"--artifact-type={kind}", f"{repository}@DIGEST", file]))
@@ -65,7 +66,9 @@ def statement(project: Project, settings: Settings, engine: Images, digest: str)
     target = image.target(settings)
     return {
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": image.repository(settings), "digest": {"sha256": digest.removeprefix("sha256:")}}],
+        "subject": [
+            {"name": image_names.registry_repository(settings), "digest": {"sha256": digest.removeprefix("sha256:")}}
+        ],
         "predicateType": PROVENANCE,
         "predicate": {
             "buildDefinition": {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from devai_tasks.config import naming, targets
+from devai_tasks.config import image_names, naming
 from devai_tasks.config.configuration import Configuration
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
@@ -19,7 +19,6 @@ from devai_tasks.operations.check_tools import DOCKER
 from devai_tasks.operations.checks import Check, Fix, State, gibibytes, of_owner
 from devai_tasks.operations.engine import known
 from devai_tasks.operations.ownership import Claim
-from devai_tasks.render import image as definition
 from devai_tasks.system import programs
 from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools import debootstrap, registry
@@ -127,7 +126,7 @@ def engine_disk(settings: Settings, engine: Engine) -> Check:
     if "Desktop" in engine.system or not engine.root.exists():
         return Check("engine", "engine disk", State.UNNEEDED, f"{engine.root} is not on this machine")
     wanted = _BUILD_GPU if settings.gpu.enabled else _BUILD[settings.image.packages]
-    if settings.compute.provider == "local" and targets.own_ollama(settings):
+    if settings.compute.provider == "local" and settings.ollama.is_bundled:
         wanted += _OLLAMA
     return disk("engine disk", engine.root, wanted)
 
@@ -142,8 +141,8 @@ def disk(name: str, folder: Path, wanted: int) -> Check:
 
 def base(settings: Settings, docker: Docker) -> Check:
     """Where the image that the lab's is built on comes from."""
-    named = definition.base(settings)
-    official, local = definition.pinned(settings, named), images.local_base(named)
+    named = image_names.base(settings)
+    official, local = image_names.pinned(settings, named), images.local_base(named)
     if docker.has_image(official):
         return Check("engine", "base image", State.OK, f"{official} is here")
     source = images.wanted_source(settings, settings.image.base.source)
@@ -196,7 +195,7 @@ def toolkit(engine: Engine, kind: str) -> Check:
 
 def ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> Check:
     """Whether the stack's ports are free, or its own."""
-    ollama = settings.ports.ollama if targets.own_ollama(settings) else None
+    ollama = settings.ports.ollama if settings.ollama.is_bundled else None
     shown = ", ".join(str(port) for port in (settings.ports.lab, ollama) if port)
     try:
         lab.check_ports(settings, running)

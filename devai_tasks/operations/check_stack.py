@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from devai_tasks import clouds
 from devai_tasks.clouds.terraform import CloudError
-from devai_tasks.config import targets
 from devai_tasks.config.configuration import Configuration, dotted
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
@@ -101,7 +100,7 @@ def credentials(own: Configuration) -> list[Check]:
 def deployment(own: Configuration) -> list[Check]:
     """What only a deployment knows: nothing that is missed before there is one."""
     waiting = own.stand_ins
-    if not waiting and own.settings.compute.provider not in targets.TFVARS:
+    if not waiting and not own.settings.compute.uses_terraform:
         return []
     if not waiting:
         return [Check("cloud", "deployment", State.OK, "all that it knows is noted")]
@@ -123,7 +122,7 @@ def home(own: Configuration) -> list[Check]:
 def cluster(own: Configuration) -> list[Check]:
     """Whether kubectl knows the stack's context, whether it is the current one, and whether the cluster answers."""
     settings = own.settings
-    if "kubernetes" not in targets.of_stack(settings) or ("kubernetes", "context") in own.pending:
+    if "kubernetes" not in settings.targets or ("kubernetes", "context") in own.pending:
         return []
     context = settings.kubernetes.context
     # On this machine a cluster is beside Compose, for who wants one.

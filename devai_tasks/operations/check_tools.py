@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.metadata import requires
 
 from devai_tasks import clouds
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import ENCRYPTED_FILE
@@ -49,8 +48,8 @@ class Wish:
 def wishes(project: Project, settings: Settings) -> list[Wish]:
     """The programs that stacks may need, without Terraform, which goes by two names."""
     own = clouds.of(settings).programs(settings)
-    compose = "compose" in targets.of_stack(settings)
-    kubernetes = "kubernetes" in targets.of_stack(settings)
+    compose = "compose" in settings.targets
+    kubernetes = "kubernetes" in settings.targets
     return [
         Wish(DOCKER, needed=True),
         Wish(COMPOSE, needed=compose),
@@ -109,7 +108,7 @@ def _absent(program: Program, said: str | None, *, here: bool) -> str:
 
 
 def _terraform(settings: Settings) -> Check:
-    needed = "terraform" in targets.of_stack(settings)
+    needed = "terraform" in settings.targets
     program = settings.terraform.program
     wanted = f"{'.'.join(map(str, terraform.LEAST_VERSION))} or newer"
     name = "terraform" if program == "auto" else program

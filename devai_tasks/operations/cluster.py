@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import Any
 
 from devai_tasks import clouds, console
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import TOKEN
 from devai_tasks.operations import addresses, artefacts, live, rollout
-from devai_tasks.render import image
+from devai_tasks.render import LAB_ENVIRONMENT
 from devai_tasks.render import kubernetes as definition
 from devai_tasks.system.errors import DevaiError, UsageError, unknown
 from devai_tasks.tools import kubectl
@@ -75,7 +75,7 @@ class Cluster:
     @property
     def deployments(self) -> list[str]:
         """What runs all the time."""
-        return [definition.OLLAMA, definition.LAB] if targets.own_ollama(self.settings) else [definition.LAB]
+        return [definition.OLLAMA, definition.LAB] if self.settings.ollama.is_bundled else [definition.LAB]
 
     @property
     def selector(self) -> str:
@@ -282,14 +282,14 @@ def bring_models(cluster: Cluster, *, seconds: int) -> None:
     Raises DevaiError where they can't be had: the labs run, then, without them.
     """
     settings = cluster.settings
-    if cluster.dry or not targets.own_ollama(settings) or not settings.models:
+    if cluster.dry or not settings.ollama.is_bundled or not settings.models:
         return
     from devai_tasks.operations import models
     from devai_tasks.tools.ollama import Ollama
 
     with console.step("bringing models"):
         result, reasons = rollout.wait_for_models(cluster.kubectl, seconds=seconds)
-        files = [name for name in settings.models if name not in targets.hub_models(settings)]
+        files = [name for name in settings.models if name not in settings.hub_models]
         if result == "done" and not files:
             return
         if result != "done" and settings.compute.provider != "local":
@@ -307,7 +307,7 @@ def execute(cluster: Cluster, service: str, command: Sequence[str]) -> int:
     """Run a command in a pod of a service; returns its exit code. Raises DevaiError where none runs."""
     (name,) = cluster.check_services([service])
     cluster.kubectl.check_context()
-    words = [*image.AS_THE_LAB_DOES, *command] if name == definition.LAB else list(command)
+    words = [*LAB_ENVIRONMENT, *command] if name == definition.LAB else list(command)
     return cluster.kubectl.execute(_pod(cluster, name), words)
 
 
@@ -353,11 +353,11 @@ def token(cluster: Cluster) -> str:
     found = cluster.kubectl.object("secret", definition.LAB)
     if cluster.dry:
         return "…"
-    if not found or targets.TOKEN not in found.get("data", {}):
+    if not found or TOKEN not in found.get("data", {}):
         raise DevaiError(
             "the cluster has no token for the lab", hint="`inv k8s.secrets` sends one", code="DEVAI-K8S-007"
         )
-    return base64.b64decode(found["data"][targets.TOKEN]).decode()
+    return base64.b64decode(found["data"][TOKEN]).decode()
 
 
 def say_where(cluster: Cluster) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from devai_tasks import console, state
-from devai_tasks.config import targets
+from devai_tasks.config import image_names
 from devai_tasks.operations import inputs
 from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import image, kubernetes
+from devai_tasks.render import kubernetes
 from devai_tasks.system.errors import UsageError
 from devai_tasks.tools import engine, loaders
 
@@ -33,10 +33,10 @@ def provide(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
             "`sudo ctr -n k8s.io images import -`",
         )
     there = present(cluster)
-    name, _, tag = image.lab(settings).rpartition(":")
+    name, _, tag = image_names.lab(settings).rpartition(":")
     found, made_of = ("", "") if cluster.dry else engine.image(f"{name}:{tag}", inputs.LABEL)
     known = found.removeprefix("sha256:")[:12] if made_of == inputs.of(cluster.project, settings) else ""
-    others = {kubernetes.ollama_image(settings)} if targets.own_ollama(settings) else set()
+    others = {kubernetes.ollama_image(settings)} if settings.ollama.is_bundled else set()
     if not known or not {f"{name}:{tag}-{known}", *others} <= there:
         known, settings = _bring(cluster, loader, docker(), there)
     loaded = f"{tag}-{known}"
@@ -50,13 +50,13 @@ def _bring(cluster: Cluster, loader: loaders.Loader, docker: Docker, there: set[
     """Bring what lacks; returns the beginning of the lab's id, and the settings that name Ollama's image."""
     from devai_tasks.operations import images
 
-    settings, project, own = cluster.settings, cluster.project, image.lab(cluster.settings)
-    if targets.own_ollama(settings) and kubernetes.ollama_image(settings) not in there:
+    settings, project, own = cluster.settings, cluster.project, image_names.lab(cluster.settings)
+    if settings.ollama.is_bundled and kubernetes.ollama_image(settings) not in there:
         settings = images.provide_ollama(project, settings, docker)
         name = kubernetes.ollama_image(settings)
         if docker.dry or name not in there:
-            if name != image.ollama(settings):  # it was pulled by its digest
-                docker.tag(image.ollama(settings), name)
+            if name != image_names.ollama(settings):  # it was pulled by its digest
+                docker.tag(image_names.ollama(settings), name)
             _load(loader, docker, name)
     if not docker.dry:
         docker.check()

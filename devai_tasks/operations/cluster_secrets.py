@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from devai_tasks import state
-from devai_tasks.config import targets
-from devai_tasks.config.secrets import PROXIES
+from devai_tasks.config.secrets import PROXIES, TOKEN
 from devai_tasks.operations import live, secrets
 from devai_tasks.operations.cluster import Cluster, Object
 from devai_tasks.render import kubernetes as definition
@@ -56,7 +55,7 @@ def renew(cluster: Cluster) -> Sending:
     present = stored(cluster)
     if cluster.dry:
         return Sending({}, {})
-    if targets.TOKEN not in present:
+    if TOKEN not in present:
         raise UsageError(
             f"the cluster has no token for {cluster.settings.stack}",
             hint="`inv k8s.secrets` sends one",
@@ -65,7 +64,7 @@ def renew(cluster: Cluster) -> Sending:
     # On this machine the stack's own token is that of the lab in Compose.
     local = cluster.settings.compute.provider == "local"
     token = state.new_token() if local else state.renew_token(cluster.project, cluster.settings.stack)
-    return Sending(present, {**present, targets.TOKEN: token})
+    return Sending(present, {**present, TOKEN: token})
 
 
 def restarted(cluster: Cluster, sending: Sending | None) -> list[str]:
@@ -89,7 +88,7 @@ def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
         return Sending({}, {})
     handover = secrets.beside(cluster.project, settings, present)
     wanted = {name: value for name, value in handover.values.items() if value}
-    wanted[targets.TOKEN] = present.get(targets.TOKEN) or state.token(cluster.project, settings.stack)
+    wanted[TOKEN] = present.get(TOKEN) or state.token(cluster.project, settings.stack)
     return Sending(present, wanted, handover.kept)
 
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from devai_tasks.config import targets
+from devai_tasks.config import image_names
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import images
-from devai_tasks.render import image
 from devai_tasks.system.errors import MissingToolError
 from devai_tasks.tools.images import Images
 
@@ -47,7 +46,7 @@ def describe(settings: Settings, engine: Images) -> dict[str, Any]:
         return str(labels.get(f"org.opencontainers.image.{name}", ""))
 
     return {
-        "name": image.lab(settings),
+        "name": image_names.lab(settings),
         "id": found.get("Id", ""),
         "platform": f"{found.get('Os', '')}/{found.get('Architecture', '')}",
         "bytes": found.get("Size", 0),
@@ -61,7 +60,7 @@ def describe(settings: Settings, engine: Images) -> dict[str, Any]:
         "base_digest": label("base.digest"),
         "base_source": labels.get("io.devai.base.source", ""),
         "registry": sorted(found.get("RepoDigests") or ()),
-        "recorded_digest": targets.digest(settings),
+        "recorded_digest": settings.image_digest,
     }
 
 
@@ -70,7 +69,7 @@ def layers(settings: Settings, engine: Images) -> list[dict[str, Any]]:
     images.built(settings, engine)
     rows = [
         {"bytes": int(layer["Size"]), "step": _step(layer["CreatedBy"])}
-        for layer in engine.history(image.lab(settings))
+        for layer in engine.history(image_names.lab(settings))
     ]
     return sorted((row for row in rows if row["bytes"]), key=lambda row: -int(str(row["bytes"])))
 
@@ -78,7 +77,7 @@ def layers(settings: Settings, engine: Images) -> list[dict[str, Any]]:
 def packages(settings: Settings, engine: Images) -> list[Package]:
     """What Debian's, Python's and Node's package managers say is in an image, asked inside it."""
     images.built(settings, engine)
-    name = image.lab(settings)
+    name = image_names.lab(settings)
     installed = json.loads(engine.output(name, PYTHON, "-Im", "pip", "inspect", "--local") or '{"installed": []}')
     system = engine.output(name, "dpkg-query", "--show", f"--showformat={_DPKG_FIELDS}")
     tools = list(_node(engine.output(name, *_NPM)))
@@ -110,7 +109,7 @@ def bill_of_materials(settings: Settings, engine: Images) -> str:
     found = packages(settings, engine)
     if engine.dry:
         return ""
-    name = image.repository(settings).removeprefix("/")  # without a registry
+    name = image_names.registry_repository(settings).removeprefix("/")  # without a registry
     subject = Component(name=name, version=about["version"], type=ComponentType.CONTAINER, bom_ref=about["id"])
     parts = [_component(package, release) for package in found]
     bom = Bom(

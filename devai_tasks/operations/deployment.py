@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from devai_tasks import clouds
 from devai_tasks.config import rules
 from devai_tasks.config.document import Key
+from devai_tasks.config.fields import Known
 from devai_tasks.config.reader import UnreadableError
 from devai_tasks.config.rules import Mistake
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.targets import Known
 
 
 def mistakes(settings: Settings) -> Iterable[Mistake]:

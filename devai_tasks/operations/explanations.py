@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from devai_tasks.config import targets
 from devai_tasks.config.configuration import Configuration, Explanation, Origin
 from devai_tasks.config.document import Key
+from devai_tasks.render import by_target
 
 
 def text(configuration: Configuration, key: Key) -> str:
@@ -15,7 +15,7 @@ def text(configuration: Configuration, key: Key) -> str:
     lines = [f"{explanation.key} = {explanation.value}", *_origins(explanation), *_taken(explanation, 1)]
     lines += [
         f"  reaches    generated/{configuration.settings.stack}/{target}/{file}"
-        for target, files in targets.by_target(configuration.affected(key)).items()
+        for target, files in by_target(configuration.affected(key)).items()
         for file in files
     ]
     if decides := configuration.tasks(key):
@@ -48,7 +48,7 @@ def plain(configuration: Configuration, key: Key) -> dict[str, Any]:
     """The same as plain values."""
     return {
         **_plain(configuration.explain(key)),
-        "reaches": targets.by_target(configuration.affected(key)),
+        "reaches": by_target(configuration.affected(key)),
         "decides": configuration.tasks(key),
     }
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks import console, state
-from devai_tasks.config import targets
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.targets import BAKE
 from devai_tasks.operations import artefacts, bases, inputs, secrets
 from devai_tasks.render import image as definition
+from devai_tasks.render.image import BAKE
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import debootstrap, git, registry
 from devai_tasks.tools.docker import Docker
@@ -109,7 +109,7 @@ def _facts(project: Project, settings: Settings, base: bases.Base) -> dict[str, 
     }
     return {
         # The label says what may not be pushed: an official image that is present came from a registry once.
-        "BASE_SOURCE": "debootstrap" if base.name == local_base(definition.base(settings)) else "registry",
+        "BASE_SOURCE": "debootstrap" if base.name == local_base(image_names.base(settings)) else "registry",
         "BASE_DIGEST": base.digest,
         "VERSION": settings.image.version,
         "INPUTS": inputs.of(project, settings),
@@ -121,7 +121,7 @@ def provide(project: Project, settings: Settings, docker: Docker) -> Mapping[str
     """Have the stack's image as its inputs are now; returns it as the engine describes it."""
     engine = Images(dry=docker.dry)
     if found := None if docker.dry else current(project, settings, engine):
-        console.say(f"{definition.lab(settings)}: present, and nothing that it is made of has changed")
+        console.say(f"{image_names.lab(settings)}: present, and nothing that it is made of has changed")
         return found
     build(project, settings, docker)
     return built(settings, engine)
@@ -129,7 +129,7 @@ def provide(project: Project, settings: Settings, docker: Docker) -> Mapping[str
 
 def current(project: Project, settings: Settings, engine: Images) -> Mapping[str, Any] | None:
     """The stack's image as the engine describes it; None where it lacks, or was made of other inputs than now."""
-    found = engine.inspect(definition.lab(settings))
+    found = engine.inspect(image_names.lab(settings))
     return found if inputs.made_of(found) == inputs.of(project, settings) else None
 
 
@@ -141,7 +141,7 @@ def ensure(project: Project, settings: Settings, docker: Docker, *, running: str
     """
     if docker.dry:
         return
-    lab, recorded = definition.lab(settings), targets.digest(settings)
+    lab, recorded = image_names.lab(settings), settings.image_digest
     found = Images().inspect(lab)
     if found is not None:
         brought = any(name.endswith(f"@{recorded}") for name in found.get("RepoDigests") or ())
@@ -181,8 +181,8 @@ def _check_platforms(wanted: Options, docker: Docker) -> None:
 
 def provide_ollama(project: Project, settings: Settings, docker: Docker) -> Settings:
     """Have the image of the stack's own Ollama, and note a local build; returns the settings that name the image."""
-    named, local = definition.official_ollama(settings), definition.built_ollama(settings)
-    official = definition.pinned(settings, named)
+    named, local = image_names.official_ollama(settings), image_names.built_ollama(settings)
+    official = image_names.pinned(settings, named)
 
     def build_from_source() -> None:
         base = base_image(project, settings, docker)
@@ -203,7 +203,7 @@ def provide_ollama(project: Project, settings: Settings, docker: Docker) -> Sett
     if built != settings.ollama.built:
         state.record(project, settings.stack, {"ollama.built": built})
     settings = replace(settings, ollama=replace(settings.ollama, built=built))
-    console.say(f"Ollama's image: {definition.ollama(settings)} ({source})")
+    console.say(f"Ollama's image: {image_names.ollama(settings)} ({source})")
     return settings
 
 
@@ -223,8 +223,8 @@ def provide_chroma(project: Project, settings: Settings, docker: Docker) -> None
 def base_image(project: Project, settings: Settings, docker: Docker) -> bases.Base:
     """The image to build on: present, or brought by the way that the settings name."""
     bases.check_former(project)
-    named = definition.base(settings)
-    official = definition.pinned(settings, named)
+    named = image_names.base(settings)
+    official = image_names.pinned(settings, named)
     wanted = wanted_source(settings, settings.image.base.source)
     local = local_base(named)
     if (
@@ -241,7 +241,7 @@ def base_image(project: Project, settings: Settings, docker: Docker) -> bases.Ba
             raise UsageError(
                 f"{official} can't be built here: debootstrap makes Debian only",
                 hint=f"where no registry answers, all but CUDA can be tried with `--set {key}=debian:trixie-slim`"
-                if targets.cuda(settings)
+                if settings.gpu.uses_cuda
                 else "set image.base.source",
             )
         with console.step(f"building {local} by debootstrap"), tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
@@ -263,11 +263,11 @@ def local_base(official: str) -> str | None:
 
 def built(settings: Settings, engine: Images) -> Mapping[str, Any]:
     """The stack's image, as the engine describes it, nothing under `--dry`. Raises UsageError where it isn't built."""
-    found = engine.inspect(definition.lab(settings))
+    found = engine.inspect(image_names.lab(settings))
     if engine.dry:
         return {}
     if found is None:
-        raise UsageError(f"there is no image {definition.lab(settings)} yet", hint="`inv image.build` makes it")
+        raise UsageError(f"there is no image {image_names.lab(settings)} yet", hint="`inv image.build` makes it")
     return found
 
 

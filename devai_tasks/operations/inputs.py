@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.render import image as definition
@@ -24,7 +25,7 @@ def of(project: Project, settings: Settings) -> str:
     target = definition.target(settings)
     for name in ("secret", "tags"):  # where certificates are on this machine, and what the image is called there
         target.pop(name, None)
-    digest = hashlib.sha256(json.dumps([target, definition.pinned(settings, definition.base(settings))]).encode())
+    digest = hashlib.sha256(json.dumps([target, image_names.pinned(settings, image_names.base(settings))]).encode())
     sources = [Path(target["dockerfile"]), Path(".dockerignore"), Path("requirements.txt")]
     sources += [file.relative_to(project.root) for file in sorted((project.root / "deploy/image").rglob("*"))]
     for file in sources:

@@ -17,9 +17,9 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.sections.lab import Limits
-from devai_tasks.config.targets import COMPOSE_ENV
 from devai_tasks.operations import artefacts, certificates, engine, images, ownership, secrets, work_dir
 from devai_tasks.render import compose as definition
+from devai_tasks.render.compose import COMPOSE_ENV
 from devai_tasks.system.errors import DevaiError, UsageError, unknown
 from devai_tasks.tools.compose import Compose, Recreate
 from devai_tasks.tools.docker import Docker

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import ownership, publish
 from devai_tasks.operations.ownership import Claim
-from devai_tasks.render import image
 from devai_tasks.system.errors import UsageError
 from devai_tasks.tools.images import Images
 
@@ -28,7 +28,9 @@ def find(project: Project, settings: Settings, engine: Images) -> list[str]:
             continue
         if row["Repository"] == _NONE:
             found.append(row["ID"])
-        elif row["Repository"] == image.repository(settings) and name not in kept and row["Tag"] != _NONE:
+        elif (
+            row["Repository"] == image_names.registry_repository(settings) and name not in kept and row["Tag"] != _NONE
+        ):
             found.append(name)
     return sorted(set(found))
 
@@ -39,9 +41,9 @@ def check(project: Project, settings: Settings, engine: Images) -> None:
     Which stacks there are, the engine's own names of their images say.
     """
     for row in engine.names(f"io.devai.project={settings.project.name}"):
-        if row["Repository"] != image.engine_repository(settings):
+        if row["Repository"] != image_names.engine_repository(settings):
             continue
-        for stack in {row["Tag"], row["Tag"].removesuffix(image.GPU)}:
+        for stack in {row["Tag"], row["Tag"].removesuffix(image_names.GPU_SUFFIX)}:
             owner = ownership.of_compose_project(project, f"{settings.project.name}-{stack}")
             if owner.claim is Claim.FOREIGN:
                 raise UsageError(

@@ -10,11 +10,9 @@ from io import BufferedReader
 from pathlib import Path
 
 from devai_tasks import console
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import given, lab, work_dir
-from devai_tasks.render import compose
 from devai_tasks.system.errors import UsageError
 from devai_tasks.tools import pip
 from devai_tasks.tools.docker import Docker
@@ -39,7 +37,7 @@ kill TERM => getppid;
 @contextmanager
 def server(project: Project, settings: Settings, docker: Docker) -> Iterator[Ollama]:
     """The stack's Ollama, as this machine reaches it: where it has no port here, through its container."""
-    if not targets.unpublished_ollama(settings) or docker.dry:
+    if not (settings.ollama.is_bundled and settings.ports.ollama is None) or docker.dry:
         yield Ollama(url(settings), start_hint(settings), dry=docker.dry)
         return
     relay = ("perl", "-MIO::Socket::INET", "-e", _RELAY)
@@ -57,7 +55,7 @@ def url(settings: Settings) -> str:
         case _ if settings.ports.ollama:
             return f"http://127.0.0.1:{settings.ports.ollama}"
         case _:
-            return compose.ollama_host(settings)
+            return settings.ollama.address
 
 
 def start_hint(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from devai_tasks import clouds, state
 from devai_tasks.clouds.terraform import TerraformCloud
-from devai_tasks.config import reader, targets
+from devai_tasks.config import reader
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 
@@ -20,7 +20,7 @@ def known(outputs: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     runs = outputs.get("image") if outputs.get("gpu", settings.gpu.enabled) == settings.gpu.enabled else None
     told = {
         "image.registry": outputs.get("registry"),
-        targets.digest_key(settings): str(runs or "").partition("@")[2],
+        settings.image_digest_key: str(runs or "").partition("@")[2],
         "kubernetes.context": outputs.get("kube_context"),
         "storage.file_system": _file_system(outputs, cloud),
         **cloud.outputs(outputs),
@@ -47,8 +47,8 @@ def note(project: Project, settings: Settings, outputs: Mapping[str, Any], *, pl
     Before `planning`, an image that is known here stays the one to roll out: it may have been pushed since.
     """
     values = known(outputs, settings)
-    if planning and targets.pushed(settings):
-        values.pop(targets.digest_key(settings), None)
+    if planning and settings.is_image_pushed:
+        values.pop(settings.image_digest_key, None)
     if values:
         state.record(project, settings.stack, values)
 

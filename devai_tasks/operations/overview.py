@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from devai_tasks import state
+from devai_tasks.config import image_names
 from devai_tasks.config.configuration import Configuration, dotted, scalars
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import images, lab, models, secrets
 from devai_tasks.operations.ownership import Claim, Owner
-from devai_tasks.render import image
 from devai_tasks.render.kubernetes import LAB
 from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools.docker import Docker
@@ -105,20 +105,22 @@ def changed_keys(project: Project, configuration: Configuration) -> dict[str, tu
 
 def of_image(project: Project, settings: Settings, *, to_push: bool, dry: bool = False) -> list[Change]:
     """Whether the lab's image is built, and pushed where a registry is to have it."""
-    engine, name = Images(dry=dry), image.lab(settings)
+    engine, name = Images(dry=dry), image_names.lab(settings)
     found = images.current(project, settings, engine)
     changes = []
     if not found:
         why = "of other inputs than now" if engine.has_image(name) else "not there yet"
         changes.append(Change("image", BUILT, name, why))
     if to_push and not (found and is_pushed(settings, found)):
-        changes.append(Change("image", PUSHED, image.repository(settings), "" if found else "what is built"))
+        changes.append(
+            Change("image", PUSHED, image_names.registry_repository(settings), "" if found else "what is built")
+        )
     return changes
 
 
 def is_pushed(settings: Settings, described: Any) -> bool:
     """Whether the stack's registry has this very image of the engine, by the digest that is recorded."""
-    return image.pushed(settings) in (described.get("RepoDigests") or ())
+    return image_names.pushed_lab(settings) in (described.get("RepoDigests") or ())
 
 
 def running(containers: Sequence[Any]) -> list[dict[str, str]]:

@@ -12,11 +12,10 @@ from typing import Any, TypeVar
 
 from devai_tasks import clouds, console, state
 from devai_tasks.clouds.registry_login import Login
-from devai_tasks.config import targets
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import attestations, images, inputs
-from devai_tasks.render import image
 from devai_tasks.system.errors import DevaiError, ToolError, UsageError
 from devai_tasks.tools import git, registry
 from devai_tasks.tools.docker import Docker
@@ -52,14 +51,14 @@ def names(project: Project, settings: Settings) -> Published:
     Where files differ from the commit, what the image is made of is in the name, too: it may change from push to push.
     """
     revision = git.revision(project.root)
-    repository = image.repository(settings)
+    repository = image_names.registry_repository(settings)
     commit = str(revision or "")
     if revision and revision.dirty:
         commit += f"-{inputs.of(project, settings)[:8]}"
     return Published(
-        name=f"{repository}:{image.tag(settings, commit)}",
-        moving=tuple(f"{repository}:{tag}" for tag in image.moving_tags(settings)),
-        digest=targets.digest(settings),
+        name=f"{repository}:{image_names.immutable_tag(settings, commit)}",
+        moving=tuple(f"{repository}:{tag}" for tag in image_names.mutable_tags(settings)),
+        digest=settings.image_digest,
     )
 
 
@@ -87,10 +86,12 @@ def pull(project: Project, settings: Settings, docker: Docker) -> Published:
     engine = Images(dry=docker.dry)
     with _reached(settings, engine, f"`inv image.push {settings.stack.flags}` sends it there") as remote:
         digest = wanted.digest or _digest(remote, wanted.name)
-        name = f"{image.repository(settings)}@{digest}" if digest else wanted.name  # none is known under --dry
+        name = (
+            f"{image_names.registry_repository(settings)}@{digest}" if digest else wanted.name
+        )  # none is known under --dry
         with console.step(f"pulling {name}"):
             persist(lambda: remote.pull(name))
-    engine.tag(name, image.lab(settings))
+    engine.tag(name, image_names.lab(settings))
     return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
 
 
@@ -100,7 +101,7 @@ def tag(project: Project, settings: Settings, docker: Docker) -> Published:
     engine = Images(dry=docker.dry)
     _built(project, settings, engine)
     for name in (wanted.name, *wanted.moving):
-        engine.tag(image.lab(settings), name)
+        engine.tag(image_names.lab(settings), name)
     return wanted
 
 
@@ -109,7 +110,7 @@ def _built(project: Project, settings: Settings, engine: Images) -> Mapping[str,
     built = images.built(settings, engine)
     if inputs.made_of(built) not in ("", inputs.of(project, settings)):  # another's image may have no label
         raise UsageError(
-            f"{image.lab(settings)} was built of other inputs than now, and the tag would say the present commit",
+            f"{image_names.lab(settings)} was built of other inputs than now, and the tag would say the present commit",
             hint=f"run `inv image.build {settings.stack.flags}`",
             code="DEVAI-IMAGE-005",
         )
@@ -134,7 +135,7 @@ def _push_one(project: Project, settings: Settings, remote: Images, wanted: Publ
 
 
 def _push(settings: Settings, remote: Images, name: str) -> None:
-    remote.tag(image.lab(settings), name)
+    remote.tag(image_names.lab(settings), name)
     persist(lambda: remote.push(name))
 
 
@@ -163,7 +164,7 @@ def check_base(settings: Settings, source: str) -> None:
     """
     if source != "debootstrap":
         return
-    host = registry.host(image.repository(settings))
+    host = registry.host(image_names.registry_repository(settings))
     if registry.on_this_machine(host):
         console.say(f"the base was made here by debootstrap: for {host}, which is on this machine, that will do")
         return
@@ -212,7 +213,7 @@ def persist(action: Callable[[], T]) -> T:
 def _recorded(project: Project, settings: Settings, published: Published, *, dry: bool) -> Published:
     """Keep the digest for what rolls the stack out."""
     if not dry:
-        state.record(project, settings.stack, {targets.digest_key(settings): published.digest})
+        state.record(project, settings.stack, {settings.image_digest_key: published.digest})
     return published
 
 
@@ -222,7 +223,7 @@ def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator
 
     A registry's no becomes one message with a hint.
     """
-    repository = image.repository(settings)
+    repository = image_names.registry_repository(settings)
     host = registry.host(repository)
     cloud, region = clouds.WITH_TERRAFORM.get(settings.compute.provider), settings.terraform.region
     to_come = engine.dry and host.endswith(".invalid")  # until Terraform has made it

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from devai_tasks import console, state
-from devai_tasks.config import secrets, targets
+from devai_tasks.config import secrets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import TOKEN
 from devai_tasks.tools import sops
 
 
@@ -67,6 +68,6 @@ def for_a_cloud(project: Project, settings: Settings) -> dict[str, str]:
     every = values(project, settings)
     own = {name: value for name, value in every.items() if value}
     report_kept(name for name in every if name not in own and name in settings.terraform.secret_versions)
-    if targets.TOKEN in settings.terraform.secret_versions and not state.has_token(project, settings.stack):
+    if TOKEN in settings.terraform.secret_versions and not state.has_token(project, settings.stack):
         return own
-    return {targets.TOKEN: state.token(project, settings.stack), **own}
+    return {TOKEN: state.token(project, settings.stack), **own}

@@ -18,9 +18,9 @@ from typing import Any
 from devai_tasks import clouds, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.targets import BACKEND, TFVARS
 from devai_tasks.operations import artefacts
 from devai_tasks.render import terraform as definition
+from devai_tasks.render.terraform import BACKEND, TFVARS
 from devai_tasks.system.errors import DevaiError
 
 _RESOURCE = re.compile(r'^resource "(\w+)" "(\w+)" \{(.*?)^\}', re.MULTILINE | re.DOTALL)

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks import clouds, console, state
-from devai_tasks.config import naming, targets
+from devai_tasks.config import naming
+from devai_tasks.config.fields import NO_DIGEST
 from devai_tasks.config.layers import DEPLOYMENT_FILE
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import TOKEN
 from devai_tasks.config.sections.cloud import Deployed
-from devai_tasks.config.targets import NO_DIGEST
 from devai_tasks.offline import behaviour, recording
 from devai_tasks.offline.recording import Used
 from devai_tasks.operations import deployed, secrets, sites
@@ -106,7 +107,7 @@ def with_versions(project: Project, settings: Settings, values: Mapping[str, str
     """
     known = settings.terraform.secret_versions
     folder = project.state(settings.stack) / ("offline" if offline else "terraform")
-    wanted = {targets.TOKEN, *settings.secrets}
+    wanted = {TOKEN, *settings.secrets}
     versions = {
         name: version for name, version in state.secret_versions(folder, values, known).items() if name in wanted
     }

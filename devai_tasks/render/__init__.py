@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import yaml
     from jinja2 import Environment
 
+LAB_PORT = 8888
+"""Where the lab listens in its container, unless it is told otherwise."""
+LAB_ENVIRONMENT = ("lab-env",)
+"""The command that gives another one in a running lab the lab's environment: deploy/image/lab-env.sh."""
+
 Artefacts = dict[str, str]
 """Generated files: `{path below the stack's folder: text}`; the first part of each path is the target."""
 
@@ -43,6 +48,15 @@ class Artifact:
 def texts(artifacts: Iterable[Artifact], settings: Settings) -> Artefacts:
     """Return the texts of the artifacts that the stack has."""
     return {artifact.path: artifact.text(settings) for artifact in artifacts if artifact.exists(settings)}
+
+
+def by_target(artifacts: Iterable[str]) -> dict[str, list[str]]:
+    """Return the artifacts of each target, by their path below its folder."""
+    groups: dict[str, list[str]] = {}
+    for artifact in sorted(artifacts):
+        target, _, file = artifact.partition("/")
+        groups.setdefault(target, []).append(file)
+    return groups
 
 
 def affected(artifacts: Iterable[Artifact], settings: Settings) -> dict[Key, set[str]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import posixpath
 from functools import partial
 
-from devai_tasks.config import naming
+from devai_tasks.config import image_names, naming
 from devai_tasks.config.rules import ENV_PREFIX
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
-from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK, cuda, ollama_on_host
-from devai_tasks.render import Artefacts, Artifact, image, template, texts
+from devai_tasks.render import Artefacts, Artifact, template, texts
 
 LAB, OLLAMA, CHROMA = SERVICES = ("devai", "ollama", "chroma")
+COMPOSE_ENV = "compose/.env"
+COMPOSE_STACK = "compose/docker-compose.stack.yml"
 FOLDER = "deploy/compose"
 # Where containers have `image.ca_file`, and the variables by which OpenSSL and Go, requests, pip and Node find it.
 CA_FILE = "/etc/ssl/devai/ca.crt"
@@ -42,7 +43,7 @@ def _env_file(settings: Settings, *, folder: str, override: bool) -> str:
     files = [f"{FOLDER}/{name}" for name in _structure(settings)]
     if settings.engine.name == "podman":
         files.append(f"{FOLDER}/docker-compose.podman.yml")
-    elif cuda(settings):
+    elif settings.gpu.uses_cuda:
         files.append(f"{FOLDER}/docker-compose.gpu.yml")
     files.append(f"{generated}/{COMPOSE_STACK}")
     if override:
@@ -67,8 +68,8 @@ def _definition(settings: Settings) -> str:
         ca_target=CA_FILE,
         # Who runs Podman as a person is that person in the lab, too, and not the root of its containers.
         userns="keep-id" if podman and settings.engine.rootless else "",
-        devices=_podman_gpus(settings) if podman and cuda(settings) else [],
-        on_host=ollama_on_host(settings),
+        devices=_podman_gpus(settings) if podman and settings.gpu.uses_cuda else [],
+        on_host=settings.ollama.is_on_host,
         amd=settings.gpu.enabled and settings.gpu.vendor == "amd",
         tls_files=["tls.crt", "tls.key"] if settings.tls.local else [],
     )
@@ -97,17 +98,6 @@ def url(settings: Settings) -> str:
     return f"{origin(settings)}:{settings.ports.lab}{settings.network.base_url}lab"
 
 
-def ollama_host(settings: Settings) -> str:
-    """Where the lab, and not this machine, finds Ollama."""
-    match settings.ollama.mode:
-        case "container":
-            return "http://ollama:11434"
-        case "host":
-            return "http://host.docker.internal:11434"
-        case _:
-            return settings.ollama.url
-
-
 def _structure(settings: Settings) -> list[str]:
     """The files that don't depend on the engine. A lab that is root gets no capability, so it can leave none behind."""
     return ["docker-compose.yml", *(["docker-compose.user.yml"] if settings.engine.uid else [])]
@@ -121,12 +111,12 @@ def _environment(settings: Settings, *, files: list[str], state: str, by_hand: b
         profiles=[service for service in services(settings) if service != LAB],
         project=naming.stack(settings),
         files=files,
-        lab_image=image.lab(settings),
-        ollama_image=image.ollama(settings),
+        lab_image=image_names.lab(settings),
+        ollama_image=image_names.ollama(settings),
         work_dir=_from_compose_folder(settings.storage.work_dir),
         state=state,
         origin=origin(settings),
-        ollama_host=ollama_host(settings),
+        ollama_host=settings.ollama.address,
     )
 
 

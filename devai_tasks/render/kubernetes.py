@@ -13,11 +13,12 @@ from typing import Any
 
 from devai_tasks import clouds
 from devai_tasks.clouds.base import Object
-from devai_tasks.config import naming, targets
+from devai_tasks.config import image_names, naming
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import TOKEN
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.config.units import Cpu, Size
-from devai_tasks.render import Artefacts, Artifact, always, compose, image, texts, yaml_documents
+from devai_tasks.render import LAB_PORT, Artefacts, Artifact, always, texts, yaml_documents
 
 # From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
 FOLDER = "../../../deploy/kubernetes"
@@ -41,9 +42,9 @@ def named(version: str, kind: str, name: str) -> Object:
 
 def lab_image(settings: Settings) -> tuple[str, str]:
     """The lab's image, by name and tag or digest: what was pushed, or loaded into a cluster of this machine."""
-    if targets.pulled_image(settings):
-        return image.repository(settings), targets.digest(settings)
-    name, _, tag = image.lab(settings).rpartition(":")
+    if settings.pulls_image:
+        return image_names.registry_repository(settings), settings.image_digest
+    name, _, tag = image_names.lab(settings).rpartition(":")
     return name, settings.image.loaded or tag
 
 
@@ -142,7 +143,7 @@ def _components(settings: Settings) -> list[str]:
         clouds.of(settings).component(settings): True,
         "gpu": OLLAMA in gpus,
         "gpu-lab": LAB in gpus,
-        "external-ollama": not targets.own_ollama(settings),
+        "external-ollama": not settings.ollama.is_bundled,
         "external-secrets": bool(settings.kubernetes.secret_store),
     }
     return [name for name, wanted in chosen.items() if wanted]
@@ -150,12 +151,12 @@ def _components(settings: Settings) -> list[str]:
 
 def _patch(file: str) -> Object:
     renaming = {"target": {"kind": "Job", "name": MODELS}, "options": {"allowNameChange": True}}
-    return {"path": file, **(renaming if file == targets.K8S_MODELS.partition("/")[2] else {})}
+    return {"path": file, **(renaming if file == "models.yaml" else {})}
 
 
 def _images(settings: Settings) -> list[Object]:
     found = [_image("devai-lab", *lab_image(settings))]
-    if targets.own_ollama(settings):
+    if settings.ollama.is_bundled:
         name, at, digest = ollama_image(settings).partition("@")
         repository, tag = name, ""
         if ":" in name.rpartition("/")[2]:
@@ -167,7 +168,7 @@ def _images(settings: Settings) -> list[Object]:
 def ollama_image(settings: Settings) -> str:
     """The image of Ollama's pods: AMD's GPUs are for Compose only. One that was loaded has no digest of a registry."""
     official = settings.ollama.image
-    return settings.ollama.built or (official if targets.loaded_image(settings) else image.pinned(settings, official))
+    return settings.ollama.built or (official if not settings.pulls_image else image_names.pinned(settings, official))
 
 
 def _image(placeholder: str, name: str, version: str) -> Object:
@@ -179,10 +180,10 @@ def _environment(settings: Settings) -> list[Object]:
         "JUPYTER_ALLOWED_HOSTS": " ".join(_hosts(settings)),
         "JUPYTER_BASE_URL": settings.network.base_url,
         "JUPYTER_IDLE_TIMEOUT": str(settings.compute.idle_timeout.seconds),
-        "OLLAMA_HOST": compose.ollama_host(settings),
+        "OLLAMA_HOST": settings.ollama.address,
     }
     found = [named("v1", "ConfigMap", LAB) | {"data": {**own, "XDG_CACHE_HOME": "/tmp/cache", **settings.env}}]  # noqa: S108
-    if targets.own_ollama(settings):
+    if settings.ollama.is_bundled:
         data = {"OLLAMA_KEEP_ALIVE": f"{settings.ollama.keep_alive.seconds}s"}
         found.append(named("v1", "ConfigMap", OLLAMA) | {"data": data})
     return found
@@ -204,7 +205,7 @@ def _lab(settings: Settings) -> list[Object]:
     path = {"httpGet": {"path": f"{settings.network.base_url}api"}}
     deployment = _sized(LAB, settings.resources.lab, settings)
     _container(deployment).update(startupProbe=path, readinessProbe=path)
-    if targets.one_nodes_home(settings):
+    if settings.compute.provider == "none" and settings.storage.access == "ReadWriteOnce":
         # A new pod on another node could not have the home before the old one lets go.
         deployment["spec"]["strategy"] = {"type": "Recreate", "rollingUpdate": None}
     return [service, deployment]
@@ -235,11 +236,16 @@ def _ollama(settings: Settings) -> list[Object]:
 def _models(settings: Settings) -> list[Object]:
     """The job, named after all that is in it: a job can't be changed."""
     job = named("batch/v1", "Job", MODELS)
-    names = targets.hub_models(settings)
+    names = settings.hub_models
     if not names:
         return [{"$patch": "delete", **job}]
     # Names are no secrets and no shell text: the script takes them as its arguments.
-    content = [names, ollama_image(settings), labels(settings.labels), targets.pulled_on_an_own_cluster(settings)]
+    content = [
+        names,
+        ollama_image(settings),
+        labels(settings.labels),
+        settings.compute.provider == "none" and settings.pulls_image,
+    ]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     environment = [{"name": "MODELS", "value": " ".join(names)}]
     template = {"spec": {"containers": [{"name": MODELS, "env": environment}]}}
@@ -247,7 +253,7 @@ def _models(settings: Settings) -> list[Object]:
 
 
 def _gpu_workloads(settings: Settings) -> list[str]:
-    wanted = {OLLAMA: targets.own_ollama(settings), LAB: settings.gpu.lab}
+    wanted = {OLLAMA: settings.ollama.is_bundled, LAB: settings.gpu.lab}
     return [name for name, has in wanted.items() if has and settings.gpu.enabled]
 
 
@@ -276,7 +282,7 @@ def _storage(settings: Settings) -> list[Object]:
             "csi": cloud.home_volume(settings),
         }
         found.append(named("v1", "PersistentVolume", "home") | {"spec": spec})
-    if targets.own_ollama(settings):
+    if settings.ollama.is_bundled:
         found.append(_claim("models", settings.storage.models.quantity, cloud.models_class(settings)))
     return found
 
@@ -323,7 +329,7 @@ def _network(settings: Settings) -> list[Object]:
         match = {"matchLabels": {"kubernetes.io/metadata.name": settings.ingress.controller}}
         sources.append({"namespaceSelector": match})
     # A rule without sources would be one for everybody, and no rule is one for nobody.
-    rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": image.PORT}]}]} if sources else {}
+    rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": LAB_PORT}]}]} if sources else {}
     policy = named("networking.k8s.io/v1", "NetworkPolicy", "lab-from-ingress")
     found = [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
     if settings.network.egress_cidrs:
@@ -335,7 +341,7 @@ def _network(settings: Settings) -> list[Object]:
 
 def _scaling(settings: Settings) -> list[Object]:
     replicas, autoscaler = settings.compute.replicas, named("autoscaling/v2", "HorizontalPodAutoscaler", LAB)
-    if not targets.scaled(settings):
+    if not settings.compute.replicas.are_autoscaled:
         fixed = named("apps/v1", "Deployment", LAB) | {"spec": {"replicas": replicas.min}}
         return [fixed, {"$patch": "delete", **autoscaler}]
     target = {"type": "Utilization", "averageUtilization": settings.kubernetes.cpu_target}
@@ -350,7 +356,7 @@ def _scaling(settings: Settings) -> list[Object]:
 
 def _secrets(settings: Settings) -> list[Object]:
     """Which keys of the secret become files; all but the token may be absent."""
-    sources = [_source([targets.TOKEN], optional=False)]
+    sources = [_source([TOKEN], optional=False)]
     if settings.secrets:
         sources.append(_source(sorted(settings.secrets), optional=True))
     volume = {"name": "secrets", "secret": None, "projected": {"defaultMode": 0o440, "sources": sources}}
@@ -367,7 +373,7 @@ def _source(keys: list[str], *, optional: bool) -> Object:
 
 def _external(settings: Settings) -> Object:
     """What the External Secrets Operator takes from the store."""
-    names = {targets.TOKEN, *(name for secret in settings.secrets.values() for name in secret.names)}
+    names = {TOKEN, *(name for secret in settings.secrets.values() for name in secret.names)}
     cloud = clouds.of(settings)
     data = [{"secretKey": name, "remoteRef": {"key": cloud.secret_name(settings, name)}} for name in sorted(names)]
     texts = {
@@ -376,7 +382,7 @@ def _external(settings: Settings) -> Object:
     }
     spec = {
         "secretStoreRef": {"kind": "ClusterSecretStore", "name": settings.kubernetes.secret_store},
-        "target": {"template": {"data": {targets.TOKEN: f"{{{{ .{targets.TOKEN} }}}}", **texts}}},
+        "target": {"template": {"data": {TOKEN: f"{{{{ .{TOKEN} }}}}", **texts}}},
         "data": data,
     }
     return named("external-secrets.io/v1", "ExternalSecret", LAB) | {"spec": spec}
@@ -385,23 +391,23 @@ def _external(settings: Settings) -> Object:
 def _file(
     path: str, objects: Callable[[Settings], Iterable[Object]], exists: Callable[[Settings], bool] = always
 ) -> Artifact:
-    return Artifact(path, lambda settings: _text(objects(settings), settings), exists)
+    return Artifact(f"kubernetes/{path}", lambda settings: _text(objects(settings), settings), exists)
 
 
 _PATCHES = (
-    _file(targets.K8S_ENVIRONMENT, _environment),
-    _file(targets.K8S_LAB, _lab),
-    _file(targets.K8S_STORAGE, _storage),
-    _file(targets.K8S_INGRESS, _ingress),
-    _file(targets.K8S_NETWORK, _network),
-    _file(targets.K8S_SCALING, _scaling),
-    _file(targets.K8S_SECRETS, _secrets),
-    _file(targets.K8S_OLLAMA, _ollama, targets.own_ollama),
-    _file(targets.K8S_MODELS, _models, targets.own_ollama),
-    _file(targets.K8S_GPU, _gpu, targets.gpu_pods),
-    _file(targets.K8S_IDENTITY, _identity, _names_identity),
+    _file("environment.yaml", _environment),  # variables of the lab and of Ollama
+    _file("lab.yaml", _lab),  # the lab's size, port and probes
+    _file("storage.yaml", _storage),  # volumes and claims
+    _file("ingress.yaml", _ingress),
+    _file("network.yaml", _network),  # NetworkPolicies
+    _file("scaling.yaml", _scaling),  # the autoscaler
+    _file("secrets.yaml", _secrets),  # which secrets the lab gets
+    _file("ollama.yaml", _ollama, lambda settings: settings.ollama.is_bundled),  # Ollama's size
+    _file("models.yaml", _models, lambda settings: settings.ollama.is_bundled),  # the job that pulls models
+    _file("gpu.yaml", _gpu, lambda settings: settings.has_gpu_pods),
+    _file("identity.yaml", _identity, _names_identity),  # the lab's identity in its cloud
 )
-ARTIFACTS = (_file(targets.K8S_KUSTOMIZATION, _kustomization), *_PATCHES)
+ARTIFACTS = (_file("kustomization.yaml", _kustomization), *_PATCHES)
 
 
 def render(settings: Settings) -> Artefacts:

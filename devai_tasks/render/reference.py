@@ -7,13 +7,13 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from devai_tasks.config import reader, targets
+from devai_tasks.config import reader
 from devai_tasks.config.document import Key
 from devai_tasks.config.reader import Entry
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import Secret
 from devai_tasks.config.units import Cpu, Duration, Size
-from devai_tasks.render import Artefacts, template
+from devai_tasks.render import Artefacts, by_target, template
 
 Affected = Mapping[Key, Collection[str]]
 """The artifacts that a key affects, in any stack."""
@@ -109,8 +109,7 @@ def markdown(affected: Affected) -> str:
 
 
 def _row(key: Key, entry: Entry, artifacts: Collection[str]) -> dict[str, str]:
-    by_target = targets.by_target(frozenset(artifacts))
-    files = "; ".join(f"{target}: {', '.join(names)}" for target, names in by_target.items())
+    files = "; ".join(f"{target}: {', '.join(names)}" for target, names in by_target(artifacts).items())
     return {
         "key": ".".join(map(str, key)),
         "doc": entry.meta.doc,

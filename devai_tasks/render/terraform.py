@@ -8,11 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from devai_tasks import clouds
-from devai_tasks.config import naming, targets
+from devai_tasks.config import image_names, naming
 from devai_tasks.config.schema import Settings
+from devai_tasks.config.secrets import TOKEN
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
-from devai_tasks.config.targets import BACKEND, TFVARS, pushed
-from devai_tasks.render import Artefacts, Artifact, image, texts
+from devai_tasks.render import LAB_PORT, Artefacts, Artifact, texts
+
+# The values of each root's variables, and of the backend.
+TFVARS = {name: f"terraform/{name}.tfvars.json" for name in clouds.WITH_TERRAFORM}
+BACKEND = "terraform/state.tfbackend"
 
 
 def variables(settings: Settings) -> dict[str, Any]:
@@ -34,9 +38,9 @@ def variables(settings: Settings) -> dict[str, Any]:
         "gpu_machine_type": settings.gpu.machine_type,
         "namespace": naming.stack(settings),
         # With nothing pushed, a root makes all but what would run the image.
-        "image": image.pushed(settings) if pushed(settings) else None,
+        "image": image_names.pushed_lab(settings) if settings.is_image_pushed else None,
         # Load balancers of a cluster speak to the pods; the service's own port is inside of it.
-        "port": settings.ports.lab if targets.on_a_simple_platform(settings) else image.PORT,
+        "port": settings.ports.lab if not settings.compute.uses_kubernetes else LAB_PORT,
         "base_url": settings.network.base_url,
         "host_name": settings.ingress.host,
         "dns_zone": settings.dns.zone,
@@ -50,16 +54,16 @@ def variables(settings: Settings) -> dict[str, Any]:
             **settings.env,
         },
         # Those that have no value are absent: an empty secret would keep a service from starting.
-        "secret_versions": {targets.TOKEN: 1, **settings.terraform.secret_versions},
+        "secret_versions": {TOKEN: 1, **settings.terraform.secret_versions},
         "ollama": _ollama(settings) if settings.ollama.mode == "container" else None,
-        "ollama_url": settings.ollama.url if targets.other_ollama(settings) else "",
+        "ollama_url": settings.ollama.url if settings.ollama.is_external else "",
     }
 
 
 def _ollama(settings: Settings) -> dict[str, Any]:
     """The model server that the stack runs itself."""
     return {
-        "image": _without_tag(image.pinned(settings, settings.ollama.image)),
+        "image": _without_tag(image_names.pinned(settings, settings.ollama.image)),
         "models": list(settings.models),
         "keep_alive": f"{settings.ollama.keep_alive.seconds}s",
         "storage_size_gb": settings.storage.models.whole_gib,

@@ -8,6 +8,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console
+from devai_tasks.config import image_names
+from devai_tasks.render import LAB_ENVIRONMENT
 from devai_tasks.tasks.declare import Request, check_tail, stack_task, words_of
 
 if TYPE_CHECKING:
@@ -145,12 +147,11 @@ def ps(c: Context, request: Request, json: bool = False) -> None:
 def shell(c: Context, request: Request, command: str = "bash") -> None:
     """Open a shell in the lab, as the lab's own user."""
     from devai_tasks.operations import lab
-    from devai_tasks.render import image
 
     words = words_of(command)
     own = lab.compose(request.project, request.settings, request.docker)
     code = own.execute(
-        lab.LAB, [*image.AS_THE_LAB_DOES, *words], user=lab.user(request.settings, request.docker), workdir=lab.WORK_DIR
+        lab.LAB, [*LAB_ENVIRONMENT, *words], user=lab.user(request.settings, request.docker), workdir=lab.WORK_DIR
     )
     if code:
         raise Exit(code=code)
@@ -159,11 +160,9 @@ def shell(c: Context, request: Request, command: str = "bash") -> None:
 @stack_task(target="compose")
 def pull(c: Context, request: Request) -> None:
     """Bring the newest base image and Ollama image from their registries."""
-    from devai_tasks.render import image
-
     settings = request.settings
-    for name in (image.base(settings), image.official_ollama(settings)):
-        pinned = image.pinned(settings, name)
+    for name in (image_names.base(settings), image_names.official_ollama(settings)):
+        pinned = image_names.pinned(settings, name)
         with console.step(f"pulling {pinned}"):
             request.docker.pull(pinned)
 

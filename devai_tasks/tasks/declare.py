@@ -253,9 +253,8 @@ def _from(root: Path, flag: str, value: Any) -> Any:
 
 
 def _check_target(request: Request, target: str) -> None:
-    from devai_tasks.config import targets
 
-    own = targets.of_stack(request.settings)
+    own = request.settings.targets
     if target not in own:
         compute = request.settings.compute
         reason, way = f"compute.provider: {compute.provider}", "--cloud=local is this machine"

@@ -8,6 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console
+from devai_tasks.config import image_names
 from devai_tasks.system.errors import UsageError, unknown
 from devai_tasks.tasks.declare import Request, stack_task
 
@@ -146,7 +147,6 @@ def sbom(c: Context, request: Request, output: str = "") -> None:
 def scan(c: Context, request: Request, scanner: str = "", json: bool = False) -> None:
     """Look for known weaknesses of the image's packages; exit code 1 where there are any."""
     from devai_tasks.operations import contents
-    from devai_tasks.render import image
     from devai_tasks.tools import scanners
     from devai_tasks.tools.images import Images
 
@@ -157,7 +157,7 @@ def scan(c: Context, request: Request, scanner: str = "", json: bool = False) ->
         for package in contents.packages(request.settings, Images(dry=request.dry))
         if package.kind == "pypi"
     }
-    found = scanners.scan(chosen, image.lab(request.settings), python, json=json, dry=request.dry)
+    found = scanners.scan(chosen, image_names.lab(request.settings), python, json=json, dry=request.dry)
     console.show(found.text)
     if found.any:
         raise Exit(code=1)
@@ -220,11 +220,10 @@ def lock(c: Context, request: Request, only: str = "") -> None:
 def _pin(request: Request) -> None:
     """Write the digests of the images of others that the stack may run or build on."""
     from devai_tasks.operations import bases
-    from devai_tasks.render import image
     from devai_tasks.tools.images import Images
 
     request.docker.check()
-    pins = bases.lock(request.project, image.official(request.settings), Images(dry=request.dry))
+    pins = bases.lock(request.project, image_names.third_party(request.settings), Images(dry=request.dry))
     if pins:
         console.say("\n".join([f"{bases.PINS}: commit it, and each stack has these", *pins]))
 

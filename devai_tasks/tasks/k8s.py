@@ -97,13 +97,12 @@ def apply(c: Context, request: Request, seconds: str = "600", undo: bool = True)
 
 def roll_out(request: Request, *, seconds: int = 600, undo: bool = True) -> Cluster:
     """Show the changes, ask, apply them, and wait until every workload runs; returns the cluster."""
-    from devai_tasks.config import targets
     from devai_tasks.operations import cluster, cluster_images, cluster_secrets
     from devai_tasks.operations.cluster import Cluster
     from devai_tasks.tasks import guard
 
     own = _own_cluster(request, claim=True)
-    if targets.loaded_image(own.settings) and cluster_images.provide(own, lambda: request.docker):
+    if not own.settings.pulls_image and cluster_images.provide(own, lambda: request.docker):
         own = Cluster(own.project, request.anew().settings, dry=own.dry)  # with the tag that was noted
     text, there = cluster.look(own)
     made = cluster.ensure_namespace(own, text, there)
@@ -185,7 +184,6 @@ def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> No
     Of a cluster that goes next, nothing stays but the home's file system, which is Terraform's: raises UsageError for
     a home that the cluster has made.
     """
-    from devai_tasks.config import targets
     from devai_tasks.operations import cluster
     from devai_tasks.tasks import guard
 
@@ -198,7 +196,7 @@ def take_down(request: Request, *, data: bool, cluster_goes: bool = False) -> No
                 "the home is a volume of the cluster (storage.home_class) and would go with it; nothing was changed",
                 hint=f"`inv data.backup --file=home.tar.gz {flags}` keeps its files, `inv down --data {flags}` goes on",
             )
-        models = ", and models are brought again by the next `inv up`" if targets.own_ollama(own.settings) else ""
+        models = ", and models are brought again by the next `inv up`" if own.settings.ollama.is_bundled else ""
         effect += f"; the home stays{models}"
     guard.allow(request, effect, loses="homes, models, secrets and all else" if data else "")
     cluster.delete(own, data=data or cluster_goes)

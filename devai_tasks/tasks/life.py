@@ -119,10 +119,8 @@ def joined(request: Request) -> Request:
 
 def _bring_back(request: Request) -> None:
     """Roll out what ran. Raises UsageError where nobody here knows which image that was: the cloud has forgotten."""
-    from devai_tasks.config import targets
-
     request = tf.informed(request)
-    if not (request.dry or targets.pushed(request.settings)):
+    if not (request.dry or request.settings.is_image_pushed):
         raise UsageError(
             f"no image of {request.stack} is known here: which one ran, the machine knows that stopped it; nothing was "
             "changed",

@@ -136,7 +136,7 @@ def roll_out(
 
 def rotate(request: Request) -> None:
     """Ask, replace the lab's token in the cloud's secret manager, and roll it out."""
-    from devai_tasks.config.targets import TOKEN
+    from devai_tasks.config.secrets import TOKEN
     from devai_tasks.tasks import guard
 
     request = informed(request, anyway=True)
@@ -236,13 +236,12 @@ def informed(request: Request, *, anyway: bool = False) -> Request:
     there is, and another machine may have added one since. Raises UsageError where a task would change a stack that
     may be another project's.
     """
-    from devai_tasks.config import targets
     from devai_tasks.operations import deployed, outputs, terraform
     from devai_tasks.tasks import guard
 
     told = request.settings.terraform.deployed
     known = told.name and told.project and not any(key in NEEDED for key in request.configuration.missed)
-    if request.dry or (known and not anyway) or not targets.has_terraform(request.settings):
+    if request.dry or (known and not anyway) or not request.settings.compute.uses_terraform:
         return request
     request = request.anew()  # a step before may have taken it over
     found, record, owner = terraform.state_of(request.project, request.settings)

@@ -18,11 +18,12 @@ from harness.missing import missing
 from harness.project import fresh
 from harness.settings import load
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import artefacts, scaffold
-from devai_tasks.render import escape_compose, image, quote_dotenv, quote_yaml
+from devai_tasks.render import escape_compose, quote_dotenv, quote_yaml
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 MODES = {
@@ -367,7 +368,7 @@ def test_buildx_accepts_every_definition_of_images(lab: Project, environment: st
         "target"
     ]
     assert targets["lab"]["tags"] == [f"devai-lab:local-{environment}{'-gpu' if gpu else ''}"]
-    assert targets["ollama"]["tags"] == [image.built_ollama(settings)]
+    assert targets["ollama"]["tags"] == [image_names.built_ollama(settings)]
     assert targets["lab"]["args"]["BASE_IMAGE"] == (settings.image.base.cuda13 if gpu else settings.image.base.name)
     for target in targets.values():
         assert (lab.root / target["dockerfile"]).is_file()

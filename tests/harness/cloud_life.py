@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.operations import images
-from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
 from harness import cloud_cli, engine
 from harness.cloud_kinds import DEFINITIONS
@@ -199,7 +199,7 @@ def _play_images(project: Project, address: str) -> None:
     engine.docker("tag", images.base_image(project, local, Docker()).name, BASE)
     provided = images.provide_ollama(project, local, Docker())
     name = f"{address}/ollama:test"
-    engine.docker("tag", image.ollama(provided), name)
+    engine.docker("tag", image_names.ollama(provided), name)
     engine.docker("push", "--quiet", name)
     engine.docker("rmi", name)
 

@@ -13,10 +13,9 @@ import testinfra
 from testinfra.host import Host
 
 from devai_tasks import state
-from devai_tasks.config import naming
+from devai_tasks.config import image_names, naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.render import image
 from devai_tasks.render.compose import url
 from harness.cli import inv
 from harness.jupyter import Jupyter
@@ -82,7 +81,7 @@ class ComposeStack(RunningStack):
     @property
     def ollama_image(self) -> str:
         """The image that its Ollama runs: noted when it was brought up."""
-        return image.ollama(load(self.project, self.settings.stack))
+        return image_names.ollama(load(self.project, self.settings.stack))
 
     @cached_property
     def jupyter(self) -> Jupyter:

@@ -22,10 +22,9 @@ from harness.engine import docker, give
 from harness.missing import missing
 from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
-from devai_tasks.config import naming
+from devai_tasks.config import image_names, naming
 from devai_tasks.config.project import Project
 from devai_tasks.operations import images, scaffold
-from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
 
 
@@ -117,8 +116,8 @@ def on_podman(own: ComposeStack) -> Iterator[None]:
     built = own.inv("image.build")
     assert built.returncode == 0, built.stderr
     with podman.podman() as socket, pytest.MonkeyPatch.context() as patch:
-        ollama = image.ollama(images.provide_ollama(own.project, own.settings, Docker()))
-        for name in (image.lab(own.settings), ollama):
+        ollama = image_names.ollama(images.provide_ollama(own.project, own.settings, Docker()))
+        for name in (image_names.lab(own.settings), ollama):
             give(name, [name], socket)
         override = own.project.root / "deploy/compose/docker-compose.override.yml"
         override.write_text(podman.OVERRIDE, encoding="utf-8")

@@ -16,7 +16,7 @@ from harness import engine
 from harness.project import fresh
 from harness.stack import ComposeStack
 
-from devai_tasks.render import image
+from devai_tasks.config import image_names
 
 INTERRUPTED = 130
 
@@ -65,7 +65,7 @@ def until(process: subprocess.Popen[str], mark: str) -> None:
 @pytest.mark.parametrize("mark", ["exporting to image", " Starting", "pulling model"])
 def test_an_up_that_is_killed_is_healed_by_the_next(faulty: ComposeStack, mark: str) -> None:
     assert faulty.inv("down", "--data", "--confirm=devai-test-local-faults").returncode == 0
-    engine.docker("rmi", "--force", image.lab(faulty.settings))
+    engine.docker("rmi", "--force", image_names.lab(faulty.settings))
     with up(faulty) as process:
         until(process, mark)
         os.killpg(process.pid, signal.SIGKILL)

@@ -12,9 +12,8 @@ from harness.cli import inv
 from harness.project import fresh
 from harness.stack import ComposeStack, docker
 
-from devai_tasks.config import naming
+from devai_tasks.config import image_names, naming
 from devai_tasks.operations.ownership import FOLDER_LABEL
-from devai_tasks.render import image
 
 CONFIRM = "--confirm=devai-test-local-smoke"
 
@@ -77,12 +76,12 @@ def test_a_second_folder_changes_nothing_of_the_first_ones_stack(
 def test_a_second_folder_neither_enters_the_first_ones_stack_nor_replaces_its_image(
     stack: ComposeStack, second: ComposeStack, words: list[str]
 ) -> None:
-    before = parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image.lab(stack.settings))
+    before = parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image_names.lab(stack.settings))
     refused = second.inv(*words)
     assert refused.returncode == 2, refused.stderr
     assert refused.stdout == ""
     assert f"belongs to the folder {stack.project.root}, and this is the folder {second.project.root}" in refused.stderr
-    assert (parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image.lab(stack.settings))) == before
+    assert (parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image_names.lab(stack.settings))) == before
     assert not (stack.project.root / "work/entered").exists()
     assert not [*second.project.root.glob("*.tar*")]
 
@@ -112,7 +111,7 @@ def without_a_name() -> str:
 
 def test_a_lab_does_not_run_what_another_folder_has_built_under_its_name(stack: ComposeStack) -> None:
     """As a second folder could while no stack of the name was there: it is of other files, and runs as root."""
-    name = image.lab(stack.settings)
+    name = image_names.lab(stack.settings)
     own = docker("image", "inspect", "--format={{.Id}}", name).strip()
     foreign = without_a_name()
     try:

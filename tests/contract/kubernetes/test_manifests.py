@@ -16,7 +16,6 @@ from harness.manifests import Kind, Manifests, Object, build, kinds
 from harness.reachability import matches
 
 from devai_tasks import clouds
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.system.errors import ToolError
 from devai_tasks.tools import kubectl
@@ -127,7 +126,7 @@ def test_images_have_versions_and_that_of_a_cloud_a_digest(stack: Manifests) -> 
         assert "@sha256:" in image or ":" in image.rpartition("/")[2]
         assert not image.endswith(":latest")
         if name == "devai" and stack.settings.compute.provider != "local":
-            assert image.endswith(f"@{targets.digest(stack.settings)}")
+            assert image.endswith(f"@{stack.settings.image_digest}")
         pulled = "IfNotPresent" if stack.settings.compute.provider == "local" else "Always"
         assert container["imagePullPolicy"] == pulled
 

@@ -19,8 +19,8 @@ import pytest
 from harness.settings import load
 
 from devai_tasks import clouds, state
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
+from devai_tasks.config.secrets import TOKEN
 from devai_tasks.tools import terraform
 
 Run = Callable[..., CompletedProcess[str]]
@@ -103,7 +103,7 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
     assert bool(outputs.get("cluster_name")) == (platform == "kubernetes")
     assert outputs["secret_versions"] == {"JUPYTER_TOKEN": 1, "OPENAI_API_KEY": 1}
     settings = load(project, project.stack("dev", cloud))
-    asked = clouds.terraform_of(settings).secret_command(settings, targets.TOKEN)
+    asked = clouds.terraform_of(settings).secret_command(settings, TOKEN)
     assert where_the_token_is(project, cloud) <= {*asked}
 
     assert json.loads(tf("plan", "--json"))["empty"]

@@ -13,7 +13,6 @@ from harness.settings import load
 
 from devai_tasks import clouds
 from devai_tasks.clouds.terraform import CloudError, Command, NotAuthenticatedError, TerraformCloud
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
@@ -203,7 +202,7 @@ def test_the_token_is_the_one_that_the_cloud_has(
     script("echo of-the-lab")
     assert cloud.token(settings) == "of-the-lab"
     (asked,) = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
-    assert cloud.secret_name(settings, targets.TOKEN) in asked
+    assert cloud.secret_name(settings, "JUPYTER_TOKEN") in asked
 
 
 def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(

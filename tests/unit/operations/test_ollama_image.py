@@ -8,11 +8,12 @@ import pytest
 import yaml
 from harness.settings import load
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import images
-from devai_tasks.render import compose, image
+from devai_tasks.render import compose
 from devai_tasks.render import kubernetes as manifests
 from devai_tasks.tools import registry
 from devai_tasks.tools.docker import Docker
@@ -67,7 +68,7 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_local_build_has_a_name_and_a_version_of_its_own(project: Project) -> None:
     engine = Engine()
     provided = images.provide_ollama(project, settings(project), engine)
-    assert image.ollama(provided) == BUILT
+    assert image_names.ollama(provided) == BUILT
     assert engine.done == ["build ollama"]
 
 
@@ -84,7 +85,7 @@ def test_a_local_build_is_noted_for_the_tasks_that_follow(project: Project) -> N
 @pytest.mark.usefixtures("offline")
 def test_a_local_build_that_is_present_is_not_built_again(project: Project) -> None:
     engine = Engine(BUILT)
-    assert image.ollama(images.provide_ollama(project, settings(project), engine)) == BUILT
+    assert image_names.ollama(images.provide_ollama(project, settings(project), engine)) == BUILT
     assert engine.done == []
 
 
@@ -92,15 +93,15 @@ def test_a_local_build_that_is_present_is_not_built_again(project: Project) -> N
 def test_a_registry_that_answers_again_replaces_the_local_build(project: Project) -> None:
     before = settings(project, f"ollama.built={BUILT}")
     engine = Engine(BUILT)
-    assert image.ollama(images.provide_ollama(project, before, engine)) == OFFICIAL
+    assert image_names.ollama(images.provide_ollama(project, before, engine)) == OFFICIAL
     assert engine.done == [f"pull {OFFICIAL}"]
-    assert image.ollama(settings(project)) == OFFICIAL
+    assert image_names.ollama(settings(project)) == OFFICIAL
 
 
 @pytest.mark.usefixtures("offline")
 def test_the_official_image_that_is_present_runs(project: Project) -> None:
     engine = Engine(OFFICIAL, BUILT)
-    assert image.ollama(images.provide_ollama(project, settings(project), engine)) == OFFICIAL
+    assert image_names.ollama(images.provide_ollama(project, settings(project), engine)) == OFFICIAL
     assert engine.done == []
 
 
@@ -108,5 +109,5 @@ def test_the_official_image_that_is_present_runs(project: Project) -> None:
 def test_another_version_of_the_local_build_is_built(project: Project) -> None:
     engine = Engine("devai-ollama:4.5.5")
     noted = settings(project, "ollama.built=devai-ollama:4.5.5")
-    assert image.ollama(images.provide_ollama(project, noted, engine)) == BUILT
+    assert image_names.ollama(images.provide_ollama(project, noted, engine)) == BUILT
     assert engine.done == ["build ollama"]

@@ -6,10 +6,9 @@ import pytest
 from harness.settings import load
 
 from devai_tasks import clouds, state
-from devai_tasks.config import targets
+from devai_tasks.config.fields import NO_DIGEST
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.config.targets import NO_DIGEST
 from devai_tasks.operations import outputs
 
 DIGEST = f"sha256:{'1' * 64}"
@@ -37,7 +36,7 @@ def test_an_image_for_gpus_is_not_rolled_out_in_place_of_the_other(project: Proj
     stack = Stack("dev", cloud)
     outputs.note(project, load(project, stack, gpu=True, environ={}), MADE)
     for gpu, digest in ((True, DIGEST), (False, NO_DIGEST)):
-        assert targets.digest(load(project, stack, gpu=gpu, environ={})) == digest
+        assert load(project, stack, gpu=gpu, environ={}).image_digest == digest
 
 
 def test_what_is_not_there_yet_stays_as_it_was(project: Project) -> None:
@@ -60,8 +59,8 @@ def test_before_a_plan_an_image_that_was_pushed_here_stays_the_one_to_roll_out(p
 def test_what_runs_with_gpus_is_not_taken_for_what_runs_without(project: Project, gpu: bool) -> None:
     stack = Stack("dev", "aws")
     settings = load(project, stack, gpu=gpu, environ={})
-    assert outputs.known({**MADE, "gpu": gpu}, settings)[targets.digest_key(settings)] == DIGEST
-    assert targets.digest_key(settings) not in {
+    assert outputs.known({**MADE, "gpu": gpu}, settings)[settings.image_digest_key] == DIGEST
+    assert settings.image_digest_key not in {
         key for key, value in outputs.known({**MADE, "gpu": not gpu}, settings).items() if value
     }
 

@@ -7,11 +7,11 @@ import json
 import pytest
 from harness.settings import load
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import artefacts, bases, images
-from devai_tasks.render import image
 from devai_tasks.system.errors import ConfigError, DevaiError, UsageError
 from devai_tasks.tools import registry
 from devai_tasks.tools.docker import Docker
@@ -39,11 +39,11 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_the_registries_have_is_what_the_next_load_has(project: Project) -> None:
-    names = image.official(settings(project))
+    names = image_names.third_party(settings(project))
     assert {"debian:trixie-slim", OLLAMA, f"{OLLAMA}-rocm"} <= set(names)
     bases.lock(project, names, Registries())
     assert set(settings(project).pins) == {f"{name}@{DIGEST}" for name in names}
-    assert image.ollama(settings(project)) == f"{OLLAMA}@{DIGEST}"
+    assert image_names.ollama(settings(project)) == f"{OLLAMA}@{DIGEST}"
 
 
 def test_a_pin_is_replaced_and_those_of_other_images_stay(project: Project) -> None:

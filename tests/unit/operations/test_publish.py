@@ -12,11 +12,11 @@ import pytest
 from harness.repository import commit, committed, git
 from harness.settings import load
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.operations import images, inputs, publish
-from devai_tasks.render import image
 from devai_tasks.system.errors import DevaiError, ToolError, UsageError
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images, Manifest, RegistryRefusedError
@@ -239,7 +239,7 @@ def test_a_push_that_has_arrived_is_not_lost_to_a_registry_that_does_not_answer_
     engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = f"sha256:{'a' * 64}"
-    there = Manifest(digest, image.lab(engine.settings))
+    there = Manifest(digest, image_names.lab(engine.settings))
     answers = iter([None, ToolError("503 Service Unavailable"), there])
     monkeypatch.setattr(Images, "manifest", lambda *_: answer(next(answers)))
     assert push(engine).digest == digest
@@ -275,7 +275,7 @@ def test_an_image_for_gpus_is_recorded_as_that(engine: Engine, monkeypatch: pyte
     digest = f"sha256:{'a' * 64}"
     settings = load(engine.project, LOCAL_DEV, ["image.registry=registry.test"], gpu=True, environ={})
     engine.labels = {}
-    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(digest, image.lab(settings)))
+    monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(digest, image_names.lab(settings)))
     published = publish.push(engine.project, settings, Docker(), images.Options())
     assert published.name.endswith("-gpu")
     known = load(engine.project, LOCAL_DEV, environ={}).image

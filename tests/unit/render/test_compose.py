@@ -14,8 +14,8 @@ from harness.settings import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.config.targets import COMPOSE_ENV, COMPOSE_STACK
 from devai_tasks.render import compose
+from devai_tasks.render.compose import COMPOSE_ENV, COMPOSE_STACK
 
 EXAMPLE = "deploy/compose/.env.example"
 REGENERATE = "DEVAI_REGENERATE=1 pytest tests/unit/render/test_compose.py"

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from harness.settings import load
 
+from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.config.targets import BAKE
 from devai_tasks.render import image
+from devai_tasks.render.image import BAKE
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def bake(shipped: Project, local_dev: Stack) -> Callable[..., dict[str, Any]]:
 
 def test_each_stack_has_an_image_of_its_own(shipped: Project) -> None:
     stacks = [load(shipped, Stack(name, "local"), environ={}) for name in ("dev", "staging", "prod")]
-    assert [image.lab(settings) for settings in stacks] == [
+    assert [image_names.lab(settings) for settings in stacks] == [
         "devai-lab:local-dev",
         "devai-lab:local-staging",
         "devai-lab:local-prod",
@@ -54,7 +55,7 @@ def test_the_version_of_cuda_picks_base_and_packages(bake: Callable[..., dict[st
 def test_an_image_is_named_after_its_version_and_commit(shipped: Project, local_dev: Stack) -> None:
     def named(revision: str, *overrides: str) -> tuple[str, tuple[str, ...]]:
         settings = load(shipped, local_dev, ("image.version=1.10", "image.tags=[latest]", *overrides), environ={})
-        return image.tag(settings, revision), image.moving_tags(settings)
+        return image_names.immutable_tag(settings, revision), image_names.mutable_tags(settings)
 
     assert named("0123456789ab") == ("1.10-0123456789ab", ("latest",))
     assert named("0123456789ab-dirty-01234567") == ("1.10-0123456789ab-dirty-01234567", ("latest",))

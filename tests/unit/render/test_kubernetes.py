@@ -9,7 +9,6 @@ import pytest
 import yaml
 from harness.settings import load
 
-from devai_tasks.config import targets
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
@@ -37,7 +36,7 @@ def test_nothing_follows_a_removal_in_a_patch(shipped: Project, cloud: str, over
 
 
 def lab_of(settings: Settings) -> Any:
-    _, deployment = yaml.safe_load_all(kubernetes.render(settings)[targets.K8S_LAB])
+    _, deployment = yaml.safe_load_all(kubernetes.render(settings)["kubernetes/lab.yaml"])
     return deployment["spec"]
 
 
@@ -55,7 +54,7 @@ def test_the_job_that_brings_models_has_another_name_where_its_image_comes_from_
     names = set()
     for registry in ("", "registry.example.net/lab", "other.example.net/lab"):
         settings = load(project, project.stack("dev", "lan"), (f"image.registry={registry}",), environ={})
-        names.add(yaml.safe_load(kubernetes.render(settings)[targets.K8S_MODELS])["metadata"]["name"])
+        names.add(yaml.safe_load(kubernetes.render(settings)["kubernetes/models.yaml"])["metadata"]["name"])
     assert len(names) == 2
 
 
@@ -68,7 +67,7 @@ def test_a_lab_answers_under_the_names_by_which_its_cluster_leads_to_it(
 ) -> None:
     own = ("ingress.host=lab.example.com", "network.allowed_hosts=[proxy.example.com]")
     settings = load(shipped, Stack("dev", cloud), own, environ={})
-    lab, _ = yaml.safe_load_all(kubernetes.render(settings)[targets.K8S_ENVIRONMENT])
+    lab, _ = yaml.safe_load_all(kubernetes.render(settings)["kubernetes/environment.yaml"])
     service = f"devai.devai-{cloud}-dev"
     assert lab["data"]["JUPYTER_ALLOWED_HOSTS"].split() == [
         "proxy.example.com", "lab.example.com", *balancers,

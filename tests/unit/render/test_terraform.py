@@ -15,8 +15,8 @@ from devai_tasks import clouds
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.config.targets import BACKEND, TFVARS
 from devai_tasks.render import terraform
+from devai_tasks.render.terraform import BACKEND, TFVARS
 
 ROOTS = Path(__file__).parents[3] / "deploy/terraform"
 CLOUDS = ("aws", "azure", "gcp")
