@@ -7,6 +7,8 @@ import json
 
 from devai_tasks.config.schema import Settings
 
+LAB, OLLAMA, CHROMA = SERVICES = ("devai", "ollama", "chroma")
+"""The services of a stack, as Compose and Kubernetes call them."""
 # The longest name: key vaults and storage accounts of Azure take no more ("Naming rules and restrictions for Azure
 # resources"), and what is added to it has to fit into the other services' limits.
 LONGEST = 24

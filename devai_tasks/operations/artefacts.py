@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.stack import Stack
 from devai_tasks.operations import runs
 from devai_tasks.render import Artefacts, Artifact, compose, image, kubernetes, terraform, texts, writer
-from devai_tasks.system.errors import DevaiError, unknown
+from devai_tasks.system.errors import DevaiError
 
 
 def render(project: Project, settings: Settings) -> Artefacts:
@@ -30,29 +28,6 @@ def every(*, override: bool) -> Iterator[Artifact]:
     for target, artifacts in of_targets.items():
         for artifact in artifacts:
             yield artifact.where(lambda settings, target=target: target in settings.targets)  # type: ignore[misc]
-
-
-def unknown_overlay(project: Project, settings: Settings) -> str:
-    """What is wrong with the overlay that a stack in a cluster names; empty where it is there."""
-    overlays, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
-    if "kubernetes" not in settings.targets or (overlays / name / "kustomization.yaml").is_file():
-        return ""
-    return unknown("overlay", name, (file.parent.name for file in overlays.glob("*/kustomization.yaml")))
-
-
-def provide(project: Project, stack: Stack, files: Callable[[str], Artefacts]) -> Path:
-    """Have files of a stack where the tools of this run read them: `files` makes them for a folder, which is returned.
-
-    It is the stack's own, except for a look while another run changes the stack: that one's tools may read what is
-    there minutes from now. What the look reads is beside it.
-    """
-    own = project.artefacts(stack)
-    # Whoever changes the stack has its lock before it writes here: what is free now is not read by it yet.
-    with writer.alone(own):
-        if not runs.other(project, stack):
-            return writer.put(files(own.relative_to(project.root).as_posix()), own)
-    beside = own.with_name(f".{own.name}")
-    return writer.write(files(beside.relative_to(project.root).as_posix()), beside)
 
 
 def write(project: Project, settings: Settings) -> int:

@@ -14,7 +14,7 @@ from devai_tasks.config import image_names, naming
 from devai_tasks.config.configuration import Configuration
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import images, lab, models, ownership, work_dir
+from devai_tasks.operations import compose_models, folder_ownership, images, lab, work_dir
 from devai_tasks.operations.check_tools import DOCKER
 from devai_tasks.operations.checks import Check, Fix, State, gibibytes, of_owner
 from devai_tasks.operations.engine import known
@@ -71,7 +71,7 @@ def machine(project: Project, own: Configuration, docker: Docker) -> list[Check]
     if settings.compute.provider == "local":
         running: Sequence[Mapping[str, Any]] = []
         if engine:
-            owner = ownership.of_folder(project, settings)
+            owner = folder_ownership.of_folder(project, settings)
             found.append(of_owner("engine", owner, bad=State.FAILED, task="up"))
             running = docker.containers(naming.stack(settings)) if owner.claim is not Claim.FOREIGN else []
         found += [ports(settings, running), work_folder(project, settings)]
@@ -236,13 +236,15 @@ def user(settings: Settings) -> list[Check]:
 
 def ollama(settings: Settings, engine: Engine | None) -> Check:
     """The server that the stack uses and does not run."""
-    url = models.url(settings)
+    url = compose_models.url(settings)
     # What the lab reaches, this machine may not.
     state = State.FAILED if settings.ollama.mode == "host" else State.ADVICE
     try:
-        there = Ollama(url, models.start_hint(settings)).models()
+        there = Ollama(url, compose_models.start_hint(settings)).models()
     except DevaiError:
-        return Check("engine", "Ollama", state, f"none answers at {url}", "a server", models.start_hint(settings))
+        return Check(
+            "engine", "Ollama", state, f"none answers at {url}", "a server", compose_models.start_hint(settings)
+        )
     found = f"answers at {url}, with {len(there)} models"
     if settings.ollama.mode == "host" and engine and _keeps_to_itself(url, engine):
         hint = f"OLLAMA_HOST={ollama_server.bridge() or BRIDGE} in its environment (`sudo systemctl edit ollama`)"

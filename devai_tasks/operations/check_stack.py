@@ -13,7 +13,7 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import FILE as SECRETS_FILE
-from devai_tasks.operations import artefacts, ownership
+from devai_tasks.operations import artefacts, cluster_ownership
 from devai_tasks.operations import configuration as about
 from devai_tasks.operations.checks import Check, Fix, State, of_owner
 from devai_tasks.render import kubernetes as definition
@@ -149,7 +149,7 @@ def cluster(own: Configuration) -> list[Check]:
 def _owner(client: Kubectl, settings: Settings, bad: State) -> list[Check]:
     """Whose the stack in the cluster is, as far as the caller may see that."""
     try:
-        found = ownership.of_namespace(client, settings)
+        found = cluster_ownership.of_namespace(client, settings)
     except DevaiError:
         return []
     return [of_owner("cluster", found, bad=bad, task="k8s.apply")]

@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import Any
 
 from devai_tasks import clouds, console
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import TOKEN
-from devai_tasks.operations import addresses, artefacts, live, rollout
+from devai_tasks.operations import addresses, artifact_files, live, rollout
 from devai_tasks.render import LAB_ENVIRONMENT
 from devai_tasks.render import kubernetes as definition
 from devai_tasks.system.errors import DevaiError, UsageError, unknown
@@ -75,7 +76,7 @@ class Cluster:
     @property
     def deployments(self) -> list[str]:
         """What runs all the time."""
-        return [definition.OLLAMA, definition.LAB] if self.settings.ollama.is_bundled else [definition.LAB]
+        return [naming.OLLAMA, naming.LAB] if self.settings.ollama.is_bundled else [naming.LAB]
 
     @property
     def selector(self) -> str:
@@ -90,12 +91,20 @@ class Cluster:
         return list(names) or self.deployments
 
 
+def unknown_overlay(project: Project, settings: Settings) -> str:
+    """What is wrong with the overlay that a stack in a cluster names; empty where it is there."""
+    overlays, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
+    if "kubernetes" not in settings.targets or (overlays / name / "kustomization.yaml").is_file():
+        return ""
+    return unknown("overlay", name, (file.parent.name for file in overlays.glob("*/kustomization.yaml")))
+
+
 def manifests(cluster: Cluster) -> str:
     """Render the stack's leaf, and build it. Raises UsageError for an overlay that isn't there."""
     settings = cluster.settings
-    if refusal := artefacts.unknown_overlay(cluster.project, settings):
+    if refusal := unknown_overlay(cluster.project, settings):
         raise UsageError(f"kubernetes.overlay: {refusal}", hint="deploy/kubernetes/overlays has them")
-    folder = artefacts.provide(cluster.project, settings.stack, lambda _: definition.render(settings))
+    folder = artifact_files.provide(cluster.project, settings.stack, lambda _: definition.render(settings))
     return kubectl.build((folder / "kubernetes").relative_to(cluster.project.root), dry=cluster.dry)
 
 
@@ -297,7 +306,7 @@ def bring_models(cluster: Cluster, *, seconds: int) -> None:
             raise DevaiError(message, code="DEVAI-MODEL-004")
         if result != "done":
             console.say("\n".join([f"  the job that brings models is {result}; they are brought from here", *reasons]))
-        with port_of(cluster, definition.OLLAMA) as port:
+        with port_of(cluster, naming.OLLAMA) as port:
             hint = f"`inv k8s.logs --service=ollama {settings.stack.flags}` shows what it says"
             server = Ollama(f"http://127.0.0.1:{port}", hint)
             models.pull(cluster.project, settings, server, files if result == "done" else ())
@@ -307,7 +316,7 @@ def execute(cluster: Cluster, service: str, command: Sequence[str]) -> int:
     """Run a command in a pod of a service; returns its exit code. Raises DevaiError where none runs."""
     (name,) = cluster.check_services([service])
     cluster.kubectl.check_context()
-    words = [*LAB_ENVIRONMENT, *command] if name == definition.LAB else list(command)
+    words = [*LAB_ENVIRONMENT, *command] if name == naming.LAB else list(command)
     return cluster.kubectl.execute(_pod(cluster, name), words)
 
 
@@ -335,12 +344,12 @@ def forward(cluster: Cluster, service: str, port: str) -> None:
     (name,) = cluster.check_services([service])
     cluster.kubectl.check_context()
     ports = cluster.settings.ports
-    local = ports.lab if name == definition.LAB else ports.ollama or 0
+    local = ports.lab if name == naming.LAB else ports.ollama or 0
     with port_of(cluster, name, local=int(port or local)) as found:
         if cluster.dry:
             return
         address = f"http://127.0.0.1:{found}"
-        if name == definition.LAB:
+        if name == naming.LAB:
             address += f"{cluster.settings.network.base_url}lab?token={token(cluster)}"
         console.show(address)
         sys.stdout.flush()
@@ -350,7 +359,7 @@ def forward(cluster: Cluster, service: str, port: str) -> None:
 
 def token(cluster: Cluster) -> str:
     """What opens the lab; under `--dry` a stand-in. Raises DevaiError where the cluster has none."""
-    found = cluster.kubectl.object("secret", definition.LAB)
+    found = cluster.kubectl.object("secret", naming.LAB)
     if cluster.dry:
         return "…"
     if not found or TOKEN not in found.get("data", {}):

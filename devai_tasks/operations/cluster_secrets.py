@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from devai_tasks import state
+from devai_tasks.config import naming
 from devai_tasks.config.secrets import PROXIES, TOKEN
 from devai_tasks.operations import live, secrets
 from devai_tasks.operations.cluster import Cluster, Object
@@ -71,7 +72,7 @@ def restarted(cluster: Cluster, sending: Sending | None) -> list[str]:
     """The Deployments whose pods run with what becomes another value."""
     if not (sending and sending.present and sending.changed):
         return []
-    return cluster.deployments if {*sending.changed} & {*PROXIES} else [definition.LAB]
+    return cluster.deployments if {*sending.changed} & {*PROXIES} else [naming.LAB]
 
 
 def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
@@ -98,13 +99,13 @@ def send(cluster: Cluster, sending: Sending) -> None:
         cluster.kubectl.apply("", manager=MANAGER)
     elif sending.changed:
         if gone := sorted(sending.present.keys() - sending.wanted.keys()):
-            cluster.kubectl.remove_data(definition.LAB, gone)
+            cluster.kubectl.remove_data(naming.LAB, gone)
         cluster.kubectl.apply(_object(cluster, sending.wanted), manager=MANAGER)
 
 
 def stored(cluster: Cluster, there: Sequence[Object] = ()) -> dict[str, str]:
     """What the cluster has, for the caller's eyes only."""
-    found = live.of_kind(there, "Secret").get(definition.LAB) or cluster.kubectl.object("secret", definition.LAB)
+    found = live.of_kind(there, "Secret").get(naming.LAB) or cluster.kubectl.object("secret", naming.LAB)
     data = (found or {}).get("data") or {}
     return {name: base64.b64decode(text).decode(errors="surrogateescape") for name, text in data.items()}
 
@@ -125,5 +126,5 @@ def _object(cluster: Cluster, values: Mapping[str, str]) -> str:
         name: base64.b64encode(value.encode(errors="surrogateescape")).decode() for name, value in values.items()
     }
     labels = {**definition.MANAGED_BY, definition.STACK_LABEL: cluster.namespace}
-    metadata = {"name": definition.LAB, "namespace": cluster.namespace, "labels": labels}
+    metadata = {"name": naming.LAB, "namespace": cluster.namespace, "labels": labels}
     return json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded})

@@ -16,7 +16,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import SHARED
 from devai_tasks.config.secrets import ENCRYPTED_FILE, FILE
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import artefacts
+from devai_tasks.operations import artefacts, cluster
 from devai_tasks.system.errors import ConfigError, Problem, nearest
 
 # Files of conf/ that are no layers, and have their own readers.
@@ -59,7 +59,7 @@ def configurations(
             problems += error.problems
             continue
         loaded.append(configuration)
-        if refusal := artefacts.unknown_overlay(sources.project, configuration.settings):
+        if refusal := cluster.unknown_overlay(sources.project, configuration.settings):
             key, named = ("kubernetes", "overlay"), configuration.settings.kubernetes.overlay
             problems.append(Problem(configuration.origins(key)[0].place, quote(key, named), refusal))
     if problems:

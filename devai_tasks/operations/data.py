@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from devai_tasks import clouds, console
+from devai_tasks.config.naming import LAB
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import addresses, backups, certificates, cluster, given, lab, terraform, work_dir
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import compose
-from devai_tasks.render.kubernetes import LAB
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools import site
 from devai_tasks.tools.docker import Docker

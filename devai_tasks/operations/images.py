@@ -13,7 +13,7 @@ from devai_tasks import console, state
 from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import artefacts, bases, inputs, secrets
+from devai_tasks.operations import artifact_files, bases, inputs, secrets
 from devai_tasks.render import image as definition
 from devai_tasks.render.image import BAKE
 from devai_tasks.system.errors import DevaiError, UsageError
@@ -149,6 +149,19 @@ def ensure(project: Project, settings: Settings, docker: Docker, *, running: str
             return
         console.say(f"{lab}: made of other inputs than now, and not what was pushed or pulled here")
     build(project, settings, docker)
+
+
+def ensure_all(project: Project, settings: Settings, docker: Docker, *, running: str = "") -> Settings:
+    """Have the images of all services of a stack on this machine; returns the settings that name Ollama's.
+
+    `running` is the image that the lab runs now and may keep: see `ensure`.
+    """
+    if settings.ollama.is_bundled:
+        settings = provide_ollama(project, settings, docker)
+    if settings.vector_store.kind == "chroma":
+        provide_chroma(project, settings, docker)
+    ensure(project, settings, docker, running=running)
+    return settings
 
 
 def _overrides(settings: Settings, wanted: Options) -> dict[str, str]:
@@ -302,5 +315,5 @@ def _obtain(  # noqa: PLR0913 - an image, and the ways to it
 
 
 def _definition(project: Project, settings: Settings) -> Path:
-    folder = artefacts.provide(project, settings.stack, lambda _: definition.render(settings))
+    folder = artifact_files.provide(project, settings.stack, lambda _: definition.render(settings))
     return (folder / BAKE).relative_to(project.root)

@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 
 from devai_tasks import console, state
 from devai_tasks.config import naming
+from devai_tasks.config.naming import CHROMA, LAB, OLLAMA, SERVICES
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.sections.lab import Limits
-from devai_tasks.operations import artefacts, certificates, engine, images, ownership, secrets, work_dir
+from devai_tasks.operations import artifact_files, certificates, engine, folder_ownership, secrets, work_dir
 from devai_tasks.render import compose as definition
 from devai_tasks.render.compose import COMPOSE_ENV
 from devai_tasks.system.errors import DevaiError, UsageError, unknown
 from devai_tasks.tools.compose import Compose, Recreate
 from devai_tasks.tools.docker import Docker
 
-LAB, OLLAMA, CHROMA = SERVICES = definition.SERVICES
 WORK_DIR = work_dir.TARGET
 START_SECONDS = 180
 ANSWER_SECONDS = 2
@@ -34,7 +34,7 @@ def project_files(project: Project, settings: Settings) -> Path:
     """Render what Compose needs; returns the environment file that names all of it."""
     override = (project.root / definition.OVERRIDE).exists()
     files = partial(definition.render, settings, override=override)
-    folder = artefacts.provide(project, settings.stack, files)
+    folder = artifact_files.provide(project, settings.stack, files)
     return (folder / COMPOSE_ENV).relative_to(project.root)
 
 
@@ -59,33 +59,34 @@ def check(project: Project, settings: Settings, docker: Docker) -> Settings:
     return settings
 
 
-def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bool = False) -> None:
-    """Start what the stack runs on this machine and wait until it is healthy; what lacks, or is out of date, is built.
+def running_image(project: Project, settings: Settings, docker: Docker) -> str:
+    """Return the ID of the image that the lab's container is of; empty where there is none."""
+    if docker.dry:
+        return ""
+    containers = docker.compose(project_files(project, settings)).containers()
+    return next((container["image_id"] for container in containers if container["service"] == LAB), "")
 
-    With `recreate_all`, containers are replaced though nothing in their definition has changed, and keep their images.
+
+def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bool = False) -> None:
+    """Start what the stack runs on this machine, and wait until it is healthy. Its images are there.
+
+    Args:
+        project: the project.
+        settings: those that `check` has returned.
+        docker: the engine.
+        recreate_all: whether containers are replaced though nothing in their definition has changed.
     """
-    settings = check(project, settings, docker)
     wanted = definition.services(settings)
     own = docker.compose(project_files(project, settings))
     recreate: Recreate = "all" if recreate_all else "changed"
     due = state.restart_due(project, settings.stack)
-    running = ""
     if not docker.dry:
+        folder_ownership.mark_folder(project, settings)  # builds take minutes, in which another folder may have come up
         _write_files(project, settings)
         if due.exists():
             recreate = "all"  # the files that containers see are those of their start
-        there = {container["service"]: container["image_id"] for container in own.containers()}
-        running = there.get(LAB, "") if recreate_all else ""
-        if unwanted := sorted({*there} - {*wanted}):
+        if unwanted := sorted({container["service"] for container in own.containers()} - {*wanted}):
             own.remove(unwanted)  # Compose leaves alone what the configuration no longer wants
-    if OLLAMA in wanted:
-        settings = images.provide_ollama(project, settings, docker)
-        own = docker.compose(project_files(project, settings))  # with the image that was found
-    if CHROMA in wanted:
-        images.provide_chroma(project, settings, docker)
-    images.ensure(project, settings, docker, running=running)
-    if not docker.dry:
-        ownership.mark_folder(project, settings)  # building takes minutes, in which another folder may have come up
     if settings.engine.uid == 0:
         # The lab's own container has no capability to do so.
         own.run_once(LAB, ["--take-home"], capabilities=["CHOWN", "DAC_OVERRIDE"])
@@ -107,23 +108,6 @@ def _write_files(project: Project, settings: Settings) -> None:
         state.open_to_root(project, settings.stack)
     if changed:
         state.write(state.restart_due(project, settings.stack), "")
-
-
-def rotate(project: Project, settings: Settings, docker: Docker) -> None:
-    """Replace the token of a lab on this machine; where it runs, its containers are made with the new one."""
-    running = any(container["state"] == "running" for container in compose(project, settings, docker).containers())
-    if running:
-        check(project, settings, docker)  # what keeps the lab from starting keeps the old token, too
-    if not docker.dry:
-        state.write(state.restart_due(project, settings.stack), "")
-        state.renew_token(project, settings.stack)
-    if running or docker.dry:
-        try:
-            return up(project, settings, docker, recreate_all=True)
-        except BaseException as error:
-            error.add_note(f"the old token may still open the lab; `inv up {settings.stack.flags}` ends it")
-            raise
-    return console.say(f"{settings.stack} does not run; the next `inv up {settings.stack.flags}` has the new token")
 
 
 def start(project: Project, settings: Settings, docker: Docker) -> None:
@@ -239,7 +223,7 @@ def link(project: Project, settings: Settings, docker: Docker) -> str:
 def _check_own(project: Project, settings: Settings, docker: Docker) -> None:
     """Raise DevaiError unless the engine publishes the lab's port for a running container of the stack's own."""
     docker.choose(settings.engine.name)
-    ownership.of_folder(project, settings).check()
+    folder_ownership.of_folder(project, settings).check()
     addresses = {f"{settings.network.bind_address}:{settings.ports.lab}"}
     if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - compared only
         addresses.add(f":{settings.ports.lab}")  # as some versions of Podman report it

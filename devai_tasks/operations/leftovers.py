@@ -5,7 +5,7 @@ from __future__ import annotations
 from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import ownership, publish
+from devai_tasks.operations import folder_ownership, publish
 from devai_tasks.operations.ownership import Claim
 from devai_tasks.system.errors import UsageError
 from devai_tasks.tools.images import Images
@@ -44,7 +44,7 @@ def check(project: Project, settings: Settings, engine: Images) -> None:
         if row["Repository"] != image_names.engine_repository(settings):
             continue
         for stack in {row["Tag"], row["Tag"].removesuffix(image_names.GPU_SUFFIX)}:
-            owner = ownership.of_compose_project(project, f"{settings.project.name}-{stack}")
+            owner = folder_ownership.of_compose_project(project, f"{settings.project.name}-{stack}")
             if owner.claim is Claim.FOREIGN:
                 raise UsageError(
                     f"{owner.sentence}; these images may be of either, and nothing was changed",

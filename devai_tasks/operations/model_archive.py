@@ -15,18 +15,17 @@ import re
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from devai_tasks import console
-from devai_tasks.config.project import Project
-from devai_tasks.config.schema import Settings
-from devai_tasks.operations import given, lab, models, work_dir
+from devai_tasks.config import naming
+from devai_tasks.operations import given
 from devai_tasks.system.errors import DevaiError, UsageError
-from devai_tasks.tools.docker import Docker
+from devai_tasks.tools.compose import Compose
 from devai_tasks.tools.ollama import Ollama
 
 # What Ollama keeps beside them is its own: a key by which hubs know it, and parts of what it has not got yet.
@@ -53,49 +52,54 @@ class Models:
     """Where the content of each begins in the archive and its length, by SHA-256; those only that manifests name."""
 
 
-def save(project: Project, settings: Settings, docker: Docker, file: Path) -> None:
-    """Write all models of the running stack to a file, which gets its name only once it is verified.
+def save(containers: Compose, server: AbstractContextManager[Ollama], file: Path, shared: Sequence[Path]) -> None:
+    """Write all models of a running stack to a file, which gets its name only once it is verified.
 
-    Raises UsageError where the file exists already, or the stack has no models of its own to write; DevaiError where
-    what was written is not whole.
+    Args:
+        containers: those of the stack, with that of its Ollama.
+        server: the same Ollama.
+        file: the file to write.
+        shared: folders in which the lab may have made links.
+
+    Raises:
+        UsageError: there are no models.
+        DevaiError: what was written is not whole.
     """
-    shared = work_dir.shared(project, settings)
-    given.check_free(file, shared)
-    with _server_of(project, settings, docker) as server:
-        present = server.models()
-    if not present and not docker.dry:
+    with server as ollama:
+        present = ollama.models()
+    if not present and not containers.dry:
         raise UsageError("there are no models to write", hint="`inv models.pull` brings some")
-    own = lab.compose(project, settings, docker)
     command = ("tar", "--create", f"--directory={FOLDER}", f"--exclude={UNFINISHED}", *PARTS)
-    if docker.dry:
-        return own.pipe(lab.OLLAMA, command)
+    if containers.dry:
+        return containers.pipe(naming.OLLAMA, command)
     with console.step(f"writing {', '.join(present)} to {file}", silent=True), given.new(file, shared) as archive:
-        own.pipe(lab.OLLAMA, command, into=archive)
+        containers.pipe(naming.OLLAMA, command, into=archive)
         with _explained(f"what Ollama has for {file}", "nothing was written", "try again when no model is pulled"):
             check(archive)
 
 
-def restore(project: Project, settings: Settings, docker: Docker, file: Path) -> None:
-    """Give the running stack the models of a file; those of the same names are replaced.
+def restore(containers: Compose, server: AbstractContextManager[Ollama], file: Path, shared: Sequence[Path]) -> None:
+    """Give a running stack the models of a file; those of the same names are replaced.
 
-    The whole file is checked before any model is changed. Raises UsageError for a file that doesn't exist, DevaiError
-    for one that is no archive of models, is not whole, or changes meanwhile.
+    The whole file is checked before any model is changed. Arguments are those of `save`.
+
+    Raises:
+        UsageError: the file does not exist.
+        DevaiError: it is no archive of models, is not whole, or changes meanwhile.
     """
-    shared = work_dir.shared(project, settings)
-    with given.opened(file, shared) as archive, _server_of(project, settings, docker) as server:
-        before = server.models()
-        own = lab.compose(project, settings, docker)
+    with given.opened(file, shared) as archive, server as ollama:
+        before = ollama.models()
         command = ("tar", "--extract", f"--directory={FOLDER}", "--no-same-owner")
-        if docker.dry:
-            return own.pipe(lab.OLLAMA, command)
+        if containers.dry:
+            return containers.pipe(naming.OLLAMA, command)
         with _explained(str(file), "nothing was imported"):
             with console.step(f"checking {file}", silent=True):
                 found = check(archive)
             with console.step(f"importing {file}", silent=True), _packed(found.manifests) as manifests:
                 for digest, (start, size) in found.blobs.items():
-                    server.upload(digest, size, _verified(archive, digest, start, size))
-                own.pipe(lab.OLLAMA, command, given=manifests)
-        for name in server.models():
+                    ollama.upload(digest, size, _verified(archive, digest, start, size))
+                containers.pipe(naming.OLLAMA, command, given=manifests)
+        for name in ollama.models():
             console.say(f"model {name}: {'present' if name in before else 'imported'}")
 
 
@@ -241,12 +245,3 @@ def _refuse(what: str) -> NoReturn:
 def _quoted(name: str) -> str:
     """A name of an archive, which may be any text and long."""
     return f"{name!r:.100}"
-
-
-def _server_of(project: Project, settings: Settings, docker: Docker) -> AbstractContextManager[Ollama]:
-    if settings.ollama.mode != "container":
-        raise UsageError(
-            f"ollama.mode is {settings.ollama.mode}: the models are another server's",
-            hint="`inv models.pull` brings it more",
-        )
-    return models.server(project, settings, docker)

@@ -4,69 +4,17 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import BufferedReader
 from pathlib import Path
 
 from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import given, lab, work_dir
+from devai_tasks.operations import given, work_dir
 from devai_tasks.system.errors import UsageError
 from devai_tasks.tools import pip
-from devai_tasks.tools.docker import Docker
-from devai_tasks.tools.ollama import PORT, HubUnreachableError, Ollama, host
-
-# In the container, a connection to Ollama that ends with the first of both; Ollama notices at once who is gone.
-_RELAY = """
-$| = 1;
-my $ollama = IO::Socket::INET->new("127.0.0.1:11434") or exit 1;
-my $answering = fork // exit 1;
-if ($answering) {
-    while (sysread STDIN, my $block, 65536) { print {$ollama} $block or last }
-    shutdown $ollama, 1;
-    waitpid $answering, 0;
-    exit;
-}
-while (sysread $ollama, my $block, 65536) { print $block or last }
-kill TERM => getppid;
-"""
-
-
-@contextmanager
-def server(project: Project, settings: Settings, docker: Docker) -> Iterator[Ollama]:
-    """The stack's Ollama, as this machine reaches it: where it has no port here, through its container."""
-    if not (settings.ollama.is_bundled and settings.ports.ollama is None) or docker.dry:
-        yield Ollama(url(settings), start_hint(settings), dry=docker.dry)
-        return
-    relay = ("perl", "-MIO::Socket::INET", "-e", _RELAY)
-    with lab.compose(project, settings, docker).tunnel(lab.OLLAMA, relay) as socket:
-        yield Ollama(url(settings), start_hint(settings), socket=socket)
-
-
-def url(settings: Settings) -> str:
-    """Where this machine, and not the lab, finds the stack's Ollama; where it doesn't, the lab's own address."""
-    match settings.ollama.mode:
-        case "external":
-            return settings.ollama.url
-        case "host":
-            return f"http://{host()}:{PORT}"
-        case _ if settings.ports.ollama:
-            return f"http://127.0.0.1:{settings.ports.ollama}"
-        case _:
-            return settings.ollama.address
-
-
-def start_hint(settings: Settings) -> str:
-    """What starts the stack's Ollama where none answers."""
-    match settings.ollama.mode:
-        case "external":
-            return "start it there, or see ollama.url"
-        case "host":
-            return "`ollama serve` starts it"
-        case _:
-            return f"`inv compose.up {settings.stack.flags}` starts it"
+from devai_tasks.tools.ollama import HubUnreachableError, Ollama
 
 
 def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[str] = ()) -> None:

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from devai_tasks import state
-from devai_tasks.config import image_names
+from devai_tasks.config import image_names, naming
 from devai_tasks.config.configuration import Configuration, dotted, scalars
+from devai_tasks.config.naming import LAB
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import images, lab, models, secrets
+from devai_tasks.operations import compose_models, images, lab, models, secrets
 from devai_tasks.operations.ownership import Claim, Owner
-from devai_tasks.render.kubernetes import LAB
 from devai_tasks.system.errors import DevaiError
 from devai_tasks.tools.docker import Docker
 from devai_tasks.tools.images import Images
@@ -155,15 +155,15 @@ def of_compose(  # noqa: PLR0913 - what is known of the stack beside its setting
     ids = {name: docker.image_id(definition["image"]) for name, definition in wanted.items()}
     verbs = own.rehearse() if docker.dry or (there and all(ids.values())) else {}
     for name, image_id in ids.items():
-        found.changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == lab.LAB else image_id)
+        found.changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == naming.LAB else image_id)
     handover = secrets.beside(project, settings, state.stored_secrets(project, settings.stack))
-    if state.secrets_differ(project, settings.stack, handover.values) and lab.LAB in there:
-        found.changes.append(Change("compose", "restarted", lab.LAB, "its secrets"))
+    if state.secrets_differ(project, settings.stack, handover.values) and naming.LAB in there:
+        found.changes.append(Change("compose", "restarted", naming.LAB, "its secrets"))
     found.changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
     if settings.models and unvisited:
         found.notes.append(f"models are not compared: {unvisited}")
     elif settings.models:
-        running = there.get(lab.OLLAMA, {}).get("state") == "running"
+        running = there.get(naming.OLLAMA, {}).get("state") == "running"
         _of_models(found, project, settings, docker, running=running or docker.dry)
 
 
@@ -185,7 +185,7 @@ def _of_models(found: Overview, project: Project, settings: Settings, docker: Do
     if settings.ollama.mode == "container" and not running:
         return found.notes.append("models are compared once the stack's Ollama runs")
     try:
-        with models.server(project, settings, docker) as server:
+        with compose_models.server(project, settings, docker) as server:
             there = server.models()
     except DevaiError as error:
         return found.notes.append(f"models are not compared: {error}")

@@ -1,38 +1,25 @@
 """Whose stack it is: on this machine that of a folder, in a cluster or cloud that of a project.
 
-What is made is marked, and who changes something looks at the mark first (`tasks/guard.py`).
+A stack is marked with its owner, and tasks that change it look at the mark first.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
-from typing import Any
 
 from devai_tasks import console
-from devai_tasks.config import document, edit, naming
+from devai_tasks.config import document, edit
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.render import compose, writer
-from devai_tasks.render import kubernetes as definition
+from devai_tasks.render import writer
 from devai_tasks.system.errors import DevaiError, UsageError
-from devai_tasks.tools.kubectl import Kubectl
-from devai_tasks.tools.marks import Marks
 
 # Where a project's name and identity are recorded: a file that all clones share.
 FILE = "conf/common/project.yaml"
 ID_LENGTH = 12
-# What says which folder a stack of this machine belongs to, once `down` has removed its containers: a volume of its
-# own, for Compose would offer to replace a volume of its file whose labels have changed.
-_MARK = "owner"
-FOLDER_LABEL = "devai.io/folder"
-# Not the manager of the manifests: what those apply without a mark must not take one away.
-_MANAGER = "devai-owner"
 
 
 class Claim(Enum):
@@ -91,9 +78,6 @@ class Owner:
             raise UsageError(f"{self.sentence}; nothing was changed", hint=self.hint, code="DEVAI-STACK-005")
 
 
-# A project in clusters and clouds.
-
-
 def new_id() -> str:
     """Return a random identity, as `project.id` takes it."""
     letters = [secrets.choice(string.ascii_lowercase + string.digits) for _ in range(ID_LENGTH - 1)]
@@ -136,96 +120,3 @@ def of_project(settings: Settings, what: str, mark: str | None) -> Owner:
         return Owner(Claim.OWN, what, own, marked=True)
     same = f"if this is the same project, its {FILE} with `id: {mark}` was not committed or is not pulled"
     return Owner(Claim.FOREIGN, what, own, f"the project with the id {mark}", alternative=same)
-
-
-def of_namespace(kubectl: Kubectl, settings: Settings) -> Owner:
-    """Whose stack it is in its cluster."""
-    what = f"the namespace {kubectl.namespace} in {kubectl.context}"
-    found = kubectl.object("namespace", kubectl.namespace)
-    if not found:
-        return Owner(Claim.FREE, what, "")
-    labels: Mapping[str, Any] = found["metadata"].get("labels", {})
-    mark = labels.get(definition.PROJECT_LABEL)
-    if mark is None and labels.get(definition.STACK_LABEL) != kubectl.namespace:
-        own = f"the project {settings.project.name}"
-        return Owner(Claim.FOREIGN, what, own, "another owner: it is not marked as a stack")
-    return of_project(settings, what, mark)
-
-
-def mark_namespace(kubectl: Kubectl, identity: str) -> None:
-    """Mark a stack's namespace with the project's identity."""
-    kubectl.apply(definition.mark(kubectl.namespace, identity), manager=_MANAGER)
-
-
-# A folder on this machine.
-
-
-def of_folder(project: Project, settings: Settings) -> Owner:
-    """Whose stack it is on this machine, by the engine that was chosen."""
-    return of_compose_project(project, naming.stack(settings))
-
-
-def of_compose_project(project: Project, name: str) -> Owner:
-    """The same, by Compose's name of it: also for a stack that this folder has no configuration of."""
-    marks, here = Marks(), os.path.realpath(project.root)
-    what, own = f"the stack {name} on this machine", f"the folder {here}"
-    folders = marks.folders(name)
-    makers = {_project_of(folder) for folder in folders if folder}
-    if not (folders or marks.volumes(name)):
-        return Owner(Claim.FREE, what, own)
-    mark = marks.label(_mark(name), FOLDER_LABEL)
-    marked = mark == here
-    others = sorted({*makers, *filter(None, [mark])} - {here})
-    living = [folder for folder in others if _exists(folder)]
-    if living and marked:
-        # Made past this guard. Who has the volumes may replace containers, and is asked before.
-        return Owner(Claim.UNCLEAR, what, own, f"the folder {living[0]} by its containers", marked=True)
-    if living:
-        return Owner(Claim.FOREIGN, what, own, f"the folder {living[0]}", alternative="work there")
-    if marked or (here in makers and not others and all(folders)):  # a container may not say who made it
-        return Owner(Claim.OWN, what, own, marked=marked)
-    return Owner(Claim.UNCLEAR, what, own, f"the folder {others[0]}, which no longer exists" if others else "")
-
-
-def mark_folder(project: Project, settings: Settings) -> None:
-    """Mark the stack as this folder's.
-
-    Raises UsageError where it has become another's meanwhile, DevaiError where it does so at this moment.
-    """
-    owner = of_folder(project, settings)
-    owner.check()
-    if owner.marked:
-        return
-    name, here, marks = naming.stack(settings), os.path.realpath(project.root), Marks()
-    marks.remove(_mark(name))
-    # The engine makes a volume once: who comes second is left with the labels of the first.
-    marks.create(_mark(name), {FOLDER_LABEL: here})
-    if (mark := marks.label(_mark(name), FOLDER_LABEL)) != here:
-        other = mark or "another program"
-        raise DevaiError(f"the stack {name} is just being brought up by {other}; nothing was changed")
-
-
-def unmark_folder(settings: Settings) -> None:
-    """Remove the mark of a stack whose data is gone."""
-    Marks().remove(_mark(naming.stack(settings)))
-
-
-def _mark(name: str) -> str:
-    return f"{name}_{_MARK}"
-
-
-def _project_of(folder: str) -> str:
-    """The project whose folder for Compose this is: what Compose calls the working directory."""
-    real = os.path.realpath(folder)
-    return real.removesuffix(f"/{compose.FOLDER}")
-
-
-def _exists(folder: str) -> bool:
-    """Whether there is a project in a folder; one in a folder that is closed to the caller is taken for one."""
-    try:
-        Path(folder, compose.FOLDER).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True

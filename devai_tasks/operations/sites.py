@@ -18,7 +18,7 @@ from typing import Any
 from devai_tasks import clouds, state
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import artefacts
+from devai_tasks.operations import artifact_files
 from devai_tasks.render import terraform as definition
 from devai_tasks.render.terraform import BACKEND, TFVARS
 from devai_tasks.system.errors import DevaiError
@@ -73,7 +73,7 @@ class Site:
 
 def own(project: Project, settings: Settings) -> Site:
     """The project's own root, with the artefacts rendered."""
-    folder = artefacts.provide(project, settings.stack, lambda _: definition.render(settings))
+    folder = artifact_files.provide(project, settings.stack, lambda _: definition.render(settings))
     provider = settings.compute.provider
     return Site(
         root=project.root / "deploy/terraform" / provider,

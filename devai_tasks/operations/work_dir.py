@@ -19,7 +19,6 @@ from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.operations import scaffold, work_folders
-from devai_tasks.render import compose
 from devai_tasks.system.errors import UsageError
 from devai_tasks.system.files import is_same
 from devai_tasks.tools.docker import Docker
@@ -249,7 +248,7 @@ def _homes() -> dict[Path, str]:
 def _was_project(project: Project, settings: Settings, docker: Docker) -> bool:
     """Whether the lab's container, or else the last `up`, had the project's folder as ~/work."""
     containers = docker.containers(naming.stack(settings))
-    mounts = [row["mounts"] for row in containers if row["service"] == compose.LAB]
+    mounts = [row["mounts"] for row in containers if row["service"] == naming.LAB]
     before = state.remembered(project, settings.stack) or {}
     sources = [mount.get(TARGET) for mount in mounts] or [before.get("storage", {}).get("work_dir")]
     return any(is_same(project.root / source, project.root) for source in sources if source)

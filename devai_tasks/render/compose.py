@@ -6,12 +6,12 @@ import posixpath
 from functools import partial
 
 from devai_tasks.config import image_names, naming
+from devai_tasks.config.naming import CHROMA, LAB, OLLAMA
 from devai_tasks.config.rules import ENV_PREFIX
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.render import Artefacts, Artifact, template, texts
 
-LAB, OLLAMA, CHROMA = SERVICES = ("devai", "ollama", "chroma")
 COMPOSE_ENV = "compose/.env"
 COMPOSE_STACK = "compose/docker-compose.stack.yml"
 FOLDER = "deploy/compose"

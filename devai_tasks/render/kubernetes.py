@@ -14,6 +14,7 @@ from typing import Any
 from devai_tasks import clouds
 from devai_tasks.clouds.base import Object
 from devai_tasks.config import image_names, naming
+from devai_tasks.config.naming import LAB, OLLAMA
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import TOKEN
 from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
@@ -22,7 +23,7 @@ from devai_tasks.render import LAB_PORT, Artefacts, Artifact, always, texts, yam
 
 # From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
 FOLDER = "../../../deploy/kubernetes"
-LAB, OLLAMA, MODELS = "devai", "ollama", "models"
+MODELS = "models"
 # What marks the objects of a stack, in a cluster where others have theirs.
 STACK_LABEL = "devai.io/stack"
 # Whose the stack is: on its namespace only, for a label more in a pod's template would replace the pod.

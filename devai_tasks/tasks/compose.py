@@ -8,7 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from devai_tasks import console
-from devai_tasks.config import image_names
+from devai_tasks.config import image_names, naming
 from devai_tasks.render import LAB_ENVIRONMENT
 from devai_tasks.tasks.declare import Request, check_tail, stack_task, words_of
 
@@ -27,12 +27,12 @@ def up(c: Context, request: Request) -> None:
 
 def roll_out(request: Request) -> None:
     """Start the lab, and wait until it is healthy."""
-    from devai_tasks.operations import lab
+    from devai_tasks.operations import local
     from devai_tasks.tasks import guard
 
     if request.settings.protected:
         guard.allow(request, "containers that have changed are replaced, and kernels in them end")
-    lab.up(request.project, request.settings, request.docker)
+    local.up(request.project, request.settings, request.docker)
 
 
 def show_address(request: Request) -> None:
@@ -56,23 +56,23 @@ def down(c: Context, request: Request, data: bool = False) -> None:
 
 def take_down(request: Request, *, data: bool) -> None:
     """Stop the lab, after a question where that loses something."""
-    from devai_tasks.operations import lab, ownership
+    from devai_tasks.operations import folder_ownership, lab
     from devai_tasks.tasks import guard
 
     if data or request.settings.protected:
         guard.allow(request, "the lab stops", loses="all notebooks in its home and all its models" if data else "")
     lab.compose(request.project, request.settings, request.docker).down(volumes=data)
     if data and not request.dry:
-        ownership.unmark_folder(request.settings)
+        folder_ownership.unmark_folder(request.settings)
 
 
 def rotate(request: Request) -> None:
     """Ask, and replace the lab's token; containers that run are made with the new one."""
-    from devai_tasks.operations import lab
+    from devai_tasks.operations import local
     from devai_tasks.tasks import guard
 
     guard.allow(request, guard.ROTATION)
-    lab.rotate(request.project, request.settings, request.docker)
+    local.rotate(request.project, request.settings, request.docker)
 
 
 def stop(request: Request) -> None:
@@ -151,7 +151,7 @@ def shell(c: Context, request: Request, command: str = "bash") -> None:
     words = words_of(command)
     own = lab.compose(request.project, request.settings, request.docker)
     code = own.execute(
-        lab.LAB, [*LAB_ENVIRONMENT, *words], user=lab.user(request.settings, request.docker), workdir=lab.WORK_DIR
+        naming.LAB, [*LAB_ENVIRONMENT, *words], user=lab.user(request.settings, request.docker), workdir=lab.WORK_DIR
     )
     if code:
         raise Exit(code=code)

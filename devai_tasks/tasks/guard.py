@@ -38,17 +38,17 @@ def check_owner(request: Request, target: str) -> None:
     `target` is what a task is about, empty for the whole stack. Raises UsageError otherwise. In a cluster it is
     `check_cluster`, and in a cloud Terraform's state, which tell, once they can be asked.
     """
-    from devai_tasks.operations import ownership
+    from devai_tasks.operations import folder_ownership
 
     settings = request.settings
     if request.dry or settings.compute.provider != "local" or target not in ("", "compose", "image"):
         return
     try:
         request.docker.check()
-        owner = ownership.of_folder(request.project, settings)
+        owner = folder_ownership.of_folder(request.project, settings)
     except (MissingToolError, ToolError):
         return  # the task reaches nothing either, and says why
-    _own(request, owner, lambda: ownership.mark_folder(request.project, settings))
+    _own(request, owner, lambda: folder_ownership.mark_folder(request.project, settings))
 
 
 def refuse_foreign(request: Request, target: str) -> Request:
@@ -57,7 +57,7 @@ def refuse_foreign(request: Request, target: str) -> Request:
     `target` is what a task is about, empty for the whole stack. Raises UsageError otherwise. Of a cloud's managed
     containers the names tell: each project has others.
     """
-    from devai_tasks.operations import ownership
+    from devai_tasks.operations import cluster_ownership, folder_ownership
     from devai_tasks.operations.cluster import Cluster
     from devai_tasks.operations.ownership import Claim
     from devai_tasks.tasks import tf
@@ -70,11 +70,11 @@ def refuse_foreign(request: Request, target: str) -> Request:
         kubectl = Cluster(request.project, request.settings).kubectl
         if not kubectl.knows_context():
             return request  # the task reaches nothing either, and says why
-        owner = ownership.of_namespace(kubectl, request.settings)
+        owner = cluster_ownership.of_namespace(kubectl, request.settings)
     elif compute.provider == "local":
         try:
             request.docker.check()
-            owner = ownership.of_folder(request.project, request.settings)
+            owner = folder_ownership.of_folder(request.project, request.settings)
         except (MissingToolError, ToolError):
             return request  # as above
     else:
@@ -92,13 +92,13 @@ def check_cluster(request: Request, cluster: Cluster, *, claim: bool = False) ->
     With `claim` the project has an identity afterwards, for a stack that is about to be made. Raises UsageError
     otherwise.
     """
-    from devai_tasks.operations import ownership
+    from devai_tasks.operations import cluster_ownership, ownership
 
     if request.dry:
         return
     project, settings, kubectl = request.project, cluster.settings, cluster.kubectl
-    owner = ownership.of_namespace(kubectl, settings)
-    _own(request, owner, lambda: ownership.mark_namespace(kubectl, ownership.ensure_id(project, settings)))
+    owner = cluster_ownership.of_namespace(kubectl, settings)
+    _own(request, owner, lambda: cluster_ownership.mark_namespace(kubectl, ownership.ensure_id(project, settings)))
     if claim and owner.claim is ownership.Claim.FREE:
         ownership.ensure_id(project, settings)
 

@@ -140,8 +140,8 @@ def _shown(changes: str, sending: Sending | None, restarted: Sequence[str]) -> l
 
 def rotate(request: Request, *, seconds: int) -> None:
     """Ask, replace the lab's token, and wait until its pods run with it."""
+    from devai_tasks.config.naming import LAB
     from devai_tasks.operations import cluster_secrets, rollout
-    from devai_tasks.render.kubernetes import LAB
     from devai_tasks.tasks import guard
 
     own = _own_cluster(request)

@@ -131,9 +131,9 @@ def _bring_back(request: Request) -> None:
 
 
 def _models(request: Request) -> None:
-    from devai_tasks.operations import models
+    from devai_tasks.operations import compose_models, models
 
-    with models.server(request.project, request.settings, request.docker) as server:
+    with compose_models.server(request.project, request.settings, request.docker) as server:
         models.pull(request.project, request.settings, server)
 
 

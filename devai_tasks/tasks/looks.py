@@ -88,16 +88,16 @@ def _secrets(request: Request, found: Overview) -> None:
 
 def _owner(request: Request) -> Owner | None:
     """Whose the stack is; None where that can't be asked yet, and under `--dry`."""
-    from devai_tasks.operations import ownership
+    from devai_tasks.operations import cluster_ownership, folder_ownership
 
     compute = request.settings.compute
     if request.dry or (compute.provider != "local" and compute.platform != "kubernetes"):
         return None
     if compute.provider == "local":
-        return ownership.of_folder(request.project, request.settings)
+        return folder_ownership.of_folder(request.project, request.settings)
     if any(key in tf.NEEDED for key in request.configuration.missed):
         return None
-    return ownership.of_namespace(_cluster(request).kubectl, request.settings)
+    return cluster_ownership.of_namespace(_cluster(request).kubectl, request.settings)
 
 
 def _is_or_are(names: Sequence[str]) -> str:

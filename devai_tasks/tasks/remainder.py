@@ -68,7 +68,7 @@ def _arguments(remainder: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_service(word: str) -> bool:
-    from devai_tasks.render.compose import SERVICES
+    from devai_tasks.config.naming import SERVICES
 
     return word in SERVICES
 

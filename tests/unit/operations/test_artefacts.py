@@ -11,7 +11,7 @@ from harness.settings import load
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import artefacts, cluster, lab, runs, sites
+from devai_tasks.operations import artifact_files, cluster, lab, runs, sites
 from devai_tasks.operations.cluster import Cluster
 from devai_tasks.render import image
 
@@ -45,7 +45,7 @@ def changing(project: Project) -> Iterator[Project]:
         own = settings(project, LOCAL, gpu=True)
         lab.project_files(project, own)
         cluster.manifests(Cluster(project, own, dry=True))
-        artefacts.provide(project, LOCAL, lambda _: image.render(own))
+        artifact_files.provide(project, LOCAL, lambda _: image.render(own))
         sites.own(project, settings(project, AWS))
         yield project
 

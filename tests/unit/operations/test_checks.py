@@ -16,7 +16,7 @@ from harness.settings import Sources, load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import check_machine, check_stack, check_tools, models
+from devai_tasks.operations import check_machine, check_stack, check_tools, compose_models
 from devai_tasks.operations.checks import Check, State
 from devai_tasks.system import programs
 from devai_tasks.tools import ollama, terraform
@@ -269,7 +269,7 @@ def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
     with HTTPServer((address, 0), Models) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(ollama, "PORT", server.server_port)
-        monkeypatch.setattr(models, "PORT", server.server_port)
+        monkeypatch.setattr(compose_models, "PORT", server.server_port)
         monkeypatch.setattr(ollama, "bridge", lambda: bridge)
         settings = load(shipped, stack("local-dev"), ("ollama.mode=host",), environ={})
         check = check_machine.ollama(settings, replace(ENGINE, system=system))

@@ -14,10 +14,20 @@ import pytest
 from harness.settings import load
 
 from devai_tasks import state
+from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import engine, images, inputs, lab, models, ownership
+from devai_tasks.operations import (
+    compose_models,
+    engine,
+    folder_ownership,
+    images,
+    inputs,
+    lab,
+    local,
+    models,
+)
 from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools.docker import Docker
@@ -45,7 +55,7 @@ def link(project: Project, monkeypatch: pytest.MonkeyPatch) -> Link:
 
     def of(own: Settings, published: str, *, service: str = "devai", state: str = "running", owner: str = "") -> str:
         found = Owner(Claim.FOREIGN if owner else Claim.OWN, "the stack", "this folder", owner)
-        monkeypatch.setattr(ownership, "of_folder", lambda *_: found)
+        monkeypatch.setattr(folder_ownership, "of_folder", lambda *_: found)
         rows = [{"service": service, "state": state, "published": [published]}]
         engine: Any = SimpleNamespace(choose=lambda _: None, containers=lambda _: rows)
         return lab.link(project, own, engine)
@@ -114,7 +124,7 @@ def test_a_port_that_somebody_else_has_is_named_with_a_free_one(project: Project
 
 def test_a_port_that_the_stack_itself_has_is_no_obstacle(project: Project, taken_port: int) -> None:
     own = settings(project, f"ports.lab={taken_port}", "ollama.mode=host")
-    lab.check_ports(own, [{"service": lab.LAB, "published": [f"127.0.0.1:{taken_port}"]}])
+    lab.check_ports(own, [{"service": naming.LAB, "published": [f"127.0.0.1:{taken_port}"]}])
 
 
 def test_an_address_that_the_machine_does_not_have_is_the_persons_to_mend(project: Project) -> None:
@@ -152,7 +162,7 @@ def test_a_forwarder_that_the_container_may_not_read_is_named_with_the_command(p
     ],
 )
 def test_this_machine_finds_ollama_where_the_mode_says(shipped: Project, flags: list[str], address: str) -> None:
-    assert models.url(settings(shipped, *flags)) == address
+    assert compose_models.url(settings(shipped, *flags)) == address
 
 
 @pytest.mark.parametrize(("name", "full"), [("a", "a:latest"), ("a:1b", "a:1b"), ("hf.co/a/b", "hf.co/a/b:latest")])
@@ -205,7 +215,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     monkeypatch.setattr(lab, "check", lambda *_: own)
     monkeypatch.setattr(engine, "known", lambda *_: own)
     monkeypatch.setattr(lab, "compose", lambda *_: fake)
-    monkeypatch.setattr(ownership, "mark_folder", lambda *_: None)
+    monkeypatch.setattr(folder_ownership, "mark_folder", lambda *_: None)
     monkeypatch.setattr(Docker, "compose", lambda *_: fake)
     monkeypatch.setattr(Docker, "has_image", lambda *_: True)
     monkeypatch.setattr(Images, "inspect", lambda *_: {"Id": "sha256:before"})
@@ -213,7 +223,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     token = state.token(project, own.stack)
     state.keep_secrets(project, own.stack, dict.fromkeys(own.secrets, ""))
     with pytest.raises(KeyboardInterrupt) as interrupt:
-        lab.rotate(project, own, docker)
+        local.rotate(project, own, docker)
     told = "the old token may still open the lab; `inv up --env=dev --cloud=local` ends it"
     assert interrupt.value.__notes__ == [told]
     assert built == []  # the image that the lab has is of other inputs than now, and no reason to wait
@@ -221,7 +231,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     with pytest.raises(DevaiError, match="still have the old one; `inv up --env=dev --cloud=local` recreates them"):
         lab.start(project, own, docker)
     for _ in range(2):
-        lab.up(project, own, docker)
+        local.up(project, own, docker)
     assert fake.recreated == ["all", "all", "changed"]
     lab.start(project, own, docker)
     assert fake.recreated[-1] == "nothing"
@@ -253,7 +263,7 @@ def test_a_token_is_kept_where_the_lab_could_not_start_with_a_new_one(
     monkeypatch.setattr(lab, "compose", lambda *_: BreaksOff())
     token = state.token(project, own.stack)
     with pytest.raises(DevaiError, match="64 cores"):
-        lab.rotate(project, own, Docker())
+        local.rotate(project, own, Docker())
     assert state.token(project, own.stack) == token
     assert not state.restart_due(project, own.stack).exists()
 

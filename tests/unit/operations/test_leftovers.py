@@ -7,7 +7,7 @@ from harness.settings import load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import leftovers, ownership
+from devai_tasks.operations import folder_ownership, leftovers
 from devai_tasks.operations.ownership import Claim, Owner
 from devai_tasks.system.errors import UsageError
 from devai_tasks.tools.images import Images
@@ -52,7 +52,7 @@ def test_nothing_goes_while_a_stack_of_the_same_project_is_another_folders(
         asked.append(name)
         return Owner(claim, f"the stack {name}", "the folder /here", "the folder /there")
 
-    monkeypatch.setattr(ownership, "of_compose_project", of)
+    monkeypatch.setattr(folder_ownership, "of_compose_project", of)
     claim = Claim.OWN
     leftovers.check(shipped, settings, Engine())
     assert asked == ["devai-local-dev"]

@@ -17,7 +17,7 @@ from harness.settings import load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import lab, model_archive, models
+from devai_tasks.operations import compose_models, lab, model_archive
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.tools.docker import Docker
 
@@ -209,7 +209,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Server]:
 
     def serve(meanwhile: Callable[[], object] = lambda: None) -> Server:
         server = Server(meanwhile)
-        monkeypatch.setattr(models, "server", lambda *_: nullcontext(server))
+        monkeypatch.setattr(compose_models, "server", lambda *_: nullcontext(server))
         monkeypatch.setattr(lab, "compose", lambda *_: server)
         return server
 
@@ -224,7 +224,7 @@ def test_what_is_imported_is_what_was_checked(
     other = tmp_path / "other"
     other.write_bytes(b"another file")
     server = serving(lambda: other.exists() and other.replace(file))
-    model_archive.restore(project, load(project, Stack("dev", "local"), environ={}), Docker(), file)
+    compose_models.restore(project, load(project, Stack("dev", "local"), environ={}), Docker(), file)
     assert server.blobs == {hashlib.sha256(content).hexdigest(): content for content in (WEIGHTS, CONFIG)}
     assert server.manifests == {MANIFEST: WHOLE[MANIFEST]}
 
@@ -236,7 +236,7 @@ def test_a_file_that_changes_after_its_check_changes_no_model(
     file = archive(WHOLE)
     server = serving(lambda: file.write_bytes(change(file.read_bytes())))
     with pytest.raises(DevaiError, match="nothing was imported"):
-        model_archive.restore(project, load(project, Stack("dev", "local"), environ={}), Docker(), file)
+        compose_models.restore(project, load(project, Stack("dev", "local"), environ={}), Docker(), file)
     assert hashlib.sha256(WEIGHTS).hexdigest() not in server.blobs
     assert server.manifests == {}
 
@@ -249,10 +249,10 @@ def test_an_export_that_is_not_whole_gets_no_name(
     settings = load(project, Stack("dev", "local"), environ={})
     server.archive = whole.replace(WEIGHTS, OTHERS)
     with pytest.raises(DevaiError, match=r"is damaged: .* nothing was written"):
-        model_archive.save(project, settings, Docker(), file)
+        compose_models.export(project, settings, Docker(), file)
     assert not list(tmp_path.glob("exported*"))
     server.archive = whole
-    model_archive.save(project, settings, Docker(), file)
+    compose_models.export(project, settings, Docker(), file)
     assert file.read_bytes() == whole
 
 
@@ -261,7 +261,7 @@ def test_a_file_that_is_there_is_not_written_over(project: Project, tmp_path: Pa
     file.write_text("mine", encoding="utf-8")
     settings = load(project, Stack("dev", "local"), environ={})
     with pytest.raises(UsageError, match="exists; name another file"):
-        model_archive.save(project, settings, Docker(dry=True), file)
+        compose_models.export(project, settings, Docker(dry=True), file)
     assert file.read_text(encoding="utf-8") == "mine"
 
 
@@ -275,7 +275,7 @@ def test_an_export_writes_through_no_link(
     (tmp_path / name).symlink_to(victim)
     serving().archive = archive(WHOLE).read_bytes()
     with suppress(UsageError):
-        model_archive.save(
+        compose_models.export(
             project, load(project, Stack("dev", "local"), environ={}), Docker(), tmp_path / "exported.tar"
         )
     assert victim.read_text(encoding="utf-8") == "mine"
@@ -285,4 +285,4 @@ def test_an_export_writes_through_no_link(
 def test_the_models_of_another_server_are_its_own(project: Project, tmp_path: Path) -> None:
     settings = load(project, Stack("dev", "local"), ["ollama.mode=host"], environ={})
     with pytest.raises(UsageError, match="another server's"):
-        model_archive.save(project, settings, Docker(dry=True), tmp_path / "models.tar")
+        compose_models.export(project, settings, Docker(dry=True), tmp_path / "models.tar")

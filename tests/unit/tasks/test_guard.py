@@ -16,7 +16,7 @@ from devai_tasks import console
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import cluster, ownership
+from devai_tasks.operations import cluster, folder_ownership, ownership
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.system.process import Result
 from devai_tasks.tasks import compose, namespace
@@ -92,7 +92,7 @@ class Engine:
 def engine(monkeypatch: Patch) -> Engine:
     """An engine that has nothing yet."""
     own = Engine()
-    monkeypatch.setattr(ownership, "Marks", lambda: own)
+    monkeypatch.setattr(folder_ownership, "Marks", lambda: own)
     monkeypatch.setattr(Docker, "check", lambda _: None)
     return own
 
@@ -249,7 +249,7 @@ def test_containers_and_volumes_tell_whose_a_stack_is(  # noqa: PLR0913, PLR0917
     folders = {"here": str(project.root), "elsewhere": elsewhere, "gone": "/gone", "unlabeled": "", "": ""}
     engine.made_by, engine.data = [folders[one] for one in made_by.split()], data.split()
     engine.labels["devai-local-dev_owner"] = folders[mark]
-    assert ownership.of_folder(project, settings(project)).claim is ownership.Claim[claim]
+    assert folder_ownership.of_folder(project, settings(project)).claim is ownership.Claim[claim]
 
 
 def test_a_folder_that_the_caller_may_not_see_is_one_that_exists(
@@ -265,14 +265,14 @@ def test_a_folder_that_the_caller_may_not_see_is_one_that_exists(
         return real(path, **options)
 
     monkeypatch.setattr(Path, "stat", stat)
-    assert ownership.of_folder(project, settings(project)).claim is ownership.Claim.FOREIGN
+    assert folder_ownership.of_folder(project, settings(project)).claim is ownership.Claim.FOREIGN
 
 
 def test_a_folder_behind_a_link_is_the_same_one(project: Project, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(project.root)
     engine.made_by = [str(tmp_path / "link")]
-    assert ownership.of_folder(Project(tmp_path / "link"), settings(project)).claim is ownership.Claim.OWN
-    assert ownership.of_folder(project, settings(project)).claim is ownership.Claim.OWN
+    assert folder_ownership.of_folder(Project(tmp_path / "link"), settings(project)).claim is ownership.Claim.OWN
+    assert folder_ownership.of_folder(project, settings(project)).claim is ownership.Claim.OWN
 
 
 def test_who_says_yes_takes_over_the_stack_of_a_folder_that_is_gone(
@@ -337,7 +337,7 @@ def test_who_enters_what_is_unclear_takes_nothing_over(  # noqa: PLR0913, PLR091
 def test_who_has_built_meanwhile_is_refused(project: Project, engine: Engine, elsewhere: str) -> None:
     engine.made_by = [elsewhere]
     with pytest.raises(UsageError, match=f"belongs to the folder {elsewhere}, and this is"):
-        ownership.mark_folder(project, settings(project))
+        folder_ownership.mark_folder(project, settings(project))
     assert engine.labels == {}
 
 
@@ -345,7 +345,7 @@ def test_who_marks_second_is_refused(project: Project, engine: Engine, monkeypat
     monkeypatch.setattr(engine, "remove", lambda *_: None)
     engine.labels["devai-local-dev_owner"] = "/first"
     with pytest.raises(DevaiError, match="is just being brought up by /first; nothing was changed"):
-        ownership.mark_folder(project, settings(project))
+        folder_ownership.mark_folder(project, settings(project))
 
 
 def settings(project: Project) -> Settings:
