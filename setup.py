@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
 
-from devai_tasks.operations import scaffold  # noqa: E402 - needs the path above, and nothing that isn't installed yet
+from devai_tasks.workspace import scaffold  # noqa: E402 - needs the path above, and nothing that isn't installed yet
 
 
 class BuildWithProject(build_py):

@@ -87,7 +87,7 @@ def devai(
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
     """Run `devai` in the project, within this process: the code of the console script, without its start-up time."""
-    from devai_tasks.program import program
+    from devai_tasks.cli.program import program
 
     monkeypatch.chdir(project.root)
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody at the terminal

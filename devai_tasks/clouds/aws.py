@@ -18,8 +18,8 @@ from devai_tasks.config.fields import Known
 from devai_tasks.config.rules import Mistake
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.units import Cpu, Size
+from devai_tasks.engine import registry
 from devai_tasks.system.programs import Program
-from devai_tasks.tools import registry
 
 # "Amazon ECS task definition parameters for Fargate", task size: cores in thousandths, and the memory in GiB that goes
 # with them.

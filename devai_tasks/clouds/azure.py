@@ -21,9 +21,9 @@ from devai_tasks.config.rules import Mistake
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.sections.cloud import Deployed
 from devai_tasks.config.units import Cpu, Size
+from devai_tasks.engine import registry
 from devai_tasks.system.errors import DevaiError
 from devai_tasks.system.programs import Program
-from devai_tasks.tools import registry
 
 # "Resource availability and quota limits" and "Container groups": what Container Instances has in every region for a
 # whole group, and the least of one.

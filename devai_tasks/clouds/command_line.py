@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from devai_tasks import console
-from devai_tasks.system import process
+from devai_tasks.system import console, process
 from devai_tasks.system.errors import ToolError, tail
 
 INSTALL = {

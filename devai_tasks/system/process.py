@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from devai_tasks import console
+from devai_tasks.system import console
 from devai_tasks.system.errors import TAIL_LINES, KnownFailure, MissingToolError, ToolError
 
 # To sh, every exit code and every signal is a result: the caller decides which is a failure.

@@ -57,7 +57,7 @@ def many(root: Path) -> None:
     from harness.settings import Sources
 
     from devai_tasks.config.project import Project
-    from devai_tasks.operations import artefacts
+    from devai_tasks.stack import artifacts
 
     project = Project(root)
     sources = Sources(project, {})
@@ -67,7 +67,7 @@ def many(root: Path) -> None:
     seconds = []
     for stack in stacks:
         start = time.perf_counter()
-        artefacts.render(project, sources.configuration(stack).settings)
+        artifacts.render(project, sources.configuration(stack).settings)
         seconds.append(time.perf_counter() - start)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     later = seconds[1:]

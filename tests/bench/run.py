@@ -21,8 +21,9 @@ from harness.registry import free_port
 from harness.stack import ComposeStack
 
 from devai_tasks.config.project import Project
-from devai_tasks.operations import images, scaffold
-from devai_tasks.tools.docker import Docker
+from devai_tasks.engine.docker import Docker
+from devai_tasks.targets.image import building
+from devai_tasks.workspace import scaffold
 
 REPOSITORY = Path(__file__).parents[2]
 INV = str(Path(sys.executable).with_name("inv"))
@@ -88,7 +89,7 @@ def compose_up(stack: ComposeStack) -> None:
 
 def image(stack: ComposeStack) -> None:
     """The lab's image and a naive one of the same packages on the same base; a rebuild after a change."""
-    base = images.base_image(stack.project, stack.settings, Docker()).name
+    base = building.base_image(stack.project, stack.settings, Docker()).name
     naive, ours, root = "devai-bench-naive", "devai-bench-lab:local-bench", stack.project.root
     arguments = {"BASE_IMAGE": base, "PACKAGES": stack.settings.image.packages}
     build = ["docker", "buildx", "build", "--no-cache", *(f"--build-arg={a}={b}" for a, b in arguments.items())]

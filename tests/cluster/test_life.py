@@ -17,7 +17,7 @@ from harness.kubernetes.api import Cluster
 from harness.kubernetes.cluster import OwnCluster
 from harness.missing import missing
 
-from devai_tasks.operations import runs
+from devai_tasks.workspace import runs
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from harness.settings import Sources
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import cluster as operations
-from devai_tasks.operations import live
-from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import kubernetes, writer
 from devai_tasks.system.errors import ToolError, UsageError
-from devai_tasks.tools import kubectl
+from devai_tasks.targets.kubernetes import deployment as operations
+from devai_tasks.targets.kubernetes import kubectl, objects
+from devai_tasks.targets.kubernetes import rendering as kubernetes
+from devai_tasks.targets.kubernetes.deployment import Cluster
+from devai_tasks.workspace import writer
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ class LiveStack:
         cluster, text = self.cluster(*overrides), self.text(*overrides)
         there = operations.objects(cluster)
         operations.send(cluster, text, there)
-        operations.prune(cluster, live.parse(text), there)
+        operations.prune(cluster, objects.parse(text), there)
 
     @property
     def replicas(self) -> int:

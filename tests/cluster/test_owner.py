@@ -15,8 +15,8 @@ from harness.kubernetes.api import Kubernetes
 from harness.project import fresh
 
 from devai_tasks.config.project import Project
-from devai_tasks.operations import ownership, scaffold
-from devai_tasks.render.kubernetes import PROJECT_LABEL
+from devai_tasks.targets.kubernetes.rendering import PROJECT_LABEL
+from devai_tasks.workspace import ownership, scaffold
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

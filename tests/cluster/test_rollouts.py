@@ -14,11 +14,11 @@ from harness.settings import load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import cluster as operations
-from devai_tasks.operations import live, pauses, rollout
-from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render.kubernetes import STACK_LABEL
 from devai_tasks.system.errors import DevaiError, ToolError
+from devai_tasks.targets.kubernetes import deployment as kubernetes
+from devai_tasks.targets.kubernetes import objects, rollout, scaling
+from devai_tasks.targets.kubernetes.deployment import Cluster
+from devai_tasks.targets.kubernetes.rendering import STACK_LABEL
 
 NAMES = {"app.kubernetes.io/name": "devai"}
 
@@ -71,7 +71,7 @@ def test_labs_that_an_autoscaler_added_since_a_person_was_asked_stay(cluster: Cl
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=2))
     there = cluster.kubectl.objects("deployments.apps")
     cluster.kubectl.scale(["devai"], 5)
-    operations.send(cluster, deployment(cluster, pod(changed="yes")), there)
+    kubernetes.send(cluster, deployment(cluster, pod(changed="yes")), there)
     (found,) = cluster.kubectl.objects("deployments.apps")
     assert found["spec"]["replicas"] == 5
     assert found["spec"]["template"]["metadata"]["labels"]["changed"] == "yes"
@@ -80,13 +80,13 @@ def test_labs_that_an_autoscaler_added_since_a_person_was_asked_stay(cluster: Cl
 def test_a_stack_has_stopped_though_pods_that_were_evicted_are_still_listed(
     api_server: Kubernetes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pauses, "_END_SECONDS", 3)
+    monkeypatch.setattr(scaling, "_END_SECONDS", 3)
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
     cluster.kubectl.apply(of_stack(cluster, "Pod", "devai-evicted", pod()["spec"], "v1"))
     with pytest.raises(ToolError, match="timed out"):
-        pauses.stop(cluster)  # it has not ended yet
+        scaling.stop(cluster)  # it has not ended yet
     has(api_server, cluster, "pod/devai-evicted", phase="Failed", reason="Evicted")
-    pauses.stop(cluster)
+    scaling.stop(cluster)
     (found,) = cluster.kubectl.objects("deployments.apps")
     assert found["spec"]["replicas"] == 0
 
@@ -121,16 +121,16 @@ def test_a_job_that_has_failed_is_shown_and_made_anew(api_server: Kubernetes, cl
     elsewhere = replace(cluster, settings=replace(settings, compute=replace(settings.compute, provider="none")))
     cluster.kubectl.apply(job(cluster))
     (first,) = cluster.kubectl.objects("jobs.batch")
-    assert operations.changes(elsewhere, job(cluster), [first]) == ""
+    assert kubernetes.changes(elsewhere, job(cluster), [first]) == ""
     conditions = [{"type": kind, "status": "True"} for kind in ("FailureTarget", "Failed")]
     has(api_server, cluster, "job/models-1", startTime="2026-01-01T00:00:00Z", conditions=conditions)
 
     there = cluster.kubectl.objects("jobs.batch")
-    shown = operations.changes(elsewhere, job(cluster), there)
-    assert live.summary(shown) == [("~", "job.batch/models-1", [])]
+    shown = kubernetes.changes(elsewhere, job(cluster), there)
+    assert objects.summary(shown) == [("~", "job.batch/models-1", [])]
     assert "it has failed, and is made anew" in shown
-    assert operations.changes(cluster, job(cluster), there) == ""  # a local one's models are brought from here
-    operations.send(elsewhere, job(cluster), there)
+    assert kubernetes.changes(cluster, job(cluster), there) == ""  # a local one's models are brought from here
+    kubernetes.send(elsewhere, job(cluster), there)
     (second,) = cluster.kubectl.objects("jobs.batch")
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
     assert rollout.jobs_state(second) == "running"
@@ -144,11 +144,11 @@ def test_a_job_rests_with_its_stack_and_goes_on_with_it(cluster: Cluster, monkey
     monkeypatch.setattr(rollout, "wait", lambda *_, **__: None)  # nothing runs here
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
     cluster.kubectl.apply(job(cluster))
-    pauses.stop(cluster)
+    scaling.stop(cluster)
     assert suspended()
-    pauses.start(cluster, seconds=1)
+    scaling.start(cluster, seconds=1)
     assert not suspended()
-    pauses.stop(cluster)
+    scaling.stop(cluster)
     cluster.kubectl.apply(job(cluster))
     assert not suspended()
 

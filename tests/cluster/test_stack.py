@@ -21,8 +21,8 @@ from harness.kubernetes.cluster import OwnCluster
 from harness.settings import load
 from harness.stack import CANARY, assert_nowhere
 
-from devai_tasks.operations import pauses
-from devai_tasks.operations.cluster import Cluster
+from devai_tasks.targets.kubernetes import scaling
+from devai_tasks.targets.kubernetes.deployment import Cluster
 
 NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {"kept": 1}, "nbformat": 4, "nbformat_minor": 5}}
 
@@ -293,18 +293,18 @@ def replicas(stack: ClusterStack) -> dict[str, str]:
 
 def test_a_stack_that_stops_keeps_all_and_starts_again(stack: ClusterStack, in_python: Callable[..., Cluster]) -> None:
     stack.jupyter.call("PUT", "api/contents/work/slept.ipynb", NOTEBOOK)
-    pauses.stop(in_python())
+    scaling.stop(in_python())
     assert replicas(stack) == {"devai": "0/", "ollama": "0/"}
     assert stack.kubectl("get", "pods", "--selector=app.kubernetes.io/name in (devai,ollama)", "--output=name") == ""
-    pauses.stop(in_python())  # and again
-    pauses.start(in_python(), seconds=300)
+    scaling.stop(in_python())  # and again
+    scaling.start(in_python(), seconds=300)
     assert replicas(stack) == {"devai": "1/1", "ollama": "1/1"}
     assert stack.jupyter.call("GET", "api/contents/work/slept.ipynb")["content"]["metadata"] == {"kept": 1}
     assert "smollm2" in stack.host("ollama").check_output("ollama list")
 
 
 def test_applying_a_stack_that_is_stopped_starts_it(stack: ClusterStack, in_python: Callable[..., Cluster]) -> None:
-    pauses.stop(in_python())
+    scaling.stop(in_python())
     applied = stack.inv("k8s.apply", "--yes")
     assert applied.returncode == 0, applied.stderr
     assert replicas(stack) == {"devai": "1/1", "ollama": "1/1"}
@@ -321,9 +321,9 @@ def test_an_autoscaled_stack_starts_with_the_least(
     flags = [f"--set={override}" for override in scaled]
     assert stack.inv("k8s.apply", "--yes", *flags).returncode == 0
     assert replicas(stack)["devai"] == "2/2"
-    pauses.stop(in_python(*scaled))
+    scaling.stop(in_python(*scaled))
     if way == "start":
-        pauses.start(in_python(*scaled), seconds=300)
+        scaling.start(in_python(*scaled), seconds=300)
     else:
         assert stack.inv("k8s.apply", "--yes", *flags).returncode == 0
     assert replicas(stack)["devai"] == "2/2"

@@ -11,11 +11,11 @@ from harness.settings import Sources
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import cluster as operations
-from devai_tasks.operations import live
-from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import kubernetes, writer
-from devai_tasks.tools import kubectl
+from devai_tasks.targets.kubernetes import deployment as operations
+from devai_tasks.targets.kubernetes import kubectl, objects
+from devai_tasks.targets.kubernetes import rendering as kubernetes
+from devai_tasks.targets.kubernetes.deployment import Cluster
+from devai_tasks.workspace import writer
 
 # Config maps, secrets and the job are made again under other names whenever their content changes.
 KEPT = "persistentvolumeclaims,deployments,services,ingresses,serviceaccounts,networkpolicies"
@@ -43,7 +43,7 @@ def test_objects_of_version_0_1_are_updated_in_place(server: Kubernetes, upgrade
     newer, own = kubectl.build(folder / "kubernetes"), Cluster(upgraded, settings)
     existing = operations.objects(own)
     operations.send(own, newer, existing)
-    operations.prune(own, live.parse(newer), existing)
+    operations.prune(own, objects.parse(newer), existing)
 
     assert before.items() <= identities(server, cloud).items()
 

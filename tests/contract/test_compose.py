@@ -22,8 +22,9 @@ from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import artefacts, scaffold
-from devai_tasks.render import escape_compose, quote_dotenv, quote_yaml
+from devai_tasks.stack import artifacts
+from devai_tasks.targets.templating import escape_compose, quote_dotenv, quote_yaml
+from devai_tasks.workspace import scaffold
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 MODES = {
@@ -87,7 +88,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def read(project: Project, environment: str, overrides: Sequence[str] = (), *, gpu: bool = False) -> Read:
     settings = load(project, Stack(environment, "local"), overrides, gpu=gpu, environ={})
-    artefacts.write(project, settings)
+    artifacts.write(project, settings)
     return Read(settings, compose(project.root, f"generated/local-{environment}/compose/.env"))
 
 
@@ -362,7 +363,7 @@ def test_buildx_accepts_every_definition_of_images(lab: Project, environment: st
     certificates = lab.root / "ca.crt"
     certificates.touch()
     settings = load(lab, Stack(environment, "local"), [f"image.ca_file={certificates}"], gpu=gpu, environ={})
-    artefacts.write(lab, settings)
+    artifacts.write(lab, settings)
     file = f"generated/local-{environment}/image/docker-bake.json"
     targets = json.loads(docker("buildx", "bake", "--print", f"--file={file}", "lab", "ollama", folder=lab.root))[
         "target"
@@ -379,7 +380,7 @@ def test_the_base_that_was_found_is_given_to_the_build_from_outside(
     lab: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BASE_IMAGE", "devai-base:trixie")
-    artefacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
+    artifacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
     output = docker(
         "buildx", "bake", "--print", "--file=generated/local-dev/image/docker-bake.json", "lab", folder=lab.root
     )
@@ -387,7 +388,7 @@ def test_the_base_that_was_found_is_given_to_the_build_from_outside(
 
 
 def test_a_proxy_is_an_argument_of_builds_where_there_is_one(lab: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    artefacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
+    artifacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.9:3128")

@@ -23,9 +23,9 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import Secret
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.units import Cpu, Duration, Size
-from devai_tasks.operations import affected, artefacts
-from devai_tasks.render import Artefacts
+from devai_tasks.stack import affected, artifacts
 from devai_tasks.system.errors import ConfigError
+from devai_tasks.workspace.writer import Artifacts
 
 # Some keys are about one kind of stack only: each stack is looked at in all of these forms, where it can have them.
 PLAIN = "as it is"
@@ -49,7 +49,7 @@ SOME: Mapping[Any, list[Tree]] = {
 # What is so anyway, by another name: without an engine to ask, auto means Docker.
 SAME: Mapping[Key, Tree] = {("engine", "name"): "docker"}
 
-Rendered = tuple[Configuration, Artefacts]
+Rendered = tuple[Configuration, Artifacts]
 
 
 def files(conf: Path) -> list[Path]:
@@ -143,7 +143,7 @@ class Laboratory:
             configuration = sources.configuration(stack, FORMS[form])
         except ConfigError:
             return None
-        return configuration, artefacts.render(self.project, configuration.settings)
+        return configuration, artifacts.render(self.project, configuration.settings)
 
     def edited(self, name: str, key: Key, value: Tree) -> Sources:
         """The project's sources as if one value in one file were another."""
@@ -164,7 +164,7 @@ def laboratory(shipped: Project) -> Laboratory:
     return Laboratory(shipped)
 
 
-def changed(before: Artefacts, after: Artefacts) -> frozenset[str]:
+def changed(before: Artifacts, after: Artifacts) -> frozenset[str]:
     return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
@@ -213,7 +213,7 @@ def test_the_address_of_an_external_ollama_changes_what_it_is_observed_to_affect
     for stack in laboratory.project.stacks:
         before, after = laboratory.before(stack, form), sources.configuration(stack, [*FORMS[form], other])
         assert before
-        files = artefacts.render(laboratory.project, after.settings)
+        files = artifacts.render(laboratory.project, after.settings)
         assert frozenset() != changed(before[1], files) <= after.affected(("ollama", "url"))
 
 
@@ -276,7 +276,7 @@ def test_editing_the_labs_port_changes_one_line_in_compose(laboratory: Laborator
 def test_a_value_arrives_as_it_was_written(shipped: Project) -> None:
     overrides = ("env.A=1.10", "labels={b: 0123}", "ports.lab=9123", "storage.work_dir=/a b/$c")
     settings = Sources(shipped, {}).configuration(Stack("dev", "local"), overrides).settings
-    files = artefacts.render(shipped, settings)
+    files = artifacts.render(shipped, settings)
     assert '"1.10"' in files["compose/docker-compose.stack.yml"]
     assert '"0123"' in files["compose/docker-compose.stack.yml"]
     assert "DEVAI_LAB_PORT='9123'" in files["compose/.env"]
@@ -288,4 +288,4 @@ def test_no_artefact_names_this_machine(shipped: Project) -> None:
     sources = Sources(shipped, {})
     for stack in shipped.stacks:
         settings = sources.configuration(stack, ("engine.uid=1000", "engine.gid=1000", "image.ca_file=")).settings
-        assert str(shipped.root) not in "".join(artefacts.render(shipped, settings).values())
+        assert str(shipped.root) not in "".join(artifacts.render(shipped, settings).values())

@@ -1,4 +1,4 @@
-"""Artefacts of a real stack are whole and the same, whoever writes them, wherever, and whenever that is killed."""
+"""Artifacts of a real stack are whole and the same, whoever writes them, wherever, and whenever that is killed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from harness.settings import load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import artefacts
-from devai_tasks.render import Artefacts, writer
+from devai_tasks.stack import artifacts
+from devai_tasks.workspace import writer
+from devai_tasks.workspace.writer import Artifacts
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 STACK = Stack("prod", "aws")
@@ -25,7 +26,7 @@ STACK = Stack("prod", "aws")
 OVERRIDES = (("project.name=one",), ("project.name=other",))
 
 
-def kill_while_it_writes(project: Project, sets: list[Artefacts], seconds: float) -> None:
+def kill_while_it_writes(project: Project, sets: list[Artifacts], seconds: float) -> None:
     """A process of its own writes both in turns until it is killed; forked, so that it starts in no time."""
     begun, begins = os.pipe()
     child = os.fork()
@@ -45,7 +46,7 @@ def kill_while_it_writes(project: Project, sets: list[Artefacts], seconds: float
     os.waitpid(child, 0)
 
 
-def present(project: Project) -> list[Artefacts]:
+def present(project: Project) -> list[Artifacts]:
     """The targets that are there, each with its files."""
     folder = project.artefacts(STACK)
     return [
@@ -62,15 +63,15 @@ def leftovers(project: Project) -> set[str]:
     return {name for name in entries if name[0] == "."} - current - {".lock"}
 
 
-def target(files: Artefacts, like: Artefacts) -> Artefacts:
+def target(files: Artifacts, like: Artifacts) -> Artifacts:
     name = next(iter(like)).partition("/")[0]
     return {path: text for path, text in files.items() if path.startswith(f"{name}/")}
 
 
 def test_a_run_that_is_killed_at_any_moment_leaves_whole_sets(project: Project) -> None:
     settings = tuple(load(project, STACK, overrides, environ={}) for overrides in OVERRIDES)
-    sets = [artefacts.render(project, one) for one in settings]
-    artefacts.write(project, settings[0])
+    sets = [artifacts.render(project, one) for one in settings]
+    artifacts.write(project, settings[0])
     some, interrupted = random.Random(0), 0
     for moment in range(100):
         kill_while_it_writes(project, sets, some.uniform(0, 0.03))
@@ -80,8 +81,8 @@ def test_a_run_that_is_killed_at_any_moment_leaves_whole_sets(project: Project) 
             assert files in [target(one, like=files) for one in sets], moment
         interrupted += bool(leftovers(project))
     assert interrupted, "no kill came while anything was written"
-    artefacts.write(project, settings[0])
-    assert artefacts.out_of_date(project, settings[0]) == []
+    artifacts.write(project, settings[0])
+    assert artifacts.out_of_date(project, settings[0]) == []
 
 
 @pytest.mark.parametrize("turn", range(5))
@@ -97,7 +98,7 @@ def test_two_runs_at_the_same_time_leave_the_set_of_one(project: Project, turn: 
         assert run.wait(60) == 0, run.stderr and run.stderr.read()
         assert run.stderr
         run.stderr.close()
-    sets = [artefacts.render(project, load(project, STACK, overrides)) for overrides in OVERRIDES]
+    sets = [artifacts.render(project, load(project, STACK, overrides)) for overrides in OVERRIDES]
     for files in present(project):
         assert files in [target(one, like=files) for one in sets]
 

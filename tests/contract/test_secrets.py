@@ -14,8 +14,8 @@ from harness.settings import load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import secrets
 from devai_tasks.system.errors import MissingToolError, ToolError
+from devai_tasks.workspace import secret_values
 
 CANARY = "c4n4ry-0123456789"
 LOCAL_DEV = Stack("dev", "local")
@@ -55,7 +55,7 @@ def encrypted(project: Project, key: str, nobodys_environment: None) -> Project:
 
 def values(project: Project) -> dict[str, str]:
     overrides = ["secrets.DATABASE_URL=postgres://lab:${secret:DB_PASSWORD}@db/lab"]
-    return secrets.values(project, load(project, LOCAL_DEV, overrides, environ={}))
+    return secret_values.values(project, load(project, LOCAL_DEV, overrides, environ={}))
 
 
 def test_an_encrypted_secret_is_handed_over_as_it_was_written(encrypted: Project) -> None:

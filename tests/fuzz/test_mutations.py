@@ -22,11 +22,11 @@ import pytest
 from harness.project import fresh
 from ruamel.yaml import YAML
 
+from devai_tasks.cli.program import program
 from devai_tasks.config import document
 from devai_tasks.config.configuration import scalars
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import SHARED
-from devai_tasks.program import program
 
 COUNT = int(os.environ.get("DEVAI_FUZZ", "200"))
 SECONDS = 1.0

@@ -22,8 +22,8 @@ from typing import Any
 
 from devai_tasks.config import image_names
 from devai_tasks.config.project import Project
-from devai_tasks.operations import images
-from devai_tasks.tools.docker import Docker
+from devai_tasks.engine.docker import Docker
+from devai_tasks.targets.image import building
 from harness import cloud_cli, engine
 from harness.cloud_kinds import DEFINITIONS
 from harness.kubernetes import crds
@@ -196,8 +196,8 @@ def _reach_from_node(stack: ExitStack, cluster: OwnCluster, address: str) -> Non
 def _play_images(project: Project, address: str) -> None:
     """Have a base of one's own in the engine, and Ollama's image in the registry, as it is in the public one."""
     local = load(project, project.stack("dev", "local"))
-    engine.docker("tag", images.base_image(project, local, Docker()).name, BASE)
-    provided = images.provide_ollama(project, local, Docker())
+    engine.docker("tag", building.base_image(project, local, Docker()).name, BASE)
+    provided = building.provide_ollama(project, local, Docker())
     name = f"{address}/ollama:test"
     engine.docker("tag", image_names.ollama(provided), name)
     engine.docker("push", "--quiet", name)

@@ -17,7 +17,7 @@ from testinfra.host import Host
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.render.kubernetes import lab_image, namespace
+from devai_tasks.targets.kubernetes.rendering import lab_image, namespace
 from harness.cli import inv
 from harness.jupyter import Jupyter
 from harness.kubernetes.api import Cluster

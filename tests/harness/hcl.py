@@ -19,7 +19,7 @@ from typing import Any
 import hcl2
 
 from devai_tasks.config.stack import Stack
-from devai_tasks.render import terraform
+from devai_tasks.targets.terraform import rendering as terraform
 from harness.project import fresh
 from harness.settings import load
 

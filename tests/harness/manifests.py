@@ -11,9 +11,10 @@ from typing import Any
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import live
-from devai_tasks.render import kubernetes, writer
-from devai_tasks.tools import kubectl
+from devai_tasks.targets.kubernetes import kubectl
+from devai_tasks.targets.kubernetes import objects as live
+from devai_tasks.targets.kubernetes import rendering as kubernetes
+from devai_tasks.workspace import writer
 from harness.settings import Sources
 
 Object = Mapping[str, Any]

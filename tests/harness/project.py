@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from devai_tasks.config.project import Project
-from devai_tasks.operations import scaffold
+from devai_tasks.workspace import scaffold
 
 
 def fresh(root: Path) -> Project:

@@ -16,10 +16,10 @@ from typing import Any
 
 import httpx
 
+from devai_tasks.cli.program import program
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.operations import terraform
-from devai_tasks.program import program
+from devai_tasks.targets.terraform import deployment as terraform
 
 
 def on_recordings(real: Callable[..., AbstractContextManager[terraform.Work]]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from devai_tasks.config import load as loading
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import deployment
+from devai_tasks.stack import loading as deployment
 
 
 def load(

@@ -12,11 +12,11 @@ from functools import cached_property
 import testinfra
 from testinfra.host import Host
 
-from devai_tasks import state
 from devai_tasks.config import image_names, naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.render.compose import url
+from devai_tasks.targets.compose.rendering import url
+from devai_tasks.workspace import state
 from harness.cli import inv
 from harness.jupyter import Jupyter
 from harness.settings import load

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from devai_tasks.operations import scaffold
+from devai_tasks.workspace import scaffold
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "version-0.1"
 MANIFESTS = FIXTURE / "manifests"

@@ -17,9 +17,9 @@ from devai_tasks.config import document, reader
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
-from devai_tasks.operations import artefacts
-from devai_tasks.render import writer
+from devai_tasks.stack import artifacts
 from devai_tasks.system.errors import ConfigError, UsageError
+from devai_tasks.workspace import writer
 
 # What YAML and OmegaConf give a meaning to, beside any text at all.
 PIECES = some.sampled_from(
@@ -85,7 +85,7 @@ def settings_or_refusal(project: Project, overrides: list[str]) -> Settings | No
 def test_any_overrides_give_settings_that_can_be_written_or_are_refused(shipped: Project, overrides: list[str]) -> None:
     if loaded := settings_or_refusal(shipped, overrides):
         with tempfile.TemporaryDirectory() as folder:
-            files = artefacts.render(shipped, loaded)
+            files = artifacts.render(shipped, loaded)
             written = writer.write(files, Path(folder))
             for path, text in files.items():
                 assert (written / path).read_bytes().decode() == text

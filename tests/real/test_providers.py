@@ -18,9 +18,9 @@ import pytest
 
 from devai_tasks.config.project import Project
 from devai_tasks.offline.recording import FOLDER, Recording, Used, of_real_provider, read
-from devai_tasks.operations import recordings
 from devai_tasks.system.errors import ToolError
-from devai_tasks.tools.terraform import Terraform, find
+from devai_tasks.targets.terraform import provider_snapshots
+from devai_tasks.targets.terraform.client import Terraform, find
 
 Run = Callable[..., CompletedProcess[str]]
 ROOTS = Path(__file__).parents[2] / "deploy/terraform"
@@ -31,9 +31,9 @@ MODULES = [folder for cloud in PROVIDERS for folder in sorted(ROOTS.glob(f"modul
 def mirror(provider: str) -> Path:
     """The folder that a provider is taken from; skipped without one."""
     given = os.environ.get("DEVAI_PROVIDER_DIR")
-    if provider not in recordings.MODULES and not (given and list(Path(given).glob(f"*/hashicorp/{provider}"))):
+    if provider not in provider_snapshots.MODULES and not (given and list(Path(given).glob(f"*/hashicorp/{provider}"))):
         pytest.skip(f"DEVAI_PROVIDER_DIR names no folder with {provider}")
-    return recordings.provider_folder(provider)
+    return provider_snapshots.provider_folder(provider)
 
 
 def prepared(source: Path, tmp_path: Path, provider: str) -> Terraform:

@@ -18,8 +18,8 @@ from harness.registry import Registry, free_port
 from harness.repository import git
 
 from devai_tasks.config.project import Project
-from devai_tasks.operations import attestations
-from devai_tasks.tools.referrers import Repository
+from devai_tasks.engine.referrers import Repository
+from devai_tasks.targets.image import attestations
 
 Inv = Callable[..., CompletedProcess[str]]
 

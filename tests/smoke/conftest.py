@@ -24,8 +24,9 @@ from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
 from devai_tasks.config import image_names, naming
 from devai_tasks.config.project import Project
-from devai_tasks.operations import images, scaffold
-from devai_tasks.tools.docker import Docker
+from devai_tasks.engine.docker import Docker
+from devai_tasks.targets.image import building
+from devai_tasks.workspace import scaffold
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -116,7 +117,7 @@ def on_podman(own: ComposeStack) -> Iterator[None]:
     built = own.inv("image.build")
     assert built.returncode == 0, built.stderr
     with podman.podman() as socket, pytest.MonkeyPatch.context() as patch:
-        ollama = image_names.ollama(images.provide_ollama(own.project, own.settings, Docker()))
+        ollama = image_names.ollama(building.provide_ollama(own.project, own.settings, Docker()))
         for name in (image_names.lab(own.settings), ollama):
             give(name, [name], socket)
         override = own.project.root / "deploy/compose/docker-compose.override.yml"

@@ -13,7 +13,7 @@ from harness.project import fresh
 from harness.stack import ComposeStack, docker
 
 from devai_tasks.config import image_names, naming
-from devai_tasks.operations.folder_ownership import FOLDER_LABEL
+from devai_tasks.targets.compose.ownership import FOLDER_LABEL
 
 CONFIRM = "--confirm=devai-test-local-smoke"
 

@@ -15,8 +15,8 @@ from harness.project import fresh
 from harness.stack import UID, ComposeStack
 
 from devai_tasks.config import image_names
-from devai_tasks.operations import images
-from devai_tasks.tools.docker import Docker
+from devai_tasks.engine.docker import Docker
+from devai_tasks.targets.image import building
 
 CELL = """
 import ollama, os, pathlib
@@ -49,7 +49,7 @@ def test_a_person_without_root_has_a_lab(
     if name == "podman":
         override = project.root / "deploy/compose/docker-compose.override.yml"
         override.write_text(podman.OVERRIDE, encoding="utf-8")
-        given.append(images.base_image(stack.project, stack.settings, Docker()).name)  # it builds the lab itself
+        given.append(building.base_image(stack.project, stack.settings, Docker()).name)  # it builds the lab itself
     else:
         give(image_names.lab(stack.settings), ["devai-test-lab:local-rootless"], person.socket)
     for each in given:

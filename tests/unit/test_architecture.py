@@ -1,4 +1,4 @@
-"""The picture in docs/architecture.md is the code's: rooms, arrows, and no exceptions."""
+"""The picture in docs/architecture.md is that of the code: packages, arrows, and no exceptions."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import grimp
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-# All packages print, fail and start programs by them.
-SHARED = {"console", "system"}
+# All packages print, fail and start programs by it.
+SHARED = {"system"}
 
 
-def room(module: str) -> str:
-    """The part of the package that a module is in."""
+def package(module: str) -> str:
+    """The part of devai_tasks that a module is in."""
     return module.split(".")[1] if "." in module else ""
 
 
 def imports() -> set[tuple[str, str]]:
-    """Which room imports which."""
+    """Which package imports which."""
     graph = grimp.build_graph("devai_tasks", cache_dir=None)
     pairs = {
-        (room(importer), room(imported))
+        (package(importer), package(imported))
         for importer in graph.modules
         for imported in graph.find_modules_directly_imported_by(importer)
     }
     return {(one, other) for one, other in pairs if one and other and one != other}
 
 
-def test_the_picture_has_every_import_between_rooms_and_no_other() -> None:
+def test_the_picture_has_every_import_between_packages_and_no_other() -> None:
     drawn = set(re.findall(r"^    (\w+) --> (\w+)$", DOCUMENT, flags=re.MULTILINE))
     assert drawn == {(one, other) for one, other in imports() if other not in SHARED}
 
@@ -40,14 +40,14 @@ def test_what_everybody_may_use_uses_nobody() -> None:
     assert not [pair for pair in imports() if pair[0] in SHARED and pair[1] not in SHARED]
 
 
-def test_the_contracts_list_no_exception_and_know_every_room() -> None:
+def test_the_contracts_list_no_exception_and_know_every_package() -> None:
     assert not [contract["name"] for contract in CONTRACTS if "ignore_imports" in contract]
     layers = " ".join(layer for contract in CONTRACTS for layer in contract.get("layers", ()))
-    listed = {room(name) for name in re.findall(r"[\w.]+", layers)}
+    listed = {package(name) for name in re.findall(r"devai_tasks[\w.]+", layers)}
     assert listed - SHARED == {name for pair in imports() for name in pair} - SHARED
 
 
-def test_every_room_is_described() -> None:
-    rooms = {path.stem for path in (ROOT / "devai_tasks").iterdir() if path.suffix == ".py" or path.is_dir()}
+def test_every_package_is_described() -> None:
+    packages = {path.stem for path in (ROOT / "devai_tasks").iterdir() if path.suffix == ".py" or path.is_dir()}
     described = set(re.findall(r"`(\w+)(?:/|\.py)`", DOCUMENT.partition("## The one-way rule")[0]))
-    assert rooms - {"__init__", "__pycache__"} <= described
+    assert packages - {"__init__", "__pycache__", "templates"} <= described

@@ -12,7 +12,7 @@ from invoke.parser import Parser
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
-from devai_tasks.tasks import namespace
+from devai_tasks.cli.collections import namespace
 
 BLOCKS = [block for document in documents() for block in blocks(document)]
 # Programs of others: they stand in blocks that say what they need.

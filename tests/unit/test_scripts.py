@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from harness.missing import missing
 
-from devai_tasks.tasks import namespace
+from devai_tasks.cli.collections import namespace
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -14,10 +14,10 @@ from harness import hcl
 from harness.manifests import Kind, Manifests, Object, build
 
 from devai_tasks.config.project import Project
-from devai_tasks.operations import outputs
-from devai_tasks.operations.cluster import Cluster
-from devai_tasks.render import terraform
-from devai_tasks.render.terraform import TFVARS
+from devai_tasks.targets.kubernetes.deployment import Cluster
+from devai_tasks.targets.terraform import outputs
+from devai_tasks.targets.terraform import rendering as terraform
+from devai_tasks.targets.terraform.rendering import TFVARS
 
 CLOUDS = ("aws", "azure", "gcp")
 

@@ -18,7 +18,7 @@ from harness.reachability import matches
 from devai_tasks import clouds
 from devai_tasks.config.project import Project
 from devai_tasks.system.errors import ToolError
-from devai_tasks.tools import kubectl
+from devai_tasks.targets.kubernetes import kubectl
 
 # The oldest minor that the three clouds support without a surcharge, and the newest of all.
 VERSIONS = ("1.34", "1.37")

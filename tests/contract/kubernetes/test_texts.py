@@ -9,7 +9,7 @@ import yaml
 from harness.manifests import Kind, build
 
 from devai_tasks.config.project import Project
-from devai_tasks.operations import live
+from devai_tasks.targets.kubernetes import objects
 
 
 def test_variables_arrive_as_they_were_written(lab: Project) -> None:
@@ -41,4 +41,4 @@ def test_texts_stay_texts_whatever_a_reader_of_yaml_could_take_them_for(lab: Pro
     assert names.items() <= stack.pods["devai"]["metadata"]["labels"].items()
     assert stack.pods["ollama"]["spec"]["nodeSelector"]["n"] == "1e3"
     # And again, where a part of them is sent.
-    assert live.parse(live.only(stack.text, "ConfigMap")) == list(stack.of("ConfigMap").values())
+    assert objects.parse(objects.only(stack.text, "ConfigMap")) == list(stack.of("ConfigMap").values())

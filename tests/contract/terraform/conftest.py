@@ -10,7 +10,7 @@ from harness.missing import missing
 
 from devai_tasks.config.project import Project
 from devai_tasks.system.errors import MissingToolError
-from devai_tasks.tools import terraform
+from devai_tasks.targets.terraform import client
 
 SMALL_ROOT = Path(__file__).with_name("small_root")
 
@@ -21,7 +21,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CLI_CONFIG_FILE", raising=False)
     monkeypatch.delenv("DEVAI_PROVIDER_DIR", raising=False)
     try:
-        terraform.find("auto")
+        client.find("auto")
     except MissingToolError as error:
         missing(str(error))
 

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 from harness.settings import load
 
-from devai_tasks import clouds, state
+from devai_tasks import clouds
 from devai_tasks.config.project import Project
 from devai_tasks.config.secrets import TOKEN
-from devai_tasks.tools import terraform
+from devai_tasks.targets.terraform import client
+from devai_tasks.workspace import state
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -59,12 +60,10 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     log, folder = tmp_path / "arguments", tmp_path / "bin"
     folder.mkdir()
     script = folder / "terraform"
-    script.write_text(
-        f'#!/bin/sh\necho "$@" >> {log}\nexec {" ".join(terraform.find("auto"))} "$@"\n', encoding="utf-8"
-    )
+    script.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {" ".join(client.find("auto"))} "$@"\n', encoding="utf-8")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    terraform.find.cache_clear()
+    client.find.cache_clear()
     return log
 
 

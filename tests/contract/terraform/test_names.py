@@ -10,10 +10,9 @@ from harness.settings import load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.offline import recording
-from devai_tasks.operations import sites
-from devai_tasks.tools import offline
-from devai_tasks.tools.terraform import Terraform
+from devai_tasks.offline import recording, serving
+from devai_tasks.targets.terraform import workdir
+from devai_tasks.targets.terraform.client import Terraform
 
 Planned = tuple[str, str, str, list[str]]
 
@@ -49,7 +48,7 @@ PAIRS = {
 @pytest.fixture(scope="module")
 def providers() -> Iterator[str]:
     """All recorded providers, served; the value by which Terraform finds them."""
-    with offline.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
+    with serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         yield addresses
 
 
@@ -68,7 +67,7 @@ def planned_names(project: Project, providers: str, stack: Planned) -> set[tuple
         (project.conf / kind / f"{file}.yaml").write_text(text, encoding="utf-8")
     pushed = ["image.registry=registry.example.org/lab", f"image.digest=sha256:{'1' * 64}"]
     settings = load(project, Stack(environment, cloud), [f"project.name={name}", *pushed, *overrides], environ={})
-    site = sites.offline(project, settings, dry=False)
+    site = workdir.offline(project, settings, dry=False)
     tool = Terraform(site.root, site.data, environ={"TF_REATTACH_PROVIDERS": providers})
     tool.init(None)
     tool.plan(site.values, site.plan)

@@ -19,9 +19,8 @@ from harness.settings import load
 
 from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
-from devai_tasks.offline import recording
-from devai_tasks.render import terraform as definition
-from devai_tasks.tools import offline, terraform
+from devai_tasks.offline import recording, serving
+from devai_tasks.targets.terraform import client, rendering
 
 # Of the issue that asked for them, and of each cloud's share.
 LEAST_ASSERTIONS = 60
@@ -30,16 +29,14 @@ LEAST_ASSERTIONS = 60
 @pytest.fixture(scope="module")
 def providers() -> Iterator[str]:
     """All recorded providers, served; the value by which Terraform finds them."""
-    with offline.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
+    with serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         yield addresses
 
 
 def run(*arguments: str, data: Path, providers: str = "") -> subprocess.CompletedProcess[str]:
     """Terraform in a root of this checkout, which it leaves as it was."""
     environ = {**os.environ, "TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1", "TF_REATTACH_PROVIDERS": providers}
-    return subprocess.run(
-        [*terraform.find("auto"), *arguments], env=environ, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([*client.find("auto"), *arguments], env=environ, capture_output=True, text=True, check=False)
 
 
 def test_files_are_formatted(tmp_path: Path) -> None:
@@ -102,7 +99,7 @@ def test_every_stack_is_planned_on_each_platform_with_and_without_gpus(
         overrides = [f"compute.platform={platform}", *SIZES[cloud]]
         settings = load(project, Stack(environment, cloud), overrides, gpu=gpu, environ={})
         values = tmp_path / "values.tfvars.json"
-        values.write_text(json.dumps(definition.variables(settings) | {"image": IMAGE}), encoding="utf-8")
+        values.write_text(json.dumps(rendering.variables(settings) | {"image": IMAGE}), encoding="utf-8")
 
         result = run(f"-chdir={root}", "plan", "-no-color", f"-var-file={values}", data=tmp_path, providers=providers)
 
@@ -136,7 +133,7 @@ def test_what_is_in_use_is_let_go_before_it_is_destroyed(
     for overrides in (before, after):
         simple = ["compute.platform=simple", *SIZES[cloud], *overrides]
         settings = load(project, Stack("dev", cloud), simple, environ={})
-        values.write_text(json.dumps(definition.variables(settings) | {"image": IMAGE}), encoding="utf-8")
+        values.write_text(json.dumps(rendering.variables(settings) | {"image": IMAGE}), encoding="utf-8")
         flags = ("apply", "-auto-approve", "-no-color", f"-var-file={values}")
         applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
         assert applied.returncode == 0, applied.stdout + applied.stderr
@@ -183,7 +180,7 @@ def test_what_runs_comes_after_what_it_lives_by_and_goes_before_it(
     root, values = copied(cloud, providers, tmp_path), tmp_path / "values.tfvars.json"
     settings = load(project, Stack("dev", cloud), ["compute.platform=simple", *SIZES[cloud]], environ={})
     secrets = {"secret_versions": {"JUPYTER_TOKEN": 1}, "secret_values": {"JUPYTER_TOKEN": "1"}}
-    values.write_text(json.dumps(definition.variables(settings) | {"image": IMAGE} | secrets), encoding="utf-8")
+    values.write_text(json.dumps(rendering.variables(settings) | {"image": IMAGE} | secrets), encoding="utf-8")
     flags = ("apply", "-auto-approve", "-no-color", f"-var-file={values}")
 
     applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
@@ -203,7 +200,7 @@ def test_a_secrets_old_version_goes_when_nothing_starts_with_it_any_more(
 
     for version in (1, 2):
         secrets = {"secret_versions": {"JUPYTER_TOKEN": version}, "secret_values": {"JUPYTER_TOKEN": str(version)}}
-        values.write_text(json.dumps(definition.variables(settings) | {"image": IMAGE} | secrets), encoding="utf-8")
+        values.write_text(json.dumps(rendering.variables(settings) | {"image": IMAGE} | secrets), encoding="utf-8")
         flags = ("apply", "-auto-approve", "-no-color", f"-var-file={values}")
         applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
         assert applied.returncode == 0, applied.stdout + applied.stderr

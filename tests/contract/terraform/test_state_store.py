@@ -20,9 +20,10 @@ from devai_tasks.clouds.aws import Aws
 from devai_tasks.config import naming
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.offline import recording
-from devai_tasks.operations import deployed, ownership, terraform
-from devai_tasks.tools import offline
+from devai_tasks.offline import recording, serving
+from devai_tasks.targets.terraform import deployment as terraform
+from devai_tasks.targets.terraform import records
+from devai_tasks.workspace import ownership
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -35,7 +36,7 @@ RECORD = Path(__file__).with_name("record.tf")
 @pytest.fixture(scope="module")
 def providers() -> Iterator[str]:
     """All recorded providers, served; the value by which Terraform finds them."""
-    with offline.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
+    with serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         yield addresses
 
 
@@ -193,7 +194,7 @@ def imported(devai: Run, *flags: str) -> None:
 
 
 def types(state: Path) -> list[str]:
-    return sorted(entry["type"] for entry in deployed.managed(json.loads(state.read_text(encoding="utf-8"))))
+    return sorted(entry["type"] for entry in records.managed(json.loads(state.read_text(encoding="utf-8"))))
 
 
 def test_what_is_imported_first_is_recorded_as_the_projects_own(

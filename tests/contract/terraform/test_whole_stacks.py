@@ -16,8 +16,8 @@ from harness.rehearsal import on_recordings
 
 from devai_tasks.clouds.aws import Aws
 from devai_tasks.config.project import Project
-from devai_tasks.operations import terraform
 from devai_tasks.system.errors import DevaiError
+from devai_tasks.targets.terraform import deployment as terraform
 
 Run = Callable[..., CompletedProcess[str]]
 STACK = (

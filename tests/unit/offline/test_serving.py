@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 import devai_tasks.offline
+from devai_tasks.offline import serving
 from devai_tasks.system.errors import ToolError
-from devai_tasks.tools import offline
 
 SNAPSHOTS = Path(devai_tasks.offline.__file__).parent / "recordings"
 
 
 def test_served_until_the_block_ends() -> None:
-    with offline.serving([SNAPSHOTS / "tls.json"]) as reattach:
+    with serving.serving([SNAPSHOTS / "tls.json"]) as reattach:
         ((source, provider),) = json.loads(reattach).items()
         assert source.endswith("hashicorp/tls")
         socket = Path(provider["Addr"]["String"])
@@ -28,7 +28,7 @@ def test_served_until_the_block_ends() -> None:
 def test_a_provider_that_does_not_start_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(ToolError, match=r"^the provider of recorded schemas did not start; "),
-        offline.serving([tmp_path / "none.json"]),
+        serving.serving([tmp_path / "none.json"]),
     ):
         pass
     assert "FileNotFoundError" in capfd.readouterr().err

@@ -84,7 +84,7 @@ def test_programs_run_in_threads_at_the_same_time() -> None:
 
 @pytest.fixture
 def interrupted() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as in tasks: devai_tasks.tasks.declare."""
+    """SIGTERM raises KeyboardInterrupt, as in tasks: devai_tasks.cli.decorators."""
 
     def interrupt(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)

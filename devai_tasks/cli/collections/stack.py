@@ -1,0 +1,169 @@
+"""Whole-stack tasks: everything that a stack needs, in the right order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from devai_tasks.cli.decorators import Request, seconds_of, stack_task
+from devai_tasks.system import console
+from devai_tasks.workspace import state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devai_tasks.stack.steps import Step
+
+_STEPS = {
+    "from": "step to begin with; those before it are not even looked at (default: the first)",
+    "only": "the only step to do (default: all)",
+}
+_DATA = "homes and models as well; asks for project and stack (default: they stay; of a cloud's cluster, the home)"
+_JSON = {"json": "for programs (default: a table)"}
+_SECONDS = {"seconds": "how long to wait for each part (default: 600)"}
+
+
+@stack_task(changes=True, asks=True, help={**_STEPS, **_SECONDS})
+def up(c: Context, request: Request, from_: str = "", only: str = "", seconds: str = "600") -> None:
+    """Bring the stack up, from whatever is there to a lab that answers; prints its address."""
+    from devai_tasks.cli import lifecycle
+
+    _work(request, lifecycle.up(request, seconds=seconds_of(seconds)), start=from_, only=only)
+    if not (only or request.dry):
+        after = request.anew()
+        state.remember(request.project, request.stack, after.configuration.plain)
+        show_address(after)
+
+
+@stack_task(changes=True, asks=True, help={**_STEPS, "data": _DATA})
+def down(c: Context, request: Request, data: bool = False, from_: str = "", only: str = "") -> None:
+    """Take the stack down; homes and models stay unless --data is given, of a cloud's cluster the home."""
+    from devai_tasks.cli import lifecycle
+
+    _work(request, lifecycle.down(request, data=data), start=from_, only=only)
+
+
+@stack_task(changes=True, asks=True)
+def stop(c: Context, request: Request) -> None:
+    """Bring what computes to zero, and keep all else; kernels end."""
+    from devai_tasks.cli import lifecycle
+
+    _work(request, lifecycle.stop(request))
+
+
+@stack_task(changes=True, asks=True, help=_SECONDS)
+def start(c: Context, request: Request, seconds: str = "600") -> None:
+    """Bring back what `stop` has stopped, as it was; `up` applies changes, too."""
+    from devai_tasks.cli import lifecycle
+
+    _work(request, lifecycle.start(request, seconds=seconds_of(seconds)))
+    show_address(request.anew())
+
+
+@stack_task(
+    alone=True,
+    help={
+        **_JSON,
+        "markdown": "for a pull request (default: a table)",
+        "detailed_exitcode": "exit with 2 where something changes (default: no)",
+    },
+)
+def plan(
+    c: Context, request: Request, json: bool = False, markdown: bool = False, detailed_exitcode: bool = False
+) -> None:
+    """Show what `up` would change, on all targets at once."""
+    from invoke.exceptions import Exit
+
+    from devai_tasks.cli.collections import overview
+
+    found = overview.overview(request)
+    if request.dry:
+        return
+    if json:
+        console.show_json(found.as_json())
+    elif markdown:
+        console.show(found.markdown())
+    else:
+        if found.changes:
+            rows = [[one.target, one.kind, one.what, one.detail] for one in found.changes]
+            console.table(["target", "", "what", ""], rows)
+        for key, (before, now) in found.keys.items():
+            console.say(f"{key}: {before} -> {now}")
+        for note in found.notes:
+            console.say(note)
+        console.show(f"{found.stack}: {found.sentence}")
+    if detailed_exitcode and found.changes:
+        raise Exit(code=2)
+
+
+@stack_task(help=_JSON)
+def status(c: Context, request: Request, json: bool = False) -> None:
+    """Show what runs where, in which version, at which address, and whether it is as configured."""
+    from devai_tasks.cli.collections import overview
+
+    found = overview.status(request)
+    if request.dry:
+        return None
+    if json:
+        return console.show_json(found)
+    columns = ["target", "what", "state", "version"]
+    console.table(columns, [[row[name] for name in columns] for row in found["rows"]])
+    for name in ("owner", "address", "drift", "last change"):
+        if found[name]:
+            console.show(f"{name}: {found[name]}")
+
+
+@stack_task(name="open", owned=True, help={"print": "only print it (default: open a browser as well)"})
+def open_(c: Context, request: Request, print: bool = False) -> None:
+    """Open the lab in a browser, with its token."""
+    from devai_tasks.cli.collections import overview
+
+    address = overview.opened(request)
+    if request.dry:
+        return console.say(address if print else f"python -m webbrowser {address}")
+    console.show(address)
+    if not print:
+        from devai_tasks.system import browser
+
+        browser.open_page(address, state.private_folder(request.project.state(request.stack)))
+    return None
+
+
+@stack_task(
+    owned=True,
+    help={
+        "service": "devai or ollama, on this machine chroma, too (default: all); can be repeated",
+        "follow": "go on as more comes, until Ctrl-C (default: no)",
+        "tail": "lines from the end of each (default: all)",
+    },
+    iterable=["service"],
+)
+def logs(c: Context, request: Request, service: list[str], follow: bool = False, tail: str = "all") -> None:
+    """Show what the stack's services print."""
+    from devai_tasks.cli.collections import overview
+
+    for line in overview.logs(request, service, follow=follow, tail=tail):
+        console.show(line)
+
+
+def _work(request: Request, steps: Sequence[Step], *, start: str = "", only: str = "") -> None:
+    from devai_tasks.stack import steps as runner
+
+    runner.work(steps, start=start, only=only, again=request.again)
+
+
+def show_address(request: Request) -> None:
+    """Print the lab's address; where the configuration names none, the step before has said what leads there."""
+    from devai_tasks.cli.collections import overview
+    from devai_tasks.system.errors import DevaiError
+    from devai_tasks.targets import addresses
+
+    named = request.settings.compute.provider == "local" or addresses.url(request.settings)
+    if not named or request.dry:
+        return
+    try:
+        console.show(overview.link(request))
+    except DevaiError as error:  # it is up all the same, for those who have its token
+        console.show(addresses.url(request.settings))
+        console.warn(str(error), error.code)

@@ -1,0 +1,49 @@
+"""debootstrap: a minimal Debian from Debian's own archive."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from devai_tasks.system import console, process
+from devai_tasks.system.errors import DevaiError, MissingToolError
+
+# What an image has no use for, as in Debian's own slim images; packages installed later leave it out too.
+_UNWANTED = ("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man")
+
+
+def present() -> bool:
+    """Whether the program is installed; Debian has it where only root's PATH leads."""
+    return bool(process.which("debootstrap")) or Path("/usr/sbin/debootstrap").exists()
+
+
+def build(suite: str, archive: Path, *, dry: bool = False) -> None:
+    """Write the root file system of a Debian suite (such as trixie) to a tar archive.
+
+    Raises MissingToolError without the program, DevaiError without the rights, ToolError where a step fails.
+    """
+    root = archive.with_suffix("")
+    if dry:
+        return console.say(f"debootstrap --force-check-gpg --variant=minbase {suite} {root}")
+    if not present():
+        raise MissingToolError(
+            "debootstrap is not installed", hint="`sudo apt-get install debootstrap`", code="DEVAI-IMAGE-002"
+        )
+    if os.geteuid() != 0 and not process.which("sudo"):
+        raise DevaiError("debootstrap needs root, and there is no sudo", hint="run the task as root once")
+    _as_root("true")  # asks for a password while nothing is drawn
+    try:
+        with console.waiting(f"debootstrap {suite}"):
+            _as_root("debootstrap", "--force-check-gpg", "--variant=minbase", suite, str(root))
+            excludes = root / "etc/dpkg/dpkg.cfg.d/slim"
+            _as_root("sh", "-c", f"printf 'path-exclude=/%s/*\\n' {' '.join(_UNWANTED)} > {excludes}")
+            leftovers = [*_UNWANTED, "var/cache/apt/archives", "var/lib/apt/lists"]
+            excluded = [f"--exclude=./{path}/*" for path in leftovers]
+            _as_root("tar", "-C", str(root), *excluded, "-cf", str(archive), ".")
+    finally:
+        _as_root("rm", "-rf", "--one-file-system", str(root))
+
+
+def _as_root(program: str, *arguments: str) -> None:
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    process.run([*sudo, program, *arguments]).check(" ".join([*sudo, program]))

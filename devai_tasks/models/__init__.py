@@ -1,0 +1,1 @@
+"""The model server: its client, pulling models, and archives of them."""

@@ -1,0 +1,1 @@
+"""Workflow across targets, and reports about a stack."""

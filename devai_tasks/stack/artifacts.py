@@ -1,0 +1,73 @@
+"""All artefacts of a stack."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.system.errors import DevaiError
+from devai_tasks.targets.base import Artifact, texts
+from devai_tasks.targets.compose import rendering as compose
+from devai_tasks.targets.image import rendering as image
+from devai_tasks.targets.kubernetes import rendering as kubernetes
+from devai_tasks.targets.terraform import rendering as terraform
+from devai_tasks.workspace import runs, writer
+from devai_tasks.workspace.writer import Artifacts
+
+
+def render(project: Project, settings: Settings) -> Artifacts:
+    """Return every file that a stack is made of."""
+    return texts(every(override=(project.root / compose.OVERRIDE).exists()), settings)
+
+
+def every(*, override: bool) -> Iterator[Artifact]:
+    """Yield the artifacts that stacks may have; with `override`, a user's own Compose file takes part."""
+    yield from image.ARTIFACTS
+    for artifact in compose.artifacts(override=override):
+        yield artifact.where(lambda settings: settings.compute.uses_compose)
+    for artifact in terraform.ARTIFACTS:
+        yield artifact.where(lambda settings: settings.compute.uses_terraform)
+    for artifact in kubernetes.ARTIFACTS:
+        yield artifact.where(lambda settings: settings.compute.uses_kubernetes)
+
+
+def write(project: Project, settings: Settings) -> int:
+    """Render a stack, and nothing else, to its folder; returns how many files changed, came or went.
+
+    Raises DevaiError while another run changes the stack.
+    """
+    files, folder = render(project, settings), project.artefacts(settings.stack)
+    with writer.alone(folder):
+        if other := runs.other(project, settings.stack):
+            raise DevaiError(
+                f"{settings.stack} is being changed by {other}, which reads its artefacts; they are left as they are",
+                hint="wait until that ends, or end it",
+                code="DEVAI-STACK-001",
+            )
+        changed = writer.changes(files, folder)
+        writer.put(files, folder, whole=True)
+    return len(changed)
+
+
+def out_of_date(project: Project, settings: Settings) -> list[str]:
+    """Files of the stack that rendering would change, make or remove."""
+    folder = project.artefacts(settings.stack)
+    return [_name(project, settings, path) for path in writer.changes(render(project, settings), folder)]
+
+
+def diffs(project: Project, settings: Settings) -> dict[str, str]:
+    """The same files, each with what would change in it as a unified diff."""
+    changes = writer.changes(render(project, settings), project.artefacts(settings.stack))
+    found = {}
+    for path, (old, new) in changes.items():
+        name = _name(project, settings, path)
+        before, after = (name if text is not None else "/dev/null" for text in (old, new))
+        was, would_be = ((text or "").splitlines(keepends=True) for text in (old, new))
+        found[name] = "".join(difflib.unified_diff(was, would_be, before, after))
+    return found
+
+
+def _name(project: Project, settings: Settings, path: str) -> str:
+    return (project.artefacts(settings.stack) / path).relative_to(project.root).as_posix()

@@ -1,0 +1,35 @@
+"""What loading a configuration has to know of clouds and artifacts: `config.load.Deployment`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from devai_tasks import clouds
+from devai_tasks.config import rules
+from devai_tasks.config.document import Key
+from devai_tasks.config.fields import Known
+from devai_tasks.config.reader import UnreadableError
+from devai_tasks.config.rules import Mistake
+from devai_tasks.config.schema import Settings
+
+
+def mistakes(settings: Settings) -> Iterable[Mistake]:
+    """Return what is wrong between the keys of a stack, for its cloud, too."""
+    try:
+        of_cloud = clouds.of(settings).rules()
+    except UnreadableError:
+        of_cloud = ()
+    return rules.mistakes((*rules.RULES, *of_cloud), settings)
+
+
+def unknown(known: Known) -> Collection[str]:
+    """Return the keys whose values only a deployment in the stack's cloud tells."""
+    cloud = clouds.ALL.get(known("compute", "provider"))
+    return cloud.unknown_before_deployment(known) if cloud else ()
+
+
+def affected(settings: Settings) -> Mapping[Key, Collection[str]]:
+    """Return the artifacts of a stack by the keys that are read for each."""
+    from devai_tasks.stack import affected
+
+    return affected.of_stack(settings)

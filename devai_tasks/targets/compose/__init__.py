@@ -1,0 +1,1 @@
+"""Docker Compose: the lab on this machine."""

@@ -1,0 +1,1 @@
+"""Kubernetes: the manifests of a stack, and the stack in its cluster."""

@@ -1,0 +1,1 @@
+"""Terraform: what a stack runs on in its cloud."""

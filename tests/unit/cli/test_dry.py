@@ -1,0 +1,360 @@
+"""`--dry`: the exact commands, artefacts rendered, nothing run. There is no docker to run: PATH is empty."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from devai_tasks.config.project import Project
+from devai_tasks.targets.kubernetes.deployment import KINDS
+
+Run = Callable[..., CompletedProcess[str]]
+
+COMPOSE = "docker compose --env-file generated/local-dev/compose/.env"
+REHEARSAL = "docker compose --dry-run --env-file generated/local-dev/compose/.env up --detach --no-build --pull=never"
+ALL = "docker compose --profile '*' --env-file generated/local-dev/compose/.env"  # also what is switched off now
+UP = f"{COMPOSE} up --detach --wait --wait-timeout 180 --remove-orphans"
+INSPECT = "docker image inspect devai-lab:local-dev"
+BAKE = "docker buildx bake --load --progress plain --file generated/local-dev/image/docker-bake.json"
+
+# Without git the tag is the version.
+TO, THERE = "--set=image.registry=registry.test/x", "registry.test/x/devai-lab:0.1.0"
+ASK = f"docker buildx imagetools inspect --raw {THERE}"
+TAG = f"docker image tag devai-lab:local-dev {THERE}"
+PULL = [f"docker image pull {THERE}", f"docker image inspect {THERE}"]
+ARM = "lab.platform=linux/arm64"
+KUBECTL = "kubectl --context=kind-kind --namespace=devai-local-dev"
+BUILD = "kubectl kustomize generated/local-dev/kubernetes"
+APPLY = f"{KUBECTL} apply --server-side --force-conflicts --field-manager=devai --filename=-"
+OBJECTS = f"{KUBECTL} get {','.join(KINDS)} --output=json --selector=devai.io/stack=devai-local-dev"
+SECRETS = [
+    f"{KUBECTL} get secret devai --output=json --ignore-not-found",
+    f"{KUBECTL} apply --server-side --force-conflicts --field-manager=devai-secrets --filename=-",
+]
+STATUS = [f"{KUBECTL} rollout status deployment/{name} --timeout=600s" for name in ("ollama", "devai")]
+ADOPT = '[{"op": "replace", "path": "/metadata/managedFields", "value": "WHAT-THAT-FINDS"}]'
+LOADED = "devai-lab:local-dev-000000000000"
+OLLAMA = "OLLAMA_HOST=http://127.0.0.1:11434 ollama"
+PULLS = [f"{OLLAMA} pull {name}" for name in ("a:latest", "b:1")]
+# What works on what is there already.
+NOTHING_RENDERED = (
+    "models.pull", "models.remove", "image.tag", "image.push", "image.pull", "k8s.restart", "k8s.rollback", "k8s.wait",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nobodys_machine(
+    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No programs are there, and whoever runs the tests is not root."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("DEVAI__ENGINE__UID", "1000")
+
+
+def commands(result: CompletedProcess[str]) -> list[str]:
+    """The commands among what was said."""
+    assert result.returncode == 0, result.stderr
+    lines = (result.stderr + result.stdout).splitlines()
+    return [line for line in lines if program(line) in ("docker", "kind", "kubectl", "npm", "ollama", "uv")]
+
+
+def program(line: str) -> str:
+    """The first word of a line, without variables before it."""
+    return next((word for word in shlex.split(line, posix=False) if "=" not in word), "")
+
+
+def rendered(project: Project) -> set[str]:
+    generated = project.root / "generated"
+    return {
+        f"{file.parent.parent.name}/{target.name}/{file.name}"
+        for target in generated.glob("*/*")
+        if target.is_symlink()
+        for file in target.iterdir()
+    }
+
+
+@pytest.mark.parametrize("words", [("--dry", "compose.up"), ("compose.up", "--dry")])
+def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, words: tuple[str, ...]) -> None:
+    assert commands(cli("inv", *words)) == [UP]
+    assert {path.rpartition("/")[2] for path in rendered(project)} == {".env", "docker-compose.stack.yml"}
+    assert not (project.root / ".devai").exists()
+
+
+def test_a_lab_as_root_gets_its_home_by_a_container_with_the_capabilities_for_that(cli: Run) -> None:
+    taking = "run --rm --no-deps --no-TTY --interactive=false --cap-add=CHOWN --cap-add=DAC_OVERRIDE devai --take-home"
+    assert commands(cli("inv", "compose.up", "--dry", "--set=engine.uid=0")) == [f"{COMPOSE} {taking}", UP]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["compose.down"], [f"{ALL} down --remove-orphans"]),
+        (["compose.down", "--data"], [f"{ALL} down --remove-orphans --volumes"]),
+        (["down"], [f"{ALL} down --remove-orphans"]),
+        (["compose.restart"], [f"{COMPOSE} restart"]),
+        (["compose.restart", "--service=devai", "--service=ollama"], [f"{COMPOSE} restart devai ollama"]),
+        (["compose.logs"], [f"{ALL} logs --no-color --tail all"]),
+        (["compose.logs", "--follow", "--tail=5"], [f"{ALL} logs --no-color --tail 5 --follow"]),
+        (["k8s.build"], [BUILD]),
+        (["k8s.diff"], [BUILD, OBJECTS, APPLY.replace(" apply ", " diff ")]),
+        (
+            ["k8s.apply"],
+            [
+                f"{KUBECTL} get nodes --output=json",
+                "docker save --output=image.tar ollama/ollama:0.35.1",
+                "kind load image-archive --name=kind image.tar",
+                f"docker image tag devai-lab:local-dev {LOADED}",
+                f"docker save --output=image.tar {LOADED}",
+                "kind load image-archive --name=kind image.tar",
+                BUILD,
+                OBJECTS,
+                APPLY,  # the namespace
+                APPLY.replace(" apply ", " diff "),
+                *SECRETS,
+                APPLY,
+                *STATUS,
+            ],
+        ),
+        (["k8s.secrets"], [BUILD, OBJECTS, APPLY, *SECRETS]),
+        (["k8s.restart", "--service=devai"], [f"{KUBECTL} rollout restart deployment/devai", STATUS[1]]),
+        (
+            ["k8s.rollback", "--revision=3"],
+            [
+                f"{KUBECTL} rollout undo deployment/devai --to-revision=3",
+                f"{KUBECTL} get deployment devai --output=json --ignore-not-found --show-managed-fields",
+                f"{KUBECTL} patch deployment/devai --type=json '--patch={ADOPT}'",
+                STATUS[1],
+            ],
+        ),
+        (["k8s.wait"], STATUS),
+        (["image.build"], [f"{BAKE} lab"]),
+        (["image.build", "--no-cache", "--platform=linux/arm64"], [f"{BAKE} --set lab.no-cache=true --set {ARM} lab"]),
+        (["image.tag", TO], [INSPECT, TAG]),
+        (
+            ["image.push", TO],
+            [INSPECT, ASK, TAG, f"docker image push {THERE}", ASK],
+        ),
+        (["image.pull", TO], [ASK, *PULL, f"docker image tag {THERE} devai-lab:local-dev"]),
+        (
+            ["models.pull", "--name=a", "--name=b:1"],
+            [f"{OLLAMA} {verb}" for verb in ("list", "pull a:latest", "pull b:1")],
+        ),
+        (["models.pull", "--name=a", "--package=b"], [f"{OLLAMA} create a:latest --file b.gguf"]),
+        (["models.remove", "--name=a b"], [f"{OLLAMA} rm 'a b:latest'"]),
+        (
+            ["models.export", "--file=a.tar"],
+            [
+                f"{OLLAMA} list",
+                f"{ALL} exec --no-TTY ollama tar --create --directory=/models '--exclude=*-partial*' blobs manifests",
+            ],
+        ),
+        (["up"], [f"{BAKE} lab", INSPECT, UP, f"{OLLAMA} list", f"{OLLAMA} pull smollm2:135m"]),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_a_task_prints_the_exact_commands_that_it_would_run(
+    project: Project, devai: Run, words: list[str], expected: list[str]
+) -> None:
+    assert commands(devai("--dry", *words)) == expected
+    assert rendered(project) or words[0] in NOTHING_RENDERED
+    assert not (project.root / ".devai").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["compose.config"], [f"{COMPOSE} config --format json"]),
+        (["compose.ps"], [f"{ALL} ps"]),
+        (
+            ["compose.pull"],
+            [
+                "docker image pull debian:trixie-slim",
+                "docker image inspect debian:trixie-slim",
+                "docker image pull ollama/ollama:0.35.1",
+                "docker image inspect ollama/ollama:0.35.1",
+            ],
+        ),
+        (["models.list"], [f"{OLLAMA} list"]),
+        (["models.list", "--env=staging"], ["OLLAMA_HOST=http://127.0.0.1:11435 ollama list"]),
+        (["plan"], [INSPECT, f"{ALL} ps", f"{COMPOSE} config", REHEARSAL, f"{OLLAMA} list"]),
+        (["plan", "--cloud=mine"], [INSPECT.replace("local", "mine"), "kubectl"]),
+        (["status"], [f"{ALL} ps"]),
+        (["status", "--cloud=mine"], ["kubectl --context=mine --namespace=devai-mine-dev get "]),
+        (["image.inspect"], [INSPECT]),
+        (["image.size"], [INSPECT, "docker image history"]),
+        (["image.prune"], ["docker container list", "docker image ls"]),
+        (["image.sbom"], [INSPECT, "docker run"]),
+    ],
+)
+def test_a_task_that_shows_something_prints_its_commands_too(
+    project: Project, devai: Run, words: list[str], expected: list[str]
+) -> None:
+    own = "{compute: {provider: none}, kubernetes: {context: mine}, image: {registry: registry.test/x}}"
+    (project.conf / "clouds/mine.yaml").write_text(own, encoding="utf-8")
+    result = devai("--dry", *words)
+    printed = commands(result)
+    assert [line for line in printed if line.startswith(tuple(expected))] == printed
+    assert all(any(line.startswith(beginning) for line in printed) for beginning in expected)
+    assert not re.search(
+        r"^(id:|bytes:|0 bytes|nothing)", result.stdout + result.stderr, flags=re.MULTILINE
+    )  # what nobody has seen
+    assert not (project.root / ".devai").exists()
+
+
+def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run) -> None:
+    assert devai("--dry", "open").stderr == "python -m webbrowser http://127.0.0.1:8888/lab\n"
+    assert not (project.root / ".devai").exists()
+    asked, opened = [
+        line for line in devai("--dry", "open", "--cloud=aws").stderr.splitlines() if "stand-in" not in line
+    ]
+    assert asked.endswith("get secret devai --output=json --ignore-not-found")
+    assert opened == "python -m webbrowser https://dev.lab.example.com/"
+    shown = devai("--dry", "open", "--cloud=aws", "--set=compute.platform=simple").stderr
+    assert re.search("aws secretsmanager get-secret-value --secret-id=devai-dev-[0-9a-f]{10}/JUPYTER_TOKEN ", shown)
+
+
+def test_a_home_is_asked_for_without_its_token(project: Project, devai: Run) -> None:
+    asking = "curl --fail '--header=Authorization: token …'"
+    home, restore = "devai/home.tar.gz", "devai/restore"
+    shown = devai("--dry", "data.backup", "--file=a.tar.gz").stderr
+    assert f"{asking} --output=a.tar.gz http://127.0.0.1:8888/{home}\n" in shown
+    shown = devai("--dry", "data.backup", "--file=a.tar.gz", "--cluster").stderr
+    assert f"{KUBECTL} port-forward --address=127.0.0.1 deployment/devai :http\n" in shown
+    assert f"{asking} --output=a.tar.gz http://127.0.0.1:PORT/{home}\n" in shown
+    (project.root / "a.tar.gz").touch()
+    shown = devai("--dry", "data.restore", "--file=a.tar.gz", "--cloud=aws", "--set=compute.platform=simple").stderr
+    assert re.search("secret-id=devai-dev-[0-9a-f]{10}/JUPYTER_TOKEN --region=eu-central-1 ", shown)
+    assert f"{asking} --upload-file=a.tar.gz https://dev.lab.example.com/{restore}\n" in shown
+    assert not (project.root / ".devai").exists()
+
+
+def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(project: Project, devai: Run) -> None:
+    assert commands(devai("--dry", "image.build", "--gpu", "--env=staging")) == [
+        "docker buildx bake --load --progress plain --file generated/local-staging/image/docker-bake.json lab"
+    ]
+    text = (project.root / "generated/local-staging/image/docker-bake.json").read_text(encoding="utf-8")
+    assert "Dockerfile.gpu" in text
+
+
+def test_locking_packages_is_one_command_for_each_set(devai: Run) -> None:
+    printed = commands(devai("--dry", "image.lock"))
+    images, python, tools = (
+        [line for line in printed if line.startswith(name)]
+        for name in ("docker buildx imagetools inspect ", "uv pip compile ", "npm ")
+    )
+    assert printed == images + python + tools
+    assert [line.split()[-1] for line in images] == [
+        "debian:trixie-slim",
+        "nvidia/cuda:12.8.1-runtime-ubuntu24.04",
+        "nvidia/cuda:13.0.1-runtime-ubuntu24.04",
+        "ollama/ollama:0.35.1",
+        "ollama/ollama:0.35.1-rocm",
+    ]
+    assert commands(devai("--dry", "image.lock", "--only=tools")) == tools
+    locked = [word for line in python for word in line.split() if word.endswith(".in")]
+    assert locked == ["chroma.in", "cuda12.in", "cuda13.in", "full.in", "minimal.in", "standard.in", "tools.in"]
+    assert [line.split()[1].rpartition("/")[2] for line in tools] == ["claude-code", "codex", "gemini-cli"]
+
+
+TF = "TF_DATA_DIR=../../../.devai/aws-dev/terraform/data terraform -chdir=deploy/terraform/aws"
+BACKEND = "-backend-config=../../../generated/aws-dev/terraform/state.tfbackend"
+VALUES = "-var-file=../../../generated/aws-dev/terraform/aws.tfvars.json"
+PLAN = "../../../.devai/aws-dev/terraform/plan"
+INIT = f"{TF} init -no-color -reconfigure -input=false {BACKEND}"
+OWN = (
+    "--set=terraform.account=other",
+    "--set=network.allowed_cidrs=[198.18.0.0/15]",
+    "--set=ingress.host=lab.test.org",
+)
+PLANNING = [
+    INIT,
+    f"{TF} plan -no-color -input=false -detailed-exitcode {VALUES} -out={PLAN}",
+    f"{TF} show -no-color -json {PLAN}",
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["tf.init"], [INIT]),
+        (["tf.plan"], PLANNING),
+        (["plan"], PLANNING),
+        (["tf.apply"], [*PLANNING, f"{TF} apply -no-color -input=false {PLAN}", f"{TF} output -json"]),
+        (["tf.output"], [INIT, f"{TF} output -json"]),
+        (["tf.state-list"], [INIT, f"{TF} state list"]),
+        (
+            ["tf.import", "--address=aws_vpc.this", "--id=vpc-1"],
+            [
+                INIT,
+                f"{PLANNING[1]} -target=terraform_data.stack",
+                *PLANNING[2:],
+                f"{TF} apply -no-color -input=false {PLAN}",
+                f"{TF} output -json",
+                f"{TF} import -no-color -input=false {VALUES} aws_vpc.this vpc-1",
+            ],
+        ),
+        (["tf.unlock", "--lock-id=1234"], [INIT, f"{TF} force-unlock -force 1234"]),
+    ],
+    ids=lambda words: words[0] if len(words) < 4 else "",
+)
+def test_terraform_runs_on_the_stacks_own_values_and_state(
+    project: Project, devai: Run, words: list[str], expected: list[str]
+) -> None:
+    result = devai("--dry", words[0], "--cloud=aws", *words[1:], *OWN)
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("TF_DATA_DIR=")] == expected
+    assert not (project.root / ".devai").exists()
+
+
+def test_the_store_of_the_state_is_made_by_the_clouds_own_command_line(devai: Run) -> None:
+    for cloud, program in (("aws", "aws s3api create-bucket"), ("azure", "az group create"), ("gcp", "gcloud storage")):
+        result = devai("--dry", "tf.bootstrap", f"--cloud={cloud}", *OWN)
+        assert result.returncode == 0, result.stderr
+        assert program in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("cloud", "joins"),
+    [
+        ("aws", "aws eks update-kubeconfig --name=context.invalid --region=eu-central-1"),
+        ("azure", "az aks get-credentials --overwrite-existing --name=context.invalid"),
+        ("gcp", "gcloud container clusters get-credentials context.invalid --location=europe-west1"),
+    ],
+)
+def test_up_says_all_that_it_would_do_in_a_cloud_before_anything_is_made(devai: Run, cloud: str, joins: str) -> None:
+    shown = devai("--dry", "up", f"--cloud={cloud}")
+    assert shown.returncode == 0, shown.stderr
+    marks = [
+        "[1/4]", " apply -no-color", "[2/4]", "docker buildx bake", "docker login", "docker image push", "[3/4]", joins,
+        "kubectl kustomize", "apply --server-side", "rollout status deployment/devai", "[4/4]",
+        # Google makes a certificate for a host name; others want a zone for that, or a certificate.
+        f"curl --fail {'' if cloud == 'gcp' else '--insecure '}https://dev.lab.example.com/api",
+    ]  # fmt: skip
+    places = [shown.stderr.find(mark) for mark in marks]
+    assert -1 not in places, marks[places.index(-1)]
+    assert places == sorted(places)
+    assert shown.stderr.count("stand-in: image.digest is not known") == 1
+
+
+def test_a_file_is_meant_from_the_folder_that_one_is_in(
+    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.root / "notebooks"
+    folder.mkdir()
+    (folder / "home.tar.gz").touch()
+    (folder / "own.gguf").touch()
+    monkeypatch.chdir(folder)
+    assert "--upload-file=notebooks/home.tar.gz " in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
+    monkeypatch.chdir(folder)
+    assert f"--file {folder}/own.gguf" in devai("--dry", "models.pull", "--name=own.gguf").stderr
+    monkeypatch.chdir(folder)
+    assert " ls /home/m.gguf" in devai("--dry", "k8s.shell", "--command=ls /home/m.gguf").stderr  # a pod's
+    elsewhere = project.root / "home.tar.gz"
+    assert "--upload-file" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
+    elsewhere.touch()
+    assert f"--upload-file={elsewhere} " in devai("--dry", "data.restore", f"--file={elsewhere}").stderr

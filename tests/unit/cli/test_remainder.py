@@ -1,0 +1,63 @@
+"""What follows `--` reaches no program, so every task refuses it and says what to type in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from devai_tasks.cli.collections import namespace
+from devai_tasks.config.project import Project
+
+Run = Callable[..., CompletedProcess[str]]
+
+PLAIN_TERRAFORM = "`TF_DATA_DIR=../../../.devai/aws-dev/terraform/data terraform -chdir=deploy/terraform/aws …`"
+
+
+def target(task: str) -> list[str]:
+    """What chooses a stack that has the task."""
+    return ["--cloud=aws"] if task.startswith("tf.") and task not in ("tf.fmt", "tf.record") else []
+
+
+@pytest.mark.parametrize("task", sorted(namespace.task_names))
+def test_every_task_refuses_what_follows_two_hyphens(project: Project, devai: Run, task: str) -> None:
+    before = sorted(project.root.rglob("*"))
+    result = devai(task, *(["somewhere"] if task == "new" else target(task)), "--", "--nonsense=1")
+    assert result.returncode == 2
+    assert f"{task}: what follows -- is passed to no program; nothing was done" in result.stderr
+    assert f"--nonsense=1: no flag of {task}; " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(project.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["tf.apply", "--cloud=aws", "--", "-target=module.x"], "-target=module.x: here it is `--resource=module.x`"),
+        (["tf.plan", "--cloud=aws", "--", "-destroy"], "-destroy: here it is `--destroy`"),
+        (["tf.plan", "--cloud=aws", "--", "-var", "a=b"], "-var=a=b: here it is `--set=section.key=value`"),
+        (["tf.apply", "--cloud=aws", "--", "-auto-approve"], "-auto-approve: here it is `--yes`"),
+        (["tf.destroy", "--cloud=aws", "--", "-target=module.x"], "-target=module.x: no flag of tf.destroy; run"),
+        (["tf.destroy", "--cloud=aws", "--", "-target=module.x"], PLAIN_TERRAFORM),
+        (["k8s.delete", "--", "--dry-run=client"], "--dry-run=client: here it is `inv --dry k8s.delete`"),
+        (["k8s.apply", "--", "--prune"], "`kubectl --context=kind-kind … -k generated/local-dev/kubernetes`"),
+        (["compose.logs", "--", "--tail", "5"], "--tail=5: here it is `--tail=5`, without the --"),
+        (["compose.logs", "--", "devai", "-f"], "devai: here it is `--service=devai`"),
+        (["compose.logs", "--", "devai", "-f"], "-f: here it is `--follow`"),
+        (["compose.up", "--", "--build"], "`docker compose --env-file generated/local-dev/compose/.env …`"),
+        (["up", "--", "--build"], "`inv --dry up --env=dev --cloud=local` prints the plain commands, to run in "),
+        (["config.schema", "--", "--yaml"], "`inv --help config.schema` shows those that it has"),
+    ],
+)
+def test_the_message_names_our_flag_or_the_plain_command(devai: Run, words: list[str], answer: str) -> None:
+    result = devai(*words)
+    assert result.returncode == 2
+    assert answer in result.stderr
+
+
+@pytest.mark.parametrize("program", ["inv", "devai"])
+def test_both_programs_refuse_it_and_name_the_folder(project: Project, cli: Run, program: str) -> None:
+    result = cli(program, "compose.down", "--data", "--confirm=local-dev", "--", "--timeout=1")
+    assert result.returncode == 2
+    assert f"run the tool in {project.root}: `docker compose " in result.stderr

@@ -1,0 +1,411 @@
+"""Where the home of a lab is to be had, and what it can be given back; tests/smoke and tests/cluster do it."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import json
+import os
+import subprocess
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
+
+import pytest
+from harness.settings import load
+
+from devai_tasks.clouds.terraform import TerraformCloud
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.config.stack import Stack
+from devai_tasks.stack import backup as data
+from devai_tasks.system import http
+from devai_tasks.system.errors import DevaiError, UsageError
+from devai_tasks.targets import addresses
+from devai_tasks.targets.terraform import deployment as terraform
+from devai_tasks.workspace import backup_files, work_folders
+
+MIB = 2**20
+
+
+def packed(**files: bytes) -> bytes:
+    """An archive of files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+HOME = packed(notes=b"notes", data=bytes(1000))
+
+
+def check(project: Project, settings: Settings, file: Path) -> None:
+    """Open an archive as data.restore does."""
+    with data.opened(project, settings, file):
+        pass
+
+
+Asked = Callable[[str, dict[str, str]], str]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """One of 40 MiB, which take no room."""
+    file = tmp_path / "home.tar.gz"
+    file.touch()
+    os.truncate(file, 40 * MIB)
+    return file
+
+
+def test_cloud_run_is_given_no_more_than_it_takes_in_one_request(shipped: Project, archive: Path) -> None:
+    settings = load(shipped, Stack("dev", "gcp"), ["compute.platform=simple"], environ={})
+    with pytest.raises(UsageError, match=r"has 40 MiB.*32 MiB at once.*gcloud storage rsync .* gs://devaidev"):
+        check(shipped, settings, archive)
+    os.truncate(archive, 32 * MIB)
+    check(shipped, settings, archive)
+
+
+@pytest.mark.parametrize(("cloud", "platform"), [("gcp", "kubernetes"), ("aws", "simple"), ("local", "kubernetes")])
+def test_others_take_homes_of_any_size(shipped: Project, archive: Path, cloud: str, platform: str) -> None:
+    check(shipped, load(shipped, Stack("dev", cloud), [f"compute.platform={platform}"], environ={}), archive)
+
+
+@pytest.fixture
+def asked(shipped: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
+    """What is asked for the home of a lab without a cluster, by its host name and the outputs that Terraform has."""
+
+    def ask(host: str, outputs: dict[str, str]) -> str:
+        urls: list[str] = []
+
+        @contextmanager
+        def work(*_: object, **__: object) -> Iterator[SimpleNamespace]:
+            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: outputs))
+
+        def download(server: http.Server, file: IO[bytes]) -> dict[str, str]:
+            urls.append(server.url)
+            file.write(HOME)
+            return {}
+
+        monkeypatch.setattr(terraform, "work", work)
+        monkeypatch.setattr(terraform, "prepare", lambda _: None)
+        monkeypatch.setattr(TerraformCloud, "token", lambda *_, **__: "token")
+        monkeypatch.setattr(http, "download", download)
+        settings = load(shipped, Stack("dev", "aws"), ["compute.platform=simple", f"ingress.host={host}"], environ={})
+        data.backup(shipped, settings, tmp_path / f"home-{len(list(tmp_path.iterdir()))}.tar.gz")
+        return "".join(urls)
+
+    return ask
+
+
+def test_a_lab_is_reached_by_its_host_name(asked: Asked) -> None:
+    assert asked("lab.corp.test", {"url": "https://balancer.test/"}) == "https://lab.corp.test/devai/home.tar.gz"
+
+
+def test_one_without_a_host_name_is_reached_by_its_load_balancer(asked: Asked) -> None:
+    assert asked("", {"url": "https://balancer.test/lab/"}) == "https://balancer.test/lab/devai/home.tar.gz"
+    with pytest.raises(UsageError, match="aws-dev has no address yet; `inv up"):
+        asked("", {})
+
+
+@dataclass
+class Lab:
+    """Plays the lab's server and whatever may answer in its place; tests/smoke asks the real one."""
+
+    project: Project
+    folder: Path
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/gzip"})
+    body: bytes = HOME
+    missing: int = 0
+    """How many bytes are announced and not sent."""
+    before_body: Callable[[], None] = lambda: None
+    """What happens while the client waits for the answer's body."""
+
+    @property
+    def settings(self) -> Settings:
+        """The stack's settings."""
+        return load(self.project, Stack("dev", "aws"), ["compute.platform=simple"], environ={})
+
+    @property
+    def file(self) -> Path:
+        """The backup."""
+        return self.folder / "home.tar.gz"
+
+    def backup(self) -> data.Backup:
+        """Make a backup."""
+        made = data.backup(self.project, self.settings, self.file)
+        assert made
+        return made
+
+    def restore(self) -> data.Restored | None:
+        """Restore the backup."""
+        with data.opened(self.project, self.settings, self.file) as archive:
+            return data.restore(self.project, self.settings, archive)
+
+    def files(self) -> list[str]:
+        """What is in the folder of backups."""
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def lab(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    own = Lab(shipped, folder)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(own.status)
+            for name, value in own.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(own.body) + own.missing))
+            self.end_headers()
+            own.before_body()
+            self.wfile.write(own.body)
+
+        def do_PUT(self) -> None:
+            while size := int(self.rfile.readline(), 16):  # chunks
+                self.rfile.read(size + 2)
+            self.rfile.readline()
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setattr(addresses, "url", lambda _: f"http://127.0.0.1:{server.server_port}/lab/")
+        monkeypatch.setattr(TerraformCloud, "token", lambda *_, **__: "token")
+        yield own
+        server.shutdown()
+
+
+def test_a_backup_is_verified_and_has_a_checksum(lab: Lab) -> None:
+    lab.headers["Devai-Mounts"] = "datasets, my%20data"
+    made = lab.backup()
+    assert made.content == backup_files.Content(files=2, bytes=1005)
+    assert made.size == len(HOME)
+    assert list(made.left_out) == ["datasets", "my data"]
+    assert lab.files() == ["home.tar.gz", "home.tar.gz.sha256"]
+    assert lab.file.read_bytes() == HOME
+    assert lab.file.stat().st_mode & 0o777 == 0o600
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", made.checksum.name],
+        cwd=lab.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert checked.stdout == "home.tar.gz: OK\n"
+
+
+LOGIN = {"Location": "/lab/login?next=%2Flab%2Fdevai%2Fhome.tar.gz"}
+PAGE = {"Content-Type": "text/html; charset=UTF-8"}
+CUT_TAR = gzip.compress(gzip.decompress(HOME)[:1600])
+NO_BACKUP: dict[str, tuple[dict[str, Any], str]] = {
+    "a redirect to the login": (
+        {"status": 302, "headers": LOGIN, "body": b""},
+        "home.tar.gz refuses the token; `inv up --env=dev --cloud=aws .*` starts the lab with the token of this stack",
+    ),
+    "a refusal": ({"status": 403, "headers": PAGE}, "refuses the token; `inv up"),
+    "a redirect elsewhere": (
+        {"status": 302, "headers": {"Location": "https://sso.test/login"}, "body": b""},
+        "redirects to https://sso.test/login",
+    ),
+    "no such path": ({"status": 404, "headers": PAGE}, "answers 404 Not Found; the lab's image is older than this"),
+    "a failure": ({"status": 502, "headers": PAGE}, "answers 502 Bad Gateway"),
+    "a page": ({"headers": PAGE, "body": b"<html>"}, "answers with text/html in place of application/gzip"),
+    "nothing said of its type": ({"headers": {}}, "answers with no content type"),
+    "a part of the answer": ({"missing": 1}, "home.tar.gz: peer closed connection"),
+    "nothing": ({"body": b""}, "incomplete or damaged"),
+    "no archive": ({"body": b"text" * 1000}, "incomplete or damaged"),
+    "a part of the compressed data": ({"body": HOME[:-20]}, "incomplete or damaged"),
+    "all but the checksum of it": ({"body": HOME[:-8]}, "incomplete or damaged"),
+    "a part of the archive, well compressed": ({"body": CUT_TAR}, "incomplete or damaged .it ends within a file"),
+    "no end mark": ({"body": gzip.compress(gzip.decompress(HOME)[:1024])}, "incomplete or damaged .it has no end mark"),
+    "a damaged header": ({"body": gzip.compress(b"x" * 512 + bytes(1024))}, "incomplete or damaged"),
+}
+
+
+@pytest.mark.parametrize(("answer", "message"), NO_BACKUP.values(), ids=NO_BACKUP)
+def test_what_is_no_backup_is_a_failure_and_leaves_no_file(lab: Lab, answer: dict[str, Any], message: str) -> None:
+    for name, value in answer.items():
+        setattr(lab, name, value)
+    with pytest.raises(DevaiError, match=message) as failure:
+        lab.backup()
+    assert failure.value.exit_code == 1
+    assert lab.files() == []
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda file: file.symlink_to("nowhere")])
+def test_what_has_the_name_already_stays(lab: Lab, make: Callable[[Path], None]) -> None:
+    make(lab.file)
+    with pytest.raises(UsageError, match="exists; name another file"):
+        lab.backup()
+    assert lab.files() == ["home.tar.gz"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_gets_the_name_in_the_meantime_stays(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
+) -> None:
+    verify = backup_files.verify
+
+    def meanwhile(archive: IO[bytes]) -> backup_files.Content:
+        lab.file.write_text("another program's")
+        return verify(archive)
+
+    monkeypatch.setattr(backup_files, "verify", meanwhile)
+    if not has_links:
+        forbid_links(monkeypatch)
+    with pytest.raises(UsageError, match="was made by another program in the meantime"):
+        lab.backup()
+    assert lab.file.read_text() == "another program's"
+    assert lab.files() == ["home.tar.gz"]
+
+
+def test_a_checksum_of_another_file_stays(lab: Lab) -> None:
+    (lab.folder / "home.tar.gz.sha256").write_text("mine")
+    with pytest.raises(UsageError, match=r"home.tar.gz.sha256 exists; name another file"):
+        lab.backup()
+    assert lab.files() == ["home.tar.gz.sha256"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_lab_that_may_write_to_the_folder_leads_a_backup_nowhere(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
+) -> None:
+    """It can tell when the file is written, for it sends what is written."""
+    victim = lab.project.root / "tasks.py"
+    before = victim.read_bytes()
+
+    def plant() -> None:
+        for file in lab.folder.iterdir():
+            file.unlink()
+            file.symlink_to(victim)
+
+    lab.before_body = plant
+    if not has_links:
+        forbid_links(monkeypatch)
+    with pytest.raises(DevaiError, match=r"another program changed .*home.tar.gz while it was written"):
+        lab.backup()
+    assert victim.read_bytes() == before
+    assert lab.files() == []
+
+
+@pytest.mark.parametrize("whose", ["the stack's own", "another project's"])
+def test_below_a_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path, whose: str) -> None:
+    """Elsewhere it may be: there, notebooks make none."""
+    work, closed, own = tmp_path / "work", tmp_path / "closed", tmp_path / "own"
+    for folder in (work, closed):
+        folder.mkdir()
+    lab.backup()
+    lab.file.rename(closed / "home.tar.gz")
+    for link in (work / "dir", own):
+        link.symlink_to(closed)
+    settings = lab.settings
+    if whose == "the stack's own":
+        settings = replace(settings, storage=replace(settings.storage, work_dir=str(work)))
+    else:
+        work_folders.record(work_folders.WorkFolder(work, tmp_path / "other", "local-dev"))
+    there = sorted(closed.iterdir())
+    with pytest.raises(UsageError, match=r"work/dir is a link, and notebooks can make links in .*work"):
+        data.backup(lab.project, settings, work / "dir/new.tar.gz")
+    with (
+        pytest.raises(UsageError, match=r"work/dir is a link"),
+        data.opened(lab.project, settings, work / "dir/home.tar.gz"),
+    ):
+        pass
+    assert sorted(closed.iterdir()) == there
+    check(lab.project, settings, own / "home.tar.gz")
+    assert data.backup(lab.project, settings, own / "new.tar.gz")
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_gets_no_backup(lab: Lab, tmp_path: Path) -> None:
+    work, closed = tmp_path / "work", tmp_path / "closed"
+    (work / "dir").mkdir(parents=True)
+    closed.mkdir()
+    settings = replace(lab.settings, storage=replace(lab.settings.storage, work_dir=str(work)))
+
+    def swap() -> None:
+        (work / "dir").rename(work / "moved")
+        (work / "dir").symlink_to(closed)
+
+    lab.before_body = swap
+    with pytest.raises(UsageError, match=r"work/dir is a link"):
+        data.backup(lab.project, settings, work / "dir/home.tar.gz")
+    assert list(closed.iterdir()) == []
+
+
+def test_a_link_is_not_restored(lab: Lab) -> None:
+    """The lab would get what it leads to, which may be anything of the caller's."""
+    lab.file.symlink_to(lab.project.root / "tasks.py")
+    with pytest.raises(UsageError, match=r"home.tar.gz is a link; name the file that it leads to"):
+        lab.restore()
+
+
+def forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the folder's volume one without hard links."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+def test_a_volume_without_hard_links_takes_a_backup(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_links(monkeypatch)
+    assert lab.backup().content.files == 2
+    assert lab.file.read_bytes() == HOME
+    assert lab.files() == ["home.tar.gz", "home.tar.gz.sha256"]
+
+
+def test_an_archive_that_was_changed_since_is_not_restored(lab: Lab) -> None:
+    lab.backup()
+    check(lab.project, lab.settings, lab.file)
+    lab.file.write_bytes(HOME[:-1])
+    with pytest.raises(DevaiError, match=r"is not what .*home.tar.gz.sha256 was made for.*nothing was changed"):
+        check(lab.project, lab.settings, lab.file)
+    (lab.folder / "home.tar.gz.sha256").unlink()
+    check(lab.project, lab.settings, lab.file)
+
+
+def answers(lab: Lab, status: int, report: object) -> None:
+    lab.status, lab.headers = status, {"Content-Type": "application/json"}
+    lab.body = report.encode() if isinstance(report, str) else json.dumps(report).encode()
+
+
+def test_a_restore_reports_what_the_lab_reports(lab: Lab) -> None:
+    lab.backup()
+    skipped = [{"reason": "a reason", "count": 7, "names": ["work/a"]}]
+    answers(lab, 200, {"files": 2, "bytes": 1005, "skipped": skipped})
+    restored = lab.restore()
+    assert restored == data.Restored(2, 1005, [data.Skipped("a reason", 7, ["work/a"])])
+
+
+@pytest.mark.parametrize(
+    ("status", "report", "message"),
+    [
+        (409, {"message": "another restore is running in this home"}, "answers 409 Conflict: another restore is run"),
+        (400, {"message": "evil \x1b[2J"}, r"answers 400 Bad Request: evil \\x1b\[2J"),
+        (404, {"message": ""}, "the lab's image is older than this command"),
+        (200, {"files": "many"}, "report can't be read"),
+        (200, [], "report can't be read"),
+        (200, "[" * 200_000, "report that can't be read"),
+    ],
+)
+def test_a_restore_that_the_lab_refuses_is_a_failure(lab: Lab, status: int, report: object, message: str) -> None:
+    lab.backup()
+    answers(lab, status, report)
+    with pytest.raises(DevaiError, match=message):
+        lab.restore()

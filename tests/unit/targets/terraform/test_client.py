@@ -1,0 +1,134 @@
+"""Finding Terraform or OpenTofu, and what is said where there is none that will do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
+from devai_tasks.targets.terraform import client
+
+Make = Callable[[str, str], None]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    client.find.cache_clear()
+    yield
+    client.find.cache_clear()
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Put a program of some version on PATH, where there is no other; it stands in for one that can't be had here."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(client, "_packaged", lambda: None)
+
+    def make(name: str, version: str) -> None:
+        answer = json.dumps({"terraform_version": version})
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{answer}'\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+
+    return make
+
+
+def test_terraform_is_preferred_and_opentofu_will_do(program: Make) -> None:
+    program("tofu", "1.11.2")
+    assert Path(client.find("auto")[0]).name == "tofu"
+    client.find.cache_clear()
+    program("terraform", "1.15.5")
+    assert Path(client.find("auto")[0]).name == "terraform"
+    assert Path(client.find("tofu")[0]).name == "tofu"
+
+
+@pytest.mark.parametrize("version", ["1.10.9", "0.15.5", "1.9.0"])
+def test_an_older_one_is_refused_with_its_version(program: Make, version: str) -> None:
+    program("terraform", version)
+    with pytest.raises(MissingToolError, match=f"is version {version}, and 1.11 or newer is needed"):
+        client.find("auto")
+
+
+@pytest.mark.parametrize("version", ["1.11.0", "1.11.0-rc1", "2.0.0"])
+def test_a_newer_one_is_taken(program: Make, version: str) -> None:
+    program("terraform", version)
+    assert client.find("terraform")
+
+
+@pytest.mark.usefixtures("program")
+def test_where_there_is_none_the_way_to_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match=r"pip install devai-tasks\[tools\]"):
+        client.find("auto")
+    with pytest.raises(MissingToolError, match="tofu is not installed"):
+        client.find("tofu")
+    with pytest.raises(UsageError, match="neither terraform nor tofu"):
+        client.find("pulumi")
+
+
+def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TF_VAR_region", "TF_CLI_ARGS_plan", "TF_WORKSPACE", "TF_REATTACH_PROVIDERS"):
+        monkeypatch.setenv(name, "theirs")
+    monkeypatch.setenv("TF_PLUGIN_CACHE_DIR", "theirs")
+    tool = client.Terraform(tmp_path, tmp_path / "data", secrets={"TF_VAR_secret_values": "{}"})
+    environment = tool._environment()  # noqa: SLF001 - what Terraform gets
+    theirs = {name for name, value in environment.items() if value == "theirs"}
+    assert theirs == {"TF_PLUGIN_CACHE_DIR"}
+    assert environment["TF_VAR_secret_values"] == "{}"
+    assert "secret_values" not in repr(tool)
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [
+        ('Status=404 Code="ContainerNotFound"', "the state has no store yet"),
+        (
+            "ResourceNotFound: The Resource 'Microsoft.Storage/storageAccounts/devai1' under resource group 'devai'",
+            "the state has no store yet",
+        ),
+        ("dial tcp: lookup devai1.blob.core.windows.net on 192.0.2.53:53: no such host", "the state has no store yet"),
+        ('Status=403 Code="AuthorizationPermissionMismatch"', "the state's store is closed to who is logged in"),
+        (
+            "Terraform does not have the necessary permissions to register Resource Providers.",
+            "az provider register --namespace=NAME --wait",
+        ),
+        (
+            "409 Conflict with error: MissingSubscriptionRegistration",
+            "the subscription is not registered for a service",
+        ),
+        ("409 Conflict with error: ScopeLocked", "the same command again destroys the rest after that time"),
+        ("400 with error: ApplicationGatewayKeyVaultSecretAccessDenied", "the gateway may not read the certificate"),
+        (
+            "Client address is not authorized and caller is not a trusted service. InnerError: ForbiddenByFirewall",
+            "inv tf.apply --resource=azurerm_key_vault.this",
+        ),
+        (
+            "409 Conflict with error: RegistryErrorResponse: An error response is received from index.docker.io",
+            "az acr import --name=REGISTRY --source=docker.io/ollama/ollama:TAG",
+        ),
+        ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
+        (
+            "InvalidRequestException: a secret with this name is already scheduled for deletion.",
+            "--force-delete-without-recovery` frees the name",
+        ),
+        (
+            "Error: creating CloudWatch Logs Log Group (/aws/eks/x/cluster): … ResourceAlreadyExistsException: The …",
+            "aws logs delete-log-group",
+        ),
+        (
+            "Error: waiting for ECS Service (arn:aws:ecs:…:service/devai-dev/lab) update: tasks failed to start.",
+            "the new version did not stay up",
+        ),
+        ("ECS went back to arn:aws:ecs:…:task-definition/devai-dev:7", "the new version did not stay up"),
+    ],
+)
+def test_what_terraform_says_is_followed_by_the_way_out(
+    program: Make, tmp_path: Path, words: str, way_out: str
+) -> None:
+    program("terraform", "1.15.5")
+    with (tmp_path / "terraform").open("a", encoding="utf-8") as script:
+        script.write(f'test "$1" = version || {{ echo "{words.replace(chr(34), "")}" >&2; exit 1; }}\n')
+    with pytest.raises(ToolError, match=way_out):
+        client.Terraform(tmp_path, tmp_path / "data").init(None)

@@ -1,0 +1,53 @@
+"""Where Terraform works for a stack, without Terraform."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from harness.settings import load
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.stack import Stack
+from devai_tasks.system.errors import DevaiError
+from devai_tasks.targets.terraform import workdir
+
+CLUSTER = ("aws_eks_cluster", "this")
+
+
+def test_protection_is_taken_off_in_a_copy_that_has_the_stacks_own_state(project: Project) -> None:
+    """All else is as it was while the stack was protected: nothing but the protection is to change."""
+    settings = load(project, Stack("dev", "aws"), environ={})
+    site = workdir.own(project, settings)
+    before = {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
+
+    lifted = workdir.unprotected(project, settings, site, {CLUSTER: {"deletion_protection": False}})
+
+    assert (lifted.backend, lifted.expected) == (site.backend, site.expected)
+    overrides = {
+        file.relative_to(lifted.root.parent).as_posix(): file.read_text(encoding="utf-8").split()
+        for file in lifted.root.parent.rglob("*_override.tf")
+    }
+    block = 'resource "aws_eks_cluster" "this" { deletion_protection = false }'
+    assert overrides == {"modules/kubernetes/aws/main_unprotected_override.tf": block.split()}
+    values, own = (json.loads(file.read_text(encoding="utf-8")) for file in (lifted.values, site.values))
+    assert values == {**own, "protected": True}
+    assert own["protected"] is False
+    assert before == {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
+
+
+def test_an_offline_state_that_is_being_written_is_read_when_it_is_whole(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(project, Stack("dev", "aws"), environ={})
+    assert workdir.offline_state(project, settings) == {}
+    file = project.state(settings.stack) / "offline/terraform.tfstate"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    threading.Timer(0.3, file.write_text, ['{"serial": 2}']).start()
+    assert workdir.offline_state(project, settings) == {"serial": 2}
+    file.write_text("{")
+    monkeypatch.setattr(workdir, "_READS", 1)
+    with pytest.raises(DevaiError, match=r"terraform.tfstate is no state of Terraform; remove it"):
+        workdir.offline_state(project, settings)
