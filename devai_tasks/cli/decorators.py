@@ -205,9 +205,14 @@ def stack_task(
     return declare
 
 
+# Modules whose collection has a shorter name on the command line.
+_SHORT_NAMES = {"kubernetes": "k8s", "terraform": "tf"}
+
+
 def _full_name(body: Callable[..., None], name: str) -> str:
-    """What a person types for a task: those of whole stacks have no collection."""
+    """Return a task as it is typed: those of whole stacks have no collection."""
     module = body.__module__.rpartition(".")[2]
+    module = _SHORT_NAMES.get(module, module)
     own = name.rstrip("_").replace("_", "-")
     return own if module in ("stack", own) else f"{module}.{own}"
 
