@@ -1,4 +1,4 @@
-"""The tasks, under the name by which the `tasks.py` of a project of version 0.1 imports them."""
+"""The tasks, for the `tasks.py` of a project: what it imports stays where it is."""
 
 from devai_tasks.cli.collections import namespace
 

@@ -27,7 +27,7 @@ DOCTOR = [
 # A step with nothing to say for some time, and then a line and a result.
 STEP = """
 import time
-from devai_tasks import console
+from devai_tasks.system import console
 with console.step("baking", silent=True):
     time.sleep(1.2)
     console.say("  [a line]")
@@ -88,7 +88,7 @@ def test_a_pipe_gets_text_and_nothing_else(project: Project) -> None:
 
 def test_error_code_is_dim_on_a_terminal_and_plain_in_a_pipe(project: Project) -> None:
     code = (
-        "from devai_tasks import console; console.fail('no :x: [here]\\nlog in', 'DEVAI-K8S-003'); console.fail('none')"
+        "from devai_tasks.system import console; console.fail('no :x: [here]\\nlog in', 'DEVAI-K8S-003'); console.fail('none')"
     )
     words = [sys.executable, "-P", "-c", code]
     plain = "no :x: [here]\nlog in [DEVAI-K8S-003]\nnone\n"
@@ -160,7 +160,7 @@ def test_no_way_to_print_leads_around_that(capsys: pytest.CaptureFixture[str]) -
 def test_markup_in_the_text_of_others_is_text(project: Project) -> None:
     names = ["[link=https://evil.example/]model[/link]", "[/x]", "smollm2:[135m]"]
     code = f"""
-from devai_tasks import console
+from devai_tasks.system import console
 names = {names!r}
 console.table(["model"], [[name] for name in names])
 for name in names:
@@ -180,7 +180,7 @@ for name in names:
 
 
 def test_what_ones_own_command_prints_is_exact_in_a_pipe_and_plain_on_a_terminal(project: Project) -> None:
-    code = "from devai_tasks import console; console.pass_on('\\x1b[31mred\\r')"
+    code = "from devai_tasks.system import console; console.pass_on('\\x1b[31mred\\r')"
     words = [sys.executable, "-P", "-c", code]
     assert subprocess.run(words, capture_output=True, check=True).stdout == b"\x1b[31mred\r\n"
     assert on_a_terminal(project, words) == "red\r\n"
