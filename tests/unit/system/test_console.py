@@ -88,7 +88,8 @@ def test_a_pipe_gets_text_and_nothing_else(project: Project) -> None:
 
 def test_error_code_is_dim_on_a_terminal_and_plain_in_a_pipe(project: Project) -> None:
     code = (
-        "from devai_tasks.system import console; console.fail('no :x: [here]\\nlog in', 'DEVAI-K8S-003'); console.fail('none')"
+        "from devai_tasks.system import console; "
+        "console.fail('no :x: [here]\\nlog in', 'DEVAI-K8S-003'); console.fail('none')"
     )
     words = [sys.executable, "-P", "-c", code]
     plain = "no :x: [here]\nlog in [DEVAI-K8S-003]\nnone\n"
