@@ -54,7 +54,7 @@ def explain(c: Context, request: Request, key: str = "", json: bool = False) -> 
 )
 def diff(c: Context, request: Request, against: str = "", json: bool = False) -> None:
     """Show the keys on which two stacks differ."""
-    from devai_tasks.stack import configuration_report as about
+    from devai_tasks.stack import configuration_report
 
     if not against:
         raise UsageError(
@@ -64,8 +64,8 @@ def diff(c: Context, request: Request, against: str = "", json: bool = False) ->
     named = {str(stack): stack for stack in project.stacks}
     other = named.get(against) or project.stack(against, request.stack.cloud, places={"env": f"--against={against}"})
     one = request.stack
-    pair = about.configurations(request.sources, [one, other], request.overrides, gpu=request.gpu)
-    found = about.differences(*pair)
+    pair = configuration_report.configurations(request.sources, [one, other], request.overrides, gpu=request.gpu)
+    found = configuration_report.differences(*pair)
     if json:
         rows = [{"key": row.key, str(one): row.one, str(other): row.other} for row in found]
         return console.show_json(rows)
@@ -78,16 +78,18 @@ def diff(c: Context, request: Request, against: str = "", json: bool = False) ->
 @stack_task(help={"json": "for programs (default: text)"})
 def check(c: Context, request: Request, json: bool = False) -> None:
     """Look for mistakes (exit code 2) and for what is in vain (1): in all stacks, or those of --env and --cloud."""
-    from devai_tasks.stack import configuration_report as about
+    from devai_tasks.stack import configuration_report
 
     try:
-        loaded = about.configurations(request.sources, _stacks(request), request.overrides, gpu=request.gpu)
+        loaded = configuration_report.configurations(
+            request.sources, _stacks(request), request.overrides, gpu=request.gpu
+        )
     except ConfigError as error:
         if not json:
             raise
-        console.show_json({"problems": about.places_of(error.problems), "findings": []})
+        console.show_json({"problems": configuration_report.places_of(error.problems), "findings": []})
         raise Exit(code=error.exit_code) from error
-    found = about.findings(request.sources, loaded)
+    found = configuration_report.findings(request.sources, loaded)
     if json:
         console.show_json({"problems": [], "findings": [vars(finding) for finding in found]})
     else:
@@ -111,15 +113,14 @@ def render(
     c: Context, request: Request, all: bool = False, diff: bool = False, check: bool = False, json: bool = False
 ) -> None:
     """Write a stack's artefacts to generated/<stack>/."""
-    from devai_tasks.stack import artifacts
-    from devai_tasks.stack import configuration_report as about
+    from devai_tasks.stack import artifacts, configuration_report
 
     if json and not (diff or check):
         raise UsageError("--json is for --diff and --check, which show what would change: rendering shows nothing")
-    loaded = about.configurations(
+    loaded = configuration_report.configurations(
         request.sources, _stacks(request) if all else [request.stack], request.overrides, gpu=request.gpu
     )
-    for line in about.stand_ins(loaded):
+    for line in configuration_report.stand_ins(loaded):
         console.say(f"stand-in: {line}")
     if not (diff or check):
         return _write(request, loaded)

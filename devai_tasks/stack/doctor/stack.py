@@ -13,8 +13,7 @@ from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import FILE as SECRETS_FILE
-from devai_tasks.stack import artifacts
-from devai_tasks.stack import configuration_report as about
+from devai_tasks.stack import artifacts, configuration_report
 from devai_tasks.stack.doctor.checks import Check, Fix, State, of_owner
 from devai_tasks.system.errors import ConfigError, DevaiError, MissingToolError
 from devai_tasks.targets.kubernetes import kubectl, rendering
@@ -31,8 +30,8 @@ def mistakes(error: ConfigError) -> Check:
 
 def configuration(project: Project, sources: Sources, own: Configuration) -> list[Check]:
     """What is in vain, what was never decided, what is out of date."""
-    stale = about.stale(project, own)
-    vain = [found for found in about.findings(sources, [own]) if found.place not in stale]
+    stale = configuration_report.stale(project, own)
+    vain = [found for found in configuration_report.findings(sources, [own]) if found.place not in stale]
     checks = [Check("configuration", "conf/", State.OK, "valid")] if not (vain or own.undecided) else []
     checks += [Check("configuration", one.place, State.ADVICE, one.what, "", one.advice) for one in vain]
     for key in own.undecided:

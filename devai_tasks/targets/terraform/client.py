@@ -17,7 +17,7 @@ from typing import Any
 
 from devai_tasks.system import console, process
 from devai_tasks.system.errors import KnownFailure, MissingToolError, ToolError, UsageError
-from devai_tasks.targets.terraform import saved_plan as plans
+from devai_tasks.targets.terraform import saved_plan
 
 # Write-only arguments, ephemeral variables and the S3 backend's lock file.
 LEAST_VERSION = (1, 11)
@@ -170,9 +170,9 @@ class Terraform:
         words += [f"-target={address}" for address in resources]
         return self._run("planning", words, accepted=(0, 2)) == 2  # noqa: PLR2004 - explained above
 
-    def show(self, plan: Path) -> plans.Plan:
+    def show(self, plan: Path) -> saved_plan.Plan:
         """What a saved plan does."""
-        return plans.parse(self._json(["show", "-json", self._path(plan)], otherwise={}))
+        return saved_plan.parse(self._json(["show", "-json", self._path(plan)], otherwise={}))
 
     def apply(self, plan: Path) -> None:
         """Do what a saved plan says."""

@@ -21,8 +21,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import TOKEN
 from devai_tasks.config.sections.cloud import Deployed
-from devai_tasks.offline import behaviour, recording
-from devai_tasks.offline import serving as provider
+from devai_tasks.offline import behaviour, recording, serving
 from devai_tasks.offline.recording import Used
 from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, UsageError
@@ -82,7 +81,7 @@ def work(
     note = _note(project, settings)
     console.warn(note)
     site = workdir.offline(project, settings, dry=dry)
-    with nullcontext("") if dry else provider.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
+    with nullcontext("") if dry else serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         environ = {"TF_REATTACH_PROVIDERS": addresses}
         yield Work(project, settings, site, _tool(site, settings, environ, handed, dry=dry), note)
 

@@ -16,7 +16,7 @@ from devai_tasks.engine import registry
 from devai_tasks.engine.docker import Docker
 from devai_tasks.targets.compose import rendering as compose
 from devai_tasks.targets.image import building
-from devai_tasks.targets.kubernetes import rendering as manifests
+from devai_tasks.targets.kubernetes import rendering
 
 LOCAL_DEV = Stack("dev", "local")
 OFFICIAL, BUILT = "ollama/ollama:1.2.3", "devai-ollama:4.5.6"
@@ -77,7 +77,7 @@ def test_a_local_build_is_noted_for_the_tasks_that_follow(project: Project) -> N
     building.provide_ollama(project, settings(project), Engine())
     noted = settings(project)
     assert f"DEVAI_OLLAMA_IMAGE='{BUILT}'" in compose.render(noted)["compose/.env"]
-    kustomization = yaml.safe_load(manifests.render(noted)["kubernetes/kustomization.yaml"])
+    kustomization = yaml.safe_load(rendering.render(noted)["kubernetes/kustomization.yaml"])
     wanted = {"name": "ollama/ollama", "newName": "devai-ollama", "newTag": "4.5.6"}
     assert wanted in kustomization["images"]
 
