@@ -109,6 +109,7 @@ def files_of(image: str, engine: str = "") -> dict[str, tuple[object, ...]]:
                 content = archive.extractfile(entry) if entry.isfile() else None
                 digest = hashlib.sha256(content.read()).hexdigest() if content else entry.linkname
                 found[entry.name] = (entry.type, entry.mode, entry.uid, entry.gid, digest)
+        process.stdout.read()  # tar fills its last block; closed before that, docker fails with a broken pipe
     assert process.returncode == 0
     return found
 
