@@ -231,6 +231,7 @@ class Stream:
         return self
 
     def __next__(self) -> str:
+        _deliver(self._arrived)
         return next(self._lines).rstrip("\n")
 
     def result(self) -> Result:
@@ -247,7 +248,6 @@ class Stream:
         interrupted: KeyboardInterrupt | None = None
         while True:
             try:
-                _deliver(self._arrived)
                 show(self)
                 result = self.result()
             except KeyboardInterrupt as interrupt:

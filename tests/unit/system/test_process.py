@@ -114,9 +114,18 @@ def run_beside(argv: Sequence[str]) -> None:
         running.wait()
 
 
+def iterate(argv: Sequence[str]) -> None:
+    stream = process.Stream(argv)
+    try:
+        list(stream)
+    finally:
+        stream.signal(signal.SIGTERM)
+
+
 @pytest.mark.usefixtures("interrupted")
 @pytest.mark.parametrize(
-    ("start", "module", "starting"), [(process.run, process, "_started"), (run_beside, subprocess, "Popen")]
+    ("start", "module", "starting"),
+    [(process.run, process, "_started"), (iterate, process, "_started"), (run_beside, subprocess, "Popen")],
 )
 def test_a_signal_that_arrives_while_a_program_starts_reaches_it(
     start: Callable[[Sequence[str]], object],
