@@ -124,7 +124,7 @@ run "without_a_zone" {
 
   assert {
     condition     = length(aws_route53_record.this) + length(aws_route53_record.validation) + length(aws_acm_certificate_validation.this) == 0
-    error_message = "and nobody waits for them"
+    error_message = "and nothing waits for them"
   }
 
   # Browsers warn until the certificate is issued, and the plan says so.

@@ -107,7 +107,7 @@ variable "enable_https" {
 }
 
 variable "key_vault_id" {
-  description = "ID of the Key Vault of a self-signed certificate; whoever applies needs the role Key Vault Certificates Officer there."
+  description = "ID of the Key Vault of a self-signed certificate; the caller of Terraform needs the role Key Vault Certificates Officer there."
   type        = string
   nullable    = false
 }

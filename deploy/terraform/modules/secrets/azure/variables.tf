@@ -1,5 +1,5 @@
 variable "key_vault_id" {
-  description = "ID of the Key Vault; whoever applies needs the role Key Vault Secrets Officer there."
+  description = "ID of the Key Vault; the caller of Terraform needs the role Key Vault Secrets Officer there."
   type        = string
   nullable    = false
 }
