@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
-
 from devai_tasks.clouds import command_line, registry_login, sizes
 from devai_tasks.clouds.base import Object, Routing
 from devai_tasks.clouds.registry_login import Login, Way
@@ -231,6 +229,7 @@ def _sdk_login(address: str, _: str) -> Login:
 
     https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
     """
+    import httpx  # not for every load of a configuration
     from azure.identity import DefaultAzureCredential
 
     host = registry.host(address)

@@ -18,7 +18,7 @@ from devai_tasks.config.secrets import ENCRYPTED_FILE, FILE
 from devai_tasks.config.stack import Stack
 from devai_tasks.stack import artifacts
 from devai_tasks.system.errors import ConfigError, Problem, nearest
-from devai_tasks.targets.kubernetes import deployment as kubernetes
+from devai_tasks.targets.kubernetes import overlays
 
 # Files of conf/ that are no layers, and have their own readers.
 NO_LAYERS = {"conf/personal.yaml", FILE, ENCRYPTED_FILE, "conf/secrets.example.yaml", "conf/schema.json"}
@@ -60,7 +60,7 @@ def configurations(
             problems += error.problems
             continue
         loaded.append(configuration)
-        if refusal := kubernetes.unknown_overlay(sources.project, configuration.settings):
+        if refusal := overlays.unknown_overlay(sources.project, configuration.settings):
             key, named = ("kubernetes", "overlay"), configuration.settings.kubernetes.overlay
             problems.append(Problem(configuration.origins(key)[0].place, quote(key, named), refusal))
     if problems:

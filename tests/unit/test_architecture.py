@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -51,3 +53,11 @@ def test_every_package_is_described() -> None:
     packages = {path.stem for path in (ROOT / "devai_tasks").iterdir() if path.suffix == ".py" or path.is_dir()}
     described = set(re.findall(r"`(\w+)(?:/|\.py)`", DOCUMENT.partition("## The one-way rule")[0]))
     assert packages - {"__init__", "__pycache__", "templates"} <= described
+
+
+def test_a_configuration_is_loaded_without_the_clients_of_servers() -> None:
+    """Every task of a stack loads one, and a client takes as long to import as all else."""
+    code = "import sys, devai_tasks.stack.loading, devai_tasks.stack.configuration_report; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "devai_tasks.clouds.azure" in loaded
+    assert {"httpx", "python_on_whales", "sh"} & {*loaded} == set()

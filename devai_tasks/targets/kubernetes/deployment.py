@@ -20,7 +20,7 @@ from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, UsageError, unknown
 from devai_tasks.targets import addresses
 from devai_tasks.targets.base import LAB_ENVIRONMENT
-from devai_tasks.targets.kubernetes import kubectl, rendering, rollout
+from devai_tasks.targets.kubernetes import kubectl, overlays, rendering, rollout
 from devai_tasks.targets.kubernetes import objects as live
 from devai_tasks.targets.kubernetes.kubectl import Kubectl
 from devai_tasks.workspace import artifacts
@@ -93,18 +93,10 @@ class Cluster:
         return list(names) or self.deployments
 
 
-def unknown_overlay(project: Project, settings: Settings) -> str:
-    """What is wrong with the overlay that a stack in a cluster names; empty where it is there."""
-    overlays, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
-    if "kubernetes" not in settings.targets or (overlays / name / "kustomization.yaml").is_file():
-        return ""
-    return unknown("overlay", name, (file.parent.name for file in overlays.glob("*/kustomization.yaml")))
-
-
 def manifests(cluster: Cluster) -> str:
     """Render the stack's leaf, and build it. Raises UsageError for an overlay that isn't there."""
     settings = cluster.settings
-    if refusal := unknown_overlay(cluster.project, settings):
+    if refusal := overlays.unknown_overlay(cluster.project, settings):
         raise UsageError(f"kubernetes.overlay: {refusal}", hint="deploy/kubernetes/overlays has them")
     folder = artifacts.provide(cluster.project, settings.stack, lambda _: rendering.render(settings))
     return kubectl.build((folder / "kubernetes").relative_to(cluster.project.root), dry=cluster.dry)

@@ -1,0 +1,15 @@
+"""The overlays in deploy/kubernetes that a stack can choose from."""
+
+from __future__ import annotations
+
+from devai_tasks.config.project import Project
+from devai_tasks.config.schema import Settings
+from devai_tasks.system.errors import unknown
+
+
+def unknown_overlay(project: Project, settings: Settings) -> str:
+    """What is wrong with the overlay that a stack in a cluster names; empty where it is there."""
+    folder, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
+    if "kubernetes" not in settings.targets or (folder / name / "kustomization.yaml").is_file():
+        return ""
+    return unknown("overlay", name, (file.parent.name for file in folder.glob("*/kustomization.yaml")))
