@@ -14,26 +14,17 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
 from devai_tasks.cli import remainder
+from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, UsageError
-
-if TYPE_CHECKING:
-    from devai_tasks.config.configuration import Configuration
-    from devai_tasks.config.load import Sources
-    from devai_tasks.config.project import Project
-    from devai_tasks.config.schema import Settings
-    from devai_tasks.config.stack import Stack
-    from devai_tasks.engine.docker import Docker
 
 Declare = Callable[[Callable[..., None]], Task[Any]]
 """A decorator that makes a task of a function."""
@@ -53,81 +44,6 @@ _ASKING_HELP = {
 _ASKING_FLAGS: dict[str, Any] = {"yes": False, "confirm": ""}
 _OWNER_HELP = {"take_over": "take over a stack whose owner is gone or not recorded (default: ask)"}
 _OWNER_FLAGS: dict[str, Any] = {"take_over": False}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the flags of one call ask for; `env` and `cloud` are empty where they were not given."""
-
-    project: Project
-    env: str
-    cloud: str
-    overrides: Sequence[str]
-    gpu: bool
-    dry: bool
-    task: str = ""
-    """The task that was called."""
-    given: Sequence[str] = ()
-    """Its own flags, as they were given."""
-    yes: bool = False
-    """Whether to go on without asking."""
-    confirm: str = ""
-    """Project and stack, where they were given instead of being typed."""
-    changes: bool = False
-    """Whether the task changes the stack, as against one that only looks."""
-    take_over: bool = False
-    """Whether to take over a stack whose owner is gone or not recorded."""
-    said: set[str] = field(default_factory=set)
-    """The stand-ins that were named already."""
-
-    @cached_property
-    def sources(self) -> Sources:
-        """The configuration of all stacks."""
-        from devai_tasks.config.load import Sources
-        from devai_tasks.stack import loading
-
-        return Sources(self.project, deployment=loading)
-
-    @cached_property
-    def stack(self) -> Stack:
-        """The stack that is meant, with what changes it for this run."""
-        from devai_tasks.config import layers
-
-        stack = self.sources.stack(self.env, self.cloud, self.overrides)
-        return replace(stack, changes=layers.words(self.overrides, gpu=self.gpu))
-
-    @property
-    def again(self) -> str:
-        """What a person types to have the same once more."""
-        return " ".join(["inv", self.task, self.stack.flags, *map(shlex.quote, self.given)])
-
-    @cached_property
-    def configuration(self) -> Configuration:
-        """What the layers say about it, with the overrides of this call; on stderr, which values are stand-ins."""
-        configuration = self.sources.configuration(self.stack, self.overrides, gpu=self.gpu)
-        for line in configuration.stand_ins:
-            if line not in self.said:
-                console.say(f"stand-in: {line}")
-                self.said.add(line)
-        return configuration
-
-    @cached_property
-    def settings(self) -> Settings:
-        """The stack's settings, for tasks that show or check, and for stacks of this machine."""
-        return self.configuration.settings
-
-    def anew(self) -> Request:
-        """The same, with the configuration as it is now."""
-        return replace(self)
-
-    @cached_property
-    def docker(self) -> Docker:
-        """The engine of this machine that the stack is for."""
-        from devai_tasks.engine.docker import Docker
-
-        docker = Docker(dry=self.dry)
-        docker.choose(self.settings.engine.name)
-        return docker
 
 
 def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Declare:
@@ -157,7 +73,7 @@ def stack_task(
     help: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Declare:
-    """A task that works on a stack: its body gets a Request beside its own flags.
+    """A task that works on a stack: its body gets a Session beside its own flags.
 
     With `target` it is refused on stacks that are not rendered for that. One that runs `alone` holds the stack's lock;
     one that `changes` the stack does so, too, is written down, looks first whose stack it is, and takes `--take-over`;
@@ -172,7 +88,6 @@ def stack_task(
 
         def run(c: Context, **given: Any) -> None:
             with clean_exit():
-                from devai_tasks.cli import confirm as guard
                 from devai_tasks.config.project import Project
 
                 project = Project.find()
@@ -182,18 +97,20 @@ def stack_task(
                 env, cloud, gpu, overrides = (given.pop(flag) for flag in ("env", "cloud", "gpu", "set_"))
                 common = {flag: given.pop(flag) for flag in flags if flag in given}
                 words = _words({flag: value for flag, value in given.items() if value != defaults[flag]})
-                request = Request(
+                session = Session(
                     project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, changes=changes, **common
                 )
                 if target:
-                    _check_target(request, target)
-                remainder.refuse(c.remainder, name, _flag_names(parameters), request)
-                with guard.run(request, recorded=changes) if alone or changes else nullcontext():
+                    _check_target(session, target)
+                remainder.refuse(c.remainder, name, _flag_names(parameters), session)
+                with session.exclusive(recorded=changes) if alone or changes else nullcontext():
+                    if changes or owned:
+                        from devai_tasks.stack import owner_checks
                     if changes:
-                        guard.check_owner(request, target)
+                        owner_checks.check_folder(session, target)
                     if owned:
-                        request = guard.refuse_foreign(request, "kubernetes" if given.get("cluster") else target)
-                    body(c, request, **given)
+                        session = owner_checks.refuse_foreign(session, "kubernetes" if given.get("cluster") else target)
+                    body(c, session, **given)
 
         context, _, *own = inspect.signature(body).parameters.values()
         defaults = {parameter.name: parameter.default for parameter in own}
@@ -257,17 +174,17 @@ def _from(root: Path, flag: str, value: Any) -> Any:
     return os.path.relpath(value, root) if value and is_file and not Path(value).is_absolute() else value
 
 
-def _check_target(request: Request, target: str) -> None:
+def _check_target(session: Session, target: str) -> None:
 
-    own = request.settings.targets
+    own = session.settings.targets
     if target not in own:
-        compute = request.settings.compute
+        compute = session.settings.compute
         reason, way = f"compute.provider: {compute.provider}", "--cloud=local is this machine"
         if target == "terraform":
             way = "Terraform is for clouds: --cloud=aws, azure or gcp"
         if target == "kubernetes":
             reason, way = f"compute.platform: {compute.platform}", "with compute.platform: kubernetes it has one"
-        raise UsageError(f"{request.stack} ({reason}) has no {target}; it has {', '.join(own)}", hint=way)
+        raise UsageError(f"{session.stack} ({reason}) has no {target}; it has {', '.join(own)}", hint=way)
 
 
 def _declared(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from devai_tasks.system.errors import UsageError
 
 if TYPE_CHECKING:
-    from devai_tasks.cli.decorators import Request
+    from devai_tasks.stack.session import Session
 
 # The tools' own flags, and ours for the same; one of the same name needs no line.
 _SYNONYMS = {
@@ -36,7 +36,7 @@ _COMMANDS = {
 }
 
 
-def refuse(remainder: str, task: str, flags: Collection[str], request: Request | None = None) -> None:
+def refuse(remainder: str, task: str, flags: Collection[str], session: Session | None = None) -> None:
     """Raise UsageError where something follows `--`; `flags` are the names of the task's own, without hyphens."""
     if not remainder:
         return
@@ -49,7 +49,7 @@ def refuse(remainder: str, task: str, flags: Collection[str], request: Request |
         else:
             unknown.append(_typed(option, value))
     if unknown:
-        lines.append(f"{' '.join(unknown)}: no flag of {task}; {_plain(task, request)}")
+        lines.append(f"{' '.join(unknown)}: no flag of {task}; {_plain(task, session)}")
     raise UsageError("\n".join(lines))
 
 
@@ -90,14 +90,14 @@ def _flag(option: str, value: str, task: str, flags: Collection[str]) -> str:
     return _typed(f"--{own}", shlex.quote(value) if value else "") if own in flags else ""
 
 
-def _plain(task: str, request: Request | None) -> str:
+def _plain(task: str, session: Session | None) -> str:
     """The tool's own command for such arguments, and the folder to run it in."""
-    if not request:
+    if not session:
         return f"`inv --help {task}` shows those that it has"
-    whole = f"`inv --dry {task} {request.stack.flags}` prints the plain commands"
+    whole = f"`inv --dry {task} {session.stack.flags}` prints the plain commands"
     command = _COMMANDS.get(task.partition(".")[0])
     if not command:
-        return f"{whole}, to run in {request.project.root}"
-    settings = request.settings
-    filled = command.format(stack=request.stack, compute=settings.compute, kubernetes=settings.kubernetes)
-    return f"run the tool in {request.project.root}: `{filled}`; {whole}"
+        return f"{whole}, to run in {session.project.root}"
+    settings = session.settings
+    filled = command.format(stack=session.stack, compute=settings.compute, kubernetes=settings.kubernetes)
+    return f"run the tool in {session.project.root}: `{filled}`; {whole}"

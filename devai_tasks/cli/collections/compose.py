@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from devai_tasks.cli.decorators import Request, check_tail, stack_task, words_of
+from devai_tasks.cli.decorators import check_tail, stack_task, words_of
 from devai_tasks.config import image_names, naming
+from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.targets.base import LAB_ENVIRONMENT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _SERVICE = {"service": "devai, ollama or chroma (default: all); can be repeated"}
 
 
 @stack_task(target="compose", changes=True, asks=True)
-def up(c: Context, request: Request) -> None:
+def up(c: Context, session: Session) -> None:
     """Start the lab, wait until it is healthy, and print its address; what lacks, or is out of date, is built."""
-    roll_out(request)
-    show_address(request)
+    from devai_tasks.stack.compose_workload import ComposeWorkload
 
-
-def roll_out(request: Request) -> None:
-    """Start the lab, and wait until it is healthy."""
-    from devai_tasks.cli import confirm
-    from devai_tasks.stack import local
-
-    if request.settings.protected:
-        confirm.allow(request, "containers that have changed are replaced, and kernels in them end")
-    local.up(request.project, request.settings, request.docker)
-
-
-def show_address(request: Request) -> None:
-    """Print where the lab is, with its token: for the person's terminal only."""
-    from devai_tasks.targets.compose import deployment as compose
-
-    if not request.dry:
-        console.show(compose.link(request.project, request.settings, request.docker))
+    workload = ComposeWorkload(session)
+    workload.deploy()
+    if not session.dry:
+        console.show(workload.link())
 
 
 @stack_task(
@@ -49,60 +31,23 @@ def show_address(request: Request) -> None:
     asks=True,
     help={"data": "remove notebooks and models as well; asks for project and stack (default: they stay)"},
 )
-def down(c: Context, request: Request, data: bool = False) -> None:
+def down(c: Context, session: Session, data: bool = False) -> None:
     """Stop the lab; notebooks and models stay unless --data is given."""
-    take_down(request, data=data)
+    from devai_tasks.stack.compose_workload import ComposeWorkload
 
-
-def take_down(request: Request, *, data: bool) -> None:
-    """Stop the lab, after a question where that loses something."""
-    from devai_tasks.cli import confirm
-    from devai_tasks.targets.compose import deployment as compose
-    from devai_tasks.targets.compose import ownership as folder_ownership
-
-    if data or request.settings.protected:
-        confirm.allow(request, "the lab stops", loses="all notebooks in its home and all its models" if data else "")
-    compose.compose(request.project, request.settings, request.docker).down(volumes=data)
-    if data and not request.dry:
-        folder_ownership.unmark_folder(request.settings)
-
-
-def rotate(request: Request) -> None:
-    """Ask, and replace the lab's token; containers that run are made with the new one."""
-    from devai_tasks.cli import confirm
-    from devai_tasks.stack import local
-
-    confirm.allow(request, confirm.ROTATION)
-    local.rotate(request.project, request.settings, request.docker)
-
-
-def stop(request: Request) -> None:
-    """Stop the containers, and keep them."""
-    from devai_tasks.cli import confirm
-    from devai_tasks.targets.compose import deployment as compose
-
-    if request.settings.protected:
-        confirm.allow(request, "the lab stops, and its kernels end")
-    compose.compose(request.project, request.settings, request.docker).stop()
-
-
-def start(request: Request) -> None:
-    """Start the containers as they are, and wait until they are healthy."""
-    from devai_tasks.targets.compose import deployment as compose
-
-    compose.start(request.project, request.settings, request.docker)
+    ComposeWorkload(session).remove(data=data)
 
 
 @stack_task(target="compose", changes=True, asks=True, help=_SERVICE, iterable=["service"])
-def restart(c: Context, request: Request, service: list[str]) -> None:
+def restart(c: Context, session: Session, service: list[str]) -> None:
     """Restart services as they are; `up` applies changes."""
-    from devai_tasks.cli import confirm
+    from devai_tasks.stack import consent
     from devai_tasks.targets.compose import deployment as compose
 
     compose.check_services(service)
-    if request.settings.protected:
-        confirm.allow(request, f"{' and '.join(service) or 'its services'} begin anew, and kernels end")
-    compose.restart(request.project, request.settings, request.docker, service)
+    if session.settings.protected:
+        consent.allow(session, f"{' and '.join(service) or 'its services'} begin anew, and kernels end")
+    compose.restart(session.project, session.settings, session.docker, service)
 
 
 @stack_task(
@@ -115,27 +60,21 @@ def restart(c: Context, request: Request, service: list[str]) -> None:
     },
     iterable=["service"],
 )
-def logs(c: Context, request: Request, service: list[str], follow: bool = False, tail: str = "all") -> None:
+def logs(c: Context, session: Session, service: list[str], follow: bool = False, tail: str = "all") -> None:
     """Show what the services print."""
-    for line in lines(request, service, follow=follow, tail=tail):
+    from devai_tasks.stack.compose_workload import ComposeWorkload
+
+    check_tail(tail)
+    for line in ComposeWorkload(session).logs(service, follow=follow, tail=tail):
         console.show(line)
 
 
-def lines(request: Request, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
-    """What services print, all for none."""
-    from devai_tasks.targets.compose import deployment as compose
-
-    compose.check_services(services)
-    check_tail(tail)
-    return compose.compose(request.project, request.settings, request.docker).logs(services, follow=follow, tail=tail)
-
-
 @stack_task(target="compose", owned=True, help={"json": "for programs (default: a table)"})
-def ps(c: Context, request: Request, json: bool = False) -> None:
+def ps(c: Context, session: Session, json: bool = False) -> None:
     """Show the lab's containers."""
     from devai_tasks.targets.compose import deployment as compose
 
-    rows = compose.compose(request.project, request.settings, request.docker).containers()
+    rows = compose.compose(session.project, session.settings, session.docker).containers()
     if json:
         return console.show_json(rows)
     columns = ["service", "state", "health", "image", "published"]
@@ -145,16 +84,16 @@ def ps(c: Context, request: Request, json: bool = False) -> None:
 
 
 @stack_task(target="compose", owned=True, help={"command": "what to run (default: bash)"})
-def shell(c: Context, request: Request, command: str = "bash") -> None:
+def shell(c: Context, session: Session, command: str = "bash") -> None:
     """Open a shell in the lab, as the lab's own user."""
     from devai_tasks.targets.compose import deployment as compose
 
     words = words_of(command)
-    own = compose.compose(request.project, request.settings, request.docker)
+    own = compose.compose(session.project, session.settings, session.docker)
     code = own.execute(
         naming.LAB,
         [*LAB_ENVIRONMENT, *words],
-        user=compose.user(request.settings, request.docker),
+        user=compose.user(session.settings, session.docker),
         workdir=compose.WORK_DIR,
     )
     if code:
@@ -162,22 +101,22 @@ def shell(c: Context, request: Request, command: str = "bash") -> None:
 
 
 @stack_task(target="compose")
-def pull(c: Context, request: Request) -> None:
+def pull(c: Context, session: Session) -> None:
     """Bring the newest base image and Ollama image from their registries."""
-    settings = request.settings
+    settings = session.settings
     for name in (image_names.base(settings), image_names.official_ollama(settings)):
         pinned = image_names.pinned(settings, name)
         with console.step(f"pulling {pinned}"):
-            request.docker.pull(pinned)
+            session.docker.pull(pinned)
 
 
 @stack_task(target="compose", help={"json": "for programs (default: YAML)"})
-def config(c: Context, request: Request, json: bool = False) -> None:
+def config(c: Context, session: Session, json: bool = False) -> None:
     """Show the Compose definition as Compose reads it; needs no engine."""
     from devai_tasks.targets.compose import deployment as compose
     from devai_tasks.targets.templating import yaml_documents
 
-    definition = request.docker.compose(compose.project_files(request.project, request.settings)).config()
+    definition = session.docker.compose(compose.project_files(session.project, session.settings)).config()
     if json:
         return console.show_json(definition)
     console.show(yaml_documents([definition]))

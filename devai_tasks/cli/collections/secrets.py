@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from devai_tasks.cli.decorators import Request, seconds_of, stack_task
+from devai_tasks.cli.decorators import seconds_of, stack_task
+from devai_tasks.stack.session import Session
 
 
 @stack_task(
@@ -15,19 +16,14 @@ from devai_tasks.cli.decorators import Request, seconds_of, stack_task
         "seconds": "how long to wait for the lab (default: 600)",
     },
 )
-def rotate(c: Context, request: Request, cluster: bool = False, seconds: str = "600") -> None:
+def rotate(c: Context, session: Session, cluster: bool = False, seconds: str = "600") -> None:
     """Replace the lab's token, as after a leak: every session and kernel ends; prints the new address."""
-    from devai_tasks.cli import lifecycle
-    from devai_tasks.cli.collections import compose, kubernetes, stack, terraform
+    from devai_tasks.cli.collections import stack
+    from devai_tasks.stack import workloads
+    from devai_tasks.stack.kubernetes_workload import KubernetesWorkload
 
-    limit, compute = seconds_of(seconds), request.settings.compute
-    if compute.provider == "local":
-        if cluster:
-            return kubernetes.rotate(request, seconds=limit)
-        compose.rotate(request)
-    elif compute.platform == "kubernetes":
-        request = lifecycle.joined(request)
-        kubernetes.rotate(request, seconds=limit)
-    else:
-        terraform.rotate(request)
-    return stack.show_address(request.anew())
+    limit = seconds_of(seconds)
+    if cluster and session.settings.compute.uses_compose:
+        return KubernetesWorkload(session).rotate(seconds=limit)
+    workloads.of(session).rotate(seconds=limit)
+    return stack.show_address(session.reloaded())

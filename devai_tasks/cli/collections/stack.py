@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from devai_tasks.cli.decorators import Request, seconds_of, stack_task
+from devai_tasks.cli.decorators import check_tail, seconds_of, stack_task
+from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.workspace import state
 
@@ -25,40 +26,40 @@ _SECONDS = {"seconds": "how long to wait for each part (default: 600)"}
 
 
 @stack_task(changes=True, asks=True, help={**_STEPS, **_SECONDS})
-def up(c: Context, request: Request, from_: str = "", only: str = "", seconds: str = "600") -> None:
+def up(c: Context, session: Session, from_: str = "", only: str = "", seconds: str = "600") -> None:
     """Bring the stack up, from whatever is there to a lab that answers; prints its address."""
-    from devai_tasks.cli import lifecycle
+    from devai_tasks.stack import workloads
 
-    _work(request, lifecycle.up(request, seconds=seconds_of(seconds)), start=from_, only=only)
-    if not (only or request.dry):
-        after = request.anew()
-        state.remember(request.project, request.stack, after.configuration.plain)
+    _work(session, workloads.of(session).up(seconds=seconds_of(seconds)), start=from_, only=only)
+    if not (only or session.dry):
+        after = session.reloaded()
+        state.remember(session.project, session.stack, after.configuration.plain)
         show_address(after)
 
 
 @stack_task(changes=True, asks=True, help={**_STEPS, "data": _DATA})
-def down(c: Context, request: Request, data: bool = False, from_: str = "", only: str = "") -> None:
+def down(c: Context, session: Session, data: bool = False, from_: str = "", only: str = "") -> None:
     """Take the stack down; homes and models stay unless --data is given, of a cloud's cluster the home."""
-    from devai_tasks.cli import lifecycle
+    from devai_tasks.stack import workloads
 
-    _work(request, lifecycle.down(request, data=data), start=from_, only=only)
+    _work(session, workloads.of(session).down(data=data), start=from_, only=only)
 
 
 @stack_task(changes=True, asks=True)
-def stop(c: Context, request: Request) -> None:
+def stop(c: Context, session: Session) -> None:
     """Bring what computes to zero, and keep all else; kernels end."""
-    from devai_tasks.cli import lifecycle
+    from devai_tasks.stack import workloads
 
-    _work(request, lifecycle.stop(request))
+    _work(session, workloads.of(session).stop())
 
 
 @stack_task(changes=True, asks=True, help=_SECONDS)
-def start(c: Context, request: Request, seconds: str = "600") -> None:
+def start(c: Context, session: Session, seconds: str = "600") -> None:
     """Bring back what `stop` has stopped, as it was; `up` applies changes, too."""
-    from devai_tasks.cli import lifecycle
+    from devai_tasks.stack import workloads
 
-    _work(request, lifecycle.start(request, seconds=seconds_of(seconds)))
-    show_address(request.anew())
+    _work(session, workloads.of(session).start(seconds=seconds_of(seconds)))
+    show_address(session.reloaded())
 
 
 @stack_task(
@@ -70,15 +71,15 @@ def start(c: Context, request: Request, seconds: str = "600") -> None:
     },
 )
 def plan(
-    c: Context, request: Request, json: bool = False, markdown: bool = False, detailed_exitcode: bool = False
+    c: Context, session: Session, json: bool = False, markdown: bool = False, detailed_exitcode: bool = False
 ) -> None:
     """Show what `up` would change, on all targets at once."""
     from invoke.exceptions import Exit
 
-    from devai_tasks.cli.collections import overview
+    from devai_tasks.stack import status
 
-    found = overview.overview(request)
-    if request.dry:
+    found = status.compare(session)
+    if session.dry:
         return
     if json:
         console.show_json(found.as_json())
@@ -98,12 +99,12 @@ def plan(
 
 
 @stack_task(help=_JSON)
-def status(c: Context, request: Request, json: bool = False) -> None:
+def status(c: Context, session: Session, json: bool = False) -> None:
     """Show what runs where, in which version, at which address, and whether it is as configured."""
-    from devai_tasks.cli.collections import overview
+    from devai_tasks.stack import status
 
-    found = overview.status(request)
-    if request.dry:
+    found = status.of(session)
+    if session.dry:
         return None
     if json:
         return console.show_json(found)
@@ -115,18 +116,18 @@ def status(c: Context, request: Request, json: bool = False) -> None:
 
 
 @stack_task(name="open", owned=True, help={"print": "only print it (default: open a browser as well)"})
-def open_(c: Context, request: Request, print: bool = False) -> None:
+def open_(c: Context, session: Session, print: bool = False) -> None:
     """Open the lab in a browser, with its token."""
-    from devai_tasks.cli.collections import overview
+    from devai_tasks.stack import workloads
 
-    address = overview.opened(request)
-    if request.dry:
+    address = workloads.of(session).opened()
+    if session.dry:
         return console.say(address if print else f"python -m webbrowser {address}")
     console.show(address)
     if not print:
         from devai_tasks.system import browser
 
-        browser.open_page(address, state.private_folder(request.project.state(request.stack)))
+        browser.open_page(address, state.private_folder(session.project.state(session.stack)))
     return None
 
 
@@ -139,31 +140,31 @@ def open_(c: Context, request: Request, print: bool = False) -> None:
     },
     iterable=["service"],
 )
-def logs(c: Context, request: Request, service: list[str], follow: bool = False, tail: str = "all") -> None:
+def logs(c: Context, session: Session, service: list[str], follow: bool = False, tail: str = "all") -> None:
     """Show what the stack's services print."""
-    from devai_tasks.cli.collections import overview
+    from devai_tasks.stack import workloads
 
-    for line in overview.logs(request, service, follow=follow, tail=tail):
+    check_tail(tail)
+    for line in workloads.of(session).logs(service, follow=follow, tail=tail):
         console.show(line)
 
 
-def _work(request: Request, steps: Sequence[Step], *, start: str = "", only: str = "") -> None:
+def _work(session: Session, steps: Sequence[Step], *, start: str = "", only: str = "") -> None:
     from devai_tasks.stack import steps as runner
 
-    runner.work(steps, start=start, only=only, again=request.again)
+    runner.work(steps, start=start, only=only, again=session.command)
 
 
-def show_address(request: Request) -> None:
+def show_address(session: Session) -> None:
     """Print the lab's address; where the configuration names none, the step before has said what leads there."""
-    from devai_tasks.cli.collections import overview
+    from devai_tasks.stack import workloads
     from devai_tasks.system.errors import DevaiError
-    from devai_tasks.targets import addresses
 
-    named = request.settings.compute.provider == "local" or addresses.url(request.settings)
-    if not named or request.dry:
+    workload = workloads.of(session)
+    if session.dry or not workload.address():
         return
     try:
-        console.show(overview.link(request))
+        console.show(workload.link())
     except DevaiError as error:  # it is up all the same, for those who have its token
-        console.show(addresses.url(request.settings))
+        console.show(workload.address())
         console.warn(str(error), error.code)

@@ -30,6 +30,9 @@ WORK_DIR = work_dir.TARGET
 START_SECONDS = 180
 ANSWER_SECONDS = 2
 
+Parts = tuple[Project, Settings, Docker]
+"""A project, the settings of its stack, and the engine that runs the stack."""
+
 
 def project_files(project: Project, settings: Settings) -> Path:
     """Render what Compose needs; returns the environment file that names all of it."""

@@ -271,6 +271,12 @@ def delete(cluster: Cluster, *, data: bool) -> None:
             console.say(f"  {line}")
 
 
+def restart(cluster: Cluster, names: Sequence[str]) -> None:
+    """Restart workloads."""
+    for name in names:
+        cluster.kubectl.restart(name)
+
+
 def watch(cluster: Cluster, *, seconds: int) -> None:
     """Wait until every workload runs. Raises DevaiError with the reason where one doesn't."""
     if cluster.dry:

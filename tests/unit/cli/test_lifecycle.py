@@ -12,21 +12,19 @@ from typing import Any
 
 import pytest
 
-from devai_tasks.cli.collections import kubernetes as k8s
-from devai_tasks.cli.collections import overview as looks
-from devai_tasks.cli.collections import terraform as tf
 from devai_tasks.clouds.terraform import TerraformCloud
 from devai_tasks.config.project import Project
 from devai_tasks.config.secrets import PROXIES
 from devai_tasks.config.stack import Stack
 from devai_tasks.engine.docker import Docker
-from devai_tasks.stack import overview
+from devai_tasks.stack import overview, terraform_step
+from devai_tasks.stack.kubernetes_workload import KubernetesWorkload
 from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, ToolError
 from devai_tasks.system.process import Result
 from devai_tasks.targets import addresses
 from devai_tasks.targets.kubernetes import deployment as cluster
-from devai_tasks.targets.kubernetes import kubectl
+from devai_tasks.targets.kubernetes import kubectl, scaling
 from devai_tasks.targets.kubernetes.kubectl import Kubectl
 from devai_tasks.targets.kubernetes.rendering import PROJECT_LABEL, STACK_LABEL
 from devai_tasks.targets.terraform import deployment as terraform
@@ -131,8 +129,8 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
             return Result(tuple(words), 0, deployed.answer(words).encode())
 
         monkeypatch.setattr(Kubectl, "_call", call)
-        monkeypatch.setattr(k8s, "start", lambda *_, **__: None)
-        monkeypatch.setattr(tf, "take_down", lambda *_, **__: deployed.asked.append("terraform destroy"))
+        monkeypatch.setattr(scaling, "start", lambda *_, **__: None)
+        monkeypatch.setattr(terraform_step, "destroy", lambda *_, **__: deployed.asked.append("terraform destroy"))
         return deployed
 
     return make
@@ -222,7 +220,7 @@ def test_the_wrong_account_is_found_before_anything_goes(devai: Run, deploy: Cal
 def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     devai: Run, deploy: Callable[..., Deployed], project: Project, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(looks, "_kubernetes", lambda *_: None)
+    monkeypatch.setattr(KubernetesWorkload, "_compare_objects", lambda *_: None)
     deployed = deploy(here=False)
     status = json.loads(devai("status", "--cloud=aws", "--json").stdout)
     assert [row["what"] for row in status["rows"]] == ["deployment/devai"]
@@ -330,8 +328,8 @@ def test_an_apply_without_other_secrets_asks_nothing_and_makes_no_token(
 @pytest.mark.usefixtures("secrets_only")
 def test_a_plan_names_the_secrets_that_up_would_replace(devai: Run, monkeypatch: Patch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "another-key")
-    monkeypatch.setattr(looks, "_terraform", lambda _: [])
-    monkeypatch.setattr(looks, "_kubernetes", lambda *_: None)
+    monkeypatch.setattr(terraform_step, "changes", lambda _: [])
+    monkeypatch.setattr(KubernetesWorkload, "_compare_objects", lambda *_: None)
     monkeypatch.setattr(overview, "of_image", lambda *_, **__: [])
     monkeypatch.setattr(Docker, "check", lambda _: None)
     planned = devai("plan", "--cloud=aws", "--json")
@@ -393,7 +391,7 @@ def test_a_token_is_where_its_lab_is_and_none_is_made_to_open_it(
     devai: Run, deploy: Callable[..., Deployed], project: Project, monkeypatch: Patch
 ) -> None:
     deploy()
-    monkeypatch.setattr(TerraformCloud, "token", lambda *_: "of-the-cloud")
+    monkeypatch.setattr(TerraformCloud, "token", lambda *_, **__: "of-the-cloud")
     opened = devai("open", "--print", "--cloud=aws", "--set=compute.platform=simple")
     assert opened.stdout == "https://lab.mine.test/lab?token=of-the-cloud\n", opened.stderr
     assert not state.has_token(project, STACK)
@@ -402,12 +400,12 @@ def test_a_token_is_where_its_lab_is_and_none_is_made_to_open_it(
 def test_a_stack_is_up_also_for_whom_its_cloud_does_not_tell_the_token(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
-    def refuse(*_: object) -> str:
+    def refuse(*_: object, **__: object) -> str:
         raise DevaiError("the cloud doesn't tell it")
 
     deploy()
     monkeypatch.setattr(TerraformCloud, "token", refuse)
-    monkeypatch.setattr(tf, "roll_out", lambda *_, **__: None)
+    monkeypatch.setattr(terraform_step, "apply", lambda *_, **__: None)
     monkeypatch.setattr(addresses, "wait", lambda *_, **__: None)
     simple = ("--cloud=aws", "--set=compute.platform=simple")
     started = devai("start", *simple, "--yes")

@@ -20,7 +20,8 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.engine.docker import Docker
 from devai_tasks.engine.images import Images
 from devai_tasks.models import pulling
-from devai_tasks.stack import local
+from devai_tasks.stack.compose_workload import ComposeWorkload
+from devai_tasks.stack.session import Session
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.targets.compose import deployment as compose
 from devai_tasks.targets.compose import engine_settings as engine
@@ -202,6 +203,12 @@ class BreaksOff:
             raise KeyboardInterrupt
 
 
+def workload(project: Project, settings: Settings, docker: Docker) -> ComposeWorkload:
+    session = Session(project, "", "", (), gpu=False, dry=False, yes=True)
+    vars(session).update(settings=settings, docker=docker)
+    return ComposeWorkload(session)
+
+
 def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     project: Project,
     nobodys_environment: None,  # noqa: ARG001 - for its effect
@@ -220,7 +227,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     token = state.token(project, own.stack)
     state.keep_secrets(project, own.stack, dict.fromkeys(own.secrets, ""))
     with pytest.raises(KeyboardInterrupt) as interrupt:
-        local.rotate(project, own, docker)
+        workload(project, own, docker).rotate(seconds=1)
     told = "the old token may still open the lab; `inv up --env=dev --cloud=local` ends it"
     assert interrupt.value.__notes__ == [told]
     assert built == []  # the image that the lab has is of other inputs than now, and no reason to wait
@@ -228,7 +235,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     with pytest.raises(DevaiError, match="still have the old one; `inv up --env=dev --cloud=local` recreates them"):
         compose.start(project, own, docker)
     for _ in range(2):
-        local.up(project, own, docker)
+        workload(project, own, docker).deploy()
     assert fake.recreated == ["all", "all", "changed"]
     compose.start(project, own, docker)
     assert fake.recreated[-1] == "nothing"
@@ -260,7 +267,7 @@ def test_a_token_is_kept_where_the_lab_could_not_start_with_a_new_one(
     monkeypatch.setattr(compose, "compose", lambda *_: BreaksOff())
     token = state.token(project, own.stack)
     with pytest.raises(DevaiError, match="64 cores"):
-        local.rotate(project, own, Docker())
+        workload(project, own, Docker()).rotate(seconds=1)
     assert state.token(project, own.stack) == token
     assert not state.restart_due(project, own.stack).exists()
 

@@ -12,11 +12,12 @@ from subprocess import CompletedProcess
 import pytest
 from harness.settings import Sources
 
-from devai_tasks.cli.collections import compose, namespace
+from devai_tasks.cli.collections import namespace
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.engine.docker import Docker
+from devai_tasks.stack.compose_workload import ComposeWorkload
 from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.system.process import Result
@@ -325,7 +326,7 @@ def test_who_enters_what_is_unclear_takes_nothing_over(  # noqa: PLR0913, PLR091
     refused: bool,
 ) -> None:
     monkeypatch.setattr(console, "ask", lambda _: pytest.fail("a question"))
-    monkeypatch.setattr(compose, "lines", lambda *_, **__: ["a line"])
+    monkeypatch.setattr(ComposeWorkload, "logs", lambda *_, **__: ["a line"])
     folders = {"here": str(project.root), "elsewhere": elsewhere}
     engine.made_by, engine.data = [folders.get(one, one) for one in made_by.split()], ["devai-local-dev_home"]
     engine.labels["devai-local-dev_owner"] = folders.get(mark, mark)
