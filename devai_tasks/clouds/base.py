@@ -101,6 +101,10 @@ class Cloud(ABC):
         """Return that file system, as the cloud's CSI driver knows it; empty where the cloud provides none."""
         return {}
 
+    def home_is_on_one_node(self, settings: Settings) -> bool:
+        """Whether the home is on a disk that one node of several has at a time."""
+        return False
+
     def home_access_modes(self, settings: Settings) -> list[str]:
         """Return the access modes of the home's volume."""
         return [settings.storage.access]

@@ -24,6 +24,10 @@ class ExistingCluster(Cloud):
         """Return the digests of images that are pushed."""
         return frozenset({"image.digest", "image.gpu.digest"})
 
+    def home_is_on_one_node(self, settings: Settings) -> bool:
+        """Whether the home is a volume that one node has at a time."""
+        return settings.storage.access == "ReadWriteOnce"
+
 
 def _cluster(settings: Settings) -> Iterator[Mistake]:
     if settings.compute.platform != "kubernetes":

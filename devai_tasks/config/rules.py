@@ -85,7 +85,7 @@ def _names(settings: Settings) -> Iterator[Mistake]:
 
 
 def _manifests(settings: Settings) -> Iterator[Mistake]:
-    if settings.compute.platform != "kubernetes":
+    if not settings.compute.uses_kubernetes:
         return
     name = naming.stack(settings)
     if len(name) > LONGEST_STACK:
@@ -109,7 +109,7 @@ def _private_ollama(settings: Settings) -> str:
     except ValueError:
         return ""
     # On this machine, manifests are beside Compose, whose labs may connect anywhere.
-    concerned = settings.ollama.mode == "external" and settings.compute.provider != "local"
+    concerned = settings.ollama.mode == "external" and not settings.compute.uses_compose
     private = concerned and any(address in network for network in _PRIVATE)
     return "" if not private or any(address in network for network in networks) else str(address)
 

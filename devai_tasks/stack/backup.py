@@ -86,7 +86,7 @@ def backup(
                 content, digest = backup_files.verify(archive), backup_files.digest(archive)
         checksum = backup_files.write_checksum(file, shared, digest)
     left_out = {unquote(name): "is mounted there" for name in headers.get("Devai-Mounts", "").split(", ") if name}
-    if settings.compute.provider == "local" and not in_cluster:
+    if settings.compute.uses_compose and not in_cluster:
         # The image of an earlier version does not report what is mounted.
         left_out["work"] = f"is the folder {settings.storage.work_dir} of this machine (storage.work_dir)"
     return Backup(size, content, checksum, left_out)
@@ -156,12 +156,12 @@ def _reached(project: Project, settings: Settings, path: str, *, in_cluster: boo
 
 @contextmanager
 def _server(project: Project, settings: Settings, *, in_cluster: bool, dry: bool) -> Iterator[http.Server]:
-    if settings.compute.provider == "local" and not in_cluster:
+    if settings.compute.uses_compose and not in_cluster:
         link = f"{compose.url(settings)}?token=" if dry else lab.link(project, settings, Docker())
         address, _, token = link.partition("lab?token=")
         certificate = project.state(settings.stack) / tls.CERTIFICATE if settings.tls.local else None
         yield http.Server(address, token, certificate, direct=True)
-    elif settings.compute.platform == "kubernetes":
+    elif settings.compute.uses_kubernetes:
         own = Cluster(project, settings, dry=dry)
         own.kubectl.check_context()
         with kubernetes.port_of(own, LAB) as port:

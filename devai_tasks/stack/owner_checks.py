@@ -21,7 +21,7 @@ def check_folder(session: Session, target: str) -> None:
     `check_cluster`, and in a cloud Terraform's state, which tell, once they can be asked.
     """
     settings = session.settings
-    if session.dry or settings.compute.provider != "local" or target not in ("", "compose", "image"):
+    if session.dry or not settings.compute.uses_compose or target not in ("", "compose", "image"):
         return
     try:
         session.docker.check()
@@ -40,13 +40,13 @@ def refuse_foreign(session: Session, target: str) -> Session:
     if session.dry:
         return session
     compute = session.settings.compute
-    if target == "kubernetes" or (not target and compute.provider != "local" and compute.platform == "kubernetes"):
+    if target == "kubernetes" or (not target and not compute.uses_compose and compute.uses_kubernetes):
         session = session if target else terraform_step.informed(session)
         kubectl = Cluster(session.project, session.settings).kubectl
         if not kubectl.knows_context():
             return session  # the task reaches nothing either, and says why
         owner = cluster_ownership.of_namespace(kubectl, session.settings)
-    elif compute.provider == "local":
+    elif compute.uses_compose:
         try:
             session.docker.check()
             owner = folder_ownership.of_folder(session.project, session.settings)

@@ -26,7 +26,7 @@ def detour(settings: Settings) -> str:
     stack, flags = settings.stack, settings.stack.flags
     if not clouds.of(settings).has_ingress(settings):
         return f"no ingress leads to {stack}; `inv k8s.port-forward {flags}` opens it"
-    task = "k8s.status" if settings.compute.platform == "kubernetes" else "tf.output --name=url"
+    task = "k8s.status" if settings.compute.uses_kubernetes else "tf.output --name=url"
     return f"{stack} has no host name (ingress.host); `inv {task} {flags}` shows its load balancer's own"
 
 
@@ -79,6 +79,6 @@ def _hint(settings: Settings) -> str:
 
 def _dns_hint(settings: Settings) -> str:
     where = "`inv tf.output --name=dns_records` shows the records to make"
-    if settings.compute.platform == "kubernetes":
+    if settings.compute.uses_kubernetes:
         where = f"`inv k8s.status {settings.stack.flags}` shows the address that its ingress has"
     return f"{settings.ingress.host} needs a record in your DNS: {where}; a zone in `dns.zone` has Terraform make it"

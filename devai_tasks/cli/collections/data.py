@@ -44,7 +44,7 @@ def restore(c: Context, session: Session, file: str = "", cluster: bool = False)
     with data.opened(session.project, session.settings, _file(file)) as archive:
         session = terraform_step.informed(session)
         compute = session.settings.compute
-        if cluster or (compute.provider != "local" and compute.platform == "kubernetes"):
+        if cluster or (not compute.uses_compose and compute.uses_kubernetes):
             owner_checks.check_cluster(session, session.cluster)
         consent.allow(session, f"files of its home are replaced by those of the same name in {file}")
         restored = data.restore(session.project, session.settings, archive, in_cluster=cluster, dry=session.dry)

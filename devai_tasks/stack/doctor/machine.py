@@ -72,7 +72,7 @@ def machine(project: Project, own: Configuration, docker: Docker) -> list[Check]
         found.append(_unvisited("base image", unvisited) if unvisited else base(settings, docker))
     found.append(disk("project disk", project.root, LEAST_DISK))
     found += gpu(settings, engine, programs.gpus(), kind)
-    if settings.compute.provider == "local":
+    if settings.compute.uses_compose:
         running: Sequence[Mapping[str, Any]] = []
         if engine:
             owner = folder_ownership.of_folder(project, settings)
@@ -103,7 +103,7 @@ def version(engine: Engine, kind: str = "docker") -> Check:
 
 def cores(settings: Settings, engine: Engine) -> Check:
     """Whether the engine gives a container as many cores as its limit says: more than it has, it refuses."""
-    if settings.compute.provider != "local":
+    if not settings.compute.uses_compose:
         return Check("engine", "cores", State.UNNEEDED, str(engine.cpus))
     try:
         compose.check_cores(settings, engine.cpus)
@@ -114,7 +114,7 @@ def cores(settings: Settings, engine: Engine) -> Check:
 
 def memory(settings: Settings, engine: Engine) -> Check:
     """Whether what the services may use fits: where it doesn't, the machine's own limit ends them before theirs."""
-    if settings.compute.provider != "local":
+    if not settings.compute.uses_compose:
         return Check("engine", "memory", State.UNNEEDED, gibibytes(engine.memory))
     limits = compose.limits(settings)
     wanted = sum(limit.memory.bytes for limit in limits.values())
@@ -130,7 +130,7 @@ def engine_disk(settings: Settings, engine: Engine) -> Check:
     if "Desktop" in engine.system or not engine.root.exists():
         return Check("engine", "engine disk", State.UNNEEDED, f"{engine.root} is not on this machine")
     wanted = _BUILD_GPU if settings.gpu.enabled else _BUILD[settings.image.packages]
-    if settings.compute.provider == "local" and settings.ollama.is_bundled:
+    if settings.compute.uses_compose and settings.ollama.is_bundled:
         wanted += _OLLAMA
     return disk("engine disk", engine.root, wanted)
 
@@ -169,7 +169,7 @@ def gpu(settings: Settings, engine: Engine | None, found: Sequence[str], kind: s
     """The driver on this machine, and NVIDIA's toolkit in the engine: for GPU stacks of this machine."""
     amd = AMD_DEVICE.exists()
     what = ", ".join(found) or (f"one of AMD's, {AMD_DEVICE}" if amd else "none, or no driver")
-    if not settings.gpu.enabled or settings.compute.provider != "local":
+    if not settings.gpu.enabled or not settings.compute.uses_compose:
         return [Check("engine", "GPU", State.UNNEEDED, what)]
     if settings.gpu.vendor == "amd":
         # What the ROCm variant of Ollama opens.

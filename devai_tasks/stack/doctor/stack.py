@@ -39,7 +39,7 @@ def configuration(project: Project, sources: Sources, own: Configuration) -> lis
         name, written = dotted(tuple(part for part in key if isinstance(part, str))), "[…]" if key[-1:] == (0,) else "…"
         hint = f"`inv config.set --cloud={own.settings.stack.cloud} --set='{name}={written}'`"
         # On this machine nothing is made of it but manifests.
-        state = State.ADVICE if own.settings.compute.provider == "local" else State.FAILED
+        state = State.ADVICE if own.settings.compute.uses_compose else State.FAILED
         checks.append(Check("configuration", name, state, f"{value} ({place})", "a value of yours", hint))
     return [*checks, rendered(project, own.settings, stale)]
 
@@ -125,7 +125,7 @@ def cluster(own: Configuration) -> list[Check]:
         return []
     context = settings.kubernetes.context
     # On this machine a cluster is beside Compose, for who wants one.
-    bad = State.UNNEEDED if settings.compute.provider == "local" else State.FAILED
+    bad = State.UNNEEDED if settings.compute.uses_compose else State.FAILED
     try:
         known, current = kubectl.contexts(), kubectl.current_context()
     except MissingToolError:

@@ -286,7 +286,7 @@ def built(settings: Settings, engine: Images) -> Mapping[str, Any]:
 
 def wanted_source(settings: Settings, source: str) -> str:
     """Where an image is to come from: only this machine's own stacks may run what was built in its place."""
-    return "registry" if source == "auto" and settings.compute.provider != "local" else source
+    return "registry" if source == "auto" and not settings.compute.uses_compose else source
 
 
 def _obtain(  # noqa: PLR0913 - an image, and the ways to it

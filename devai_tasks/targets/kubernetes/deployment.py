@@ -179,7 +179,7 @@ def send(cluster: Cluster, text: str, there: Sequence[Object]) -> list[str]:
 
 def failed_jobs(cluster: Cluster, there: Sequence[Object], wanted: Sequence[Object]) -> list[str]:
     """The jobs that have failed and are made anew; none in a cluster of this machine: it gets its models from here."""
-    if cluster.settings.compute.provider == "local":
+    if cluster.settings.compute.uses_compose:
         return []
     names = live.of_kind(wanted, "Job")
     found = [job for name, job in live.of_kind(there, "Job").items() if name in names]
@@ -301,7 +301,7 @@ def bring_models(cluster: Cluster, *, seconds: int) -> None:
         files = [name for name in settings.models if name not in settings.hub_models]
         if result == "done" and not files:
             return
-        if result != "done" and settings.compute.provider != "local":
+        if result != "done" and not settings.compute.uses_compose:
             message = "\n".join([f"the job that brings models is {result}; labs run without:", *reasons])
             raise DevaiError(message, code="DEVAI-MODEL-004")
         if result != "done":

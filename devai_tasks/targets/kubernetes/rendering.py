@@ -208,7 +208,7 @@ def _lab(settings: Settings) -> list[Object]:
     path = {"httpGet": {"path": f"{settings.network.base_url}api"}}
     deployment = _sized(LAB, settings.resources.lab, settings)
     _container(deployment).update(startupProbe=path, readinessProbe=path)
-    if settings.compute.provider == "none" and settings.storage.access == "ReadWriteOnce":
+    if clouds.of(settings).home_is_on_one_node(settings):
         # A new pod on another node could not have the home before the old one lets go.
         deployment["spec"]["strategy"] = {"type": "Recreate", "rollingUpdate": None}
     return [service, deployment]
@@ -247,7 +247,7 @@ def _models(settings: Settings) -> list[Object]:
         names,
         ollama_image(settings),
         labels(settings.labels),
-        settings.compute.provider == "none" and settings.pulls_image,
+        settings.pulls_image and not settings.compute.uses_terraform,
     ]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     environment = [{"name": "MODELS", "value": " ".join(names)}]

@@ -62,7 +62,7 @@ def renew(cluster: Cluster) -> Sending:
             code="DEVAI-K8S-007",
         )
     # On this machine the stack's own token is that of the lab in Compose.
-    local = cluster.settings.compute.provider == "local"
+    local = cluster.settings.compute.uses_compose
     token = state.new_token() if local else state.renew_token(cluster.project, cluster.settings.stack)
     return Sending(present, {**present, TOKEN: token})
 
