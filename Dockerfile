@@ -9,7 +9,7 @@ ARG PACKAGES=standard
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE} AS base
 SHELL ["/bin/sh", "-eu", "-c"]
-# The versions are those of the base's own release. Documentation goes, as slim bases have it; licences stay.
+# The versions are those of the base's own release. Documentation goes, as slim bases have it; licenses stay.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \

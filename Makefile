@@ -90,7 +90,7 @@ config-show: environment ## the settings of a stack
 config-check: environment ## mistakes, and what is in vain
 	$(INV) config.check $(STACK)
 
-config-render: environment ## the artefacts of a stack
+config-render: environment ## the artifacts of a stack
 	$(INV) config.render $(STACK)
 
 config-schema: environment ## the schema for editors, the references of keys and tasks
@@ -196,7 +196,7 @@ test: bootstrap ## all that CI runs
 session-%: # without this make's own variables, which tests that call make would inherit
 	@env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS $(NOX) -s $*
 
-validate: bootstrap ## the artefacts, by the tools that read them
+validate: bootstrap ## the artifacts, by the tools that read them
 	$(NOX) -s validate
 
 validate-real: bootstrap ## Terraform's roots, by providers built here or in DEVAI_PROVIDER_DIR

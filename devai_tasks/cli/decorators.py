@@ -92,7 +92,7 @@ def stack_task(
 
                 project = Project.find()
                 given = {flag: _from(project.root, flag, value) for flag, value in _given(given).items()}
-                # Paths in artefacts and in printed commands are relative to the project.
+                # Paths in artifacts and in printed commands are relative to the project.
                 os.chdir(project.root)
                 env, cloud, gpu, overrides = (given.pop(flag) for flag in ("env", "cloud", "gpu", "set_"))
                 common = {flag: given.pop(flag) for flag in flags if flag in given}

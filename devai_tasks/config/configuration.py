@@ -195,7 +195,7 @@ class Configuration:
         return takers
 
     def tasks(self, key: Key) -> str:
-        """What a key decides beside artefacts."""
+        """What a key decides beside artifacts."""
         return _entry(key).meta.tasks
 
     def keys(self, name: str) -> list[Key]:

@@ -83,7 +83,7 @@ class Files:
         return [*shared, *personal, *self._optional(self.project.state(stack) / DEPLOYMENT_FILE, "deployment")]
 
     def personal(self) -> list[Layer]:
-        """One person's wishes."""
+        """The personal configuration of this checkout."""
         return self._optional(self.project.conf / "personal.yaml", "personal")
 
     def _optional(self, file: Path, kind: str) -> list[Layer]:

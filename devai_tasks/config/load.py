@@ -107,7 +107,7 @@ class Sources:
         merged: DictConfig = pickle.loads(self._shared)  # noqa: S301 - from the lines above, and from nowhere else
         merged.merge_with(sources.builtin(stack), *(self._cleaned(layer)[0] for layer in own))
         layers = [*common, *own]
-        problems = self.project.namesakes(stack)
+        problems = self.project.conflicts(stack)
         problems += [problem for layer in layers for problem in self._cleaned(layer)[1]]
         meant = replace(stack, changes=sources.words(overrides, gpu=gpu))
         return _Reading(meant, layers, merged, problems, self._deployment).configuration()
@@ -251,7 +251,7 @@ class _Reading:
         tree = self.resolved()
         tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.refuse))
         settings: Settings = reader.read(Settings, tree, (), self.report, stack=self.stack)
-        if not self.incomplete:  # a weaker layer's value in place of one that was taken out is nobody's wish
+        if not self.incomplete:  # a weaker layer's value in place of one that was taken out was not asked for
             for key, allowed, code in self.deployment.mistakes(settings):
                 self.report(key, allowed, code=code)
         if self.problems:

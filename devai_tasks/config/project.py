@@ -36,7 +36,7 @@ class Project:
         """The configuration's layers."""
         return self.root / "conf"
 
-    def artefacts(self, stack: Stack) -> Path:
+    def artifacts(self, stack: Stack) -> Path:
         """Where what is generated for a stack goes."""
         return self.root / "generated" / str(stack)
 
@@ -59,7 +59,7 @@ class Project:
         """Every environment on every cloud."""
         return [Stack(environment, cloud) for cloud in self.clouds for environment in self.environments]
 
-    def namesakes(self, stack: Stack) -> list[Problem]:
+    def conflicts(self, stack: Stack) -> list[Problem]:
         """What is wrong with a stack whose name is another's too, and with it all that is kept under a name."""
         parts = str(stack).split("-")
         pairs = [["-".join(parts[:end]), "-".join(parts[end:])] for end in range(1, len(parts))]

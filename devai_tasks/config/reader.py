@@ -185,7 +185,7 @@ def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
         items = tree if isinstance(tree, list) else []
         return tuple(read(str, item, (*key, index), report) for index, item in enumerate(items))
     if typing.get_origin(kind) is Mapping:
-        # In one order, whatever that of the layers is: artefacts change only where something is said.
+        # In one order, whatever that of the layers is: artifacts change only where something is said.
         entries = dict(sorted(tree.items())) if isinstance(tree, dict) else {}
         member = typing.get_args(kind)[1]
         return MappingProxyType({name: read(member, item, (*key, name), report) for name, item in entries.items()})
@@ -230,7 +230,7 @@ def _scalar(kind: Any, text: str) -> Any:
     if kind is Secret:
         return Secret.parse(text)
     if secrets.refers(text):
-        raise ValueError("is no place for a secret: artefacts show it; only what stands under secrets: is kept")
+        raise ValueError("is no place for a secret: artifacts show it; only what stands under secrets: is kept")
     if kind in QUANTITIES:
         return kind.parse(text)
     if typing.get_origin(kind) is typing.Literal:

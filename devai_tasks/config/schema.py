@@ -16,7 +16,7 @@ from devai_tasks.config.sections import cloud, kubernetes, lab, project, storage
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.variables import DECLARABLE
 
-# Which layers may protect a stack: the files that everybody shares, and not one person's wishes.
+# Which layers may protect a stack: the files that everybody shares, and not a personal configuration.
 SHARED = ("common", "clouds", "profiles", "stacks")
 VARIABLE = matching(r"[A-Za-z_][A-Za-z0-9_]*", "a name for an environment variable")
 SECRET = matching(NAME, "a name for a secret, such as OPENAI_API_KEY")

@@ -37,8 +37,8 @@ def build(suite: str, archive: Path, *, dry: bool = False) -> None:
             _as_root("debootstrap", "--force-check-gpg", "--variant=minbase", suite, str(root))
             excludes = root / "etc/dpkg/dpkg.cfg.d/slim"
             _as_root("sh", "-c", f"printf 'path-exclude=/%s/*\\n' {' '.join(_UNWANTED)} > {excludes}")
-            leftovers = [*_UNWANTED, "var/cache/apt/archives", "var/lib/apt/lists"]
-            excluded = [f"--exclude=./{path}/*" for path in leftovers]
+            caches = [*_UNWANTED, "var/cache/apt/archives", "var/lib/apt/lists"]
+            excluded = [f"--exclude=./{path}/*" for path in caches]
             _as_root("tar", "-C", str(root), *excluded, "-cf", str(archive), ".")
     finally:
         _as_root("rm", "-rf", "--one-file-system", str(root))

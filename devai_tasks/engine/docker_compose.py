@@ -39,7 +39,7 @@ class Compose(Cli):
         )
 
     def up(self, *, timeout: int, wait: bool = True, recreate: Recreate = "changed") -> None:
-        """Create what is missing, create anew what `recreate` says, and with `wait` wait until all is healthy.
+        """Create what is missing, create again what `recreate` says, and with `wait` wait until all is healthy.
 
         That may take up to `timeout` seconds.
         """

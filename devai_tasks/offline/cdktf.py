@@ -4,7 +4,7 @@ Each of these packages on PyPI was generated from a provider's own schema. The J
 (`synthesizeHclAttributes` and the functions `…ToHclTerraform`) has the name, the type and the nesting of every
 argument, the TypeScript interfaces say which are required, and getters without a setter are what the provider computes.
 
-Two things can't be read there, and come from `behaviour`: which optional arguments the provider fills in when they are
+Two things can't be read there, and come from `behavior`: which optional arguments the provider fills in when they are
 not given, and which changes replace a resource. Names that end in `_wo` are write-only, by the providers' convention.
 """
 
@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from devai_tasks.offline import behaviour
+from devai_tasks.offline import behavior
 from devai_tasks.offline.recording import Block, Recording
 
 _ARGUMENT = re.compile(
@@ -54,7 +54,7 @@ def record(archive: Path, source: str, origin: str) -> Recording:
             version = its_version or version
             found[kind][name] = schema
     (provider,) = found["TerraformProvider"].values()
-    for type_name, (path, name, attribute, since) in behaviour.NEWER.items():
+    for type_name, (path, name, attribute, since) in behavior.NEWER.items():
         inner: Any = found["TerraformResource"].get(type_name)
         if inner:
             for step in path:
@@ -171,7 +171,7 @@ def _nested(mode: str, block: Block, *, optional: bool, at_most_one: bool) -> di
 
 def _flags(type_name: str, name: str, *, optional: bool) -> dict[str, bool]:
     flags = {"optional" if optional else "required": True}
-    if optional and behaviour.fills(type_name, name):
+    if optional and behavior.fills(type_name, name):
         flags["computed"] = True
     if name.endswith("_wo"):
         flags |= {"write_only": True, "sensitive": True}

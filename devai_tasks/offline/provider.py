@@ -10,7 +10,7 @@ from typing import Any
 from tf.gen import tfplugin_pb2 as pb
 from tf.gen import tfplugin_pb2_grpc as rpc
 
-from devai_tasks.offline import behaviour, values
+from devai_tasks.offline import behavior, values
 from devai_tasks.offline.protocol import UNKNOWN, decode, encode, is_unknown, path, schema
 from devai_tasks.offline.recording import Recording
 
@@ -54,7 +54,7 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated without 
         """What the real provider refuses of write-only arguments; the rest is the schema's."""
         refused = [
             pb.Diagnostic(severity=pb.Diagnostic.ERROR, summary="Missing required argument", detail=detail)
-            for detail in behaviour.incomplete(decode(request.config))
+            for detail in behavior.incomplete(decode(request.config))
         ]
         return pb.ValidateResourceConfig.Response(diagnostics=refused)
 
@@ -93,21 +93,21 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated without 
             plan = prior  # nothing that anybody has asked for
         # What an import couldn't read is no change that replaces anything.
         replacing = [
-            path(name) for name in changed if prior[name] is not None and behaviour.replaces(request.type_name, name)
+            path(name) for name in changed if prior[name] is not None and behavior.replaces(request.type_name, name)
         ]
         return pb.PlanResourceChange.Response(planned_state=encode(plan), requires_replace=replacing)
 
     def ApplyResourceChange(self, request: Any, context: Context) -> Any:
         """The same with made-up values for what was unknown; what is protected stays, as if something were in it."""
         plan = decode(request.planned_state)
-        if plan is None and (kept := behaviour.protections(decode(request.prior_state))):
+        if plan is None and (kept := behavior.protections(decode(request.prior_state))):
             summary = f"{request.type_name} can't be destroyed: {', '.join(kept)}"
             refusal = pb.Diagnostic(severity=pb.Diagnostic.ERROR, summary=summary)
             return pb.ApplyResourceChange.Response(new_state=request.prior_state, diagnostics=[refusal])
         if plan is None:
             return pb.ApplyResourceChange.Response(new_state=request.planned_state)
         own = {name: self.config.get(name) for name in ("region", "project")}
-        own |= behaviour.computes(request.type_name, plan, self.config)
+        own |= behavior.computes(request.type_name, plan, self.config)
         state = values.applied(self.recording.resources[request.type_name], plan, request.type_name, own)
         return pb.ApplyResourceChange.Response(new_state=encode(state))
 
@@ -120,7 +120,7 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated without 
     def ReadDataSource(self, request: Any, context: Context) -> Any:
         """What configurations rely on, and made-up values for the rest."""
         block, config = self.recording.data[request.type_name], decode(request.config)
-        known = behaviour.answers(request.type_name, config, self.config)
+        known = behavior.answers(request.type_name, config, self.config)
         given = config | {name: value for name, value in known.items() if name in block["attributes"]}
         return pb.ReadDataSource.Response(state=encode(values.read(block, given, request.type_name)))
 
@@ -130,9 +130,9 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated without 
 
     def _merged(self, plan: dict[str, Any]) -> dict[str, Any]:
         """With the labels that the provider puts on everything, where it says what they come to."""
-        if self.recording.name not in behaviour.MERGED:
+        if self.recording.name not in behavior.MERGED:
             return plan
-        argument, own, results = behaviour.MERGED[self.recording.name]
+        argument, own, results = behavior.MERGED[self.recording.name]
         given = plan.get(own)
         merged = UNKNOWN if is_unknown(given) else {**self._labels(argument), **(given or {})}
         return {name: merged if name in results else value for name, value in plan.items()}

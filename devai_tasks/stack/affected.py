@@ -10,8 +10,7 @@ from devai_tasks.config.document import Key
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.stack import artifacts as artefacts
-from devai_tasks.stack import loading
+from devai_tasks.stack import artifacts, loading
 from devai_tasks.system.errors import ConfigError
 from devai_tasks.targets import base
 from devai_tasks.workspace import scaffold
@@ -36,7 +35,7 @@ MODES: tuple[tuple[str, ...], ...] = (
 
 def of_stack(settings: Settings) -> Mapping[Key, Collection[str]]:
     """Return the artifacts of a stack by the keys that are read for each."""
-    return base.affected(artefacts.every(override=False), settings)
+    return base.affected(artifacts.every(override=False), settings)
 
 
 def anywhere() -> Mapping[Key, Collection[str]]:

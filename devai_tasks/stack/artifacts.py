@@ -1,4 +1,4 @@
-"""All artefacts of a stack."""
+"""All artifacts of a stack."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def write(project: Project, settings: Settings) -> int:
 
     Raises DevaiError while another run changes the stack.
     """
-    files, folder = render(project, settings), project.artefacts(settings.stack)
+    files, folder = render(project, settings), project.artifacts(settings.stack)
     with writer.alone(folder):
         if other := runs.other(project, settings.stack):
             raise DevaiError(
-                f"{settings.stack} is being changed by {other}, which reads its artefacts; they are left as they are",
+                f"{settings.stack} is being changed by {other}, which reads its artifacts; they are left as they are",
                 hint="wait until that ends, or end it",
                 code="DEVAI-STACK-001",
             )
@@ -53,13 +53,13 @@ def write(project: Project, settings: Settings) -> int:
 
 def out_of_date(project: Project, settings: Settings) -> list[str]:
     """Files of the stack that rendering would change, make or remove."""
-    folder = project.artefacts(settings.stack)
+    folder = project.artifacts(settings.stack)
     return [_name(project, settings, path) for path in writer.changes(render(project, settings), folder)]
 
 
 def diffs(project: Project, settings: Settings) -> dict[str, str]:
     """The same files, each with what would change in it as a unified diff."""
-    changes = writer.changes(render(project, settings), project.artefacts(settings.stack))
+    changes = writer.changes(render(project, settings), project.artifacts(settings.stack))
     found = {}
     for path, (old, new) in changes.items():
         name = _name(project, settings, path)
@@ -70,4 +70,4 @@ def diffs(project: Project, settings: Settings) -> dict[str, str]:
 
 
 def _name(project: Project, settings: Settings, path: str) -> str:
-    return (project.artefacts(settings.stack) / path).relative_to(project.root).as_posix()
+    return (project.artifacts(settings.stack) / path).relative_to(project.root).as_posix()

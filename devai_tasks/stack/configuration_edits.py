@@ -57,7 +57,7 @@ def plan(project: Project, overrides: Sequence[str], *, env: str, cloud: str, pe
     name = _file(project, assignments, env=env, cloud=cloud, personal=personal)
     file = project.root / name
     before = document.read_text(file, name) if file.exists() else ""
-    # Mistakes there are for its owner to mend; to be empty is none here.
+    # Mistakes there are for its owner to fix; to be empty is none here.
     old = document.parse(before, name) if document.has_content(before) else Document({})
     after = edit.edited(before, assignments)
     _check_others(old, document.parse(after, name), [key for key, _ in assignments])
@@ -182,7 +182,7 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
         raise UsageError(f"{name} exists", hint=f"`inv config.set {flags} --set section.key=value` changes it")
     if profile and not re.fullmatch(STACK_NAME, profile):
         raise UsageError(f"--profile={profile}: {STACK_NAME_WORDS}")
-    text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Wishes of one person; not in git.\n"
+    text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Personal configuration; not in git.\n"
 
     # What a profile doesn't say it has from its own layers, not from those of the stack that is meant elsewhere.
     sources = Sources(project, replaced={name: text} if profile else {}, deployment=loading)

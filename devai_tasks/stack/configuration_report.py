@@ -69,19 +69,19 @@ def configurations(
 
 
 def findings(sources: Sources, loaded: Sequence[Configuration]) -> list[Finding]:
-    """Keys without effect, files that no layer loads, artefacts that are not what would be rendered now."""
+    """Keys without effect, files that no layer loads, artifacts that are not what would be rendered now."""
     project = sources.project
     found = [*_without_effect(project, _everybodys(sources, loaded))]
     if len(loaded) == len(project.stacks):  # a part can't tell whether another part loads a file
         found += _unloaded(project, loaded)
     for configuration in loaded:
-        command = f"`inv config.render {configuration.settings.stack.flags}` renders it anew"
+        command = f"`inv config.render {configuration.settings.stack.flags}` renders it again"
         found += [Finding(name, "is out of date", command) for name in stale(project, configuration)]
     return sorted(set(found))
 
 
 def _everybodys(sources: Sources, loaded: Sequence[Configuration]) -> list[Configuration]:
-    """The same stacks without one person's wishes, with GPUs and without: what has an effect there is not in vain."""
+    """The same stacks without personal configuration, with GPUs and without: what has an effect there is used."""
     made = []
     for one in loaded:
         changed = any(layer.tree for layer in one.layers if layer.kind in (*PERSONS, "flags"))
@@ -95,7 +95,7 @@ def _everybodys(sources: Sources, loaded: Sequence[Configuration]) -> list[Confi
 
 def stale(project: Project, configuration: Configuration) -> list[str]:
     """Files of targets that were rendered before, where rendering would change them now."""
-    folder = project.artefacts(configuration.settings.stack)
+    folder = project.artifacts(configuration.settings.stack)
     return [
         name
         for name in artifacts.out_of_date(project, configuration.settings)

@@ -10,7 +10,7 @@ from devai_tasks.system import process
 
 # Apple's programs take no certificate for longer.
 DAYS = 825
-# Made anew a month before its end.
+# Made again a month before its end.
 _LEAST_SECONDS = 30 * 24 * 3600
 
 

@@ -111,7 +111,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     _stdout().print(grid)
 
 
-# What stands before a line of a list of checks: sign, the same in ASCII, colour.
+# What stands before a line of a list of checks: sign, the same in ASCII, color.
 _MARKS = {
     "ok": ("✓", "+", "green"),
     "advice": ("!", "!", "yellow"),

@@ -17,7 +17,7 @@ def provide(project: Project, stack: Stack, files: Callable[[str], Artifacts]) -
     It is the stack's own, except for a look while another run changes the stack: that one's tools may read what is
     there minutes from now. What the look reads is beside it.
     """
-    own = project.artefacts(stack)
+    own = project.artifacts(stack)
     # Whoever changes the stack has its lock before it writes here: what is free now is not read by it yet.
     with writer.alone(own):
         if not runs.other(project, stack):

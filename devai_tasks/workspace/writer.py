@@ -1,4 +1,4 @@
-"""The one writer of artefacts.
+"""The one writer of artifacts.
 
 The files of a target live in a folder of their own that is never changed, and `generated/<stack>/<target>` is a link to
 the newest: replacing a link is one step, so whoever reads sees the old set or the new one, also after a crash.
@@ -21,13 +21,13 @@ Artifacts = dict[str, str]
 """Generated files: `{path below the stack's folder: text}`; the first part of each path is the target."""
 
 
-def write(artefacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
+def write(artifacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
     """Make `folder` (that of a stack) hold exactly these files for each of their targets; returns it.
 
     What has not changed is not touched; what is no longer rendered is gone, with `whole` other targets too.
     """
     with alone(folder):
-        return put(artefacts, folder, whole=whole)
+        return put(artifacts, folder, whole=whole)
 
 
 @contextmanager
@@ -44,9 +44,9 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def put(artefacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
+def put(artifacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
     """What `write` does, for who has the folder alone already."""
-    rendered = targets(artefacts)
+    rendered = targets(artifacts)
     for target, files in rendered.items():
         if present(folder / target) != files:
             _replace(folder, target, files)
@@ -56,19 +56,19 @@ def put(artefacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
     return folder
 
 
-def changes(artefacts: Artifacts, folder: Path) -> dict[str, tuple[str | None, str | None]]:
+def changes(artifacts: Artifacts, folder: Path) -> dict[str, tuple[str | None, str | None]]:
     """What writing the whole of a stack would change: `{path: (old text, new text)}`, None where there is no file."""
     before = {
         f"{target}/{path}": text for target in _targets_in(folder) for path, text in present(folder / target).items()
     }
-    paths = sorted(before.keys() | artefacts.keys())
-    return {path: (before.get(path), artefacts.get(path)) for path in paths if before.get(path) != artefacts.get(path)}
+    paths = sorted(before.keys() | artifacts.keys())
+    return {path: (before.get(path), artifacts.get(path)) for path in paths if before.get(path) != artifacts.get(path)}
 
 
-def targets(artefacts: Artifacts) -> dict[str, dict[str, str]]:
+def targets(artifacts: Artifacts) -> dict[str, dict[str, str]]:
     """The files of each target, by their path below its folder."""
     groups: dict[str, dict[str, str]] = {}
-    for path, text in sorted(artefacts.items()):
+    for path, text in sorted(artifacts.items()):
         target, _, file = path.partition("/")
         groups.setdefault(target, {})[file] = text
     return groups
@@ -81,11 +81,11 @@ def present(target: Path) -> dict[str, str]:
 
 
 def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
-    for leftover in folder.glob(f".{target}-*"):  # of a run that was cut off
-        if leftover.is_symlink():
-            leftover.unlink()
-        elif leftover.name != _current(folder / target):
-            shutil.rmtree(leftover)
+    for orphan in folder.glob(f".{target}-*"):  # of a run that was cut off
+        if orphan.is_symlink():
+            orphan.unlink()
+        elif orphan.name != _current(folder / target):
+            shutil.rmtree(orphan)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target}-", dir=folder))
     fresh.chmod(0o755)
     for path, text in files.items():

@@ -59,7 +59,7 @@ def a_cluster() -> Iterator[cluster.OwnCluster]:
 
 
 def by_hand(root: Path) -> float:
-    """Seconds from a changed artefact to a lab that runs with it."""
+    """Seconds from a changed artifact to a lab that runs with it."""
     run([INV, "config.render", f"--set=env.ROUND=hand-{next(NUMBERS)}"], root)
     kubectl, folder = kubectl_program(), "generated/local-dev/kubernetes"
     namespace = "--namespace=devai-bench-local-dev"

@@ -1,5 +1,5 @@
 # What the lab's image is measured against: the same packages on the same base as most first drafts have them.
-# One stage, apt's recommendations, pip's and apt's leftovers; nothing made worse on purpose.
+# One stage, apt's recommendations, pip's and apt's caches; nothing made worse on purpose.
 ARG BASE_IMAGE=debian:trixie-slim
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}

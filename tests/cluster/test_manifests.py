@@ -86,8 +86,8 @@ def test_the_server_would_refuse_a_pod_that_does_not_keep_to_the_restrictions(se
 def test_plain_kubectl_applies_the_folder(lab: Project) -> None:
     overrides = ("project.name=plain",)
     settings = Sources(lab, {}).configuration(Stack("prod", "azure"), overrides).settings
-    writer.write(kubernetes.render(settings), lab.artefacts(settings.stack))
-    folder = lab.artefacts(settings.stack) / "kubernetes"
+    writer.write(kubernetes.render(settings), lab.artifacts(settings.stack))
+    folder = lab.artifacts(settings.stack) / "kubernetes"
     command = [kubectl_program(), "apply", "--server-side", "--force-conflicts", "--field-manager=devai", "-k"]
     done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -135,7 +135,7 @@ class LiveStack:
     def text(self, *overrides: str) -> str:
         """Its manifests."""
         cluster = self.cluster(*overrides)
-        folder = writer.write(kubernetes.render(cluster.settings), self.project.artefacts(Stack("dev", "aws")))
+        folder = writer.write(kubernetes.render(cluster.settings), self.project.artifacts(Stack("dev", "aws")))
         return kubectl.build(folder / "kubernetes")
 
     def changes(self, *overrides: str) -> str:

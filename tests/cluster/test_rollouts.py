@@ -116,7 +116,7 @@ def job(cluster: Cluster) -> str:
     return of_stack(cluster, "Job", "models-1", {"suspend": False, "template": template}, "batch/v1")
 
 
-def test_a_job_that_has_failed_is_shown_and_made_anew(api_server: Kubernetes, cluster: Cluster) -> None:
+def test_a_job_that_has_failed_is_shown_and_made_again(api_server: Kubernetes, cluster: Cluster) -> None:
     settings = cluster.settings
     elsewhere = replace(cluster, settings=replace(settings, compute=replace(settings.compute, provider="none")))
     cluster.kubectl.apply(job(cluster))
@@ -128,7 +128,7 @@ def test_a_job_that_has_failed_is_shown_and_made_anew(api_server: Kubernetes, cl
     there = cluster.kubectl.objects("jobs.batch")
     shown = kubernetes.changes(elsewhere, job(cluster), there)
     assert objects.summary(shown) == [("~", "job.batch/models-1", [])]
-    assert "it has failed, and is made anew" in shown
+    assert "it has failed, and is created again" in shown
     assert kubernetes.changes(cluster, job(cluster), there) == ""  # a local one's models are brought from here
     kubernetes.send(elsewhere, job(cluster), there)
     (second,) = cluster.kubectl.objects("jobs.batch")

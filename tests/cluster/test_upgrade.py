@@ -39,7 +39,7 @@ def test_objects_of_version_0_1_are_updated_in_place(server: Kubernetes, upgrade
 
     stack, overrides = Stack("research", cloud), (f"kubernetes.context={server.context}",)
     settings = Sources(upgraded, {}).configuration(stack, overrides).settings
-    folder = writer.write(kubernetes.render(settings), upgraded.artefacts(stack))
+    folder = writer.write(kubernetes.render(settings), upgraded.artifacts(stack))
     newer, own = kubectl.build(folder / "kubernetes"), Cluster(upgraded, settings)
     existing = operations.objects(own)
     operations.send(own, newer, existing)

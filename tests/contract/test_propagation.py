@@ -138,7 +138,7 @@ class Laboratory:
         return self._before[stack, form]
 
     def render(self, sources: Sources, stack: Stack, form: str) -> Rendered | None:
-        """Settings and artefacts of a stack in a form, or None where it can't have that."""
+        """Settings and artifacts of a stack in a form, or None where it can't have that."""
         try:
             configuration = sources.configuration(stack, FORMS[form])
         except ConfigError:
@@ -252,15 +252,15 @@ def test_what_every_kind_of_stack_needs_reaches_every_target(laboratory: Laborat
         before = laboratory.before(stack, PLAIN)
         assert before
         configuration, rendered = before
-        reached = {artefact.partition("/")[0] for artefact in configuration.affected(configuration.keys(name)[0])}
+        reached = {artifact.partition("/")[0] for artifact in configuration.affected(configuration.keys(name)[0])}
         elsewhere = {"image"}
         if name.startswith("secrets."):
-            elsewhere.add("terraform")  # by a variable when it runs, and in no artefact: tests/contract/terraform
+            elsewhere.add("terraform")  # by a variable when it runs, and in no artifact: tests/contract/terraform
         if name.startswith("storage."):
             elsewhere.add("compose")  # whose volumes are as large as the disk
         if name == "ports.lab" and "kubernetes/lab.yaml" in rendered:
             elsewhere.add("terraform")  # the service's port is seen inside of the cluster only
-        assert reached >= {artefact.partition("/")[0] for artefact in rendered} - elsewhere, stack
+        assert reached >= {artifact.partition("/")[0] for artifact in rendered} - elsewhere, stack
 
 
 def test_editing_the_labs_port_changes_one_line_in_compose(laboratory: Laboratory) -> None:
@@ -284,7 +284,7 @@ def test_a_value_arrives_as_it_was_written(shipped: Project) -> None:
     assert isinstance(json.loads(files["image/docker-bake.json"]), Mapping)
 
 
-def test_no_artefact_names_this_machine(shipped: Project) -> None:
+def test_no_artifact_names_this_machine(shipped: Project) -> None:
     sources = Sources(shipped, {})
     for stack in shipped.stacks:
         settings = sources.configuration(stack, ("engine.uid=1000", "engine.gid=1000", "image.ca_file=")).settings

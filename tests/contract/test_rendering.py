@@ -22,7 +22,7 @@ from devai_tasks.workspace.writer import Artifacts
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 STACK = Stack("prod", "aws")
-# Two configurations of one stack whose artefacts all differ.
+# Two configurations of one stack whose artifacts all differ.
 OVERRIDES = (("project.name=one",), ("project.name=other",))
 
 
@@ -35,7 +35,7 @@ def kill_while_it_writes(project: Project, sets: list[Artifacts], seconds: float
             os.write(begins, b"!")
             while True:
                 for one in sets:
-                    writer.write(one, project.artefacts(STACK), whole=True)
+                    writer.write(one, project.artifacts(STACK), whole=True)
         finally:
             os._exit(1)
     os.read(begun, 1)
@@ -48,7 +48,7 @@ def kill_while_it_writes(project: Project, sets: list[Artifacts], seconds: float
 
 def present(project: Project) -> list[Artifacts]:
     """The targets that are there, each with its files."""
-    folder = project.artefacts(STACK)
+    folder = project.artifacts(STACK)
     return [
         {f"{link.name}/{path}": text for path, text in writer.present(link).items()}
         for link in sorted(folder.iterdir())
@@ -56,9 +56,9 @@ def present(project: Project) -> list[Artifacts]:
     ]
 
 
-def leftovers(project: Project) -> set[str]:
+def orphans(project: Project) -> set[str]:
     """What a run that was cut off has begun, or not yet removed."""
-    entries = {path.name: path for path in project.artefacts(STACK).iterdir()}
+    entries = {path.name: path for path in project.artifacts(STACK).iterdir()}
     current = {path.readlink().name for name, path in entries.items() if path.is_symlink() and name[0] != "."}
     return {name for name in entries if name[0] == "."} - current - {".lock"}
 
@@ -79,7 +79,7 @@ def test_a_run_that_is_killed_at_any_moment_leaves_whole_sets(project: Project) 
         assert len(found) == len(writer.targets(sets[0])), moment
         for files in found:
             assert files in [target(one, like=files) for one in sets], moment
-        interrupted += bool(leftovers(project))
+        interrupted += bool(orphans(project))
     assert interrupted, "no kill came while anything was written"
     artifacts.write(project, settings[0])
     assert artifacts.out_of_date(project, settings[0]) == []

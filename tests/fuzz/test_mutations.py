@@ -30,7 +30,7 @@ from devai_tasks.config.schema import SHARED
 
 COUNT = int(os.environ.get("DEVAI_FUZZ", "200"))
 SECONDS = 1.0
-# A cloud whose file has no value that conf/common has, too: a mistake there is mended by no stronger layer.
+# A cloud whose file has no value that conf/common has, too: a mistake there is fixed by no stronger layer.
 NOTHING_OVERRIDDEN = "aws"
 ADDRESS = re.compile(r"(conf/[\w./-]+:\d+:\d+|--set .*|DEVAI__\w*(\.\.\.)?|--(env|cloud)=.*)  ")
 PIECES = [

@@ -64,7 +64,7 @@ class CloudStack:
         return self.project.conf / "stacks" / f"{self.name}.yaml"
 
     def edit(self, values: Mapping[str, Any]) -> None:
-        """Write that anew, and commit it."""
+        """Write that again, and commit it."""
         self.file.write_text(json.dumps(values), encoding="utf-8")
         commit(self.project.root)
 

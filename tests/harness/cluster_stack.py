@@ -59,7 +59,7 @@ class ClusterStack(RunningStack):
             "the objects": self.kubectl("get", "all,configmaps,events", "--output=yaml"),
             "the log": self.inv("k8s.logs", "--service=devai").stdout,
             "the process list": command_lines(self.host("devai")),
-            "artefacts": self.artefacts(),
+            "artifacts": self.artifacts(),
             **of_image(":".join(lab_image(settings))),
         }
 

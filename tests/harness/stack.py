@@ -59,9 +59,9 @@ class RunningStack(ABC):
         """What runs in containers of its own."""
         return ["devai", "ollama"] if self.settings.ollama.mode == "container" else ["devai"]
 
-    def artefacts(self) -> str:
+    def artifacts(self) -> str:
         """All that was rendered for it."""
-        files = sorted(self.project.artefacts(self.settings.stack).rglob("*"))
+        files = sorted(self.project.artifacts(self.settings.stack).rglob("*"))
         return "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
 
 
@@ -124,7 +124,7 @@ class ComposeStack(RunningStack):
             "the container's definition": docker("inspect", container),
             "the log": logs.stdout + logs.stderr,
             "the process list": command_lines(self.host("devai")),
-            "artefacts": self.artefacts(),
+            "artifacts": self.artifacts(),
             **of_image(image),
         }
 

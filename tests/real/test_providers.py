@@ -114,8 +114,8 @@ def names(recording: Recording) -> set[str]:
 
 def test_the_tasks_take_providers_from_a_folder(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVAI_PROVIDER_DIR", str(mirror("azurerm")))
-    mended = project.root / "deploy/terraform/azure/versions.tf"
-    assert "hashicorp/azurerm" in mended.read_text(encoding="utf-8")
+    fixed = project.root / "deploy/terraform/azure/versions.tf"
+    assert "hashicorp/azurerm" in fixed.read_text(encoding="utf-8")
     result = devai("tf.validate", "--cloud=azure")
     assert result.returncode == 0, result.stderr
     assert "azure-dev: valid" in result.stderr

@@ -167,7 +167,7 @@ def test_the_labels_say_where_the_image_comes_from(lab: Project, built: str, run
     said = json.loads(run("image.inspect", "--json").stdout)
     assert said["revision"] == git(lab.root, "rev-parse", "HEAD")
     assert said["version"] == "0.1.0"
-    assert said["licences"] == "Apache-2.0"
+    assert said["licenses"] == "Apache-2.0"
     assert said["source"] == "https://git.example.com/lab.git"  # without the token that git has
     assert said["base"] in ("debian:trixie-slim", "devai-base:trixie")
     assert said["base_source"] == ("registry" if said["base_digest"] else "debootstrap")

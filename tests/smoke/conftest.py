@@ -126,7 +126,7 @@ def on_podman(own: ComposeStack) -> Iterator[None]:
         yield
 
 
-def remove_leftovers(name: str) -> None:
+def remove_orphans(name: str) -> None:
     """Remove what tests that were killed have left of a stack of theirs; it would belong to their folder."""
     label = f"label=com.docker.compose.project={name}"
     for found, remove in (
@@ -140,7 +140,7 @@ def remove_leftovers(name: str) -> None:
 
 def brought_up(own: ComposeStack) -> Iterator[ComposeStack]:
     """A stack that `inv up` has brought up, until the tests are done with it."""
-    remove_leftovers(naming.stack(own.settings))
+    remove_orphans(naming.stack(own.settings))
     started = own.inv("up", environ={"OPENAI_API_KEY": CANARY})
     try:
         if started.returncode != 0:

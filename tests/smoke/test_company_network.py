@@ -108,7 +108,7 @@ def test_the_lab_and_ollama_know_proxy_and_certificates_and_tell_nobody(
     try:
         assert started.returncode == 0, started.stderr
         model, https, *trusted, canary = stack.jupyter.execute(ASK).split()
-        assert model == "smollm2:135m"  # beside the proxy: Ollama is a neighbour
+        assert model == "smollm2:135m"  # beside the proxy: Ollama is a neighbor
         assert https == environ["HTTPS_PROXY"]
         assert set(trusted) == {"/etc/ssl/devai/ca.crt"}
         assert canary == "True"

@@ -157,7 +157,7 @@ def test_tools_and_compilers_work_as_the_labs_user() -> None:
     assert six == "6"
 
 
-def test_mkcert_signs_anew_what_was_self_signed_and_is_vouched_for_by_its_authority(
+def test_mkcert_signs_again_what_was_self_signed_and_is_vouched_for_by_its_authority(
     extras: ComposeStack, lab: Jupyter, tmp_path: Path
 ) -> None:
     path = f"{debian.unpacked('mkcert')}/usr/bin:{os.environ['PATH']}"

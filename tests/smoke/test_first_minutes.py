@@ -134,7 +134,7 @@ def transcript(terminal: Terminal, folder: Path) -> str:
     """What was typed and said, for the documentation: without this machine's names, and long output cut."""
     blocks = []
     for typed, text in terminal.said:
-        # Lines that were drawn anew have their last form only.
+        # Lines that were drawn again have their last form only.
         lines = [line.rstrip() for line in text.splitlines() if not re.search(r"\x1b|^ [⠀-⣿]", line)]
         lines = list(dict.fromkeys(lines))
         if len(lines) > LONGEST:

@@ -168,7 +168,7 @@ def test_a_stack_that_no_longer_wants_its_own_ollama_lets_go_of_it(stack: Compos
     assert [model["name"] for model in json.loads(stack.inv("models.list", "--json").stdout)] == ["smollm2:135m"]
 
 
-def test_a_plain_docker_compose_works_on_the_artefacts(stack: ComposeStack) -> None:
+def test_a_plain_docker_compose_works_on_the_artifacts(stack: ComposeStack) -> None:
     listed = subprocess.run(
         ["docker", "compose", "--env-file", "generated/local-smoke/compose/.env", "ps", "--services"],
         cwd=stack.project.root, capture_output=True, text=True, check=True,

@@ -1,7 +1,7 @@
 """Whoever runs the lab: files of the work folder are theirs on the host, and the home is theirs to write in.
 
-One stack, on the smoke stack's image and without an Ollama, is started anew for each user id: so its home changes hands
-as well.
+One stack, on the smoke stack's image and without an Ollama, is started again for each user id, so its home changes
+hands as well.
 """
 
 from __future__ import annotations

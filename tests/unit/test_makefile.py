@@ -34,7 +34,7 @@ def test_help_is_grouped_by_step_and_fits_a_terminal() -> None:
     assert groups[:3] == ["Start", "Look at a stack", "Pause it and end it"]
     assert groups[-1] == "Check"
     assert max(map(len, lines)) <= 100
-    assert "\x1b" not in "".join(lines)  # a pipe has no colours
+    assert "\x1b" not in "".join(lines)  # a pipe has no colors
     listed = {line.split()[1] for line in lines if line.startswith("  make ")}
     described = {line.split()[0].rstrip(":") for line in MAKEFILE.splitlines() if re.match(r"[a-z0-9 -]+:.*## ", line)}
     assert listed == described

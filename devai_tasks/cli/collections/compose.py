@@ -46,7 +46,7 @@ def restart(c: Context, session: Session, service: list[str]) -> None:
 
     compose.check_services(service)
     if session.settings.protected:
-        consent.allow(session, f"{' and '.join(service) or 'its services'} begin anew, and kernels end")
+        consent.allow(session, f"{' and '.join(service) or 'its services'} restart, and kernels end")
     compose.restart(session.project, session.settings, session.docker, service)
 
 

@@ -37,7 +37,7 @@ def show(c: Context, session: Session, key: str = "", json: bool = False) -> Non
 
 @stack_task(help={"key": _KEY, "json": "for programs (default: text)"})
 def explain(c: Context, session: Session, key: str = "", json: bool = False) -> None:
-    """Show where values come from, what they have overridden, and which artefacts they reach."""
+    """Show where values come from, what they have overridden, and which artifacts they reach."""
     from devai_tasks.stack import provenance
 
     configuration = session.configuration
@@ -113,7 +113,7 @@ def check(c: Context, session: Session, json: bool = False) -> None:
 def render(
     c: Context, session: Session, all: bool = False, diff: bool = False, check: bool = False, json: bool = False
 ) -> None:
-    """Write a stack's artefacts to generated/<stack>/."""
+    """Write a stack's artifacts to generated/<stack>/."""
     from devai_tasks.stack import artifacts, configuration_report
 
     if json and not (diff or check):
@@ -127,7 +127,7 @@ def render(
         return _write(session, loaded)
     changes = {name: text for one in loaded for name, text in artifacts.diffs(session.project, one.settings).items()}
     if json:
-        console.show_json([{"artefact": name, "diff": text} for name, text in changes.items()])
+        console.show_json([{"artifact": name, "diff": text} for name, text in changes.items()])
     elif diff:
         for text in changes.values():
             console.show(text)
@@ -142,7 +142,7 @@ def _write(session: Session, loaded: list[Configuration]) -> None:
     from devai_tasks.stack import artifacts
 
     for one in loaded:
-        folder = session.project.artefacts(one.settings.stack).relative_to(session.project.root)
+        folder = session.project.artifacts(one.settings.stack).relative_to(session.project.root)
         if session.dry:
             names = artifacts.out_of_date(session.project, one.settings)
             console.say(f"would render {folder}/: {len(names)} changed")

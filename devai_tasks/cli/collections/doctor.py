@@ -20,7 +20,7 @@ _PROBLEMS = ("failed", "advice")
 
 @stack_task(
     help={
-        "fix": "mend first what needs no root, costs nothing and loses nothing (default: only look)",
+        "fix": "fix first what needs no root, costs nothing and loses nothing (default: only look)",
         "json": "for programs (default: a line for each check)",
     }
 )
@@ -34,12 +34,12 @@ def doctor(c: Context, session: Session, fix: bool = False, json: bool = False) 
         return
     report, done = _examine(session), []
     if fix and report.fixable:
-        done = operation.mend(report)
+        done = operation.fix(report)
         for line in done:
-            console.say(f"mended: {line}")
+            console.say(f"fixed: {line}")
         report = _examine(session.reloaded())
     if json:
-        console.show_json({**report.as_json(), "mended": done})
+        console.show_json({**report.as_json(), "fixed": done})
     else:
         _show(report)
     if report.failed:
@@ -73,7 +73,7 @@ def _show(report: Report) -> None:
     mendable = [check for check in report.fixable if check.state in _PROBLEMS]
     if mendable:
         names = ", ".join(check.name for check in mendable)
-        console.show(f"`inv doctor --fix` mends {names}")
+        console.show(f"`inv doctor --fix` fixes {names}")
     count = len(report.failed)
     problems = f"{count} problem{'s' if count != 1 else ''} to solve first"
     console.show(f"{report.stack} {f'cannot run: {problems}' if count else 'can run'}")

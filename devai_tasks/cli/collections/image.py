@@ -22,7 +22,7 @@ _JSON = {"json": "for programs (default: for people)"}
 @stack_task(
     target="image",
     owned=True,
-    help={**_BUILD, "no_cache": "make every step anew (default: reuse what has not changed)"},
+    help={**_BUILD, "no_cache": "rebuild every step (default: reuse what has not changed)"},
 )
 def build(
     c: Context,

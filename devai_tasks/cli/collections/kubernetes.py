@@ -169,7 +169,7 @@ def restart(c: Context, session: Session, service: list[str], seconds: str = "60
     limit = seconds_of(seconds)
     own = kubernetes_workload.own_cluster(session)
     names = own.check_services(service)
-    consent.allow(session, f"{' and '.join(names)} begin anew, and kernels end")
+    consent.allow(session, f"{' and '.join(names)} restart, and kernels end")
     kubernetes.restart(own, names)
     if session.dry:
         return rollout.print_commands(own.kubectl, names, limit)

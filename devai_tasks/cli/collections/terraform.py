@@ -214,7 +214,7 @@ def fmt(c: Context, check: bool = False) -> None:
 
 @plain_task(help={"provider": "aws, azurerm, google or tls (default: all); can be repeated"}, iterable=["provider"])
 def record(c: Context, provider: list[str]) -> None:
-    """Record the schemas that --offline works with anew, for the resource types in deploy/terraform."""
+    """Record the schemas that --offline works with again, for the resource types in deploy/terraform."""
     from devai_tasks.config.project import Project
     from devai_tasks.offline.recording import FOLDER
     from devai_tasks.targets.terraform import provider_snapshots

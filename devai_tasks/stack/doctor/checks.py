@@ -24,7 +24,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Fix:
-    """What mends a problem without root, without cost and without loss."""
+    """What fixes a problem without root, without cost and without loss."""
 
     title: str
     act: Callable[[], object]

@@ -37,7 +37,7 @@ KUBECTL = Program("kubectl", ("kubectl", "version", "--client", "--output=json")
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirement:
     """A program, and whether this stack needs it."""
 
     program: Program
@@ -46,55 +46,55 @@ class Wish:
     """Not mentioned where it is neither here nor needed."""
 
 
-def wishes(project: Project, settings: Settings) -> list[Wish]:
+def requirements(project: Project, settings: Settings) -> list[Requirement]:
     """The programs that stacks may need, without Terraform, which goes by two names."""
     own = clouds.of(settings).programs(settings)
     compose = "compose" in settings.targets
     kubernetes = "kubernetes" in settings.targets
     return [
-        Wish(DOCKER, needed=True),
-        Wish(COMPOSE, needed=compose),
-        Wish(BUILDX, needed=True),
-        Wish(PODMAN, needed=False, quiet=True),
+        Requirement(DOCKER, needed=True),
+        Requirement(COMPOSE, needed=compose),
+        Requirement(BUILDX, needed=True),
+        Requirement(PODMAN, needed=False, quiet=True),
         # On this machine Compose runs the lab; a local cluster is for who wants one.
-        Wish(KUBECTL, needed=kubernetes and not compose),
-        Wish(GIT, needed=False),
-        Wish(SOPS, needed=(project.root / ENCRYPTED_FILE).exists()),
+        Requirement(KUBECTL, needed=kubernetes and not compose),
+        Requirement(GIT, needed=False),
+        Requirement(SOPS, needed=(project.root / ENCRYPTED_FILE).exists()),
         *(
-            Wish(program, needed=program in own, quiet=program is not cloud.every_program[0])
+            Requirement(program, needed=program in own, quiet=program is not cloud.every_program[0])
             for cloud in clouds.WITH_TERRAFORM.values()
             for program in cloud.every_program
         ),
-        Wish(OLLAMA, needed=compose and settings.ollama.mode == "host"),
+        Requirement(OLLAMA, needed=compose and settings.ollama.mode == "host"),
     ]
 
 
 def tools(project: Project, settings: Settings) -> list[Check]:
     """A line for each program; they are asked at once, because some take seconds to say who they are."""
-    wanted = wishes(project, settings)
+    wanted = requirements(project, settings)
     with ThreadPoolExecutor() as pool:
         terraform_check = pool.submit(_terraform, settings)
-        answers = list(pool.map(lambda wish: programs.answer(wish.program.ask), wanted))
+        answers = list(pool.map(lambda requirement: programs.answer(requirement.program.ask), wanted))
     checks = [
-        judge(wish, said, here=bool(process.which(wish.program.ask[0])))
-        for wish, said in zip(wanted, answers, strict=True)
-        if said or wish.needed or not wish.quiet
+        judge(requirement, said, here=bool(process.which(requirement.program.ask[0])))
+        for requirement, said in zip(wanted, answers, strict=True)
+        if said or requirement.needed or not requirement.quiet
     ]
     return [*checks, terraform_check.result()]
 
 
-def judge(wish: Wish, said: str | None, *, here: bool) -> Check:
+def judge(requirement: Requirement, said: str | None, *, here: bool) -> Check:
     """What a program says of its version means; None is for one that is not `here`, or has no answer."""
-    program = wish.program
+    program = requirement.program
     found = programs.version(said, program.says)
     wanted = f"{'.'.join(map(str, program.least))} or newer" if program.least else ""
     if found and programs.parse(found) >= program.least:
         # kubectl has a kustomize of its own, which is not the newest.
         part = programs.version(said, "kustomizeVersion") if program is KUBECTL else None
         shown = f"{found}, with kustomize {part}" if part else found
-        return Check("tools", program.name, State.OK if wish.needed else State.UNNEEDED, shown, wanted)
+        return Check("tools", program.name, State.OK if requirement.needed else State.UNNEEDED, shown, wanted)
     what = f"{found} is too old" if found else _absent(program, said, here=here)
-    if not wish.needed:
+    if not requirement.needed:
         return Check("tools", program.name, State.UNNEEDED, what, wanted, program.install)
     return Check("tools", program.name, State.FAILED, what, wanted, program.install, _fix(program))
 

@@ -1,4 +1,4 @@
-"""Whether a stack can run here: everything that it needs is looked at, and what is safe to mend is mended."""
+"""Whether a stack can run here: everything that it needs is looked at, and what is safe to fix is fixed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Report:
 
     @property
     def fixable(self) -> list[Check]:
-        """What can be mended without root, without cost and without loss."""
+        """What can be fixed without root, without cost and without loss."""
         return [check for check in self.checks if check.fix]
 
     def as_json(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def examine(sources: Sources, stack: Stack, overrides: Sequence[str], docker: Do
     )
 
 
-def mend(report: Report) -> list[str]:
+def fix(report: Report) -> list[str]:
     """Do what is safe; returns what was done. Raises DevaiError with the reason where that fails."""
     done = []
     for check in report.fixable:
@@ -79,5 +79,5 @@ def mend(report: Report) -> list[str]:
 def commands(project: Project, sources: Sources, stack: Stack) -> list[str]:
     """What the programs of this machine are asked, for `--dry`."""
     settings = sources.configuration(stack).settings
-    asked = [wish.program.ask for wish in check_programs.wishes(project, settings)]
+    asked = [requirement.program.ask for requirement in check_programs.requirements(project, settings)]
     return [shlex.join(words) for words in [*asked, ("docker", "info")]]

@@ -45,14 +45,14 @@ def configuration(project: Project, sources: Sources, own: Configuration) -> lis
 
 
 def rendered(project: Project, settings: Settings, stale: Sequence[str]) -> Check:
-    """Whether the artefacts are what would be rendered now. Tasks render what they use: it is people who may not."""
+    """Whether the artifacts are what would be rendered now. Tasks render what they use: it is people who may not."""
     if not stale:
-        return Check("configuration", "artefacts", State.OK, "as rendered now, or not rendered yet")
+        return Check("configuration", "artifacts", State.OK, "as rendered now, or not rendered yet")
     folder = f"generated/{settings.stack}/"
-    fix = Fix(f"rendered {folder} anew", lambda: artifacts.write(project, settings))
+    fix = Fix(f"rendered {folder} again", lambda: artifacts.write(project, settings))
     hint = f"`inv config.render {settings.stack.flags}`"
     found = f"{len(stale)} of {folder} out of date"
-    return Check("configuration", "artefacts", State.ADVICE, found, "as rendered now", hint, fix)
+    return Check("configuration", "artifacts", State.ADVICE, found, "as rendered now", hint, fix)
 
 
 def private_files(project: Project) -> list[Check]:

@@ -22,7 +22,7 @@ from devai_tasks.targets.image.rendering import BAKE
 from devai_tasks.workspace import artifacts, secret_values, state
 
 # The time that every file gets where a builder can do that: the earliest that zip files know. It is not the commit's,
-# for then each commit would make every layer anew, to be pushed and pulled again.
+# for then each commit would make every layer again, to be pushed and pulled again.
 EPOCH = 315532800
 
 
@@ -35,7 +35,7 @@ class Options:
     cache_from: str = ""
     cache_to: str = ""
     fresh: bool = False
-    """Make every step anew, whatever a cache has."""
+    """Make every step again, whatever a cache has."""
     one_time: bool = False
     """Give all files the same time where the builder can, so that equal files make an equal digest."""
 

@@ -33,7 +33,7 @@ class Package:
     """As package URLs have it: `pypi`, `deb`, `npm`, or `generic` for Node."""
     name: str
     version: str
-    licence: str = ""
+    license: str = ""
     architecture: str = ""
 
 
@@ -55,7 +55,7 @@ def describe(settings: Settings, engine: Images) -> dict[str, Any]:
         "revision": label("revision"),
         "revised": label("created"),
         "source": label("source"),
-        "licences": label("licenses"),
+        "licenses": label("licenses"),
         "base": label("base.name"),
         "base_digest": label("base.digest"),
         "base_source": labels.get("io.devai.base.source", ""),
@@ -131,10 +131,10 @@ def _component(package: Package, release: Mapping[str, str]) -> Component:
         namespace = release.get("ID", "debian")
         qualifiers = {"arch": package.architecture, "distro": release.get("VERSION_CODENAME", "")}
     url = PackageURL(package.kind, namespace, name, package.version, qualifiers)
-    licences = [LicenseFactory().make_from_string(package.licence)] if package.licence else []
+    licenses = [LicenseFactory().make_from_string(package.license)] if package.license else []
     return Component(
         name=package.name, version=package.version, type=ComponentType.LIBRARY,
-        purl=url, bom_ref=url.to_string(), licenses=licences,
+        purl=url, bom_ref=url.to_string(), licenses=licenses,
     )  # fmt: skip
 
 
@@ -143,8 +143,8 @@ def _python(inspected: Mapping[str, Any]) -> Iterator[Package]:
     for entry in inspected["installed"]:
         about = entry["metadata"]
         # What older packages write into `license` may be the whole text of one.
-        licence = about.get("license_expression") or (about.get("license") or "").strip()
-        yield Package("pypi", about["name"], about["version"], licence if "\n" not in licence else "")
+        terms = about.get("license_expression") or (about.get("license") or "").strip()
+        yield Package("pypi", about["name"], about["version"], terms if "\n" not in terms else "")
 
 
 def _node(notes: str) -> Iterator[Package]:

@@ -154,7 +154,7 @@ def changes(cluster: Cluster, text: str, there: Sequence[Object]) -> str:
     live.check(there, wanted)
     diff = _shared_changes(cluster) + cluster.kubectl.diff(live.with_replicas(there, text))
     for name in failed_jobs(cluster, there, wanted):
-        diff += f"--- {name}\n+++ {name}\n@@ it has failed, and is made anew @@\n"
+        diff += f"--- {name}\n+++ {name}\n@@ it has failed, and is created again @@\n"
     # Config maps come and go with the revisions that refer to them: nobody's decision.
     gone = [found for found in stale(there, wanted) if found["kind"] != "ConfigMap"]
     return diff + "".join(f"--- {live.reference(found)}\n+++ /dev/null\n" for found in gone)
@@ -171,14 +171,14 @@ def send(cluster: Cluster, text: str, there: Sequence[Object]) -> list[str]:
     # An autoscaler that is to go would take the number of pods back, every 15 s, for as long as it is there.
     scalers = [live.reference(found) for found in stale(there, wanted) if found["kind"] == "HorizontalPodAutoscaler"]
     # And a job that has failed would stay so: as it is the same one, applying it changes nothing.
-    anew = failed_jobs(cluster, there, wanted)
-    gone = cluster.kubectl.delete([*scalers, *anew], wait=False)  # they go at once, and a job's pods after it
+    again = failed_jobs(cluster, there, wanted)
+    gone = cluster.kubectl.delete([*scalers, *again], wait=False)  # they go at once, and a job's pods after it
     shared = cluster.system.apply(cluster.shared) if cluster.shared else []
     return [*gone, *shared, *cluster.kubectl.apply(text)]
 
 
 def failed_jobs(cluster: Cluster, there: Sequence[Object], wanted: Sequence[Object]) -> list[str]:
-    """The jobs that have failed and are made anew; none in a cluster of this machine: it gets its models from here."""
+    """The jobs that have failed and are made again; none in a cluster of this machine: it gets its models from here."""
     if cluster.settings.compute.uses_compose:
         return []
     names = live.of_kind(wanted, "Job")

@@ -211,9 +211,9 @@ def _claim(name: str, old: Object, new: Object) -> Iterator[tuple[str, str]]:
         yield f"storage.access: {name} is {modes}, for good, and not {'/'.join(new['accessModes'])}", hint
     if wanted in (None, was) and new.get("volumeName") not in (None, old.get("volumeName")):
         yield f"{class_key}: {name} is on the volume {old.get('volumeName') or 'that it waits for'}", hint
-    size, wish = (spec["resources"]["requests"]["storage"] for spec in (old, new))
-    if quantity(wish) < quantity(size):
-        yield f"storage.{name}: {name} has {size}, and volumes only grow; {wish} is less", hint
+    size, requested = (spec["resources"]["requests"]["storage"] for spec in (old, new))
+    if quantity(requested) < quantity(size):
+        yield f"storage.{name}: {name} has {size}, and volumes only grow; {requested} is less", hint
 
 
 def quantity(text: str) -> int:

@@ -17,7 +17,7 @@ Object = Mapping[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
 # How long a pod may be in a state that seldom gets better, in seconds: registries and networks have their moments.
-HOPELESS = {
+FAILED = {
     "CreateContainerConfigError": 45,
     "CreateContainerError": 20,
     "CrashLoopBackOff": 0,
@@ -64,17 +64,17 @@ class _Watch:
         there = _objects(self.kubectl, "deployments.apps,replicasets.apps,pods")
         self.found = {item["metadata"]["name"]: item for item in there if item["kind"] == "Deployment"}
         own = [self.found[name] for name in self.deployments if name in self.found]
-        return next((reason for deployment in own for reason in self._hopeless(deployment, there)), "")
+        return next((reason for deployment in own for reason in self._failed(deployment, there)), "")
 
-    def _hopeless(self, deployment: Object, there: Sequence[Object]) -> Iterator[str]:
+    def _failed(self, deployment: Object, there: Sequence[Object]) -> Iterator[str]:
         name = deployment["metadata"]["name"]
         for pod in pods(deployment, there):
             reason, restarts = state(pod)
             key = f"{pod['metadata']['name']} {reason}"
-            if reason not in HOPELESS or (reason == "CrashLoopBackOff" and restarts < RESTARTS):
+            if reason not in FAILED or (reason == "CrashLoopBackOff" and restarts < RESTARTS):
                 continue
             since = self.since.setdefault(key, time.monotonic())
-            if time.monotonic() - since >= HOPELESS[reason]:
+            if time.monotonic() - since >= FAILED[reason]:
                 yield f"{name}: {pod['metadata']['name']} is in {reason}"
 
 
@@ -99,10 +99,10 @@ def wait(
     Raises DevaiError with the reason where one doesn't, or not in time. With `before`, the revisions of before that,
     those come back first.
     """
-    hopeless = _hopeless(kubectl, deployments, seconds=seconds)
-    if not hopeless:
+    failed = _failed(kubectl, deployments, seconds=seconds)
+    if not failed:
         return
-    explanation = "\n".join([hopeless, *explain(kubectl, deployments)])
+    explanation = "\n".join([failed, *explain(kubectl, deployments)])
     if before is None:
         raise DevaiError(
             f"{explanation}\nit is left as it is", hint="`inv k8s.rollback` goes back, `inv k8s.status` shows more"
@@ -111,18 +111,18 @@ def wait(
     raise DevaiError(_undo(kubectl, deployments, before, seconds=seconds))
 
 
-def _hopeless(kubectl: Kubectl, deployments: Sequence[str], *, seconds: int) -> str:
+def _failed(kubectl: Kubectl, deployments: Sequence[str], *, seconds: int) -> str:
     """Wait until all workloads run; says why one never will, or hasn't in time (empty for no reason)."""
-    watch, deadline, last, hopeless = _Watch(kubectl, deployments), time.monotonic() + seconds, "", ""
+    watch, deadline, last, failed = _Watch(kubectl, deployments), time.monotonic() + seconds, "", ""
     with console.waiting("waiting for pods"), kubectl.changes("deployments.apps") as changed:
         while True:
             if found := changed(_POLL_SECONDS):
                 watch.see(found)
             else:
-                hopeless = watch.look()
+                failed = watch.look()
             waiting = watch.waiting()
-            if not waiting or hopeless:
-                return hopeless if waiting else ""
+            if not waiting or failed:
+                return failed if waiting else ""
             text = "; ".join(waiting)
             if text != last:
                 console.say(f"  {text}")

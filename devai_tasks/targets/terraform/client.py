@@ -26,8 +26,8 @@ PROGRAMS = ("terraform", "tofu")
 _LINES = 500
 _ASKED_TO_STOP = "Terraform was asked to stop, and first finishes what it has begun; please wait"
 _THEN = "`inv tf.plan` shows what is still to do"
-# Verbs whose output has colours; in what the others print, there are none to take off.
-_COLOURED = ("init", "validate", "plan", "apply", "import", "show")
+# Verbs whose output has colors; in what the others print, there are none to take off.
+_COLORED = ("init", "validate", "plan", "apply", "import", "show")
 # What a person's shell may say to Terraform, and what would be stronger than the stack's own files.
 _NOT_OURS = re.compile(r"TF_(VAR_.*|CLI_ARGS.*|WORKSPACE|DATA_DIR|REATTACH_PROVIDERS|IN_AUTOMATION|INPUT)")
 _NO_STORE = ("the state has no store yet", "`inv tf.bootstrap`", "DEVAI-TF-005")
@@ -226,7 +226,7 @@ class Terraform:
 
     def _arguments(self, words: Sequence[str]) -> list[str]:
         verb, *rest = words
-        plain = [verb, "-no-color", *rest] if verb in _COLOURED else words
+        plain = [verb, "-no-color", *rest] if verb in _COLORED else words
         return [f"-chdir={os.path.relpath(self.root)}", *plain]
 
     def _run(self, title: str, words: Sequence[str], *, accepted: Sequence[int] = (0,)) -> int:

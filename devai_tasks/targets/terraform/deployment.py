@@ -21,7 +21,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.config.secrets import TOKEN
 from devai_tasks.config.sections.cloud import Deployed
-from devai_tasks.offline import behaviour, recording, serving
+from devai_tasks.offline import behavior, recording, serving
 from devai_tasks.offline.recording import Used
 from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, UsageError
@@ -61,7 +61,7 @@ class Work:
 def work(
     project: Project, settings: Settings, *, offline: bool = False, dry: bool = False, looking: bool = False
 ) -> Iterator[Work]:
-    """Everything ready for Terraform: artefacts, secrets, and offline the provider that stands in for the cloud's.
+    """Everything ready for Terraform: artifacts, secrets, and offline the provider that stands in for the cloud's.
 
     Who is only `looking` plans nothing: secrets are then neither asked for nor made.
     """
@@ -300,7 +300,7 @@ def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:
     """Save a plan to destroy a stack, without `data` all but what its latched storage needs."""
     prepare(work)
     if data:
-        work = _at(work, workdir.unlatched(work.project, work.settings, work.site, dry=work.dry))
+        work = _at(work, workdir.without_prevent_destroy(work.project, work.settings, work.site, dry=work.dry))
         return work, plan(work, destroy=True)
     going = without_latched(work.tool.state(), workdir.latches(work.site.root.parent))
     if work.dry:
@@ -318,7 +318,7 @@ def unprotect(work: Work, planned: Plan) -> bool:
     for entry in work.tool.state().get("resources", ()):
         found: dict[str, Any] = {}
         for one in entry["instances"]:
-            found |= behaviour.letting_go(one["attributes"])
+            found |= behavior.letting_go(one["attributes"])
         if found and _plain(_address(entry)) in going:
             addresses.append(_address(entry))
             lifted[entry["type"], entry["name"]] = found

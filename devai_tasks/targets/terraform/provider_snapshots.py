@@ -1,4 +1,4 @@
-"""Recorded schemas, made anew: from published packages, and for Azure from the provider itself."""
+"""Recorded schemas, made again: from published packages, and for Azure from the provider itself."""
 
 from __future__ import annotations
 

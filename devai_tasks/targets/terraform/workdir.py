@@ -72,7 +72,7 @@ class Site:
 
 
 def own(project: Project, settings: Settings) -> Site:
-    """The project's own root, with the artefacts rendered."""
+    """The project's own root, with the artifacts rendered."""
     folder = artifacts.provide(project, settings.stack, lambda _: rendering.render(settings))
     provider = settings.compute.provider
     return Site(
@@ -106,12 +106,12 @@ def offline_state(project: Project, settings: Settings) -> dict[str, Any]:
             return found
         # Terraform writes its state in place, and one that outlived a killed task may be at it.
         time.sleep(_READ_SECONDS)
-    raise DevaiError(f"{file} is no state of Terraform", hint="remove it, and the stack's offline copy starts anew")
+    raise DevaiError(f"{file} is no state of Terraform", hint="remove it, and the stack's offline copy starts over")
 
 
-def unlatched(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:
-    """A copy of a site in which no data is latched, for a destruction that includes them; its state is the same."""
-    own = _copied(project, settings, site, "unlatched", dry=dry)
+def without_prevent_destroy(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:
+    """Return a copy of a site without `prevent_destroy`, to destroy data as well; its state is the same."""
+    own = _copied(project, settings, site, "without-prevent-destroy", dry=dry)
     if not dry:
         lift_latches(own.root.parent)
     return own
@@ -132,7 +132,7 @@ def unprotected(
             if (given := arguments.get((kind, name)))
         ]
         if blocks:
-            _write(file.with_name(f"{file.stem}_unprotected_override.tf"), "\n".join(blocks))
+            _write(file.with_name(f"{file.stem}_destroyable_override.tf"), "\n".join(blocks))
     values = own.home / "protected.tfvars.json"
     _write(values, json.dumps({**json.loads(site.values.read_text(encoding="utf-8")), "protected": True}))
     return dataclasses.replace(own, values=values)
@@ -153,7 +153,7 @@ def lift_latches(folder: Path) -> None:
     """Add an override beside each file with a latch: Terraform merges the arguments of `lifecycle` one by one."""
     for file, resources in latches(folder).items():
         blocks = [_block(kind, name, ["lifecycle {", "  prevent_destroy = false", "}"]) for kind, name in resources]
-        _write(file.with_name(f"{file.stem}_unlatched_override.tf"), "\n".join(blocks))
+        _write(file.with_name(f"{file.stem}_destroyable_override.tf"), "\n".join(blocks))
 
 
 def _block(kind: str, name: str, lines: Sequence[str]) -> str:

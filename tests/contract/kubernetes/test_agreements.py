@@ -149,7 +149,7 @@ def test_firewalls_and_policies_open_the_port_that_the_pod_listens_on(lab: Proje
 
 
 def gpu_pool(stack: Manifests, project: Project) -> tuple[dict[str, str], set[str]]:
-    """What the nodes with GPUs are labelled with, and the taints that keep other pods away."""
+    """What the nodes with GPUs are labeled with, and the taints that keep other pods away."""
     cloud = stack.settings.compute.provider
     if cloud == "aws":  # where the pool is no resource of Terraform's
         shared = yaml.safe_load_all(Cluster(project, stack.settings).shared)

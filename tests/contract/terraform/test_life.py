@@ -136,14 +136,14 @@ def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0
 
 
 # What of a service starts another lab when it changes.
-STARTED_ANEW = {
+STARTED_AGAIN = {
     "aws": "module.compute[0].aws_ecs_task_definition.this",
     "azure": "module.compute[0].azurerm_container_group.this",
     "gcp": "module.compute[0].google_cloud_run_v2_service.this",
 }
 
 
-@pytest.mark.parametrize("cloud", STARTED_ANEW)
+@pytest.mark.parametrize("cloud", STARTED_AGAIN)
 def test_a_secrets_new_value_reaches_the_lab_and_one_that_is_set_elsewhere_stays(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch, cloud: str
 ) -> None:
@@ -162,7 +162,7 @@ def test_a_secrets_new_value_reaches_the_lab_and_one_that_is_set_elsewhere_stays
 
     for value in ("leaked", "other"):
         monkeypatch.setenv("OPENAI_API_KEY", value)
-        assert STARTED_ANEW[cloud] in changing()
+        assert STARTED_AGAIN[cloud] in changing()
         applied = devai("tf.apply", *flags, "--yes")
         assert applied.returncode == 0, applied.stderr
         assert changing() == []
@@ -273,7 +273,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def kept(project: Project) -> dict[str, str]:
-    """All that is kept of a stack beside its token: plans, state, artefacts; zipped files unpacked."""
+    """All that is kept of a stack beside its token: plans, state, artifacts; zipped files unpacked."""
     import io
     import zipfile
 

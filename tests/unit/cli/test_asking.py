@@ -14,7 +14,7 @@ Run = Callable[..., CompletedProcess[str]]
     ("words", "effect"),
     [
         (["compose.up", "--env=prod"], "containers that have changed are replaced, and kernels in them end"),
-        (["compose.restart", "--env=prod"], "its services begin anew, and kernels end"),
+        (["compose.restart", "--env=prod"], "its services restart, and kernels end"),
         (["models.remove", "--name=a", "--name=b", "--env=prod"], "it has a and b no longer"),
     ],
 )

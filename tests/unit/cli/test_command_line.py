@@ -147,7 +147,7 @@ def test_one_key_is_shown_as_it_stands(devai: Run) -> None:
     assert "did you mean ports?" in result.stderr
 
 
-def test_artefacts_are_written_where_the_message_says(project: Project, devai: Run) -> None:
+def test_artifacts_are_written_where_the_message_says(project: Project, devai: Run) -> None:
     result = devai("config.render", "--env=staging")
     assert result.returncode == 0
     assert result.stderr == "rendered generated/local-staging/: 13 changed\n"
@@ -165,7 +165,7 @@ def test_tasks_work_from_anywhere_inside_a_project(
     assert (project.root / "generated/local-dev/compose/.env").is_file()
 
 
-def test_secrets_are_in_no_artefact_and_in_nothing_that_is_shown(
+def test_secrets_are_in_no_artifact_and_in_nothing_that_is_shown(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = project.conf / "secrets.yaml"

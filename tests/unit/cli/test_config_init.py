@@ -52,7 +52,7 @@ def test_a_profile_is_offered_what_it_has_without_an_answer(
         assert devai("config.show", f"--key={key}", "--env=demo", "--cloud=local").stdout == f"{value}\n"
 
 
-def test_ones_own_wishes_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ones_own_requirements_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
     result = devai("config.init")
     assert "there are dev, prod, staging; a new one is a file in conf/profiles/" in result.stderr
@@ -72,7 +72,7 @@ def test_who_means_a_protected_stack_is_told_what_it_does_not_read(devai: Run, m
 def test_an_answer_is_tried_on_every_stack_that_has_it(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The stack that is meant is protected, and has nobody's wishes.
+    # The stack that is meant is protected, and has nobody's requirements.
     answers(monkeypatch, "prod", "aws", "abc", "11434", "9000", "", "")
     result = devai("config.init")
     assert result.returncode == 0, result.stderr

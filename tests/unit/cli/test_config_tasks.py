@@ -112,7 +112,7 @@ def test_what_is_in_vain_is_found(project: Project, devai: Run) -> None:
         "conf/stacks/local-dev.yaml:1:13  terraform.region",
         "generated/local-dev/compose/.env  is out of date",
     ]
-    assert result.stdout.splitlines()[-1] == "  `inv config.render --env=dev --cloud=local` renders it anew"
+    assert result.stdout.splitlines()[-1] == "  `inv config.render --env=dev --cloud=local` renders it again"
     found = json.loads(devai("config.check", "--json").stdout)["findings"]
     assert [finding["place"] for finding in found][:1] == ["conf/commn/ports.yaml"]
 
@@ -146,7 +146,7 @@ def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Proj
     assert {problem["place"] for problem in problems} >= {"conf/common/ports.yaml:1:14"}
 
 
-def test_one_persons_wishes_leave_no_shared_value_in_vain(project: Project, devai: Run) -> None:
+def test_one_persons_requirements_leave_no_shared_value_in_vain(project: Project, devai: Run) -> None:
     put(project, "conf/personal.yaml", "compute: {platform: simple}\nollama: {mode: external, url: http://192.0.2.7}\n")
     assert devai("config.check").stderr == "12 stacks are valid, no findings\n"
     (project.conf / "personal.yaml").unlink()
@@ -216,13 +216,13 @@ def test_a_check_says_whether_anything_would_change(project: Project, devai: Run
     assert devai("config.render", "--check").returncode == 0
 
 
-def test_programs_get_what_would_change_by_artefact(devai: Run) -> None:
+def test_programs_get_what_would_change_by_artifact(devai: Run) -> None:
     devai("config.render")
     for look, code in (("--diff", 0), ("--check", 1)):
         result = devai("config.render", look, "--json", "--set=ports.ollama=9000")
         assert result.returncode == code
         (change,) = json.loads(result.stdout)
-        assert change["artefact"] == "generated/local-dev/compose/.env"
+        assert change["artifact"] == "generated/local-dev/compose/.env"
         assert "+DEVAI_OLLAMA_PORT='9000'\n" in change["diff"]
     assert json.loads(devai("config.render", "--check", "--json").stdout) == []
     assert "--diff" in devai("config.render", "--json").stderr
@@ -362,7 +362,7 @@ def test_a_change_that_would_break_a_stack_is_refused_and_nothing_is_written(
     assert {path: path.read_bytes() for path in project.conf.rglob("*.yaml")} == before
 
 
-def test_a_change_may_mend_a_file_that_has_other_mistakes(project: Project, devai: Run) -> None:
+def test_a_change_may_fix_a_file_that_has_other_mistakes(project: Project, devai: Run) -> None:
     put(project, "conf/common/ports.yaml", "ports: {lab: many, ollama: more}\n")
     assert devai("config.set", "--set=ports.lab=9000").returncode == 0
     assert text(project, "conf/common/ports.yaml") == "ports: {lab: 9000, ollama: more}\n"

@@ -50,7 +50,7 @@ def test_a_machine_that_has_everything_can_run_the_lab(devai: Run) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("local-dev can run\n")
     assert result.stderr == ""
-    assert "\x1b" not in result.stdout  # a pipe has no colours
+    assert "\x1b" not in result.stdout  # a pipe has no colors
 
 
 @pytest.mark.usefixtures("nothing")
@@ -69,7 +69,7 @@ def test_programs_get_every_check_with_the_same_keys(devai: Run) -> None:
     result = devai("doctor", "--json", "--cloud=aws")
     assert result.returncode == 1
     shown = json.loads(result.stdout)
-    assert (shown["stack"], shown["can_run"], shown["mended"]) == ("aws-dev", False, [])
+    assert (shown["stack"], shown["can_run"], shown["fixed"]) == ("aws-dev", False, [])
     assert all(set(check) == KEYS for check in shown["checks"])
     states = {check["name"]: check["state"] for check in shown["checks"]}
     assert (states["aws"], states["az"], states["credentials"]) == ("failed", "unneeded", "failed")
@@ -77,7 +77,7 @@ def test_programs_get_every_check_with_the_same_keys(devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_what_is_safe_is_mended_and_said(project: Project, devai: Run) -> None:
+def test_what_is_safe_is_fixed_and_said(project: Project, devai: Run) -> None:
     secrets = project.conf / "secrets.yaml"
     secrets.write_text("OPENAI_API_KEY: x\n", encoding="utf-8")
     secrets.chmod(0o644)
@@ -85,11 +85,11 @@ def test_what_is_safe_is_mended_and_said(project: Project, devai: Run) -> None:
     (project.conf / "personal.yaml").write_text("ports: {lab: 8899}\n", encoding="utf-8")
     before = devai("doctor")
     assert before.returncode == 1
-    assert "`inv doctor --fix` mends artefacts, conf/secrets.yaml" in before.stdout
-    mended = devai("doctor", "--fix")
-    assert mended.returncode == 0, mended.stdout
-    said = ["mended: rendered generated/local-dev/ anew", "mended: chmod 600 conf/secrets.yaml"]
-    assert mended.stderr.splitlines() == said
+    assert "`inv doctor --fix` fixes artifacts, conf/secrets.yaml" in before.stdout
+    fixed = devai("doctor", "--fix")
+    assert fixed.returncode == 0, fixed.stdout
+    said = ["fixed: rendered generated/local-dev/ again", "fixed: chmod 600 conf/secrets.yaml"]
+    assert fixed.stderr.splitlines() == said
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
     assert "8899" in (project.root / "generated/local-dev/compose/.env").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""`--dry`: the exact commands, artefacts rendered, nothing run. There is no docker to run: PATH is empty."""
+"""`--dry`: the exact commands, artifacts rendered, nothing run. There is no docker to run: PATH is empty."""
 
 from __future__ import annotations
 

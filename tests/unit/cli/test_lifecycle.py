@@ -231,7 +231,7 @@ def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     assert len(deployed.asked) == 4
 
 
-def test_a_cluster_is_joined_anew_since_another_may_have_its_name_now(
+def test_a_cluster_is_joined_again_since_another_may_have_its_name_now(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
     deployed = deploy()

@@ -57,18 +57,20 @@ def test_the_file_of_one_stack_says_nothing_to_the_others(project: Project, dev:
     assert dev().gpu.count == "all"
 
 
-def test_personal_wishes_count_for_unprotected_stacks_only(project: Project, dev: Callable[..., Settings]) -> None:
+def test_personal_requirements_count_for_unprotected_stacks_only(
+    project: Project, dev: Callable[..., Settings]
+) -> None:
     put(project, "conf/personal.yaml", "ports: {lab: 9000}\n")
     assert dev().ports.lab == 9000
     assert load(project, LOCAL_PROD, environ={}).ports.lab == 8890
 
 
-def test_personal_wishes_do_not_take_the_protection_off(project: Project) -> None:
+def test_personal_requirements_do_not_take_the_protection_off(project: Project) -> None:
     put(project, "conf/personal.yaml", "protected: false\n")
     assert load(project, LOCAL_PROD, environ={}).protected
 
 
-def test_a_stack_protected_by_its_own_file_ignores_personal_wishes(
+def test_a_stack_protected_by_its_own_file_ignores_personal_requirements(
     project: Project, dev: Callable[..., Settings]
 ) -> None:
     put(project, "conf/personal.yaml", "ports: {lab: 9000}\n")

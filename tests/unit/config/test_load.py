@@ -314,7 +314,7 @@ def test_what_leads_nowhere_is_one_problem(shipped: Project, override: str) -> N
     assert message.endswith("\n1 error. Nothing was changed.")
 
 
-def test_the_problem_of_a_weak_layer_is_mended_by_a_stronger_one(project: Project) -> None:
+def test_the_problem_of_a_weak_layer_is_fixed_by_a_stronger_one(project: Project) -> None:
     (project.conf / "personal.yaml").write_text("ports: {lab: many}\n", encoding="utf-8")
     assert dev(project, "ports.lab=9000").ports.lab == 9000
 

@@ -1,4 +1,4 @@
-"""Whose artefacts are where: a run that changes a stack reads what it has written, whatever others look at."""
+"""Whose artifacts are where: a run that changes a stack reads what it has written, whatever others look at."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def there(project: Project, stack: Stack) -> dict[str, str]:
     """The files that tools read of a stack."""
     return {
         f"{target.name}/{file.name}": file.read_text(encoding="utf-8")
-        for target in project.artefacts(stack).glob("[!.]*")
+        for target in project.artifacts(stack).glob("[!.]*")
         for file in target.iterdir()
     }
 

@@ -1,4 +1,4 @@
-"""Keys that stand in no artefact decide what tasks do: each of them is shown to."""
+"""Keys that stand in no artifact decide what tasks do: each of them is shown to."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_a_key_decides_what_it_says(project: Project, monkeypatch: Patch, name: 
     DEMONSTRATIONS[name](project, monkeypatch)
 
 
-def test_every_key_without_an_artefact_is_demonstrated() -> None:
+def test_every_key_without_an_artifact_is_demonstrated() -> None:
     without = {dotted(key) for key in reader.leaves(Settings).keys() - affected.anywhere().keys()}
     # Artifacts tell that a stack is protected, and its pins, too. The identity is compared with the state's:
     # contract/terraform.

@@ -1,4 +1,4 @@
-"""Colours are for terminals: not for pipes, and not where NO_COLOR says so. On a real pseudo-terminal."""
+"""Colors are for terminals: not for pipes, and not where NO_COLOR says so. On a real pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.system import console
 
 ESCAPE = "\x1b["
-COLOUR = f"{ESCAPE}3"
+COLOR = f"{ESCAPE}3"
 # Where nobody listens: a failure, so that there is something red, on a machine of any kind.
 DOCTOR = [
     str(Path(sys.executable).with_name("inv")),
@@ -63,18 +63,18 @@ def on_a_terminal(project: Project, words: Sequence[str] = DOCTOR, **variables: 
 
 
 @pytest.mark.usefixtures("nobodys_environment")
-def test_a_terminal_gets_colours_and_a_sign_that_it_goes_on(project: Project) -> None:
+def test_a_terminal_gets_colors_and_a_sign_that_it_goes_on(project: Project) -> None:
     printed = on_a_terminal(project)
-    assert COLOUR in printed
+    assert COLOR in printed
     assert "looking" in printed
     assert "cannot run" in printed
 
 
 @pytest.mark.usefixtures("nobodys_environment")
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_who_wants_no_colours_gets_none(project: Project, variables: dict[str, str]) -> None:
+def test_who_wants_no_colors_gets_none(project: Project, variables: dict[str, str]) -> None:
     printed = on_a_terminal(project, **variables)
-    assert COLOUR not in printed
+    assert COLOR not in printed
     assert "cannot run" in printed
 
 

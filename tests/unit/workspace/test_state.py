@@ -239,7 +239,7 @@ def test_what_is_written_in_place_is_not_written_through_a_link(empty: Project, 
     with pytest.raises(DevaiError, match="lock is a link to"), runs.alone(empty, local_dev, run):
         pass
     with pytest.raises(DevaiError, match="lock is a link to"):
-        writer.write({}, empty.artefacts(local_dev))
+        writer.write({}, empty.artifacts(local_dev))
     with runs.recorded(empty, local_dev, run):
         pass
     assert victim.read_text(encoding="utf-8") == "kept"

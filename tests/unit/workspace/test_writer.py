@@ -1,4 +1,4 @@
-"""The writer of artefacts: one step from the old set to the new one, whoever else writes, reads or dies."""
+"""The writer of artifacts: one step from the old set to the new one, whoever else writes, reads or dies."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_only_the_newest_set_is_kept(tmp_path: Path) -> None:
     assert len([name for name in inside(tmp_path) if name.startswith(".compose-")]) == 1
 
 
-def test_leftovers_of_a_run_that_was_cut_off_are_cleaned_by_the_next(tmp_path: Path) -> None:
+def test_orphans_of_a_run_that_was_cut_off_are_cleaned_by_the_next(tmp_path: Path) -> None:
     writer.write(SETS[0], tmp_path)
     (tmp_path / ".compose-left").mkdir()
     (tmp_path / ".compose-left/file0").write_text("half", encoding="utf-8")

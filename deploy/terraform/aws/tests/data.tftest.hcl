@@ -146,7 +146,7 @@ run "secrets" {
 
   assert {
     condition     = aws_secretsmanager_secret_version.this["OPENAI_API_KEY"].secret_string_wo_version == 3
-    error_message = "a raised version writes the value anew"
+    error_message = "a raised version writes the value again"
   }
 
   assert {

@@ -188,7 +188,7 @@ run "secrets" {
 
   assert {
     condition     = azurerm_key_vault_secret.this["OPENAI_API_KEY"].value_wo_version == 3
-    error_message = "a raised version writes the value anew"
+    error_message = "a raised version writes the value again"
   }
 
   assert {

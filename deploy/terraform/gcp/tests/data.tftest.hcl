@@ -182,7 +182,7 @@ run "secrets" {
 
   assert {
     condition     = google_secret_manager_secret_version.this["OPENAI_API_KEY"].secret_data_wo_version == 3
-    error_message = "a raised version writes the value anew"
+    error_message = "a raised version writes the value again"
   }
 
   assert {

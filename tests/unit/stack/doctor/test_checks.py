@@ -384,7 +384,7 @@ def test_before_the_first_apply_no_cluster_is_missed(shipped: Project) -> None:
     assert {check.state for check in check_stack.deployment(own)} == {State.UNNEEDED}
 
 
-def test_secrets_that_others_can_read_are_a_failure_that_can_be_mended(project: Project) -> None:
+def test_secrets_that_others_can_read_are_a_failure_that_can_be_fixed(project: Project) -> None:
     file = project.conf / "secrets.yaml"
     file.write_text("OPENAI_API_KEY: x\n", encoding="utf-8")
     file.chmod(0o644)

@@ -125,7 +125,7 @@ def test_a_port_that_the_stack_itself_has_is_no_obstacle(project: Project, taken
     compose.check_ports(own, [{"service": naming.LAB, "published": [f"127.0.0.1:{taken_port}"]}])
 
 
-def test_an_address_that_the_machine_does_not_have_is_the_persons_to_mend(project: Project) -> None:
+def test_an_address_that_the_machine_does_not_have_is_the_persons_to_fix(project: Project) -> None:
     with pytest.raises(UsageError, match=r"network\.bind_address: this machine has no address 192\.0\.2\.7"):
         compose.check_ports(settings(project, "network.bind_address=192.0.2.7", "tls.local=true"), [])
 

@@ -163,4 +163,4 @@ def test_the_example_for_compose_by_hand_is_what_conf_gives(shipped: Project, de
         return
     file = shipped.root / EXAMPLE
     present = file.read_text(encoding="utf-8") if file.exists() else ""
-    assert present == rendered, f"{EXAMPLE} is not what conf/ gives; `{REGENERATE}` writes it anew"
+    assert present == rendered, f"{EXAMPLE} is not what conf/ gives; `{REGENERATE}` writes it again"

@@ -99,7 +99,7 @@ def test_labels_are_what_each_provider_takes(shipped: Project) -> None:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_no_artefact_holds_a_secret(shipped: Project, cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_artifact_holds_a_secret(shipped: Project, cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_PASSWORD", "c4n4ry")
     given = settings_of(shipped, cloud, "secrets={DATABASE_URL: 'postgres://lab:${secret:DB_PASSWORD}@db'}")
     text = "".join(terraform.render(given).values())

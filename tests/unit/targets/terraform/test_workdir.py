@@ -30,7 +30,7 @@ def test_protection_is_taken_off_in_a_copy_that_has_the_stacks_own_state(project
         for file in lifted.root.parent.rglob("*_override.tf")
     }
     block = 'resource "aws_eks_cluster" "this" { deletion_protection = false }'
-    assert overrides == {"modules/kubernetes/aws/main_unprotected_override.tf": block.split()}
+    assert overrides == {"modules/kubernetes/aws/main_destroyable_override.tf": block.split()}
     values, own = (json.loads(file.read_text(encoding="utf-8")) for file in (lifted.values, site.values))
     assert values == {**own, "protected": True}
     assert own["protected"] is False
