@@ -179,7 +179,13 @@ models-pull: bootstrap ## fetch the configured models
 	$(INV) models.pull $(STACK)
 
 ##@ Check
-.PHONY: lint test validate validate-real smoke registry cluster fuzz bench
+.PHONY: check lint test validate validate-real smoke registry cluster fuzz bench
+
+# Without the variables of this make, which tests that call make would inherit.
+RUN_SESSIONS = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS .venv/bin/python scripts/run_sessions.py
+
+check: environment ## what to run before each commit: style, types, unit tests
+	@$(RUN_SESSIONS) lint types unit
 
 lint: environment ## style and static checks
 	$(NOX) -s lint
@@ -187,14 +193,9 @@ lint: environment ## style and static checks
 # Two at a time: those that wait for containers beside those that compute. The long ones come first, so that neither
 # processor is idle at the end; what is cheap and fails most often comes before all of them.
 SESSIONS = lint types cluster tests validate smoke registry judges
-# Where make can, each session's output stays together (macOS has a make that can't).
-TOGETHER = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 test: bootstrap ## all that CI runs
-	@$(MAKE) --jobs=2 --keep-going --no-print-directory $(TOGETHER) $(SESSIONS:%=session-%)
-
-session-%: # without this make's own variables, which tests that call make would inherit
-	@env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS $(NOX) -s $*
+	@$(RUN_SESSIONS) $(SESSIONS)
 
 validate: bootstrap ## the artifacts, by the tools that read them
 	$(NOX) -s validate

@@ -93,6 +93,13 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "report", f"--include={COVERED}", "--fail-under=95")
 
 
+@nox.session(default=False)
+def unit(session: nox.Session) -> None:
+    """Unit tests of the checkout on one interpreter, on all processors: for daily work."""
+    install(session, "dev", "offline", editable=True)
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", "tests/unit", *session.posargs)
+
+
 @nox.session(default=False, python=PYTHONS[:1])
 def minimums(session: nox.Session) -> None:
     """The same tests with the oldest versions that setup.cfg allows."""
