@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import cache
 
 from devai_tasks.config.document import Key
 from devai_tasks.config.load import Sources
@@ -38,6 +39,7 @@ def of_stack(settings: Settings) -> Mapping[Key, Collection[str]]:
     return base.affected(artifacts.every(override=False), settings)
 
 
+@cache
 def anywhere() -> Mapping[Key, Collection[str]]:
     """Return the same for all stacks that are shipped, in every mode."""
     found: dict[Key, set[str]] = defaultdict(set)

@@ -115,12 +115,14 @@ def _try(change: Change, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
         Sources(change.project, deployment=loading),
         Sources(change.project, replaced={change.name: change.after}, deployment=loading),
     )
-    stacks, overridden = change.project.stacks, []
-    if brought := _brought(old, changed, [None, *stacks]):
-        raise ConfigError(chain(*brought.values()))
-    for stack in stacks:
-        with suppress(ConfigError):  # as it was before
+    overridden, brought = list[str](), _brought(old, changed, [None])
+    for stack in change.project.stacks:
+        try:
             overridden += _stronger(changed.configuration(stack), change.name, assignments)
+        except ConfigError:  # which it may have been before
+            brought |= _brought(old, changed, [stack])
+    if brought:
+        raise ConfigError(chain(*brought.values()))
     return list(dict.fromkeys(overridden))
 
 
@@ -128,8 +130,9 @@ def _brought(old: Sources, changed: Sources, stacks: Sequence[Stack | None]) -> 
     """What is wrong with stacks that was not before; None stands for the choice of one where no flag makes it."""
     brought = {}
     for stack in stacks:
-        before = _problems(old, stack)
-        if new := [problem for problem in _problems(changed, stack) if problem not in before]:
+        problems = _problems(changed, stack)
+        before = _problems(old, stack) if problems else ()
+        if new := [problem for problem in problems if problem not in before]:
             brought[stack] = new
     return brought
 
