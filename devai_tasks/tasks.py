@@ -1,4 +1,4 @@
-"""The tasks, for the `tasks.py` of a project: what it imports stays where it is."""
+"""Tasks for a project's `tasks.py`, at an import path that does not change."""
 
 from devai_tasks.cli.collections import namespace
 

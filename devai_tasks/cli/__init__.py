@@ -1,1 +1,1 @@
-"""The command line: the only package that knows Invoke, Rich and standard input."""
+"""Command line: the only package that uses Invoke, Rich and standard input."""

@@ -1,7 +1,7 @@
-"""How tasks are declared: what every task of a stack takes, and how an error leaves it.
+"""Decorators that declare tasks: the flags that all tasks of a stack share, and the handling of errors.
 
-`--env`, `--cloud`, `--gpu` and `--set` stand here, once. No task of a stack has positionals: Invoke would let one
-swallow a flag.
+`--env`, `--cloud`, `--gpu` and `--set` are declared here, once. No task of a stack has positional arguments: Invoke
+would assign a flag to an empty one.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, UsageError
 
 Declare = Callable[[Callable[..., None]], Task[Any]]
-"""A decorator that makes a task of a function."""
+"""A decorator that turns a function into a task."""
 
 _STACK_HELP = {
     "env": "environment: a file in conf/profiles (default: defaults.env, dev; shipped: dev, staging, prod)",
     "cloud": "cloud: a file in conf/clouds (default: defaults.cloud, local; shipped: local, aws, azure, gcp)",
-    "gpu": "with GPUs, whatever conf/ says of gpu.enabled (default: as configured)",
-    "set": "override a key for this run, as --set ports.lab=9000; can be repeated",
+    "gpu": "enable GPUs, regardless of gpu.enabled in conf/ (default: as configured)",
+    "set": "override a key for this run, such as --set ports.lab=9000; can be repeated",
 }
 _STACK_FLAGS: dict[str, Any] = {"env": "", "cloud": "", "gpu": False, "set_": []}
 _FILES = ("file", "output")
 _ASKING_HELP = {
-    "yes": "go on without asking (default: ask)",
-    "confirm": "project and stack, as lab-local-dev, without a terminal to type them at (default: ask)",
+    "yes": "continue without asking (default: ask)",
+    "confirm": "project and stack, such as lab-local-dev, where there is no terminal to ask (default: ask)",
 }
 _ASKING_FLAGS: dict[str, Any] = {"yes": False, "confirm": ""}
 _OWNER_HELP = {"take_over": "take over a stack whose owner is gone or not recorded (default: ask)"}
@@ -47,7 +47,7 @@ _OWNER_FLAGS: dict[str, Any] = {"take_over": False}
 
 
 def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Declare:
-    """A task that concerns no stack."""
+    """Declare a task that does not concern a stack."""
 
     def declare(body: Callable[..., None]) -> Task[Any]:
         name = _full_name(body, options.get("name", body.__name__))
@@ -56,7 +56,7 @@ def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Decl
         def run(c: Context, **flags: Any) -> None:
             with clean_exit():
                 remainder.refuse(c.remainder, name, _flag_names(parameters))
-                body(c, **_given(flags))
+                body(c, **_checked(flags))
 
         return _declared(run, body, parameters, dict(help or {}), options)
 
@@ -73,32 +73,38 @@ def stack_task(
     help: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Declare:
-    """A task that works on a stack: its body gets a Session beside its own flags.
+    """Declare a task that works on a stack: its body gets a Session and the task's own flags.
 
-    With `target` it is refused on stacks that are not rendered for that. One that runs `alone` holds the stack's lock;
-    one that `changes` the stack does so, too, is written down, looks first whose stack it is, and takes `--take-over`;
-    one that `asks` takes `--yes` and `--confirm`. One that is `owned` enters the stack, hands out what is in it or
-    replaces what it runs next: it looks first, too, is refused on what is another's, and asks and marks nothing.
+    Args:
+        target: the target that the task needs; the task is refused on stacks that are not rendered for this target.
+        alone: whether the task holds the stack's lock.
+        changes: whether the task changes the stack. Such a task holds the lock, is recorded in the stack's history,
+            checks the stack's owner first, and has the flag `--take-over`.
+        owned: whether the task enters the stack, prints its data, or replaces what the stack runs next. Such a task
+            checks the owner first and is refused on a foreign stack; the task neither asks nor marks the stack.
+        asks: whether the task has the flags `--yes` and `--confirm`.
+        help: the help text of each of the task's own flags.
+        options: passed on to Invoke's `task`.
     """
-    flags = _STACK_FLAGS | (_ASKING_FLAGS if asks else {}) | (_OWNER_FLAGS if changes else {})
+    shared = _STACK_FLAGS | (_ASKING_FLAGS if asks else {}) | (_OWNER_FLAGS if changes else {})
     texts = _STACK_HELP | (_ASKING_HELP if asks else {}) | (_OWNER_HELP if changes else {})
 
     def declare(body: Callable[..., None]) -> Task[Any]:
         name = _full_name(body, options.get("name", body.__name__))
 
-        def run(c: Context, **given: Any) -> None:
+        def run(c: Context, **flags: Any) -> None:
             with clean_exit():
                 from devai_tasks.config.project import Project
 
                 project = Project.find()
-                given = {flag: _from(project.root, flag, value) for flag, value in _given(given).items()}
+                flags = {flag: _resolved(project.root, flag, value) for flag, value in _checked(flags).items()}
                 # Paths in artifacts and in printed commands are relative to the project.
                 os.chdir(project.root)
-                env, cloud, gpu, overrides = (given.pop(flag) for flag in ("env", "cloud", "gpu", "set_"))
-                common = {flag: given.pop(flag) for flag in flags if flag in given}
-                words = _words({flag: value for flag, value in given.items() if value != defaults[flag]})
+                env, cloud, gpu, overrides = (flags.pop(flag) for flag in ("env", "cloud", "gpu", "set_"))
+                common = {flag: flags.pop(flag) for flag in shared if flag in flags}
+                argv = _argv({flag: value for flag, value in flags.items() if value != defaults[flag]})
                 session = Session(
-                    project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, words, changes=changes, **common
+                    project, env, cloud, overrides, gpu, bool(c.config.run.dry), name, argv, changes=changes, **common
                 )
                 if target:
                     _check_target(session, target)
@@ -109,13 +115,17 @@ def stack_task(
                     if changes:
                         owner_checks.check_folder(session, target)
                     if owned:
-                        session = owner_checks.refuse_foreign(session, "kubernetes" if given.get("cluster") else target)
-                    body(c, session, **given)
+                        session = owner_checks.refuse_foreign(session, "kubernetes" if flags.get("cluster") else target)
+                    body(c, session, **flags)
 
-        context, _, *own = inspect.signature(body).parameters.values()
-        defaults = {parameter.name: parameter.default for parameter in own}
+        context, _, *parameters_of_body = inspect.signature(body).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in parameters_of_body}
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters = [context, *own, *(inspect.Parameter(flag, kind, default=value) for flag, value in flags.items())]
+        parameters = [
+            context,
+            *parameters_of_body,
+            *(inspect.Parameter(flag, kind, default=value) for flag, value in shared.items()),
+        ]
         iterable = [*options.pop("iterable", ()), "set_"]
         return _declared(run, body, parameters, {**texts, **(help or {})}, {**options, "iterable": iterable})
 
@@ -127,37 +137,39 @@ _SHORT_NAMES = {"kubernetes": "k8s", "terraform": "tf"}
 
 
 def _full_name(body: Callable[..., None], name: str) -> str:
-    """Return a task as it is typed: those of whole stacks have no collection."""
+    """Return the name of a task as it is typed: tasks of whole stacks have no collection."""
     module = body.__module__.rpartition(".")[2]
     module = _SHORT_NAMES.get(module, module)
-    own = name.rstrip("_").replace("_", "-")
-    return own if module in ("stack", own) else f"{module}.{own}"
+    short = name.rstrip("_").replace("_", "-")
+    return short if module in ("stack", short) else f"{module}.{short}"
 
 
 def _flag_names(parameters: Sequence[inspect.Parameter]) -> list[str]:
-    """A task's flags, without the hyphens before them."""
+    """Return the flags of a task, without their leading hyphens."""
     return [_flag(parameter.name) for parameter in parameters[1:]]
 
 
 def _flag(name: str) -> str:
-    """The flag of a parameter."""
+    """Return the flag of a parameter, without its leading hyphens."""
     return name.strip("_").replace("_", "-")
 
 
-def _words(flags: Mapping[str, Any]) -> list[str]:
-    """A task's own flags, as they are typed."""
-    words: list[str] = []
+def _argv(flags: Mapping[str, Any]) -> list[str]:
+    """Return flags and their values as they are typed."""
+    argv: list[str] = []
     for name, value in flags.items():
         flag = f"--{_flag(name)}"
         values = value if isinstance(value, list) else [value]
-        words += [flag if one is True else f"{flag}={one}" for one in values if one]
-    return words
+        argv += [flag if item is True else f"{flag}={item}" for item in values if item]
+    return argv
 
 
-def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of a call; those with a text that were not given are empty.
+def _checked(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flags of a call, with an empty string for each text flag that was left out.
 
-    Raises UsageError for one that was given empty, as with an unset variable in a script: there it would mean all.
+    Raises:
+        UsageError: a flag has an empty value, such as from an unset variable in a script. The empty value would
+            otherwise mean "all".
     """
     for flag, value in flags.items():
         if value == "" or (isinstance(value, list) and "" in value):
@@ -165,26 +177,27 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {flag: "" if value is None else value for flag, value in flags.items()}
 
 
-def _from(root: Path, flag: str, value: Any) -> Any:
-    """A flag's value; where it is a file, which a person means from their own folder, as the project's root sees it."""
+def _resolved(root: Path, flag: str, value: Any) -> Any:
+    """Return a flag's value; a file, which the user names from the current folder, relative to the project's root."""
     if isinstance(value, list):
-        return [_from(root, flag, one) for one in value]
-    # A model's name may be that of a file; what other flags end in may be a file of a pod.
+        return [_resolved(root, flag, item) for item in value]
+    # Only a model's name may be a local file; the value of another flag that ends in .gguf may be a file of a pod.
     is_file = flag in _FILES or (flag == "name" and str(value).lower().endswith(".gguf"))
     return os.path.relpath(value, root) if value and is_file and not Path(value).is_absolute() else value
 
 
 def _check_target(session: Session, target: str) -> None:
-
-    own = session.settings.targets
-    if target not in own:
+    targets = session.settings.targets
+    if target not in targets:
         compute = session.settings.compute
-        reason, way = f"compute.provider: {compute.provider}", "--cloud=local is this machine"
+        reason, hint = f"compute.provider: {compute.provider}", "--cloud=local selects this machine"
         if target == "terraform":
-            way = "Terraform is for clouds: --cloud=aws, azure or gcp"
+            hint = "Terraform needs a cloud: --cloud=aws, azure or gcp"
         if target == "kubernetes":
-            reason, way = f"compute.platform: {compute.platform}", "with compute.platform: kubernetes it has one"
-        raise UsageError(f"{session.stack} ({reason}) has no {target}; it has {', '.join(own)}", hint=way)
+            reason, hint = f"compute.platform: {compute.platform}", "set compute.platform to kubernetes"
+        raise UsageError(
+            f"{session.stack} ({reason}) has no target {target}; its targets are {', '.join(targets)}", hint=hint
+        )
 
 
 def _declared(
@@ -194,80 +207,80 @@ def _declared(
     help: dict[str, str],
     options: Mapping[str, Any],
 ) -> Task[Any]:
-    """The Invoke task for a body, with the signature that its flags are read from."""
+    """Return the Invoke task for a body, with the signature from which Invoke reads the flags."""
     run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
-    # None tells a flag that was not given from an empty one; see _given.
+    # None distinguishes a flag that was left out from an empty one; see _checked.
     declared_parameters = [each.replace(default=None) if each.default == "" else each for each in parameters]
     run.__signature__ = inspect.Signature(declared_parameters)  # type: ignore[attr-defined] # unknown to mypy
     defaults = {parameter.name.strip("_"): parameter.default for parameter in parameters}
-    wanted = options.get("positional", ())
-    texts = {name: text if name in wanted else _with_default(text, defaults[name]) for name, text in help.items()}
-    # Invoke takes the texts out of its own when it parses; the reference of all tasks is made of these.
-    run.help_of_flags = dict(texts)  # type: ignore[attr-defined] # a function may carry it
-    # Short flags would move whenever a parameter is added. (Invoke types its decorator as one that returns a function.)
+    positional = options.get("positional", ())
+    texts = {name: text if name in positional else _with_default(text, defaults[name]) for name, text in help.items()}
+    # Invoke removes texts from its own mapping when it parses; docs/tasks.md is generated from this copy.
+    run.help_of_flags = dict(texts)  # type: ignore[attr-defined] # functions accept attributes
+    # Short flags would change whenever a parameter is added. (Invoke annotates its decorator as returning a function.)
     declared: Task[Any] = task(run, help=texts, auto_shortflags=False, **options)  # type: ignore[assignment]
     return declared
 
 
 def seconds_of(text: str) -> int:
-    """The number that `--seconds` gives. Raises UsageError for anything else."""
+    """Return the value of `--seconds`. Raises UsageError unless it is a positive integer."""
     if not text.isdecimal() or not int(text):
-        raise UsageError(f"--seconds={text} is not a number of seconds from 1")
+        raise UsageError(f"--seconds={text} is not a positive number of seconds")
     return int(text)
 
 
-def words_of(command: str) -> list[str]:
-    """The words of `--command`, as a shell splits them. Raises UsageError where they are none."""
+def argv_of(command: str) -> list[str]:
+    """Return the arguments of `--command`, split like a shell does. Raises UsageError where there are none."""
     try:
-        words = shlex.split(command)
+        argv = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"--command={command}: {error}") from error
-    if not words:
-        raise UsageError("--command is empty", hint="without it, bash is started")
-    return words
+    if not argv:
+        raise UsageError("--command is empty", hint="leave the flag out to start bash")
+    return argv
 
 
 def check_tail(text: str) -> None:
-    """Raise UsageError for a `--tail` that is no number of lines."""
+    """Raise UsageError unless `--tail` is a number of lines or `all`."""
     if text != "all" and not text.isdecimal():
-        raise UsageError(f"--tail={text} is not a number of lines", hint="a number, or `all`")
+        raise UsageError(f"--tail={text} is not a number of lines", hint="use a number, or `all`")
 
 
 def _with_default(text: str, default: object) -> str:
-    """The help of a flag, with what holds without it: Invoke's `--help` shows no defaults."""
+    """Return the help of a flag with its default, which Invoke's `--help` does not show."""
     if "default:" in text:
         return text
-    word = {False: "no", True: "yes", "": "none"}.get(default, default) if isinstance(default, (bool, str)) else "none"
-    return f"{text} (default: {word})"
+    shown = {False: "no", True: "yes", "": "none"}.get(default, default) if isinstance(default, (bool, str)) else "none"
+    return f"{text} (default: {shown})"
 
 
 @contextmanager
 def clean_exit() -> Iterator[None]:
-    """Turn our own errors into one message and their exit code; `DEVAI_TRACEBACK=1` shows where they came from."""
+    """Turn an expected error into one message and an exit code; `DEVAI_TRACEBACK=1` keeps the traceback."""
     try:
-        with _all_ends_as_by_ctrl_c():
+        with _sigterm_as_interrupt():
             yield
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         _fail("interrupted", interrupt)
-        # As shells say it: 128 and the number of the signal.
+        # The convention of shells: 128 plus the number of the signal.
         raise Exit(code=128 + (interrupt.args or (signal.SIGINT,))[0]) from None
     except BrokenPipeError:
-        # Who reads has enough, as `head` after its lines. What is left is for nobody.
-        _write_nowhere(sys.stdout.fileno())
+        # The reader, such as `head`, has closed the pipe; output that is still buffered is discarded.
+        _redirect_to_devnull(sys.stdout.fileno())
         raise Exit(code=128 + signal.SIGPIPE) from None
     except (DevaiError, OSError) as error:
         if os.environ.get("DEVAI_TRACEBACK") == "1":
             raise
-        # What the file system refuses is the world's: no rights, no room, a file where a folder should be.
+        # An OSError is not a bug: missing permissions, a full disk, or a file in place of a folder.
         message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         _fail(message, error)
         raise Exit(code=getattr(error, "exit_code", 1)) from error
 
 
 @contextmanager
-def _all_ends_as_by_ctrl_c() -> Iterator[None]:
-    """Have who ends a task otherwise, or closes its terminal, reach what runs for it, too; `nohup` still holds."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP as an interrupt, so that child processes are stopped, too; `nohup` stays effective."""
     numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, _interrupt)
@@ -280,20 +293,20 @@ def _all_ends_as_by_ctrl_c() -> Iterator[None]:
 
 def _interrupt(number: int, _: object) -> None:
     if number == signal.SIGHUP:
-        # Nobody can write to a terminal that is gone, and what runs is still to be waited for.
-        _write_nowhere(*(stream for stream in (1, 2) if stat.S_ISCHR(os.fstat(stream).st_mode)))
+        # Writing to a closed terminal fails, and the child processes still have to be waited for.
+        _redirect_to_devnull(*(stream for stream in (1, 2) if stat.S_ISCHR(os.fstat(stream).st_mode)))
     raise KeyboardInterrupt(number)
 
 
-def _write_nowhere(*streams: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+def _redirect_to_devnull(*streams: int) -> None:
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
-        os.dup2(nowhere, stream)
-    os.close(nowhere)
+        os.dup2(devnull, stream)
+    os.close(devnull)
 
 
 def _fail(message: str, error: BaseException) -> None:
-    """Print the message with its code, and the notes on where that leaves the stack."""
+    """Print the message with its code, and the notes on the state of the stack."""
     console.fail(message, getattr(error, "code", ""))
     for note in getattr(error, "__notes__", ()):
         console.say(note)

@@ -1,4 +1,4 @@
-"""What the tasks declare of themselves, for the reference that is made of it."""
+"""Names, help texts and flags of all tasks, for the generated reference."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from invoke.tasks import Task
 if TYPE_CHECKING:
     from devai_tasks.stack.task_reference import Entry, Flag
 
-# Those of every task of a stack, as `declare.stack_task` calls its parameters.
+# The parameters that `decorators.stack_task` adds to every task.
 _OF_STACK = ("env", "cloud", "gpu", "set_")
 _ROOT = "The whole stack"
 
 
 def markdown(namespace: Collection) -> str:
-    """The reference of a namespace's tasks."""
+    """Return the reference of the tasks in a namespace, as Markdown."""
     from devai_tasks.stack import task_reference
 
     tasks = {name: namespace[name] for name in sorted(namespace.task_names)}
@@ -30,7 +30,7 @@ def markdown(namespace: Collection) -> str:
 
 
 def _title(namespace: Collection, collection: str) -> str:
-    """What a collection says of itself, in the first line of its module."""
+    """Return the title of a collection: the first line of its module's docstring."""
     if not collection:
         return _ROOT
     return str(namespace.collections[collection].__doc__).strip().splitlines()[0].rstrip(".")
@@ -39,16 +39,16 @@ def _title(namespace: Collection, collection: str) -> str:
 def _entry(name: str, task: Task[Any], common: Sequence[Flag]) -> Entry:
     from devai_tasks.stack.task_reference import Entry
 
-    own = [flag for _, flag in _flags(task) if flag not in common]
+    flags = [flag for _, flag in _flags(task) if flag not in common]
     of_stack = set(_OF_STACK) <= set(inspect.signature(task.body).parameters)
-    return Entry(name, " ".join(str(task.__doc__).split()), own, of_stack)
+    return Entry(name, " ".join(str(task.__doc__).split()), flags, of_stack)
 
 
 def _flags(task: Task[Any]) -> Iterator[tuple[str, Flag]]:
-    """Each parameter of a task and the flag that Invoke makes of it."""
+    """Yield each parameter of a task and the flag that Invoke derives from the parameter."""
     from devai_tasks.stack.task_reference import Flag
 
-    texts: Mapping[str, str] = task.body.help_of_flags  # type: ignore[attr-defined] # as `declare` put it there
+    texts: Mapping[str, str] = task.body.help_of_flags  # type: ignore[attr-defined] # set by `decorators._declared`
     _, *parameters = inspect.signature(task.body).parameters.values()
     for parameter in parameters:
         name = parameter.name.strip("_").replace("_", "-")

@@ -1,4 +1,4 @@
-"""Changes to the files of conf/: `config.set` and `config.init`."""
+"""Edits of the files in conf/, for `config.set` and `config.init`."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from devai_tasks.system.errors import ConfigError, Problem, UsageError
 from devai_tasks.workspace import writer
 
 Ask = Callable[[str, str], str | None]
-"""Takes a question and the answer that is offered; None where nobody can answer."""
+"""Ask a question with a suggested answer; None without a terminal."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """A file of conf/ before and after."""
+class FileEdit:
+    """An edit of a file in conf/."""
 
     project: Project
     name: str
     before: str
     after: str
     notes: tuple[str, ...] = ()
-    """What it doesn't do: where stronger layers go on deciding, and what a new environment still lacks."""
+    """What the edit does not achieve: stronger layers that override it, and what a new environment still needs."""
 
     @property
     def diff(self) -> str:
-        """As a unified diff; empty where nothing changes."""
+        """Return the edit as a unified diff; empty where nothing changes."""
         before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
         return "".join(difflib.unified_diff(before, after, self.name, self.name))
 
@@ -48,21 +48,23 @@ class Change:
         writer.replace_file(self.project.root / self.name, self.after)
 
 
-def plan(project: Project, overrides: Sequence[str], *, env: str, cloud: str, personal: bool) -> Change:
-    """Set keys in the file that the flags name; see `_file`.
+def plan(project: Project, overrides: Sequence[str], *, env: str, cloud: str, personal: bool) -> FileEdit:
+    """Plan to set keys in the file that the flags select; see `_file`.
 
-    Raises UsageError where they name none, ConfigError where a stack would be invalid that is not now.
+    Raises:
+        UsageError: the flags select no file.
+        ConfigError: a stack that is valid now would become invalid.
     """
     assignments = _assignments(overrides)
     name = _file(project, assignments, env=env, cloud=cloud, personal=personal)
     file = project.root / name
     before = document.read_text(file, name) if file.exists() else ""
-    # Mistakes there are for its owner to fix; to be empty is none here.
+    # Other errors in the file are reported here; an empty file is not an error.
     old = document.parse(before, name) if document.has_content(before) else Document({})
     after = edit.edited(before, assignments)
     _check_others(old, document.parse(after, name), [key for key, _ in assignments])
-    change = Change(project, name, before, after)
-    return Change(project, name, before, after, tuple(_try(change, assignments)))
+    planned = FileEdit(project, name, before, after)
+    return FileEdit(project, name, before, after, tuple(_overridden(planned, assignments)))
 
 
 def _assignments(overrides: Sequence[str]) -> list[tuple[Key, Tree]]:
@@ -75,23 +77,23 @@ def _assignments(overrides: Sequence[str]) -> list[tuple[Key, Tree]]:
 
 
 def _check_others(old: Document, new: Document, keys: Sequence[Key]) -> None:
-    """Raises ConfigError where other keys would change, too: those that share their values by an alias."""
-    was, now = (dict(scalars(read.tree, ())) for read in (old, new))
-    before = layers.Layer("", "", places=old.places)
+    """Raise ConfigError where other keys would change, too: keys that share a value through a YAML alias."""
+    before, after = (dict(scalars(each.tree, ())) for each in (old, new))
+    layer = layers.Layer("", "", places=old.places)
     problems = [
-        Problem(before.place(key), dotted(key), "would change, too, because of an alias; write it out first")
-        for key in {**was, **now}
-        if was.get(key) != now.get(key) and not any(key[: len(own)] == own for own in keys)
+        Problem(layer.place(key), dotted(key), "would change, too, because of a YAML alias; replace the alias first")
+        for key in {**before, **after}
+        if before.get(key) != after.get(key) and not any(key[: len(edited)] == edited for edited in keys)
     ]
     if problems:
         raise ConfigError(problems)
 
 
 def _file(project: Project, assignments: Sequence[tuple[Key, Tree]], *, env: str, cloud: str, personal: bool) -> str:
-    """The file for what flags name: a profile, a cloud, the stack of both, or conf/common for neither."""
+    """Return the file that the flags select: a profile, a cloud, a stack for both, or conf/common for neither."""
     if personal:
         if env or cloud:
-            raise UsageError("--personal is for all your stacks", hint="it goes without --env and --cloud")
+            raise UsageError("--personal applies to all stacks", hint="leave out --env and --cloud")
         return "conf/personal.yaml"
     if env and cloud:
         return f"conf/stacks/{project.stack(env, cloud)}.yaml"
@@ -102,39 +104,41 @@ def _file(project: Project, assignments: Sequence[tuple[Key, Tree]], *, env: str
     sections = {str(key[0]) for key, _ in assignments}
     if len(sections) > 1:
         names = ", ".join(sorted(sections))
-        raise UsageError(f"these belong into several files of conf/common ({names})", hint="set one")
+        raise UsageError(
+            f"the keys belong to several files of conf/common ({names})", hint="set the keys of one file at a time"
+        )
     return f"conf/common/{sections.pop()}.yaml"
 
 
-def _try(change: Change, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
-    """Load every stack with the changed file; returns where stronger layers win over it.
+def _overridden(planned: FileEdit, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
+    """Load every stack with the edited file, and return where stronger layers override it.
 
-    Raises ConfigError with the problems that the change brings.
+    Raises ConfigError with the problems that the edit causes.
     """
     old, changed = (
-        Sources(change.project, deployment=loading),
-        Sources(change.project, replaced={change.name: change.after}, deployment=loading),
+        Sources(planned.project, deployment=loading),
+        Sources(planned.project, replaced={planned.name: planned.after}, deployment=loading),
     )
-    overridden, brought = list[str](), _brought(old, changed, [None])
-    for stack in change.project.stacks:
+    overridden, problems = list[str](), _new_problems(old, changed, [None])
+    for stack in planned.project.stacks:
         try:
-            overridden += _stronger(changed.configuration(stack), change.name, assignments)
-        except ConfigError:  # which it may have been before
-            brought |= _brought(old, changed, [stack])
-    if brought:
-        raise ConfigError(chain(*brought.values()))
+            overridden += _stronger(changed.configuration(stack), planned.name, assignments)
+        except ConfigError:  # the stack may have been invalid before
+            problems |= _new_problems(old, changed, [stack])
+    if problems:
+        raise ConfigError(chain(*problems.values()))
     return list(dict.fromkeys(overridden))
 
 
-def _brought(old: Sources, changed: Sources, stacks: Sequence[Stack | None]) -> dict[Stack | None, list[Problem]]:
-    """What is wrong with stacks that was not before; None stands for the choice of one where no flag makes it."""
-    brought = {}
+def _new_problems(old: Sources, changed: Sources, stacks: Sequence[Stack | None]) -> dict[Stack | None, list[Problem]]:
+    """Return the problems of each stack that are new; None stands for the selection of the default stack."""
+    result = {}
     for stack in stacks:
         problems = _problems(changed, stack)
         before = _problems(old, stack) if problems else ()
         if new := [problem for problem in problems if problem not in before]:
-            brought[stack] = new
-    return brought
+            result[stack] = new
+    return result
 
 
 def _problems(sources: Sources, stack: Stack | None) -> Sequence[Problem]:
@@ -149,35 +153,35 @@ def _problems(sources: Sources, stack: Stack | None) -> Sequence[Problem]:
 
 
 def _stronger(configuration: Configuration, name: str, assignments: Sequence[tuple[Key, Tree]]) -> list[str]:
-    found = []
+    result = []
     for key, _ in assignments:
         origins = configuration.origins(key)
         if any(origin.layer == name for origin in origins) and origins[0].layer != name:
-            found.append(f"{configuration.settings.stack} still has {dotted(key)} from {origins[0].place}")
-    return found
+            result.append(f"{configuration.settings.stack} still has {dotted(key)} from {origins[0].place}")
+    return result
 
 
-# The few things that people want otherwise: the question, and the key that it decides.
+# The most commonly changed keys, each with its question.
 _PERSONAL = {
-    "defaults.env": "environment that tasks mean without --env",
-    "defaults.cloud": "cloud that tasks mean without --cloud",
+    "defaults.env": "default environment, for tasks without --env",
+    "defaults.cloud": "default cloud, for tasks without --cloud",
     "ports.lab": "port of the lab on this machine",
-    "storage.work_dir": "folder that the lab shows as ~/work",
-    "gpu.enabled": "an NVIDIA GPU for every stack of yours, also in clouds (true or false)",
+    "storage.work_dir": "folder that the lab mounts as ~/work",
+    "gpu.enabled": "NVIDIA GPU for all your stacks, also in clouds (true or false)",
 }
 _PROFILE = {
-    "protected": "protected, so that dangerous tasks want its name typed (true or false)",
+    "protected": "protected: destructive tasks ask for the stack's name (true or false)",
     "resources.lab.cpu": "cores for the lab",
     "resources.lab.memory": "memory for the lab",
     "ingress.host": "host name of the lab in a cloud",
-    "network.allowed_cidrs": "networks that may connect in a cloud, as [192.0.2.0/24]",
+    "network.allowed_cidrs": "networks that may connect in a cloud, such as [192.0.2.0/24]",
 }
 
 
-def interview(project: Project, profile: str, ask: Ask) -> Change:
-    """Ask what decides a layer of one's own; returns the file with the answers that differ from what is so anyway.
+def interview(project: Project, profile: str, ask: Ask) -> FileEdit:
+    """Ask for the values of a new layer, and return the file with the answers that differ from the suggestions.
 
-    Raises UsageError for a file that exists, for a name that can't be, or with nobody to ask.
+    Raises UsageError if the file exists, the name is invalid, or there is no terminal to ask.
     """
     name = f"conf/profiles/{profile}.yaml" if profile else "conf/personal.yaml"
     if (project.root / name).exists():
@@ -187,59 +191,61 @@ def interview(project: Project, profile: str, ask: Ask) -> Change:
         raise UsageError(f"--profile={profile}: {STACK_NAME_WORDS}")
     text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Personal configuration; not in git.\n"
 
-    # What a profile doesn't say it has from its own layers, not from those of the stack that is meant elsewhere.
+    # Suggestions for a profile come from its own layers, not from the layers of the default stack.
     sources = Sources(project, replaced={name: text} if profile else {}, deployment=loading)
-    offers = sources.configuration(Stack(profile, "local") if profile else sources.stack())
-    own = [Stack(profile, cloud) for cloud in project.clouds] if profile else [None, *project.stacks]
+    suggestions = sources.configuration(Stack(profile, "local") if profile else sources.stack())
+    affected = [Stack(profile, cloud) for cloud in project.clouds] if profile else [None, *project.stacks]
 
-    def brought(attempt: str) -> dict[Stack | None, list[Problem]]:
-        return _brought(sources, Sources(project, replaced={name: attempt}, deployment=loading), own)
+    def problems_by_stack(attempt: str) -> dict[Stack | None, list[Problem]]:
+        return _new_problems(sources, Sources(project, replaced={name: attempt}, deployment=loading), affected)
 
     def problems(attempt: str) -> Sequence[Problem]:
-        found = dict.fromkeys(chain(*brought(attempt).values()))
-        # What a new environment lacks elsewhere, such as a certificate, is no fault of an answer, and breaks nothing.
-        return [problem for problem in found if not profile or problem.location.startswith(f"{name}:")]
+        new = dict.fromkeys(chain(*problems_by_stack(attempt).values()))
+        # What a new environment needs elsewhere, such as a certificate, is not an invalid answer.
+        return [problem for problem in new if not profile or problem.location.startswith(f"{name}:")]
 
     for key, question in (_PROFILE if profile else _PERSONAL).items():
         path = tuple(key.split("."))
-        offered = offers.explain(path).value
-        text = _answered(text, path, offered, partial(ask, question, offered), problems)
+        suggestion = suggestions.explain(path).value
+        text = _answered(text, path, suggestion, partial(ask, question, suggestion), problems)
     if not document.has_content(text):
-        return Change(project, name, "", "")
-    notes = [f"{stack} is not valid yet\n{problem}" for stack, all_ in brought(text).items() for problem in all_]
+        return FileEdit(project, name, "", "")
+    notes = [
+        f"{stack} is not valid yet\n{problem}" for stack, new in problems_by_stack(text).items() for problem in new
+    ]
     if not profile:
-        notes += _unread(Sources(project, replaced={name: text}, deployment=loading), name)
-    return Change(project, name, "", text, tuple(notes))
+        notes += _ignored(Sources(project, replaced={name: text}, deployment=loading), name)
+    return FileEdit(project, name, "", text, tuple(notes))
 
 
-def _unread(sources: Sources, name: str) -> list[str]:
-    """What one's own file does not do for the stack that is meant without flags."""
-    with suppress(ConfigError):  # as it was before
+def _ignored(sources: Sources, name: str) -> list[str]:
+    """Return what the personal file does not do for the default stack."""
+    with suppress(ConfigError):  # the stack was invalid before
         stack = sources.stack()
         if sources.configuration(stack).settings.protected:
-            return [f"{stack} is protected: of {name} it reads which stack is meant, and nothing else"]
+            return [f"{stack} is protected: it ignores all of {name} except defaults"]
     return []
 
 
 def _answered(
     text: str,
     key: Key,
-    offered: str,
+    suggestion: str,
     ask: Callable[[], str | None],
     problems: Callable[[str], Sequence[Problem]],
 ) -> str:
-    """The file's text after one question, which is asked until the answer is valid."""
+    """Return the file's text after one question, which is repeated until the answer is valid."""
     while True:
         answer = ask()
         if answer is None:
-            raise UsageError("nobody to ask", hint="--yes takes every answer that is offered")
-        if answer in ("", offered):
+            raise UsageError("no terminal to ask", hint="`--yes` accepts all suggested answers")
+        if answer in ("", suggestion):
             return text
         try:
             attempt = edit.edited(text, [(key, document.parse_value(answer))])
-            wrong = problems(attempt)
+            invalid = problems(attempt)
         except ConfigError as error:
-            wrong = error.problems
-        if not wrong:
+            invalid = error.problems
+        if not invalid:
             return attempt
-        console.warn("\n".join(problem.allowed for problem in wrong))
+        console.warn("\n".join(problem.allowed for problem in invalid))

@@ -1,4 +1,4 @@
-"""What can be asked of a project's configuration: is it whole, is anything in it in vain, how do two stacks differ."""
+"""Reports on a project's configuration: errors, settings without effect, differences between two stacks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from devai_tasks.stack import artifacts
 from devai_tasks.system.errors import ConfigError, Problem, nearest
 from devai_tasks.targets.kubernetes import overlays
 
-# Files of conf/ that are no layers, and have their own readers.
-NO_LAYERS = {"conf/personal.yaml", FILE, ENCRYPTED_FILE, "conf/secrets.example.yaml", "conf/schema.json"}
+# Files of conf/ that are not layers, and are read elsewhere.
+_NOT_LAYERS = {"conf/personal.yaml", FILE, ENCRYPTED_FILE, "conf/secrets.example.yaml", "conf/schema.json"}
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that is no mistake, but in vain."""
+    """Something that is valid, but has no effect or is outdated."""
 
     place: str
     what: str
@@ -38,19 +38,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Difference:
-    """A key that two stacks don't agree on; None where one of them has no such key."""
+    """A key whose values differ between two stacks; None where a stack does not have the key."""
 
     key: str
-    one: str | None
-    other: str | None
+    left: str | None
+    right: str | None
     origin: Origin | None
-    """Where the other one's value comes from."""
+    """Where the right value comes from."""
 
 
 def configurations(
     sources: Sources, stacks: Iterable[Stack], overrides: Sequence[str] = (), *, gpu: bool = False
 ) -> list[Configuration]:
-    """Those of several stacks. Raises ConfigError with the problems of all of them, each once."""
+    """Return the configurations of several stacks. Raises ConfigError with the problems of all stacks, each once."""
     loaded: list[Configuration] = []
     problems: list[Problem] = []
     for stack in stacks:
@@ -60,41 +60,41 @@ def configurations(
             problems += error.problems
             continue
         loaded.append(configuration)
-        if refusal := overlays.unknown_overlay(sources.project, configuration.settings):
-            key, named = ("kubernetes", "overlay"), configuration.settings.kubernetes.overlay
-            problems.append(Problem(configuration.origins(key)[0].place, quote(key, named), refusal))
+        if refusal := kubernetes.unknown_overlay(sources.project, configuration.settings):
+            key, overlay = ("kubernetes", "overlay"), configuration.settings.kubernetes.overlay
+            problems.append(Problem(configuration.origins(key)[0].place, quote(key, overlay), refusal))
     if problems:
         raise ConfigError(problems)
     return loaded
 
 
 def findings(sources: Sources, loaded: Sequence[Configuration]) -> list[Finding]:
-    """Keys without effect, files that no layer loads, artifacts that are not what would be rendered now."""
+    """Return keys without effect, files that no stack loads, and outdated artifacts."""
     project = sources.project
-    found = [*_without_effect(project, _everybodys(sources, loaded))]
-    if len(loaded) == len(project.stacks):  # a part can't tell whether another part loads a file
-        found += _unloaded(project, loaded)
+    result = [*_without_effect(project, _shared_variants(sources, loaded))]
+    if len(loaded) == len(project.stacks):  # a stack that is not loaded here may use a file
+        result += _unloaded(project, loaded)
     for configuration in loaded:
         command = f"`inv config.render {configuration.settings.stack.flags}` renders it again"
-        found += [Finding(name, "is out of date", command) for name in stale(project, configuration)]
-    return sorted(set(found))
+        result += [Finding(name, "is out of date", command) for name in stale(project, configuration)]
+    return sorted(set(result))
 
 
-def _everybodys(sources: Sources, loaded: Sequence[Configuration]) -> list[Configuration]:
-    """The same stacks without personal configuration, with GPUs and without: what has an effect there is used."""
-    made = []
-    for one in loaded:
-        changed = any(layer.tree for layer in one.layers if layer.kind in (*PERSONS, "flags"))
+def _shared_variants(sources: Sources, loaded: Sequence[Configuration]) -> list[Configuration]:
+    """Return the stacks without personal configuration, with and without GPUs: a key used in any variant has effect."""
+    result = []
+    for configuration in loaded:
+        changed = any(layer.tree for layer in configuration.layers if layer.kind in (*PERSONS, "flags"))
         if not changed:
-            made.append(one)
+            result.append(configuration)
         for gpu in (False, True) if changed else (True,):
-            with suppress(ConfigError):  # not all can have GPUs, or are whole without a person's part
-                made.append(sources.configuration(one.settings.stack, gpu=gpu, everybodys=True))
-    return made
+            with suppress(ConfigError):  # a stack may not support GPUs, or be incomplete without the personal part
+                result.append(sources.configuration(configuration.settings.stack, gpu=gpu, everybodys=True))
+    return result
 
 
 def stale(project: Project, configuration: Configuration) -> list[str]:
-    """Files of targets that were rendered before, where rendering would change them now."""
+    """Return the outdated files of targets that have been rendered before."""
     folder = project.artifacts(configuration.settings.stack)
     return [
         name
@@ -104,60 +104,60 @@ def stale(project: Project, configuration: Configuration) -> list[str]:
 
 
 def _without_effect(project: Project, loaded: Sequence[Configuration]) -> Iterator[Finding]:
-    """Values in shared files that change nothing in any of the stacks that load them, if all of those are here."""
-    here = {configuration.settings.stack for configuration in loaded}
+    """Yield values in shared files that have no effect in any stack, where all stacks that load the file are loaded."""
+    stacks = {configuration.settings.stack for configuration in loaded}
 
-    def whole(layer: Layer) -> bool:
-        return layer.kind in SHARED and here.issuperset(project.loading(layer.name))
+    def is_complete(layer: Layer) -> bool:
+        return layer.kind in SHARED and stacks.issuperset(project.loading(layer.name))
 
-    places: dict[tuple[str, Key], str] = {}
+    locations: dict[tuple[str, Key], str] = {}
     used: set[tuple[str, Key]] = set()
     for configuration in loaded:
-        shared = [layer for layer in configuration.layers if whole(layer)]
+        shared = [layer for layer in configuration.layers if is_complete(layer)]
         for key in configuration.keys(""):
             setting = [layer for layer in shared if at(layer.tree, key) is not ...]
-            places |= {(layer.name, key): layer.name_place(key) for layer in setting}
+            locations |= {(layer.name, key): layer.name_place(key) for layer in setting}
             if setting and (configuration.affected(key) or configuration.tasks(key)):
                 used.add((setting[-1].name, key))
-    for name, key in places.keys() - used:
-        yield Finding(places[name, key], dotted(key), "changes nothing in any stack that has this file")
+    for name, key in locations.keys() - used:
+        yield Finding(locations[name, key], dotted(key), "has no effect in any stack that loads this file")
 
 
 def _unloaded(project: Project, loaded: Sequence[Configuration]) -> Iterator[Finding]:
     layers = {layer.name for configuration in loaded for layer in configuration.layers}
     for file in sorted(path for path in project.conf.rglob("*") if path.is_file()):
         name = file.relative_to(project.root).as_posix()
-        if name not in layers | NO_LAYERS and file.suffix != ".md" and not file.name.startswith("."):
-            yield Finding(name, "no layer loads this file", _why_unloaded(project, file))
+        if name not in layers | _NOT_LAYERS and file.suffix != ".md" and not file.name.startswith("."):
+            yield Finding(name, "no stack loads this file", _why_unloaded(project, file))
 
 
 def _why_unloaded(project: Project, file: Path) -> str:
     folder = file.parent.name
     if file.suffix != ".yaml":
-        return "layers are files that end in .yaml"
+        return "layers are files with the extension .yaml"
     if folder == "stacks":
         stacks = [str(stack) for stack in project.stacks]
-        return f"there is no stack {file.stem}{nearest(file.stem, stacks)}"
+        return f"no stack is named {file.stem}{nearest(file.stem, stacks)}"
     return "layers are in conf/common, conf/clouds, conf/profiles and conf/stacks"
 
 
-def differences(one: Configuration, other: Configuration) -> list[Difference]:
-    """What differs between two stacks, key by key."""
-    found = []
-    for key in sorted({*one.keys(""), *other.keys("")}):
-        left, right = (_value(configuration, key) for configuration in (one, other))
-        if left != right:
-            origins = other.origins(key)
-            found.append(Difference(dotted(key), left, right, origins[0] if origins else None))
-    return found
+def differences(left: Configuration, right: Configuration) -> list[Difference]:
+    """Return the keys whose values differ between two stacks."""
+    result = []
+    for key in sorted({*left.keys(""), *right.keys("")}):
+        values = _value(left, key), _value(right, key)
+        if values[0] != values[1]:
+            origins = right.origins(key)
+            result.append(Difference(dotted(key), *values, origins[0] if origins else None))
+    return result
 
 
 def _value(configuration: Configuration, key: Key) -> str | None:
     return configuration.explain(key).value if at(configuration.plain, key) is not ... else None
 
 
-def stand_ins(loaded: Sequence[Configuration]) -> list[str]:
-    """The pending values of several stacks, a line for each key."""
+def placeholders(loaded: Sequence[Configuration]) -> list[str]:
+    """Return the placeholders of several stacks, one line for each key."""
     stacks: dict[str, list[str]] = defaultdict(list)
     for configuration in loaded:
         for line in configuration.stand_ins:
@@ -165,6 +165,6 @@ def stand_ins(loaded: Sequence[Configuration]) -> list[str]:
     return [f"{line} ({', '.join(names)})" for line, names in stacks.items()]
 
 
-def places_of(problems: Iterable[Problem]) -> list[dict[str, str]]:
-    """Problems for programs."""
+def as_json(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    """Return problems as plain values, for `--json`."""
     return [{"place": problem.location, "found": problem.found, "remedy": problem.allowed} for problem in problems]

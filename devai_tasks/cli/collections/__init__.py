@@ -1,4 +1,4 @@
-"""The tasks that `inv` and `devai` offer."""
+"""Tasks of `inv` and `devai`."""
 
 from __future__ import annotations
 

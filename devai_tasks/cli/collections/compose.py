@@ -5,7 +5,7 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from devai_tasks.cli.decorators import check_tail, stack_task, words_of
+from devai_tasks.cli.decorators import argv_of, check_tail, stack_task
 from devai_tasks.config import image_names, naming
 from devai_tasks.stack.session import Session
 from devai_tasks.system import console
@@ -16,7 +16,7 @@ _SERVICE = {"service": "devai, ollama or chroma (default: all); can be repeated"
 
 @stack_task(target="compose", changes=True, asks=True)
 def up(c: Context, session: Session) -> None:
-    """Start the lab, wait until it is healthy, and print its address; what lacks, or is out of date, is built."""
+    """Build missing or outdated images, start the lab, wait until it is healthy, and print its address."""
     from devai_tasks.stack.compose_workload import ComposeWorkload
 
     workload = ComposeWorkload(session)
@@ -29,10 +29,10 @@ def up(c: Context, session: Session) -> None:
     target="compose",
     changes=True,
     asks=True,
-    help={"data": "remove notebooks and models as well; asks for project and stack (default: they stay)"},
+    help={"data": "also remove notebooks and models; asks for project and stack (default: keep them)"},
 )
 def down(c: Context, session: Session, data: bool = False) -> None:
-    """Stop the lab; notebooks and models stay unless --data is given."""
+    """Remove the lab's containers; keep notebooks and models unless --data is given."""
     from devai_tasks.stack.compose_workload import ComposeWorkload
 
     ComposeWorkload(session).remove(data=data)
@@ -40,13 +40,13 @@ def down(c: Context, session: Session, data: bool = False) -> None:
 
 @stack_task(target="compose", changes=True, asks=True, help=_SERVICE, iterable=["service"])
 def restart(c: Context, session: Session, service: list[str]) -> None:
-    """Restart services as they are; `up` applies changes."""
+    """Restart services without applying changes; `up` applies them."""
     from devai_tasks.stack import consent
     from devai_tasks.targets.compose import deployment as compose
 
     compose.check_services(service)
     if session.settings.protected:
-        consent.allow(session, f"{' and '.join(service) or 'its services'} restart, and kernels end")
+        consent.allow(session, f"{' and '.join(service) or 'its services'} restart, and kernels stop")
     compose.restart(session.project, session.settings, session.docker, service)
 
 
@@ -55,13 +55,13 @@ def restart(c: Context, session: Session, service: list[str]) -> None:
     owned=True,
     help={
         **_SERVICE,
-        "follow": "go on as more comes, until Ctrl-C (default: no)",
-        "tail": "lines from the end of each (default: all)",
+        "follow": "keep printing new lines until Ctrl-C (default: no)",
+        "tail": "number of last lines of each service (default: all)",
     },
     iterable=["service"],
 )
 def logs(c: Context, session: Session, service: list[str], follow: bool = False, tail: str = "all") -> None:
-    """Show what the services print."""
+    """Show the logs of the services."""
     from devai_tasks.stack.compose_workload import ComposeWorkload
 
     check_tail(tail)
@@ -69,7 +69,7 @@ def logs(c: Context, session: Session, service: list[str], follow: bool = False,
         console.show(line)
 
 
-@stack_task(target="compose", owned=True, help={"json": "for programs (default: a table)"})
+@stack_task(target="compose", owned=True, help={"json": "print JSON (default: a table)"})
 def ps(c: Context, session: Session, json: bool = False) -> None:
     """Show the lab's containers."""
     from devai_tasks.targets.compose import deployment as compose
@@ -83,16 +83,15 @@ def ps(c: Context, session: Session, json: bool = False) -> None:
     )
 
 
-@stack_task(target="compose", owned=True, help={"command": "what to run (default: bash)"})
+@stack_task(target="compose", owned=True, help={"command": "command to run (default: bash)"})
 def shell(c: Context, session: Session, command: str = "bash") -> None:
-    """Open a shell in the lab, as the lab's own user."""
+    """Open a shell in the lab, as the lab's user."""
     from devai_tasks.targets.compose import deployment as compose
 
-    words = words_of(command)
-    own = compose.compose(session.project, session.settings, session.docker)
-    code = own.execute(
+    argv = argv_of(command)
+    code = compose.compose(session.project, session.settings, session.docker).execute(
         naming.LAB,
-        [*LAB_ENVIRONMENT, *words],
+        [*LAB_ENVIRONMENT, *argv],
         user=compose.user(session.settings, session.docker),
         workdir=compose.WORK_DIR,
     )
@@ -102,7 +101,7 @@ def shell(c: Context, session: Session, command: str = "bash") -> None:
 
 @stack_task(target="compose")
 def pull(c: Context, session: Session) -> None:
-    """Bring the newest base image and Ollama image from their registries."""
+    """Pull the configured base image and Ollama image from their registries."""
     settings = session.settings
     for name in (image_names.base(settings), image_names.official_ollama(settings)):
         pinned = image_names.pinned(settings, name)
@@ -110,9 +109,9 @@ def pull(c: Context, session: Session) -> None:
             session.docker.pull(pinned)
 
 
-@stack_task(target="compose", help={"json": "for programs (default: YAML)"})
+@stack_task(target="compose", help={"json": "print JSON (default: YAML)"})
 def config(c: Context, session: Session, json: bool = False) -> None:
-    """Show the Compose definition as Compose reads it; needs no engine."""
+    """Show the resolved Compose configuration; needs no engine."""
     from devai_tasks.targets.compose import deployment as compose
     from devai_tasks.targets.templating import yaml_documents
 

@@ -1,4 +1,4 @@
-"""Configuration: what it says and why, what is wrong with it, what is made of it, and changes to it."""
+"""Configuration: show, explain, check, render and change it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from devai_tasks.system.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from devai_tasks.config.configuration import Configuration
     from devai_tasks.config.stack import Stack
-    from devai_tasks.stack.configuration_edits import Change
+    from devai_tasks.stack.configuration_edits import FileEdit
 
 _KEY = "one key or section, such as ports.lab (default: all)"
 
 
-@stack_task(help={"key": _KEY, "json": "for programs (default: YAML)"})
+@stack_task(help={"key": _KEY, "json": "print JSON (default: YAML)"})
 def show(c: Context, session: Session, key: str = "", json: bool = False) -> None:
     """Show the settings of a stack."""
     import yaml
@@ -35,50 +35,50 @@ def show(c: Context, session: Session, key: str = "", json: bool = False) -> Non
     console.show(str(value).lower() if isinstance(value, bool) else str(value))
 
 
-@stack_task(help={"key": _KEY, "json": "for programs (default: text)"})
+@stack_task(help={"key": _KEY, "json": "print JSON (default: text)"})
 def explain(c: Context, session: Session, key: str = "", json: bool = False) -> None:
-    """Show where values come from, what they have overridden, and which artifacts they reach."""
+    """Show where values come from, what they override, and which artifacts they affect."""
     from devai_tasks.stack import provenance
 
     configuration = session.configuration
     keys = configuration.keys(key)
     if json:
-        return console.show_json([provenance.plain(configuration, one) for one in keys])
-    console.show("\n".join(provenance.text(configuration, one) for one in keys))
+        return console.show_json([provenance.plain(configuration, each) for each in keys])
+    console.show("\n".join(provenance.text(configuration, each) for each in keys))
 
 
 @stack_task(
     help={
-        "against": "the other stack: an environment on the same cloud, or a stack such as aws-prod",
-        "json": "for programs (default: a table)",
+        "against": "stack to compare with: an environment on the same cloud, or a stack such as aws-prod",
+        "json": "print JSON (default: a table)",
     }
 )
 def diff(c: Context, session: Session, against: str = "", json: bool = False) -> None:
-    """Show the keys on which two stacks differ."""
+    """Show the keys whose values differ between two stacks."""
     from devai_tasks.stack import configuration_report
 
     if not against:
         raise UsageError(
-            "--against is missing", hint="name the other stack, as `--against=prod` or `--against=aws-prod`"
+            "--against is missing",
+            hint="name the stack to compare with, such as `--against=prod` or `--against=aws-prod`",
         )
     project = session.project
     named = {str(stack): stack for stack in project.stacks}
-    other = named.get(against) or project.stack(against, session.stack.cloud, places={"env": f"--against={against}"})
-    one = session.stack
-    pair = configuration_report.configurations(session.sources, [one, other], session.overrides, gpu=session.gpu)
-    found = configuration_report.differences(*pair)
+    right = named.get(against) or project.stack(against, session.stack.cloud, places={"env": f"--against={against}"})
+    left = session.stack
+    pair = configuration_report.configurations(session.sources, [left, right], session.overrides, gpu=session.gpu)
+    rows = configuration_report.differences(*pair)
     if json:
-        rows = [{"key": row.key, str(one): row.one, str(other): row.other} for row in found]
-        return console.show_json(rows)
-    columns = ["key", str(one), str(other), f"{other} has it from"]
+        return console.show_json([{"key": row.key, str(left): row.left, str(right): row.right} for row in rows])
+    columns = ["key", str(left), str(right), f"origin in {right}"]
     console.table(
-        columns, [[row.key, row.one or "", row.other or "", row.origin.place if row.origin else ""] for row in found]
+        columns, [[row.key, row.left or "", row.right or "", row.origin.place if row.origin else ""] for row in rows]
     )
 
 
-@stack_task(help={"json": "for programs (default: text)"})
+@stack_task(help={"json": "print JSON (default: text)"})
 def check(c: Context, session: Session, json: bool = False) -> None:
-    """Look for mistakes (exit code 2) and for what is in vain (1): in all stacks, or those of --env and --cloud."""
+    """Check all stacks, or those of --env and --cloud, for errors (exit code 2) and unused settings (exit code 1)."""
     from devai_tasks.stack import configuration_report
 
     try:
@@ -88,26 +88,26 @@ def check(c: Context, session: Session, json: bool = False) -> None:
     except ConfigError as error:
         if not json:
             raise
-        console.show_json({"problems": configuration_report.places_of(error.problems), "findings": []})
+        console.show_json({"problems": configuration_report.as_json(error.problems), "findings": []})
         raise Exit(code=error.exit_code) from error
-    found = configuration_report.findings(session.sources, loaded)
+    findings = configuration_report.findings(session.sources, loaded)
     if json:
-        console.show_json({"problems": [], "findings": [vars(finding) for finding in found]})
+        console.show_json({"problems": [], "findings": [vars(finding) for finding in findings]})
     else:
-        for finding in found:
+        for finding in findings:
             console.show(str(finding))
         stacks = "1 stack is" if len(loaded) == 1 else f"{len(loaded)} stacks are"
-        console.say(f"{stacks} valid, {len(found) or 'no'} finding{'s' if len(found) != 1 else ''}")
-    if found:
+        console.say(f"{stacks} valid, {len(findings) or 'no'} finding{'s' if len(findings) != 1 else ''}")
+    if findings:
         raise Exit(code=1)
 
 
 @stack_task(
     help={
-        "all": "every stack, or every one of --env or --cloud (default: one)",
-        "diff": "show what would change, and write nothing",
-        "check": "exit with 1 if anything would change, and write nothing",
-        "json": "with --diff or --check, for programs (default: text)",
+        "all": "render all stacks, or all stacks of --env or --cloud (default: one stack)",
+        "diff": "show what would change, without writing",
+        "check": "exit with 1 if anything would change, without writing",
+        "json": "with --diff or --check, print JSON (default: text)",
     }
 )
 def render(
@@ -117,15 +117,19 @@ def render(
     from devai_tasks.stack import artifacts, configuration_report
 
     if json and not (diff or check):
-        raise UsageError("--json is for --diff and --check, which show what would change: rendering shows nothing")
+        raise UsageError("--json requires --diff or --check")
     loaded = configuration_report.configurations(
         session.sources, _stacks(session) if all else [session.stack], session.overrides, gpu=session.gpu
     )
-    for line in configuration_report.stand_ins(loaded):
-        console.say(f"stand-in: {line}")
+    for line in configuration_report.placeholders(loaded):
+        console.say(f"placeholder: {line}")
     if not (diff or check):
         return _write(session, loaded)
-    changes = {name: text for one in loaded for name, text in artifacts.diffs(session.project, one.settings).items()}
+    changes = {
+        name: text
+        for configuration in loaded
+        for name, text in artifacts.diffs(session.project, configuration.settings).items()
+    }
     if json:
         console.show_json([{"artifact": name, "diff": text} for name, text in changes.items()])
     elif diff:
@@ -133,7 +137,7 @@ def render(
             console.show(text)
     if check:
         for name in changes:
-            console.say(f"{name} is not what would be rendered")
+            console.say(f"{name} is out of date")
         if changes:
             raise Exit(code=1)
 
@@ -141,21 +145,21 @@ def render(
 def _write(session: Session, loaded: list[Configuration]) -> None:
     from devai_tasks.stack import artifacts
 
-    for one in loaded:
-        folder = session.project.artifacts(one.settings.stack).relative_to(session.project.root)
+    for configuration in loaded:
+        folder = session.project.artifacts(configuration.settings.stack).relative_to(session.project.root)
         if session.dry:
-            names = artifacts.out_of_date(session.project, one.settings)
+            names = artifacts.out_of_date(session.project, configuration.settings)
             console.say(f"would render {folder}/: {len(names)} changed")
             continue
-        changed = artifacts.write(session.project, one.settings)
+        changed = artifacts.write(session.project, configuration.settings)
         console.say(f"rendered {folder}/: {changed or 'nothing'} changed")
 
 
 def _stacks(session: Session) -> list[Stack]:
-    """Every stack that the flags leave open."""
+    """Return all stacks that match --env and --cloud."""
     if session.env and session.cloud:
         return [session.stack]
-    session.sources.stack(session.env, session.cloud, session.overrides)  # refuses unknown names
+    session.sources.stack(session.env, session.cloud, session.overrides)  # raises for unknown names
     return [
         stack
         for stack in session.project.stacks
@@ -165,12 +169,12 @@ def _stacks(session: Session) -> list[Stack]:
 
 @plain_task(
     help={
-        "json": "print the JSON Schema, and write nothing",
-        "check": "exit with 1 where a file is not what would be written, and write nothing",
+        "json": "print the JSON Schema, without writing",
+        "check": "exit with 1 if a file is out of date, without writing",
     }
 )
 def schema(c: Context, json: bool = False, check: bool = False) -> None:
-    """Write the JSON Schema for editors (conf/schema.json) and the references of all keys and all tasks (docs/)."""
+    """Write the JSON Schema for editors (conf/schema.json) and the references of keys and tasks (docs/)."""
     from devai_tasks.cli import task_listing
     from devai_tasks.cli.collections import namespace
     from devai_tasks.config.project import Project
@@ -182,7 +186,7 @@ def schema(c: Context, json: bool = False, check: bool = False) -> None:
     dry = check or bool(c.config.run.dry)
     stale = reference.write(Project.find(), task_listing.markdown(namespace), dry=dry)
     for name in stale:
-        console.say(f"{name}: {'is not what would be written' if dry else 'written'}")
+        console.say(f"{name}: {'is out of date' if dry else 'written'}")
     if check and stale:
         raise Exit(code=1)
 
@@ -190,44 +194,46 @@ def schema(c: Context, json: bool = False, check: bool = False) -> None:
 @stack_task(
     name="set",
     help={
-        "set": "the key and its new value, as ports.lab=9000; can be repeated",
-        "personal": "in conf/personal.yaml, for yourself only (default: in the file that the other flags name)",
+        "set": "key and new value, such as ports.lab=9000; can be repeated",
+        "personal": "write to conf/personal.yaml, for yourself only (default: the file that the other flags select)",
     },
 )
 def set_(c: Context, session: Session, personal: bool = False) -> None:
-    """Set keys in the file that they belong to: conf/common, or the profile, cloud or stack that the flags name."""
-    from devai_tasks.stack import configuration_edits as changes
+    """Set keys in conf/common, or in the profile, cloud or stack that --env and --cloud select."""
+    from devai_tasks.stack import configuration_edits
 
     if session.gpu:
-        raise UsageError("--gpu is for one run", hint="--set gpu.enabled=true is what stays")
-    change = changes.plan(session.project, session.overrides, env=session.env, cloud=session.cloud, personal=personal)
-    _make(change, dry=session.dry)
+        raise UsageError("--gpu applies to one run only", hint="`--set gpu.enabled=true` sets it permanently")
+    edit = configuration_edits.plan(
+        session.project, session.overrides, env=session.env, cloud=session.cloud, personal=personal
+    )
+    _apply(edit, dry=session.dry)
 
 
 @plain_task(
     help={
-        "profile": "make an environment of this name (default: your own conf/personal.yaml)",
-        "yes": "take every answer that is offered",
+        "profile": "create an environment of this name (default: write conf/personal.yaml)",
+        "yes": "accept all suggested answers",
     }
 )
 def init(c: Context, profile: str = "", yes: bool = False) -> None:
-    """Ask the few questions that matter, and write conf/personal.yaml or a new profile."""
+    """Ask for the most common settings, and write conf/personal.yaml or a new profile."""
     from devai_tasks.config.project import Project
-    from devai_tasks.stack import configuration_edits as changes
+    from devai_tasks.stack import configuration_edits
 
-    def ask(question: str, offered: str) -> str | None:
-        return offered if yes else console.ask(f"{question} [{offered}]:")
+    def ask(question: str, suggestion: str) -> str | None:
+        return suggestion if yes else console.ask(f"{question} [{suggestion}]:")
 
-    _make(changes.interview(Project.find(), profile, ask), dry=bool(c.config.run.dry))
+    _apply(configuration_edits.interview(Project.find(), profile, ask), dry=bool(c.config.run.dry))
 
 
-def _make(change: Change, *, dry: bool) -> None:
-    """Show a change to a file of conf/, and make it."""
-    if not change.diff:
-        return console.say(f"nothing to change in {change.name}")
-    console.show(change.diff)
-    for note in change.notes:
+def _apply(edit: FileEdit, *, dry: bool) -> None:
+    """Show an edit of a file in conf/, and write the file."""
+    if not edit.diff:
+        return console.say(f"nothing to change in {edit.name}")
+    console.show(edit.diff)
+    for note in edit.notes:
         console.warn(note)
     if not dry:
-        change.write()
-        console.say(f"wrote {change.name}")
+        edit.write()
+        console.say(f"wrote {edit.name}")

@@ -1,4 +1,4 @@
-"""The data of a stack: what people have in the lab's home."""
+"""Data: back up and restore the users' files in the lab's home directory."""
 
 from __future__ import annotations
 
@@ -11,33 +11,31 @@ from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.system.errors import UsageError, one_line
 
-_CLUSTER = {"cluster": "of a stack of this machine, the lab in its local cluster (default: that of Compose)"}
+_CLUSTER = {"cluster": "for a local stack, use the lab in the local cluster (default: the lab in Compose)"}
 
 
-@stack_task(
-    owned=True, help={"file": "the archive to write, such as home.tar.gz; it must not be there yet", **_CLUSTER}
-)
+@stack_task(owned=True, help={"file": "archive to write, such as home.tar.gz; it must not exist", **_CLUSTER})
 def backup(c: Context, session: Session, file: str = "", cluster: bool = False) -> None:
-    """Write the lab's home to an archive on this machine, while the lab runs, without caches and mounted folders."""
+    """Write the home directory of a running lab to an archive, without caches and mounted folders."""
     from devai_tasks.stack import backup as data
     from devai_tasks.stack import terraform_step
 
     archive = _file(file)
     settings = terraform_step.informed(session).settings
-    made = data.backup(session.project, settings, archive, in_cluster=cluster, dry=session.dry)
-    if made is None:
+    written = data.backup(session.project, settings, archive, in_cluster=cluster, dry=session.dry)
+    if written is None:
         return
     console.say(
-        f"{archive}: {console.size(made.size)}, verified: {_content(made.content.files, made.content.bytes)}; "
-        f"the checksum is in {made.checksum}"
+        f"{archive}: {console.size(written.size)}, verified: {_content(written.content.files, written.content.bytes)}; "
+        f"the checksum is in {written.checksum}"
     )
-    for name, where in sorted(made.left_out.items()):
-        console.warn(f"~/{one_line(name)} is not in the backup: it {where}")
+    for name, reason in sorted(written.left_out.items()):
+        console.warn(f"~/{one_line(name)} is not in the backup: it {reason}")
 
 
-@stack_task(changes=True, asks=True, help={"file": "an archive that data.backup has written", **_CLUSTER})
+@stack_task(changes=True, asks=True, help={"file": "archive that `inv data.backup` wrote", **_CLUSTER})
 def restore(c: Context, session: Session, file: str = "", cluster: bool = False) -> None:
-    """Put an archive's files back into the lab's home, while the lab runs; others stay."""
+    """Restore the files of an archive into the home directory of a running lab; keep all other files."""
     from devai_tasks.stack import backup as data
     from devai_tasks.stack import consent, owner_checks, terraform_step
 
@@ -46,7 +44,7 @@ def restore(c: Context, session: Session, file: str = "", cluster: bool = False)
         compute = session.settings.compute
         if cluster or (not compute.uses_compose and compute.uses_kubernetes):
             owner_checks.check_cluster(session, session.cluster)
-        consent.allow(session, f"files of its home are replaced by those of the same name in {file}")
+        consent.allow(session, f"files in its home directory are replaced by files of the same name in {file}")
         restored = data.restore(session.project, session.settings, archive, in_cluster=cluster, dry=session.dry)
     if restored is None:
         return
@@ -62,5 +60,5 @@ def _content(files: int, size: int) -> str:
 
 def _file(name: str) -> Path:
     if not name:
-        raise UsageError("--file is missing", hint="name the archive, as `--file=home.tar.gz`")
+        raise UsageError("--file is missing", hint="name the archive, such as `--file=home.tar.gz`")
     return Path(name)

@@ -1,4 +1,4 @@
-"""What this machine lacks for a stack."""
+"""Doctor: check what a stack needs on this machine."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from devai_tasks.system import console
 if TYPE_CHECKING:
     from devai_tasks.stack.doctor.report import Report
 
-# States of a check whose hint is shown.
+# Checks in these states are printed with their hint.
 _PROBLEMS = ("failed", "advice")
 
 
 @stack_task(
     help={
-        "fix": "fix first what needs no root, costs nothing and loses nothing (default: only look)",
-        "json": "for programs (default: a line for each check)",
+        "fix": "first fix problems that need no root, cost nothing and lose no data (default: only report)",
+        "json": "print JSON (default: one line for each check)",
     }
 )
 def doctor(c: Context, session: Session, fix: bool = False, json: bool = False) -> None:
-    """Look for what the stack lacks to run here: tools, engine, disk, ports, logins; ends with 1 where it can't."""
-    from devai_tasks.stack.doctor import report as operation
+    """Check tools, engine, disk, ports and logins that the stack needs; exit with 1 if the stack can't run."""
+    from devai_tasks.stack.doctor import report as doctor_report
 
     if session.dry:
-        for line in operation.commands(session.project, session.sources, session.stack):
+        for line in doctor_report.commands(session.project, session.sources, session.stack):
             console.say(line)
         return
     report, done = _examine(session), []
     if fix and report.fixable:
-        done = operation.fix(report)
+        done = doctor_report.fix(report)
         for line in done:
             console.say(f"fixed: {line}")
         report = _examine(session.reloaded())
@@ -48,32 +48,32 @@ def doctor(c: Context, session: Session, fix: bool = False, json: bool = False) 
 
 def _examine(session: Session) -> Report:
     from devai_tasks.engine.docker import Docker
-    from devai_tasks.stack.doctor import report as operation
+    from devai_tasks.stack.doctor import report as doctor_report
 
-    with console.waiting("looking"):
-        # Not the session's own: a broken configuration is one of the findings.
-        return operation.examine(session.sources, session.stack, session.overrides, Docker(), gpu=session.gpu)
+    with console.waiting("checking"):
+        # Not the session's configuration, which raises: an invalid configuration is one of the findings.
+        return doctor_report.examine(session.sources, session.stack, session.overrides, Docker(), gpu=session.gpu)
 
 
 def _show(report: Report) -> None:
-    """Print group by group, one line for each check, and below a problem its hint."""
+    """Print the checks by group, one line for each check, with the hint below each problem."""
     width = max(len(check.name) for check in report.checks)
     group = ""
     for check in report.checks:
         if check.group != group:
             group = check.group
             console.show(f"{group}:")
-        wanted = f"; wanted: {check.wanted}" if check.wanted and check.state in _PROBLEMS else ""
+        required = f"; required: {check.wanted}" if check.wanted and check.state in _PROBLEMS else ""
         if check.state == "unneeded" and check.group == "tools":
-            wanted = "; not needed"
-        console.mark(str(check.state), f"{check.name:{width}}  {check.found}{wanted}")
+            required = "; not needed"
+        console.mark(str(check.state), f"{check.name:{width}}  {check.found}{required}")
         if check.hint and check.state in _PROBLEMS:
             for line in check.hint.splitlines():
                 console.show(f"  {'':{width}}    {line}")
-    mendable = [check for check in report.fixable if check.state in _PROBLEMS]
-    if mendable:
-        names = ", ".join(check.name for check in mendable)
+    fixable = [check for check in report.fixable if check.state in _PROBLEMS]
+    if fixable:
+        names = ", ".join(check.name for check in fixable)
         console.show(f"`inv doctor --fix` fixes {names}")
     count = len(report.failed)
-    problems = f"{count} problem{'s' if count != 1 else ''} to solve first"
+    problems = f"{count} problem{'s' if count != 1 else ''} to fix first"
     console.show(f"{report.stack} {f'cannot run: {problems}' if count else 'can run'}")

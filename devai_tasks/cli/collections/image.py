@@ -1,4 +1,4 @@
-"""Images: what the lab runs."""
+"""Images: build, push, inspect and scan the lab's image."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from devai_tasks.system import console
 from devai_tasks.system.errors import UsageError, unknown
 
 _BUILD = {
-    "platform": "for which machines, as linux/amd64,linux/arm64 (default: the engine's own)",
-    "cache_from": "a cache to use: `registry`, a folder, or BuildKit's `type=…` (default: the builder's own)",
-    "cache_to": "a cache to fill, in the same words (default: none but the builder's own)",
+    "platform": "platforms to build for, such as linux/amd64,linux/arm64 (default: the engine's platform)",
+    "cache_from": "cache to read: `registry`, a folder, or BuildKit's `type=…` (default: the builder's cache)",
+    "cache_to": "cache to write, in the same syntax (default: the builder's cache only)",
 }
-_JSON = {"json": "for programs (default: for people)"}
+_JSON = {"json": "print JSON (default: text)"}
 
 
 @stack_task(
     target="image",
     owned=True,
-    help={**_BUILD, "no_cache": "rebuild every step (default: reuse what has not changed)"},
+    help={**_BUILD, "no_cache": "rebuild every step (default: use the cache)"},
 )
 def build(
     c: Context,
@@ -35,28 +35,28 @@ def build(
     """Build the lab's image."""
     from devai_tasks.targets.image import building
 
-    wanted = building.options(platform, cache_from, cache_to, fresh=no_cache)
+    options = building.options(platform, cache_from, cache_to, fresh=no_cache)
     session.docker.check()
-    building.build(session.project, session.settings, session.docker, wanted)
+    building.build(session.project, session.settings, session.docker, options)
 
 
 @stack_task(target="image", changes=True, help={**_BUILD, **_JSON})
 def push(
     c: Context, session: Session, platform: str = "", cache_from: str = "", cache_to: str = "", json: bool = False
 ) -> None:
-    """Push the image that was built to the stack's registry, and record its digest for the stack."""
+    """Push the built image to the stack's registry, and record its digest for the stack."""
     from devai_tasks.stack import image_step
     from devai_tasks.targets.image import building, publishing
 
-    wanted = building.options(platform, cache_from, cache_to)
+    options = building.options(platform, cache_from, cache_to)
     settings = image_step.with_registry(session)
     session.docker.check()
-    image_step.show(publishing.push(session.project, settings, session.docker, wanted), json=json)
+    image_step.show(publishing.push(session.project, settings, session.docker, options), json=json)
 
 
 @stack_task(target="image", changes=True, help=_JSON)
 def pull(c: Context, session: Session, json: bool = False) -> None:
-    """Pull the stack's image by the recorded digest, for this machine to run."""
+    """Pull the stack's image by its recorded digest, to run it on this machine."""
     from devai_tasks.stack import image_step
     from devai_tasks.targets.image import publishing
 
@@ -67,7 +67,7 @@ def pull(c: Context, session: Session, json: bool = False) -> None:
 
 @stack_task(target="image", owned=True, help=_JSON)
 def tag(c: Context, session: Session, json: bool = False) -> None:
-    """Give the image that was built its names in the registry, and show them."""
+    """Tag the built image with its names in the registry, and print the names."""
     from devai_tasks.stack import image_step
     from devai_tasks.targets.image import publishing
 
@@ -78,24 +78,24 @@ def tag(c: Context, session: Session, json: bool = False) -> None:
 
 @stack_task(help=_JSON)
 def inspect(c: Context, session: Session, json: bool = False) -> None:
-    """Show what an image is, what it was made of, and where it is."""
+    """Show the image's name, size, version, source, base image and digests."""
     from devai_tasks.engine.images import Images
     from devai_tasks.targets.image import inventory
 
     session.docker.check()
-    found = inventory.describe(session.settings, Images(dry=session.dry))
+    result = inventory.describe(session.settings, Images(dry=session.dry))
     if session.dry:
         return None
     if json:
-        return console.show_json(found)
-    for name, value in found.items():
+        return console.show_json(result)
+    for name, value in result.items():
         console.show(f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
     return None
 
 
 @stack_task(help=_JSON)
 def size(c: Context, session: Session, json: bool = False) -> None:
-    """Show what takes room in an image."""
+    """Show the size of each layer of the image."""
     from devai_tasks.engine.images import Images
     from devai_tasks.targets.image import inventory
 
@@ -110,9 +110,9 @@ def size(c: Context, session: Session, json: bool = False) -> None:
     return console.table(["size", "step"], [*lines, [console.size(total), "all"]])
 
 
-@stack_task(help={"output": "file to write to (default: the terminal)"})
+@stack_task(help={"output": "file to write to (default: standard output)"})
 def sbom(c: Context, session: Session, output: str = "") -> None:
-    """Write the image's bill of materials: all its packages, in CycloneDX."""
+    """Write the image's software bill of materials (SBOM): all packages, as CycloneDX."""
     from pathlib import Path
 
     from devai_tasks.engine.images import Images
@@ -131,9 +131,9 @@ def sbom(c: Context, session: Session, output: str = "") -> None:
     console.say(f"wrote {output}")
 
 
-@stack_task(help={"scanner": "trivy, grype or pip-audit (default: the first that is there)", **_JSON})
+@stack_task(help={"scanner": "trivy, grype or pip-audit (default: the first that is installed)", **_JSON})
 def scan(c: Context, session: Session, scanner: str = "", json: bool = False) -> None:
-    """Look for known weaknesses of the image's packages; exit code 1 where there are any."""
+    """Scan the image's packages for known vulnerabilities; exit with 1 if there are any."""
     from devai_tasks.engine.images import Images
     from devai_tasks.targets.image import inventory, scanners
 
@@ -144,28 +144,28 @@ def scan(c: Context, session: Session, scanner: str = "", json: bool = False) ->
         for package in inventory.packages(session.settings, Images(dry=session.dry))
         if package.kind == "pypi"
     }
-    found = scanners.scan(chosen, image_names.lab(session.settings), python, json=json, dry=session.dry)
-    console.show(found.text)
-    if found.any:
+    result = scanners.scan(chosen, image_names.lab(session.settings), python, json=json, dry=session.dry)
+    console.show(result.text)
+    if result.any:
         raise Exit(code=1)
 
 
 @stack_task(help=_JSON)
 def base(c: Context, session: Session, json: bool = False) -> None:
-    """Have the base image that the lab's is built on, and show where it came from."""
+    """Ensure that the base image of the lab's image exists, and show its source."""
     from devai_tasks.targets.image import building
 
     session.docker.check()
-    found = building.base_image(session.project, session.settings, session.docker)
+    result = building.base_image(session.project, session.settings, session.docker)
     if json:
-        console.show_json(vars(found))
+        console.show_json(vars(result))
     else:
-        console.show(f"{found.name} ({found.source}{f', {found.digest}' if found.digest else ''})")
+        console.show(f"{result.name} ({result.source}{f', {result.digest}' if result.digest else ''})")
 
 
 @stack_task(target="image", changes=True, asks=True)
 def prune(c: Context, session: Session) -> None:
-    """Remove this project's images that nothing names any more, and names of other commits."""
+    """Remove this project's images without a tag, and tags of other commits."""
     from devai_tasks.engine.images import Images
     from devai_tasks.stack import consent
     from devai_tasks.targets.compose import ownership
@@ -186,16 +186,16 @@ def prune(c: Context, session: Session) -> None:
     return console.say(f"removed {len(names)}")
 
 
-@stack_task(help={"only": "packages, tools or images (default: all three)"})
+@stack_task(help={"only": "packages, tools or images (default: all)"})
 def lock(c: Context, session: Session, only: str = "") -> None:
-    """Lock the newest Python packages and command-line tools of the lab's image, and the digests of others' images."""
+    """Lock the newest Python packages, command-line tools and third-party image digests for the lab's image."""
     from devai_tasks.system import npm, uv
 
     kinds = ("images", "packages", "tools")
     if only and only not in kinds:
         raise UsageError(unknown("kind of lock", only, kinds))
     folder = session.project.root / "deploy/image"
-    if only in ("", "images"):  # first, for where no registry answers nothing is changed
+    if only in ("", "images"):  # first: if no registry answers, nothing is changed
         _pin(session)
     if only in ("", "packages"):
         for requirements in sorted(folder.glob("requirements/*.in")):
@@ -206,11 +206,11 @@ def lock(c: Context, session: Session, only: str = "") -> None:
 
 
 def _pin(session: Session) -> None:
-    """Write the digests of the images of others that the stack may run or build on."""
+    """Lock the digests of the third-party images that the stack may run or build on."""
     from devai_tasks.engine.images import Images
-    from devai_tasks.targets.image import pins as bases
+    from devai_tasks.targets.image import pins
 
     session.docker.check()
-    pins = bases.lock(session.project, image_names.third_party(session.settings), Images(dry=session.dry))
-    if pins:
-        console.say("\n".join([f"{bases.PINS}: commit it, and each stack has these", *pins]))
+    lines = pins.lock(session.project, image_names.third_party(session.settings), Images(dry=session.dry))
+    if lines:
+        console.say("\n".join([f"{pins.PINS} was updated; commit it to use these digests in every stack", *lines]))

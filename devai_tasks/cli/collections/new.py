@@ -1,4 +1,4 @@
-"""A project of one's own."""
+"""New projects."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from devai_tasks.system import console
 from devai_tasks.system.errors import UsageError
 
 
-@plain_task(help={"directory": "where to; must not exist, or be empty"}, positional=["directory"])
+@plain_task(help={"directory": "folder of the project; must be empty, or not exist"}, positional=["directory"])
 def new(c: Context, directory: str) -> None:
-    """Write a new project, named after its folder: conf/, deploy/ and what else the tasks work on."""
+    """Create a new project, named after its folder, with conf/, deploy/ and the other files that the tasks use."""
     import shlex
     from pathlib import Path
 
     from devai_tasks.workspace import scaffold, trust
 
-    # Invoke hands a flag to a positional that is still empty.
+    # Invoke assigns a flag to a positional argument that is still empty.
     if directory.startswith("-"):
-        raise UsageError(f"{directory} is not a directory", hint="`devai new DIRECTORY`")
+        raise UsageError(f"{directory} is not a directory", hint="use `devai new DIRECTORY`")
     if c.config.run.dry:
         return console.say(f"would write a project to {directory}/")
     scaffold.write(Path(directory))

@@ -1,4 +1,4 @@
-"""Secrets: the lab's token."""
+"""Secrets: rotate the lab's token."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from devai_tasks.stack.session import Session
     changes=True,
     asks=True,
     help={
-        "cluster": "of a stack of this machine, the lab in its local cluster (default: that of Compose)",
-        "seconds": "how long to wait for the lab (default: 600)",
+        "cluster": "for a local stack, use the lab in the local cluster (default: the lab in Compose)",
+        "seconds": "seconds to wait for the lab (default: 600)",
     },
 )
 def rotate(c: Context, session: Session, cluster: bool = False, seconds: str = "600") -> None:
-    """Replace the lab's token, as after a leak: every session and kernel ends; prints the new address."""
+    """Replace the lab's token, such as after a leak, and print the new address; all sessions and kernels stop."""
     from devai_tasks.cli.collections import stack
     from devai_tasks.stack import workloads
     from devai_tasks.stack.kubernetes_workload import KubernetesWorkload

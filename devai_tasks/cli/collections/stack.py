@@ -1,4 +1,4 @@
-"""Whole-stack tasks: everything that a stack needs, in the right order."""
+"""Tasks of the whole stack, across all its targets."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ if TYPE_CHECKING:
     from devai_tasks.stack.steps import Step
 
 _STEPS = {
-    "from": "step to begin with; those before it are not even looked at (default: the first)",
-    "only": "the only step to do (default: all)",
+    "from": "first step to run; earlier steps are skipped (default: the first)",
+    "only": "only step to run (default: all)",
 }
-_DATA = "homes and models as well; asks for project and stack (default: they stay; of a cloud's cluster, the home)"
-_JSON = {"json": "for programs (default: a table)"}
-_SECONDS = {"seconds": "how long to wait for each part (default: 600)"}
+_DATA = (
+    "also remove homes and models; asks for project and stack (default: keep them; in a cloud's cluster, only the home)"
+)
+_JSON = {"json": "print JSON (default: a table)"}
+_SECONDS = {"seconds": "seconds to wait for each part (default: 600)"}
 
 
 @stack_task(changes=True, asks=True, help={**_STEPS, **_SECONDS})
 def up(c: Context, session: Session, from_: str = "", only: str = "", seconds: str = "600") -> None:
-    """Bring the stack up, from whatever is there to a lab that answers; prints its address."""
+    """Bring the stack up to its configured state, wait until the lab answers, and print its address."""
     from devai_tasks.stack import workloads
 
     _work(session, workloads.of(session).up(seconds=seconds_of(seconds)), start=from_, only=only)
     if not (only or session.dry):
-        after = session.reloaded()
-        state.remember(session.project, session.stack, after.configuration.plain)
-        show_address(after)
+        session = session.reloaded()
+        state.remember(session.project, session.stack, session.configuration.plain)
+        show_address(session)
 
 
 @stack_task(changes=True, asks=True, help={**_STEPS, "data": _DATA})
 def down(c: Context, session: Session, data: bool = False, from_: str = "", only: str = "") -> None:
-    """Take the stack down; homes and models stay unless --data is given, of a cloud's cluster the home."""
+    """Take the stack down; keep homes and models (in a cloud's cluster, the home) unless --data is given."""
     from devai_tasks.stack import workloads
 
     _work(session, workloads.of(session).down(data=data), start=from_, only=only)
@@ -47,7 +49,7 @@ def down(c: Context, session: Session, data: bool = False, from_: str = "", only
 
 @stack_task(changes=True, asks=True)
 def stop(c: Context, session: Session) -> None:
-    """Bring what computes to zero, and keep all else; kernels end."""
+    """Scale the stack to zero, and keep everything else; kernels stop."""
     from devai_tasks.stack import workloads
 
     _work(session, workloads.of(session).stop())
@@ -55,7 +57,7 @@ def stop(c: Context, session: Session) -> None:
 
 @stack_task(changes=True, asks=True, help=_SECONDS)
 def start(c: Context, session: Session, seconds: str = "600") -> None:
-    """Bring back what `stop` has stopped, as it was; `up` applies changes, too."""
+    """Start what `stop` has stopped, without applying changes; `up` applies them."""
     from devai_tasks.stack import workloads
 
     _work(session, workloads.of(session).start(seconds=seconds_of(seconds)))
@@ -66,56 +68,56 @@ def start(c: Context, session: Session, seconds: str = "600") -> None:
     alone=True,
     help={
         **_JSON,
-        "markdown": "for a pull request (default: a table)",
-        "detailed_exitcode": "exit with 2 where something changes (default: no)",
+        "markdown": "print Markdown for a pull request (default: a table)",
+        "detailed_exitcode": "exit with 2 if anything would change (default: no)",
     },
 )
 def plan(
     c: Context, session: Session, json: bool = False, markdown: bool = False, detailed_exitcode: bool = False
 ) -> None:
-    """Show what `up` would change, on all targets at once."""
+    """Show what `up` would change in all targets."""
     from invoke.exceptions import Exit
 
     from devai_tasks.stack import status
 
-    found = status.compare(session)
+    result = status.compare(session)
     if session.dry:
         return
     if json:
-        console.show_json(found.as_json())
+        console.show_json(result.as_json())
     elif markdown:
-        console.show(found.markdown())
+        console.show(result.markdown())
     else:
-        if found.changes:
-            rows = [[one.target, one.kind, one.what, one.detail] for one in found.changes]
+        if result.changes:
+            rows = [[change.target, change.kind, change.what, change.detail] for change in result.changes]
             console.table(["target", "", "what", ""], rows)
-        for key, (before, now) in found.keys.items():
+        for key, (before, now) in result.keys.items():
             console.say(f"{key}: {before} -> {now}")
-        for note in found.notes:
+        for note in result.notes:
             console.say(note)
-        console.show(f"{found.stack}: {found.sentence}")
-    if detailed_exitcode and found.changes:
+        console.show(f"{result.stack}: {result.sentence}")
+    if detailed_exitcode and result.changes:
         raise Exit(code=2)
 
 
 @stack_task(help=_JSON)
 def status(c: Context, session: Session, json: bool = False) -> None:
-    """Show what runs where, in which version, at which address, and whether it is as configured."""
+    """Show what runs, its version and address, and how it differs from the configuration."""
     from devai_tasks.stack import status
 
-    found = status.of(session)
+    result = status.of(session)
     if session.dry:
         return None
     if json:
-        return console.show_json(found)
+        return console.show_json(result)
     columns = ["target", "what", "state", "version"]
-    console.table(columns, [[row[name] for name in columns] for row in found["rows"]])
+    console.table(columns, [[row[name] for name in columns] for row in result["rows"]])
     for name in ("owner", "address", "drift", "last change"):
-        if found[name]:
-            console.show(f"{name}: {found[name]}")
+        if result[name]:
+            console.show(f"{name}: {result[name]}")
 
 
-@stack_task(name="open", owned=True, help={"print": "only print it (default: open a browser as well)"})
+@stack_task(name="open", owned=True, help={"print": "only print the address (default: also open a browser)"})
 def open_(c: Context, session: Session, print: bool = False) -> None:
     """Open the lab in a browser, with its token."""
     from devai_tasks.stack import workloads
@@ -134,14 +136,14 @@ def open_(c: Context, session: Session, print: bool = False) -> None:
 @stack_task(
     owned=True,
     help={
-        "service": "devai or ollama, on this machine chroma, too (default: all); can be repeated",
-        "follow": "go on as more comes, until Ctrl-C (default: no)",
-        "tail": "lines from the end of each (default: all)",
+        "service": "devai or ollama, and chroma on this machine (default: all); can be repeated",
+        "follow": "keep printing new lines until Ctrl-C (default: no)",
+        "tail": "number of last lines of each service (default: all)",
     },
     iterable=["service"],
 )
 def logs(c: Context, session: Session, service: list[str], follow: bool = False, tail: str = "all") -> None:
-    """Show what the stack's services print."""
+    """Show the logs of the stack's services."""
     from devai_tasks.stack import workloads
 
     check_tail(tail)
@@ -156,7 +158,7 @@ def _work(session: Session, steps: Sequence[Step], *, start: str = "", only: str
 
 
 def show_address(session: Session) -> None:
-    """Print the lab's address; where the configuration names none, the step before has said what leads there."""
+    """Print the lab's address; where the configuration has none, the previous step has printed how to reach the lab."""
     from devai_tasks.stack import workloads
     from devai_tasks.system.errors import DevaiError
 
@@ -165,6 +167,6 @@ def show_address(session: Session) -> None:
         return
     try:
         console.show(workload.link())
-    except DevaiError as error:  # it is up all the same, for those who have its token
+    except DevaiError as error:  # the lab is up, but its token is not available here
         console.show(workload.address())
         console.warn(str(error), error.code)

@@ -1,4 +1,4 @@
-"""Terraform: what a stack is made of in its cloud."""
+"""Terraform: plan, apply and destroy the cloud resources of a stack."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from devai_tasks.stack.session import Session
 from devai_tasks.system import console
 from devai_tasks.system.errors import DevaiError, UsageError
 
-_OFFLINE = {"offline": "with recorded schemas, made-up values and a state of its own; no credentials (default: no)"}
-_RESOURCE = {
-    "resource": "address of a resource or module: only that, and what it needs (default: all); can be repeated"
+_OFFLINE = {
+    "offline": "use provider schema snapshots, placeholder values and a local state, without credentials (default: no)"
 }
-_JSON = {"json": "for programs (default: a table)"}
+_RESOURCE = {
+    "resource": "address of a resource or module: plan only this and its dependencies (default: all); can be repeated"
+}
+_JSON = {"json": "print JSON (default: a table)"}
 
 
 @stack_task(target="terraform", alone=True, help=_OFFLINE)
 def init(c: Context, session: Session, offline: bool = False) -> None:
-    """Bring modules and providers, and set the backend to the stack's own."""
+    """Download modules and providers, and configure the stack's backend."""
     from devai_tasks.stack import terraform_step
     from devai_tasks.targets.terraform import deployment as terraform
 
@@ -29,7 +31,7 @@ def init(c: Context, session: Session, offline: bool = False) -> None:
 
 @stack_task(target="terraform", help=_OFFLINE)
 def validate(c: Context, session: Session, offline: bool = False) -> None:
-    """Check the stack's configuration of Terraform, without looking at a state."""
+    """Validate the stack's Terraform configuration, without reading the state."""
     from devai_tasks.targets.terraform import deployment as terraform
 
     terraform.validate(session.project, session.settings, offline=offline, dry=session.dry)
@@ -44,9 +46,9 @@ def validate(c: Context, session: Session, offline: bool = False) -> None:
         **_OFFLINE,
         **_RESOURCE,
         **_JSON,
-        "destroy": "what destroying everything would do, with its data (default: no)",
-        "markdown": "for a pull request (default: a table)",
-        "detailed_exitcode": "exit with 2 where something changes, as Terraform's own flag (default: no)",
+        "destroy": "plan to destroy everything, with its data (default: no)",
+        "markdown": "print Markdown for a pull request (default: a table)",
+        "detailed_exitcode": "exit with 2 if anything would change, like Terraform's flag (default: no)",
     },
     iterable=["resource"],
 )
@@ -60,7 +62,7 @@ def plan(
     markdown: bool = False,
     detailed_exitcode: bool = False,
 ) -> None:
-    """Show what applying would create, change, replace and destroy; the plan is saved for tf.apply."""
+    """Show what would be created, changed, replaced and destroyed, and save the plan for tf.apply."""
     from devai_tasks.stack import terraform_step
     from devai_tasks.targets.terraform import deployment as terraform
 
@@ -79,11 +81,11 @@ def plan(
 
 @stack_task(target="terraform", changes=True, asks=True, help={**_OFFLINE, **_RESOURCE}, iterable=["resource"])
 def apply(c: Context, session: Session, resource: list[str], offline: bool = False) -> None:
-    """Do what the saved plan says; without one plan, show and ask."""
+    """Apply the saved plan; without a saved plan, plan, show the changes, and ask."""
     from devai_tasks.stack import terraform_step
 
-    made = terraform_step.apply(session, offline=offline, resources=resource)
-    _next_steps(session.reloaded(), made.get("url"))
+    values = terraform_step.apply(session, offline=offline, resources=resource)
+    _next_steps(session.reloaded(), values.get("url"))
 
 
 @stack_task(
@@ -92,19 +94,21 @@ def apply(c: Context, session: Session, resource: list[str], offline: bool = Fal
     asks=True,
     help={
         **_OFFLINE,
-        "data": "the lab's home, too, and models outside a cluster (default: they stay, with what they need)",
+        "data": "also destroy the lab's home, and models outside a cluster (default: keep them and what they need)",
     },
 )
 def destroy(c: Context, session: Session, offline: bool = False, data: bool = False) -> None:
-    """Destroy what the stack has in its cloud; its data stays unless --data is given."""
+    """Destroy the stack's cloud resources; keep its data unless --data is given."""
     from devai_tasks.stack import terraform_step
 
     terraform_step.destroy(session, offline=offline, data=data)
 
 
-@stack_task(target="terraform", help={**_OFFLINE, **_JSON, "name": "one output, bare (default: all)"})
+@stack_task(
+    target="terraform", help={**_OFFLINE, **_JSON, "name": "name of one output, to print its value only (default: all)"}
+)
 def output(c: Context, session: Session, offline: bool = False, json: bool = False, name: str = "") -> None:
-    """Show the outputs of the stack's state, and note what they tell of the stack."""
+    """Show the outputs of the stack's state, and record the values that the configuration needs."""
     from devai_tasks.stack import terraform_step
     from devai_tasks.system.errors import unknown
     from devai_tasks.targets.terraform import deployment as terraform
@@ -112,21 +116,21 @@ def output(c: Context, session: Session, offline: bool = False, json: bool = Fal
 
     with terraform_step.working(session, offline=offline, looking=True) as work:
         terraform.prepare(work)
-        found = work.tool.outputs()
+        values = work.tool.outputs()
         if not (offline or session.dry):
-            outputs.note(session.project, session.settings, found)
+            outputs.note(session.project, session.settings, values)
     if session.dry:
         return None
-    if name and not found:
+    if name and not values:
         flags = f"{session.stack.flags}{' --offline' if offline else ''}"
-        raise DevaiError(f"{session.stack} has no outputs yet", hint=f"`inv tf.apply {flags}` makes them")
-    if name and name not in found:
-        raise UsageError(unknown("output", name, found))
+        raise DevaiError(f"{session.stack} has no outputs yet", hint=f"`inv tf.apply {flags}` creates them")
+    if name and name not in values:
+        raise UsageError(unknown("output", name, values))
     if json:
-        return console.show_json(found[name] if name else found)
+        return console.show_json(values[name] if name else values)
     if name:
-        return console.show(outputs.text(found[name]))
-    console.table(["output", "value"], [[key, outputs.text(value)] for key, value in found.items()])
+        return console.show(outputs.text(values[name]))
+    console.table(["output", "value"], [[key, outputs.text(value)] for key, value in values.items()])
 
 
 @stack_task(
@@ -134,19 +138,23 @@ def output(c: Context, session: Session, offline: bool = False, json: bool = Fal
     target="terraform",
     changes=True,
     asks=True,
-    help={**_OFFLINE, "address": "address to be of what is there already", "id": "its id, as the provider wants it"},
+    help={
+        **_OFFLINE,
+        "address": "address of the resource in the configuration",
+        "id": "id of the existing resource, in the provider's format",
+    },
 )
 def import_(c: Context, session: Session, address: str = "", id: str = "", offline: bool = False) -> None:
-    """Take something that is there already into the stack's state."""
+    """Import an existing resource into the stack's state."""
     from devai_tasks.stack import consent, terraform_step
     from devai_tasks.targets.terraform import deployment as terraform
 
     if not (address and id):
-        raise UsageError("--address or --id is missing", hint="`inv tf.import --address=ADDRESS --id=ID`")
+        raise UsageError("--address or --id is missing", hint="use `inv tf.import --address=ADDRESS --id=ID`")
     terraform_step.check(session, offline=offline)
     with terraform_step.planning(session, offline=offline, identified=True) as work:
-        consent.allow(session, f"{id} becomes its {address}")
-        terraform.record(work)  # whose it is, the state says from the start
+        consent.allow(session, f"{id} is imported as {address}")
+        terraform.record(work)  # so that the state names the owner from the start
         if not (offline or session.dry):
             terraform_step.note_record(work)
         work.tool.adopt(address, id, work.site.values)
@@ -154,7 +162,7 @@ def import_(c: Context, session: Session, address: str = "", id: str = "", offli
 
 @stack_task(target="terraform", help={**_OFFLINE, **_JSON})
 def state_list(c: Context, session: Session, offline: bool = False, json: bool = False) -> None:
-    """List the addresses of everything in the stack's state."""
+    """List the addresses of all resources in the stack's state."""
     from devai_tasks.stack import terraform_step
     from devai_tasks.targets.terraform import deployment as terraform
 
@@ -167,17 +175,20 @@ def state_list(c: Context, session: Session, offline: bool = False, json: bool =
 
 
 @stack_task(
-    target="terraform", changes=True, asks=True, help={**_OFFLINE, "lock_id": "the lock's id, as the refusal names it"}
+    target="terraform",
+    changes=True,
+    asks=True,
+    help={**_OFFLINE, "lock_id": "id of the lock, from Terraform's error message"},
 )
 def unlock(c: Context, session: Session, lock_id: str = "", offline: bool = False) -> None:
-    """End a lock that a broken run has left on the stack's state."""
+    """Release a lock on the stack's state that an interrupted run has left."""
     from devai_tasks.stack import consent, terraform_step
     from devai_tasks.targets.terraform import deployment as terraform
 
     if not lock_id:
-        raise UsageError("--lock-id is missing", hint="`--lock-id=ID`, as the refusal names it")
+        raise UsageError("--lock-id is missing", hint="use `--lock-id=ID`, with the ID of Terraform's error message")
     terraform_step.check(session, offline=offline)
-    consent.allow(session, f"ending lock {lock_id}, which somebody may hold")
+    consent.allow(session, f"lock {lock_id} is released, which another run may hold")
     with terraform_step.working(session, offline=offline, looking=True) as work:
         terraform.prepare(work)
         work.tool.unlock(lock_id)
@@ -185,7 +196,7 @@ def unlock(c: Context, session: Session, lock_id: str = "", offline: bool = Fals
 
 @stack_task(target="terraform", changes=True, asks=True)
 def bootstrap(c: Context, session: Session) -> None:
-    """Make the store for Terraform's state in the stack's account and region, where it lacks."""
+    """Create the store for Terraform's state in the stack's account and region if it is missing."""
     from devai_tasks import clouds
     from devai_tasks.stack import consent, terraform_step
 
@@ -193,28 +204,28 @@ def bootstrap(c: Context, session: Session) -> None:
     cloud = clouds.terraform_of(settings)
     cloud.check_account(settings, dry=session.dry)
     store = cloud.store_name(settings)
-    consent.allow(session, f"{store} is made where it lacks")
-    made = cloud.bootstrap(settings, dry=session.dry)
-    console.say(f"{store}: {'made' if made else 'is there already'}")
+    consent.allow(session, f"{store} is created if it is missing")
+    created = cloud.bootstrap(settings, dry=session.dry)
+    console.say(f"{store}: {'created' if created else 'exists already'}")
 
 
-@plain_task(help={"check": "only say which files are not in the usual form (default: write them)"})
+@plain_task(help={"check": "only list files that are not formatted (default: format them)"})
 def fmt(c: Context, check: bool = False) -> None:
-    """Put the files of deploy/terraform into the usual form."""
+    """Format the files of deploy/terraform."""
     from devai_tasks.config.project import Project
     from devai_tasks.targets.terraform.client import Terraform
 
     folder = Project.find().root / "deploy/terraform"
     tool = Terraform(folder, folder / ".terraform", dry=bool(c.config.run.dry))
-    found = tool.format(folder, check=check)
-    console.show("\n".join(found))
-    if found and check:
+    files = tool.format(folder, check=check)
+    console.show("\n".join(files))
+    if files and check:
         raise Exit(code=1)
 
 
 @plain_task(help={"provider": "aws, azurerm, google or tls (default: all); can be repeated"}, iterable=["provider"])
 def record(c: Context, provider: list[str]) -> None:
-    """Record the schemas that --offline works with again, for the resource types in deploy/terraform."""
+    """Update the provider schema snapshots for --offline, for the resource types in deploy/terraform."""
     from devai_tasks.config.project import Project
     from devai_tasks.offline.recording import FOLDER
     from devai_tasks.targets.terraform import provider_snapshots
@@ -227,11 +238,11 @@ def record(c: Context, provider: list[str]) -> None:
 
 
 def _next_steps(session: Session, url: str | None) -> None:
-    """What there is to do after an apply: push an image where the stack has none, else look at it."""
+    """Print the next step after an apply: push an image where the stack has none, else the lab's address."""
     if session.dry:
         return
     flags = session.stack.flags
     if any(key[0] == "image" for key in session.configuration.missed):
-        console.say(f"no image is pushed yet, so nothing runs one: inv image.push {flags}, then inv tf.apply {flags}")
+        console.say(f"no image is pushed yet; run `inv image.push {flags}`, then `inv tf.apply {flags}`")
     elif url:
         console.show(url)

@@ -1,4 +1,4 @@
-"""Trust in a project."""
+"""Trust in projects."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from devai_tasks.system.errors import UsageError
 
 @plain_task()
 def trust(c: Context) -> None:
-    """Allow the command `devai` to use this project on this machine, without asking."""
+    """Trust this project on this machine, so that `devai` does not ask."""
     from devai_tasks.config.project import Project
-    from devai_tasks.workspace import trust as operation
+    from devai_tasks.workspace import trust as project_trust
 
     root = Project.find().root
     if c.config.run.dry:
         return console.say(f"would trust {root}")
-    operation.record(root)
+    project_trust.record(root)
     console.say(f"{root} is trusted on this machine")
 
 
 def ensure() -> None:
-    """Ask whether the project in or above the current folder may be used; a task outside of one says so itself."""
+    """Ask whether to trust the project in or above the current folder; outside a project, the task itself raises."""
     from devai_tasks.config.project import Project
-    from devai_tasks.workspace import trust as operation
+    from devai_tasks.workspace import trust as project_trust
 
     try:
         project = Project.find()
     except UsageError:
         return
-    operation.ensure(project.root)
+    project_trust.ensure(project.root)

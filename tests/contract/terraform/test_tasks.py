@@ -58,7 +58,7 @@ def test_everything_that_rests_on_recordings_says_so(devai: Run) -> None:
 def test_an_output_of_nothing_is_told_how_it_comes_to_be(devai: Run) -> None:
     result = devai("tf.output", *STACK, "--name=url")
     assert result.returncode == 1
-    message = "aws-dev has no outputs yet; `inv tf.apply --env=dev --cloud=aws --offline` makes them"
+    message = "aws-dev has no outputs yet; `inv tf.apply --env=dev --cloud=aws --offline` creates them"
     assert result.stderr.splitlines()[-1] == message
 
 
@@ -68,7 +68,7 @@ def test_from_nothing_all_but_compute_is_made_and_the_next_two_commands_are_said
     assert "aws_ecr_repository.this" in planned
     assert not [address for address in planned if "service" in address]
     applied = ok(devai("tf.apply", *STACK, "--yes"))
-    assert "inv image.push --env=dev --cloud=aws, then inv tf.apply --env=dev --cloud=aws" in applied.stderr
+    assert "`inv image.push --env=dev --cloud=aws`, then `inv tf.apply --env=dev --cloud=aws`" in applied.stderr
     assert [change["address"] for change in plan_of(devai, *PUSHED)["changes"]] == ["terraform_data.service[0]"]
 
 

@@ -14,8 +14,8 @@ Run = Callable[..., CompletedProcess[str]]
     ("words", "effect"),
     [
         (["compose.up", "--env=prod"], "containers that have changed are replaced, and kernels in them end"),
-        (["compose.restart", "--env=prod"], "its services restart, and kernels end"),
-        (["models.remove", "--name=a", "--name=b", "--env=prod"], "it has a and b no longer"),
+        (["compose.restart", "--env=prod"], "its services restart, and kernels stop"),
+        (["models.remove", "--name=a", "--name=b", "--env=prod"], "models are removed: a, b"),
     ],
 )
 def test_kernels_and_models_of_a_protected_stack_go_with_its_name_only(

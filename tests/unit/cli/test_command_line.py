@@ -189,8 +189,8 @@ def test_secrets_are_in_no_artifact_and_in_nothing_that_is_shown(
         (["models.pull", "--nmae=x"], "No idea what '--nmae' is; did you mean --name?"),
         (["compose.up", "extra"], "No idea what 'extra' is"),
         (["--nonsense"], "No idea what '--nonsense' is"),
-        (["compose.logs", "--tail"], "--tail needs a value: --tail=…; `devai --help compose.logs` says which\n"),
-        (["--list-depth"], "--list-depth needs a value: --list-depth=…; `devai --help` says which\n"),
+        (["compose.logs", "--tail"], "--tail needs a value: --tail=…; `devai --help compose.logs` describes it\n"),
+        (["--list-depth"], "--list-depth needs a value: --list-depth=…; `devai --help` describes it\n"),
         (["--help", "stauts"], "No idea what 'stauts' is; did you mean status?"),
         (["--help=compose.upp"], "No idea what 'compose.upp' is; did you mean compose.up?"),
         (["--list=tff"], "unknown collection 'tff'; did you mean tf? (there are: compose, "),
@@ -372,12 +372,12 @@ def test_a_browser_is_given_a_private_page_and_no_token(
 @pytest.mark.parametrize(
     ("words", "reason", "way"),
     [
-        (["compose.up", "--cloud=aws"], "compute.provider: aws", "--cloud=local is this machine"),
-        (["tf.plan"], "compute.provider: local", "Terraform is for clouds: --cloud=aws, azure or gcp"),
+        (["compose.up", "--cloud=aws"], "compute.provider: aws", "--cloud=local selects this machine"),
+        (["tf.plan"], "compute.provider: local", "Terraform needs a cloud: --cloud=aws, azure or gcp"),
         (
             ["k8s.status", "--cloud=aws", "--set=compute.platform=simple"],
             "compute.platform: simple",
-            "with compute.platform: kubernetes it has one",
+            "set compute.platform to kubernetes",
         ),
     ],
 )
@@ -386,7 +386,7 @@ def test_a_stack_without_the_target_is_told_why_and_what_has_it(
 ) -> None:
     result = devai(*words)
     assert_clean(result, 2)
-    assert f"({reason}) has no " in result.stderr
+    assert f"({reason}) has no target " in result.stderr
     assert result.stderr.endswith(f"; {way}\n")
 
 

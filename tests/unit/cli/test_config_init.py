@@ -65,7 +65,7 @@ def test_ones_own_requirements_are_asked_for(project: Project, devai: Run, monke
 
 def test_who_means_a_protected_stack_is_told_what_it_does_not_read(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "prod", "", "9000", "", "")
-    said = "local-prod is protected: of conf/personal.yaml it reads which stack is meant, and nothing else"
+    said = "local-prod is protected: it ignores all of conf/personal.yaml except defaults"
     assert said in devai("config.init").stderr
 
 
@@ -110,7 +110,7 @@ def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run)
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "nobody to ask; --yes takes every answer that is offered"),
+        ([], "no terminal to ask; `--yes` accepts all suggested answers"),
         (["--profile=prod"], "conf/profiles/prod.yaml exists; `inv config.set --env=prod --set section.key=value`"),
         (["--profile=../x"], "--profile=../x: such a name has up to 30 lower-case letters, digits and hyphens"),
     ],

@@ -75,7 +75,7 @@ def test_two_stacks_are_compared(devai: Run) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "--against is missing; name the other stack"),
+        ([], "--against is missing; name the stack to compare with"),
         (["--against=prdo"], "--against=prdo  unknown environment 'prdo'"),
     ],
 )
@@ -106,9 +106,9 @@ def test_what_is_in_vain_is_found(project: Project, devai: Run) -> None:
     result = devai("config.check")
     assert result.returncode == 1
     assert result.stdout.splitlines()[::2] == [
-        "conf/commn/ports.yaml  no layer loads this file",
-        "conf/profiles/other.yml  no layer loads this file",
-        "conf/stacks/aws-tset.yaml  no layer loads this file",
+        "conf/commn/ports.yaml  no stack loads this file",
+        "conf/profiles/other.yml  no stack loads this file",
+        "conf/stacks/aws-tset.yaml  no stack loads this file",
         "conf/stacks/local-dev.yaml:1:13  terraform.region",
         "generated/local-dev/compose/.env  is out of date",
     ]
@@ -182,7 +182,7 @@ def test_all_stacks_are_rendered_or_those_of_one_cloud(project: Project, devai: 
     ]
     result = devai("config.render", "--all")
     assert result.stderr.count("rendered generated/") == 12
-    assert "stand-in: image.digest is not known before `inv image.push` (aws-dev, " in result.stderr
+    assert "placeholder: image.digest is not known before `inv image.push` (aws-dev, " in result.stderr
     assert "rendered generated/gcp-dev/: nothing changed\n" in result.stderr
 
 
@@ -210,7 +210,7 @@ def test_a_diff_shows_what_would_change_and_writes_nothing(project: Project, dev
 def test_a_check_says_whether_anything_would_change(project: Project, devai: Run) -> None:
     result = devai("config.render", "--check")
     assert result.returncode == 1
-    assert "generated/local-dev/compose/.env is not what would be rendered\n" in result.stderr
+    assert "generated/local-dev/compose/.env is out of date\n" in result.stderr
     assert not (project.root / "generated").exists()
     devai("config.render")
     assert devai("config.render", "--check").returncode == 0
@@ -335,14 +335,14 @@ def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Proj
         (["--set=ports.lab=many"], "conf/common/ports.yaml:3:8  ports.lab = many\n  not a whole number"),
         (["--set=ports.labb=1"], "conf/common/ports.yaml:5:3  ports.labb\n  no such key in ports; did you mean lab?"),
         (["--set=ports.lab"], "--set ports.lab  no override"),
-        (["--gpu", "--set=ports.lab=1"], "--gpu is for one run; --set gpu.enabled=true is what stays"),
+        (["--gpu", "--set=ports.lab=1"], "--gpu applies to one run only; `--set gpu.enabled=true` sets it permanently"),
         (
             ["--set=ports.lab=1", "--set=tls.enabled=true"],
-            "these belong into several files of conf/common (ports, tls)",
+            "the keys belong to several files of conf/common (ports, tls)",
         ),
         (["--env=prdo", "--set=ports.lab=1"], "--env=prdo  unknown environment 'prdo'; did you mean prod?"),
         (["--env=prod", "--set=network.bind_address=0.0.0.0"], "conf/profiles/prod.yaml:18:17  network.bind_address"),
-        (["--personal", "--env=prod", "--set=ports.lab=1"], "--personal is for all your stacks"),
+        (["--personal", "--env=prod", "--set=ports.lab=1"], "--personal applies to all stacks"),
         (["--personal", "--set=protected=true"], "conf/personal.yaml:1:1  protected\n  may not be set here"),
         (["--set=secrets.A=c4n4ry"], "conf/common/secrets.yaml:7:6  secrets.A\n  names a secret, as ${secret:NAME}"),
         (["--set=ports.lab.a=1"], "ports.lab.a: lab is one value in this file, and no section"),
@@ -396,6 +396,6 @@ def test_the_schema_and_the_reference_are_those_of_the_repository(
 def test_the_schema_is_written_where_it_is_not_what_it_should_be(project: Project, devai: Run) -> None:
     put(project, "conf/schema.json", "{}\n")
     assert devai("config.schema", "--check").returncode == 1
-    assert devai("--dry", "config.schema").stderr == "conf/schema.json: is not what would be written\n"
+    assert devai("--dry", "config.schema").stderr == "conf/schema.json: is out of date\n"
     assert devai("config.schema").stderr == "conf/schema.json: written\n"
     assert devai("config.schema", "--check").returncode == 0

@@ -104,7 +104,7 @@ def test_help_shows_defaults_and_choices(cli: Callable[..., CompletedProcess[str
     shown = " ".join(cli(program, "--help", "compose.down").stdout.split())
     assert "shipped: dev, staging, prod)" in shown
     assert "shipped: local, aws, azure, gcp)" in shown
-    assert "project and stack, as lab-local-dev, without a terminal to type them at (default: ask)" in shown
+    assert "project and stack, such as lab-local-dev, where there is no terminal to ask (default: ask)" in shown
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -107,7 +107,7 @@ def test_a_broken_configuration_is_one_of_the_problems(project: Project, devai: 
     (project.conf / "personal.yaml").write_text("ports: {labb: 1}\n", encoding="utf-8")
     result = devai("doctor")
     assert result.returncode == 1
-    assert "1 problem; wanted: none" in result.stdout
+    assert "1 problem; required: none" in result.stdout
     assert "conf/personal.yaml:1:9  ports.labb" in result.stdout
     assert "did you mean lab?" in result.stdout
 

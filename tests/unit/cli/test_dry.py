@@ -210,7 +210,7 @@ def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run
     assert devai("--dry", "open").stderr == "python -m webbrowser http://127.0.0.1:8888/lab\n"
     assert not (project.root / ".devai").exists()
     asked, opened = [
-        line for line in devai("--dry", "open", "--cloud=aws").stderr.splitlines() if "stand-in" not in line
+        line for line in devai("--dry", "open", "--cloud=aws").stderr.splitlines() if "placeholder" not in line
     ]
     assert asked.endswith("get secret devai --output=json --ignore-not-found")
     assert opened == "python -m webbrowser https://dev.lab.example.com/"
@@ -338,7 +338,7 @@ def test_up_says_all_that_it_would_do_in_a_cloud_before_anything_is_made(devai: 
     places = [shown.stderr.find(mark) for mark in marks]
     assert -1 not in places, marks[places.index(-1)]
     assert places == sorted(places)
-    assert shown.stderr.count("stand-in: image.digest is not known") == 1
+    assert shown.stderr.count("placeholder: image.digest is not known") == 1
 
 
 def test_a_file_is_meant_from_the_folder_that_one_is_in(

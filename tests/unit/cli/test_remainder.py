@@ -25,8 +25,8 @@ def test_every_task_refuses_what_follows_two_hyphens(project: Project, devai: Ru
     before = sorted(project.root.rglob("*"))
     result = devai(task, *(["somewhere"] if task == "new" else target(task)), "--", "--nonsense=1")
     assert result.returncode == 2
-    assert f"{task}: what follows -- is passed to no program; nothing was done" in result.stderr
-    assert f"--nonsense=1: no flag of {task}; " in result.stderr
+    assert f"{task}: arguments after -- are not passed on; nothing was done" in result.stderr
+    assert f"--nonsense=1: not a flag of {task}; " in result.stderr
     assert "Traceback" not in result.stderr
     assert sorted(project.root.rglob("*")) == before
 
@@ -34,20 +34,20 @@ def test_every_task_refuses_what_follows_two_hyphens(project: Project, devai: Ru
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["tf.apply", "--cloud=aws", "--", "-target=module.x"], "-target=module.x: here it is `--resource=module.x`"),
-        (["tf.plan", "--cloud=aws", "--", "-destroy"], "-destroy: here it is `--destroy`"),
-        (["tf.plan", "--cloud=aws", "--", "-var", "a=b"], "-var=a=b: here it is `--set=section.key=value`"),
-        (["tf.apply", "--cloud=aws", "--", "-auto-approve"], "-auto-approve: here it is `--yes`"),
-        (["tf.destroy", "--cloud=aws", "--", "-target=module.x"], "-target=module.x: no flag of tf.destroy; run"),
+        (["tf.apply", "--cloud=aws", "--", "-target=module.x"], "-target=module.x: use `--resource=module.x`"),
+        (["tf.plan", "--cloud=aws", "--", "-destroy"], "-destroy: use `--destroy`"),
+        (["tf.plan", "--cloud=aws", "--", "-var", "a=b"], "-var=a=b: use `--set=section.key=value`"),
+        (["tf.apply", "--cloud=aws", "--", "-auto-approve"], "-auto-approve: use `--yes`"),
+        (["tf.destroy", "--cloud=aws", "--", "-target=module.x"], "-target=module.x: not a flag of tf.destroy; run"),
         (["tf.destroy", "--cloud=aws", "--", "-target=module.x"], PLAIN_TERRAFORM),
-        (["k8s.delete", "--", "--dry-run=client"], "--dry-run=client: here it is `inv --dry k8s.delete`"),
+        (["k8s.delete", "--", "--dry-run=client"], "--dry-run=client: use `inv --dry k8s.delete`"),
         (["k8s.apply", "--", "--prune"], "`kubectl --context=kind-kind … -k generated/local-dev/kubernetes`"),
-        (["compose.logs", "--", "--tail", "5"], "--tail=5: here it is `--tail=5`, without the --"),
-        (["compose.logs", "--", "devai", "-f"], "devai: here it is `--service=devai`"),
-        (["compose.logs", "--", "devai", "-f"], "-f: here it is `--follow`"),
+        (["compose.logs", "--", "--tail", "5"], "--tail=5: use `--tail=5`, without the --"),
+        (["compose.logs", "--", "devai", "-f"], "devai: use `--service=devai`"),
+        (["compose.logs", "--", "devai", "-f"], "-f: use `--follow`"),
         (["compose.up", "--", "--build"], "`docker compose --env-file generated/local-dev/compose/.env …`"),
         (["up", "--", "--build"], "`inv --dry up --env=dev --cloud=local` prints the plain commands, to run in "),
-        (["config.schema", "--", "--yaml"], "`inv --help config.schema` shows those that it has"),
+        (["config.schema", "--", "--yaml"], "`inv --help config.schema` lists its flags"),
     ],
 )
 def test_the_message_names_our_flag_or_the_plain_command(devai: Run, words: list[str], answer: str) -> None:

@@ -32,7 +32,7 @@ def test_flags_are_spelt_as_they_are_typed() -> None:
     assert "`--service=…`" in section("compose.logs")
     assert "`--lock-id=…`" in section("tf.unlock")
     assert "`DIRECTORY`" in section("new")
-    assert "the key and its new value" in section("config.set")
+    assert "key and new value" in section("config.set")
 
 
 def test_what_a_task_of_a_stack_is_can_be_seen() -> None:
