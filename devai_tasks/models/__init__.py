@@ -1,1 +1,1 @@
-"""The model server: its client, pulling models, and archives of them."""
+"""Ollama: a client, pulling models, and archives of models."""

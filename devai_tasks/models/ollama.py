@@ -1,4 +1,4 @@
-"""An Ollama server, through its own Python client."""
+"""Client for an Ollama server."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ LOOPBACK = "127.0.0.1"
 PORT = 11434
 _BLOCK_BYTES = 1 << 20
 _SECONDS = 1
-_SIOCGIFADDR = 0x8915  # of Linux, netdevice(7)
+_SIOCGIFADDR = 0x8915  # Linux, see netdevice(7)
 
 
 def bridge() -> str:
-    """The address on Docker's bridge, by which containers know this machine on Linux; empty where there is none."""
+    """Return this machine's address on Docker's bridge, which containers use on Linux; empty without a bridge."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", b"docker0"))
@@ -39,19 +39,19 @@ def bridge() -> str:
 
 
 def listens(address: str, port: int) -> bool:
-    """Whether something of this machine listens at an address."""
+    """Whether a process on this machine listens at an address."""
     with socket.socket() as probe:
         probe.settimeout(_SECONDS)
         return probe.connect_ex((address, port)) == 0
 
 
 def host() -> str:
-    """Where this machine's own server is: at the loopback, or else at the address for containers."""
+    """Return the address of this machine's server: the loopback address, or else the address on Docker's bridge."""
     return next((address for address in (LOOPBACK, bridge()) if address and listens(address, PORT)), LOOPBACK)
 
 
-# Seconds for each part of a transfer, on a disk that is slow.
-PATIENCE = 300
+# Timeout in seconds of one HTTP operation of a transfer: a slow disk delays the answer.
+TRANSFER_TIMEOUT = 300
 
 
 class HubUnreachableError(DevaiError):
@@ -59,30 +59,39 @@ class HubUnreachableError(DevaiError):
 
 
 class Ollama:
-    """The server at a URL; every method raises DevaiError where it doesn't answer."""
+    """A server at a URL; every method raises DevaiError if the server does not answer."""
 
-    def __init__(self, url: str, remedy: str, *, socket: Path | None = None, dry: bool = False) -> None:
-        """`remedy` says what to do where none answers; a `socket` of this machine leads to what has no port here."""
+    def __init__(self, url: str, hint: str, *, socket: Path | None = None, dry: bool = False) -> None:
+        """Create a client.
+
+        Args:
+            url: base URL of the server.
+            hint: what to do if the server does not answer.
+            socket: local Unix socket to connect through, for a server without a port on this machine.
+            dry: whether to print commands instead of contacting the server.
+        """
         self.url = url
-        self.remedy = remedy
+        self.hint = hint
         self.socket = socket
         self.dry = dry
 
     def models(self) -> dict[str, int]:
-        """Models that the server has: name to size in bytes."""
+        """Return the models of the server, with their sizes in bytes."""
         if self.dry:
-            self._say("list")
+            self._print_command("list")
             return {}
         with self._answering() as client:
             return {str(model.model): int(model.size or 0) for model in client.list().models}
 
     def pull(self, name: str) -> None:
-        """Bring a model from the hub, with progress.
+        """Pull a model from the hub, and show the progress.
 
-        Raises ToolError for a model that the hub doesn't have, HubUnreachableError where there is no hub to ask.
+        Raises:
+            ToolError: the hub does not have the model.
+            HubUnreachableError: the server can't reach the hub.
         """
         if self.dry:
-            return self._say("pull", name)
+            return self._print_command("pull", name)
         with self._answering() as client, console.progress() as bars:
             tasks = {}
             try:
@@ -95,18 +104,18 @@ class Ollama:
                 if "file does not exist" in error.error:
                     raise ToolError(
                         f"the model hub has no model {name}",
-                        hint="https://ollama.com/library lists them",
+                        hint="https://ollama.com/library lists all models",
                         code="DEVAI-MODEL-002",
                     ) from error
                 raise HubUnreachableError(f"can't pull {name}: {error.error}", code="DEVAI-MODEL-003") from error
 
     def create(self, name: str, gguf: str, content: BufferedReader | None) -> None:
-        """Make a model of the content of a GGUF file; none is needed under `--dry`.
+        """Create a model from the content of a GGUF file; under `--dry` the content may be None.
 
-        Raises ToolError for a file that is none.
+        Raises ToolError if the file is not a valid GGUF file.
         """
         if self.dry or content is None:
-            return self._say("create", name, "--file", gguf)
+            return self._print_command("create", name, "--file", gguf)
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         size = content.tell()
         content.seek(0)
@@ -116,36 +125,36 @@ class Ollama:
                 for _ in client.create(name, files={Path(gguf).name: f"sha256:{digest}"}, stream=True):
                     pass
             except ResponseError as error:
-                raise ToolError(f"{gguf} does not make a model: {error.error}") from error
+                raise ToolError(f"can't create a model from {gguf}: {error.error}") from error
 
     def upload(self, digest: str, size: int, content: Iterator[bytes]) -> None:
-        """Give the server a blob, by its SHA-256, unless it has that; the server checks what arrives."""
+        """Upload a blob unless the server has it; the server verifies the SHA-256 `digest`."""
         path = f"/api/blobs/sha256:{digest}"
-        with self._reported(), httpx.Client(base_url=self.url, timeout=PATIENCE, **self._way) as client:
+        with self._reported(), httpx.Client(base_url=self.url, timeout=TRANSFER_TIMEOUT, **self._transport) as client:
             if client.head(path).is_success:
                 return
-            # Without a length it would go in chunks.
+            # Without a length, the request would be chunked.
             answer = client.post(path, content=content, headers={"Content-Length": str(size)})
             if not answer.is_success:
-                raise ToolError(f"Ollama does not take a part of a model: {answer.text[:200]}")
+                raise ToolError(f"Ollama refused a part of a model: {answer.text[:200]}")
 
     def remove(self, name: str) -> None:
-        """Delete a model. Raises ToolError where the server has none of that name."""
+        """Remove a model. Raises ToolError if the server has no model of this name."""
         if self.dry:
-            return self._say("rm", name)
+            return self._print_command("rm", name)
         with self._answering() as client:
             try:
                 client.delete(name)
             except ResponseError as error:
-                raise ToolError(f"no model {name} to remove", hint="`inv models.list` shows them") from error
+                raise ToolError(f"no model {name} to remove", hint="`inv models.list` lists the models") from error
 
-    def _say(self, *words: str) -> None:
-        """The command that does the same."""
-        console.say(f"OLLAMA_HOST={self.url} {shlex.join(['ollama', *words])}")
+    def _print_command(self, *arguments: str) -> None:
+        """Print the `ollama` command that does the same."""
+        console.say(f"OLLAMA_HOST={self.url} {shlex.join(['ollama', *arguments])}")
 
     @property
-    def _way(self) -> dict[str, Any]:
-        """How a client reaches it. A proxy of the caller's environment is for other machines, not for this one."""
+    def _transport(self) -> dict[str, Any]:
+        """Return the options of an HTTP client. A proxy of the environment is not used for this machine."""
         if self.socket:
             return {"transport": httpx.HTTPTransport(uds=str(self.socket)), "trust_env": False}
         return {"trust_env": not registry.on_this_machine(urlsplit(self.url).hostname or "")}
@@ -153,14 +162,14 @@ class Ollama:
     @contextmanager
     def _answering(self) -> Iterator[Client]:
         with self._reported():
-            yield Client(host=self.url, **self._way)
+            yield Client(host=self.url, **self._transport)
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
         try:
             yield
         except (ConnectionError, httpx.TransportError) as error:
-            raise DevaiError(f"no Ollama answers at {self.url}", hint=self.remedy, code="DEVAI-MODEL-001") from error
+            raise DevaiError(f"no Ollama answers at {self.url}", hint=self.hint, code="DEVAI-MODEL-001") from error
         except (ResponseError, ValueError, ImportError) as error:
             reason = str(error).partition("\n")[0]
             raise DevaiError(f"{self.url} does not answer as Ollama does: {reason}", hint="see ollama.url") from error

