@@ -136,8 +136,8 @@ def test_who_looks_is_told_whose_stack_it_is(stack: ComposeStack, second: Compos
     doctor = second.inv("doctor")
     assert doctor.returncode == 1
     assert foreign in doctor.stdout
-    assert "held by this stack" not in doctor.stdout
-    assert "held by this stack" in stack.inv("doctor").stdout
+    assert "used by this stack" not in doctor.stdout
+    assert "used by this stack" in stack.inv("doctor").stdout
 
 
 def test_volumes_belong_to_the_first_folder_after_its_down_too(stack: ComposeStack, second: ComposeStack) -> None:

@@ -1,1 +1,1 @@
-"""Whether a stack can run here: checks of the machine, its programs, and the stack itself."""
+"""Doctor: checks of this machine, its programs, and the stack itself."""

