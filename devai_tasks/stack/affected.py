@@ -1,4 +1,4 @@
-"""Which artifacts a key affects: found by rendering them and noting which keys are read."""
+"""Artifacts that a key affects: observed by rendering them and recording which keys are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devai_tasks.system.errors import ConfigError
 from devai_tasks.targets import base
 from devai_tasks.workspace import scaffold
 
-# Overrides with which every key is read in some stack.
+# Overrides so that every key is read in at least one stack.
 MODES: tuple[tuple[str, ...], ...] = (
     (),
     ("gpu.enabled=true", "gpu.lab=true"),
@@ -35,20 +35,20 @@ MODES: tuple[tuple[str, ...], ...] = (
 
 
 def of_stack(settings: Settings) -> Mapping[Key, Collection[str]]:
-    """Return the artifacts of a stack by the keys that are read for each."""
+    """Return the affected artifacts of a stack, by key."""
     return base.affected(artifacts.every(override=False), settings)
 
 
 @cache
 def anywhere() -> Mapping[Key, Collection[str]]:
-    """Return the same for all stacks that are shipped, in every mode."""
-    found: dict[Key, set[str]] = defaultdict(set)
+    """Return the affected artifacts of all shipped stacks in all modes, by key."""
+    result: dict[Key, set[str]] = defaultdict(set)
     project = Project(scaffold.source())
     sources = Sources(project, {}, deployment=loading)
     for stack in project.stacks:
         for mode in MODES:
-            with suppress(ConfigError):  # not every stack can be had in every mode
+            with suppress(ConfigError):  # not every stack supports every mode
                 settings = sources.configuration(stack, mode, everybodys=True).settings
                 for key, artifacts in of_stack(settings).items():
-                    found[key].update(artifacts)
-    return found
+                    result[key].update(artifacts)
+    return result

@@ -1,4 +1,4 @@
-"""The schema as others read it: JSON Schema for editors, Markdown for people."""
+"""References of the configuration's keys: JSON Schema for editors, Markdown for users."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from devai_tasks.targets.templating import template
 from devai_tasks.workspace.writer import Artifacts
 
 Affected = Mapping[Key, Collection[str]]
-"""The artifacts that a key affects, in any stack."""
+"""The artifacts that each key affects in any stack."""
 
 SCHEMA_FILE = "conf/schema.json"
 REFERENCE_FILE = "docs/configuration.md"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
-# What a value may be instead: an interpolation, which is resolved when all layers are merged.
+# An alternative to any value: an interpolation, which is resolved after all layers are merged.
 _INTERPOLATION = {"type": "string", "pattern": r"\$\{"}
 _QUANTITY_PATTERNS = {
     Cpu: r"^(\d+m|\d+(\.\d{1,3})?)$",
     Size: r"^\d+(\.\d+)?(Ki|Mi|Gi|Ti|kB|MB|GB|TB)$",
     Duration: r"^\d+[smhd]$",
 }
-_WORDS = {str: "text", int: "number", bool: "true or false", Cpu: "cores", Size: "size", Duration: "time"}
+_KIND_NAMES = {str: "text", int: "number", bool: "true or false", Cpu: "cores", Size: "size", Duration: "time"}
 
 
 def render(affected: Affected) -> Artifacts:
@@ -41,7 +41,7 @@ def render(affected: Affected) -> Artifacts:
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a layer: any part of the configuration, so no key is required."""
+    """Return the JSON Schema of a layer. A layer is any part of the configuration, so no key is required."""
     return {
         "$schema": DRAFT,
         "title": "A layer of the configuration of a Dev AI Lab",
@@ -73,11 +73,11 @@ def _value(entry: Entry) -> dict[str, Any]:
     if origin is tuple:
         return _or_interpolated({"type": "array", "items": _text(limits)})
     if origin is Mapping:
-        # Of a map, the limits are about its names.
+        # The limits of a map apply to its keys.
         member = _scalar(typing.get_args(entry.kind)[1], {})
         return _or_interpolated({"type": "object", "propertyNames": limits, "additionalProperties": member})
-    nothing = [{"enum": [None, "null"]}] if reader.may_be_null(entry.kind) else []
-    return _or_interpolated(_scalar(reader.value_kind(entry.kind), limits), *nothing)
+    null = [{"enum": [None, "null"]}] if reader.may_be_null(entry.kind) else []
+    return _or_interpolated(_scalar(reader.value_kind(entry.kind), limits), *null)
 
 
 def _or_interpolated(*schemas: dict[str, Any]) -> dict[str, Any]:
@@ -97,12 +97,12 @@ def _scalar(kind: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """A text; to other readers of YAML, an unquoted `2` or `1.10` is a number."""
+    """Return the schema of a text; other YAML readers parse an unquoted `2` or `1.10` as a number."""
     return {"type": ["string", "number", "boolean"], **limits}
 
 
 def markdown(affected: Affected) -> str:
-    """Return the reference of all keys: section by section, what each is, allows and affects."""
+    """Return the reference of all keys by section: description, values, default, and affected files."""
     sections: dict[str, list[dict[str, str]]] = {}
     for key, entry in reader.leaves(Settings).items():
         sections.setdefault(str(key[0]), []).append(_row(key, entry, affected.get(key, ())))
@@ -115,9 +115,9 @@ def _row(key: Key, entry: Entry, artifacts: Collection[str]) -> dict[str, str]:
     return {
         "key": ".".join(map(str, key)),
         "doc": entry.meta.doc,
-        "kind": _words(entry.kind),
+        "kind": _kind_name(entry.kind),
         "default": _default(entry),
-        "reaches": ". ".join(filter(None, [files, entry.meta.tasks])) or "nothing",
+        "affects": ". ".join(filter(None, [files, entry.meta.tasks])) or "nothing",
     }
 
 
@@ -129,11 +129,11 @@ def _default(entry: Entry) -> str:
     return f"`{entry.default}`" if entry.default else "empty"
 
 
-def _words(kind: Any) -> str:
+def _kind_name(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return ", ".join(f"`{choice}`" for choice in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return "list of texts"
     if typing.get_origin(kind) is Mapping:
         return "map of secrets" if typing.get_args(kind)[1] is Secret else "map of texts"
-    return f"{_WORDS[reader.value_kind(kind)]}{' or null' if reader.may_be_null(kind) else ''}"
+    return f"{_KIND_NAMES[reader.value_kind(kind)]}{' or null' if reader.may_be_null(kind) else ''}"

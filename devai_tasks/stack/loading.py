@@ -1,4 +1,4 @@
-"""What loading a configuration has to know of clouds and artifacts: `config.load.Deployment`."""
+"""Knowledge of clouds and artifacts for loading a configuration: implements `config.load.Deployment`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devai_tasks.config.schema import Settings
 
 
 def mistakes(settings: Settings) -> Iterable[Mistake]:
-    """Return what is wrong between the keys of a stack, for its cloud, too."""
+    """Return the violated rules between the keys of a stack, including the rules of its cloud."""
     try:
         of_cloud = clouds.of(settings).rules()
     except UnreadableError:
@@ -23,13 +23,13 @@ def mistakes(settings: Settings) -> Iterable[Mistake]:
 
 
 def unknown(known: Known) -> Collection[str]:
-    """Return the keys whose values only a deployment in the stack's cloud tells."""
+    """Return the keys whose values are known only after deployment in the stack's cloud."""
     cloud = clouds.ALL.get(known("compute", "provider"))
     return cloud.unknown_before_deployment(known) if cloud else ()
 
 
 def affected(settings: Settings) -> Mapping[Key, Collection[str]]:
-    """Return the artifacts of a stack by the keys that are read for each."""
+    """Return the affected artifacts of a stack, by key."""
     from devai_tasks.stack import affected
 
     return affected.of_stack(settings)

@@ -1,4 +1,4 @@
-"""What `config.explain` says of a key: for people and for programs."""
+"""Provenance of a key, for `config.explain`: as text, and as plain values for `--json`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from devai_tasks.targets.base import by_target
 
 
 def text(configuration: Configuration, key: Key) -> str:
-    """A few lines: the value, who set it, what that overrode and takes in, and what it reaches."""
+    """Return lines with the value, its origin, what it overrides and refers to, and which files it affects."""
     explanation = configuration.explain(key)
-    lines = [f"{explanation.key} = {explanation.value}", *_origins(explanation), *_taken(explanation, 1)]
+    lines = [f"{explanation.key} = {explanation.value}", *_origins(explanation), *_references(explanation, 1)]
     lines += [
-        f"  reaches    generated/{configuration.settings.stack}/{target}/{file}"
+        f"  affects    generated/{configuration.settings.stack}/{target}/{file}"
         for target, files in by_target(configuration.affected(key)).items()
         for file in files
     ]
     if decides := configuration.tasks(key):
         lines.append(f"  decides    {decides}")
     elif not configuration.affected(key):
-        lines.append("  reaches    nothing in this stack")
+        lines.append("  affects    nothing in this stack")
     return "\n".join(lines)
 
 
@@ -30,13 +30,13 @@ def _origins(explanation: Explanation) -> list[str]:
     return [f"{label} {_origin(origin)}" for label, origin in zip(labels, explanation.origins, strict=False)]
 
 
-def _taken(explanation: Explanation, depth: int) -> list[str]:
+def _references(explanation: Explanation, depth: int) -> list[str]:
     lines = []
-    for taken in explanation.takes:
-        origin = f"   {_origin(taken.origins[0])}" if taken.origins else ""
-        lines.append(f"{'  ' * depth}takes in   {taken.key} = {taken.value}{origin}")
-        lines += _taken(taken, depth + 1)
-    return [*lines, *(f"{'  ' * depth}takes in   {outside}" for outside in explanation.outside)]
+    for reference in explanation.takes:
+        origin = f"   {_origin(reference.origins[0])}" if reference.origins else ""
+        lines.append(f"{'  ' * depth}refers to  {reference.key} = {reference.value}{origin}")
+        lines += _references(reference, depth + 1)
+    return [*lines, *(f"{'  ' * depth}refers to  {outside}" for outside in explanation.outside)]
 
 
 def _origin(origin: Origin) -> str:
@@ -45,7 +45,7 @@ def _origin(origin: Origin) -> str:
 
 
 def plain(configuration: Configuration, key: Key) -> dict[str, Any]:
-    """The same as plain values."""
+    """Return the provenance as plain values, for `--json`."""
     return {
         **_plain(configuration.explain(key)),
         "reaches": by_target(configuration.affected(key)),
@@ -58,6 +58,6 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
         "key": explanation.key,
         "value": explanation.value,
         "origins": [vars(origin) for origin in explanation.origins],
-        "takes": [_plain(taken) for taken in explanation.takes],
+        "takes": [_plain(reference) for reference in explanation.takes],
         "outside": list(explanation.outside),
     }

@@ -1,4 +1,4 @@
-"""The files that describe the configuration and the tasks: made from what these say of themselves."""
+"""Generated references of the configuration and the tasks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from devai_tasks.workspace import writer
 
 
 def write(project: Project, tasks: str, *, dry: bool = False) -> list[str]:
-    """Bring all up to date; returns those that were not. A project without `docs/` has the schema for editors only.
+    """Write outdated reference files, and return their names.
 
-    `tasks` is the reference of all tasks.
+    Files are written to existing folders only: a project without `docs/` has only the schema for editors.
+
+    Args:
+        project: the project to write to.
+        tasks: the reference of all tasks, as Markdown.
+        dry: whether to leave outdated files unchanged.
     """
     stale = []
     for name, text in {**key_reference.render(affected.anywhere()), task_reference.FILE: tasks}.items():

@@ -1,4 +1,4 @@
-"""The reference of all tasks, made from what they declare of themselves."""
+"""Reference of all tasks, as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = "docs/tasks.md"
 
 @dataclass(frozen=True)
 class Flag:
-    """What may be given to a task, as it is typed."""
+    """A flag or positional argument of a task, as it is typed."""
 
     spelling: str
     help: str
@@ -25,10 +25,15 @@ class Entry:
     name: str
     doc: str
     flags: Sequence[Flag]
-    """Its own, without those that every task of a stack takes."""
+    """The task's own flags, without the flags that all tasks of a stack share."""
     of_stack: bool
 
 
 def markdown(groups: Mapping[str, Sequence[Entry]], common: Sequence[Flag]) -> str:
-    """The whole reference: `groups` are the collections by name, `common` the flags of every task of a stack."""
+    """Return the reference.
+
+    Args:
+        groups: the tasks of each collection, by its title.
+        common: the flags that all tasks of a stack share.
+    """
     return template("tasks.md", groups=groups, common=common)

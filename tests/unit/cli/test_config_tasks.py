@@ -34,10 +34,10 @@ def test_a_key_is_explained(devai: Run) -> None:
     assert result.stdout.splitlines() == [
         "ollama.image = ollama/ollama:0.35.1",
         "  set in     conf/common/ollama.yaml:6:10   ollama/ollama:${ollama.version}",
-        "  takes in   ollama.version = 0.35.1   conf/common/ollama.yaml:5:12   0.35.1",
-        "  reaches    generated/local-dev/compose/.env",
-        "  reaches    generated/local-dev/kubernetes/kustomization.yaml",
-        "  reaches    generated/local-dev/kubernetes/models.yaml",
+        "  refers to  ollama.version = 0.35.1   conf/common/ollama.yaml:5:12   0.35.1",
+        "  affects    generated/local-dev/compose/.env",
+        "  affects    generated/local-dev/kubernetes/kustomization.yaml",
+        "  affects    generated/local-dev/kubernetes/models.yaml",
     ]
 
 
@@ -165,7 +165,7 @@ def test_an_overlay_that_is_not_there_is_a_mistake(project: Project, devai: Run)
 
 def test_whether_a_key_is_for_the_gpu_only_is_no_finding(devai: Run) -> None:
     assert devai("config.explain", "--key=image.gpu.cuda").stdout.splitlines()[-1].strip() == (
-        "reaches    nothing in this stack"
+        "affects    nothing in this stack"
     )
     assert devai("config.check").returncode == 0
 
