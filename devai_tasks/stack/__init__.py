@@ -1,1 +1,1 @@
-"""Workflow across targets, and reports about a stack."""
+"""Workflow across the targets of a stack, and reports on a stack."""

@@ -1,4 +1,4 @@
-"""All artifacts of a stack."""
+"""Artifacts of a stack: all generated files of all targets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from devai_tasks.workspace.writer import Artifacts
 
 
 def render(project: Project, settings: Settings) -> Artifacts:
-    """Return every file that a stack is made of."""
+    """Return all artifacts of a stack."""
     return texts(every(override=(project.root / compose.OVERRIDE).exists()), settings)
 
 
 def every(*, override: bool) -> Iterator[Artifact]:
-    """Yield the artifacts that stacks may have; with `override`, a user's own Compose file takes part."""
+    """Yield the artifacts that stacks may have; with `override`, the user's Compose override file is included."""
     yield from image.ARTIFACTS
     for artifact in compose.artifacts(override=override):
         yield artifact.where(lambda settings: settings.compute.uses_compose)
@@ -34,7 +34,7 @@ def every(*, override: bool) -> Iterator[Artifact]:
 
 
 def write(project: Project, settings: Settings) -> int:
-    """Render a stack, and nothing else, to its folder; returns how many files changed, came or went.
+    """Render a stack to its folder, remove other files there, and return the number of changed files.
 
     Raises DevaiError while another run changes the stack.
     """
@@ -42,8 +42,8 @@ def write(project: Project, settings: Settings) -> int:
     with writer.alone(folder):
         if other := runs.other(project, settings.stack):
             raise DevaiError(
-                f"{settings.stack} is being changed by {other}, which reads its artifacts; they are left as they are",
-                hint="wait until that ends, or end it",
+                f"{settings.stack} is being changed by {other}, which reads its artifacts; no artifact was changed",
+                hint="wait until that run ends, or stop it",
                 code="DEVAI-STACK-001",
             )
         changed = writer.changes(files, folder)
@@ -52,21 +52,21 @@ def write(project: Project, settings: Settings) -> int:
 
 
 def out_of_date(project: Project, settings: Settings) -> list[str]:
-    """Files of the stack that rendering would change, make or remove."""
+    """Return the files of the stack that rendering would change, create or remove."""
     folder = project.artifacts(settings.stack)
     return [_name(project, settings, path) for path in writer.changes(render(project, settings), folder)]
 
 
 def diffs(project: Project, settings: Settings) -> dict[str, str]:
-    """The same files, each with what would change in it as a unified diff."""
+    """Return the files that rendering would change, each with its unified diff."""
     changes = writer.changes(render(project, settings), project.artifacts(settings.stack))
-    found = {}
+    result = {}
     for path, (old, new) in changes.items():
         name = _name(project, settings, path)
         before, after = (name if text is not None else "/dev/null" for text in (old, new))
-        was, would_be = ((text or "").splitlines(keepends=True) for text in (old, new))
-        found[name] = "".join(difflib.unified_diff(was, would_be, before, after))
-    return found
+        old_lines, new_lines = ((text or "").splitlines(keepends=True) for text in (old, new))
+        result[name] = "".join(difflib.unified_diff(old_lines, new_lines, before, after))
+    return result
 
 
 def _name(project: Project, settings: Settings, path: str) -> str:

@@ -1,4 +1,4 @@
-"""People's files: the home of a stack's lab out of it as one archive, and into it again, wherever it runs."""
+"""Backup and restore of the lab's home directory as an archive, on every target."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from devai_tasks.targets.kubernetes.deployment import Cluster
 from devai_tasks.targets.terraform import deployment as terraform
 from devai_tasks.workspace import backup_files, tls, work_dir
 
-# What deploy/image/devai_home.py answers.
+# Paths that deploy/image/devai_home.py serves.
 _BACKUP, _RESTORE = "devai/home.tar.gz", "devai/restore"
 
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that was made: its size, what is in it, and what of the lab's home is not."""
+    """A completed backup."""
 
     size: int
     content: backup_files.Content
     checksum: Path
     left_out: Mapping[str, str]
-    """What is mounted into the home, by its path there, and where it is."""
+    """Paths in the home that are mounted and therefore not in the archive, each with the reason."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """Entries of an archive that were not restored, with some of their names."""
+    """Entries of an archive that were not restored for one reason, with some of their names."""
 
     reason: str
     count: int
@@ -52,7 +52,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Restored:
-    """What the lab reports of a restore."""
+    """The lab's report of a restore."""
 
     files: int
     bytes: int
@@ -62,18 +62,18 @@ class Restored:
 def backup(
     project: Project, settings: Settings, file: Path, *, in_cluster: bool = False, dry: bool = False
 ) -> Backup | None:
-    """Write the home to an archive; None under `--dry`.
+    """Write the home directory to an archive; return None under `--dry`.
 
-    `in_cluster` means the lab that a stack of this machine has in its local cluster, and not the one of Compose.
+    With `in_cluster`, a stack of this machine uses the lab in its local cluster instead of the lab in Compose.
 
     Raises:
-        UsageError: the file exists, or has no folder.
-        DevaiError: the lab does not answer, or not with a complete archive; there is no file then.
+        UsageError: the file exists, or its folder does not.
+        DevaiError: the lab does not answer, or sends an incomplete archive; no file is left then.
     """
     shared = work_dir.shared(project, settings)
     backup_files.check_free(file, shared)
     with (
-        _reached(project, settings, _BACKUP, in_cluster=in_cluster, dry=dry) as home,
+        _endpoint(project, settings, _BACKUP, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"backing {settings.stack} up to {file}"),
     ):
         if dry:
@@ -87,17 +87,18 @@ def backup(
         checksum = backup_files.write_checksum(file, shared, digest)
     left_out = {unquote(name): "is mounted there" for name in headers.get("Devai-Mounts", "").split(", ") if name}
     if settings.compute.uses_compose and not in_cluster:
-        # The image of an earlier version does not report what is mounted.
+        # An older image does not report its mounts.
         left_out["work"] = f"is the folder {settings.storage.work_dir} of this machine (storage.work_dir)"
     return Backup(size, content, checksum, left_out)
 
 
 @contextmanager
 def opened(project: Project, settings: Settings, file: Path) -> Iterator[BufferedReader]:
-    """Open an archive to restore, so that what is sent is the file that was checked.
+    """Open an archive to restore, so that the verified file is the one that is sent.
 
-    Raises UsageError for one that is missing, or that the stack's platform would not let through, DevaiError for one
-    that is not what its checksum was made for.
+    Raises:
+        UsageError: the file is missing, or larger than the stack's platform accepts.
+        DevaiError: the file does not match its checksum.
     """
     shared = work_dir.shared(project, settings)
     with user_files.opened(file, shared) as archive:
@@ -110,12 +111,12 @@ def opened(project: Project, settings: Settings, file: Path) -> Iterator[Buffere
 def restore(
     project: Project, settings: Settings, archive: BufferedReader, *, in_cluster: bool = False, dry: bool = False
 ) -> Restored | None:
-    """Put the files of an opened archive into the home: those of the same name are replaced, all others stay.
+    """Restore the files of an opened archive into the home directory.
 
-    Returns what the lab reports; None under `--dry`.
+    Files of the same name are replaced, all other files are kept. Returns the lab's report; None under `--dry`.
     """
     with (
-        _reached(project, settings, _RESTORE, in_cluster=in_cluster, dry=dry) as home,
+        _endpoint(project, settings, _RESTORE, in_cluster=in_cluster, dry=dry) as home,
         console.step(f"restoring {settings.stack} from {archive.name}"),
     ):
         if dry:
@@ -133,12 +134,14 @@ def _restored(report: Mapping[str, Any]) -> Restored:
         ]
         return Restored(int(report["files"]), int(report["bytes"]), skipped)
     except (LookupError, TypeError, ValueError) as error:
-        raise DevaiError("the lab's report can't be read", hint="look into the lab for what was restored") from error
+        raise DevaiError(
+            "the lab's report can't be read", hint="check the lab's home for the restored files"
+        ) from error
 
 
 @contextmanager
-def _reached(project: Project, settings: Settings, path: str, *, in_cluster: bool, dry: bool) -> Iterator[http.Server]:
-    """Yield a path of the lab's server, while the lab runs; under `--dry` without its token."""
+def _endpoint(project: Project, settings: Settings, path: str, *, in_cluster: bool, dry: bool) -> Iterator[http.Server]:
+    """Yield the URL and token of a path on the lab's server, while the lab runs; under `--dry` without the token."""
     try:
         with _server(project, settings, in_cluster=in_cluster, dry=dry) as server:
             yield replace(server, url=f"{server.url}{path}")
@@ -150,7 +153,7 @@ def _reached(project: Project, settings: Settings, path: str, *, in_cluster: boo
                 raise DevaiError(refusal.message, hint=hint, code="DEVAI-LAB-002") from refusal
             case 404:
                 message = f"{refusal.message}; the lab's image is older than this command"
-                raise DevaiError(message, hint=f"{up} brings another one", code="DEVAI-LAB-004") from refusal
+                raise DevaiError(message, hint=f"{up} replaces it", code="DEVAI-LAB-004") from refusal
         raise
 
 
@@ -162,21 +165,21 @@ def _server(project: Project, settings: Settings, *, in_cluster: bool, dry: bool
         certificate = project.state(settings.stack) / tls.CERTIFICATE if settings.tls.local else None
         yield http.Server(address, token, certificate, direct=True)
     elif settings.compute.uses_kubernetes:
-        own = Cluster(project, settings, dry=dry)
-        own.kubectl.check_context()
-        with kubernetes.port_of(own, LAB) as port:
+        cluster = Cluster(project, settings, dry=dry)
+        cluster.kubectl.check_context()
+        with kubernetes.port_of(cluster, LAB) as port:
             url = f"http://127.0.0.1:{port or 'PORT'}{settings.network.base_url}"
-            yield http.Server(url, kubernetes.token(own), direct=True)
+            yield http.Server(url, kubernetes.token(cluster), direct=True)
     else:
         address = addresses.url(settings) or _load_balancer(project, settings, dry=dry)
         yield http.Server(address, clouds.terraform_of(settings).token(settings, dry=dry))
 
 
 def _load_balancer(project: Project, settings: Settings, *, dry: bool) -> str:
-    """The address of a lab without a host name, which only Terraform knows; under `--dry` what stands for it."""
+    """Return the address of a lab without a host name, from Terraform's outputs; under `--dry` a placeholder."""
     with terraform.work(project, settings, dry=dry, looking=True) as work:
         terraform.prepare(work)
-        found = work.tool.outputs().get("url")
-    if not (found or dry):
+        url = work.tool.outputs().get("url")
+    if not (url or dry):
         raise UsageError(f"{settings.stack} has no address yet", hint=f"`inv up {settings.stack.flags}` brings it up")
-    return str(found or "URL/")
+    return str(url or "URL/")
