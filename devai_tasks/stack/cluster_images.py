@@ -1,4 +1,4 @@
-"""The images of a stack in a cluster that has no registry to pull them from."""
+"""Loading of a stack's images into a cluster that can't pull them from a registry."""
 
 from __future__ import annotations
 
@@ -20,27 +20,37 @@ if TYPE_CHECKING:
     from devai_tasks.engine.docker import Docker
 
 
-def provide(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
-    """Have the stack's images in its cluster, built or pulled where they lack or are of other inputs, and note the tag.
+def ensure_loaded(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
+    """Ensure that the cluster has the stack's current images, and record the tag of the lab's image.
 
-    The tag is named after what is in the image: another image is another tag, and so another rollout. Says whether the
-    settings have another one, so that they have to be loaded again. `docker` is asked for only where an image lacks.
+    Missing or outdated images are built or pulled, and loaded. The tag contains the image ID, so another image has
+    another tag and causes a rollout.
+
+    Args:
+        cluster: the stack's cluster.
+        docker: returns the engine; called only where an image is missing.
+
+    Returns:
+        Whether the recorded tag has changed, so that the settings have to be reloaded.
+
+    Raises:
+        UsageError: no image loader is known for the cluster.
     """
     settings = cluster.settings
     loader = image_loaders.find(settings.kubernetes.image_loader, settings.kubernetes.context)
     if loader is None:
         raise UsageError(
-            f"no way is known to bring images to {settings.kubernetes.context}",
-            hint="kubernetes.image_loader names a command that reads an archive, such as "
+            f"no image loader is known for {settings.kubernetes.context}",
+            hint="set kubernetes.image_loader to a command that reads an archive, such as "
             "`sudo ctr -n k8s.io images import -`",
         )
-    there = present(cluster)
+    loaded_images = present(cluster)
     name, _, tag = image_names.lab(settings).rpartition(":")
-    found, made_of = ("", "") if cluster.dry else docker_cli.image(f"{name}:{tag}", fingerprint.LABEL)
-    known = found.removeprefix("sha256:")[:12] if made_of == fingerprint.of(cluster.project, settings) else ""
+    image_id, inputs = ("", "") if cluster.dry else docker_cli.image(f"{name}:{tag}", fingerprint.LABEL)
+    known = image_id.removeprefix("sha256:")[:12] if inputs == fingerprint.of(cluster.project, settings) else ""
     others = {kubernetes.ollama_image(settings)} if settings.ollama.is_bundled else set()
-    if not known or not {f"{name}:{tag}-{known}", *others} <= there:
-        known, settings = _bring(cluster, loader, docker(), there)
+    if not known or not {f"{name}:{tag}-{known}", *others} <= loaded_images:
+        known, settings = _load_missing(cluster, loader, docker(), loaded_images)
     loaded = f"{tag}-{known}"
     if cluster.dry or (loaded == settings.image.loaded and settings == cluster.settings):
         return False
@@ -48,25 +58,27 @@ def provide(cluster: Cluster, docker: Callable[[], Docker]) -> bool:
     return True
 
 
-def _bring(cluster: Cluster, loader: image_loaders.Loader, docker: Docker, there: set[str]) -> tuple[str, Settings]:
-    """Bring what lacks; returns the beginning of the lab's id, and the settings that name Ollama's image."""
+def _load_missing(
+    cluster: Cluster, loader: image_loaders.Loader, docker: Docker, loaded_images: set[str]
+) -> tuple[str, Settings]:
+    """Load missing images; return the short ID of the lab's image, and the settings that name Ollama's image."""
     from devai_tasks.targets.image import building
 
-    settings, project, own = cluster.settings, cluster.project, image_names.lab(cluster.settings)
-    if settings.ollama.is_bundled and kubernetes.ollama_image(settings) not in there:
+    settings, project, lab = cluster.settings, cluster.project, image_names.lab(cluster.settings)
+    if settings.ollama.is_bundled and kubernetes.ollama_image(settings) not in loaded_images:
         settings = building.provide_ollama(project, settings, docker)
         name = kubernetes.ollama_image(settings)
-        if docker.dry or name not in there:
-            if name != image_names.ollama(settings):  # it was pulled by its digest
+        if docker.dry or name not in loaded_images:
+            if name != image_names.ollama(settings):  # the image was pulled by its digest
                 docker.tag(image_names.ollama(settings), name)
             _load(loader, docker, name)
     if not docker.dry:
         docker.check()
         building.provide(project, settings, docker)
-    known = docker.identify(own)
-    if f"{own}-{known}" not in there:
-        docker.tag(own, f"{own}-{known}")
-        _load(loader, docker, f"{own}-{known}")
+    known = docker.identify(lab)
+    if f"{lab}-{known}" not in loaded_images:
+        docker.tag(lab, f"{lab}-{known}")
+        _load(loader, docker, f"{lab}-{known}")
     return known, settings
 
 
@@ -76,13 +88,13 @@ def _load(loader: image_loaders.Loader, docker: Docker, name: str) -> None:
 
 
 def present(cluster: Cluster) -> set[str]:
-    """Images that every node of the cluster says it has, as Docker calls them."""
+    """Return the images that every node of the cluster reports, by their names in Docker."""
     nodes = cluster.kubectl.objects("nodes")
-    found = [
+    names = [
         {_short(name) for entry in node["status"].get("images", ()) for name in entry.get("names") or ()}
         for node in nodes
     ]
-    return set.intersection(*found) if found else set()
+    return set.intersection(*names) if names else set()
 
 
 def _short(name: str) -> str:

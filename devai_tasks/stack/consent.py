@@ -1,4 +1,4 @@
-"""Consent: a question before a task changes something, and the name to type before something is lost."""
+"""Consent: a question before a task changes a stack, and a name to type before data is lost."""
 
 from __future__ import annotations
 
@@ -12,24 +12,32 @@ from devai_tasks.system.errors import UsageError
 from devai_tasks.workspace.ownership import Claim, Owner
 
 # What replacing the lab's token does.
-ROTATION = "its token is replaced, and every session and kernel ends"
+ROTATION = "its token is replaced, and all sessions and kernels stop"
 
 
 def allow(session: Session, effect: str, *, loses: str = "") -> None:
-    """Go on only where the person wants it: after a y, or with `--yes`.
+    """Continue only where the user agrees: with y, or with `--yes`.
 
-    Where something is lost for good (`loses` names it), and for a protected stack, it takes the names of project and
-    stack, typed or as `--confirm=`. Raises UsageError otherwise.
+    Where data is lost permanently, and for a protected stack, the user has to type the name of project and stack, or
+    pass it as `--confirm=`.
+
+    Args:
+        session: the run of the task.
+        effect: what the task does to the stack.
+        loses: what is lost permanently; empty where nothing is.
+
+    Raises:
+        UsageError: the user does not agree, or there is no terminal to ask.
     """
     if session.dry:
         return
     stack, name = session.stack, naming.stack(session.settings)
     if not (loses or session.settings.protected):
         if not session.yes:
-            _agreed(f"{stack}: {effect}; go on?", _unanswered("--yes"))
+            _agreed(f"{stack}: {effect}; continue?", _unanswered("--yes"))
         return
-    console.warn(f"{stack}: {effect}" + (f"; this removes {loses}, for good" if loses else f"; {stack} is protected"))
-    answer = session.confirm or console.ask(f"type {name} to go on:")
+    console.warn(f"{stack}: {effect}" + (f"; this permanently removes {loses}" if loses else f"; {stack} is protected"))
+    answer = session.confirm or console.ask(f"type {name} to continue:")
     if answer is None:
         raise _unanswered(f"--confirm={name}")
     if answer != name:
@@ -37,30 +45,30 @@ def allow(session: Session, effect: str, *, loses: str = "") -> None:
 
 
 def take_over(session: Session, owner: Owner) -> None:
-    """Ask before what is unclear is taken over."""
+    """Ask before a stack whose owner is unclear is taken over."""
     if owner.claim is Claim.UNCLEAR and not session.take_over:
         console.warn(owner.sentence)
-        message, hint = "no terminal to ask at; nothing was changed", "`--take-over` takes it over"
-        _agreed("take it over?", UsageError(message, hint=hint, code="DEVAI-STACK-006"))
+        message, hint = "no terminal to ask; nothing was changed", "`--take-over` takes the stack over"
+        _agreed("take the stack over?", UsageError(message, hint=hint, code="DEVAI-STACK-006"))
 
 
 @contextmanager
 def rotating(session: Session) -> Iterator[None]:
-    """While what runs gets a new token: have an error say that the old one may still be good."""
+    """Add a note to errors while the lab gets a new token: the old token may still be valid."""
     try:
         yield
     except BaseException as error:
-        error.add_note(f"the old token may still open the lab; `{session.command}`, once more, ends it")
+        error.add_note(f"the old token may still be valid; repeat `{session.command}` to revoke it")
         raise
 
 
 def _unanswered(flag: str) -> UsageError:
-    """Return the error for a question without a terminal; `flag` answers it."""
-    return UsageError("nobody to ask; nothing was changed", hint=f"without a terminal: {flag}", code="DEVAI-STACK-004")
+    """Return the error for a question without a terminal; `flag` answers the question."""
+    return UsageError("no terminal to ask; nothing was changed", hint=f"pass {flag}", code="DEVAI-STACK-004")
 
 
 def _agreed(question: str, without_terminal: UsageError) -> None:
-    """Go on only where the user agrees. Raises UsageError otherwise: `without_terminal` where there is no terminal."""
+    """Continue only where the user agrees. Raises UsageError otherwise, and `without_terminal` without a terminal."""
     agreed = console.agrees(question)
     if not agreed:
         raise without_terminal if agreed is None else UsageError("nothing was changed")

@@ -1,4 +1,4 @@
-"""What `inv up` would change, on all targets of a stack, in one view."""
+"""Overview of what `inv up` would change in all targets of a stack."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from devai_tasks.targets.terraform.saved_plan import CHANGED, CREATED, DESTROYED
 from devai_tasks.workspace import secret_values, state
 from devai_tasks.workspace.ownership import Claim, Owner
 
-BUILT, PUSHED, BROUGHT, STARTED = "built", "pushed", "brought", "started"
+BUILT, PUSHED, PULLED, STARTED = "built", "pushed", "pulled", "started"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one thing of a target."""
+    """A change to one object of a target."""
 
     target: str
     kind: str
@@ -37,19 +37,19 @@ class Change:
 
 @dataclass
 class Overview:
-    """All changes, and what can't be told yet."""
+    """All changes, and notes on what was not compared."""
 
     stack: str
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Keys of the configuration that have another value than in the last `up`: that one, and the present one."""
+    """Keys whose values have changed since the last `up`: previous and current value."""
     owner: str = ""
-    """Whose the stack is, in words; empty where that is not known."""
+    """The owner of the stack, as text; empty where it is unknown."""
 
     @property
     def sentence(self) -> str:
-        """The same in a few words."""
+        """Return a summary of the changes."""
         if not self.changes:
             return "nothing to change"
         targets = dict.fromkeys(change.target for change in self.changes)
@@ -57,7 +57,7 @@ class Overview:
         return f"{len(self.changes)} change{'s' if len(self.changes) > 1 else ''}: {', '.join(counts)}"
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the overview as plain values, for `--json`."""
         return {
             "stack": self.stack,
             "owner": self.owner,
@@ -68,11 +68,11 @@ class Overview:
         }
 
     def markdown(self) -> str:
-        """For the description of a pull request."""
+        """Return the overview as Markdown, for the description of a pull request."""
         lines = [f"### {self.stack}: {self.sentence}", ""]
         if self.changes:
             lines += ["| target | | what | |", "| --- | --- | --- | --- |"]
-            lines += [_row(one.target, one.kind, f"`{one.what}`", one.detail) for one in self.changes]
+            lines += [_row(change.target, change.kind, f"`{change.what}`", change.detail) for change in self.changes]
             lines.append("")
         if self.keys:
             lines += ["| key | before | now |", "| --- | --- | --- |"]
@@ -82,22 +82,22 @@ class Overview:
 
 
 def _row(*cells: str) -> str:
-    """A row of a table in Markdown, whatever stands in its cells."""
+    """Return a row of a Markdown table, with line breaks and pipes in its cells escaped."""
     plain = [" ".join(cell.splitlines()).replace("|", r"\|") for cell in cells]
     return f"| {' | '.join(plain)} |"
 
 
-def of_owner(found: Overview, owner: Owner) -> None:
-    """Add whose the stack is, and what that means for `up`."""
-    found.owner = owner.words
+def of_owner(result: Overview, owner: Owner) -> None:
+    """Add the owner of the stack, and what the owner means for `up`."""
+    result.owner = owner.words
     if owner.claim is Claim.FOREIGN:
-        found.notes.append(f"`up` is refused: {owner.sentence}; {owner.hint}")
+        result.notes.append(f"`up` is refused: {owner.sentence}; {owner.hint}")
     if owner.claim is Claim.UNCLEAR:
-        found.notes.append(f"`up` asks before it takes the stack over: {owner.sentence}")
+        result.notes.append(f"`up` asks before it takes the stack over: {owner.sentence}")
 
 
 def changed_keys(project: Project, configuration: Configuration) -> dict[str, tuple[str, str]]:
-    """The keys whose values are not those of the last `up`."""
+    """Return the keys whose values have changed since the last `up`, with previous and current value."""
     before = state.remembered(project, configuration.settings.stack)
     if before is None:
         return {}
@@ -107,27 +107,27 @@ def changed_keys(project: Project, configuration: Configuration) -> dict[str, tu
 
 
 def of_image(project: Project, settings: Settings, *, to_push: bool, dry: bool = False) -> list[Change]:
-    """Whether the lab's image is built, and pushed where a registry is to have it."""
+    """Return whether `up` would build the lab's image, and push it if `to_push`."""
     engine, name = Images(dry=dry), image_names.lab(settings)
-    found = building.current(project, settings, engine)
+    current = building.current(project, settings, engine)
     changes = []
-    if not found:
-        why = "of other inputs than now" if engine.has_image(name) else "not there yet"
+    if not current:
+        why = "outdated" if engine.has_image(name) else "missing"
         changes.append(Change("image", BUILT, name, why))
-    if to_push and not (found and is_pushed(settings, found)):
+    if to_push and not (current and is_pushed(settings, current)):
         changes.append(
-            Change("image", PUSHED, image_names.registry_repository(settings), "" if found else "what is built")
+            Change("image", PUSHED, image_names.registry_repository(settings), "" if current else "after the build")
         )
     return changes
 
 
 def is_pushed(settings: Settings, described: Any) -> bool:
-    """Whether the stack's registry has this very image of the engine, by the digest that is recorded."""
+    """Whether the stack's registry has this image of the engine, by its recorded digest."""
     return image_names.pushed_lab(settings) in (described.get("RepoDigests") or ())
 
 
 def running(containers: Sequence[Any]) -> list[dict[str, str]]:
-    """Rows for the stack's containers, as Compose describes them."""
+    """Return rows for the stack's containers, from Compose's description of them."""
     return [
         {
             "target": "compose",
@@ -139,8 +139,8 @@ def running(containers: Sequence[Any]) -> list[dict[str, str]]:
     ]
 
 
-def of_compose(  # noqa: PLR0913 - what is known of the stack beside its settings
-    found: Overview,
+def of_compose(  # noqa: PLR0913 - the stack, and what is known about it
+    result: Overview,
     project: Project,
     settings: Settings,
     docker: Docker,
@@ -150,28 +150,36 @@ def of_compose(  # noqa: PLR0913 - what is known of the stack beside its setting
 ) -> None:
     """Add what happens to the stack's containers on this machine, and to the models in them.
 
-    `rebuilt` says that the lab's image will be another one by then; `unvisited`, why its Ollama is not contacted.
+    Args:
+        result: the overview to add to.
+        project: the project.
+        settings: the settings of the stack.
+        docker: the engine.
+        rebuilt: whether the lab's image will be rebuilt first.
+        unvisited: why Ollama is not contacted; empty where it is.
     """
-    own = compose.compose(project, settings, docker)
-    there = {row["service"]: row for row in own.containers()}
-    wanted = own.config().get("services", {})
-    ids = {name: docker.image_id(definition["image"]) for name, definition in wanted.items()}
-    verbs = own.rehearse() if docker.dry or (there and all(ids.values())) else {}
+    containers = compose.compose(project, settings, docker)
+    actual = {row["service"]: row for row in containers.containers()}
+    desired = containers.config().get("services", {})
+    ids = {name: docker.image_id(definition["image"]) for name, definition in desired.items()}
+    verbs = containers.rehearse() if docker.dry or (actual and all(ids.values())) else {}
     for name, image_id in ids.items():
-        found.changes += _of_container(name, there.get(name), verbs, "" if rebuilt and name == naming.LAB else image_id)
+        result.changes += _of_container(
+            name, actual.get(name), verbs, "" if rebuilt and name == naming.LAB else image_id
+        )
     handover = secret_values.beside(project, settings, state.stored_secrets(project, settings.stack))
-    if state.secrets_differ(project, settings.stack, handover.values) and naming.LAB in there:
-        found.changes.append(Change("compose", "restarted", naming.LAB, "its secrets"))
-    found.changes += [Change("compose", DESTROYED, name) for name in there if name not in wanted]
+    if state.secrets_differ(project, settings.stack, handover.values) and naming.LAB in actual:
+        result.changes.append(Change("compose", "restarted", naming.LAB, "its secrets"))
+    result.changes += [Change("compose", DESTROYED, name) for name in actual if name not in desired]
     if settings.models and unvisited:
-        found.notes.append(f"models are not compared: {unvisited}")
+        result.notes.append(f"models are not compared: {unvisited}")
     elif settings.models:
-        running = there.get(naming.OLLAMA, {}).get("state") == "running"
-        _of_models(found, project, settings, docker, running=running or docker.dry)
+        running = actual.get(naming.OLLAMA, {}).get("state") == "running"
+        _of_models(result, project, settings, docker, running=running or docker.dry)
 
 
 def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) -> Iterator[Change]:
-    """What happens to one; `image_id` is what it is to run, empty for an image that is still to be made."""
+    """Yield the change to one container; `image_id` is its desired image, empty for an image that is not built yet."""
     if not row:
         yield Change("compose", CREATED, name)
     elif row["image_id"] != image_id:
@@ -182,32 +190,32 @@ def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) 
         yield Change("compose", STARTED, name, f"it is {row['state']}")
 
 
-def _of_models(found: Overview, project: Project, settings: Settings, docker: Docker, *, running: bool) -> None:
-    """Add the models that are brought, or that nobody can tell which there are."""
-    # While the stack's own doesn't run, who answers at its port is another one.
+def _of_models(result: Overview, project: Project, settings: Settings, docker: Docker, *, running: bool) -> None:
+    """Add the models that are pulled, or a note where they can't be compared."""
+    # While the stack's Ollama is stopped, another server may answer at its port.
     if settings.ollama.mode == "container" and not running:
-        return found.notes.append("models are compared once the stack's Ollama runs")
+        return result.notes.append("models are not compared until the stack's Ollama runs")
     try:
         with compose_models.server(project, settings, docker) as server:
-            there = server.models()
+            models = server.models()
     except DevaiError as error:
-        return found.notes.append(f"models are not compared: {error}")
-    found.changes += [Change("models", BROUGHT, name) for name in settings.models if pulling.called(name) not in there]
+        return result.notes.append(f"models are not compared: {error}")
+    result.changes += [Change("models", PULLED, name) for name in settings.models if pulling.called(name) not in models]
 
 
 def of_terraform(plan: Plan) -> list[Change]:
-    """What Terraform's plan does."""
+    """Return the changes in a Terraform plan."""
     return [
         Change("terraform", change.kind, change.address, ", ".join(change.attributes)) for change in plan.changes
     ] + [Change("terraform", CHANGED, f"output.{name}") for name in plan.outputs if not plan.changes]
 
 
 def of_secrets(names: Sequence[str]) -> list[Change]:
-    """What happens to the secrets of a cluster."""
+    """Return the change to the secrets in a cluster."""
     return [Change("kubernetes", CHANGED, f"secret/{LAB}", ", ".join(names))] if names else []
 
 
 def of_cluster(diff: Sequence[tuple[str, str, Sequence[str]]]) -> list[Change]:
-    """What a diff of manifests says."""
+    """Return the changes in a diff of manifests."""
     kinds = {"+": CREATED, "-": DESTROYED, "~": CHANGED}
     return [Change("kubernetes", kinds[sign], name, ", ".join(fields)) for sign, name, fields in diff]

@@ -1,4 +1,4 @@
-"""Checks of a stack's owner before a task changes the stack, enters it, or hands out what is in it."""
+"""Checks of a stack's owner before a task changes the stack, enters it, or prints its data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from devai_tasks.workspace.ownership import Claim, Owner
 
 
 def check_folder(session: Session, target: str) -> None:
-    """Go on only where the stack on this machine is this folder's, or is taken over, and mark it so.
+    """Check that the stack on this machine belongs to this folder, or is taken over, and mark the stack.
 
-    `target` is what a task is about, empty for the whole stack. Raises UsageError otherwise. In a cluster it is
-    `check_cluster`, and in a cloud Terraform's state, which tell, once they can be asked.
+    The owner in a cluster is checked by `check_cluster`, and the owner in a cloud by Terraform's state, as soon as they
+    can be contacted.
+
+    Args:
+        session: the run of the task.
+        target: the target of the task; empty for the whole stack.
+
+    Raises:
+        UsageError: the stack belongs to another folder, and is not taken over.
     """
     settings = session.settings
     if session.dry or not settings.compute.uses_compose or target not in ("", "compose", "image"):
@@ -27,24 +34,30 @@ def check_folder(session: Session, target: str) -> None:
         session.docker.check()
         owner = folder_ownership.of_folder(session.project, settings)
     except (MissingToolError, ToolError):
-        return  # the task reaches nothing either, and says why
-    _own(session, owner, lambda: folder_ownership.mark_folder(session.project, settings))
+        return  # the task fails for the same reason, and reports it
+    _claim(session, owner, lambda: folder_ownership.mark_folder(session.project, settings))
 
 
 def refuse_foreign(session: Session, target: str) -> Session:
-    """Go on only where the stack is not another's; returns the session with what had to be known of it for that.
+    """Check that the stack does not belong to another owner, and return the session that the check has updated.
 
-    `target` is what a task is about, empty for the whole stack. Raises UsageError otherwise. Of a cloud's managed
-    containers the names tell: each project has others.
+    Managed containers of a cloud need no check: their names contain the project's identity.
+
+    Args:
+        session: the run of the task.
+        target: the target of the task; empty for the whole stack.
+
+    Raises:
+        UsageError: the stack belongs to another folder or project.
     """
     if session.dry:
         return session
     compute = session.settings.compute
     if target == "kubernetes" or (not target and not compute.uses_compose and compute.uses_kubernetes):
-        session = session if target else terraform_step.informed(session)
+        session = session if target else terraform_step.with_state(session)
         kubectl = Cluster(session.project, session.settings).kubectl
         if not kubectl.knows_context():
-            return session  # the task reaches nothing either, and says why
+            return session  # the task fails for the same reason, and reports it
         owner = cluster_ownership.of_namespace(kubectl, session.settings)
     elif compute.uses_compose:
         try:
@@ -56,28 +69,28 @@ def refuse_foreign(session: Session, target: str) -> Session:
         return session
     owner.check()
     if owner.claim is Claim.UNCLEAR and owner.marked:
-        hint = f"`inv up {session.stack.flags}` asks, and replaces them"
+        hint = f"`inv up {session.stack.flags}` asks before it replaces the marks"
         raise UsageError(f"{owner.sentence}; nothing was changed", hint=hint, code="DEVAI-STACK-005")
     return session
 
 
 def check_cluster(session: Session, cluster: Cluster, *, claim: bool = False) -> None:
-    """Go on only where the stack in its cluster is this project's, or is taken over, and mark it so.
+    """Check that the stack in its cluster belongs to this project, or is taken over, and mark the stack.
 
-    With `claim` the project has an identity afterwards, for a stack that is about to be made. Raises UsageError
-    otherwise.
+    With `claim`, the project gets an identity if it has none, for a stack that is about to be created. Raises
+    UsageError if the stack belongs to another project, and is not taken over.
     """
     if session.dry:
         return
     project, settings, kubectl = session.project, cluster.settings, cluster.kubectl
     owner = cluster_ownership.of_namespace(kubectl, settings)
-    _own(session, owner, lambda: cluster_ownership.mark_namespace(kubectl, ownership.ensure_id(project, settings)))
+    _claim(session, owner, lambda: cluster_ownership.mark_namespace(kubectl, ownership.ensure_id(project, settings)))
     if claim and owner.claim is Claim.FREE:
         ownership.ensure_id(project, settings)
 
 
-def _own(session: Session, owner: Owner, mark: Callable[[], None]) -> None:
-    """Refuse what is foreign, ask before what is unclear is taken over, and mark what is not marked yet."""
+def _claim(session: Session, owner: Owner, mark: Callable[[], None]) -> None:
+    """Refuse a foreign stack, ask before an unclear one is taken over, and mark the stack where it has no mark."""
     owner.check()
     consent.take_over(session, owner)
     if owner.claim in (Claim.OWN, Claim.UNCLEAR) and not owner.marked:

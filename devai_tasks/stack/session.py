@@ -1,4 +1,4 @@
-"""One run of a task on a stack: what its flags ask for, and what follows from that."""
+"""Session: one run of a task on a stack, with its flags, configuration and engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """What the flags of one call ask for; `env` and `cloud` are empty where they were not given."""
+    """The flags of one call, and what is loaded for them; `env` and `cloud` are empty where they were left out."""
 
     project: Project
     env: str
@@ -32,23 +32,23 @@ class Session:
     gpu: bool
     dry: bool
     task: str = ""
-    """The task that was called."""
+    """Name of the task."""
     flags: Sequence[str] = ()
-    """Its own flags, as they were given."""
+    """The task's own flags, as they were typed."""
     yes: bool = False
-    """Whether to go on without asking."""
+    """Whether to continue without asking."""
     confirm: str = ""
-    """Project and stack, where they were given instead of being typed."""
+    """Name of project and stack from `--confirm`, instead of typing it."""
     changes: bool = False
-    """Whether the task changes the stack, as against one that only looks."""
+    """Whether the task changes the stack; False for a read-only task."""
     take_over: bool = False
     """Whether to take over a stack whose owner is gone or not recorded."""
     reported: set[str] = field(default_factory=set)
-    """The placeholders that were printed already."""
+    """The placeholders that were already printed."""
 
     @cached_property
     def sources(self) -> Sources:
-        """The configuration of all stacks."""
+        """Return the sources of the configuration of all stacks."""
         from devai_tasks.config.load import Sources
         from devai_tasks.stack import loading
 
@@ -56,7 +56,7 @@ class Session:
 
     @cached_property
     def stack(self) -> Stack:
-        """The stack that is meant, with what changes it for this run."""
+        """Return the selected stack, with its changes for this run."""
         from devai_tasks.config import layers
 
         stack = self.sources.stack(self.env, self.cloud, self.overrides)
@@ -64,31 +64,31 @@ class Session:
 
     @property
     def command(self) -> str:
-        """The command that does the same once more."""
+        """Return the command that repeats this run."""
         return " ".join(["inv", self.task, self.stack.flags, *map(shlex.quote, self.flags)])
 
     @cached_property
     def configuration(self) -> Configuration:
-        """What the layers say about the stack, with the overrides; prints which values are placeholders."""
+        """Return the stack's configuration with the overrides, and print which values are placeholders."""
         configuration = self.sources.configuration(self.stack, self.overrides, gpu=self.gpu)
         for line in configuration.stand_ins:
             if line not in self.reported:
-                console.say(f"stand-in: {line}")
+                console.say(f"placeholder: {line}")
                 self.reported.add(line)
         return configuration
 
     @cached_property
     def settings(self) -> Settings:
-        """The stack's settings, for tasks that show or check, and for stacks of this machine."""
+        """Return the stack's settings, which may contain placeholders."""
         return self.configuration.settings
 
     def reloaded(self) -> Session:
-        """Return the same with the configuration as it is now."""
+        """Return the same session with a configuration that is reloaded on first use."""
         return replace(self)
 
     @cached_property
     def docker(self) -> Docker:
-        """The engine of this machine that the stack is for."""
+        """Return the container engine that the stack uses on this machine."""
         from devai_tasks.engine.docker import Docker
 
         docker = Docker(dry=self.dry)
@@ -97,20 +97,20 @@ class Session:
 
     @property
     def cluster(self) -> Cluster:
-        """The stack's cluster."""
+        """Return the stack's cluster."""
         from devai_tasks.targets.kubernetes.deployment import Cluster
 
         return Cluster(self.project, self.settings, dry=self.dry)
 
     @contextmanager
     def exclusive(self, *, recorded: bool) -> Iterator[None]:
-        """Hold the stack's lock, and note the task in its history where it is `recorded`; under `--dry` neither."""
+        """Hold the stack's lock, and record the task in the stack's history if `recorded`; under `--dry` do neither."""
         if self.dry:
             yield
             return
         from devai_tasks.workspace import runs
 
-        # Overrides by their keys only: a value may be a secret.
+        # Only the keys of overrides are recorded: a value may be a secret.
         overrides = [f"--set={override.partition('=')[0]}" for override in self.overrides]
         run = runs.begin(self.task, [*overrides, *(["--gpu"] if self.gpu else []), *self.flags])
         record = runs.recorded(self.project, self.stack, run) if recorded else nullcontext()

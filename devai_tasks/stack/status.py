@@ -1,4 +1,4 @@
-"""What runs of a stack, and what `up` would change in it."""
+"""Status of a stack: what runs, and what `up` would change."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from devai_tasks.stack.session import Session
 from devai_tasks.stack.workload import PLANNED, Row
 from devai_tasks.workspace import runs
 
-# Addresses that Terraform contacts for a plan: where its state is, and a certificate of Azure's Key Vault.
+# Keys with addresses that Terraform contacts for a plan: the state store, and a certificate in Azure Key Vault.
 _OF_TERRAFORM = (("terraform", "state", "store"), ("terraform", "certificate"))
 
 
 def compare(session: Session) -> Overview:
-    """Return what `up` would change; on a stack that lacks what comes first, what would be new then."""
-    found = Overview(str(session.stack))
+    """Return what `up` would change; for an incomplete stack, assume that its earlier parts exist."""
+    result = Overview(str(session.stack))
     if unvisited := session.configuration.why_unvisited(*_OF_TERRAFORM):
-        found.notes.append(f"not compared: {unvisited}")
-        return found
-    session = terraform_step.informed(session, anyway=True)
-    found.keys = overview.changed_keys(session.project, session.configuration)
-    workloads.of(session).compare(found)
-    return found
+        result.notes.append(f"not compared: {unvisited}")
+        return result
+    session = terraform_step.with_state(session, always=True)
+    result.keys = overview.changed_keys(session.project, session.configuration)
+    workloads.of(session).compare(result)
+    return result
 
 
 def of(session: Session) -> Mapping[str, Any]:
-    """Return what runs where: rows of target, what, state and version; the owner, address, drift, and last change."""
+    """Return what runs, as rows of target, what, state and version, with owner, address, drift and last change."""
     if unvisited := session.configuration.why_unvisited(*_OF_TERRAFORM):
         rows: list[Row] = [
-            {"target": "terraform", "what": "state", "state": f"not looked at: {unvisited}", "version": ""}
+            {"target": "terraform", "what": "state", "state": f"not checked: {unvisited}", "version": ""}
         ]
         workload = workloads.of(session)
         drift = PLANNED
     else:
-        workload = workloads.of(terraform_step.informed(session))
+        workload = workloads.of(terraform_step.with_state(session))
         rows = list(workload.rows())
         drift = workload.drift() if rows and not session.dry else ""
     runs_here = bool(rows) or not session.settings.compute.uses_compose

@@ -1,4 +1,4 @@
-"""A whole stack's work in steps. Each finds out what is left to do, so a run that broke off is simply run again."""
+"""Steps of a task on a whole stack. Steps are idempotent, so an interrupted run is simply repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from devai_tasks.system.errors import DevaiError, UsageError, unknown
 
 @dataclass(frozen=True)
 class Step:
-    """A part of the work."""
+    """One step: its name for --from and --only, and its title for progress output."""
 
     name: str
     title: str
@@ -20,9 +20,9 @@ class Step:
 
 
 def chosen(steps: Sequence[Step], *, start: str, only: str) -> list[Step]:
-    """The steps that are meant: all, those from `start` on, or `only` one. Raises UsageError for an unknown one."""
+    """Return the selected steps: all, from `start` on, or `only` one. Raises UsageError for an unknown step."""
     if start and only:
-        raise UsageError("--from and --only exclude each other")
+        raise UsageError("--from and --only can't be combined")
     names = [step.name for step in steps]
     for name in filter(None, (start, only)):
         if name not in names:
@@ -33,23 +33,32 @@ def chosen(steps: Sequence[Step], *, start: str, only: str) -> list[Step]:
 
 
 def work(steps: Sequence[Step], *, start: str = "", only: str = "", again: str) -> None:
-    """Do them one after the other; where one fails, say where that leaves the stack. `again` is what goes on there."""
+    """Run the selected steps in order; where a step fails, add a note on the state of the stack to the error.
+
+    Args:
+        steps: all steps.
+        start: name of the first step to run.
+        only: name of the only step to run.
+        again: the command that continues the work.
+    """
     names = [step.name for step in steps]
     done: list[str] = []
     for step in chosen(steps, start=start, only=only):
-        place = f"[{names.index(step.name) + 1}/{len(steps)}]"
+        position = f"[{names.index(step.name) + 1}/{len(steps)}]"
         begin = time.monotonic()
         try:
             if len(steps) > 1:
-                console.head(f"{place} {step.title}")
+                console.head(f"{position} {step.title}")
             step.run()
         except (DevaiError, OSError, KeyboardInterrupt) as error:
-            note = f"{step.name} is not done. `{again}` goes on there"
+            note = f"{step.name} is not done; `{again}` continues there"
             if done:
-                note = f"{', '.join(done)} {'are' if len(done) > 1 else 'is'} done, {note} after a look at the others"
-            if done or not isinstance(error, UsageError):  # else nothing has begun
+                note = (
+                    f"{', '.join(done)} {'are' if len(done) > 1 else 'is'} done, {note} after checking the other steps"
+                )
+            if done or not isinstance(error, UsageError):  # otherwise nothing was started
                 error.add_note(note)
             raise
         done.append(step.name)
         if len(steps) > 1:
-            console.say(f"{place} {step.name}: done in {time.monotonic() - begin:.0f} s")
+            console.say(f"{position} {step.name}: done in {time.monotonic() - begin:.0f} s")

@@ -1,4 +1,4 @@
-"""Terraform for a stack: plans are shown and asked about before they are applied."""
+"""Terraform steps of a stack: plans are shown and confirmed before they are applied."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from devai_tasks.targets.terraform.saved_plan import Plan
 from devai_tasks.workspace import ownership, state
 from devai_tasks.workspace.ownership import Claim, Owner
 
-# What exists only after Terraform has run is not missed before.
+# Tasks that create values: their placeholders are accepted before Terraform has run.
 CREATED_LATER = ("tf.apply", "image.push", "image.push --gpu")
-# What has to be known of a stack before anything of it can run.
+# Keys whose values are needed before any workload can run.
 NEEDED = (("kubernetes", "context"), ("image", "registry"), ("image", "digest"), ("image", "gpu", "digest"))
 
 
@@ -36,10 +36,14 @@ def apply(
     replan: bool = False,
     stopped: bool = False,
 ) -> Mapping[str, Any]:
-    """Plan where no plan is saved, show, ask, and apply; returns the outputs, and notes what they tell of the stack.
+    """Plan unless a plan is saved, show the changes, ask, apply, record the outputs, and return them.
 
-    With `replan` a saved plan doesn't count. With `stopped` it is as if no image were pushed: everything is there, but
-    what would run one.
+    Args:
+        session: the run of the task.
+        offline: whether to use provider schema snapshots and a local state, without credentials.
+        resources: addresses to limit the run to.
+        replan: whether to ignore a saved plan.
+        stopped: whether to plan as if no image were pushed, so that everything exists except the service.
     """
     check(session, offline=offline)
     ignored = bool(resources) or replan or stopped
@@ -50,30 +54,30 @@ def apply(
             planned = terraform.plan(work, resources=resources)
         show(work, planned)
         if not planned.empty:
-            lost = ", ".join(planned.losses) if session.settings.protected else ""
+            losses = ", ".join(planned.losses) if session.settings.protected else ""
             consent.allow(
-                session, planned.sentence, loses=f"what is destroyed or replaced here ({lost})" if lost else ""
+                session, planned.sentence, loses=f"what is destroyed or replaced here ({losses})" if losses else ""
             )
         if planned.empty and not session.dry:
             terraform.forget_plan(work)
-            made = work.tool.outputs()
+            values = work.tool.outputs()
         else:
-            made = terraform.apply(work)
+            values = terraform.apply(work)
         if not (offline or session.dry):
             note_record(work)
             if not stopped:
-                outputs.note(session.project, session.settings, made)
-    return made
+                outputs.note(session.project, session.settings, values)
+    return values
 
 
 def rotate(session: Session) -> None:
     """Ask, replace the lab's token in the cloud's secret manager, and roll it out."""
-    session = informed(session, anyway=True)
+    session = with_state(session, always=True)
     check(session, offline=False)
     consent.allow(session, consent.ROTATION)
     if not session.dry:
         state.renew_token(session.project, session.stack)
-    # A machine that has not made the old token takes the first one that it has for that: the version says otherwise.
+    # A machine without the old token would keep the first version; a higher version forces the update.
     version = session.settings.terraform.secret_versions.get(TOKEN, 0) + 1
     rotated = replace(session, overrides=[*session.overrides, f"terraform.secret_versions.{TOKEN}={version}"])
     with consent.rotating(session):
@@ -81,45 +85,45 @@ def rotate(session: Session) -> None:
 
 
 def destroy(session: Session, *, offline: bool = False, data: bool, emptied: bool = False) -> None:
-    """Show what goes, ask, and destroy it; returns early where there is nothing.
+    """Show what is destroyed, ask, and destroy it; return early where nothing exists.
 
-    `emptied` says that the stack's cluster has removed what it made.
+    `emptied` tells that the objects that the stack's cluster has created in the cloud were already removed.
     """
     refuse_protected(session)
     check(session, offline=offline)
     with planning(session, offline=offline) as work:
-        # With data the plan is made, and applied, where their latches are lifted.
+        # With data, the plan is made and applied in a copy of the configuration without `prevent_destroy`.
         work, planned = terraform.plan_destruction(work, data=data)  # noqa: PLW2901
         show(work, planned)
         if planned.empty and not session.dry:
             if not (offline or records.managed(work.tool.state())):
                 state.forget(session.project, session.stack)
-            return console.say(f"{session.stack}: there is nothing to destroy")
+            return console.say(f"{session.stack}: nothing to destroy")
         if not emptied:
             terraform.warn_of_cluster(work, data=data)
-        what = f"{len(planned.changes)} resources" + (", all notebooks and models among them" if data else "")
-        consent.allow(session, planned.sentence, loses=what)
+        loses = f"{len(planned.changes)} resources" + (", including all notebooks and models" if data else "")
+        consent.allow(session, planned.sentence, loses=loses)
         if terraform.unprotect(work, planned):
-            work, _ = terraform.plan_destruction(work, data=data)  # noqa: PLW2901 - the state is another one now
+            work, _ = terraform.plan_destruction(work, data=data)  # noqa: PLW2901 - the state has changed
         terraform.apply(work)
         if not (offline or session.dry):
             state.forget(session.project, session.stack)
-            note_record(work)  # of the data that stays
+            note_record(work)  # for the data that is kept
     return None
 
 
 def creation(session: Session) -> Step:
-    """Return the step that creates what a stack needs in its cloud."""
-    return Step("terraform", "make what the stack needs in its cloud", lambda: apply(session, replan=True))
+    """Return the step that creates the cloud resources of a stack."""
+    return Step("terraform", "create the stack's cloud resources", lambda: apply(session, replan=True))
 
 
 def destruction(session: Session, *, data: bool) -> Step:
-    """Return the step that destroys what a stack has in its cloud. Raises UsageError where that is not allowed."""
-    refuse_protected(session)  # while the lab is still there
+    """Return the step that destroys the cloud resources of a stack. Raises UsageError if the stack is protected."""
+    refuse_protected(session)  # before an earlier step removes the lab
     clouds.terraform_of(session.settings).check_account(session.settings, dry=session.dry)
     return Step(
         "terraform",
-        "destroy what the stack has in its cloud",
+        "destroy the stack's cloud resources",
         lambda: destroy(session, data=data, emptied=True),
     )
 
@@ -134,52 +138,51 @@ def changes(session: Session) -> list[Change]:
 
 
 def note_record(work: Work) -> None:
-    """Note what the state records after this machine has changed it."""
+    """Record the owner in Terraform's state locally, after this machine has changed the state."""
     record = records.of_state(work.tool.state(), work.settings)
     records.note(work.project, work.settings, records.owned(work.settings, record))
 
 
-def informed(session: Session, *, anyway: bool = False) -> Session:
-    """The session, knowing what the state tells of its stack, also where it was made on another machine.
+def with_state(session: Session, *, always: bool = False) -> Session:
+    """Return the session with the values from Terraform's state, which another machine may have written.
 
-    It is asked where something is missing here, or `anyway`: what is to be planned has to know every secret that
-    there is, and another machine may have added one since. Raises UsageError where a task would change a stack that
-    may be another project's.
+    The state is read where a value is missing here, or `always`: a plan has to know all secrets, and another machine
+    may have added some. Raises UsageError where a task would change a stack that may belong to another project.
     """
-    told = session.settings.terraform.deployed
-    known = told.name and told.project and not any(key in NEEDED for key in session.configuration.missed)
-    if session.dry or (known and not anyway) or not session.settings.compute.uses_terraform:
+    deployed = session.settings.terraform.deployed
+    known = deployed.name and deployed.project and not any(key in NEEDED for key in session.configuration.missed)
+    if session.dry or (known and not always) or not session.settings.compute.uses_terraform:
         return session
-    session = session.reloaded()  # a step before may have taken it over
-    found, record, owner = terraform.state_of(session.project, session.settings)
-    owned = _becomes_owned(session, owner)
+    session = session.reloaded()  # an earlier step may have taken it over
+    content, record, owner = terraform.state_of(session.project, session.settings)
+    owned = _check_owner(session, owner)
     record = records.owned(session.settings, record) if owned else replace(record, project="")
     records.note(session.project, session.settings, record)
-    outputs.note(session.project, session.settings, records.outputs(found), planning=True)
+    outputs.note(session.project, session.settings, records.outputs(content), planning=True)
     return session.reloaded()
 
 
 def has_cluster(session: Session) -> bool:
-    """Whether there is a cluster in the stack's state; its outputs outlive it where a destruction breaks off."""
+    """Whether the stack's state has a cluster; its outputs remain where a destruction was interrupted."""
     with working(session, offline=False, looking=True) as work:
         terraform.prepare(work)
         return terraform.has_cluster(work.tool.state())
 
 
 def working(session: Session, *, offline: bool, looking: bool = False) -> AbstractContextManager[Work]:
-    """Return Terraform at work on a stack, to look at what is there; `looking` leaves its files as they are."""
-    session = session if offline else informed(session)
+    """Return the Terraform client of a stack, to read its state; `looking` leaves the client's files unchanged."""
+    session = session if offline else with_state(session)
     return terraform.work(session.project, session.settings, offline=offline, dry=session.dry, looking=looking)
 
 
 def planning(
     session: Session, *, offline: bool, stopped: bool = False, identified: bool = False
 ) -> AbstractContextManager[Work]:
-    """Terraform at work on what is deployed, as all machines know it; offline nothing is.
+    """Return the Terraform client of a stack, to plan with the values from the state; offline there is no state.
 
-    What is to be deployed is `identified`: the project has an identity then, for the stack's record.
+    With `identified`, the project gets an identity if it has none, for the owner record of a deployment.
     """
-    session = session if offline else informed(session, anyway=True)
+    session = session if offline else with_state(session, always=True)
     if identified and not (offline or session.dry):
         ownership.ensure_id(session.project, session.settings)
         session = session.reloaded()
@@ -188,25 +191,25 @@ def planning(
 
 
 def check(session: Session, *, offline: bool) -> None:
-    """Before something changes: the configuration is decided, and the credentials are the stack's. Offline all is."""
+    """Check before a change that the configuration is complete and the credentials match; offline check nothing."""
     if not (offline or session.dry):
         settings = session.configuration.to_deploy(before=CREATED_LATER)
         clouds.terraform_of(settings).check_account(settings)
 
 
 def refuse_protected(session: Session) -> None:
-    """Raise UsageError for a stack that nothing is destroyed of."""
+    """Raise UsageError for a protected stack."""
     if session.settings.protected:
-        where = session.configuration.origins(("protected",))[0].place
+        location = session.configuration.origins(("protected",))[0].place
         raise UsageError(
-            f"{session.stack} is protected ({where}) and can't be destroyed",
-            hint="who means it, takes that away first",
+            f"{session.stack} is protected ({location}) and can't be destroyed",
+            hint="set `protected: false` there first",
             code="DEVAI-TF-011",
         )
 
 
 def show(work: Work, planned: Plan, *, json: bool = False, markdown: bool = False) -> None:
-    """Print what a plan does, for people or for programs; under `--dry` nothing."""
+    """Print the changes in a plan, as a table, JSON or Markdown; under `--dry` print nothing."""
     if work.dry:
         return None
     stack = work.settings.stack
@@ -222,14 +225,14 @@ def show(work: Work, planned: Plan, *, json: bool = False, markdown: bool = Fals
         console.show(work.note)
 
 
-def _becomes_owned(session: Session, owner: Owner) -> bool:
-    """Go on only where the stack that Terraform's state tells of is this project's, or is taken over.
+def _check_owner(session: Session, owner: Owner) -> bool:
+    """Check the owner in Terraform's state, and return whether the stack belongs to this project from now on.
 
-    Who only looks is told where that is unclear. Returns whether it is this project's from now on. Raises UsageError
-    where it is not taken over.
+    A task that changes the stack asks whether to take over a stack whose owner is unclear, and raises UsageError if it
+    is not taken over. A read-only task prints a warning.
     """
     if session.changes:
         consent.take_over(session, owner)
     elif owner.claim is Claim.UNCLEAR:
-        console.warn(f"{owner.sentence}; a task that changes it asks whether to take it over")
+        console.warn(f"{owner.sentence}; a task that changes the stack asks whether to take it over")
     return session.changes or owner.claim is Claim.OWN

@@ -1,4 +1,4 @@
-"""What runs the lab: Docker Compose, Kubernetes, or a cloud's managed containers."""
+"""Workload: what runs the lab of a stack (Docker Compose, Kubernetes, or a cloud's managed containers)."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from devai_tasks.system.errors import UsageError
 from devai_tasks.targets import addresses
 from devai_tasks.workspace.ownership import Owner
 
-# What tells how a stack differs from its configuration, where `status` does not.
-PLANNED = "`inv plan` looks for it"
+# The drift of a stack that only a plan finds.
+PLANNED = "not checked; `inv plan` shows it"
 Row = dict[str, str]
-"""A part of a stack that runs: target, what, state and version."""
+"""A running part of a stack: target, what, state and version."""
 
 
 @dataclass(frozen=True)
 class Workload(ABC):
     """A way to run the lab of a stack.
 
-    What a step makes known (a registry, the digest of an image, a cluster) is in the configuration of the next step, so
-    steps reload the session.
+    A step may record values (a registry, the digest of an image, a cluster) that the next step needs, so steps reload
+    the session.
     """
 
     session: Session
 
     @abstractmethod
     def up(self, *, seconds: int) -> list[Step]:
-        """Return the steps from whatever is there to a lab that answers; each part gets `seconds` to start."""
+        """Return the steps that bring up the lab from any state; each part gets `seconds` to start."""
 
     @abstractmethod
     def down(self, *, data: bool) -> list[Step]:
-        """Return the steps that remove the stack; without `data`, its data stays."""
+        """Return the steps that remove the stack; without `data`, its data is kept."""
 
     @abstractmethod
     def stop(self) -> list[Step]:
-        """Return the steps that scale what computes to zero."""
+        """Return the steps that scale the stack to zero."""
 
     @abstractmethod
     def start(self, *, seconds: int) -> list[Step]:
-        """Return the steps that start what `stop` has stopped, as it was."""
+        """Return the steps that start what `stop` has stopped, without applying changes."""
 
     @abstractmethod
     def rotate(self, *, seconds: int) -> None:
-        """Ask, and replace the lab's token; what runs is restarted with the new one."""
+        """Ask, replace the lab's token, and restart what runs with the new token."""
 
     @abstractmethod
-    def compare(self, found: Overview) -> None:
-        """Add what `up` would change."""
+    def compare(self, result: Overview) -> None:
+        """Add what `up` would change to `result`."""
 
     @abstractmethod
     def rows(self) -> Iterable[Row]:
@@ -59,18 +59,18 @@ class Workload(ABC):
 
     @abstractmethod
     def logs(self, services: Sequence[str], *, follow: bool, tail: str) -> Iterator[str]:
-        """Return what services print, all for none."""
+        """Return the logs of services; an empty list means all services."""
 
     @abstractmethod
     def token(self) -> str:
-        """Return the lab's token; under `--dry` empty, with the command that gets it printed."""
+        """Return the lab's token; under `--dry` print the command that reads it, and return an empty text."""
 
     def owner(self) -> Owner | None:
-        """Return whose the stack is; None where that can't be asked."""
+        """Return the owner of the stack; None where it can't be determined."""
         return None
 
     def drift(self) -> str:
-        """Return how what runs differs from the configuration, or what tells so."""
+        """Return how the running stack differs from the configuration, or which command shows it."""
         return PLANNED
 
     def address(self) -> str:
@@ -84,7 +84,7 @@ class Workload(ABC):
         return url if self.session.dry else f"{url}lab?token={self.token()}"
 
     def opened(self) -> str:
-        """Return the same for a browser; under `--dry` what gets the token is printed."""
+        """Return the link for a browser; under `--dry` print the command that reads the token."""
         if self.session.dry:
             self.token()
         return self.link()
@@ -98,7 +98,7 @@ class Workload(ABC):
         )
 
 
-def drift_of(found: Overview) -> str:
-    """Return how many changes an overview has, and what was not compared."""
-    count = f"{len(found.changes)} changes, `inv plan` shows them" if found.changes else "none"
-    return "; ".join([count, *found.notes])
+def drift_of(result: Overview) -> str:
+    """Return the number of changes in an overview, and what was not compared."""
+    count = f"{len(result.changes)} changes, `inv plan` shows them" if result.changes else "none"
+    return "; ".join([count, *result.notes])

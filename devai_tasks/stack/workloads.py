@@ -1,4 +1,4 @@
-"""Which workload a stack has."""
+"""Selection of a stack's workload."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from devai_tasks.stack.workload import Workload
 
 
 def of(session: Session) -> Workload:
-    """Return the workload of a whole stack."""
+    """Return the workload of a stack."""
     compute = session.settings.compute
     if compute.uses_compose:
         return ComposeWorkload(session)

@@ -75,7 +75,7 @@ def test_a_cloud_stack_comes_up_changes_and_goes(life: CloudStack) -> None:
         assert gone in life.kill_at(gone, "down", "--data", confirm)
     down = life.inv("down", "--data", confirm)
     assert down.returncode == 0, down.stderr
-    assert ("there is no cluster" in down.stderr) == (life.cloud == "aws")
+    assert ("the cluster does not exist" in down.stderr) == (life.cloud == "aws")
     assert_that_nothing_is_left(life)
 
     lines = (life.project.root / ".devai" / runs.HISTORY).read_text(encoding="utf-8").splitlines()

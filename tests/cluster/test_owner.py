@@ -92,7 +92,7 @@ def test_a_namespace_of_version_0_1_is_taken_over_after_a_question_only(shared: 
     refused = run("k8s.secrets", "--yes")
     assert refused.returncode == 2
     assert "has no recorded owner" in refused.stderr
-    assert "`--take-over` takes it over" in refused.stderr
+    assert "`--take-over` takes the stack over" in refused.stderr
     assert not shared.mark
     taken = run("k8s.secrets", "--yes", "--take-over")
     assert taken.returncode == 0, taken.stderr

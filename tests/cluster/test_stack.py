@@ -116,7 +116,7 @@ def test_other_secrets_are_shown_sent_after_a_word_and_reach_the_lab_by_that_com
 
     sent = stack.inv("k8s.apply", "--yes", environ=given)
     assert sent.returncode == 0, sent.stderr
-    assert "devai restart to read them, and kernels end\n" in sent.stderr
+    assert "devai restart to read them, and kernels stop\n" in sent.stderr
     assert "changed: ANTHROPIC_API_KEY\n" in sent.stderr
     assert stack.jupyter.execute("import os; print(os.environ['ANTHROPIC_API_KEY'])").strip() == "another-key"
 

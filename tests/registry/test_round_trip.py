@@ -277,7 +277,7 @@ def test_pruning_asks_and_keeps_what_the_present_commit_and_the_stack_use(
     docker("tag", built, f"{repository}:0.1.0-of-another-commit")
     asked = run("image.prune")
     assert asked.returncode == 2
-    assert "nobody to ask; nothing was changed" in asked.stderr
+    assert "no terminal to ask; nothing was changed" in asked.stderr
     assert run("image.prune", "--yes").returncode == 0
     left = docker("images", "--format={{.Repository}}:{{.Tag}}").split()
     assert f"{repository}:0.1.0-of-another-commit" not in left

@@ -85,7 +85,7 @@ def test_ctrl_c_says_where_that_leaves_the_stack(faulty: ComposeStack, presses: 
         said = process.communicate()[0]
     assert process.returncode == INTERRUPTED, said
     assert "interrupted" in said
-    assert "image is done, lab is not done. `inv up --env=faults --cloud=local` goes on there" in said
+    assert "image is done, lab is not done; `inv up --env=faults --cloud=local` continues there" in said
     assert "Traceback" not in said
     last = (faulty.project.root / ".devai/history.jsonl").read_text(encoding="utf-8").splitlines()[-1]
     assert json.loads(last)["result"] == "interrupted"
@@ -115,7 +115,7 @@ def test_a_stack_whose_checkout_is_gone_is_taken_over(faulty: ComposeStack, tmp_
         refused = following.inv("up")
         assert refused.returncode == 2
         assert f"belongs to the folder {faulty.project.root}, which no longer exists" in refused.stderr
-        assert "`--take-over` takes it over" in refused.stderr
+        assert "`--take-over` takes the stack over" in refused.stderr
         taken = following.inv("up", "--take-over")
         assert taken.returncode == 0, taken.stderr
         assert following.jupyter.status("api/status") == 200

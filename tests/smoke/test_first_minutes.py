@@ -114,10 +114,10 @@ def test_the_first_ten_minutes(terminal: Terminal, free_port: Callable[[], int])
     assert terminal.code() == 0
     assert containers() == []
 
-    wrong = terminal.type("inv down --data", ("type tour-local-dev to go on:", "local-dev"))
+    wrong = terminal.type("inv down --data", ("type tour-local-dev to continue:", "local-dev"))
     assert "'local-dev' is not tour-local-dev; nothing was changed" in wrong
     assert terminal.code() == 2
-    terminal.type("inv down --data", ("type tour-local-dev to go on:", "tour-local-dev"))
+    terminal.type("inv down --data", ("type tour-local-dev to continue:", "tour-local-dev"))
     assert terminal.code() == 0
 
 

@@ -125,7 +125,7 @@ def test_a_leaked_token_is_replaced_by_one_command_and_its_sessions_end(stack: C
     assert leaked.status("api/status") == 200
     refused = stack.inv("secrets.rotate")
     assert refused.returncode == 2
-    assert "its token is replaced, and every session and kernel ends; go on? " not in refused.stdout
+    assert "its token is replaced, and all sessions and kernels stop; continue? " not in refused.stdout
     assert leaked.status("api/status") == 200
     failed = stack.inv("secrets.rotate", "--yes", "--set=resources.lab.cpu=4096")
     assert failed.returncode == 1

@@ -190,7 +190,7 @@ def test_what_is_left_over_is_taken_over_after_a_question_only(
     refused = own.inv("down", "--data", f"--confirm={name}")
     assert refused.returncode == 2
     assert told in refused.stderr
-    assert "`--take-over` takes it over" in refused.stderr
+    assert "`--take-over` takes the stack over" in refused.stderr
     assert mark(name) == folder
     assert own.inv("compose.down", "--take-over").returncode == 0
     assert mark(name) == str(own.project.root)

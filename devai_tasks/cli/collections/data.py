@@ -21,7 +21,7 @@ def backup(c: Context, session: Session, file: str = "", cluster: bool = False) 
     from devai_tasks.stack import terraform_step
 
     archive = _file(file)
-    settings = terraform_step.informed(session).settings
+    settings = terraform_step.with_state(session).settings
     written = data.backup(session.project, settings, archive, in_cluster=cluster, dry=session.dry)
     if written is None:
         return
@@ -40,7 +40,7 @@ def restore(c: Context, session: Session, file: str = "", cluster: bool = False)
     from devai_tasks.stack import consent, owner_checks, terraform_step
 
     with data.opened(session.project, session.settings, _file(file)) as archive:
-        session = terraform_step.informed(session)
+        session = terraform_step.with_state(session)
         compute = session.settings.compute
         if cluster or (not compute.uses_compose and compute.uses_kubernetes):
             owner_checks.check_cluster(session, session.cluster)

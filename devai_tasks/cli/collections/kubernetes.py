@@ -156,7 +156,7 @@ def rollback(c: Context, session: Session, service: list[str], revision: str = "
             hint="use a number below the current revision, which `inv k8s.status` shows",
         )
     limit = seconds_of(seconds)
-    cluster = kubernetes_workload.own_cluster(session)
+    cluster = kubernetes_workload.owned_cluster(session)
     names = cluster.check_services(service or ["devai"])
     consent.allow(session, f"{' and '.join(names)} roll back")
     rollout.back(cluster.kubectl, names, revision=int(revision), seconds=limit)
@@ -170,7 +170,7 @@ def restart(c: Context, session: Session, service: list[str], seconds: str = "60
     from devai_tasks.targets.kubernetes import rollout
 
     limit = seconds_of(seconds)
-    cluster = kubernetes_workload.own_cluster(session)
+    cluster = kubernetes_workload.owned_cluster(session)
     names = cluster.check_services(service)
     consent.allow(session, f"{' and '.join(names)} restart, and kernels stop")
     kubernetes.restart(cluster, names)
@@ -186,7 +186,7 @@ def secrets(c: Context, session: Session) -> None:
     from devai_tasks.targets.kubernetes import deployment as kubernetes
     from devai_tasks.targets.kubernetes import secrets as cluster_secrets
 
-    cluster = kubernetes_workload.own_cluster(session, claim=True)
+    cluster = kubernetes_workload.owned_cluster(session, claim=True)
     consent.allow(session, f"its secrets in {cluster.kubectl.context} are replaced by those of this machine")
     kubernetes.ensure_namespace(cluster, *kubernetes.look(cluster))
     sending = cluster_secrets.compare(cluster)

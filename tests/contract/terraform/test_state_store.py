@@ -254,7 +254,7 @@ def test_state_that_does_not_say_whose_it_is_is_changed_only_after_a_question(
         assert refused.returncode == 2, refused.stderr
         assert told in refused.stderr, task
         assert (
-            "no terminal to ask at; nothing was changed; `--take-over` takes it over [DEVAI-STACK-006]"
+            "no terminal to ask; nothing was changed; `--take-over` takes the stack over [DEVAI-STACK-006]"
             in refused.stderr
         )
     assert state.read_bytes() == before

@@ -142,7 +142,8 @@ def test_a_protected_stack_wants_its_name_and_shows_what_it_loses(devai: Run) ->
     ok(devai("tf.apply", *prod, *PUSHED, "--confirm=devai-aws-prod"))
     without_image = devai("tf.apply", *prod, "--yes")
     assert without_image.returncode == 2
-    assert "this removes what is destroyed or replaced here (terraform_data.service[0])" in without_image.stderr
+    loses = "this permanently removes what is destroyed or replaced here (terraform_data.service[0])"
+    assert loses in without_image.stderr
     ok(devai("tf.apply", *prod, "--confirm=devai-aws-prod"))
 
 
@@ -196,7 +197,7 @@ def test_the_exit_code_tells_of_changes_where_that_is_asked_for(devai: Run) -> N
 @pytest.mark.usefixtures("small")
 def test_something_that_is_there_already_is_imported(devai: Run) -> None:
     imported = ("--address=aws_vpc.this", "--id=vpc-123")
-    assert "without a terminal: --yes" in devai("tf.import", *STACK, *imported).stderr.lower()
+    assert "pass --yes" in devai("tf.import", *STACK, *imported).stderr.lower()
     ok(devai("tf.import", *STACK, *imported, "--yes"))
     assert ok(devai("tf.state-list", *STACK)).stdout == "aws_vpc.this\n"
     changes = {change["address"]: change["kind"] for change in plan_of(devai)["changes"]}

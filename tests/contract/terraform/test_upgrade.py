@@ -78,7 +78,7 @@ def test_destruction_names_what_a_cluster_leaves_behind_before_it_asks(
     upgraded(project, cloud, platform)
     asked = devai("tf.destroy", f"--cloud={cloud}", "--offline", "--data")
     assert asked.returncode == 2
-    warning, _, question = asked.stderr.partition("nobody to ask")
+    warning, _, question = asked.stderr.partition("no terminal to ask")
     assert question
     assert ("the cluster's load balancer and disks stay" in warning) == (platform == "kubernetes")
     removing = f"`inv down --env=dev --cloud={cloud} --data` removes them first"

@@ -59,7 +59,7 @@ def test_stop_takes_the_service_away_and_start_brings_it_back(devai: Run, projec
     assert "https://lab.nowhere.test/api does not answer after 1 s: the name has no address yet" in started.stderr
     assert "`inv tf.output --name=dns_records` shows the records to make" in started.stderr
     again = shlex.join(["inv", "start", "--env=dev", *STACK, "--seconds=1"])
-    assert f"service is done, address is not done. `{again}` goes on there" in started.stderr
+    assert f"service is done, address is not done; `{again}` continues there" in started.stderr
 
 
 def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, project: Project) -> None:
@@ -84,7 +84,7 @@ def test_a_step_that_is_not_there_is_named_with_those_that_are(devai: Run) -> No
     assert "unknown step 'imag'; did you mean image? (there are: address, image, service, terraform)" in refused.stderr
     both = devai("up", *STACK, "--from=image", "--only=image")
     assert both.returncode == 2
-    assert "--from and --only exclude each other" in both.stderr
+    assert "--from and --only can't be combined" in both.stderr
 
 
 # What a machine knows that has never worked on the stack: conf/, and none of the digest and the secrets.
@@ -147,7 +147,7 @@ def test_a_leaked_token_is_replaced_by_one_command(
         elsewhere()
     refused = devai("secrets.rotate", *STACK)
     assert refused.returncode == 2
-    assert "aws-dev: its token is replaced, and every session and kernel ends; go on?" not in refused.stdout
+    assert "aws-dev: its token is replaced, and all sessions and kernels stop; continue?" not in refused.stdout
     assert not token.exists() or token.read_text(encoding="utf-8") == leaked
     rotated = devai("secrets.rotate", *STACK, "--yes")
     assert rotated.returncode == 0, rotated.stderr
@@ -177,7 +177,7 @@ def test_a_rotation_that_fails_says_that_the_old_token_is_still_good(
         failing.setattr(terraform, "apply", fail)
         failed = devai("secrets.rotate", *STACK, "--yes")
     assert failed.returncode == 1
-    assert "the old token may still open the lab; `inv secrets.rotate --env=dev --cloud=aws " in failed.stderr
+    assert "the old token may still be valid; repeat `inv secrets.rotate --env=dev --cloud=aws " in failed.stderr
     again = devai("secrets.rotate", *STACK, "--yes")
     assert 'aws_secretsmanager_secret_version.this["JUPYTER_TOKEN"]' in again.stdout
 

@@ -13,7 +13,7 @@ Run = Callable[..., CompletedProcess[str]]
 @pytest.mark.parametrize(
     ("words", "effect"),
     [
-        (["compose.up", "--env=prod"], "containers that have changed are replaced, and kernels in them end"),
+        (["compose.up", "--env=prod"], "changed containers are replaced, and their kernels stop"),
         (["compose.restart", "--env=prod"], "its services restart, and kernels stop"),
         (["models.remove", "--name=a", "--name=b", "--env=prod"], "models are removed: a, b"),
     ],
@@ -24,10 +24,10 @@ def test_kernels_and_models_of_a_protected_stack_go_with_its_name_only(
     result = devai(*words)
     assert (result.returncode, result.stdout) == (2, "")
     assert f"local-prod: {effect}; local-prod is protected\n" in result.stderr
-    assert "nobody to ask; nothing was changed; without a terminal: --confirm=devai-local-prod" in result.stderr
+    assert "no terminal to ask; nothing was changed; pass --confirm=devai-local-prod" in result.stderr
 
 
 def test_a_model_is_removed_after_a_question(devai: Run) -> None:
     result = devai("models.remove", "--name=a")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "nobody to ask; nothing was changed; without a terminal: --yes [DEVAI-STACK-004]" in result.stderr
+    assert "no terminal to ask; nothing was changed; pass --yes [DEVAI-STACK-004]" in result.stderr

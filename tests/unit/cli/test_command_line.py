@@ -240,7 +240,7 @@ def test_without_the_docker_program_there_is_one_message_with_the_way_out(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "nobody to ask; nothing was changed; without a terminal: --confirm=devai-local-dev [DEVAI-STACK-004]"),
+        ([], "no terminal to ask; nothing was changed; pass --confirm=devai-local-dev [DEVAI-STACK-004]"),
         (["--confirm=other-local-dev"], "'other-local-dev' is not devai-local-dev; nothing was changed"),
         (["--confirm=local-dev"], "'local-dev' is not devai-local-dev; nothing was changed"),
     ],
@@ -252,7 +252,7 @@ def test_data_is_not_removed_without_the_names_of_project_and_stack(
     result = devai("compose.down", "--data", *flags)
     assert_clean(result, 2)
     assert result.stderr.splitlines() == [
-        "local-dev: the lab stops; this removes all notebooks in its home and all its models, for good",
+        "local-dev: the lab stops; this permanently removes all notebooks in its home and all its models",
         message,
     ]
     assert tree(project) == before

@@ -170,7 +170,7 @@ def test_a_rotation_in_a_cluster_that_breaks_off_says_that_the_old_token_may_sti
     monkeypatch.setattr(Kubectl, "restart", fail)
     failed = devai("secrets.rotate", "--cloud=aws", "--yes")
     assert failed.returncode == 1
-    told = "the old token may still open the lab; `inv secrets.rotate --env=dev --cloud=aws`, once more, ends it"
+    told = "the old token may still be valid; repeat `inv secrets.rotate --env=dev --cloud=aws` to revoke it"
     assert told in failed.stderr
 
 
@@ -194,7 +194,7 @@ def test_who_takes_a_cloud_stack_down_is_told_that_models_go_and_the_home_stays(
     questions: list[str] = []
     monkeypatch.setattr(console, "ask", questions.append)
     assert devai("down", "--cloud=aws").returncode == 2
-    assert "the home stays, and models are brought again by the next `inv up`; go on?" in questions[0]
+    assert "the home is kept, and the next `inv up` pulls models again; continue?" in questions[0]
     assert deployed.asked == []
 
 
@@ -202,7 +202,7 @@ def test_a_home_that_the_cluster_has_made_goes_with_data_only(devai: Run, deploy
     deployed = deploy(home="pvc-home")
     refused = devai("down", "--cloud=aws", "--yes")
     assert refused.returncode == 2
-    assert "`inv data.backup --file=home.tar.gz --env=dev --cloud=aws` keeps its files" in refused.stderr
+    assert "`inv data.backup --file=home.tar.gz --env=dev --cloud=aws` saves its files" in refused.stderr
     assert deployed.asked == []
     down = devai("down", "--cloud=aws", "--data", "--confirm=devai-aws-dev")
     assert down.returncode == 0, down.stderr
@@ -224,7 +224,7 @@ def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     deployed = deploy(here=False)
     status = json.loads(devai("status", "--cloud=aws", "--json").stdout)
     assert [row["what"] for row in status["rows"]] == ["deployment/devai"]
-    assert status["drift"] == "none; only the cluster was compared, `inv plan` compares all"
+    assert status["drift"] == "none; only the cluster was compared; `inv plan` compares everything"
     state.forget(project, STACK)
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
@@ -251,7 +251,7 @@ def test_a_destruction_that_broke_off_goes_on_without_the_cluster(
     outputs(OUTPUTS, "aws_vpc")  # those stay until all is destroyed
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
-    assert "there is no cluster" in down.stderr
+    assert "the cluster does not exist" in down.stderr
     assert deployed.joined == 0
     assert deployed.asked == ["terraform destroy"]
 
@@ -260,7 +260,7 @@ def test_secrets_go_to_a_cluster_after_a_question(devai: Run, deploy: Callable[.
     deployed = deploy()
     asked = devai("k8s.secrets", "--cloud=aws")
     assert asked.returncode == 2
-    assert "nobody to ask; nothing was changed; without a terminal: --yes [DEVAI-STACK-004]" in asked.stderr
+    assert "no terminal to ask; nothing was changed; pass --yes [DEVAI-STACK-004]" in asked.stderr
     assert deployed.asked == []
 
 
@@ -310,7 +310,7 @@ def test_other_secrets_reach_what_runs_by_the_command_that_sends_them(
     assert "--field-manager=devai-secrets" in sent
     expected = [f"rollout restart deployment/{service}" for service in restarted]
     assert [words for words in then if "restart" in words] == expected
-    assert f"{' and '.join(restarted)} restart to read them, and kernels end\n" in applied.stderr
+    assert f"{' and '.join(restarted)} restart to read them, and kernels stop\n" in applied.stderr
     assert f"changed: {', '.join(sorted(['OLD_KEY', name]))}\n" in applied.stderr
     assert "nothing to change" not in applied.stderr
 
@@ -421,5 +421,5 @@ def test_where_terraform_has_no_cluster_none_is_asked(
     outputs({})
     deployed = deploy(here=False)
     down = devai("down", "--cloud=aws", "--yes")
-    assert "there is no cluster" in down.stderr
+    assert "the cluster does not exist" in down.stderr
     assert deployed.asked == ["terraform destroy"]

@@ -30,7 +30,7 @@ def looked_at(project: Project, patch: pytest.MonkeyPatch, *overrides: str) -> O
     ("overrides", "note"),
     [
         (("ollama.mode=external", f"ollama.url={NOBODY}"), f"models are not compared: no Ollama answers at {NOBODY}"),
-        ((), "models are compared once the stack's Ollama runs"),
+        ((), "models are not compared until the stack's Ollama runs"),
     ],
 )
 def test_models_that_nobody_can_tell_of_are_a_note_and_no_failure(

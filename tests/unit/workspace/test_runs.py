@@ -132,17 +132,17 @@ def test_a_step_that_a_full_disk_ends_says_where_that_leaves_the_stack() -> None
     with pytest.raises(OSError, match="No space left") as failed:
         steps.work(work, again="inv up")
     assert failed.value.__notes__ == [
-        "image is done, lab is not done. `inv up` goes on there after a look at the others"
+        "image is done, lab is not done; `inv up` continues there after checking the other steps"
     ]
 
 
 @pytest.mark.parametrize(
     ("chosen", "note"),
     [
-        ({}, "image, lab are done, models is not done. `inv up` goes on there after a look at the others"),
-        ({"start": "lab"}, "lab is done, models is not done. `inv up` goes on there after a look at the others"),
-        ({"start": "models"}, "models is not done. `inv up` goes on there"),
-        ({"only": "models"}, "models is not done. `inv up` goes on there"),
+        ({}, "image, lab are done, models is not done; `inv up` continues there after checking the other steps"),
+        ({"start": "lab"}, "lab is done, models is not done; `inv up` continues there after checking the other steps"),
+        ({"start": "models"}, "models is not done; `inv up` continues there"),
+        ({"only": "models"}, "models is not done; `inv up` continues there"),
     ],
 )
 def test_only_a_step_that_was_looked_at_is_called_done(chosen: dict[str, str], note: str) -> None:
@@ -162,7 +162,7 @@ def test_what_goes_on_is_the_same_command(project: Project, devai: Run) -> None:
     assert failed.returncode == 1
     token = "'--set=secrets.TOKEN=***'"
     again = f"inv up --env=dev --cloud=local --gpu --set=ports.lab=9777 '--set=env.A=b c' {token}"
-    assert f"lab is not done. `{again} --from=lab --seconds=7` goes on there\n" in failed.stderr
+    assert f"lab is not done; `{again} --from=lab --seconds=7` continues there\n" in failed.stderr
     assert "is done" not in failed.stderr
     assert "a-canary-of-notes" not in failed.stderr + failed.stdout
     (line,) = lines(project)

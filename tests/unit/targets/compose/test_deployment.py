@@ -228,7 +228,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     state.keep_secrets(project, own.stack, dict.fromkeys(own.secrets, ""))
     with pytest.raises(KeyboardInterrupt) as interrupt:
         workload(project, own, docker).rotate(seconds=1)
-    told = "the old token may still open the lab; `inv up --env=dev --cloud=local` ends it"
+    told = "the old token may still be valid; run `inv up --env=dev --cloud=local` to revoke it"
     assert interrupt.value.__notes__ == [told]
     assert built == []  # the image that the lab has is of other inputs than now, and no reason to wait
     assert state.token(project, own.stack) != token
