@@ -26,7 +26,7 @@ BUILT, PUSHED, PULLED, STARTED = "built", "pushed", "pulled", "started"
 
 
 @dataclass(frozen=True)
-class Change:
+class PlannedChange:
     """A change to one object of a target."""
 
     target: str
@@ -40,7 +40,7 @@ class Overview:
     """All changes, and notes on what was not compared."""
 
     stack: str
-    changes: list[Change] = field(default_factory=list)
+    changes: list[PlannedChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Keys whose values have changed since the last `up`: previous and current value."""
@@ -106,17 +106,19 @@ def changed_keys(project: Project, configuration: Configuration) -> dict[str, tu
     return {dotted(key): (old.get(key) or "-", new.get(key) or "-") for key in differing}
 
 
-def of_image(project: Project, settings: Settings, *, to_push: bool, dry: bool = False) -> list[Change]:
+def of_image(project: Project, settings: Settings, *, to_push: bool, dry: bool = False) -> list[PlannedChange]:
     """Return whether `up` would build the lab's image, and push it if `to_push`."""
     engine, name = Images(dry=dry), image_names.lab(settings)
     current = building.current(project, settings, engine)
     changes = []
     if not current:
         why = "outdated" if engine.has_image(name) else "missing"
-        changes.append(Change("image", BUILT, name, why))
+        changes.append(PlannedChange("image", BUILT, name, why))
     if to_push and not (current and is_pushed(settings, current)):
         changes.append(
-            Change("image", PUSHED, image_names.registry_repository(settings), "" if current else "after the build")
+            PlannedChange(
+                "image", PUSHED, image_names.registry_repository(settings), "" if current else "after the build"
+            )
         )
     return changes
 
@@ -169,8 +171,8 @@ def of_compose(  # noqa: PLR0913 - the stack, and what is known about it
         )
     handover = secret_values.beside(project, settings, state.stored_secrets(project, settings.stack))
     if state.secrets_differ(project, settings.stack, handover.values) and naming.LAB in actual:
-        result.changes.append(Change("compose", "restarted", naming.LAB, "its secrets"))
-    result.changes += [Change("compose", DESTROYED, name) for name in actual if name not in desired]
+        result.changes.append(PlannedChange("compose", "restarted", naming.LAB, "its secrets"))
+    result.changes += [PlannedChange("compose", DESTROYED, name) for name in actual if name not in desired]
     if settings.models and unvisited:
         result.notes.append(f"models are not compared: {unvisited}")
     elif settings.models:
@@ -178,16 +180,16 @@ def of_compose(  # noqa: PLR0913 - the stack, and what is known about it
         _of_models(result, project, settings, docker, running=running or docker.dry)
 
 
-def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) -> Iterator[Change]:
+def _of_container(name: str, row: Any, verbs: Mapping[str, str], image_id: str) -> Iterator[PlannedChange]:
     """Yield the change to one container; `image_id` is its desired image, empty for an image that is not built yet."""
     if not row:
-        yield Change("compose", CREATED, name)
+        yield PlannedChange("compose", CREATED, name)
     elif row["image_id"] != image_id:
-        yield Change("compose", REPLACED, name, "its image")
+        yield PlannedChange("compose", REPLACED, name, "its image")
     elif verbs.get(row["name"]) == "Recreate":
-        yield Change("compose", REPLACED, name, "its definition")
+        yield PlannedChange("compose", REPLACED, name, "its definition")
     elif row["state"] != "running":
-        yield Change("compose", STARTED, name, f"it is {row['state']}")
+        yield PlannedChange("compose", STARTED, name, f"it is {row['state']}")
 
 
 def _of_models(result: Overview, project: Project, settings: Settings, docker: Docker, *, running: bool) -> None:
@@ -200,22 +202,24 @@ def _of_models(result: Overview, project: Project, settings: Settings, docker: D
             models = server.models()
     except DevaiError as error:
         return result.notes.append(f"models are not compared: {error}")
-    result.changes += [Change("models", PULLED, name) for name in settings.models if pulling.called(name) not in models]
+    result.changes += [
+        PlannedChange("models", PULLED, name) for name in settings.models if pulling.called(name) not in models
+    ]
 
 
-def of_terraform(plan: Plan) -> list[Change]:
+def of_terraform(plan: Plan) -> list[PlannedChange]:
     """Return the changes in a Terraform plan."""
     return [
-        Change("terraform", change.kind, change.address, ", ".join(change.attributes)) for change in plan.changes
-    ] + [Change("terraform", CHANGED, f"output.{name}") for name in plan.outputs if not plan.changes]
+        PlannedChange("terraform", change.kind, change.address, ", ".join(change.attributes)) for change in plan.changes
+    ] + [PlannedChange("terraform", CHANGED, f"output.{name}") for name in plan.outputs if not plan.changes]
 
 
-def of_secrets(names: Sequence[str]) -> list[Change]:
+def of_secrets(names: Sequence[str]) -> list[PlannedChange]:
     """Return the change to the secrets in a cluster."""
-    return [Change("kubernetes", CHANGED, f"secret/{LAB}", ", ".join(names))] if names else []
+    return [PlannedChange("kubernetes", CHANGED, f"secret/{LAB}", ", ".join(names))] if names else []
 
 
-def of_cluster(diff: Sequence[tuple[str, str, Sequence[str]]]) -> list[Change]:
+def of_cluster(diff: Sequence[tuple[str, str, Sequence[str]]]) -> list[PlannedChange]:
     """Return the changes in a diff of manifests."""
     kinds = {"+": CREATED, "-": DESTROYED, "~": CHANGED}
-    return [Change("kubernetes", kinds[sign], name, ", ".join(fields)) for sign, name, fields in diff]
+    return [PlannedChange("kubernetes", kinds[sign], name, ", ".join(fields)) for sign, name, fields in diff]

@@ -10,7 +10,7 @@ from typing import Any
 from devai_tasks import clouds
 from devai_tasks.config.secrets import TOKEN
 from devai_tasks.stack import consent, overview
-from devai_tasks.stack.overview import Change
+from devai_tasks.stack.overview import PlannedChange
 from devai_tasks.stack.session import Session
 from devai_tasks.stack.steps import Step
 from devai_tasks.system import console
@@ -128,7 +128,7 @@ def destruction(session: Session, *, data: bool) -> Step:
     )
 
 
-def changes(session: Session) -> list[Change]:
+def changes(session: Session) -> list[PlannedChange]:
     """Return what Terraform would change."""
     with terraform.work(session.project, session.settings, dry=session.dry) as work:
         planned = terraform.plan(work)

@@ -11,7 +11,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.stack import Stack
 from devai_tasks.engine.docker import Docker
 from devai_tasks.stack import overview
-from devai_tasks.stack.overview import Change, Overview
+from devai_tasks.stack.overview import Overview, PlannedChange
 from devai_tasks.targets.compose import deployment as compose
 
 NOBODY = "http://127.0.0.1:9"
@@ -46,6 +46,8 @@ def test_of_a_stack_without_models_none_are_missed(project: Project, monkeypatch
 
 
 def test_what_stands_in_a_cell_does_not_end_it() -> None:
-    found = Overview("local-dev", [Change("compose", "replaced", "a|b", "of\nlines")], keys={"env.A": ("x|y", "z")})
+    found = Overview(
+        "local-dev", [PlannedChange("compose", "replaced", "a|b", "of\nlines")], keys={"env.A": ("x|y", "z")}
+    )
     rows = [line for line in found.markdown().splitlines() if "\\|" in line]
     assert rows == ["| compose | replaced | `a\\|b` | of lines |", "| `env.A` | x\\|y | z |"]
