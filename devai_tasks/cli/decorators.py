@@ -42,7 +42,7 @@ _ASKING_HELP = {
     "confirm": "project and stack, such as lab-local-dev, where there is no terminal to ask (default: ask)",
 }
 _ASKING_FLAGS: dict[str, Any] = {"yes": False, "confirm": ""}
-_OWNER_HELP = {"take_over": "take over a stack whose owner is gone or not recorded (default: ask)"}
+_OWNER_HELP = {"take_over": "take over a stack whose owner no longer exists or is not recorded (default: ask)"}
 _OWNER_FLAGS: dict[str, Any] = {"take_over": False}
 
 
@@ -66,7 +66,7 @@ def plain_task(*, help: Mapping[str, str] | None = None, **options: Any) -> Decl
 def stack_task(
     *,
     target: str = "",
-    alone: bool = False,
+    exclusive: bool = False,
     changes: bool = False,
     owned: bool = False,
     asks: bool = False,
@@ -77,7 +77,7 @@ def stack_task(
 
     Args:
         target: the target that the task needs; the task is refused on stacks that are not rendered for this target.
-        alone: whether the task holds the stack's lock.
+        exclusive: whether the task holds the stack's lock.
         changes: whether the task changes the stack. Such a task holds the lock, is recorded in the stack's history,
             checks the stack's owner first, and has the flag `--take-over`.
         owned: whether the task enters the stack, prints its data, or replaces what the stack runs next. Such a task
@@ -109,7 +109,7 @@ def stack_task(
                 if target:
                     _check_target(session, target)
                 remainder.refuse(c.remainder, name, _flag_names(parameters), session)
-                with session.exclusive(recorded=changes) if alone or changes else nullcontext():
+                with session.exclusive(recorded=changes) if exclusive or changes else nullcontext():
                     if changes or owned:
                         from devai_tasks.stack import owner_checks
                     if changes:

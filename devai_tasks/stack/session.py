@@ -42,7 +42,7 @@ class Session:
     changes: bool = False
     """Whether the task changes the stack; False for a read-only task."""
     take_over: bool = False
-    """Whether to take over a stack whose owner is gone or not recorded."""
+    """Whether to take over a stack whose owner no longer exists or is not recorded."""
     reported: set[str] = field(default_factory=set)
     """The placeholders that were already printed."""
 

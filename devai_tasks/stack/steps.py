@@ -19,7 +19,7 @@ class Step:
     run: Callable[[], object]
 
 
-def chosen(steps: Sequence[Step], *, start: str, only: str) -> list[Step]:
+def selected(steps: Sequence[Step], *, start: str, only: str) -> list[Step]:
     """Return the selected steps: all, from `start` on, or `only` one. Raises UsageError for an unknown step."""
     if start and only:
         raise UsageError("--from and --only can't be combined")
@@ -43,7 +43,7 @@ def work(steps: Sequence[Step], *, start: str = "", only: str = "", again: str) 
     """
     names = [step.name for step in steps]
     done: list[str] = []
-    for step in chosen(steps, start=start, only=only):
+    for step in selected(steps, start=start, only=only):
         position = f"[{names.index(step.name) + 1}/{len(steps)}]"
         begin = time.monotonic()
         try:

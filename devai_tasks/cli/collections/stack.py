@@ -65,7 +65,7 @@ def start(c: Context, session: Session, seconds: str = "600") -> None:
 
 
 @stack_task(
-    alone=True,
+    exclusive=True,
     help={
         **_JSON,
         "markdown": "print Markdown for a pull request (default: a table)",

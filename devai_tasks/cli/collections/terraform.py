@@ -19,7 +19,7 @@ _RESOURCE = {
 _JSON = {"json": "print JSON (default: a table)"}
 
 
-@stack_task(target="terraform", alone=True, help=_OFFLINE)
+@stack_task(target="terraform", exclusive=True, help=_OFFLINE)
 def init(c: Context, session: Session, offline: bool = False) -> None:
     """Download modules and providers, and configure the stack's backend."""
     from devai_tasks.stack import terraform_step
@@ -41,7 +41,7 @@ def validate(c: Context, session: Session, offline: bool = False) -> None:
 
 @stack_task(
     target="terraform",
-    alone=True,
+    exclusive=True,
     help={
         **_OFFLINE,
         **_RESOURCE,
