@@ -226,9 +226,8 @@ def owned_cluster(session: Session, *, claim: bool = False) -> Cluster:
     With `claim`, a stack that does not exist yet becomes this project's.
     """
     if session.settings.kubernetes.secret_store and clouds.of(session.settings).shares_secret_store:
-        session = terraform_step.with_state(
-            session
-        )  # the store has the secrets by the stack's name, which Terraform's state has
+        # Secrets in the store are found by the stack's deployed name, which Terraform's state has.
+        session = terraform_step.with_state(session)
     if not session.dry:
         session.configuration.to_deploy()
     check_owner(session, claim=claim)

@@ -41,7 +41,7 @@ def check_folder(session: Session, target: str) -> None:
 def refuse_foreign(session: Session, target: str) -> Session:
     """Check that the stack does not belong to another owner, and return the session that the check has updated.
 
-    Managed containers of a cloud need no check: their names contain the project's identity.
+    Managed containers of a cloud need no check: their names differ between projects.
 
     Args:
         session: the run of the task.
@@ -69,7 +69,7 @@ def refuse_foreign(session: Session, target: str) -> Session:
         return session
     owner.check()
     if owner.claim is Claim.UNCLEAR and owner.marked:
-        hint = f"`inv up {session.stack.flags}` asks before it replaces the marks"
+        hint = f"`inv up {session.stack.flags}` asks before it replaces these containers"
         raise UsageError(f"{owner.sentence}; nothing was changed", hint=hint, code="DEVAI-STACK-005")
     return session
 

@@ -77,7 +77,7 @@ def rotate(session: Session) -> None:
     consent.allow(session, consent.ROTATION)
     if not session.dry:
         state.renew_token(session.project, session.stack)
-    # A machine without the old token would keep the first version; a higher version forces the update.
+    # A machine that never had the old token would take the new one for the recorded version: increase the version.
     version = session.settings.terraform.secret_versions.get(TOKEN, 0) + 1
     rotated = replace(session, overrides=[*session.overrides, f"terraform.secret_versions.{TOKEN}={version}"])
     with consent.rotating(session):
