@@ -31,7 +31,7 @@ from devai_tasks.system.errors import DevaiError, UsageError
 # Other files of Ollama are left out: the key that identifies it to hubs, and partial downloads.
 FOLDER, PARTS, UNFINISHED = "/models", ("blobs", "manifests"), "*-partial*"
 # Limits above what real models need, so that an archive can't exhaust memory: a manifest has a few kilobytes.
-MOST_ENTRIES, MOST_BYTES, LONGEST_NAME = 100_000, 64 << 20, 4096
+MAX_ENTRIES, MAX_MANIFEST_BYTES, MAX_NAME_BYTES = 100_000, 64 << 20, 4096
 _BLOCK = 1 << 20
 _BLOB = re.compile(r"blobs/sha256-([0-9a-f]{64})")
 # Host, namespace, model and tag, by the grammar in Ollama's types/model/name.go.
@@ -107,7 +107,7 @@ def check(archive: IO[bytes]) -> Models:
     """Read a whole archive. Raises NotModelsError unless the archive contains complete models, and nothing else."""
     blobs: dict[str, tuple[int, int]] = {}
     manifests: dict[str, bytes] = {}
-    remaining = MOST_BYTES
+    remaining = MAX_MANIFEST_BYTES
     for name, start, size in _files(archive):
         if blob := _BLOB.fullmatch(name):
             if blob[1] != _digest(_blocks(archive, start, size)):
@@ -116,7 +116,7 @@ def check(archive: IO[bytes]) -> Models:
         elif _MANIFEST.fullmatch(name):
             remaining -= size
             if remaining < 0:
-                _refuse(f"manifests of more than {MOST_BYTES >> 20} MiB")
+                _refuse(f"manifests of more than {MAX_MANIFEST_BYTES >> 20} MiB")
             manifests[name] = b"".join(_blocks(archive, start, size))
         else:
             _refuse(_quoted(name))
@@ -134,7 +134,7 @@ def _files(archive: IO[bytes]) -> Iterator[tuple[str, int, int]]:
     """
     end = archive.seek(0, os.SEEK_END)
     position, long_name = 0, ""
-    for _ in range(MOST_ENTRIES):
+    for _ in range(MAX_ENTRIES):
         block = b"".join(_blocks(archive, position, tarfile.BLOCKSIZE))
         if not any(block):
             return
@@ -147,13 +147,13 @@ def _files(archive: IO[bytes]) -> Iterator[tuple[str, int, int]]:
             raise NotModelsError("is an incomplete archive: it ends too early")
         position = start + -(-header.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         long_name = ""
-        if header.type == tarfile.GNUTYPE_LONGNAME and header.size <= LONGEST_NAME:
+        if header.type == tarfile.GNUTYPE_LONGNAME and header.size <= MAX_NAME_BYTES:
             long_name = b"".join(_blocks(archive, start, header.size)).rstrip(b"\0").decode(errors="backslashreplace")
         elif header.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
             yield name, start, header.size
         elif header.type != tarfile.DIRTYPE:
             _refuse(f"{_quoted(name)}, which is neither a file nor a folder")
-    _refuse(f"more than {MOST_ENTRIES} entries")
+    _refuse(f"more than {MAX_ENTRIES} entries")
 
 
 def _blocks(archive: IO[bytes], start: int, size: int) -> Iterator[bytes]:

@@ -80,7 +80,7 @@ class Ollama:
         if self.dry:
             self._print_command("list")
             return {}
-        with self._answering() as client:
+        with self._client() as client:
             return {str(model.model): int(model.size or 0) for model in client.list().models}
 
     def pull(self, name: str) -> None:
@@ -92,7 +92,7 @@ class Ollama:
         """
         if self.dry:
             return self._print_command("pull", name)
-        with self._answering() as client, console.progress() as bars:
+        with self._client() as client, console.progress() as bars:
             tasks = {}
             try:
                 for update in client.pull(name, stream=True):
@@ -120,7 +120,7 @@ class Ollama:
         size = content.tell()
         content.seek(0)
         self.upload(digest, size, iter(lambda: content.read(_BLOCK_BYTES), b""))
-        with self._answering() as client:
+        with self._client() as client:
             try:
                 for _ in client.create(name, files={Path(gguf).name: f"sha256:{digest}"}, stream=True):
                     pass
@@ -130,7 +130,10 @@ class Ollama:
     def upload(self, digest: str, size: int, content: Iterator[bytes]) -> None:
         """Upload a blob unless the server has it; the server verifies the SHA-256 `digest`."""
         path = f"/api/blobs/sha256:{digest}"
-        with self._reported(), httpx.Client(base_url=self.url, timeout=TRANSFER_TIMEOUT, **self._transport) as client:
+        with (
+            self._translated_errors(),
+            httpx.Client(base_url=self.url, timeout=TRANSFER_TIMEOUT, **self._transport) as client,
+        ):
             if client.head(path).is_success:
                 return
             # Without a length, the request would be chunked.
@@ -142,7 +145,7 @@ class Ollama:
         """Remove a model. Raises ToolError if the server has no model of this name."""
         if self.dry:
             return self._print_command("rm", name)
-        with self._answering() as client:
+        with self._client() as client:
             try:
                 client.delete(name)
             except ResponseError as error:
@@ -160,12 +163,12 @@ class Ollama:
         return {"trust_env": not registry.on_this_machine(urlsplit(self.url).hostname or "")}
 
     @contextmanager
-    def _answering(self) -> Iterator[Client]:
-        with self._reported():
+    def _client(self) -> Iterator[Client]:
+        with self._translated_errors():
             yield Client(host=self.url, **self._transport)
 
     @contextmanager
-    def _reported(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except (ConnectionError, httpx.TransportError) as error:

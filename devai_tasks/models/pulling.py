@@ -28,7 +28,7 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
     present = ollama.models()
     for name in names or settings.models:
         file = project.root / name if name.lower().endswith(".gguf") else None
-        model = called(name)
+        model = model_name(name)
         if model in present:
             console.say(f"model {model}: present")
         elif file:
@@ -40,7 +40,7 @@ def pull(project: Project, settings: Settings, ollama: Ollama, names: Sequence[s
             _pull(settings, ollama, model)
 
 
-def called(name: str) -> str:
+def model_name(name: str) -> str:
     """Return Ollama's name of a model in the configuration: a GGUF file's model is named after the file."""
     return tag(Path(name).stem.lower() if name.lower().endswith(".gguf") else name)
 

@@ -34,7 +34,7 @@ def allow(session: Session, effect: str, *, loses: str = "") -> None:
     stack, name = session.stack, naming.stack(session.settings)
     if not (loses or session.settings.protected):
         if not session.yes:
-            _agreed(f"{stack}: {effect}; continue?", _unanswered("--yes"))
+            _require_agreement(f"{stack}: {effect}; continue?", _unanswered("--yes"))
         return
     console.warn(f"{stack}: {effect}" + (f"; this permanently removes {loses}" if loses else f"; {stack} is protected"))
     answer = session.confirm or console.ask(f"type {name} to continue:")
@@ -49,7 +49,7 @@ def take_over(session: Session, owner: Owner) -> None:
     if owner.claim is Claim.UNCLEAR and not session.take_over:
         console.warn(owner.sentence)
         message, hint = "no terminal to ask; nothing was changed", "`--take-over` takes the stack over"
-        _agreed("take the stack over?", UsageError(message, hint=hint, code="DEVAI-STACK-006"))
+        _require_agreement("take the stack over?", UsageError(message, hint=hint, code="DEVAI-STACK-006"))
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def _unanswered(flag: str) -> UsageError:
     return UsageError("no terminal to ask; nothing was changed", hint=f"pass {flag}", code="DEVAI-STACK-004")
 
 
-def _agreed(question: str, without_terminal: UsageError) -> None:
+def _require_agreement(question: str, without_terminal: UsageError) -> None:
     """Continue only where the user agrees. Raises UsageError otherwise, and `without_terminal` without a terminal."""
     agreed = console.agrees(question)
     if not agreed:

@@ -203,7 +203,7 @@ def _of_models(result: Overview, project: Project, settings: Settings, docker: D
     except DevaiError as error:
         return result.notes.append(f"models are not compared: {error}")
     result.changes += [
-        PlannedChange("models", PULLED, name) for name in settings.models if pulling.called(name) not in models
+        PlannedChange("models", PULLED, name) for name in settings.models if pulling.model_name(name) not in models
     ]
 
 

@@ -37,11 +37,11 @@ AMD_DEVICE = Path("/dev/kfd")
 # Folders with the specifications of the Container Device Interface (CDI).
 DEVICES = (Path("/etc/cdi"), Path("/var/run/cdi"))
 # The oldest version that was tested with the lab.
-PODMAN_LEAST = (4, 3)
+PODMAN_MIN_VERSION = (4, 3)
 # Keys of the base images, for which a registry may be contacted.
 _BASES = tuple(("image", "base", name) for name in ("name", "cuda13", "cuda12"))
 # With less free space, builds and writes are likely to fail.
-LEAST_DISK = GIB
+MIN_FREE_DISK = GIB
 # Free space for a build, with intermediate layers and the base image; docs/performance.md has the image sizes.
 _BUILD = {"minimal": 2 * GIB, "standard": 3 * GIB, "full": 5 * GIB}
 _BUILD_GPU = 20 * GIB
@@ -70,7 +70,7 @@ def machine(project: Project, configuration: Configuration, docker: Docker) -> l
         ]
         unvisited = configuration.why_unvisited(*_BASES)
         checks.append(_unvisited("base image", unvisited) if unvisited else base(settings, docker))
-    checks.append(disk("project disk", project.root, LEAST_DISK))
+    checks.append(disk("project disk", project.root, MIN_FREE_DISK))
     checks += gpu(settings, engine, programs.gpus(), kind)
     if settings.compute.uses_compose:
         running: Sequence[Mapping[str, Any]] = []
@@ -93,7 +93,7 @@ def _unvisited(name: str, reason: str) -> Check:
 
 def version(engine: Engine, kind: str = "docker") -> Check:
     """Check the version of the engine, Docker or Podman."""
-    least = PODMAN_LEAST if kind == "podman" else DOCKER.least
+    least = PODMAN_MIN_VERSION if kind == "podman" else DOCKER.least
     required = f"{'.'.join(map(str, least))} or newer"
     if programs.parse(engine.version) >= least:
         name = "Podman " if kind == "podman" else ""
@@ -136,9 +136,9 @@ def engine_disk(settings: Settings, engine: Engine) -> Check:
 
 
 def disk(name: str, folder: Path, required: int) -> Check:
-    """Check the free space, in bytes, in a folder's file system; below LEAST_DISK the check fails."""
+    """Check the free space, in bytes, in a folder's file system; below MIN_FREE_DISK the check fails."""
     free = shutil.disk_usage(folder).free
-    state = State.OK if free >= required else State.ADVICE if free >= LEAST_DISK else State.FAILED
+    state = State.OK if free >= required else State.ADVICE if free >= MIN_FREE_DISK else State.FAILED
     hint = "" if state is State.OK else "`inv image.prune` and `docker system prune` remove unused images"
     return Check("engine", name, state, f"{gibibytes(free)} free in {folder}", f"{gibibytes(required)} or more", hint)
 

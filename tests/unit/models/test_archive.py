@@ -140,7 +140,7 @@ def test_a_header_that_renames_a_file_is_refused(archive: Callable[..., Path]) -
 def test_an_archive_of_more_entries_than_models_have_is_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_archive, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(model_archive, "MAX_ENTRIES", 2)
     with pytest.raises(model_archive.NotModelsError, match="it contains more than 2 entries"):
         check(archive(WHOLE))
 
@@ -148,7 +148,7 @@ def test_an_archive_of_more_entries_than_models_have_is_refused(
 def test_manifests_that_fill_the_memory_are_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_archive, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(model_archive, "MAX_MANIFEST_BYTES", 1 << 20)
     with pytest.raises(model_archive.NotModelsError, match="it contains manifests of more than 1 MiB"):
         check(archive({**WHOLE, MANIFEST: b" " * (1 << 20), f"{MANIFEST}2": b" "}))
 
