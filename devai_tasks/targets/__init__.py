@@ -1,1 +1,1 @@
-"""What a stack is rendered for and run by. A package of a target has its rendering, tools and deployment."""
+"""Targets that a stack is rendered for and deployed to; each has a package with its rendering and deployment."""

@@ -1,4 +1,4 @@
-"""Where a lab in a cloud or a cluster is found, and whether it answers there."""
+"""The address of a lab in a cloud or a cluster, and whether the lab answers there."""
 
 from __future__ import annotations
 
@@ -15,35 +15,39 @@ _OK = 200
 
 
 def url(settings: Settings) -> str:
-    """The lab's address, without its token; empty where the configuration names none."""
+    """Return the lab's URL without its token; empty if the configuration has no host name for it."""
     if not (clouds.of(settings).has_ingress(settings) and settings.ingress.host):
         return ""
     return f"{'https' if settings.tls.enabled else 'http'}://{settings.ingress.host}{settings.network.base_url}"
 
 
 def detour(settings: Settings) -> str:
-    """What leads to a lab that the configuration names no address of."""
+    """Return how to reach a lab whose address is not in the configuration, as a sentence."""
     stack, flags = settings.stack, settings.stack.flags
     if not clouds.of(settings).has_ingress(settings):
-        return f"no ingress leads to {stack}; `inv k8s.port-forward {flags}` opens it"
+        return f"{stack} has no ingress; `inv k8s.port-forward {flags}` opens it"
     task = "k8s.status" if settings.compute.uses_kubernetes else "tf.output --name=url"
-    return f"{stack} has no host name (ingress.host); `inv {task} {flags}` shows its load balancer's own"
+    return f"{stack} has no host name (ingress.host); `inv {task} {flags}` shows its load balancer's address"
 
 
 def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
-    """Return when the lab answers at its address. Raises DevaiError with the reason where it doesn't in time."""
+    """Wait until the lab answers at its address.
+
+    Raises:
+        DevaiError: the lab does not answer within `seconds`; the message has the reason.
+    """
     address = f"{url(settings)}api"
     if not url(settings):
         return console.say(detour(settings))
     trusted = not clouds.of(settings).self_signed(settings)
     if dry:
         return console.say(f"curl --fail {'' if trusted else '--insecure '}{address}")
-    deadline, last = time.monotonic() + seconds, None
+    deadline, last_failure = time.monotonic() + seconds, None
     with console.waiting(f"waiting for {address}"):
         while (failure := _failure(address, trusted=trusted)) and time.monotonic() < deadline:
-            if failure != last:
+            if failure != last_failure:
                 console.say(f"  {failure.reason}")
-                last = failure
+                last_failure = failure
             time.sleep(_POLL_SECONDS)
     if failure:
         raise DevaiError(
@@ -51,24 +55,26 @@ def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
             hint=_dns_hint(settings) if failure.without_address else _hint(settings),
             code="DEVAI-LAB-001",
         )
-    note = "" if trusted else "; nobody vouches for its certificate, which was not looked at (terraform.certificate)"
+    note = "" if trusted else "; self-signed certificate, TLS verification skipped (terraform.certificate)"
     return console.say(f"{address} answers{note}")
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why there is no good answer, and whether that is because the name has no address."""
+    """Why the lab does not answer, and whether the reason is a host name without a DNS record."""
 
     reason: str
     without_address: bool = False
 
 
 def _failure(address: str, *, trusted: bool) -> _Failure | None:
-    """Return why there is no good answer yet; None where there is one."""
+    """Return why the lab does not answer yet; None if it does."""
     try:
         code = http.status(address, trusted=trusted)
     except http.UnreachableError as error:
-        return _Failure("the name has no address yet", without_address=True) if error.unknown else _Failure(str(error))
+        if error.unknown:
+            return _Failure("the host name has no DNS record yet", without_address=True)
+        return _Failure(str(error))
     return None if code == _OK else _Failure(f"HTTP {code}")
 
 
@@ -78,7 +84,7 @@ def _hint(settings: Settings) -> str:
 
 
 def _dns_hint(settings: Settings) -> str:
-    where = "`inv tf.output --name=dns_records` shows the records to make"
+    where = "`inv tf.output --name=dns_records` shows the records to create"
     if settings.compute.uses_kubernetes:
-        where = f"`inv k8s.status {settings.stack.flags}` shows the address that its ingress has"
-    return f"{settings.ingress.host} needs a record in your DNS: {where}; a zone in `dns.zone` has Terraform make it"
+        where = f"`inv k8s.status {settings.stack.flags}` shows the address of its ingress"
+        return f"{settings.ingress.host} needs a DNS record: {where}; with `dns.zone`, Terraform creates the record"

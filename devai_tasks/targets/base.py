@@ -1,4 +1,4 @@
-"""What all targets have in common: artifacts, and how a lab's container is used."""
+"""What all targets share: generated files, and how the lab's container is used."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.workspace.writer import Artifacts
 
 LAB_PORT = 8888
-"""Where the lab listens in its container, unless it is told otherwise."""
+"""Default port that the lab listens on in its container."""
 LAB_ENVIRONMENT = ("lab-env",)
-"""The command that gives another one in a running lab the lab's environment: deploy/image/lab-env.sh."""
+"""Prefix of a command that runs in a lab's container, to give it the lab's environment (deploy/image/lab-env.sh)."""
 
 
 def always(_: Settings) -> bool:
-    """Whether a file is part of a stack: it always is."""
+    """Whether a file is part of a stack: always true."""
     return True
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A generated file: its path below the stack's folder, its text, and which stacks have it."""
+    """A generated file: its path below the stack's folder, its content, and which stacks have it."""
 
     path: str
     text: Callable[[Settings], str]
     exists: Callable[[Settings], bool] = always
 
     def where(self, condition: Callable[[Settings], bool]) -> Artifact:
-        """Return the same for the stacks of which a condition holds as well."""
+        """Return a copy that exists only for stacks that also meet the condition."""
         return replace(self, exists=lambda settings: condition(settings) and self.exists(settings))
 
 
 def texts(artifacts: Iterable[Artifact], settings: Settings) -> Artifacts:
-    """Return the texts of the artifacts that the stack has."""
+    """Return the content of every artifact that the stack has, by path."""
     return {artifact.path: artifact.text(settings) for artifact in artifacts if artifact.exists(settings)}
 
 
 def by_target(artifacts: Iterable[str]) -> dict[str, list[str]]:
-    """Return the artifacts of each target, by their path below its folder."""
+    """Return the artifacts grouped by target, as paths below the target's folder."""
     groups: dict[str, list[str]] = {}
     for artifact in sorted(artifacts):
         target, _, file = artifact.partition("/")
@@ -50,13 +50,16 @@ def by_target(artifacts: Iterable[str]) -> dict[str, list[str]]:
 
 
 def affected(artifacts: Iterable[Artifact], settings: Settings) -> dict[Key, set[str]]:
-    """Return the artifacts of the stack by the keys that are read for each: it is rendered to find out."""
-    found: dict[Key, set[str]] = defaultdict(set)
+    """Return for each configuration key the artifacts that use it.
+
+    Every artifact is rendered, and the keys that are read meanwhile are recorded.
+    """
+    artifacts_by_key: dict[Key, set[str]] = defaultdict(set)
     for artifact in artifacts:
         keys: set[Key] = set()
-        reading = observed(settings, keys.add)
-        if artifact.exists(reading):
-            artifact.text(reading)
+        observed_settings = observed(settings, keys.add)
+        if artifact.exists(observed_settings):
+            artifact.text(observed_settings)
             for key in keys:
-                found[key].add(artifact.path)
-    return found
+                artifacts_by_key[key].add(artifact.path)
+    return artifacts_by_key

@@ -1,4 +1,4 @@
-"""Templates of artifacts, and the formats of values in them."""
+"""Templates of generated files, and filters that format the values in them."""
 
 from __future__ import annotations
 
@@ -30,31 +30,34 @@ def _templates() -> Environment:
 
 
 def template(name: str, **values: Any) -> str:
-    """A file of `templates/`, filled in."""
+    """Return a rendered template of `templates/`."""
     return _templates().get_template(f"{name}.j2").render(values)
 
 
 def quote_dotenv(value: object) -> str:
-    """A value of an environment file as Compose reads it."""
+    """Return a value quoted for an environment file that Compose reads."""
     text = str(value)
     if "'" not in text and not text.endswith("\\"):
-        return f"'{text}'"  # keeps all that has neither: there is no escape for both
+        return f"'{text}'"  # single quotes keep everything literal, but can't escape a quote or a final backslash
     escaped = re.sub(r'[\\"$]', r"\\\g<0>", text)
     return f'"{escaped}"'
 
 
 def quote_yaml(value: object) -> str:
-    """A YAML scalar or flow collection: JSON is a part of YAML."""
+    """Return a value as a YAML scalar or flow collection, in JSON, which is a subset of YAML."""
     return json.dumps(value, ensure_ascii=False)
 
 
 @cache
 def _dumper() -> type[yaml.CSafeDumper]:
-    """PyYAML's writes by YAML 1.1, and leaves plain what is a number or a truth value to readers of others."""
+    """Return a dumper that quotes strings which other YAML parsers would read as numbers or booleans.
+
+    PyYAML quotes by YAML 1.1 only.
+    """
     import yaml
 
     class Dumper(yaml.CSafeDumper):
-        """Quotes as well what begins like a number, and the short truth values."""
+        """Also quotes strings that begin like a number, and the short booleans `y` and `n`."""
 
     Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+._]*[0-9]"), list("-+._0123456789"))
     Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
@@ -62,12 +65,12 @@ def _dumper() -> type[yaml.CSafeDumper]:
 
 
 def yaml_documents(documents: Iterable[Any]) -> str:
-    """YAML documents that Kubernetes reads as what they are."""
+    """Return YAML documents in which Kubernetes reads every value with its type."""
     import yaml
 
     return yaml.dump_all(documents, Dumper=_dumper(), sort_keys=False, width=120, allow_unicode=True)
 
 
 def escape_compose(value: str) -> str:
-    """Text for a Compose file, where a single `$` would start a variable."""
+    """Return a text escaped for a Compose file, where a single `$` would start a variable."""
     return value.replace("$", "$$")

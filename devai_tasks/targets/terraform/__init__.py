@@ -1,1 +1,1 @@
-"""Terraform: what a stack runs on in its cloud."""
+"""Terraform: the cloud resources that a stack runs on."""

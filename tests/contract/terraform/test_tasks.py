@@ -110,7 +110,7 @@ def test_a_plan_of_an_older_state_is_refused_by_terraform(small: Project, devai:
     refused = devai("tf.apply", *STACK, "--yes", HOST)
     assert refused.returncode == 1
     assert "Saved plan is stale" in refused.stderr
-    assert "make a new plan: `inv tf.plan`" in refused.stderr
+    assert "create a new plan: `inv tf.plan`" in refused.stderr
 
 
 @pytest.mark.usefixtures("small")
@@ -297,7 +297,7 @@ def test_an_end_reaches_terraform_once_and_it_ends_what_it_has_begun(slow: Proje
     assert process.returncode == 128 + number
     assert (slow.root / "ended").exists() or "Interrupt received" in errors, output + errors
     assert errors.count("Terraform was asked to stop") == 1
-    assert "`inv tf.plan` shows what is still to do" in errors
+    assert "`inv tf.plan` shows the remaining changes" in errors
     assert "Two interrupts" not in errors
     assert "Traceback" not in errors
     assert_that_the_first_is_known(slow)

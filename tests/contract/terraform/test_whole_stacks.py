@@ -56,8 +56,10 @@ def test_stop_takes_the_service_away_and_start_brings_it_back(devai: Run, projec
     assert services(devai) == [SERVICE]
     # Nobody answers there, and the message says what is missing and goes on with.
     assert started.returncode == 1
-    assert "https://lab.nowhere.test/api does not answer after 1 s: the name has no address yet" in started.stderr
-    assert "`inv tf.output --name=dns_records` shows the records to make" in started.stderr
+    assert (
+        "https://lab.nowhere.test/api does not answer after 1 s: the host name has no DNS record yet" in started.stderr
+    )
+    assert "`inv tf.output --name=dns_records` shows the records to create" in started.stderr
     again = shlex.join(["inv", "start", "--env=dev", *STACK, "--seconds=1"])
     assert f"service is done, address is not done; `{again}` continues there" in started.stderr
 

@@ -361,7 +361,7 @@ def test_a_namespace_that_was_made_for_nothing_is_taken_back(
 @pytest.mark.parametrize(
     ("words", "way"),
     [
-        (["--cloud=mine"], "no ingress leads to mine-dev; `inv k8s.port-forward --env=dev --cloud=mine` opens it"),
+        (["--cloud=mine"], "mine-dev has no ingress; `inv k8s.port-forward --env=dev --cloud=mine` opens it"),
         (
             ["--cloud=aws", "--set=ingress.host=", "--set=tls.enabled=false"],
             "`inv k8s.status --env=dev --cloud=aws --set=ingress.host= --set=tls.enabled=false` shows its load",

@@ -78,7 +78,7 @@ def test_a_stack_with_terraforms_own_certificate_answers_and_that_is_said_of_it(
     shipped: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     addresses.wait(stack(shipped, "azure"), seconds=0)
-    assert capsys.readouterr().err.count("nobody vouches for its certificate") == 1
+    assert capsys.readouterr().err.count("self-signed certificate, TLS verification skipped") == 1
 
 
 @pytest.mark.usefixtures("lab")
@@ -92,7 +92,9 @@ def test_a_token_is_sent_to_who_shows_such_a_certificate_only_where_it_is_believ
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     server = http.Server(f"{lab}devai/home.tar.gz", "secret")
-    with pytest.raises(DevaiError, match="nobody vouches for its certificate, so the token was not sent") as refusal:
+    with pytest.raises(
+        DevaiError, match="self-signed certificate, TLS verification skipped, so the token was not sent"
+    ) as refusal:
         http.download(server, io.BytesIO())
     assert refusal.value.code == "DEVAI-LAB-006"
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
@@ -123,6 +125,6 @@ def test_a_host_name_that_does_not_resolve_is_reported_with_its_missing_dns_reco
     monkeypatch.setattr(http, "status", status)
     with pytest.raises(DevaiError) as refusal:
         addresses.wait(stack(shipped, cloud, *(SIMPLE if cloud == "azure" else ())), seconds=0)
-    assert refusal.value.message.endswith("/api does not answer after 0 s: the name has no address yet")
-    assert refusal.value.hint.startswith("lab.mine.test needs a record in your DNS: `" + command)
+    assert refusal.value.message.endswith("/api does not answer after 0 s: the host name has no DNS record yet")
+    assert refusal.value.hint.startswith("lab.mine.test needs a DNS record: `" + command)
     assert refusal.value.code == "DEVAI-LAB-001"

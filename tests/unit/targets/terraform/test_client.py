@@ -47,7 +47,7 @@ def test_terraform_is_preferred_and_opentofu_will_do(program: Make) -> None:
 @pytest.mark.parametrize("version", ["1.10.9", "0.15.5", "1.9.0"])
 def test_an_older_one_is_refused_with_its_version(program: Make, version: str) -> None:
     program("terraform", version)
-    with pytest.raises(MissingToolError, match=f"is version {version}, and 1.11 or newer is needed"):
+    with pytest.raises(MissingToolError, match=f"is version {version}; 1.11 or newer is required"):
         client.find("auto")
 
 
@@ -83,22 +83,28 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("words", "way_out"),
     [
-        ('Status=404 Code="ContainerNotFound"', "the state has no store yet"),
+        ('Status=404 Code="ContainerNotFound"', "the storage for the Terraform state does not exist yet"),
         (
             "ResourceNotFound: The Resource 'Microsoft.Storage/storageAccounts/devai1' under resource group 'devai'",
-            "the state has no store yet",
+            "the storage for the Terraform state does not exist yet",
         ),
-        ("dial tcp: lookup devai1.blob.core.windows.net on 192.0.2.53:53: no such host", "the state has no store yet"),
-        ('Status=403 Code="AuthorizationPermissionMismatch"', "the state's store is closed to who is logged in"),
+        (
+            "dial tcp: lookup devai1.blob.core.windows.net on 192.0.2.53:53: no such host",
+            "the storage for the Terraform state does not exist yet",
+        ),
+        (
+            'Status=403 Code="AuthorizationPermissionMismatch"',
+            "the current user has no access to the storage of the Terraform state",
+        ),
         (
             "Terraform does not have the necessary permissions to register Resource Providers.",
             "az provider register --namespace=NAME --wait",
         ),
         (
             "409 Conflict with error: MissingSubscriptionRegistration",
-            "the subscription is not registered for a service",
+            "the subscription is not registered for a resource provider",
         ),
-        ("409 Conflict with error: ScopeLocked", "the same command again destroys the rest after that time"),
+        ("409 Conflict with error: ScopeLocked", "run the same command again after that time to destroy the rest"),
         ("400 with error: ApplicationGatewayKeyVaultSecretAccessDenied", "the gateway may not read the certificate"),
         (
             "Client address is not authorized and caller is not a trusted service. InnerError: ForbiddenByFirewall",
@@ -108,7 +114,10 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
             "409 Conflict with error: RegistryErrorResponse: An error response is received from index.docker.io",
             "az acr import --name=REGISTRY --source=docker.io/ollama/ollama:TAG",
         ),
-        ("is already being used by 'proxy', resourceInUseByAnotherResource", "something still uses what is to be"),
+        (
+            "is already being used by 'proxy', resourceInUseByAnotherResource",
+            "a resource that is to be destroyed is still in use",
+        ),
         (
             "InvalidRequestException: a secret with this name is already scheduled for deletion.",
             "--force-delete-without-recovery` frees the name",
@@ -119,9 +128,9 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
         ),
         (
             "Error: waiting for ECS Service (arn:aws:ecs:…:service/devai-dev/lab) update: tasks failed to start.",
-            "the new version did not stay up",
+            "the new version did not become stable",
         ),
-        ("ECS went back to arn:aws:ecs:…:task-definition/devai-dev:7", "the new version did not stay up"),
+        ("ECS went back to arn:aws:ecs:…:task-definition/devai-dev:7", "the new version did not become stable"),
     ],
 )
 def test_what_terraform_says_is_followed_by_the_way_out(
