@@ -1,4 +1,4 @@
-"""Where Terraform works for a stack: on the project's own root, or on a copy in which something is different."""
+"""Terraform's working directory for a stack: the project's root module, or a modified copy of it."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from devai_tasks.targets.terraform.rendering import BACKEND, TFVARS
 from devai_tasks.workspace import artifacts, state
 
 _RESOURCE = re.compile(r'^resource "(\w+)" "(\w+)" \{(.*?)^\}', re.MULTILINE | re.DOTALL)
-_LATCH = re.compile(r"^\s+prevent_destroy\s*=\s*true\b", re.MULTILINE)
+_PREVENT_DESTROY = re.compile(r"^\s+prevent_destroy\s*=\s*true\b", re.MULTILINE)
 
-# How often, and after how many seconds again, a state is read that another process is writing.
+# Number of attempts to read a state that another process is writing, and the seconds between them.
 _READS, _READ_SECONDS = 50, 0.1
 
 
 @dataclass(frozen=True)
 class Site:
-    """One root with what belongs to it."""
+    """A root module with its data directory and input files."""
 
     root: Path
     home: Path
-    """What Terraform keeps for the stack on this machine: modules and providers, and the saved plan."""
+    """Folder of what Terraform keeps for the stack on this machine: modules, providers and the saved plan."""
     values: Path
     backend: Path | None
-    """The file with the backend's settings; None where the root says all of them."""
+    """The file with the backend's settings; None if the root module contains all of them."""
     expected: Mapping[str, object]
-    """The backend's settings, to compare with those in force."""
+    """The backend's expected settings, to compare with the active ones."""
 
     @property
     def data(self) -> Path:
-        """Terraform's TF_DATA_DIR."""
+        """The folder for TF_DATA_DIR."""
         return self.home / "data"
 
     @property
     def plan(self) -> Path:
-        """The saved plan."""
+        """The file of the saved plan."""
         return self.home / "plan"
 
     @property
     def fingerprint(self) -> str:
-        """Of everything here that a plan rests on."""
+        """Fingerprint of everything in the working directory that a plan depends on."""
         digest = hashlib.sha256(self.sources.encode())
         for file in filter(None, (self.values, self.backend)):
             digest.update(file.read_bytes())
@@ -63,7 +63,7 @@ class Site:
 
     @property
     def sources(self) -> str:
-        """The fingerprint of the root and the modules beside it, with the scripts that those read."""
+        """Fingerprint of the root module and the modules beside it, including the scripts that modules read."""
         digest = hashlib.sha256(os.environ.get("DEVAI_PROVIDER_DIR", "").encode())
         modules = (file for file in self.root.parent.glob("modules/**/*.*") if file.is_file() and file.suffix != ".md")
         for file in sorted([*self.root.glob("*.tf*"), *modules]):
@@ -72,7 +72,7 @@ class Site:
 
 
 def own(project: Project, settings: Settings) -> Site:
-    """The project's own root, with the artifacts rendered."""
+    """Return the working directory on the project's own root module, with the input files rendered."""
     folder = artifacts.provide(project, settings.stack, lambda _: rendering.render(settings))
     provider = settings.compute.provider
     return Site(
@@ -85,7 +85,7 @@ def own(project: Project, settings: Settings) -> Site:
 
 
 def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
-    """A copy whose state is a file beside it, so that nothing of it can be taken for the real one."""
+    """Return a copy for offline use, whose state is a local file separate from the real state."""
     provider, home = settings.compute.provider, project.state(settings.stack) / "offline"
     root, values = home / "deploy" / provider, home / f"{provider}.tfvars.json"
     file = os.path.relpath(home / "terraform.tfstate", root)
@@ -97,60 +97,70 @@ def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
 
 
 def offline_state(project: Project, settings: Settings) -> dict[str, Any]:
-    """Return the state of a stack's offline copy; nothing where there is none yet."""
+    """Return the state of a stack's offline copy; an empty mapping if there is none yet.
+
+    Raises:
+        DevaiError: the file is not a Terraform state.
+    """
     file = project.state(settings.stack) / "offline/terraform.tfstate"
     for _ in range(_READS):
         text = file.read_text(encoding="utf-8") if file.exists() else "{}"
         with suppress(ValueError):
-            found: dict[str, Any] = json.loads(text)
-            return found
-        # Terraform writes its state in place, and one that outlived a killed task may be at it.
+            content: dict[str, Any] = json.loads(text)
+            return content
+        # Terraform writes its state in place, and a Terraform that outlived a killed task may still be writing.
         time.sleep(_READ_SECONDS)
-    raise DevaiError(f"{file} is no state of Terraform", hint="remove it, and the stack's offline copy starts over")
+    raise DevaiError(
+        f"{file} is not a Terraform state", hint="delete the file to start over with an empty offline copy"
+    )
 
 
 def without_prevent_destroy(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:
-    """Return a copy of a site without `prevent_destroy`, to destroy data as well; its state is the same."""
-    own = _copied(project, settings, site, "without-prevent-destroy", dry=dry)
+    """Return a copy without `prevent_destroy` and with the same state, to destroy data as well."""
+    copy = _copied(project, settings, site, "without-prevent-destroy", dry=dry)
     if not dry:
-        lift_latches(own.root.parent)
-    return own
+        lift_latches(copy.root.parent)
+    return copy
 
 
 def unprotected(
     project: Project, settings: Settings, site: Site, arguments: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Site:
-    """A copy of a site in which some resources, by type and name, have other arguments, which let them go.
+    """Return a copy in which some resources, by type and name, have arguments that disable deletion protection.
 
-    Else it is as of a protected stack: without that, file systems and vaults would be others, too.
+    All other values are those of a protected stack. Without them, file systems and vaults would be replaced, too.
     """
-    own = _copied(project, settings, site, "unprotected", dry=False)
-    for file in sorted(own.root.parent.rglob("*.tf")):
+    copy = _copied(project, settings, site, "unprotected", dry=False)
+    for file in sorted(copy.root.parent.rglob("*.tf")):
         blocks = [
-            _block(kind, name, [f"{argument} = {json.dumps(value)}" for argument, value in sorted(given.items())])
+            _block(kind, name, [f"{argument} = {json.dumps(value)}" for argument, value in sorted(changes.items())])
             for kind, name, _ in _RESOURCE.findall(file.read_text(encoding="utf-8"))
-            if (given := arguments.get((kind, name)))
+            if (changes := arguments.get((kind, name)))
         ]
         if blocks:
             _write(file.with_name(f"{file.stem}_destroyable_override.tf"), "\n".join(blocks))
-    values = own.home / "protected.tfvars.json"
+    values = copy.home / "protected.tfvars.json"
     _write(values, json.dumps({**json.loads(site.values.read_text(encoding="utf-8")), "protected": True}))
-    return dataclasses.replace(own, values=values)
+    return dataclasses.replace(copy, values=values)
 
 
 def latches(folder: Path) -> dict[Path, list[tuple[str, str]]]:
-    """The resources that are latched against destruction, type and name, for each file below a folder."""
-    found = {}
+    """Return the resources with `prevent_destroy`, as type and name, for each file below a folder."""
+    resources_by_file = {}
     for file in sorted(folder.rglob("*.tf")):
         resources = _RESOURCE.findall(file.read_text(encoding="utf-8"))
-        latched = [(kind, name) for kind, name, body in resources if _LATCH.search(body)]
-        if latched:
-            found[file] = latched
-    return found
+        protected = [(kind, name) for kind, name, body in resources if _PREVENT_DESTROY.search(body)]
+        if protected:
+            resources_by_file[file] = protected
+    return resources_by_file
 
 
 def lift_latches(folder: Path) -> None:
-    """Add an override beside each file with a latch: Terraform merges the arguments of `lifecycle` one by one."""
+    """Add an override file beside each file that has `prevent_destroy`.
+
+    Terraform merges the arguments of `lifecycle` one by one
+    (https://developer.hashicorp.com/terraform/language/files/override).
+    """
     for file, resources in latches(folder).items():
         blocks = [_block(kind, name, ["lifecycle {", "  prevent_destroy = false", "}"]) for kind, name in resources]
         _write(file.with_name(f"{file.stem}_destroyable_override.tf"), "\n".join(blocks))
@@ -161,7 +171,7 @@ def _block(kind: str, name: str, lines: Sequence[str]) -> str:
 
 
 def _copied(project: Project, settings: Settings, site: Site, name: str, *, dry: bool) -> Site:
-    """A copy of a site, with the same state; offline it is one already."""
+    """Return a copy of a working directory with the same state; an offline one is a copy already."""
     if not site.backend:
         return site
     provider, home = settings.compute.provider, project.state(settings.stack) / name
@@ -171,7 +181,7 @@ def _copied(project: Project, settings: Settings, site: Site, name: str, *, dry:
 
 
 def _copy(project: Project, provider: str, home: Path) -> None:
-    """Copy a root and the modules to a folder of the stack."""
+    """Copy a root module and the shared modules to a folder of the stack."""
     state.private_folder(home)
     source, target = project.root / "deploy/terraform", home / "deploy"
     shutil.rmtree(target, ignore_errors=True)

@@ -49,5 +49,5 @@ def test_an_offline_state_that_is_being_written_is_read_when_it_is_whole(
     assert workdir.offline_state(project, settings) == {"serial": 2}
     file.write_text("{")
     monkeypatch.setattr(workdir, "_READS", 1)
-    with pytest.raises(DevaiError, match=r"terraform.tfstate is no state of Terraform; remove it"):
+    with pytest.raises(DevaiError, match=r"terraform.tfstate is not a Terraform state; delete the file"):
         workdir.offline_state(project, settings)
