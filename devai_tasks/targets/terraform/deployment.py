@@ -28,7 +28,7 @@ from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.targets.terraform import records, workdir
 from devai_tasks.targets.terraform.client import Terraform
 from devai_tasks.targets.terraform.saved_plan import Plan
-from devai_tasks.targets.terraform.workdir import Site
+from devai_tasks.targets.terraform.workdir import Workdir
 from devai_tasks.workspace import secret_values, state
 from devai_tasks.workspace.ownership import Owner
 
@@ -41,7 +41,7 @@ class Work:
 
     project: Project
     settings: Settings
-    site: Site
+    workdir: Workdir
     tool: Terraform
     note: str
     """What rests on recordings, where something does."""
@@ -75,15 +75,15 @@ def work(
     if not dry:
         state.private_folder(project.state(settings.stack))
     if not offline:
-        site = workdir.own(project, settings)
-        yield Work(project, settings, site, _tool(site, settings, {}, handed, dry=dry), "")
+        directory = workdir.own(project, settings)
+        yield Work(project, settings, directory, _tool(directory, settings, {}, handed, dry=dry), "")
         return
     note = _note(project, settings)
     console.warn(note)
-    site = workdir.offline(project, settings, dry=dry)
+    directory = workdir.offline(project, settings, dry=dry)
     with nullcontext("") if dry else serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         environ = {"TF_REATTACH_PROVIDERS": addresses}
-        yield Work(project, settings, site, _tool(site, settings, environ, handed, dry=dry), note)
+        yield Work(project, settings, directory, _tool(directory, settings, environ, handed, dry=dry), note)
 
 
 def _as_offline(project: Project, settings: Settings) -> Settings:
@@ -121,8 +121,8 @@ def with_versions(project: Project, settings: Settings, values: Mapping[str, str
 
 def prepare(work: Work) -> None:
     """Bring modules and providers where something is new, and make sure that the backend is the stack's own."""
-    stamp = work.site.home / "prepared"
-    current = f"{work.site.sources}\n{json.dumps(work.site.expected)}\n"
+    stamp = work.workdir.home / "prepared"
+    current = f"{work.workdir.sources}\n{json.dumps(work.workdir.expected)}\n"
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == current and not work.dry):
         init(work)
         if not work.dry:
@@ -132,18 +132,18 @@ def prepare(work: Work) -> None:
 
 def init(work: Work) -> None:
     """Bring modules and providers, and set the backend."""
-    work.tool.init(work.site.backend)
+    work.tool.init(work.workdir.backend)
     check_backend(work)
 
 
 def check_backend(work: Work) -> None:
     """Raise where Terraform would write to a state that is not the stack's."""
-    file = work.site.data / "terraform.tfstate"
+    file = work.workdir.data / "terraform.tfstate"
     if work.dry:
         return
     if not file.exists():
         raise DevaiError("Terraform has no backend, and would keep the state where nobody looks", hint="`inv tf.init`")
-    if wrong := _differing(file, work.site.expected):
+    if wrong := _differing(file, work.workdir.expected):
         raise DevaiError(
             f"the state is not that of {work.settings.stack}: {wrong}",
             hint="`inv tf.init` sets the backend",
@@ -209,9 +209,9 @@ def is_by_first(project: Project, settings: Settings) -> bool:
 def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) -> None:
     """Check the configuration; without a state."""
     with work(project, settings, offline=offline, dry=dry, looking=True) as prepared:
-        site = dataclasses.replace(prepared.site, home=prepared.site.home / "validate")
-        tool = dataclasses.replace(prepared.tool, data=site.data)
-        tool.init(site.backend, state=False)
+        directory = dataclasses.replace(prepared.workdir, home=prepared.workdir.home / "validate")
+        tool = dataclasses.replace(prepared.tool, data=directory.data)
+        tool.init(directory.backend, state=False)
         tool.validate()
 
 
@@ -224,12 +224,12 @@ def plan(work: Work, *, destroy: bool = False, resources: Sequence[str] = ()) ->
     forget_plan(work)
     if resources and not destroy:  # no part of a stack is in its state without the record
         resources = [*dict.fromkeys([*resources, ".".join(records.RECORD)])]
-    work.tool.plan(work.site.values, work.site.plan, destroy=destroy, resources=resources)
+    work.tool.plan(work.workdir.values, work.workdir.plan, destroy=destroy, resources=resources)
     if not work.dry:
-        work.site.plan.chmod(0o600)
-        rests_on = {"fingerprint": work.site.fingerprint, "destroy": destroy, "resources": list(resources)}
-        state.write(_rests_on(work.site), json.dumps(rests_on))
-    return _with_values(work, work.tool.show(work.site.plan))
+        work.workdir.plan.chmod(0o600)
+        rests_on = {"fingerprint": work.workdir.fingerprint, "destroy": destroy, "resources": list(resources)}
+        state.write(_rests_on(work.workdir), json.dumps(rests_on))
+    return _with_values(work, work.tool.show(work.workdir.plan))
 
 
 def has_saved_plan(project: Project, settings: Settings) -> bool:
@@ -243,10 +243,10 @@ def saved_plan(work: Work) -> Plan | None:
     Raises UsageError where the configuration is no longer the one that was planned, where it is to destroy, or where it
     would write a secret that has no value here.
     """
-    if work.dry or not work.site.plan.exists():
+    if work.dry or not work.workdir.plan.exists():
         return None
-    rests_on = json.loads(_rests_on(work.site).read_text(encoding="utf-8"))
-    if rests_on["fingerprint"] != work.site.fingerprint:
+    rests_on = json.loads(_rests_on(work.workdir).read_text(encoding="utf-8"))
+    if rests_on["fingerprint"] != work.workdir.fingerprint:
         raise UsageError(
             "the saved plan is of another configuration than the present one; nothing was changed",
             hint="`inv tf.plan` makes a new one",
@@ -257,7 +257,7 @@ def saved_plan(work: Work) -> Plan | None:
             "the saved plan is to destroy", hint="`inv tf.destroy` does that. `inv tf.plan` makes another one"
         )
     prepare(work)
-    return _with_values(work, work.tool.show(work.site.plan))
+    return _with_values(work, work.tool.show(work.workdir.plan))
 
 
 def _with_values(work: Work, planned: Plan) -> Plan:
@@ -275,14 +275,14 @@ def _with_values(work: Work, planned: Plan) -> Plan:
 def forget_plan(work: Work) -> None:
     """Remove a saved plan: it may be applied once."""
     if not work.dry:
-        for file in (work.site.plan, _rests_on(work.site)):
+        for file in (work.workdir.plan, _rests_on(work.workdir)):
             file.unlink(missing_ok=True)
 
 
 def apply(work: Work) -> dict[str, Any]:
     """Do what the saved plan says; returns the outputs that the state has then."""
     try:
-        work.tool.apply(work.site.plan)
+        work.tool.apply(work.workdir.plan)
     finally:
         forget_plan(work)  # also a half-applied one is stale
     return work.tool.outputs()
@@ -300,9 +300,9 @@ def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:
     """Save a plan to destroy a stack, without `data` all but what its latched storage needs."""
     prepare(work)
     if data:
-        work = _at(work, workdir.without_prevent_destroy(work.project, work.settings, work.site, dry=work.dry))
+        work = _at(work, workdir.without_prevent_destroy(work.project, work.settings, work.workdir, dry=work.dry))
         return work, plan(work, destroy=True)
-    going = without_latched(work.tool.state(), workdir.latches(work.site.root.parent))
+    going = without_latched(work.tool.state(), workdir.latches(work.workdir.root.parent))
     if work.dry:
         console.say("here with -target= for each resource of the state that latched data does not need:")
     elif not going:
@@ -325,15 +325,17 @@ def unprotect(work: Work, planned: Plan) -> bool:
     if not lifted:
         return False
     console.say(f"taking off what protects {', '.join(addresses)}")
-    lifting = _at(work, workdir.unprotected(work.project, work.settings, work.site, lifted))
+    lifting = _at(work, workdir.unprotected(work.project, work.settings, work.workdir, lifted))
     plan(lifting, resources=addresses)
     apply(lifting)
     return True
 
 
-def _at(work: Work, site: Site) -> Work:
-    """The same work on another site."""
-    return dataclasses.replace(work, site=site, tool=dataclasses.replace(work.tool, root=site.root, data=site.data))
+def _at(work: Work, directory: Workdir) -> Work:
+    """The same work on another directory."""
+    return dataclasses.replace(
+        work, workdir=directory, tool=dataclasses.replace(work.tool, root=directory.root, data=directory.data)
+    )
 
 
 def has_cluster(state: Mapping[str, Any]) -> bool:
@@ -380,15 +382,15 @@ def _plain(address: str) -> str:
 
 
 def _tool(
-    site: Site, settings: Settings, environ: Mapping[str, str], handed: Mapping[str, str], *, dry: bool
+    directory: Workdir, settings: Settings, environ: Mapping[str, str], handed: Mapping[str, str], *, dry: bool
 ) -> Terraform:
     given = os.environ.get("DEVAI_PROVIDER_DIR")
     mirror = Path(given) if given and not environ else None
-    return Terraform(site.root, site.data, settings.terraform.program, environ, handed, mirror, dry)
+    return Terraform(directory.root, directory.data, settings.terraform.program, environ, handed, mirror, dry)
 
 
-def _rests_on(site: Site) -> Path:
-    return site.home / "plan.json"
+def _rests_on(directory: Workdir) -> Path:
+    return directory.home / "plan.json"
 
 
 def _note(project: Project, settings: Settings) -> str:

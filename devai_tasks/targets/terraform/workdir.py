@@ -31,7 +31,7 @@ _READS, _READ_SECONDS = 50, 0.1
 
 
 @dataclass(frozen=True)
-class Site:
+class Workdir:
     """A root module with its data directory and input files."""
 
     root: Path
@@ -71,11 +71,11 @@ class Site:
         return digest.hexdigest()
 
 
-def own(project: Project, settings: Settings) -> Site:
+def own(project: Project, settings: Settings) -> Workdir:
     """Return the working directory on the project's own root module, with the input files rendered."""
     folder = artifacts.provide(project, settings.stack, lambda _: rendering.render(settings))
     provider = settings.compute.provider
-    return Site(
+    return Workdir(
         root=project.root / "deploy/terraform" / provider,
         home=project.state(settings.stack) / "terraform",
         values=folder / TFVARS[provider],
@@ -84,7 +84,7 @@ def own(project: Project, settings: Settings) -> Site:
     )
 
 
-def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
+def offline(project: Project, settings: Settings, *, dry: bool) -> Workdir:
     """Return a copy for offline use, whose state is a local file separate from the real state."""
     provider, home = settings.compute.provider, project.state(settings.stack) / "offline"
     root, values = home / "deploy" / provider, home / f"{provider}.tfvars.json"
@@ -93,7 +93,7 @@ def offline(project: Project, settings: Settings, *, dry: bool) -> Site:
         _copy(project, provider, home)
         _write(root / "backend_override.tf", f'terraform {{\n  backend "local" {{\n    path = "{file}"\n  }}\n}}\n')
         _write(values, rendering.render(settings)[TFVARS[provider]])
-    return Site(root, home, values, None, {"path": file})
+    return Workdir(root, home, values, None, {"path": file})
 
 
 def offline_state(project: Project, settings: Settings) -> dict[str, Any]:
@@ -115,22 +115,22 @@ def offline_state(project: Project, settings: Settings) -> dict[str, Any]:
     )
 
 
-def without_prevent_destroy(project: Project, settings: Settings, site: Site, *, dry: bool) -> Site:
+def without_prevent_destroy(project: Project, settings: Settings, workdir: Workdir, *, dry: bool) -> Workdir:
     """Return a copy without `prevent_destroy` and with the same state, to destroy data as well."""
-    copy = _copied(project, settings, site, "without-prevent-destroy", dry=dry)
+    copy = _copied(project, settings, workdir, "without-prevent-destroy", dry=dry)
     if not dry:
         lift_latches(copy.root.parent)
     return copy
 
 
 def unprotected(
-    project: Project, settings: Settings, site: Site, arguments: Mapping[tuple[str, str], Mapping[str, Any]]
-) -> Site:
+    project: Project, settings: Settings, workdir: Workdir, arguments: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> Workdir:
     """Return a copy in which some resources, by type and name, have arguments that disable deletion protection.
 
     All other values are those of a protected stack. Without them, file systems and vaults would be replaced, too.
     """
-    copy = _copied(project, settings, site, "unprotected", dry=False)
+    copy = _copied(project, settings, workdir, "unprotected", dry=False)
     for file in sorted(copy.root.parent.rglob("*.tf")):
         blocks = [
             _block(kind, name, [f"{argument} = {json.dumps(value)}" for argument, value in sorted(changes.items())])
@@ -140,7 +140,7 @@ def unprotected(
         if blocks:
             _write(file.with_name(f"{file.stem}_destroyable_override.tf"), "\n".join(blocks))
     values = copy.home / "protected.tfvars.json"
-    _write(values, json.dumps({**json.loads(site.values.read_text(encoding="utf-8")), "protected": True}))
+    _write(values, json.dumps({**json.loads(workdir.values.read_text(encoding="utf-8")), "protected": True}))
     return dataclasses.replace(copy, values=values)
 
 
@@ -170,14 +170,14 @@ def _block(kind: str, name: str, lines: Sequence[str]) -> str:
     return "\n".join([f'resource "{kind}" "{name}" {{', *(f"  {line}" for line in lines), "}", ""])
 
 
-def _copied(project: Project, settings: Settings, site: Site, name: str, *, dry: bool) -> Site:
+def _copied(project: Project, settings: Settings, workdir: Workdir, name: str, *, dry: bool) -> Workdir:
     """Return a copy of a working directory with the same state; an offline one is a copy already."""
-    if not site.backend:
-        return site
+    if not workdir.backend:
+        return workdir
     provider, home = settings.compute.provider, project.state(settings.stack) / name
     if not dry:
         _copy(project, provider, home)
-    return Site(home / "deploy" / provider, home, site.values, site.backend, site.expected)
+    return Workdir(home / "deploy" / provider, home, workdir.values, workdir.backend, workdir.expected)
 
 
 def _copy(project: Project, provider: str, home: Path) -> None:

@@ -19,19 +19,19 @@ CLUSTER = ("aws_eks_cluster", "this")
 def test_protection_is_taken_off_in_a_copy_that_has_the_stacks_own_state(project: Project) -> None:
     """All else is as it was while the stack was protected: nothing but the protection is to change."""
     settings = load(project, Stack("dev", "aws"), environ={})
-    site = workdir.own(project, settings)
+    directory = workdir.own(project, settings)
     before = {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
 
-    lifted = workdir.unprotected(project, settings, site, {CLUSTER: {"deletion_protection": False}})
+    lifted = workdir.unprotected(project, settings, directory, {CLUSTER: {"deletion_protection": False}})
 
-    assert (lifted.backend, lifted.expected) == (site.backend, site.expected)
+    assert (lifted.backend, lifted.expected) == (directory.backend, directory.expected)
     overrides = {
         file.relative_to(lifted.root.parent).as_posix(): file.read_text(encoding="utf-8").split()
         for file in lifted.root.parent.rglob("*_override.tf")
     }
     block = 'resource "aws_eks_cluster" "this" { deletion_protection = false }'
     assert overrides == {"modules/kubernetes/aws/main_destroyable_override.tf": block.split()}
-    values, own = (json.loads(file.read_text(encoding="utf-8")) for file in (lifted.values, site.values))
+    values, own = (json.loads(file.read_text(encoding="utf-8")) for file in (lifted.values, directory.values))
     assert values == {**own, "protected": True}
     assert own["protected"] is False
     assert before == {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
