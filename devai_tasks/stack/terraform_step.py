@@ -17,7 +17,7 @@ from devai_tasks.system import console
 from devai_tasks.system.errors import UsageError
 from devai_tasks.targets.terraform import deployment as terraform
 from devai_tasks.targets.terraform import outputs, records
-from devai_tasks.targets.terraform.deployment import Work
+from devai_tasks.targets.terraform.deployment import TerraformProject
 from devai_tasks.targets.terraform.saved_plan import Plan
 from devai_tasks.workspace import ownership, state
 from devai_tasks.workspace.ownership import Claim, Owner

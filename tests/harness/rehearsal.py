@@ -22,12 +22,12 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.targets.terraform import deployment as terraform
 
 
-def on_recordings(real: Callable[..., AbstractContextManager[terraform.Work]]) -> Callable[..., Any]:
+def on_recordings(real: Callable[..., AbstractContextManager[terraform.TerraformProject]]) -> Callable[..., Any]:
     """Terraform's work as it is, but always on recorded schemas."""
 
     def work(
         project: Project, settings: Settings, *, offline: bool = False, dry: bool = False, looking: bool = False
-    ) -> AbstractContextManager[terraform.Work]:
+    ) -> AbstractContextManager[terraform.TerraformProject]:
         del offline
         return real(project, settings, offline=True, dry=dry, looking=looking)
 

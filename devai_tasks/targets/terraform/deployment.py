@@ -36,7 +36,7 @@ _CLUSTERS = ("aws_eks_cluster", "azurerm_kubernetes_cluster", "google_container_
 
 
 @dataclass(frozen=True)
-class Work:
+class TerraformProject:
     """Terraform at work for a stack."""
 
     project: Project
@@ -60,7 +60,7 @@ class Work:
 @contextmanager
 def work(
     project: Project, settings: Settings, *, offline: bool = False, dry: bool = False, looking: bool = False
-) -> Iterator[Work]:
+) -> Iterator[TerraformProject]:
     """Everything ready for Terraform: artifacts, secrets, and offline the provider that stands in for the cloud's.
 
     Who is only `looking` plans nothing: secrets are then neither asked for nor made.
@@ -76,14 +76,14 @@ def work(
         state.private_folder(project.state(settings.stack))
     if not offline:
         directory = workdir.own(project, settings)
-        yield Work(project, settings, directory, _tool(directory, settings, {}, handed, dry=dry), "")
+        yield TerraformProject(project, settings, directory, _tool(directory, settings, {}, handed, dry=dry), "")
         return
     note = _note(project, settings)
     console.warn(note)
     directory = workdir.offline(project, settings, dry=dry)
     with nullcontext("") if dry else serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         environ = {"TF_REATTACH_PROVIDERS": addresses}
-        yield Work(project, settings, directory, _tool(directory, settings, environ, handed, dry=dry), note)
+        yield TerraformProject(project, settings, directory, _tool(directory, settings, environ, handed, dry=dry), note)
 
 
 def _as_offline(project: Project, settings: Settings) -> Settings:
@@ -119,7 +119,7 @@ def with_versions(project: Project, settings: Settings, values: Mapping[str, str
     return dataclasses.replace(settings, terraform=dataclasses.replace(settings.terraform, secret_versions=versions))
 
 
-def prepare(work: Work) -> None:
+def prepare(work: TerraformProject) -> None:
     """Bring modules and providers where something is new, and make sure that the backend is the stack's own."""
     stamp = work.workdir.home / "prepared"
     current = f"{work.workdir.sources}\n{json.dumps(work.workdir.expected)}\n"
@@ -130,13 +130,13 @@ def prepare(work: Work) -> None:
     check_backend(work)
 
 
-def init(work: Work) -> None:
+def init(work: TerraformProject) -> None:
     """Bring modules and providers, and set the backend."""
     work.tool.init(work.workdir.backend)
     check_backend(work)
 
 
-def check_backend(work: Work) -> None:
+def check_backend(work: TerraformProject) -> None:
     """Raise where Terraform would write to a state that is not the stack's."""
     file = work.workdir.data / "terraform.tfstate"
     if work.dry:
@@ -215,7 +215,7 @@ def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) 
         tool.validate()
 
 
-def plan(work: Work, *, destroy: bool = False, resources: Sequence[str] = ()) -> Plan:
+def plan(work: TerraformProject, *, destroy: bool = False, resources: Sequence[str] = ()) -> Plan:
     """Save a plan beside a note of what it rests on; returns what it does.
 
     Raises UsageError where it would write a secret that has no value here.
@@ -237,7 +237,7 @@ def has_saved_plan(project: Project, settings: Settings) -> bool:
     return (project.state(settings.stack) / "terraform/plan").exists()
 
 
-def saved_plan(work: Work) -> Plan | None:
+def saved_plan(work: TerraformProject) -> Plan | None:
     """The plan that was saved; None without one.
 
     Raises UsageError where the configuration is no longer the one that was planned, where it is to destroy, or where it
@@ -260,7 +260,7 @@ def saved_plan(work: Work) -> Plan | None:
     return _with_values(work, work.tool.show(work.workdir.plan))
 
 
-def _with_values(work: Work, planned: Plan) -> Plan:
+def _with_values(work: TerraformProject, planned: Plan) -> Plan:
     """The plan, which writes no secret that has no value here: an empty one would take the place of the cloud's."""
     here = json.loads(work.tool.secrets.get("TF_VAR_secret_values", "{}"))
     if unset := sorted(set(planned.secrets) - set(here)):
@@ -272,14 +272,14 @@ def _with_values(work: Work, planned: Plan) -> Plan:
     return planned
 
 
-def forget_plan(work: Work) -> None:
+def forget_plan(work: TerraformProject) -> None:
     """Remove a saved plan: it may be applied once."""
     if not work.dry:
         for file in (work.workdir.plan, _rests_on(work.workdir)):
             file.unlink(missing_ok=True)
 
 
-def apply(work: Work) -> dict[str, Any]:
+def apply(work: TerraformProject) -> dict[str, Any]:
     """Do what the saved plan says; returns the outputs that the state has then."""
     try:
         work.tool.apply(work.workdir.plan)
@@ -288,7 +288,7 @@ def apply(work: Work) -> dict[str, Any]:
     return work.tool.outputs()
 
 
-def record(work: Work) -> None:
+def record(work: TerraformProject) -> None:
     """Have the stack's record in its state, before anything else of it."""
     if plan(work, resources=[".".join(records.RECORD)]).empty and not work.dry:
         return forget_plan(work)
@@ -296,7 +296,7 @@ def record(work: Work) -> None:
     return None
 
 
-def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:
+def plan_destruction(work: TerraformProject, *, data: bool) -> tuple[TerraformProject, Plan]:
     """Save a plan to destroy a stack, without `data` all but what its latched storage needs."""
     prepare(work)
     if data:
@@ -310,7 +310,7 @@ def plan_destruction(work: Work, *, data: bool) -> tuple[Work, Plan]:
     return work, plan(work, destroy=True, resources=going)
 
 
-def unprotect(work: Work, planned: Plan) -> bool:
+def unprotect(work: TerraformProject, planned: Plan) -> bool:
     """Have the cloud let go of what a plan destroys and a stack, while it was protected, kept; says whether it did."""
     going = {_plain(change.address) for change in planned.changes}
     addresses: list[str] = []
@@ -331,7 +331,7 @@ def unprotect(work: Work, planned: Plan) -> bool:
     return True
 
 
-def _at(work: Work, directory: Workdir) -> Work:
+def _at(work: TerraformProject, directory: Workdir) -> TerraformProject:
     """The same work on another directory."""
     return dataclasses.replace(
         work, workdir=directory, tool=dataclasses.replace(work.tool, root=directory.root, data=directory.data)
@@ -343,7 +343,7 @@ def has_cluster(state: Mapping[str, Any]) -> bool:
     return any(entry["type"] in _CLUSTERS for entry in state.get("resources", ()))
 
 
-def warn_of_cluster(work: Work, *, data: bool) -> None:
+def warn_of_cluster(work: TerraformProject, *, data: bool) -> None:
     """Say what a cluster in the stack's state has made that outlives it; `data` says that its data is to go as well."""
     if not work.dry and has_cluster(work.tool.state()):
         command = f"inv down {work.settings.stack.flags}{' --data' if data else ''}"
