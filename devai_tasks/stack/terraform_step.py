@@ -133,7 +133,7 @@ def changes(session: Session) -> list[PlannedChange]:
     with terraform.work(session.project, session.settings, dry=session.dry) as work:
         planned = terraform.plan(work)
         if planned.empty:
-            terraform.forget_plan(work)
+            terraform.delete_plan(work)
         return overview.of_terraform(planned)
 
 

@@ -221,7 +221,7 @@ def plan(work: TerraformProject, *, destroy: bool = False, resources: Sequence[s
     Raises UsageError where it would write a secret that has no value here.
     """
     prepare(work)
-    forget_plan(work)
+    delete_plan(work)
     if resources and not destroy:  # no part of a stack is in its state without the record
         resources = [*dict.fromkeys([*resources, ".".join(records.RECORD)])]
     work.tool.plan(work.workdir.values, work.workdir.plan, destroy=destroy, resources=resources)
@@ -272,7 +272,7 @@ def _with_values(work: TerraformProject, planned: Plan) -> Plan:
     return planned
 
 
-def forget_plan(work: TerraformProject) -> None:
+def delete_plan(work: TerraformProject) -> None:
     """Remove a saved plan: it may be applied once."""
     if not work.dry:
         for file in (work.workdir.plan, _rests_on(work.workdir)):
@@ -284,14 +284,14 @@ def apply(work: TerraformProject) -> dict[str, Any]:
     try:
         work.tool.apply(work.workdir.plan)
     finally:
-        forget_plan(work)  # also a half-applied one is stale
+        delete_plan(work)  # also a half-applied one is stale
     return work.tool.outputs()
 
 
 def record(work: TerraformProject) -> None:
     """Have the stack's record in its state, before anything else of it."""
     if plan(work, resources=[".".join(records.RECORD)]).empty and not work.dry:
-        return forget_plan(work)
+        return delete_plan(work)
     apply(work)
     return None
 
