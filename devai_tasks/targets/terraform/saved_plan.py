@@ -57,7 +57,7 @@ class Plan:
         return {kind: found[kind] for kind in KINDS if found[kind]}
 
     @property
-    def losses(self) -> list[str]:
+    def destructive_changes(self) -> list[str]:
         """Addresses of what is destroyed or replaced."""
         return [change.address for change in self.changes if change.kind in (DESTROYED, REPLACED)]
 

@@ -37,7 +37,7 @@ def test_changes_are_told_by_kind_with_the_names_of_what_changes() -> None:
         ("destroyed", "d.gone", ()),
     ]
     assert plan.outputs == ("url",)
-    assert plan.losses == ["f.again", "g.first", "d.gone"]
+    assert plan.destructive_changes == ["f.again", "g.first", "d.gone"]
     assert plan.sentence == "1 created, 1 changed, 2 replaced, 1 destroyed"
 
 
