@@ -157,7 +157,7 @@ def import_(c: Context, session: Session, address: str = "", id: str = "", offli
         terraform.record(work)  # so that the state names the owner from the start
         if not (offline or session.dry):
             terraform_step.note_record(work)
-        work.tool.adopt(address, id, work.workdir.values)
+        work.tool.import_resource(address, id, work.workdir.values)
 
 
 @stack_task(target="terraform", help={**_OFFLINE, **_JSON})

@@ -195,7 +195,7 @@ class Terraform:
         found = self._json(["output", "-json"], otherwise={})
         return {name: entry["value"] for name, entry in found.items()}
 
-    def adopt(self, address: str, identity: str, values: Path) -> None:
+    def import_resource(self, address: str, identity: str, values: Path) -> None:
         """Import an existing resource into the state."""
         self._run("importing", ["import", "-input=false", f"-var-file={self._path(values)}", address, identity])
 
