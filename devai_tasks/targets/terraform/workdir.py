@@ -119,7 +119,7 @@ def without_prevent_destroy(project: Project, settings: Settings, workdir: Workd
     """Return a copy without `prevent_destroy` and with the same state, to destroy data as well."""
     copy = _copied(project, settings, workdir, "without-prevent-destroy", dry=dry)
     if not dry:
-        lift_latches(copy.root.parent)
+        disable_prevent_destroy(copy.root.parent)
     return copy
 
 
@@ -155,7 +155,7 @@ def latches(folder: Path) -> dict[Path, list[tuple[str, str]]]:
     return resources_by_file
 
 
-def lift_latches(folder: Path) -> None:
+def disable_prevent_destroy(folder: Path) -> None:
     """Add an override file beside each file that has `prevent_destroy`.
 
     Terraform merges the arguments of `lifecycle` one by one
