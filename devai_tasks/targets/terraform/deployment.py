@@ -302,7 +302,7 @@ def plan_destruction(work: TerraformProject, *, data: bool) -> tuple[TerraformPr
     if data:
         work = _at(work, workdir.without_prevent_destroy(work.project, work.settings, work.workdir, dry=work.dry))
         return work, plan(work, destroy=True)
-    going = without_latched(work.tool.state(), workdir.latches(work.workdir.root.parent))
+    going = without_latched(work.tool.state(), workdir.prevent_destroy_resources(work.workdir.root.parent))
     if work.dry:
         console.say("here with -target= for each resource of the state that latched data does not need:")
     elif not going:
@@ -353,9 +353,11 @@ def warn_of_cluster(work: TerraformProject, *, data: bool) -> None:
         )
 
 
-def without_latched(state: Mapping[str, Any], latches: Mapping[Path, Sequence[tuple[str, str]]]) -> list[str]:
+def without_latched(
+    state: Mapping[str, Any], prevent_destroy_resources: Mapping[Path, Sequence[tuple[str, str]]]
+) -> list[str]:
     """The addresses of a state's resources, without latched ones and what those depend on."""
-    latched = {resource for resources in latches.values() for resource in resources}
+    latched = {resource for resources in prevent_destroy_resources.values() for resource in resources}
     resources = [entry for entry in state.get("resources", ()) if entry["mode"] == "managed"]
     # Dependencies are named without the keys of modules' instances.
     needs: dict[str, set[str]] = defaultdict(set)

@@ -144,7 +144,7 @@ def unprotected(
     return dataclasses.replace(copy, values=values)
 
 
-def latches(folder: Path) -> dict[Path, list[tuple[str, str]]]:
+def prevent_destroy_resources(folder: Path) -> dict[Path, list[tuple[str, str]]]:
     """Return the resources with `prevent_destroy`, as type and name, for each file below a folder."""
     resources_by_file = {}
     for file in sorted(folder.rglob("*.tf")):
@@ -161,7 +161,7 @@ def disable_prevent_destroy(folder: Path) -> None:
     Terraform merges the arguments of `lifecycle` one by one
     (https://developer.hashicorp.com/terraform/language/files/override).
     """
-    for file, resources in latches(folder).items():
+    for file, resources in prevent_destroy_resources(folder).items():
         blocks = [_block(kind, name, ["lifecycle {", "  prevent_destroy = false", "}"]) for kind, name in resources]
         _write(file.with_name(f"{file.stem}_destroyable_override.tf"), "\n".join(blocks))
 
