@@ -1,4 +1,4 @@
-"""Terraform for a stack: prepared, planned, applied, destroyed; on its own root, or offline on a copy."""
+"""Terraform for a stack: init, plan, apply and destroy, in the project's root module or offline in a copy."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ _CLUSTERS = ("aws_eks_cluster", "azurerm_kubernetes_cluster", "google_container_
 
 @dataclass(frozen=True)
 class TerraformProject:
-    """Terraform at work for a stack."""
+    """A stack with its working directory and the program that runs there."""
 
     project: Project
     settings: Settings
     workdir: Workdir
     tool: Terraform
     note: str
-    """What rests on recordings, where something does."""
+    """Notice that results are based on provider schema snapshots; empty unless offline."""
 
     @property
     def dry(self) -> bool:
-        """Whether commands are only said."""
+        """Whether commands are printed instead of run."""
         return self.tool.dry
 
     @property
     def offline(self) -> bool:
-        """Whether no cloud is asked."""
+        """Whether provider schema snapshots replace the cloud."""
         return bool(self.note)
 
 
@@ -61,56 +61,65 @@ class TerraformProject:
 def work(
     project: Project, settings: Settings, *, offline: bool = False, dry: bool = False, looking: bool = False
 ) -> Iterator[TerraformProject]:
-    """Everything ready for Terraform: artifacts, secrets, and offline the provider that stands in for the cloud's.
+    """Prepare the input files, the secrets and, offline, a fake provider, and yield the Terraform project of a stack.
 
-    Who is only `looking` plans nothing: secrets are then neither asked for nor made.
+    Args:
+        project: the project.
+        settings: those of the stack.
+        offline: work on a copy, with a fake provider based on schema snapshots.
+        dry: print commands instead of running them.
+        looking: read only; without a plan, no secret is asked for or created.
     """
-    handed = {}
+    secret_variables = {}
     if offline:
         settings = _as_offline(project, settings)
     if not (dry or looking):
         values = secret_values.for_a_cloud(project, settings)
         settings = with_versions(project, settings, values, offline=offline)
-        handed["TF_VAR_secret_values"] = json.dumps(values)
+        secret_variables["TF_VAR_secret_values"] = json.dumps(values)
     if not dry:
         state.private_folder(project.state(settings.stack))
     if not offline:
         directory = workdir.own(project, settings)
-        yield TerraformProject(project, settings, directory, _tool(directory, settings, {}, handed, dry=dry), "")
+        yield TerraformProject(
+            project, settings, directory, _tool(directory, settings, {}, secret_variables, dry=dry), ""
+        )
         return
     note = _note(project, settings)
     console.warn(note)
     directory = workdir.offline(project, settings, dry=dry)
     with nullcontext("") if dry else serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         environ = {"TF_REATTACH_PROVIDERS": addresses}
-        yield TerraformProject(project, settings, directory, _tool(directory, settings, environ, handed, dry=dry), note)
+        yield TerraformProject(
+            project, settings, directory, _tool(directory, settings, environ, secret_variables, dry=dry), note
+        )
 
 
 def _as_offline(project: Project, settings: Settings) -> Settings:
-    """Return the settings with what the state of the offline copy records, for it has one of its own."""
+    """Return the settings with the values recorded in the offline copy's state, which is separate from the real one."""
     try:
         return records.known(settings, workdir.offline_state(project, settings))
     except UsageError as error:
-        error.add_note(f"this is of the offline copy: it begins again when .devai/{settings.stack}/offline is deleted")
+        error.add_note(f"this concerns the offline copy: delete .devai/{settings.stack}/offline to start over")
         raise
 
 
 def without_image(settings: Settings) -> Settings:
-    """The settings of a stack in which nothing runs: as before its first image was pushed."""
+    """Return the settings of a stack that runs nothing, as before its first image was pushed."""
     none = dataclasses.replace(settings.image.gpu, digest=NO_DIGEST)
     return dataclasses.replace(settings, image=dataclasses.replace(settings.image, digest=NO_DIGEST, gpu=none))
 
 
 def with_versions(project: Project, settings: Settings, values: Mapping[str, str], *, offline: bool) -> Settings:
-    """The settings with the versions of the secrets that are handed over; one whose value is new has a new version.
+    """Return the settings with the versions of the secrets that Terraform gets; a changed value has a new version.
 
-    They become part of what is known of the deployment, except offline, where nothing is deployed.
+    The versions are recorded for the stack, except offline, where nothing is deployed.
     """
     known = settings.terraform.secret_versions
     folder = project.state(settings.stack) / ("offline" if offline else "terraform")
-    wanted = {TOKEN, *settings.secrets}
+    names = {TOKEN, *settings.secrets}
     versions = {
-        name: version for name, version in state.secret_versions(folder, values, known).items() if name in wanted
+        name: version for name, version in state.secret_versions(folder, values, known).items() if name in names
     }
     if not offline and versions != dict(known):
         state.record(
@@ -120,7 +129,7 @@ def with_versions(project: Project, settings: Settings, values: Mapping[str, str
 
 
 def prepare(work: TerraformProject) -> None:
-    """Bring modules and providers where something is new, and make sure that the backend is the stack's own."""
+    """Run `init` if sources or backend have changed, and check that the active backend is the stack's own."""
     stamp = work.workdir.home / "prepared"
     current = f"{work.workdir.sources}\n{json.dumps(work.workdir.expected)}\n"
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == current and not work.dry):
@@ -131,83 +140,90 @@ def prepare(work: TerraformProject) -> None:
 
 
 def init(work: TerraformProject) -> None:
-    """Bring modules and providers, and set the backend."""
+    """Install modules and providers, and configure the backend."""
     work.tool.init(work.workdir.backend)
     check_backend(work)
 
 
 def check_backend(work: TerraformProject) -> None:
-    """Raise where Terraform would write to a state that is not the stack's."""
+    """Raise DevaiError if Terraform would write to a state that is not the stack's."""
     file = work.workdir.data / "terraform.tfstate"
     if work.dry:
         return
     if not file.exists():
-        raise DevaiError("Terraform has no backend, and would keep the state where nobody looks", hint="`inv tf.init`")
-    if wrong := _differing(file, work.workdir.expected):
         raise DevaiError(
-            f"the state is not that of {work.settings.stack}: {wrong}",
-            hint="`inv tf.init` sets the backend",
+            "no Terraform backend is configured, so the state would be written to a local file",
+            hint="`inv tf.init` configures the backend",
+        )
+    if difference := _differing(file, work.workdir.expected):
+        raise DevaiError(
+            f"the state is not that of {work.settings.stack}: {difference}",
+            hint="`inv tf.init` configures the backend",
             code="DEVAI-TF-001",
         )
 
 
 def _differing(file: Path, expected: Mapping[str, object]) -> str:
-    """Return in words which settings of the backend in force are others than expected; empty for none."""
+    """Return a text with the settings of the active backend that differ from the expected ones; empty for none."""
     config = json.loads(file.read_text(encoding="utf-8"))["backend"]["config"]
-    wrong = [name for name, value in expected.items() if config.get(name) != value]
-    return ", ".join(f"{name} is {config.get(name)!r}, not {expected[name]!r}" for name in wrong)
+    differing = [name for name, value in expected.items() if config.get(name) != value]
+    return ", ".join(f"{name} is {config.get(name)!r}, not {expected[name]!r}" for name in differing)
 
 
 def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Deployed, Owner]:
-    """Return the state of a stack, what it records, and whose it is; all is empty where nothing is deployed.
+    """Return the state of a stack, its record, and its owner; all are empty if nothing is deployed.
 
-    The state is where this machine found it last, at the stack's own location, or where version 0.1 kept it. Raises
-    UsageError where another project's is in its place, or the stack is deployed elsewhere than configured.
+    The state is searched at three locations: the last one that this machine used, the stack's own, and the one of
+    version 0.1.
+
+    Raises:
+        UsageError: the state belongs to another project, or the stack is deployed elsewhere than configured.
     """
     by_first = is_by_first(project, settings)
-    last, own, first = naming.state(settings), naming.state(records.at(settings, "")), naming.first_state(settings)
-    others = Deployed()
-    for key in dict.fromkeys((last, own, first)):
-        there = records.at(settings, key)
-        with work(project, there, looking=True) as looking:
-            prepare(looking)
-            found = looking.tool.state()
-        record = records.of_state(found, there)
-        # There, several projects of version 0.1 may have had one: only names tell.
-        shared = key not in (last, own)
+    last, current, first = naming.state(settings), naming.state(records.at(settings, "")), naming.first_state(settings)
+    foreign = Deployed()
+    for key in dict.fromkeys((last, current, first)):
+        located = records.at(settings, key)
+        with work(project, located, looking=True) as terraform:
+            prepare(terraform)
+            content = terraform.tool.state()
+        record = records.of_state(content, located)
+        # Several projects may have shared the location of version 0.1: only names tell their states apart.
+        shared = key not in (last, current)
         if not records.names_no_other(settings, record):
-            others = others if shared else record
+            foreign = foreign if shared else record
         elif record.name or (record.state and not shared):
             records.check(settings, record)
-            return found, record, records.owner(settings, record, known=by_first and bool(record.name))
-    records.check(settings, others)
+            return content, record, records.owner(settings, record, known=by_first and bool(record.name))
+    records.check(settings, foreign)
     return {}, Deployed(), records.owner(settings, Deployed(), known=False)
 
 
 def is_by_first(project: Project, settings: Settings) -> bool:
-    """Return whether version 0.1 deployed the stack from this machine, and nothing newer has looked since.
+    """Return whether version 0.1 deployed the stack from this machine, and no newer version has read its state since.
 
-    Raises UsageError where its state was elsewhere than it would be now.
+    Raises:
+        UsageError: the backend of version 0.1 differs from the configured one.
     """
     file = project.state(settings.stack) / "terraform/data/terraform.tfstate"
-    told = state.recorded(project, settings.stack)
-    if "registry" not in told.get("image", {}) or "deployed" in told.get("terraform", {}) or not file.exists():
+    recorded = state.recorded(project, settings.stack)
+    if "registry" not in recorded.get("image", {}) or "deployed" in recorded.get("terraform", {}) or not file.exists():
         return False
     first = clouds.terraform_of(settings).backend(records.at(settings, naming.first_state(settings)))
-    if wrong := _differing(file, first):
+    if difference := _differing(file, first):
         raise UsageError(
-            f"{settings.stack} is deployed, and with this configuration it would be built a second time, for its state "
-            f"would be elsewhere: {wrong}; nothing was changed",
-            hint="set project.name, terraform.account and terraform.region back to what it was deployed with, or take "
-            f"it down with those first: `inv down {settings.stack.flags} --set=KEY=VALUE`. If it no longer exists, "
-            f"delete .devai/{settings.stack}/{DEPLOYMENT_FILE}",
+            f"{settings.stack} is deployed, and this configuration would create it a second time, because its state "
+            f"would be at another location: {difference}; nothing was changed",
+            hint="restore the values of project.name, terraform.account and terraform.region that it was deployed "
+            f"with, or take it down with these values first: `inv down {settings.stack.flags} --set=KEY=VALUE`. If it "
+            f"no longer exists, delete .devai/{settings.stack}/{DEPLOYMENT_FILE}",
             code="DEVAI-TF-004",
         )
     return True
 
 
 def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) -> None:
-    """Check the configuration; without a state."""
+    """Validate the configuration of the root module, without a state."""
     with work(project, settings, offline=offline, dry=dry, looking=True) as prepared:
         directory = dataclasses.replace(prepared.workdir, home=prepared.workdir.home / "validate")
         tool = dataclasses.replace(prepared.tool, data=directory.data)
@@ -216,80 +232,86 @@ def validate(project: Project, settings: Settings, *, offline: bool, dry: bool) 
 
 
 def plan(work: TerraformProject, *, destroy: bool = False, resources: Sequence[str] = ()) -> Plan:
-    """Save a plan beside a note of what it rests on; returns what it does.
+    """Save a plan, and beside it a file with the inputs that it depends on; return the planned changes.
 
-    Raises UsageError where it would write a secret that has no value here.
+    Raises:
+        UsageError: the plan would write a secret that has no value on this machine.
     """
     prepare(work)
     delete_plan(work)
-    if resources and not destroy:  # no part of a stack is in its state without the record
+    if resources and not destroy:  # the record has to be in the state before any other part of the stack
         resources = [*dict.fromkeys([*resources, ".".join(records.RECORD)])]
     work.tool.plan(work.workdir.values, work.workdir.plan, destroy=destroy, resources=resources)
     if not work.dry:
         work.workdir.plan.chmod(0o600)
-        rests_on = {"fingerprint": work.workdir.fingerprint, "destroy": destroy, "resources": list(resources)}
-        state.write(_rests_on(work.workdir), json.dumps(rests_on))
+        inputs = {"fingerprint": work.workdir.fingerprint, "destroy": destroy, "resources": list(resources)}
+        state.write(_plan_inputs(work.workdir), json.dumps(inputs))
     return _with_values(work, work.tool.show(work.workdir.plan))
 
 
 def has_saved_plan(project: Project, settings: Settings) -> bool:
-    """Whether a plan of the stack is saved, as against one of its offline copy."""
+    """Whether a plan of the stack is saved; one of its offline copy does not count."""
     return (project.state(settings.stack) / "terraform/plan").exists()
 
 
 def saved_plan(work: TerraformProject) -> Plan | None:
-    """The plan that was saved; None without one.
+    """Return the saved plan; None without one.
 
-    Raises UsageError where the configuration is no longer the one that was planned, where it is to destroy, or where it
-    would write a secret that has no value here.
+    Raises:
+        UsageError: the configuration has changed since, the plan destroys the stack, or it would write a secret that
+            has no value on this machine.
     """
     if work.dry or not work.workdir.plan.exists():
         return None
-    rests_on = json.loads(_rests_on(work.workdir).read_text(encoding="utf-8"))
-    if rests_on["fingerprint"] != work.workdir.fingerprint:
+    inputs = json.loads(_plan_inputs(work.workdir).read_text(encoding="utf-8"))
+    if inputs["fingerprint"] != work.workdir.fingerprint:
         raise UsageError(
-            "the saved plan is of another configuration than the present one; nothing was changed",
-            hint="`inv tf.plan` makes a new one",
+            "the configuration has changed since the plan was saved; nothing was changed",
+            hint="`inv tf.plan` creates a new plan",
             code="DEVAI-TF-007",
         )
-    if rests_on["destroy"]:
+    if inputs["destroy"]:
         raise UsageError(
-            "the saved plan is to destroy", hint="`inv tf.destroy` does that. `inv tf.plan` makes another one"
+            "the saved plan destroys the stack",
+            hint="`inv tf.destroy` applies such a plan; `inv tf.plan` creates another plan",
         )
     prepare(work)
     return _with_values(work, work.tool.show(work.workdir.plan))
 
 
 def _with_values(work: TerraformProject, planned: Plan) -> Plan:
-    """The plan, which writes no secret that has no value here: an empty one would take the place of the cloud's."""
-    here = json.loads(work.tool.secrets.get("TF_VAR_secret_values", "{}"))
-    if unset := sorted(set(planned.secrets) - set(here)):
+    """Return the plan if every secret that it writes has a value on this machine.
+
+    An empty value would replace the one in the cloud.
+    """
+    values = json.loads(work.tool.secrets.get("TF_VAR_secret_values", "{}"))
+    if unset := sorted(set(planned.secrets) - set(values)):
         raise UsageError(
-            f"the cloud would get {', '.join(unset)} without a value, for there is none here; nothing was changed",
-            hint="set it, or take it out of `secrets` in the configuration; if the stack was destroyed from another "
-            f"machine, delete .devai/{work.settings.stack}/{DEPLOYMENT_FILE}, which still tells of it",
+            f"no value on this machine for {', '.join(unset)}, which would be empty in the cloud; nothing was changed",
+            hint="set it, or remove it from `secrets` in the configuration; if the stack was destroyed from another "
+            f"machine, delete .devai/{work.settings.stack}/{DEPLOYMENT_FILE}, which is out of date",
         )
     return planned
 
 
 def delete_plan(work: TerraformProject) -> None:
-    """Remove a saved plan: it may be applied once."""
+    """Delete a saved plan, which can be applied only once."""
     if not work.dry:
-        for file in (work.workdir.plan, _rests_on(work.workdir)):
+        for file in (work.workdir.plan, _plan_inputs(work.workdir)):
             file.unlink(missing_ok=True)
 
 
 def apply(work: TerraformProject) -> dict[str, Any]:
-    """Do what the saved plan says; returns the outputs that the state has then."""
+    """Apply the saved plan; return the outputs in the state after that."""
     try:
         work.tool.apply(work.workdir.plan)
     finally:
-        delete_plan(work)  # also a half-applied one is stale
+        delete_plan(work)  # a partly applied plan is stale as well
     return work.tool.outputs()
 
 
 def record(work: TerraformProject) -> None:
-    """Have the stack's record in its state, before anything else of it."""
+    """Write the stack's record into its state, before any other resource."""
     if plan(work, resources=[".".join(records.RECORD)]).empty and not work.dry:
         return delete_plan(work)
     apply(work)
@@ -297,85 +319,93 @@ def record(work: TerraformProject) -> None:
 
 
 def plan_destruction(work: TerraformProject, *, data: bool) -> tuple[TerraformProject, Plan]:
-    """Save a plan to destroy a stack, without `data` all but what its latched storage needs."""
+    """Save a plan to destroy a stack; without `data`, storage with `prevent_destroy` and its dependencies are kept."""
     prepare(work)
     if data:
         work = _at(work, workdir.without_prevent_destroy(work.project, work.settings, work.workdir, dry=work.dry))
         return work, plan(work, destroy=True)
-    going = without_latched(work.tool.state(), workdir.prevent_destroy_resources(work.workdir.root.parent))
+    addresses = without_protected(work.tool.state(), workdir.prevent_destroy_resources(work.workdir.root.parent))
     if work.dry:
-        console.say("here with -target= for each resource of the state that latched data does not need:")
-    elif not going:
+        console.say("with -target= for each resource in the state that data with prevent_destroy does not depend on:")
+    elif not addresses:
         return work, Plan((), ())
-    return work, plan(work, destroy=True, resources=going)
+    return work, plan(work, destroy=True, resources=addresses)
 
 
 def unprotect(work: TerraformProject, planned: Plan) -> bool:
-    """Have the cloud let go of what a plan destroys and a stack, while it was protected, kept; says whether it did."""
-    going = {_plain(change.address) for change in planned.changes}
+    """Disable the deletion protection of resources that a plan destroys; return whether any had it.
+
+    A stack that was protected before has resources with deletion protection in the cloud.
+    """
+    destroyed = {_plain(change.address) for change in planned.changes}
     addresses: list[str] = []
-    lifted: dict[tuple[str, str], dict[str, Any]] = {}
+    changes: dict[tuple[str, str], dict[str, Any]] = {}
     for entry in work.tool.state().get("resources", ()):
-        found: dict[str, Any] = {}
-        for one in entry["instances"]:
-            found |= behavior.letting_go(one["attributes"])
-        if found and _plain(_address(entry)) in going:
+        arguments: dict[str, Any] = {}
+        for instance in entry["instances"]:
+            arguments |= behavior.letting_go(instance["attributes"])
+        if arguments and _plain(_address(entry)) in destroyed:
             addresses.append(_address(entry))
-            lifted[entry["type"], entry["name"]] = found
-    if not lifted:
+            changes[entry["type"], entry["name"]] = arguments
+    if not changes:
         return False
-    console.say(f"taking off what protects {', '.join(addresses)}")
-    lifting = _at(work, workdir.unprotected(work.project, work.settings, work.workdir, lifted))
-    plan(lifting, resources=addresses)
-    apply(lifting)
+    console.say(f"disabling deletion protection of {', '.join(addresses)}")
+    unprotected = _at(work, workdir.unprotected(work.project, work.settings, work.workdir, changes))
+    plan(unprotected, resources=addresses)
+    apply(unprotected)
     return True
 
 
 def _at(work: TerraformProject, directory: Workdir) -> TerraformProject:
-    """The same work on another directory."""
+    """Return the same project in another working directory."""
     return dataclasses.replace(
         work, workdir=directory, tool=dataclasses.replace(work.tool, root=directory.root, data=directory.data)
     )
 
 
 def has_cluster(state: Mapping[str, Any]) -> bool:
-    """Whether a cluster is among a state's resources."""
+    """Whether a state contains a cluster."""
     return any(entry["type"] in _CLUSTERS for entry in state.get("resources", ()))
 
 
 def warn_of_cluster(work: TerraformProject, *, data: bool) -> None:
-    """Say what a cluster in the stack's state has made that outlives it; `data` says that its data is to go as well."""
+    """Warn about cloud resources that a cluster in the stack's state has created and that outlive it.
+
+    With `data`, the command in the warning removes the data as well.
+    """
     if not work.dry and has_cluster(work.tool.state()):
         command = f"inv down {work.settings.stack.flags}{' --data' if data else ''}"
         console.warn(
-            "the cluster's load balancer and disks stay, for Terraform doesn't know them: they go on costing, and "
+            "the cluster's load balancer and disks are not managed by Terraform and remain: they still cost money and "
             f"block the destruction of the network. `{command}` removes them first"
         )
 
 
-def without_latched(
+def without_protected(
     state: Mapping[str, Any], prevent_destroy_resources: Mapping[Path, Sequence[tuple[str, str]]]
 ) -> list[str]:
-    """The addresses of a state's resources, without latched ones and what those depend on."""
-    latched = {resource for resources in prevent_destroy_resources.values() for resource in resources}
+    """Return the addresses of a state's resources, without those with `prevent_destroy` and their dependencies."""
+    protected = {resource for resources in prevent_destroy_resources.values() for resource in resources}
     resources = [entry for entry in state.get("resources", ()) if entry["mode"] == "managed"]
-    # Dependencies are named without the keys of modules' instances.
-    needs: dict[str, set[str]] = defaultdict(set)
+    # States list dependencies without the keys of module instances.
+    dependencies: dict[str, set[str]] = defaultdict(set)
     for entry in resources:
-        needs[_plain(_address(entry))] |= {name for one in entry["instances"] for name in one.get("dependencies", ())}
-    staying = {_plain(_address(entry)) for entry in resources if (entry["type"], entry["name"]) in latched}
-    if staying:  # by its names they are found again
-        staying.add(".".join(records.RECORD))
-    waiting = list(staying)
-    while waiting:
-        new = needs[waiting.pop()] - staying
-        staying |= new
-        waiting += new
-    return sorted({address for entry in resources if _plain(address := _address(entry)) not in staying})
+        dependencies[_plain(_address(entry))] |= {
+            name for instance in entry["instances"] for name in instance.get("dependencies", ())
+        }
+    kept = {_plain(_address(entry)) for entry in resources if (entry["type"], entry["name"]) in protected}
+    if kept:  # the names in the record are needed to find the kept resources again
+        kept.add(".".join(records.RECORD))
+    queue = list(kept)
+    while queue:
+        new = dependencies[queue.pop()] - kept
+        kept |= new
+        queue += new
+    return sorted({address for entry in resources if _plain(address := _address(entry)) not in kept})
 
 
 def _address(entry: Mapping[str, Any]) -> str:
-    """A resource's address with all its instances, in one instance of its module."""
+    """Return the address of all instances of a resource, in one instance of its module."""
     return ".".join([*filter(None, [entry.get("module")]), entry["type"], entry["name"]])
 
 
@@ -384,24 +414,33 @@ def _plain(address: str) -> str:
 
 
 def _tool(
-    directory: Workdir, settings: Settings, environ: Mapping[str, str], handed: Mapping[str, str], *, dry: bool
+    directory: Workdir,
+    settings: Settings,
+    environ: Mapping[str, str],
+    secret_variables: Mapping[str, str],
+    *,
+    dry: bool,
 ) -> Terraform:
-    given = os.environ.get("DEVAI_PROVIDER_DIR")
-    mirror = Path(given) if given and not environ else None
-    return Terraform(directory.root, directory.data, settings.terraform.program, environ, handed, mirror, dry)
+    folder = os.environ.get("DEVAI_PROVIDER_DIR")
+    mirror = Path(folder) if folder and not environ else None
+    return Terraform(directory.root, directory.data, settings.terraform.program, environ, secret_variables, mirror, dry)
 
 
-def _rests_on(directory: Workdir) -> Path:
+def _plan_inputs(directory: Workdir) -> Path:
     return directory.home / "plan.json"
 
 
 def _note(project: Project, settings: Settings) -> str:
-    """What to say of everything that rests on recordings. Raises UsageError where one lacks."""
-    recordings = recording.shipped()
-    if missing := Used.below(project.root / "deploy/terraform").missing(recordings):
-        raise UsageError(f"no recorded schema of {', '.join(missing)}", hint="`inv tf.record` makes them")
-    served = ", ".join(f"{one.name} {one.version}" for one in recordings)
+    """Return the notice for everything that is based on provider schema snapshots.
+
+    Raises:
+        UsageError: a provider has no snapshot.
+    """
+    snapshots = recording.shipped()
+    if missing := Used.below(project.root / "deploy/terraform").missing(snapshots):
+        raise UsageError(f"no provider schema snapshot of {', '.join(missing)}", hint="`inv tf.record` creates it")
+    served = ", ".join(f"{snapshot.name} {snapshot.version}" for snapshot in snapshots)
     return (
-        f"offline: {settings.stack} as recorded schemas see it ({served}), with made-up values and a state of its own; "
-        "no cloud was asked and none is changed"
+        f"offline: {settings.stack} according to provider schema snapshots ({served}), with generated values and a "
+        "separate state; no cloud was contacted or changed"
     )

@@ -206,7 +206,7 @@ def test_what_the_cloud_protects_goes_with_a_stack_that_is_protected_no_longer(
     down = devai("tf.destroy", *flags)
     assert down.returncode == 0, down.stderr
     held = platform == "kubernetes" and cloud != "azure"  # a service holds nothing; Azure has nothing of the kind
-    lifted = "".join(re.findall("^taking off what protects (.*)$", down.stderr, flags=re.MULTILINE))
+    lifted = "".join(re.findall("^disabling deletion protection of (.*)$", down.stderr, flags=re.MULTILINE))
     assert bool(lifted) == held
     # For a month nobody could have a secret of the same name.
     assert ("module.secrets.aws_secretsmanager_secret.this" in lifted) == (cloud == "aws")

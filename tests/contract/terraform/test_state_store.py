@@ -332,7 +332,10 @@ def test_stack_that_version_0_1_deployed_from_here_is_not_built_a_second_time(
     # In another region, the store that nobody has named is another one, too.
     refused = devai("tf.plan", STACK[0], "--set=terraform.state.store=other", "--set=terraform.region=us-east-1")
     assert refused.returncode == 2, refused.stderr
-    assert "it would be built a second time, for its state would be elsewhere" in refused.stderr
+    assert (
+        "this configuration would create it a second time, because its state would be at another location"
+        in refused.stderr
+    )
     assert "`inv down --env=dev --cloud=aws " in refused.stderr
     # Where it is the same one, the state tells.
     refused = devai("tf.plan", *STACK, "--set=terraform.region=us-east-1")

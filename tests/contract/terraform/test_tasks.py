@@ -44,7 +44,7 @@ def home(project: Project) -> Path:
 
 @pytest.mark.usefixtures("small")
 def test_everything_that_rests_on_recordings_says_so(devai: Run) -> None:
-    note = "offline: aws-dev as recorded schemas see it (aws 6.25.0"
+    note = "offline: aws-dev according to provider schema snapshots (aws 6.25.0"
     assert note in ok(devai("tf.validate", *STACK)).stderr
     assert note in ok(devai("tf.plan", *STACK)).stdout
     assert plan_of(devai)["note"].startswith(note)
@@ -228,7 +228,7 @@ def test_no_secret_is_written_without_its_value(devai: Run, monkeypatch: pytest.
     monkeypatch.delenv("OPENAI_API_KEY")
     for refused in (devai("tf.apply", *STACK, "--yes"), devai("tf.plan", *STACK)):
         assert refused.returncode == 2
-        assert "the cloud would get OPENAI_API_KEY without a value" in refused.stderr
+        assert "no value on this machine for OPENAI_API_KEY" in refused.stderr
     assert ok(devai("tf.state-list", *STACK)).stdout == ""
     monkeypatch.setenv("OPENAI_API_KEY", "one")
     ok(devai("tf.apply", *STACK, "--yes"))
@@ -248,7 +248,7 @@ def test_a_type_that_was_never_recorded_is_named(small: Project, devai: Run) -> 
     (small.root / "deploy/terraform/aws/more.tf").write_text('resource "aws_nobody" "x" {}\n', encoding="utf-8")
     refused = devai("tf.plan", *STACK)
     assert refused.returncode == 2
-    assert "no recorded schema of aws_nobody; `inv tf.record` makes them" in refused.stderr
+    assert "no provider schema snapshot of aws_nobody; `inv tf.record` creates it" in refused.stderr
 
 
 APPLY_SLOWLY = [

@@ -80,7 +80,9 @@ def test_destruction_names_what_a_cluster_leaves_behind_before_it_asks(
     assert asked.returncode == 2
     warning, _, question = asked.stderr.partition("no terminal to ask")
     assert question
-    assert ("the cluster's load balancer and disks stay" in warning) == (platform == "kubernetes")
+    assert ("the cluster's load balancer and disks are not managed by Terraform and remain" in warning) == (
+        platform == "kubernetes"
+    )
     removing = f"`inv down --env=dev --cloud={cloud} --data` removes them first"
     assert (removing in warning) == (platform == "kubernetes")
 
@@ -92,4 +94,4 @@ def test_stack_of_version_0_1_is_not_built_a_second_time(project: Project, devai
     refused = devai("tf.plan", f"--cloud={cloud}", "--offline", "--set=terraform.region=otherregion1")
     assert refused.returncode == 2, refused.stdout
     assert "and would be built twice: set it back, or first `inv down --env=dev" in refused.stderr
-    assert f"begins again when .devai/{cloud}-dev/offline is deleted" in refused.stderr
+    assert f"delete .devai/{cloud}-dev/offline to start over" in refused.stderr
