@@ -87,4 +87,4 @@ def _dns_hint(settings: Settings) -> str:
     where = "`inv tf.output --name=dns_records` shows the records to create"
     if settings.compute.uses_kubernetes:
         where = f"`inv k8s.status {settings.stack.flags}` shows the address of its ingress"
-        return f"{settings.ingress.host} needs a DNS record: {where}; with `dns.zone`, Terraform creates the record"
+    return f"{settings.ingress.host} needs a DNS record: {where}; with `dns.zone`, Terraform creates the record"

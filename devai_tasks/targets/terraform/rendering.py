@@ -1,4 +1,4 @@
-"""What Terraform needs for one stack: the values of its root's variables, and where its state is."""
+"""Terraform's input files for one stack: the variables of its root module, and its backend configuration."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from devai_tasks.config.sections.lab import LabLimits, OllamaLimits
 from devai_tasks.targets.base import LAB_PORT, Artifact, texts
 from devai_tasks.workspace.writer import Artifacts
 
-# The values of each root's variables, and of the backend.
+# Files with the variables of each root module, and with the backend configuration.
 TFVARS = {name: f"terraform/{name}.tfvars.json" for name in clouds.WITH_TERRAFORM}
 BACKEND = "terraform/state.tfbackend"
 
 
 def variables(settings: Settings) -> dict[str, Any]:
-    """Every variable with its value: the same names and units for all three providers."""
+    """Return every variable with its value; names and units are the same for all three providers."""
     return {
         "name": naming.name(settings),
         "unique": naming.unique(settings),
@@ -38,9 +38,9 @@ def variables(settings: Settings) -> dict[str, Any]:
         "enable_gpu": settings.gpu.enabled,
         "gpu_machine_type": settings.gpu.machine_type,
         "namespace": naming.stack(settings),
-        # With nothing pushed, a root makes all but what would run the image.
+        # Without a pushed image, the root modules create everything except the services that would run it.
         "image": image_names.pushed_lab(settings) if settings.is_image_pushed else None,
-        # Load balancers of a cluster speak to the pods; the service's own port is inside of it.
+        # A cluster's load balancer connects to the pods; the service's port is used inside the cluster only.
         "port": settings.ports.lab if not settings.compute.uses_kubernetes else LAB_PORT,
         "base_url": settings.network.base_url,
         "host_name": settings.ingress.host,
@@ -54,7 +54,7 @@ def variables(settings: Settings) -> dict[str, Any]:
             "JUPYTER_IDLE_TIMEOUT": str(settings.compute.idle_timeout.seconds),
             **settings.env,
         },
-        # Those that have no value are absent: an empty secret would keep a service from starting.
+        # Secrets without a value are left out: an empty secret would keep a service from starting.
         "secret_versions": {TOKEN: 1, **settings.terraform.secret_versions},
         "ollama": _ollama(settings) if settings.ollama.mode == "container" else None,
         "ollama_url": settings.ollama.url if settings.ollama.is_external else "",
@@ -62,7 +62,7 @@ def variables(settings: Settings) -> dict[str, Any]:
 
 
 def _ollama(settings: Settings) -> dict[str, Any]:
-    """The model server that the stack runs itself."""
+    """Return the values of the bundled Ollama."""
     return {
         "image": _without_tag(image_names.pinned(settings, settings.ollama.image)),
         "models": list(settings.models),
@@ -73,24 +73,24 @@ def _ollama(settings: Settings) -> dict[str, Any]:
 
 
 def _without_tag(name: str) -> str:
-    """An image by its digest alone where it has one: not every cloud takes a tag beside it."""
+    """Return an image name without its tag if it has a digest: not every cloud accepts both."""
     return re.sub(r":[^:/@]+@", "@", name)
 
 
 def _size(limits: LabLimits | OllamaLimits) -> dict[str, Any]:
-    """CPU in cores and memory in MiB; the modules turn them into each service's own units."""
+    """Return CPU in cores and memory in MiB, which the modules convert to each service's units."""
     return {"cpu": limits.cpu.millicores / 1000, "memory": limits.memory.mib}
 
 
 def _values(settings: Settings) -> str:
-    """Return the variables of the root, without secrets: those are handed over when Terraform runs."""
+    """Return the variables of the root module without secrets, which Terraform gets by its environment."""
     return f"{json.dumps(variables(settings), indent=2, ensure_ascii=False)}\n"
 
 
 def _backend(settings: Settings) -> str:
-    """Return the settings of the root's backend, as assignments of HCL.
+    """Return the settings of the backend as HCL assignments.
 
-    What JSON quotes is a string there, too, because no value can hold `${` or `%{`.
+    A quoted JSON string is a valid HCL string as well, because no value can contain `${` or `%{`.
     """
     values = clouds.terraform_of(settings).backend(settings)
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
@@ -107,5 +107,5 @@ ARTIFACTS = (
 
 
 def render(settings: Settings) -> Artifacts:
-    """Return the variables of the root of the stack's provider, and the settings of its backend."""
+    """Return the variables of the root module for the stack's provider, and the backend configuration."""
     return texts(ARTIFACTS, settings)

@@ -1,7 +1,7 @@
-"""What a saved plan of Terraform says, from its JSON form.
+"""The changes in a saved plan of Terraform, read from its JSON form.
 
-https://developer.hashicorp.com/terraform/internals/json-format describes it. Values are left out: names of attributes
-are enough for an overview, and none of them is a secret.
+https://developer.hashicorp.com/terraform/internals/json-format describes the format. Values are left out: the names of
+attributes are enough for an overview, and are never secret.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ACTIONS: Mapping[tuple[str, ...], str] = {
     ("forget",): FORGOTTEN,
 }
 
-# What holds a secret, or a version of one, by the secret's name.
+# Addresses of resources that hold a secret or a version of one; the group is the secret's name.
 _SECRET = re.compile(r'_secret(?:_version)?\.this\["(\w+)"\]$')
 
 
@@ -34,58 +34,58 @@ class Change:
     kind: str
     address: str
     attributes: tuple[str, ...]
-    """The names of what changes in it, where it stays or is replaced."""
+    """The names of the changed attributes, if the resource is updated or replaced."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a plan does."""
+    """The changes of a plan."""
 
     changes: tuple[Change, ...]
     outputs: tuple[str, ...]
-    """The outputs that change."""
+    """The names of the changed outputs."""
 
     @property
     def empty(self) -> bool:
-        """Whether applying it changes nothing."""
+        """Whether applying the plan changes nothing."""
         return not self.changes and not self.outputs
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many resources there are of each kind of change; kinds without one are left out."""
-        found = Counter(change.kind for change in self.changes)
-        return {kind: found[kind] for kind in KINDS if found[kind]}
+        """The number of resources for each kind of change; kinds without any are left out."""
+        numbers = Counter(change.kind for change in self.changes)
+        return {kind: numbers[kind] for kind in KINDS if numbers[kind]}
 
     @property
     def destructive_changes(self) -> list[str]:
-        """Addresses of what is destroyed or replaced."""
+        """Addresses of the resources that are destroyed or replaced."""
         return [change.address for change in self.changes if change.kind in (DESTROYED, REPLACED)]
 
     @property
     def secrets(self) -> list[str]:
-        """The secrets whose values it writes: those that are new, or in another version than before."""
+        """The names of the secrets that the plan writes, because they are new or have a new version."""
         return [
-            found[1]
+            match[1]
             for change in self.changes
-            if (found := _SECRET.search(change.address))
+            if (match := _SECRET.search(change.address))
             and (change.kind in (CREATED, REPLACED) or any(name.endswith("_wo_version") for name in change.attributes))
         ]
 
     @property
     def sentence(self) -> str:
-        """The same in a few words."""
+        """A summary of the plan in one line."""
         if self.empty:
             return "no changes"
         counts = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
-        return counts or f"no resource changes; {len(self.outputs)} outputs do"
+        return counts or f"no resource changes; {len(self.outputs)} outputs change"
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the plan as JSON data for other programs."""
         changes = [{**asdict(change), "attributes": list(change.attributes)} for change in self.changes]
         return {"empty": self.empty, "counts": self.counts, "changes": changes, "outputs": list(self.outputs)}
 
     def markdown(self, title: str, note: str = "") -> str:
-        """For the description of a pull request."""
+        """Return the plan as Markdown, for the description of a pull request."""
         lines = [f"### {title}: {self.sentence}", ""]
         if note:
             lines += [f"> {note}", ""]
@@ -96,7 +96,7 @@ class Plan:
 
 
 def parse(document: Mapping[str, Any]) -> Plan:
-    """A plan from what `terraform show -json FILE` prints."""
+    """Return the plan from the output of `terraform show -json FILE`."""
     entries = document.get("resource_changes", ())
     changes = [change for entry in entries if (change := _change(entry))]
     outputs = [name for name, change in document.get("output_changes", {}).items() if change["actions"] != ["no-op"]]
@@ -113,7 +113,10 @@ def _change(entry: Mapping[str, Any]) -> Change | None:
 
 
 def _changed(change: Mapping[str, Any]) -> Sequence[str]:
-    """The attributes that somebody changed; with a replacement, those that force it."""
+    """Return the attributes that the configuration changes; for a replacement, those that force it.
+
+    Values that are known only after apply do not count as changes.
+    """
     if paths := change.get("replace_paths"):
         return sorted({str(path[0]) for path in paths})
     before, after, unknown = change["before"] or {}, change["after"] or {}, change.get("after_unknown") or {}

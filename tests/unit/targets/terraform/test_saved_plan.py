@@ -67,7 +67,7 @@ def test_a_secret_is_written_when_it_is_new_or_its_version_is_another_one() -> N
 
 @pytest.mark.parametrize(
     ("plan", "sentence"),
-    [(Plan((), ()), "no changes"), (Plan((), ("url",)), "no resource changes; 1 outputs do")],
+    [(Plan((), ()), "no changes"), (Plan((), ("url",)), "no resource changes; 1 outputs change")],
 )
 def test_a_plan_without_changes_says_so(plan: Plan, sentence: str) -> None:
     assert plan.sentence == sentence
