@@ -208,7 +208,7 @@ def test_a_port_that_is_taken_names_a_free_one_and_starts_nothing(stack: Compose
         port = other.getsockname()[1]
         refused = inv("compose.up", "--env=staging", f"--set=ports.lab={port}", cwd=stack.project.root)
     assert refused.returncode == 1
-    assert f"port {port} of 127.0.0.1 is taken" in refused.stderr
+    assert f"port {port} of 127.0.0.1 is in use" in refused.stderr
     assert "--set ports.lab=" in refused.stderr
     assert "local-staging" not in docker("ps", "--all", "--format", "{{.Names}}")
 

@@ -100,7 +100,7 @@ def test_a_service_that_stops_is_named_and_not_waited_for(own: ComposeStack, eng
         failed = own.inv("compose.up", environ=environ)
         assert failed.returncode == 1
         assert "devai has stopped: " in failed.stderr
-        assert "`inv compose.logs` shows what it says" in failed.stderr
+        assert "`inv compose.logs` shows its output" in failed.stderr
     finally:
         hook.unlink()
         assert own.inv("compose.down", "--data", "--confirm=devai-test-local-podman", environ=environ).returncode == 0

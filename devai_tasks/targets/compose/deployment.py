@@ -1,4 +1,4 @@
-"""A stack on this machine: brought up, taken down, found."""
+"""A stack on this machine: start, restart, and checks before and after."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Parts = tuple[Project, Settings, Docker]
 
 
 def project_files(project: Project, settings: Settings) -> Path:
-    """Render what Compose needs; returns the environment file that names all of it."""
+    """Render Compose's files; return the environment file that refers to all of them."""
     override = (project.root / rendering.OVERRIDE).exists()
     files = partial(rendering.render, settings, override=override)
     folder = artifacts.provide(project, settings.stack, files)
@@ -43,16 +43,17 @@ def project_files(project: Project, settings: Settings) -> Path:
 
 
 def compose(project: Project, settings: Settings, docker: Docker) -> Compose:
-    """The stack's Compose project, rendered, on an engine that answers."""
+    """Return the stack's Compose project, rendered, on an engine that is reachable."""
     docker.choose(settings.engine.name)
     docker.check()
     return docker.compose(project_files(project, engine_settings.known(settings, docker)))
 
 
 def check(project: Project, settings: Settings, docker: Docker) -> Settings:
-    """Raise what keeps the stack from starting on this machine, and can be told before its images are built.
+    """Check what can be checked before the stack's images are built; return the settings as the engine resolves them.
 
-    Returns the settings with what the engine makes of them.
+    Raises:
+        DevaiError: the stack can't start on this machine.
     """
     _check_files(project, settings)
     settings = engine_settings.known(settings, docker)
@@ -64,7 +65,7 @@ def check(project: Project, settings: Settings, docker: Docker) -> Settings:
 
 
 def running_image(project: Project, settings: Settings, docker: Docker) -> str:
-    """Return the ID of the image that the lab's container is of; empty where there is none."""
+    """Return the image ID of the lab's container; empty if there is no container."""
     if docker.dry:
         return ""
     containers = docker.compose(project_files(project, settings)).containers()
@@ -72,35 +73,35 @@ def running_image(project: Project, settings: Settings, docker: Docker) -> str:
 
 
 def up(project: Project, settings: Settings, docker: Docker, *, recreate_all: bool = False) -> None:
-    """Start what the stack runs on this machine, and wait until it is healthy. Its images are there.
+    """Start the stack's services on this machine, and wait until they are healthy. Their images have to exist.
 
     Args:
         project: the project.
-        settings: those that `check` has returned.
+        settings: the settings that `check` has returned.
         docker: the engine.
-        recreate_all: whether containers are replaced though nothing in their definition has changed.
+        recreate_all: replace containers even if their definition has not changed.
     """
-    wanted = rendering.services(settings)
-    own = docker.compose(project_files(project, settings))
+    services = rendering.services(settings)
+    stack = docker.compose(project_files(project, settings))
     recreate: Recreate = "all" if recreate_all else "changed"
-    due = state.restart_due(project, settings.stack)
+    restart_due = state.restart_due(project, settings.stack)
     if not docker.dry:
-        folder_ownership.mark_folder(project, settings)  # builds take minutes, in which another folder may have come up
+        folder_ownership.mark_folder(project, settings)  # another folder may have been started during the build
         _write_files(project, settings)
-        if due.exists():
-            recreate = "all"  # the files that containers see are those of their start
-        if unwanted := sorted({container["service"] for container in own.containers()} - {*wanted}):
-            own.remove(unwanted)  # Compose leaves alone what the configuration no longer wants
+        if restart_due.exists():
+            recreate = "all"  # containers keep the files that they were started with
+        if obsolete := sorted({container["service"] for container in stack.containers()} - {*services}):
+            stack.remove(obsolete)  # Compose keeps containers of services that are no longer configured
     if settings.engine.uid == 0:
-        # The lab's own container has no capability to do so.
-        own.run_once(LAB, ["--take-home"], capabilities=["CHOWN", "DAC_OVERRIDE"])
-    _start(project, own, settings, recreate=recreate)
+        # The lab's regular container does not have the capabilities for that.
+        stack.run_once(LAB, ["--take-home"], capabilities=["CHOWN", "DAC_OVERRIDE"])
+    _start(project, stack, settings, recreate=recreate)
     if not docker.dry:
-        due.unlink(missing_ok=True)
+        restart_due.unlink(missing_ok=True)
 
 
 def _write_files(project: Project, settings: Settings) -> None:
-    """Write what containers get as files; what has changed makes a restart due, until it is done."""
+    """Write the files that containers mount; a change marks the stack as due for a restart."""
     work_dir.create(project, settings)
     work_dir.warn(project, settings)
     handover = secret_values.beside(project, settings, state.stored_secrets(project, settings.stack))
@@ -115,122 +116,130 @@ def _write_files(project: Project, settings: Settings) -> None:
 
 
 def start(project: Project, settings: Settings, docker: Docker) -> None:
-    """Start containers as they are, and wait until they are healthy.
+    """Start existing containers unchanged, and wait until they are healthy.
 
-    Raises DevaiError where there are none, or where they were made with a token or secret that is another one now.
+    Raises:
+        DevaiError: there are none, or the token or a secret has changed since they were created.
     """
-    own, command = compose(project, settings, docker), f"`inv up {settings.stack.flags}`"
+    stack, command = compose(project, settings, docker), f"`inv up {settings.stack.flags}`"
     if not docker.dry and state.restart_due(project, settings.stack).exists():
         raise DevaiError(
             f"the token or a secret of {settings.stack} was replaced, and its containers still have the old one",
             hint=f"{command} recreates them",
             code="DEVAI-STACK-007",
         )
-    if not docker.dry and not own.containers():
-        raise DevaiError(f"{settings.stack} has no containers", hint=f"{command} makes them")
-    _start(project, own, engine_settings.known(settings, docker), recreate="nothing")
+    if not docker.dry and not stack.containers():
+        raise DevaiError(f"{settings.stack} has no containers", hint=f"{command} creates them")
+    _start(project, stack, engine_settings.known(settings, docker), recreate="nothing")
 
 
 def restart(project: Project, settings: Settings, docker: Docker, services: Sequence[str]) -> None:
-    """Restart services as they are, all for none."""
-    own = compose(project, settings, docker)
+    """Restart services unchanged; all if none is named."""
+    stack = compose(project, settings, docker)
     work_dir.check_danger(project, settings)
-    own.restart(services)
+    stack.restart(services)
 
 
-def _start(project: Project, own: Compose, settings: Settings, *, recreate: Recreate) -> None:
-    # Again: by the folder's name, the engine mounts what has it now.
+def _start(project: Project, stack: Compose, settings: Settings, *, recreate: Recreate) -> None:
+    # Checked again, because the engine resolves the folder's name when it mounts it.
     work_dir.check_danger(project, settings)
     with console.step(f"starting {settings.stack}"):
         podman = settings.engine.name == "podman"
-        own.up(timeout=START_SECONDS, wait=not podman, recreate=recreate)
-        if podman and not own.dry:
-            with console.waiting("waiting until all are healthy"):
-                engine_settings.wait(own, rendering.services(settings), seconds=START_SECONDS)
+        stack.up(timeout=START_SECONDS, wait=not podman, recreate=recreate)
+        if podman and not stack.dry:
+            with console.waiting("waiting until all services are healthy"):
+                engine_settings.wait(stack, rendering.services(settings), seconds=START_SECONDS)
 
 
 def _check_files(project: Project, settings: Settings) -> None:
-    """Raise UsageError where something of this machine that the lab is to have isn't there."""
+    """Raise UsageError if a file of this machine that containers mount is missing or not readable for them."""
     if settings.image.ca_file and not (project.root / settings.image.ca_file).is_file():
         raise UsageError(
-            f"image.ca_file: there is no file {settings.image.ca_file}", hint="make it, name another, or none"
+            f"image.ca_file: the file {settings.image.ca_file} does not exist",
+            hint="create it, or change image.ca_file",
         )
     forwarder = project.root / rendering.FORWARDER
-    # A container's root may not read what is another user's and closed.
+    # Root in a container may not read another user's file that is not readable for all.
     if forwarder.exists() and forwarder.stat().st_uid and not forwarder.stat().st_mode & stat.S_IROTH:
-        raise UsageError(f"{forwarder} is closed to containers", hint=f"`chmod a+r {rendering.FORWARDER}` opens it")
+        raise UsageError(
+            f"{forwarder} is not readable for containers", hint=f"`chmod a+r {rendering.FORWARDER}` makes it readable"
+        )
 
 
 def limits(settings: Settings) -> dict[str, Limits]:
-    """The most that each service of the stack may use, by the section that says so."""
-    own = {LAB: "lab", OLLAMA: "ollama", CHROMA: "vector_store"}
-    sections = [own[service] for service in rendering.services(settings)]
+    """Return the resource limits of each service of the stack, by configuration section."""
+    sections_by_service = {LAB: "lab", OLLAMA: "ollama", CHROMA: "vector_store"}
+    sections = [sections_by_service[service] for service in rendering.services(settings)]
     return {f"resources.{section}": getattr(settings.resources, section) for section in sections}
 
 
-def check_cores(settings: Settings, there: int) -> None:
-    """Raise where a service may use more cores than are there: the engine refuses to start it."""
-    wanted = {section: limit.cpu.millicores / 1000 for section, limit in limits(settings).items()}
-    if 0 < there < (most := max(wanted.values())):
-        flags = " ".join(f"--set {section}.cpu={there}" for section, cores in wanted.items() if cores > there)
+def check_cores(settings: Settings, available: int) -> None:
+    """Raise DevaiError if a service's CPU limit exceeds the engine's cores: the engine would refuse to start it."""
+    cores_by_section = {section: limit.cpu.millicores / 1000 for section, limit in limits(settings).items()}
+    if 0 < available < (most := max(cores_by_section.values())):
+        flags = " ".join(
+            f"--set {section}.cpu={available}" for section, cores in cores_by_section.items() if cores > available
+        )
         raise DevaiError(
-            f"a service may use {most:g} cores and the engine has {there}",
+            f"a service may use {most:g} cores and the engine has {available}",
             hint=f"`{flags}`, or in conf/personal.yaml",
             code="DEVAI-ENGINE-006",
         )
 
 
 def check_ports(settings: Settings, running: Sequence[Mapping[str, Any]]) -> None:
-    """Raise where something else listens on a port of the stack, or the machine has no such address.
+    """Raise DevaiError if another program uses a port of the stack, or the machine does not have the bind address.
 
-    `running` are the stack's own containers, as Compose lists them: what they hold, they may go on holding.
+    Args:
+        settings: those of the stack.
+        running: the stack's own containers, as Compose lists them; their ports count as free.
     """
-    held = {address.rpartition(":")[2] for container in running for address in container["published"]}
-    wanted = {"lab": (settings.network.bind_address, settings.ports.lab)}
+    own_ports = {address.rpartition(":")[2] for container in running for address in container["published"]}
+    endpoints = {"lab": (settings.network.bind_address, settings.ports.lab)}
     if settings.ollama.mode == "container" and settings.ports.ollama:
-        wanted["ollama"] = ("127.0.0.1", settings.ports.ollama)
-    for name, (address, port) in wanted.items():
-        if str(port) not in held and _taken(address, port):
-            others = {other for _, other in wanted.values()}
-            candidates = (free for free in range(port + 1, 65536) if free not in others and not _taken(address, free))
+        endpoints["ollama"] = ("127.0.0.1", settings.ports.ollama)
+    for name, (address, port) in endpoints.items():
+        if str(port) not in own_ports and _taken(address, port):
+            reserved = {reserved_port for _, reserved_port in endpoints.values()}
+            candidates = (free for free in range(port + 1, 65536) if free not in reserved and not _taken(address, free))
             free = next(candidates, "PORT")
             raise DevaiError(
-                f"port {port} of {address} is taken by another program",
-                hint=f"stop that, or choose another port: `--set ports.{name}={free}`",
+                f"port {port} of {address} is in use by another program",
+                hint=f"stop that program, or choose another port: `--set ports.{name}={free}`",
                 code="DEVAI-ENGINE-007",
             )
 
 
 def check_services(names: Sequence[str]) -> None:
-    """Raise UsageError for a service that no stack has."""
+    """Raise UsageError for an unknown service."""
     for name in names:
         if name not in SERVICES:
             raise UsageError(unknown("service", name, SERVICES))
 
 
 def user(settings: Settings, docker: Docker) -> str:
-    """Who the lab's processes run as, as `uid:gid`."""
+    """Return the user that the lab's processes run as, as `uid:gid`."""
     settings = engine_settings.known(settings, docker)
     return f"{settings.engine.uid}:{settings.engine.gid}"
 
 
 def link(project: Project, settings: Settings, docker: Docker) -> str:
-    """The address of the lab, with its token: for the person's terminal, and for requests to the lab.
+    """Return the lab's URL with its token, to print or to send requests to the lab.
 
-    Raises DevaiError where it is not this stack's own lab that has the port: whoever listens there in its place would
-    get the token.
+    Raises:
+    DevaiError: the port does not belong to this stack's lab; another program that listens there would get the token.
     """
     _check_own(project, settings, docker)
     return f"{rendering.url(settings)}?token={state.token(project, settings.stack)}"
 
 
 def _check_own(project: Project, settings: Settings, docker: Docker) -> None:
-    """Raise DevaiError unless the engine publishes the lab's port for a running container of the stack's own."""
+    """Raise DevaiError unless the engine publishes the lab's port for a running container of this stack."""
     docker.choose(settings.engine.name)
     folder_ownership.of_folder(project, settings).check()
     addresses = {f"{settings.network.bind_address}:{settings.ports.lab}"}
     if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - compared only
-        addresses.add(f":{settings.ports.lab}")  # as some versions of Podman report it
+        addresses.add(f":{settings.ports.lab}")  # the form that some versions of Podman report
     for row in docker.containers(naming.stack(settings)):
         if row["service"] == LAB and row["state"] == "running" and addresses & {*row["published"]}:
             return
@@ -241,19 +250,23 @@ def _check_own(project: Project, settings: Settings, docker: Docker) -> None:
 
 
 def check_answers(settings: Settings) -> None:
-    """Raise DevaiError where nothing listens at the lab's address."""
+    """Raise DevaiError if no program listens at the lab's address."""
     url = rendering.url(settings)
-    place = urlsplit(url)
+    address = urlsplit(url)
     try:
-        socket.create_connection((place.hostname, place.port), timeout=ANSWER_SECONDS).close()
+        socket.create_connection((address.hostname, address.port), timeout=ANSWER_SECONDS).close()
     except OSError as error:
         raise DevaiError(f"nothing answers at {url}", hint=f"`inv up {settings.stack.flags}` starts the lab") from error
 
 
 def _taken(address: str, port: int) -> bool:
-    """Whether something listens there. Raises UsageError for an address that this machine doesn't have."""
+    """Whether a program listens on the port.
+
+    Raises:
+        UsageError: this machine doesn't have the address.
+    """
     with socket.socket() as probe:
-        # As the engine's own listener does: connections of a stack just taken down are no obstacle.
+        # As the engine's own listener does: connections of a stack that was just stopped do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
@@ -262,6 +275,6 @@ def _taken(address: str, port: int) -> bool:
                 raise UsageError(
                     f"network.bind_address: this machine has no address {address}", code="DEVAI-ENGINE-008"
                 ) from error
-            # Anything else is not for this probe to judge: the engine may open a port below 1024.
+            # Other errors do not count: the engine, unlike this process, may open a port below 1024.
             return error.errno == errno.EADDRINUSE
     return False

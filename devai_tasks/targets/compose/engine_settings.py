@@ -1,4 +1,4 @@
-"""What only the engine of this machine knows, and what Compose can't do on all of them."""
+"""Settings that only the engine of this machine determines, and a health check wait for Podman."""
 
 from __future__ import annotations
 
@@ -16,52 +16,55 @@ PAUSE_SECONDS = 1.0
 
 
 def known(settings: Settings, docker: Docker) -> Settings:
-    """The settings with what the engine that answers is, in place of what it might be.
+    """Return the settings with the kind of engine that is actually in use.
 
-    To Docker that runs as a person, that person is root in a container; to Podman, the stack says so by keep-id.
+    With rootless Docker, root in a container is the calling user; with Podman, the stack maps the user with `keep-id`.
     """
     docker.choose(settings.engine.name)
     if docker.dry:
         return settings
     name, rootless = docker.kind()
-    own = replace(settings.engine, name=name, rootless=rootless)
+    engine = replace(settings.engine, name=name, rootless=rootless)
     if name == "docker" and rootless:
-        own = replace(own, uid=0, gid=0)
-    return replace(settings, engine=own, gpu=replace(settings.gpu, groups=tuple(map(_number, settings.gpu.groups))))
+        engine = replace(engine, uid=0, gid=0)
+    return replace(settings, engine=engine, gpu=replace(settings.gpu, groups=tuple(map(_number, settings.gpu.groups))))
 
 
 def _number(group: str) -> str:
-    """A group of this machine as its number, for an image knows others; as it is where this machine has none."""
+    """Return the number of a group of this machine, because an image has other group names; unknown names stay."""
     try:
         return str(grp.getgrnam(group).gr_gid)
     except KeyError:
         return group
 
 
-def wait(own: Compose, services: Sequence[str], *, seconds: int) -> None:
-    """Wait until each service answers its health check, asked here: Podman's need systemd.
+def wait(containers: Compose, services: Sequence[str], *, seconds: int) -> None:
+    """Wait until each service passes its health check, which is run here: Podman's own health checks need systemd.
 
-    Raises ToolError for one that has stopped, or with its last words for one that does not answer in time.
+    Raises:
+        ToolError: a service has stopped, or does not pass within `seconds`; the error has the check's output.
     """
-    definition = own.config()["services"]
+    definition = containers.config()["services"]
     checks = {
-        name: [str(word).replace("$$", "$") for word in definition[name]["healthcheck"]["test"]][1:]
+        name: [str(argument).replace("$$", "$") for argument in definition[name]["healthcheck"]["test"]][1:]
         for name in services
     }
-    end = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     for service, check in checks.items():
         while True:
             try:
-                own.pipe(service, check)
+                containers.pipe(service, check)
                 break
             except ToolError as error:
-                stopped = [row for row in own.containers() if row["service"] == service and row["state"] == "exited"]
-                if stopped or time.monotonic() > end:
-                    reason = "has stopped" if stopped else "answers no health check"
+                stopped = [
+                    row for row in containers.containers() if row["service"] == service and row["state"] == "exited"
+                ]
+                if stopped or time.monotonic() > deadline:
+                    reason = "has stopped" if stopped else "does not pass its health check"
                     raise ToolError(
                         f"{service} {reason}: {error}",
                         stderr=error.stderr,
-                        hint="`inv compose.logs` shows what it says",
+                        hint="`inv compose.logs` shows its output",
                         code="DEVAI-ENGINE-010" if stopped else "DEVAI-ENGINE-009",
                     ) from error
                 time.sleep(PAUSE_SECONDS)

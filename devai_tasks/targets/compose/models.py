@@ -1,4 +1,4 @@
-"""The models of a stack on this machine: its Ollama, and archives of its models."""
+"""Models of a stack on this machine: access to its Ollama, and archives of its models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from devai_tasks.system.errors import UsageError
 from devai_tasks.targets.compose import deployment as compose
 from devai_tasks.workspace import work_dir
 
-# In the container, a connection to Ollama that ends with the first of both; Ollama notices at once who is gone.
+# Runs in the container and forwards a connection to Ollama until either side closes it, so that Ollama notices at once
+# when a client disconnects.
 _RELAY = """
 $| = 1;
 my $ollama = IO::Socket::INET->new("127.0.0.1:11434") or exit 1;
@@ -35,7 +36,7 @@ kill TERM => getppid;
 
 @contextmanager
 def server(project: Project, settings: Settings, docker: Docker) -> Iterator[Ollama]:
-    """The stack's Ollama, as this machine reaches it: where it has no port here, through its container."""
+    """Yield a client for the stack's Ollama; without a published port it connects through the container."""
     if not (settings.ollama.is_bundled and settings.ports.ollama is None) or docker.dry:
         yield Ollama(url(settings), start_hint(settings), dry=docker.dry)
         return
@@ -45,7 +46,7 @@ def server(project: Project, settings: Settings, docker: Docker) -> Iterator[Oll
 
 
 def url(settings: Settings) -> str:
-    """Where this machine, and not the lab, finds the stack's Ollama; where it doesn't, the lab's own address."""
+    """Return the URL of the stack's Ollama as seen from this machine; if it has none, the lab's URL for it."""
     match settings.ollama.mode:
         case "external":
             return settings.ollama.url
@@ -58,10 +59,10 @@ def url(settings: Settings) -> str:
 
 
 def start_hint(settings: Settings) -> str:
-    """What starts the stack's Ollama where none answers."""
+    """Return the hint for an Ollama that does not answer."""
     match settings.ollama.mode:
         case "external":
-            return "start it there, or see ollama.url"
+            return "start it there, or change ollama.url"
         case "host":
             return "`ollama serve` starts it"
         case _:
@@ -69,9 +70,10 @@ def start_hint(settings: Settings) -> str:
 
 
 def export(project: Project, settings: Settings, docker: Docker, file: Path) -> None:
-    """Write all models of the running stack to a file: see `model_archive.save`.
+    """Write all models of the running stack to a file: see `archive.save`.
 
-    Raises UsageError where the file exists already, or the models are another server's.
+    Raises:
+        UsageError: the file exists already, or Ollama is not part of the stack.
     """
     shared = work_dir.shared(project, settings)
     user_files.check_free(file, shared)
@@ -81,9 +83,10 @@ def export(project: Project, settings: Settings, docker: Docker, file: Path) -> 
 
 
 def restore(project: Project, settings: Settings, docker: Docker, file: Path) -> None:
-    """Give the running stack the models of a file: see `model_archive.restore`.
+    """Load the models of a file into the running stack: see `archive.restore`.
 
-    Raises UsageError where the models are another server's.
+    Raises:
+        UsageError: Ollama is not part of the stack.
     """
     _check_bundled(settings)
     containers = compose.compose(project, settings, docker)
@@ -94,6 +97,6 @@ def restore(project: Project, settings: Settings, docker: Docker, file: Path) ->
 def _check_bundled(settings: Settings) -> None:
     if not settings.ollama.is_bundled:
         raise UsageError(
-            f"ollama.mode is {settings.ollama.mode}: the models are another server's",
-            hint="`inv models.pull` brings it more",
+            f"ollama.mode is {settings.ollama.mode}: the models belong to a server outside the stack",
+            hint="`inv models.pull` pulls models to that server",
         )

@@ -1,4 +1,4 @@
-"""Whose stack it is on this machine, by labels of its containers and of a volume of its own."""
+"""Ownership of a stack on this machine, by labels of its containers and of a marker volume."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.targets.compose import rendering as compose
 from devai_tasks.workspace.ownership import Claim, Owner
 
-# What says which folder a stack of this machine belongs to, once `down` has removed its containers: a volume of its
-# own, for Compose would offer to replace a volume of its file whose labels have changed.
+# A volume with the label of the owning folder, which is needed after `down` has removed the containers. It is not part
+# of the Compose file, because Compose would offer to replace a volume whose labels have changed.
 _MARK = "owner"
 
 
@@ -23,36 +23,36 @@ FOLDER_LABEL = "devai.io/folder"
 
 
 def of_folder(project: Project, settings: Settings) -> Owner:
-    """Whose stack it is on this machine, by the engine that was chosen."""
+    """Return the owner of a stack on this machine, as the chosen engine reports it."""
     return of_compose_project(project, naming.stack(settings))
 
 
 def of_compose_project(project: Project, name: str) -> Owner:
-    """The same, by Compose's name of it: also for a stack that this folder has no configuration of."""
+    """Return the owner of a Compose project by name, even if this folder has no configuration for it."""
     marks, here = Marks(), os.path.realpath(project.root)
     what, own = f"the stack {name} on this machine", f"the folder {here}"
     folders = marks.folders(name)
-    makers = {_project_of(folder) for folder in folders if folder}
+    creators = {_project_of(folder) for folder in folders if folder}
     if not (folders or marks.volumes(name)):
         return Owner(Claim.FREE, what, own)
     mark = marks.label(_mark(name), FOLDER_LABEL)
     marked = mark == here
-    others = sorted({*makers, *filter(None, [mark])} - {here})
-    living = [folder for folder in others if _exists(folder)]
-    if living and marked:
-        # Made past this guard. Who has the volumes may replace containers, and is asked before.
-        return Owner(Claim.UNCLEAR, what, own, f"the folder {living[0]} by its containers", marked=True)
-    if living:
-        return Owner(Claim.FOREIGN, what, own, f"the folder {living[0]}", alternative="work there")
-    if marked or (here in makers and not others and all(folders)):  # a container may not say who made it
+    foreign = sorted({*creators, *filter(None, [mark])} - {here})
+    existing = [folder for folder in foreign if _exists(folder)]
+    if existing and marked:
+        # The containers were created without this check. The owner of the volumes may replace them, after a question.
+        return Owner(Claim.UNCLEAR, what, own, f"the folder {existing[0]} by its containers", marked=True)
+    if existing:
+        return Owner(Claim.FOREIGN, what, own, f"the folder {existing[0]}", alternative="work there")
+    if marked or (here in creators and not foreign and all(folders)):  # a container may have no folder label
         return Owner(Claim.OWN, what, own, marked=marked)
-    return Owner(Claim.UNCLEAR, what, own, f"the folder {others[0]}, which no longer exists" if others else "")
+    return Owner(Claim.UNCLEAR, what, own, f"the folder {foreign[0]}, which no longer exists" if foreign else "")
 
 
 def check_images(project: Project, settings: Settings, engine: Images) -> None:
-    """Raise UsageError where a stack of the project's name is another folder's: nobody can tell whose an image is.
+    """Raise UsageError if a stack with the project's name belongs to another folder: its images can't be told apart.
 
-    Which stacks there are, the engine's own names of their images say.
+    The stacks are found by the names of their images.
     """
     for row in engine.names(f"io.devai.project={settings.project.name}"):
         if row["Repository"] != image_names.engine_repository(settings):
@@ -61,16 +61,18 @@ def check_images(project: Project, settings: Settings, engine: Images) -> None:
             owner = of_compose_project(project, f"{settings.project.name}-{stack}")
             if owner.claim is Claim.FOREIGN:
                 raise UsageError(
-                    f"{owner.sentence}; these images may be of either, and nothing was changed",
+                    f"{owner.sentence}; the images may belong to either, so nothing was changed",
                     hint=owner.hint,
                     code="DEVAI-STACK-005",
                 )
 
 
 def mark_folder(project: Project, settings: Settings) -> None:
-    """Mark the stack as this folder's.
+    """Mark the stack as owned by this folder.
 
-    Raises UsageError where it has become another's meanwhile, DevaiError where it does so at this moment.
+    Raises:
+        UsageError: the stack belongs to another folder by now.
+        DevaiError: another folder is starting the stack at the same time.
     """
     owner = of_folder(project, settings)
     owner.check()
@@ -78,15 +80,15 @@ def mark_folder(project: Project, settings: Settings) -> None:
         return
     name, here, marks = naming.stack(settings), os.path.realpath(project.root), Marks()
     marks.remove(_mark(name))
-    # The engine makes a volume once: who comes second is left with the labels of the first.
+    # The engine creates a volume only once: a second caller finds the labels of the first.
     marks.create(_mark(name), {FOLDER_LABEL: here})
     if (mark := marks.label(_mark(name), FOLDER_LABEL)) != here:
         other = mark or "another program"
-        raise DevaiError(f"the stack {name} is just being brought up by {other}; nothing was changed")
+        raise DevaiError(f"the stack {name} is being started by {other} at the moment; nothing was changed")
 
 
 def unmark_folder(settings: Settings) -> None:
-    """Remove the mark of a stack whose data is gone."""
+    """Remove the mark of a stack whose data was deleted."""
     Marks().remove(_mark(naming.stack(settings)))
 
 
@@ -95,13 +97,13 @@ def _mark(name: str) -> str:
 
 
 def _project_of(folder: str) -> str:
-    """The project whose folder for Compose this is: what Compose calls the working directory."""
+    """Return the project of a Compose working directory."""
     real = os.path.realpath(folder)
     return real.removesuffix(f"/{compose.FOLDER}")
 
 
 def _exists(folder: str) -> bool:
-    """Whether there is a project in a folder; one in a folder that is closed to the caller is taken for one."""
+    """Whether a folder contains a project; a folder that the user can't read counts as one."""
     try:
         Path(folder, compose.FOLDER).stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What Docker Compose needs for one stack: the environment file, and the parts whose shape depends on it."""
+"""Docker Compose files for one stack: the environment file, and the definitions that depend on the configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from devai_tasks.workspace.writer import Artifacts
 COMPOSE_ENV = "compose/.env"
 COMPOSE_STACK = "compose/docker-compose.stack.yml"
 FOLDER = "deploy/compose"
-# Where containers have `image.ca_file`, and the variables by which OpenSSL and Go, requests, pip and Node find it.
+# The path of `image.ca_file` in containers, and the variables by which OpenSSL and Go, requests, pip and Node find it.
 CA_FILE = "/etc/ssl/devai/ca.crt"
 TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 OVERRIDE = f"{FOLDER}/docker-compose.override.yml"
@@ -25,9 +25,12 @@ FORWARDER = "deploy/kubernetes/base/files/forward.pl"
 
 
 def artifacts(folder: str = "", *, override: bool = False) -> tuple[Artifact, ...]:
-    """Return the stack's files; with `override`, a user's own Compose file takes part.
+    """Return the stack's files.
 
-    They name each other by the `folder` that they are for, as the project's root sees it: empty for the usual one.
+    Args:
+        folder: the folder that the files are written to, relative to the project's root, by which they refer to each
+            other; empty for the default.
+        override: include the user's own Compose file.
     """
     return (
         Artifact(COMPOSE_ENV, partial(_env_file, folder=folder, override=override)),
@@ -68,7 +71,7 @@ def _definition(settings: Settings) -> str:
         env_prefix=ENV_PREFIX,
         ca_file=_from_compose_folder(ca_file) if ca_file else "",
         ca_target=CA_FILE,
-        # Who runs Podman as a person is that person in the lab, too, and not the root of its containers.
+        # With rootless Podman, the user is the same in the lab as on the host, and not root in the container.
         userns="keep-id" if podman and settings.engine.rootless else "",
         devices=_podman_gpus(settings) if podman and settings.gpu.uses_cuda else [],
         on_host=settings.ollama.is_on_host,
@@ -78,30 +81,33 @@ def _definition(settings: Settings) -> str:
 
 
 def example(settings: Settings) -> str:
-    """deploy/compose/.env.example: for `docker compose` by hand, beside docker-compose.yml."""
+    """Return deploy/compose/.env.example, for running `docker compose` by hand beside docker-compose.yml."""
     return _environment(settings, files=_structure(settings), state=".", by_hand=True)
 
 
 def services(settings: Settings) -> tuple[str, ...]:
-    """What the stack runs."""
-    wanted = {LAB: True, OLLAMA: settings.ollama.mode == "container", CHROMA: settings.vector_store.kind == CHROMA}
-    return tuple(name for name, runs in wanted.items() if runs)
+    """Return the names of the stack's services."""
+    enabled = {LAB: True, OLLAMA: settings.ollama.mode == "container", CHROMA: settings.vector_store.kind == CHROMA}
+    return tuple(name for name, is_enabled in enabled.items() if is_enabled)
 
 
 def origin(settings: Settings) -> str:
-    """Scheme and host by which a browser of this machine reaches the lab."""
+    """Return scheme and host of the lab's URL for a browser on this machine."""
     address = settings.network.bind_address
     host = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 - what a browser can open instead
     return f"{'https' if settings.tls.local else 'http'}://{host}"
 
 
 def url(settings: Settings) -> str:
-    """Where a browser of this machine opens the lab."""
+    """Return the lab's URL for a browser on this machine."""
     return f"{origin(settings)}:{settings.ports.lab}{settings.network.base_url}lab"
 
 
 def _structure(settings: Settings) -> list[str]:
-    """The files that don't depend on the engine. A lab that is root gets no capability, so it can leave none behind."""
+    """Return the Compose files that don't depend on the engine.
+
+    A lab that runs as root gets no additional capabilities, so that none remains in it.
+    """
     return ["docker-compose.yml", *(["docker-compose.user.yml"] if settings.engine.uid else [])]
 
 
@@ -123,11 +129,11 @@ def _environment(settings: Settings, *, files: list[str], state: str, by_hand: b
 
 
 def _podman_gpus(settings: Settings) -> list[str]:
-    """The GPUs by the names of the Container Device Interface, as NVIDIA's toolkit registers them."""
+    """Return the GPUs by their names in the Container Device Interface, as registered by NVIDIA's toolkit."""
     count = settings.gpu.count
     return [f"nvidia.com/gpu={index}" for index in (["all"] if count == "all" else range(int(count)))]
 
 
 def _from_compose_folder(path: str) -> str:
-    """A path of the project as Compose resolves it: relative to the folder of its first file."""
+    """Return a path of the project as Compose resolves it: relative to the folder of its first file."""
     return path if path.startswith("/") else posixpath.relpath(path, FOLDER)

@@ -269,7 +269,7 @@ def test_removing_models_needs_their_names(devai: Run) -> None:
     [
         (
             ["--set=ollama.mode=external", "--set=ollama.url=http://127.0.0.1:9"],
-            "no Ollama answers at http://127.0.0.1:9; start it there, or see ollama.url",
+            "no Ollama answers at http://127.0.0.1:9; start it there, or change ollama.url",
         ),
         (
             ["--env=staging", "--set=ports.ollama=9"],

@@ -286,5 +286,5 @@ def test_an_export_writes_through_no_link(
 
 def test_the_models_of_another_server_are_its_own(project: Project, tmp_path: Path) -> None:
     settings = load(project, Stack("dev", "local"), ["ollama.mode=host"], environ={})
-    with pytest.raises(UsageError, match="another server's"):
+    with pytest.raises(UsageError, match="a server outside the stack"):
         compose_models.export(project, settings, Docker(dry=True), tmp_path / "models.tar")

@@ -348,7 +348,7 @@ def test_who_has_built_meanwhile_is_refused(project: Project, engine: Engine, el
 def test_who_marks_second_is_refused(project: Project, engine: Engine, monkeypatch: Patch) -> None:
     monkeypatch.setattr(engine, "remove", lambda *_: None)
     engine.labels["devai-local-dev_owner"] = "/first"
-    with pytest.raises(DevaiError, match="is just being brought up by /first; nothing was changed"):
+    with pytest.raises(DevaiError, match="is being started by /first at the moment; nothing was changed"):
         folder_ownership.mark_folder(project, settings(project))
 
 

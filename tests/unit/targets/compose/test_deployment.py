@@ -115,7 +115,7 @@ def test_a_port_that_somebody_else_has_is_named_with_a_free_one(project: Project
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
-    with pytest.raises(DevaiError, match=rf"port {taken_port} of 127\.0\.0\.1 is taken.*`--set {key}=\d+`") as refusal:
+    with pytest.raises(DevaiError, match=rf"port {taken_port} of 127\.0\.0\.1 is in use.*`--set {key}=\d+`") as refusal:
         compose.check_ports(settings(project, f"{key}={taken_port}", f"{other}={free}"), [])
     assert refusal.value.exit_code == 1
 
@@ -143,7 +143,7 @@ def test_a_forwarder_that_the_container_may_not_read_is_named_with_the_command(p
     if os.geteuid() == 0:
         os.chown(forwarder, 1000, 1000)
     own = settings(project)
-    with pytest.raises(UsageError, match=r"`chmod a\+r deploy/kubernetes/base/files/forward\.pl` opens it"):
+    with pytest.raises(UsageError, match=r"`chmod a\+r deploy/kubernetes/base/files/forward\.pl` makes it readable"):
         compose.check(project, own, Docker(dry=True))
     forwarder.chmod(0o644)
     compose.check(project, own, Docker(dry=True))

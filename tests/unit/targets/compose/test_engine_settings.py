@@ -80,7 +80,7 @@ class Unhealthy(Compose):
     ("state", "reason", "code"),
     [
         ("exited", "has stopped", "DEVAI-ENGINE-010"),
-        ("running", "answers no health check", "DEVAI-ENGINE-009"),
+        ("running", "does not pass its health check", "DEVAI-ENGINE-009"),
     ],
 )
 def test_an_unhealthy_service_is_reported_with_the_output_of_its_health_check(
@@ -89,7 +89,7 @@ def test_an_unhealthy_service_is_reported_with_the_output_of_its_health_check(
     with pytest.raises(ToolError) as failure:
         engine_settings.wait(Unhealthy(state), ["devai"], seconds=-1)
     assert failure.value.message == f"devai {reason}: check failed (exit code 7): refused"
-    assert (failure.value.hint, failure.value.code) == ("`inv compose.logs` shows what it says", code)
+    assert (failure.value.hint, failure.value.code) == ("`inv compose.logs` shows its output", code)
 
 
 def test_podman_is_taken_by_its_socket_and_a_missing_one_is_named(
