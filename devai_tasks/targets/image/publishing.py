@@ -92,7 +92,7 @@ def pull(project: Project, settings: Settings, docker: Docker) -> Published:
             f"{image_names.registry_repository(settings)}@{digest}" if digest else wanted.name
         )  # none is known under --dry
         with console.step(f"pulling {name}"):
-            persist(lambda: remote.pull(name))
+            retry(lambda: remote.pull(name))
     engine.tag(name, image_names.lab(settings))
     return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
 
@@ -138,7 +138,7 @@ def _push_one(project: Project, settings: Settings, remote: Images, wanted: Publ
 
 def _push(settings: Settings, remote: Images, name: str) -> None:
     remote.tag(image_names.lab(settings), name)
-    persist(lambda: remote.push(name))
+    retry(lambda: remote.push(name))
 
 
 def _push_several(
@@ -153,9 +153,9 @@ def _push_several(
     else:
         base = building.base_image(project, settings, remote)
         check_base(settings, base.source)
-        persist(lambda: building.build(project, settings, remote, options, push=wanted.name))
+        retry(lambda: building.build(project, settings, remote, options, push=wanted.name))
     for name in wanted.moving:
-        persist(partial(remote.alias, wanted.name, name))
+        retry(partial(remote.alias, wanted.name, name))
     return _digest(remote, wanted.name)
 
 
@@ -189,7 +189,7 @@ def _taken(wanted: Published, digest: str) -> UsageError:
 
 def _digest(remote: Images, name: str, *, of: str = "") -> str:
     """The digest that the registry has a name by; `of` an image of the engine, if given."""
-    there = persist(lambda: remote.manifest(name))
+    there = retry(lambda: remote.manifest(name))
     if remote.dry:
         return ""
     if there is None:
@@ -199,7 +199,7 @@ def _digest(remote: Images, name: str, *, of: str = "") -> str:
     return there.digest
 
 
-def persist(action: Callable[[], T]) -> T:
+def retry(action: Callable[[], T]) -> T:
     """Do something with a registry, and again for as long as what fails is the way there. Raises what came last."""
     for pause in PAUSES:
         try:

@@ -49,7 +49,7 @@ class Failing:
 
 def test_what_fails_on_the_way_is_tried_again_with_longer_pauses(pauses: list[float]) -> None:
     action = Failing(ToolError("connection reset"), 3)
-    publishing.persist(action)
+    publishing.retry(action)
     assert action.tried == 4
     assert pauses == [2, 4, 8]
 
@@ -57,7 +57,7 @@ def test_what_fails_on_the_way_is_tried_again_with_longer_pauses(pauses: list[fl
 def test_what_goes_on_failing_is_given_up_with_its_own_words(pauses: list[float]) -> None:
     action = Failing(ToolError("connection reset"), 99)
     with pytest.raises(ToolError, match="connection reset"):
-        publishing.persist(action)
+        publishing.retry(action)
     assert action.tried == 5
     assert pauses == [2, 4, 8, 16]
 
@@ -65,7 +65,7 @@ def test_what_goes_on_failing_is_given_up_with_its_own_words(pauses: list[float]
 def test_a_no_of_a_registry_is_not_questioned(pauses: list[float]) -> None:
     action = Failing(RegistryRefusedError("login", "denied"), 99)
     with pytest.raises(RegistryRefusedError):
-        publishing.persist(action)
+        publishing.retry(action)
     assert action.tried == 1
     assert pauses == []
 
