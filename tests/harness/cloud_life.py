@@ -197,7 +197,7 @@ def _play_images(project: Project, address: str) -> None:
     """Have a base of one's own in the engine, and Ollama's image in the registry, as it is in the public one."""
     local = load(project, project.stack("dev", "local"))
     engine.docker("tag", building.base_image(project, local, Docker()).name, BASE)
-    provided = building.provide_ollama(project, local, Docker())
+    provided = building.ensure_ollama(project, local, Docker())
     name = f"{address}/ollama:test"
     engine.docker("tag", image_names.ollama(provided), name)
     engine.docker("push", "--quiet", name)

@@ -117,7 +117,7 @@ def on_podman(own: ComposeStack) -> Iterator[None]:
     built = own.inv("image.build")
     assert built.returncode == 0, built.stderr
     with podman.podman() as socket, pytest.MonkeyPatch.context() as patch:
-        ollama = image_names.ollama(building.provide_ollama(own.project, own.settings, Docker()))
+        ollama = image_names.ollama(building.ensure_ollama(own.project, own.settings, Docker()))
         for name in (image_names.lab(own.settings), ollama):
             give(name, [name], socket)
         override = own.project.root / "deploy/compose/docker-compose.override.yml"

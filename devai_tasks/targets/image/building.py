@@ -157,7 +157,7 @@ def ensure_all(project: Project, settings: Settings, docker: Docker, *, running:
     `running` is the image that the lab runs now and may keep: see `ensure`.
     """
     if settings.ollama.is_bundled:
-        settings = provide_ollama(project, settings, docker)
+        settings = ensure_ollama(project, settings, docker)
     if settings.vector_store.kind == "chroma":
         provide_chroma(project, settings, docker)
     ensure(project, settings, docker, running=running)
@@ -192,7 +192,7 @@ def _check_platforms(wanted: Options, docker: Docker) -> None:
         )
 
 
-def provide_ollama(project: Project, settings: Settings, docker: Docker) -> Settings:
+def ensure_ollama(project: Project, settings: Settings, docker: Docker) -> Settings:
     """Have the image of the stack's own Ollama, and note a local build; returns the settings that name the image."""
     named, local = image_names.official_ollama(settings), image_names.built_ollama(settings)
     official = image_names.pinned(settings, named)

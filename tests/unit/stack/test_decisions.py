@@ -123,7 +123,7 @@ def ollama_source(project: Project, patch: Patch) -> None:
     patch.setattr(registry, "answers", lambda *_, **__: False)
     for source, done in (("registry", "pull ollama/ollama:0.35.1"), ("build", "build ollama")):
         engine = EmptyEngine()
-        building.provide_ollama(project, settings(project, f"ollama.source={source}"), engine)
+        building.ensure_ollama(project, settings(project, f"ollama.source={source}"), engine)
         assert engine.done[-1] == done
 
 
@@ -136,7 +136,7 @@ def pins(project: Project, patch: Patch) -> None:
     base, ollama = (f"{name}@sha256:{'1' * 64}" for name in ("debian:trixie-slim", "ollama/ollama:0.35.1"))
     engine, own = EmptyEngine(), settings(project, f"pins=[{base}, {ollama}]")
     building.base_image(project, own, engine)
-    building.provide_ollama(project, own, engine)
+    building.ensure_ollama(project, own, engine)
     assert engine.done == [f"pull {base}", f"pull {ollama}"]
 
 

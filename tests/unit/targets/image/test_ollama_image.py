@@ -67,14 +67,14 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("offline")
 def test_a_local_build_has_a_name_and_a_version_of_its_own(project: Project) -> None:
     engine = Engine()
-    provided = building.provide_ollama(project, settings(project), engine)
+    provided = building.ensure_ollama(project, settings(project), engine)
     assert image_names.ollama(provided) == BUILT
     assert engine.done == ["build ollama"]
 
 
 @pytest.mark.usefixtures("offline")
 def test_a_local_build_is_noted_for_the_tasks_that_follow(project: Project) -> None:
-    building.provide_ollama(project, settings(project), Engine())
+    building.ensure_ollama(project, settings(project), Engine())
     noted = settings(project)
     assert f"DEVAI_OLLAMA_IMAGE='{BUILT}'" in compose.render(noted)["compose/.env"]
     kustomization = yaml.safe_load(rendering.render(noted)["kubernetes/kustomization.yaml"])
@@ -85,7 +85,7 @@ def test_a_local_build_is_noted_for_the_tasks_that_follow(project: Project) -> N
 @pytest.mark.usefixtures("offline")
 def test_a_local_build_that_is_present_is_not_built_again(project: Project) -> None:
     engine = Engine(BUILT)
-    assert image_names.ollama(building.provide_ollama(project, settings(project), engine)) == BUILT
+    assert image_names.ollama(building.ensure_ollama(project, settings(project), engine)) == BUILT
     assert engine.done == []
 
 
@@ -93,7 +93,7 @@ def test_a_local_build_that_is_present_is_not_built_again(project: Project) -> N
 def test_a_registry_that_answers_again_replaces_the_local_build(project: Project) -> None:
     before = settings(project, f"ollama.built={BUILT}")
     engine = Engine(BUILT)
-    assert image_names.ollama(building.provide_ollama(project, before, engine)) == OFFICIAL
+    assert image_names.ollama(building.ensure_ollama(project, before, engine)) == OFFICIAL
     assert engine.done == [f"pull {OFFICIAL}"]
     assert image_names.ollama(settings(project)) == OFFICIAL
 
@@ -101,7 +101,7 @@ def test_a_registry_that_answers_again_replaces_the_local_build(project: Project
 @pytest.mark.usefixtures("offline")
 def test_the_official_image_that_is_present_runs(project: Project) -> None:
     engine = Engine(OFFICIAL, BUILT)
-    assert image_names.ollama(building.provide_ollama(project, settings(project), engine)) == OFFICIAL
+    assert image_names.ollama(building.ensure_ollama(project, settings(project), engine)) == OFFICIAL
     assert engine.done == []
 
 
@@ -109,5 +109,5 @@ def test_the_official_image_that_is_present_runs(project: Project) -> None:
 def test_another_version_of_the_local_build_is_built(project: Project) -> None:
     engine = Engine("devai-ollama:4.5.5")
     noted = settings(project, "ollama.built=devai-ollama:4.5.5")
-    assert image_names.ollama(building.provide_ollama(project, noted, engine)) == BUILT
+    assert image_names.ollama(building.ensure_ollama(project, noted, engine)) == BUILT
     assert engine.done == ["build ollama"]
