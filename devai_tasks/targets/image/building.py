@@ -159,7 +159,7 @@ def ensure_all(project: Project, settings: Settings, docker: Docker, *, running:
     if settings.ollama.is_bundled:
         settings = ensure_ollama(project, settings, docker)
     if settings.vector_store.kind == "chroma":
-        provide_chroma(project, settings, docker)
+        ensure_chroma(project, settings, docker)
     ensure(project, settings, docker, running=running)
     return settings
 
@@ -220,7 +220,7 @@ def ensure_ollama(project: Project, settings: Settings, docker: Docker) -> Setti
     return settings
 
 
-def provide_chroma(project: Project, settings: Settings, docker: Docker) -> None:
+def ensure_chroma(project: Project, settings: Settings, docker: Docker) -> None:
     """Have the image of the stack's vector store."""
     image = settings.vector_store.image
 

@@ -145,7 +145,7 @@ def vector_store_source(project: Project, patch: Patch) -> None:
     patch.setattr(registry, "answers", lambda *_, **__: False)
     for source, done in (("registry", "pull chromadb/chroma:1.5.9"), ("build", "build chroma")):
         engine = EmptyEngine()
-        building.provide_chroma(project, settings(project, f"vector_store.source={source}"), engine)
+        building.ensure_chroma(project, settings(project, f"vector_store.source={source}"), engine)
         assert engine.done[-1] == done
 
 
