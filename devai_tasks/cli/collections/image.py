@@ -121,7 +121,7 @@ def sbom(c: Context, session: Session, output: str = "") -> None:
     from devai_tasks.workspace import work_dir
 
     session.docker.check()
-    text = inventory.bill_of_materials(session.settings, Images(dry=session.dry))
+    text = inventory.sbom(session.settings, Images(dry=session.dry))
     if session.dry:
         return None
     if not output:

@@ -44,7 +44,7 @@ def attach(project: Project, settings: Settings, remote: Images, digest: str) ->
 
 def _bill_of_materials(settings: Settings, engine: Images) -> list[Document]:
     try:
-        text = inventory.bill_of_materials(settings, engine)
+        text = inventory.sbom(settings, engine)
     except (ToolError, MissingToolError) as error:
         console.warn(f"no bill of materials beside the image: {error}")
         return []

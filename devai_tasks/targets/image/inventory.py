@@ -87,7 +87,7 @@ def packages(settings: Settings, engine: Images) -> list[Package]:
     return sorted(found, key=lambda package: (package.kind, package.name.lower(), package.version))
 
 
-def bill_of_materials(settings: Settings, engine: Images) -> str:
+def sbom(settings: Settings, engine: Images) -> str:
     """The packages of an image as CycloneDX 1.6, in JSON; the same image gives the same text, and --dry none.
 
     Raises MissingToolError without cyclonedx-python-lib.

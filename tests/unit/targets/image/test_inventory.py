@@ -75,7 +75,7 @@ def test_a_bill_of_materials_is_about_an_image_with_a_name_and_names_each_packag
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
-    text = inventory.bill_of_materials(settings, Engine(NOTES))
+    text = inventory.sbom(settings, Engine(NOTES))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     bill = json.loads(text)
     assert bill["metadata"]["component"]["name"] == "devai-lab"
