@@ -42,7 +42,7 @@ def with_registry(session: Session) -> Settings:
 def show(published: Published, *, json: bool) -> None:
     """Print the names of an image, the immutable tag first."""
     if json:
-        shown = {"name": published.name, "moving": list(published.moving), "digest": published.digest}
+        shown = {"name": published.name, "moving": list(published.mutable), "digest": published.digest}
         return console.show_json(shown)
-    lines = [published.name, *published.moving, *([published.digest] if published.digest else [])]
+    lines = [published.name, *published.mutable, *([published.digest] if published.digest else [])]
     console.show("\n".join(lines))

@@ -18,7 +18,7 @@ def find(project: Project, settings: Settings, engine: Images) -> list[str]:
     such as a lab that goes on with an image that another build has taken the name from.
     """
     current = publishing.names(project, settings)
-    kept = {current.name, *current.moving}
+    kept = {current.name, *current.mutable}
     found, used = [], engine.used()
     for row in engine.names(f"io.devai.project={settings.project.name}"):
         name = f"{row['Repository']}:{row['Tag']}"

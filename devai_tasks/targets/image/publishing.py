@@ -42,7 +42,7 @@ class Published:
 
     name: str
     """With the tag that belongs to one commit, or to files that differ from it, and never moves."""
-    moving: tuple[str, ...]
+    mutable: tuple[str, ...]
     """The others, which go to whatever was pushed last."""
     digest: str
 
@@ -59,7 +59,7 @@ def names(project: Project, settings: Settings) -> Published:
         commit += f"-{fingerprint.of(project, settings)[:8]}"
     return Published(
         name=f"{repository}:{image_names.immutable_tag(settings, commit)}",
-        moving=tuple(f"{repository}:{tag}" for tag in image_names.mutable_tags(settings)),
+        mutable=tuple(f"{repository}:{tag}" for tag in image_names.mutable_tags(settings)),
         digest=settings.image_digest,
     )
 
@@ -102,7 +102,7 @@ def tag(project: Project, settings: Settings, docker: Docker) -> Published:
     wanted = names(project, settings)
     engine = Images(dry=docker.dry)
     _built(project, settings, engine)
-    for name in (wanted.name, *wanted.moving):
+    for name in (wanted.name, *wanted.mutable):
         engine.tag(image_names.lab(settings), name)
     return wanted
 
@@ -131,7 +131,7 @@ def _push_one(project: Project, settings: Settings, remote: Images, wanted: Publ
         if there:
             raise _taken(wanted, there.digest)
         _push(settings, remote, wanted.name)
-    for name in wanted.moving:
+    for name in wanted.mutable:
         _push(settings, remote, name)
     return _digest(remote, wanted.name, of=own)
 
@@ -154,7 +154,7 @@ def _push_several(
         base = building.base_image(project, settings, remote)
         check_base(settings, base.source)
         retry(lambda: building.build(project, settings, remote, options, push=wanted.name))
-    for name in wanted.moving:
+    for name in wanted.mutable:
         retry(partial(remote.alias, wanted.name, name))
     return _digest(remote, wanted.name)
 

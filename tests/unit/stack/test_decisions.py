@@ -115,7 +115,7 @@ def base_source(project: Project, patch: Patch) -> None:
 
 def image_tags(project: Project, _: Patch) -> None:
     tagged = publishing.names(project, settings(project, "image.registry=registry.test", "image.tags=[latest]"))
-    assert tagged.moving == ("registry.test/devai-lab:latest",)
+    assert tagged.mutable == ("registry.test/devai-lab:latest",)
 
 
 def ollama_source(project: Project, patch: Patch) -> None:
