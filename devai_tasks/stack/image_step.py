@@ -23,7 +23,7 @@ def push(session: Session) -> None:
     """Build the image if it is outdated, and push it if the registry does not have it."""
     settings = with_registry(session)
     session.docker.check()
-    described = building.provide(session.project, settings, session.docker)
+    described = building.ensure_current(session.project, settings, session.docker)
     if overview.is_pushed(settings, described):
         return console.say(f"{publishing.names(session.project, settings).digest}: already pushed")
     show(publishing.push(session.project, settings, session.docker, building.Options()), json=False)

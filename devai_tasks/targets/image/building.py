@@ -117,7 +117,7 @@ def _facts(project: Project, settings: Settings, base: pins.Base) -> dict[str, s
     }
 
 
-def provide(project: Project, settings: Settings, docker: Docker) -> Mapping[str, Any]:
+def ensure_current(project: Project, settings: Settings, docker: Docker) -> Mapping[str, Any]:
     """Have the stack's image as its inputs are now; returns it as the engine describes it."""
     engine = Images(dry=docker.dry)
     if found := None if docker.dry else current(project, settings, engine):
