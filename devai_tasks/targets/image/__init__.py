@@ -1,1 +1,1 @@
-"""The images of a stack: built, pinned, published."""
+"""Container images of a stack: build, pin and publish."""

@@ -1,4 +1,4 @@
-"""What the lab's image is made of: while that is the same, there is nothing to build."""
+"""Build fingerprint of the lab's image: without a change, the image is not built again."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
 from devai_tasks.targets.image import rendering
 
-# On every image that is built here.
+# The label that every image built by this project has.
 LABEL = "io.devai.inputs"
 
 
 def of(project: Project, settings: Settings) -> str:
-    """A fingerprint of all that a build takes from the project: while it is the same, there is nothing to build.
+    """Return the fingerprint of all build inputs in the project.
 
-    A commit that changes none of it makes no other image.
+    A commit that changes none of the inputs keeps the fingerprint, and thus the image.
     """
     target = rendering.target(settings)
-    for name in ("secret", "tags"):  # where certificates are on this machine, and what the image is called there
+    for name in ("secret", "tags"):  # the path of certificates on this machine, and the image's names
         target.pop(name, None)
     digest = hashlib.sha256(json.dumps([target, image_names.pinned(settings, image_names.base(settings))]).encode())
     sources = [Path(target["dockerfile"]), Path(".dockerignore"), Path("requirements.txt")]
@@ -35,5 +35,5 @@ def of(project: Project, settings: Settings) -> str:
 
 
 def made_of(described: Mapping[str, Any] | None) -> str:
-    """The fingerprint on an image, as the engine describes it; empty where there is none."""
+    """Return the fingerprint in the labels of an image, as the engine describes it; empty if there is none."""
     return str(((described or {}).get("Config", {}).get("Labels") or {}).get(LABEL, ""))

@@ -1,4 +1,4 @@
-"""Images of others, pinned to a digest: what was tested is what runs, whatever the tag says by then."""
+"""Third-party images, pinned to digests, so that the tested image runs even if its tag has moved."""
 
 from __future__ import annotations
 
@@ -16,58 +16,60 @@ if TYPE_CHECKING:
     from devai_tasks.engine.images import Images
 
 PINS = "conf/common/pins.yaml"
-# Where version 0.1 had the digests of base images.
+# The file in which version 0.1 kept the digests of base images.
 _FORMER = "deploy/image/bases.lock"
 
 
 @dataclass(frozen=True)
 class Base:
-    """An image to build on."""
+    """A base image."""
 
     name: str
     source: str
-    """Where it came from: `present`, `registry` or `debootstrap`."""
+    """Origin of the image: `present`, `registry` or `debootstrap`."""
     digest: str
-    """What the registry knows it by; empty for one that was made here."""
+    """Digest in the registry; empty for an image that was built on this machine."""
 
 
 def check_former(project: Project) -> None:
-    """Raise UsageError for digests in the file that had them once: nothing would be pinned to them."""
+    """Raise UsageError if digests are still in the file of version 0.1, which has no effect any more."""
     if (project.root / _FORMER).exists():
         raise UsageError(
-            f"{_FORMER} is not read any more",
-            hint=f"`inv image.lock --only=images` writes {PINS} instead. Then remove it",
+            f"{_FORMER} is no longer used",
+            hint=f"run `inv image.lock --only=images` to write {PINS}, then delete {_FORMER}",
         )
 
 
 def lock(project: Project, names: Sequence[str], engine: Images) -> list[str]:
-    """Pin images to the digests that their registries have them by now; returns the pins.
+    """Pin images to their current digests in their registries; return the pins.
 
-    Nothing is written unless all of them are known. Raises DevaiError where a registry does not answer, or has no such
-    image.
+    Nothing is written unless all digests are known.
+
+    Raises:
+        DevaiError: a registry does not answer, or has no such image.
     """
     pins = [f"{name}@{digest}" for name in names if (digest := _digest(name, engine))]
     if engine.dry:
         return pins
     file = project.root / PINS
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    known = document.read(file, PINS).tree.get("pins") if text else None
-    others = [str(pin) for pin in known or () if str(pin).partition("@")[0] not in names]
-    writer.replace_file(file, edit.edited(text, [(("pins",), [*sorted([*others, *pins])])]))
+    current = document.read(file, PINS).tree.get("pins") if text else None
+    unchanged = [str(pin) for pin in current or () if str(pin).partition("@")[0] not in names]
+    writer.replace_file(file, edit.edited(text, [(("pins",), [*sorted([*unchanged, *pins])])]))
     return pins
 
 
 def _digest(name: str, engine: Images) -> str:
-    """The digest that an image's registry has it by; none under `--dry`."""
+    """Return the digest of an image in its registry; empty under `--dry`."""
     if not engine.dry and not registry.answers(name):
         raise DevaiError(
-            f"{registry.host(name)} does not answer, so {name} has no digest to be pinned to; no pin was changed",
+            f"{registry.host(name)} does not answer, so {name} can't be pinned to a digest; no pin was changed",
             hint="`inv image.lock --only=packages` and `--only=tools` need no image registry",
             code="DEVAI-IMAGE-001",
         )
-    found = engine.manifest(name)
+    manifest = engine.manifest(name)
     if engine.dry:
         return ""
-    if found is None:
+    if manifest is None:
         raise DevaiError(f"{registry.host(name)} has no image {name}; no pin was changed")
-    return found.digest
+    return manifest.digest

@@ -1,4 +1,4 @@
-"""How the images of a stack are built: a definition for `docker buildx bake`."""
+"""The build definition of a stack's images, for `docker buildx bake`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devai_tasks.workspace.writer import Artifacts
 
 BAKE = "image/docker-bake.json"
 
-# What only the build knows, for the image's labels: base and revision.
+# Variables for the image's labels whose values are known at build time only, such as base and revision.
 FACTS = ("BASE_DIGEST", "BASE_SOURCE", "CREATED", "INPUTS", "REVISION", "SOURCE", "VERSION")
 
 
@@ -44,7 +44,7 @@ def render(settings: Settings) -> Artifacts:
 
 
 def target(settings: Settings) -> dict[str, Any]:
-    """How the lab's image is built."""
+    """Return the bake target of the lab's image."""
     return _target(
         dockerfile="Dockerfile.gpu" if settings.gpu.uses_cuda else "Dockerfile",
         args={
@@ -59,16 +59,22 @@ def target(settings: Settings) -> dict[str, Any]:
 
 
 def packages(settings: Settings) -> str:
-    """The locked set of Python packages: `deploy/image/requirements/<set>.lock`."""
+    """Return the name of the locked package set in `deploy/image/requirements/<set>.lock`."""
     return f"cuda{settings.image.gpu.cuda}" if settings.gpu.uses_cuda else settings.image.packages
 
 
 def cache(settings: Settings, where: str, *, to: bool = False) -> str:
-    """What BuildKit takes for a cache: `registry` for the stack's own, a folder, or its own words (`type=…`)."""
+    """Return a cache in BuildKit's notation.
+
+    Args:
+        settings: those of the stack.
+        where: `registry` for the stack's registry, a folder, or BuildKit's own notation (`type=…`).
+        to: whether the cache is written, not read.
+    """
     if where.startswith("type="):
         return where
     if where == "registry":
-        # As an ordinary manifest: Amazon ECR takes no other.
+        # As an image manifest, the only kind that Amazon ECR accepts.
         extent = ",mode=max,image-manifest=true,oci-mediatypes=true" if to else ""
         name = f"{image_names.registry_repository(settings)}:buildcache{image_names.gpu_suffix(settings)}"
         return f"type=registry,ref={name}{extent}"
@@ -76,7 +82,7 @@ def cache(settings: Settings, where: str, *, to: bool = False) -> str:
 
 
 def _defaults(settings: Settings) -> dict[str, str]:
-    """The variables of the bake file, as they are for `docker buildx bake` by hand; `inv image.build` sets them all."""
+    """Return the defaults of the bake variables, for `docker buildx bake` by hand; `inv image.build` sets them all."""
     known = {
         "BASE_IMAGE": image_names.pinned(settings, image_names.base(settings)),
         "BASE_SOURCE": "registry",
@@ -92,7 +98,8 @@ def _target(*, dockerfile: str, args: dict[str, str], tag: str, settings: Settin
         "args": {
             "BASE_IMAGE": "${BASE_IMAGE}",
             **args,
-            # BuildKit tells its steps and keeps them out of the image. Empty, they would hide what the client tells.
+            # BuildKit passes proxy arguments to the build steps and keeps them out of the image. Empty ones would
+            # override those of the client's configuration.
             **{name: f'${{{name} != "" ? {name} : null}}' for name in PROXIES},
         },
         "tags": [tag],

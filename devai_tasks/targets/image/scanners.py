@@ -1,4 +1,4 @@
-"""Programs that know the weaknesses of packages: trivy, grype or pip-audit, whichever is found."""
+"""Vulnerability scanners: trivy, grype or pip-audit, whichever is installed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from devai_tasks.system.errors import MissingToolError, UsageError, unknown
 
 @dataclass(frozen=True)
 class Scanner:
-    """One such program."""
+    """A vulnerability scanner."""
 
     name: str
     looks_at: str
     arguments: tuple[str, ...]
-    """`{image}` is the image's name, `{requirements}` a file with its Python packages."""
+    """Arguments, in which `{image}` is the image's name, `{requirements}` a file with its Python packages."""
     json: tuple[str, ...]
     found: int
-    """Its exit code where there are weaknesses."""
+    """The exit code for detected vulnerabilities."""
 
 
-# In the order of how much they see. What they have no data for, they don't find: the data are their own download.
+# Ordered by coverage. Scanners download their own vulnerability data, and detect only what is in the data.
 SCANNERS = (
     Scanner("trivy", "all packages", ("image", "--exit-code=3", "{image}"), ("--format=json",), 3),
     Scanner("grype", "all packages", ("--fail-on=negligible", "{image}"), ("--output=json",), 2),
     Scanner(
         "pip-audit",
         "Python packages only",
-        # Strict: a package that it can't look up is no package without weaknesses.
+        # Strict: a package that can't be looked up must not count as one without vulnerabilities.
         ("--strict", "--progress-spinner=off", "--disable-pip", "--no-deps", "--requirement={requirements}"),
         ("--format=json",),
         1,
@@ -41,9 +41,11 @@ SCANNERS = (
 
 
 def find(name: str = "") -> Scanner:
-    """Return the scanner to use: the one named, else the first that is installed.
+    """Return the named scanner, else the first that is installed.
 
-    Raises UsageError for an unknown name, MissingToolError where it, or every scanner, is missing.
+    Raises:
+        UsageError: the name is unknown.
+        MissingToolError: the named scanner, or every scanner, is missing.
     """
     known = {scanner.name: scanner for scanner in SCANNERS}
     if name and name not in known:
@@ -51,33 +53,37 @@ def find(name: str = "") -> Scanner:
     for scanner in [known[name]] if name else SCANNERS:
         if process.which(scanner.name):
             return scanner
-    wanted = name or "none of trivy, grype and pip-audit"
+    missing = name or "none of trivy, grype and pip-audit"
     raise MissingToolError(
-        f"{wanted} is {'not ' if name else ''}installed", hint="`pip install devai-tasks[tools]` brings pip-audit"
+        f"{missing} is {'not ' if name else ''}installed", hint="`pip install devai-tasks[tools]` installs pip-audit"
     )
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a scanner says."""
+    """The report of a scanner, and whether it contains vulnerabilities."""
 
     text: str
     any: bool
 
 
 def scan(scanner: Scanner, image: str, packages: Mapping[str, str], *, json: bool, dry: bool = False) -> Findings:
-    """Return what a scanner reports of an image. Raises ToolError where it could not scan it."""
+    """Scan an image and return the scanner's report.
+
+    Raises:
+        ToolError: the scan failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "packages.txt"
         requirements.write_text("".join(f"{name}=={version}\n" for name, version in packages.items()), encoding="utf-8")
-        words = [word.format(image=image, requirements=requirements) for word in scanner.arguments]
-        words += scanner.json if json else ()
+        argv = [argument.format(image=image, requirements=requirements) for argument in scanner.arguments]
+        argv += scanner.json if json else ()
         if dry:
-            console.say(shlex.join([scanner.name, *words]))
+            console.say(shlex.join([scanner.name, *argv]))
             return Findings("", any=False)
-        console.say(f"{scanner.name} looks at {scanner.looks_at} ...")
-        result = process.run([process.which(scanner.name) or scanner.name, *words])
-    # One that could not scan may end with the same exit code as one that found something; only that prints a report.
+        console.say(f"{scanner.name} scans {scanner.looks_at} ...")
+        result = process.run([process.which(scanner.name) or scanner.name, *argv])
+    # A failed scan may have the same exit code as detected vulnerabilities, but prints no report.
     result.check(scanner.name, accepted=(0, scanner.found) if result.stdout.strip() else (0,))
     console.say(result.stderr.strip())
     return Findings(result.stdout, any=result.returncode != 0)
