@@ -160,7 +160,7 @@ def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
     with standins.google(token=other) as service:
         done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
     assert done.returncode == 1, done.stderr
-    assert "is the right account chosen for gcp, and may it use this registry?" in done.stderr
+    assert "check the selected account of gcp and its permissions on this registry" in done.stderr
     assert "Traceback" not in done.stderr
     machine.assert_nowhere(other, done, lab.root)
 

@@ -104,7 +104,7 @@ def test_an_image_for_several_platforms_is_pushed_as_one(little: Inv, local_regi
     # Another stack that shares the registry, with other packages in its image of the same commit.
     other = little("image.push", platforms, "--set=image.packages=minimal")
     assert other.returncode == 2
-    assert f"is there already and is another image ({said['digest']})" in other.stderr
+    assert f"exists already and is another image ({said['digest']})" in other.stderr
 
 
 @pytest.mark.parametrize("kind", ["registry", "folder"])
@@ -149,7 +149,7 @@ def test_an_engine_that_gives_up_at_once_is_asked_again(little: Inv, local_regis
         line.close()
     assert pushed.returncode == 0, pushed.stderr
     assert line.broken
-    assert "again in 2 s, with what has not arrived yet" in pushed.stderr
+    assert "retrying in 2 s, without what has been transferred already" in pushed.stderr
     whole = little("image.push", f"--set=image.registry={local_registry.address}/cut", "--set=image.tags=[]", "--json")
     assert json.loads(whole.stdout)["digest"] == json.loads(pushed.stdout)["digest"]
     assert ": present" in whole.stderr
@@ -176,9 +176,9 @@ def test_a_registry_with_a_full_disk_says_so_without_being_asked_again_and_again
     assert little("image.build").returncode == 0
     done = little("image.push", f"--set=image.registry={full_registry.address}/devai")
     assert done.returncode == 1
-    assert "has an error of its own" in done.stderr
-    assert "often its disk is full; its own log says" in done.stderr
-    assert "again in" not in done.stderr
+    assert "reports an internal error" in done.stderr
+    assert "a full disk is a frequent cause; see the registry's log" in done.stderr
+    assert "retrying in" not in done.stderr
     assert "Traceback" not in done.stderr
     assert "no space left on device" in full_registry.log.read_text(encoding="utf-8")
 

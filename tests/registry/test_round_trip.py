@@ -103,7 +103,7 @@ def test_pushing_again_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
     assert json.loads(again.stdout) == pushed
     assert f"{pushed['name']}: present" in again.stderr
     assert ": Pushed" not in again.stderr
-    assert "documents beside it: 2, 0 of them new" in again.stderr
+    assert "attached attestations: 2, of which new: 0" in again.stderr
 
 
 def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run: Inv, pushed: dict[str, str]) -> None:
@@ -114,7 +114,7 @@ def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run
     finally:
         docker("tag", own, built)
     assert refused.returncode == 2
-    assert f"is there already and is another image ({pushed['digest']})" in refused.stderr
+    assert f"exists already and is another image ({pushed['digest']})" in refused.stderr
 
 
 def test_files_that_differ_from_the_commit_show_in_the_tag(lab: Project, run: Inv, pushed: dict[str, str]) -> None:

@@ -41,7 +41,7 @@ def test_a_push_that_is_cut_in_the_middle_goes_on_and_ends_with_the_right_digest
     cut = stack_of("local-dev", f"{line.address}/cut")("image.push", "--json")
     assert cut.returncode == 0, cut.stderr
     assert line.broken
-    assert "Retrying in" in cut.stderr or "again in 2 s" in cut.stderr  # by the engine, or by us where it gives up
+    assert "Retrying in" in cut.stderr or "retrying in 2 s" in cut.stderr  # by the engine, or by us where it gives up
     # The same image over a whole line: all of it is there already, by the same digest.
     whole = stack_of("local-dev", f"{local_registry.address}/cut")("image.push", "--json")
     assert json.loads(whole.stdout)["digest"] == json.loads(cut.stdout)["digest"]
@@ -66,7 +66,9 @@ def test_a_registry_that_knows_nobody_says_how_to_log_in(
     task = stack_of("local-dev", private_registry.address)
     nobody = {"DOCKER_CONFIG": str(tmp_path / "nobody")}
     for verb in ("image.push", "image.pull"):
-        assert_one_message(task(verb, **nobody), f"`docker login {private_registry.address}`, then again")
+        assert_one_message(
+            task(verb, **nobody), f"`docker login {private_registry.address}`, then run the command again"
+        )
 
 
 def test_a_login_that_is_not_valid_any_more_says_so_too(
@@ -77,8 +79,8 @@ def test_a_login_that_is_not_valid_any_more_says_so_too(
     task = stack_of("local-dev", private_registry.address)
     for verb in ("image.push", "image.pull"):
         done = task(verb, DOCKER_CONFIG=str(tmp_path))
-        assert_one_message(done, f"`docker login {private_registry.address}`, then again")
-        assert "again in" not in done.stderr
+        assert_one_message(done, f"`docker login {private_registry.address}`, then run the command again")
+        assert "retrying in" not in done.stderr
 
 
 def test_a_persons_own_login_is_used(stack_of: StackOf, private_registry: Registry, tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_a_persons_own_login_is_used(stack_of: StackOf, private_registry: Regist
     subprocess.run(login, input="secret", text=True, capture_output=True, env={**os.environ, **own}, check=True)
     pushed = stack_of("local-dev", private_registry.address)("image.push", **own)
     assert pushed.returncode == 0, pushed.stderr
-    assert "documents beside it: 1, 1 of them new" in pushed.stderr  # there are no packages in it to list
+    assert "attached attestations: 1, of which new: 1" in pushed.stderr  # there are no packages in it to list
 
 
 def test_an_image_that_was_never_pushed_names_the_task_that_does_it(
@@ -95,12 +97,12 @@ def test_an_image_that_was_never_pushed_names_the_task_that_does_it(
 ) -> None:
     done = stack_of("local-dev", f"{local_registry.address}/elsewhere")("image.pull")
     elsewhere = f"--set=project.name=devai-regtest --set=image.registry={local_registry.address}/elsewhere/devai"
-    assert_one_message(done, f"`inv image.push --env=dev --cloud=local {elsewhere}` sends it there")
+    assert_one_message(done, f"`inv image.push --env=dev --cloud=local {elsewhere}` pushes it")
 
 
 def test_a_repository_that_nobody_has_made_names_the_task_that_makes_it(stack_of: StackOf) -> None:
     with standins.ecr_without_repository() as ecr:
         done = stack_of("local-dev", ecr.address)("image.push")
     there = f"--set=project.name=devai-regtest --set=image.registry={ecr.address}/devai"
-    assert_one_message(done, f"`inv tf.apply --env=dev --cloud=local {there}` makes it")
-    assert "again in" not in done.stderr
+    assert_one_message(done, f"`inv tf.apply --env=dev --cloud=local {there}` creates it")
+    assert "retrying in" not in done.stderr

@@ -1,4 +1,4 @@
-"""What is said of a pushed image, beside it in its registry: its bill of materials, and what it was made of."""
+"""Attestations of a pushed image in its registry: its SBOM and its provenance."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 
 
 def attach(project: Project, settings: Settings, remote: Images, digest: str) -> None:
-    """Push the image's bill of materials and its provenance as referrers of its digest; warn where that can't be.
+    """Push the image's SBOM and its provenance as referrers of its digest; on failure only warn.
 
-    The image itself is in the registry by then: who asks for these documents and finds none knows it.
+    The image itself has been pushed by then, and a missing attestation is noticed by whatever verifies it.
     """
     repository = image_names.registry_repository(settings)
     if remote.dry:
@@ -34,33 +34,34 @@ def attach(project: Project, settings: Settings, remote: Images, digest: str) ->
             console.say(shlex.join(["oras", "attach", f"--artifact-type={kind}", f"{repository}@DIGEST", file]))
         return
     try:
-        documents = [_provenance(project, settings, remote, digest), *_bill_of_materials(settings, remote)]
+        documents = [_provenance(project, settings, remote, digest), *_sbom(settings, remote)]
         new = Repository(repository, remote.logins).attach(digest, documents)
     except ToolError as error:
-        console.warn(f"{repository}@{digest} has no new documents beside it: {error}", "DEVAI-IMAGE-004")
+        console.warn(f"no attestations were attached to {repository}@{digest}: {error}", "DEVAI-IMAGE-004")
         return
-    console.say(f"{repository}@{digest}: documents beside it: {len(documents)}, {len(new)} of them new")
+    console.say(f"{repository}@{digest}: attached attestations: {len(documents)}, of which new: {len(new)}")
 
 
-def _bill_of_materials(settings: Settings, engine: Images) -> list[Document]:
+def _sbom(settings: Settings, engine: Images) -> list[Document]:
     try:
         text = inventory.sbom(settings, engine)
     except (ToolError, MissingToolError) as error:
-        console.warn(f"no bill of materials beside the image: {error}")
+        console.warn(f"no SBOM was attached to the image: {error}")
         return []
     return [Document(SBOM, text.encode())]
 
 
 def _provenance(project: Project, settings: Settings, engine: Images, digest: str) -> Document:
     text = json.dumps(statement(project, settings, engine, digest), indent=2, sort_keys=True) + "\n"
-    # By which those who look for provenance find it, as cosign and BuildKit write it.
+    # The annotation by which tools find provenance, as written by cosign and BuildKit.
     return Document(STATEMENT, text.encode(), {"in-toto.io/predicate-type": PROVENANCE})
 
 
 def statement(project: Project, settings: Settings, engine: Images, digest: str) -> dict[str, Any]:
-    """What the image was made of, as an in-toto statement with the predicate of SLSA 1; without times.
+    """Return the image's provenance as an in-toto statement with the SLSA 1 predicate, without times.
 
-    https://slsa.dev/spec/v1.0/provenance. It is not signed: it says no more than who may push to the registry.
+    https://slsa.dev/spec/v1.0/provenance describes the predicate. The statement is not signed, so it is only as
+    trustworthy as anyone with push access to the registry.
     """
     about = inventory.describe(settings, engine)
     target = image.target(settings)
@@ -98,7 +99,7 @@ def _base(about: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _source(about: dict[str, Any]) -> list[dict[str, Any]]:
-    """The commit, and whether files differed from it; nothing without git."""
+    """Return the commit, and whether files differed from it; empty without git."""
     commit, _, dirty = about["revision"].partition("-")
     if not commit:
         return []
@@ -107,7 +108,7 @@ def _source(about: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _locks(project: Project, settings: Settings) -> list[dict[str, Any]]:
-    """The locks that the image's packages and tools are installed by."""
+    """Return the lock files of the image's packages and tools."""
     folder = project.root / "deploy/image"
     files = [folder / f"requirements/{image.packages(settings)}.lock"]
     if settings.image.tools:

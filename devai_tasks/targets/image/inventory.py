@@ -1,4 +1,4 @@
-"""What is in an image: its packages as a bill of materials, what takes its room, and what is known against them."""
+"""The contents of an image: its labels, layers and packages, and its SBOM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 PYTHON = "/opt/lab/bin/python"
-# What npm notes of each tool that it has installed, one file after the other.
+# npm's hidden lockfile of each installed tool, one file after the other.
 _NPM = (
     "find", "/opt", "-maxdepth", "4", "-path", "/opt/tools/*/node_modules/.package-lock.json", "-exec", "cat", "{}", "+"
 )  # fmt: skip
@@ -30,7 +30,7 @@ class Package:
     """One package in an image."""
 
     kind: str
-    """As package URLs have it: `pypi`, `deb`, `npm`, or `generic` for Node."""
+    """The type in the package URL: `pypi`, `deb`, `npm`, or `generic` for Node."""
     name: str
     version: str
     license: str = ""
@@ -38,19 +38,19 @@ class Package:
 
 
 def describe(settings: Settings, engine: Images) -> dict[str, Any]:
-    """What an image says of itself, for people and programs."""
-    found = building.built(settings, engine)
-    labels = found.get("Config", {}).get("Labels") or {}
+    """Return the metadata of the stack's image, from its labels and the engine."""
+    image = building.built(settings, engine)
+    labels = image.get("Config", {}).get("Labels") or {}
 
     def label(name: str) -> str:
         return str(labels.get(f"org.opencontainers.image.{name}", ""))
 
     return {
         "name": image_names.lab(settings),
-        "id": found.get("Id", ""),
-        "platform": f"{found.get('Os', '')}/{found.get('Architecture', '')}",
-        "bytes": found.get("Size", 0),
-        "created": found.get("Created", ""),
+        "id": image.get("Id", ""),
+        "platform": f"{image.get('Os', '')}/{image.get('Architecture', '')}",
+        "bytes": image.get("Size", 0),
+        "created": image.get("Created", ""),
         "version": label("version"),
         "revision": label("revision"),
         "revised": label("created"),
@@ -59,13 +59,13 @@ def describe(settings: Settings, engine: Images) -> dict[str, Any]:
         "base": label("base.name"),
         "base_digest": label("base.digest"),
         "base_source": labels.get("io.devai.base.source", ""),
-        "registry": sorted(found.get("RepoDigests") or ()),
+        "registry": sorted(image.get("RepoDigests") or ()),
         "recorded_digest": settings.image_digest,
     }
 
 
 def layers(settings: Settings, engine: Images) -> list[dict[str, Any]]:
-    """What takes room in an image, largest first: each step of its Dockerfile with its bytes."""
+    """Return the layers of an image, largest first: each step of its Dockerfile with its size in bytes."""
     building.built(settings, engine)
     rows = [
         {"bytes": int(layer["Size"]), "step": _step(layer["CreatedBy"])}
@@ -75,7 +75,7 @@ def layers(settings: Settings, engine: Images) -> list[dict[str, Any]]:
 
 
 def packages(settings: Settings, engine: Images) -> list[Package]:
-    """What Debian's, Python's and Node's package managers say is in an image, asked inside it."""
+    """Return the packages in an image, as listed inside it by the package managers of Debian, Python and Node."""
     building.built(settings, engine)
     name = image_names.lab(settings)
     installed = json.loads(engine.output(name, PYTHON, "-Im", "pip", "inspect", "--local") or '{"installed": []}')
@@ -83,14 +83,15 @@ def packages(settings: Settings, engine: Images) -> list[Package]:
     tools = list(_node(engine.output(name, *_NPM)))
     if tools:
         tools.append(Package("generic", "node", engine.output(name, "node", "--version").strip().removeprefix("v")))
-    found = {*_python(installed), *_debian(system), *tools}  # tools may share a package
-    return sorted(found, key=lambda package: (package.kind, package.name.lower(), package.version))
+    unique = {*_python(installed), *_debian(system), *tools}  # tools may share a package
+    return sorted(unique, key=lambda package: (package.kind, package.name.lower(), package.version))
 
 
 def sbom(settings: Settings, engine: Images) -> str:
-    """The packages of an image as CycloneDX 1.6, in JSON; the same image gives the same text, and --dry none.
+    """Return the SBOM of an image as CycloneDX 1.6 JSON, reproducible for an image; empty under --dry.
 
-    Raises MissingToolError without cyclonedx-python-lib.
+    Raises:
+        MissingToolError: cyclonedx-python-lib is not installed.
     """
     try:
         from cyclonedx.model.bom import Bom, BomMetaData
@@ -98,7 +99,7 @@ def sbom(settings: Settings, engine: Images) -> str:
         from cyclonedx.output.json import JsonV1Dot6
     except ImportError as error:
         raise MissingToolError(
-            "cyclonedx-python-lib is not installed", hint="`pip install devai-tasks[tools]` brings it"
+            "cyclonedx-python-lib is not installed", hint="`pip install devai-tasks[tools]` installs it"
         ) from error
     from datetime import datetime
     from uuid import NAMESPACE_URL, uuid5
@@ -106,12 +107,12 @@ def sbom(settings: Settings, engine: Images) -> str:
     about = describe(settings, engine)
     system = engine.output(about["name"], "cat", "/etc/os-release")
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)', system, flags=re.MULTILINE))
-    found = packages(settings, engine)
+    installed = packages(settings, engine)
     if engine.dry:
         return ""
     name = image_names.registry_repository(settings).removeprefix("/")  # without a registry
     subject = Component(name=name, version=about["version"], type=ComponentType.CONTAINER, bom_ref=about["id"])
-    parts = [_component(package, release) for package in found]
+    parts = [_component(package, release) for package in installed]
     bom = Bom(
         metadata=BomMetaData(component=subject), components=parts, serial_number=uuid5(NAMESPACE_URL, about["id"])
     )
@@ -139,22 +140,22 @@ def _component(package: Package, release: Mapping[str, str]) -> Component:
 
 
 def _python(inspected: Mapping[str, Any]) -> Iterator[Package]:
-    """Packages of pip's own report (https://pip.pypa.io/en/stable/reference/inspect-report/)."""
+    """Yield the packages in pip's report (https://pip.pypa.io/en/stable/reference/inspect-report/)."""
     for entry in inspected["installed"]:
         about = entry["metadata"]
-        # What older packages write into `license` may be the whole text of one.
+        # Older packages may have the whole license text in `license`.
         terms = about.get("license_expression") or (about.get("license") or "").strip()
         yield Package("pypi", about["name"], about["version"], terms if "\n" not in terms else "")
 
 
-def _node(notes: str) -> Iterator[Package]:
-    """Packages of npm's hidden lockfiles (https://docs.npmjs.com/cli/configuring-npm/package-lock-json)."""
-    while notes := notes.lstrip():
-        lock, end = json.JSONDecoder().raw_decode(notes)
-        for place, about in lock["packages"].items():
-            name = about.get("name") or place.rpartition("node_modules/")[2]  # an alias has its own name beside
+def _node(lockfiles: str) -> Iterator[Package]:
+    """Yield the packages in npm's hidden lockfiles (https://docs.npmjs.com/cli/configuring-npm/package-lock-json)."""
+    while lockfiles := lockfiles.lstrip():
+        lock, end = json.JSONDecoder().raw_decode(lockfiles)
+        for path, about in lock["packages"].items():
+            name = about.get("name") or path.rpartition("node_modules/")[2]  # only aliases have a `name`
             yield Package("npm", name, about["version"], about.get("license", ""))
-        notes = notes[end:]
+        lockfiles = lockfiles[end:]
 
 
 def _debian(listed: str) -> Iterator[Package]:
@@ -164,6 +165,6 @@ def _debian(listed: str) -> Iterator[Package]:
 
 
 def _step(created_by: str) -> str:
-    """A step as the Dockerfile has it, in one line."""
+    """Return a layer's build step in one line, as in the Dockerfile."""
     text = re.sub(r"^(RUN |/bin/sh -\S+ )?(\|\d+ .*?)?(/bin/sh -eu -c )?(#\(nop\) )?|# buildkit$", "", created_by)
-    return " ".join(text.split()) or "the base"
+    return " ".join(text.split()) or "the base image"

@@ -1,4 +1,4 @@
-"""The lab's image on its way to a registry and back: named after its commit, found again by its digest."""
+"""Push and pull of the lab's image, which is named after its commit and recorded by its digest."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from devai_tasks.workspace import state
 
 T = TypeVar("T")
 
-# Seconds before each further try: a registry that restarts is back by then.
+# Seconds before each retry; long enough for a registry to restart.
 PAUSES = (2, 4, 8, 16)
-_SAID = {
-    "login": "does not let you in to",
+_REFUSALS = {
+    "login": "denies access to",
     "name": "does not have",
-    "tag": "does not replace what is in",
-    "broken": "has an error of its own with",
+    "tag": "does not overwrite tags in",
+    "broken": "reports an internal error for",
 }
 _CODES = {"tag": "DEVAI-IMAGE-007"}
 
@@ -41,16 +41,17 @@ class Published:
     """The names of an image in a registry, and the digest that it has there."""
 
     name: str
-    """With the tag that belongs to one commit, or to files that differ from it, and never moves."""
+    """The name with the immutable tag of a commit, or of files that differ from it."""
     mutable: tuple[str, ...]
-    """The others, which go to whatever was pushed last."""
+    """The names with mutable tags, which refer to the last pushed image."""
     digest: str
 
 
 def names(project: Project, settings: Settings) -> Published:
-    """What the image of the present commit is called in the stack's registry, with the digest that is recorded.
+    """Return the names of the current commit's image in the stack's registry, with the recorded digest.
 
-    Where files differ from the commit, what the image is made of is in the name, too: it may change from push to push.
+    If files differ from the commit, the name contains the build fingerprint, because the image may change from push
+    to push.
     """
     revision = git.revision(project.root)
     repository = image_names.registry_repository(settings)
@@ -65,75 +66,80 @@ def names(project: Project, settings: Settings) -> Published:
 
 
 def push(project: Project, settings: Settings, docker: Docker, options: building.Options) -> Published:
-    """Send the image to the stack's registry, and record the digest that it has there.
+    """Push the image to the stack's registry, and record its digest in the registry.
 
-    The image is the one that was built; for several platforms it is built on the way. What the registry has is not
-    sent again, what was cut is tried again, and in the end the registry is asked what it has.
+    The pushed image is the built one; for several platforms, it is built during the push. Content that the registry
+    has already is not sent again, interrupted transfers are retried, and finally the digest is read from the registry.
     """
-    wanted = names(project, settings)
+    published = names(project, settings)
     engine = Images(dry=docker.dry)
-    with _reached(settings, engine, f"`inv tf.apply {settings.stack.flags}` makes it") as remote:
+    with _registry_session(settings, engine, f"`inv tf.apply {settings.stack.flags}` creates it") as remote:
         if options.several:
-            digest = _push_several(project, settings, remote, wanted, options)
-            console.say("no documents beside it: the engine has no image for several platforms to look into")
+            digest = _push_several(project, settings, remote, published, options)
+            console.say("no attestations attached: the engine has no local copy of an image for several platforms")
         else:
-            digest = _push_one(project, settings, remote, wanted)
+            digest = _push_one(project, settings, remote, published)
             attestations.attach(project, settings, remote, digest)
-    return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
+    return _recorded(project, settings, replace(published, digest=digest), dry=docker.dry)
 
 
 def pull(project: Project, settings: Settings, docker: Docker) -> Published:
-    """Bring the image that is recorded, by its digest, for the stack to run; without a record that of this commit."""
-    wanted = names(project, settings)
+    """Pull the recorded image by its digest, for the stack to run; without a record, the current commit's image."""
+    published = names(project, settings)
     engine = Images(dry=docker.dry)
-    with _reached(settings, engine, f"`inv image.push {settings.stack.flags}` sends it there") as remote:
-        digest = wanted.digest or _digest(remote, wanted.name)
+    with _registry_session(settings, engine, f"`inv image.push {settings.stack.flags}` pushes it") as remote:
+        digest = published.digest or _digest(remote, published.name)
         name = (
-            f"{image_names.registry_repository(settings)}@{digest}" if digest else wanted.name
-        )  # none is known under --dry
+            f"{image_names.registry_repository(settings)}@{digest}" if digest else published.name
+        )  # under --dry, no digest is known
         with console.step(f"pulling {name}"):
             retry(lambda: remote.pull(name))
     engine.tag(name, image_names.lab(settings))
-    return _recorded(project, settings, replace(wanted, digest=digest), dry=docker.dry)
+    return _recorded(project, settings, replace(published, digest=digest), dry=docker.dry)
 
 
 def tag(project: Project, settings: Settings, docker: Docker) -> Published:
-    """Give the image that was built the names that it would be pushed under."""
-    wanted = names(project, settings)
+    """Tag the built image with the names that it would be pushed under."""
+    published = names(project, settings)
     engine = Images(dry=docker.dry)
     _built(project, settings, engine)
-    for name in (wanted.name, *wanted.mutable):
+    for name in (published.name, *published.mutable):
         engine.tag(image_names.lab(settings), name)
-    return wanted
+    return published
 
 
 def _built(project: Project, settings: Settings, engine: Images) -> Mapping[str, Any]:
-    """The image that was built. Raises UsageError for one that the present commit's name would be wrong for."""
+    """Return the built image.
+
+    Raises:
+        UsageError: the image was built from other inputs than those of the current commit.
+    """
     built = building.built(settings, engine)
-    if fingerprint.made_of(built) not in ("", fingerprint.of(project, settings)):  # another's image may have no label
+    if fingerprint.made_of(built) not in ("", fingerprint.of(project, settings)):  # a third-party image has no label
         raise UsageError(
-            f"{image_names.lab(settings)} was built of other inputs than now, and the tag would say the present commit",
+            f"{image_names.lab(settings)} was built from other inputs than the current ones, but would be tagged with "
+            "the current commit",
             hint=f"run `inv image.build {settings.stack.flags}`",
             code="DEVAI-IMAGE-005",
         )
     return built
 
 
-def _push_one(project: Project, settings: Settings, remote: Images, wanted: Published) -> str:
-    """Push the engine's own image under all its names; returns the digest that the registry has it by."""
+def _push_one(project: Project, settings: Settings, remote: Images, published: Published) -> str:
+    """Push the engine's image under all its names; return its digest in the registry."""
     built = _built(project, settings, remote)
-    own = str(built.get("Id", ""))
+    image_id = str(built.get("Id", ""))
     check_base(settings, str((built.get("Config", {}).get("Labels") or {}).get("io.devai.base.source", "")))
-    there = remote.manifest(wanted.name)
-    if there and own in (there.image, there.digest):
-        console.say(f"{wanted.name}: present")
+    manifest = remote.manifest(published.name)
+    if manifest and image_id in (manifest.image, manifest.digest):
+        console.say(f"{published.name}: present")
     else:
-        if there:
-            raise _taken(wanted, there.digest)
-        _push(settings, remote, wanted.name)
-    for name in wanted.mutable:
+        if manifest:
+            raise _taken(published, manifest.digest)
+        _push(settings, remote, published.name)
+    for name in published.mutable:
         _push(settings, remote, name)
-    return _digest(remote, wanted.name, of=own)
+    return _digest(remote, published.name, of=image_id)
 
 
 def _push(settings: Settings, remote: Images, name: str) -> None:
@@ -142,116 +148,134 @@ def _push(settings: Settings, remote: Images, name: str) -> None:
 
 
 def _push_several(
-    project: Project, settings: Settings, remote: Images, wanted: Published, options: building.Options
+    project: Project, settings: Settings, remote: Images, published: Published, options: building.Options
 ) -> str:
-    """Build for several platforms, straight into the registry; returns the digest of their index."""
-    there = remote.manifest(wanted.name)
-    if there:
-        if there.image or not remote.all_have(wanted.name, fingerprint.LABEL, fingerprint.of(project, settings)):
-            raise _taken(wanted, there.digest)
-        console.say(f"{wanted.name}: present")
+    """Build for several platforms directly into the registry; return the digest of the image index."""
+    manifest = remote.manifest(published.name)
+    if manifest:
+        if manifest.image or not remote.all_have(published.name, fingerprint.LABEL, fingerprint.of(project, settings)):
+            raise _taken(published, manifest.digest)
+        console.say(f"{published.name}: present")
     else:
         base = building.base_image(project, settings, remote)
         check_base(settings, base.source)
-        retry(lambda: building.build(project, settings, remote, options, push=wanted.name))
-    for name in wanted.mutable:
-        retry(partial(remote.alias, wanted.name, name))
-    return _digest(remote, wanted.name)
+        retry(lambda: building.build(project, settings, remote, options, push=published.name))
+    for name in published.mutable:
+        retry(partial(remote.alias, published.name, name))
+    return _digest(remote, published.name)
 
 
 def check_base(settings: Settings, source: str) -> None:
-    """Raise UsageError for a base that was made here and would be passed off as the official one to others.
+    """Raise UsageError for a base image that was built on this machine in place of the official one.
 
-    A registry of this machine may have it: nobody else pulls from there.
+    A registry on this machine is allowed, because no other machine pulls from it.
     """
     if source != "debootstrap":
         return
     host = registry.host(image_names.registry_repository(settings))
     if registry.on_this_machine(host):
-        console.say(f"the base was made here by debootstrap: for {host}, which is on this machine, that will do")
+        console.say(f"the base image was built by debootstrap; allowed because {host} is on this machine")
         return
     raise UsageError(
-        f"the base of this image was made here by debootstrap, which is for this machine only: {host} does not get it",
-        hint=f"build on the official one, where its registry answers: `inv image.build {settings.stack.flags} "
-        "--set=image.base.source=registry`. A base of your own goes to a registry of yours, its name into image.base",
+        f"the base of this image was built by debootstrap, for use on this machine only; not pushed to {host}",
+        hint="build with the official base image if its registry is available: "
+        f"`inv image.build {settings.stack.flags} --set=image.base.source=registry`. Push a custom base image to your "
+        "own registry, and set image.base to its name",
         code="DEVAI-IMAGE-003",
     )
 
 
-def _taken(wanted: Published, digest: str) -> UsageError:
-    """That another image has the name."""
+def _taken(published: Published, digest: str) -> UsageError:
+    """Return the error for a name that another image has in the registry."""
     return UsageError(
-        f"{wanted.name} is there already and is another image ({digest}), so others may rely on it",
-        hint="`inv image.pull` takes that one; what you have built needs a commit of its own, or another image.version",
+        f"{published.name} exists already and is another image ({digest}), which may be in use",
+        hint="`inv image.pull` pulls that image; to push the local build, commit the changes or change image.version",
         code="DEVAI-IMAGE-006",
     )
 
 
 def _digest(remote: Images, name: str, *, of: str = "") -> str:
-    """The digest that the registry has a name by; `of` an image of the engine, if given."""
-    there = retry(lambda: remote.manifest(name))
+    """Return the digest of a name in the registry.
+
+    Args:
+        remote: the engine.
+        name: the image's name.
+        of: the ID of the image that is expected under the name; empty for any.
+    """
+    manifest = retry(lambda: remote.manifest(name))
     if remote.dry:
         return ""
-    if there is None:
+    if manifest is None:
         raise RegistryRefusedError("name", f"the registry has no {name}")
-    if of and of not in (there.image, there.digest):
-        raise DevaiError(f"the registry has {there.digest} as {name}, and that is not what was sent", hint="push again")
-    return there.digest
+    if of and of not in (manifest.image, manifest.digest):
+        raise DevaiError(
+            f"the registry has {manifest.digest} as {name}, which is not the pushed image", hint="push again"
+        )
+    return manifest.digest
 
 
 def retry(action: Callable[[], T]) -> T:
-    """Do something with a registry, and again for as long as what fails is the way there. Raises what came last."""
+    """Run a registry operation, and retry it after network failures; raise the last error.
+
+    A refusal by the registry is not retried.
+    """
     for pause in PAUSES:
         try:
             return action()
         except RegistryRefusedError:
             raise
         except ToolError as error:
-            console.warn(f"{error}\nagain in {pause} s, with what has not arrived yet")
+            console.warn(f"{error}\nretrying in {pause} s, without what has been transferred already")
             time.sleep(pause)
     return action()
 
 
 def _recorded(project: Project, settings: Settings, published: Published, *, dry: bool) -> Published:
-    """Keep the digest for what rolls the stack out."""
+    """Record the digest for the deployment of the stack."""
     if not dry:
         state.record(project, settings.stack, {settings.image_digest_key: published.digest})
     return published
 
 
 @contextmanager
-def _reached(settings: Settings, engine: Images, where_missing: str) -> Iterator[Images]:
-    """The engine, logged in where the registry is one of the stack's cloud; else with the person's own login.
+def _registry_session(settings: Settings, engine: Images, missing_hint: str) -> Iterator[Images]:
+    """Yield the engine, logged in to a registry of the stack's cloud; for other registries the user's login counts.
 
-    A registry's no becomes one message with a hint.
+    Args:
+        settings: those of the stack.
+        engine: the engine.
+        missing_hint: the hint if the registry has no such repository or image.
+
+    Raises:
+        DevaiError: the registry refused the operation.
     """
     repository = image_names.registry_repository(settings)
     host = registry.host(repository)
     cloud, region = clouds.WITH_TERRAFORM.get(settings.compute.provider), settings.terraform.region
-    to_come = engine.dry and host.endswith(".invalid")  # until Terraform has made it
-    own = cloud if cloud and (to_come or cloud.owns_registry(host)) else None
+    not_created = engine.dry and host.endswith(".invalid")  # placeholder until Terraform has created the registry
+    registry_cloud = cloud if cloud and (not_created or cloud.owns_registry(host)) else None
     try:
-        if not own:
+        if not registry_cloud:
             yield engine
             return
         if engine.dry:
-            console.say(shlex.join(own.registry_command(repository, region)))
-            login = Login(own.registry_user, "")
+            console.say(shlex.join(registry_cloud.registry_command(repository, region)))
+            login = Login(registry_cloud.registry_user, "")
         else:
-            login = own.registry_login(repository, region)
+            login = registry_cloud.registry_login(repository, region)
         with engine.logged_in(host, login.username, login.token) as remote:
             yield remote
     except RegistryRefusedError as refused:
         hints = {
-            "login": f"is the right account chosen for {own.name}, and may it use this registry?"
-            if own
-            else f"`docker login {host}`, then again",
-            "name": where_missing,
-            "tag": "its tags never move: leave `image.tags` empty, and have a cache of builds in a folder",
-            "broken": "often its disk is full; its own log says",
+            "login": f"check the selected account of {registry_cloud.name} and its permissions on this registry"
+            if registry_cloud
+            else f"log in with `docker login {host}`, then run the command again",
+            "name": missing_hint,
+            "tag": "its tags are immutable: leave `image.tags` empty, and use a folder as build cache",
+            "broken": "a full disk is a frequent cause; see the registry's log",
         }
         raise DevaiError(
-            f"{host} {_SAID[refused.no]} {repository}\n  {refused}",
+            f"{host} {_REFUSALS[refused.no]} {repository}\n  {refused}",
             hint=hints[refused.no],
             code=_CODES.get(refused.no, ""),
         ) from refused

@@ -101,11 +101,11 @@ def test_a_cloud_logs_in_to_its_own_registry_and_a_person_to_every_other(
 def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
     shipped: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UsageError, match=r"for this machine only.*--set=image\.base\.source=registry"):
+    with pytest.raises(UsageError, match=r"on this machine only.*--set=image\.base\.source=registry"):
         publishing.check_base(settings(shipped, "123456789012.dkr.ecr.eu-central-1.amazonaws.com"), "debootstrap")
     publishing.check_base(settings(shipped, "123456789012.dkr.ecr.eu-central-1.amazonaws.com"), "registry")
     publishing.check_base(settings(shipped, "127.0.0.1:5000"), "debootstrap")
-    assert "for 127.0.0.1:5000, which is on this machine, that will do" in capsys.readouterr().err
+    assert "allowed because 127.0.0.1:5000 is on this machine" in capsys.readouterr().err
 
 
 def test_a_tag_that_can_not_move_says_what_wants_to_move_it(shipped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_tag_that_can_not_move_says_what_wants_to_move_it(shipped: Project, mo
         raise RegistryRefusedError("tag", "tag invalid")
 
     monkeypatch.setattr(Images, "manifest", refuse)
-    with pytest.raises(DevaiError, match=r"leave `image\.tags` empty, and have a cache of builds in a folder"):
+    with pytest.raises(DevaiError, match=r"leave `image\.tags` empty, and use a folder as build cache"):
         publishing.push(shipped, settings(shipped, "ghcr.io/me"), Docker(dry=True), building.Options())
 
 
@@ -231,7 +231,7 @@ def test_another_build_of_such_files_is_refused_as_that_of_a_commit_is(
     change_the_lock(engine.project)
     engine.build()
     monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(f"sha256:{'a' * 64}", "another"))
-    with pytest.raises(UsageError, match=r"-dirty-\w{8} is there already and is another image"):
+    with pytest.raises(UsageError, match=r"-dirty-\w{8} exists already and is another image"):
         push(engine)
 
 
@@ -267,7 +267,7 @@ def test_an_image_for_several_platforms_of_other_inputs_is_not_taken_for_this_on
     monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(f"sha256:{'a' * 64}", ""))
     monkeypatch.setattr(Images, "all_have", lambda *_: False)
     several = building.options("linux/amd64,linux/arm64", "", "")
-    with pytest.raises(UsageError, match="is there already and is another image"):
+    with pytest.raises(UsageError, match="exists already and is another image"):
         publishing.push(engine.project, engine.settings, Docker(), several)
 
 
