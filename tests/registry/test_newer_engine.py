@@ -53,7 +53,7 @@ def test_two_builds_of_one_commit_have_one_digest(newer: str, run: Inv, first_bu
     assert "Successfully installed" in again.stderr  # pip's word: nothing was taken from the first
     assert inspect(LAB, newer)["Id"] == first["Id"]
     for done in (first_build, again):
-        assert "all files get one time: builds of one commit have one digest" in done.stderr
+        assert "all files get the same time: builds of the same commit have the same digest" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_an_architecture_without_emulation_is_refused_with_the_way_out(little: I
         pytest.skip("this builder can build for every architecture")
     done = little("image.build", f"--platform={foreign}")
     assert done.returncode == 1
-    assert f"and not for {foreign}: the machine has no emulation for it" in done.stderr
+    assert f"but not {foreign}: the machine has no emulation for it" in done.stderr
 
 
 def test_an_engine_that_gives_up_at_once_is_asked_again(little: Inv, local_registry: Registry) -> None:

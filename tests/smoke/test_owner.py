@@ -118,7 +118,7 @@ def test_a_lab_does_not_run_what_another_folder_has_built_under_its_name(stack: 
         docker("tag", foreign, name)
         done = stack.inv("compose.up")
         assert done.returncode == 0, done.stderr
-        assert f"{name}: made of other inputs than now, and not what was pushed or pulled here" in done.stderr
+        assert f"{name}: built from other inputs than the current ones, and not pushed or pulled here" in done.stderr
         running = docker("inspect", "--format={{.Image}}", stack.container("devai")).strip()
         assert running == docker("image", "inspect", "--format={{.Id}}", name).strip() != foreign
         assert stack.jupyter.status("api/status") == 200

@@ -1,4 +1,4 @@
-"""Images of this project that builds and pushes have left behind."""
+"""Unused images of this project, left by builds and pushes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _NONE = "<none>"
 
 
 def find(project: Project, settings: Settings, engine: Images) -> list[str]:
-    """Images without a name, and those that the registry's names of other commits keep here.
+    """Return the project's unused images: those without a name, and those with registry names of other commits.
 
-    What runs a stack stays: the engine's own names of the stacks, the present commit's, and what a container is of,
-    such as a lab that goes on with an image that another build has taken the name from.
+    Images in use are left out: those with a stack's local name, those of the current commit, and those of containers,
+    such as a running lab whose image has lost its name to a newer build.
     """
     current = publishing.names(project, settings)
     kept = {current.name, *current.mutable}
-    found, used = [], engine.used()
+    unused, used = [], engine.used()
     for row in engine.names(f"io.devai.project={settings.project.name}"):
         name = f"{row['Repository']}:{row['Tag']}"
         if row["ID"] in used:
             continue
         if row["Repository"] == _NONE:
-            found.append(row["ID"])
+            unused.append(row["ID"])
         elif (
             row["Repository"] == image_names.registry_repository(settings) and name not in kept and row["Tag"] != _NONE
         ):
-            found.append(name)
-    return sorted(set(found))
+            unused.append(name)
+    return sorted(set(unused))
