@@ -92,7 +92,7 @@ class KubernetesWorkload(Workload):
         if not session.dry:
             kubernetes.restart(cluster, restarted)
             kubernetes.watch(cluster, seconds=seconds)
-        kubernetes.bring_models(cluster, seconds=seconds)
+        kubernetes.pull_models(cluster, seconds=seconds)
         return cluster
 
     def remove(self, *, data: bool, destroys_cluster: bool = False) -> None:

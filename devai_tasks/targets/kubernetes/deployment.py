@@ -285,7 +285,7 @@ def watch(cluster: Cluster, *, seconds: int) -> None:
     rollout.wait(cluster.kubectl, cluster.deployments, seconds=seconds)
 
 
-def bring_models(cluster: Cluster, *, seconds: int) -> None:
+def pull_models(cluster: Cluster, *, seconds: int) -> None:
     """Wait for the job that brings models; in a cluster of this machine without a hub, bring them from here.
 
     Raises DevaiError where they can't be had: the labs run, then, without them.

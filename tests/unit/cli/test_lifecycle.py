@@ -277,7 +277,7 @@ def secrets_only(deploy: Callable[..., Deployed], monkeypatch: Patch) -> Deploye
     monkeypatch.setattr(cluster, "manifests", lambda _: "")
     monkeypatch.setattr(cluster, "changes", lambda *_: "")
     monkeypatch.setattr(cluster, "watch", lambda *_, **__: None)
-    monkeypatch.setattr(cluster, "bring_models", lambda *_, **__: None)
+    monkeypatch.setattr(cluster, "pull_models", lambda *_, **__: None)
     monkeypatch.setattr(addresses, "url", lambda _: "")
     return deployed
 
