@@ -133,7 +133,7 @@ def test_a_job_that_has_failed_is_shown_and_made_again(api_server: Kubernetes, c
     kubernetes.send(elsewhere, job(cluster), there)
     (second,) = cluster.kubectl.objects("jobs.batch")
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
-    assert rollout.jobs_state(second) == "running"
+    assert rollout.job_state(second) == "running"
 
 
 def test_a_job_rests_with_its_stack_and_goes_on_with_it(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

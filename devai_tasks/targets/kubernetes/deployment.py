@@ -183,7 +183,7 @@ def failed_jobs(cluster: Cluster, there: Sequence[Object], wanted: Sequence[Obje
         return []
     names = live.of_kind(wanted, "Job")
     found = [job for name, job in live.of_kind(there, "Job").items() if name in names]
-    return [live.reference(job) for job in found if rollout.jobs_state(job) == "failed"]
+    return [live.reference(job) for job in found if rollout.job_state(job) == "failed"]
 
 
 def apply(cluster: Cluster, text: str, there: Sequence[Object], *, seconds: int, undo: bool) -> None:

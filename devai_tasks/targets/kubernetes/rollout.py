@@ -220,7 +220,7 @@ def pods(deployment: Object, there: Sequence[Object]) -> list[Object]:
     return [item for item in there if item["kind"] == "Pod" and _owned(item, sets)]
 
 
-def jobs_state(job: Object) -> str:
+def job_state(job: Object) -> str:
     """`done`, `failed` or `running`."""
     held = {entry["type"] for entry in objects.conditions(job) if entry["status"] == "True"}
     return "done" if "Complete" in held else "failed" if "Failed" in held else "running"
@@ -233,7 +233,7 @@ def wait_for_models(kubectl: Kubectl, *, seconds: int) -> tuple[str, list[str]]:
         while True:
             jobs = _objects(kubectl, "jobs.batch", f"--selector=app.kubernetes.io/name={MODELS}")
             jobs.sort(key=lambda job: str(job["metadata"]["creationTimestamp"]))
-            found = jobs_state(jobs[-1]) if jobs else "done"
+            found = job_state(jobs[-1]) if jobs else "done"
             if found != "running" or time.monotonic() > deadline:
                 break
             time.sleep(_POLL_SECONDS)

@@ -60,4 +60,4 @@ def _replicas(cluster: Cluster) -> dict[str, int]:
 def _jobs(cluster: Cluster) -> list[str]:
     """The jobs that have not ended."""
     found = objects.of_kind(cluster.kubectl.objects("jobs.batch", cluster.selector), "Job")
-    return [name for name, job in found.items() if rollout.jobs_state(job) == "running"]
+    return [name for name, job in found.items() if rollout.job_state(job) == "running"]

@@ -44,7 +44,7 @@ def _state(item: Object) -> str:
             ready = "ready" if objects.is_ready(item) else "not ready"
             return f"{state}, {ready}" + (f", {restarts} restarts" if restarts else "")
         case "Job":
-            return rollout.jobs_state(item)
+            return rollout.job_state(item)
         case "Ingress":
             addresses = status.get("loadBalancer", {}).get("ingress") or [{}]
             return str(addresses[0].get("hostname") or addresses[0].get("ip") or "no address yet")
