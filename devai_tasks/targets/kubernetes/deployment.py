@@ -369,7 +369,7 @@ def token(cluster: Cluster) -> str:
     return base64.b64decode(found["data"][TOKEN]).decode()
 
 
-def say_where(cluster: Cluster) -> None:
+def print_address(cluster: Cluster) -> None:
     """Print the lab's address, or how to get one."""
     url = addresses.url(cluster.settings)
     if not url:
