@@ -138,7 +138,7 @@ def ensure_namespace(cluster: Cluster, text: str, there: Sequence[Object]) -> bo
     return True
 
 
-def forget_namespace(cluster: Cluster) -> None:
+def delete_namespace(cluster: Cluster) -> None:
     """Take back a namespace that has just been made."""
     cluster.kubectl.delete([f"namespace/{cluster.namespace}"], wait=False)
 
