@@ -266,7 +266,7 @@ def delete(cluster: Cluster, *, data: bool) -> None:
         for part in (first, classes, kept if data else ()):
             deleted += cluster.kubectl.delete([live.reference(item) for item in part], wait=True)
         if volumes:  # while there is a cluster that does it: without one, a cloud's disks are nobody's
-            cluster.kubectl.wait_for_end(*volumes, seconds=_VOLUME_SECONDS)
+            cluster.kubectl.wait_for_deletion(*volumes, seconds=_VOLUME_SECONDS)
         for line in deleted:
             console.say(f"  {line}")
 

@@ -222,7 +222,7 @@ class Kubectl:
             patch = json.dumps({"spec": {"suspend": suspended}})
             self._output("patch", *(f"job/{name}" for name in names), "--type=merge", f"--patch={patch}")
 
-    def wait_for_end(self, *what: str, seconds: int) -> None:
+    def wait_for_deletion(self, *what: str, seconds: int) -> None:
         """Wait until objects are gone, given as `kind/name`, or as a kind and options that choose some of it."""
         self._output("wait", *what, "--for=delete", f"--timeout={seconds}s")
 

@@ -26,7 +26,7 @@ def stop(cluster: Cluster) -> None:
         chosen = f"--selector=app.kubernetes.io/name in ({','.join([*names, MODELS])})"
         # Pods that were evicted have ended, and stay listed: no workload counts them, so none deletes them either.
         running = "--field-selector=status.phase!=Failed,status.phase!=Succeeded"
-        cluster.kubectl.wait_for_end("pods", chosen, running, seconds=_END_SECONDS)
+        cluster.kubectl.wait_for_deletion("pods", chosen, running, seconds=_END_SECONDS)
 
 
 def start(cluster: Cluster, *, seconds: int) -> None:
