@@ -328,7 +328,7 @@ def _pod(cluster: Cluster, name: str) -> str:
     if cluster.dry:
         return f"deployment/{name}"
     pods = cluster.kubectl.objects("pods", f"--selector=app.kubernetes.io/name={name}")
-    staying = [pod for pod in pods if pod["status"].get("phase") == "Running" and not live.leaves(pod)]
+    staying = [pod for pod in pods if pod["status"].get("phase") == "Running" and not live.is_terminating(pod)]
     if not staying:
         raise DevaiError(f"no pod of {name} runs", hint="`inv k8s.status` shows what is there")
     return f"pod/{max(staying, key=live.is_ready)['metadata']['name']}"

@@ -50,7 +50,7 @@ def of_kind(objects: Sequence[Object], kind: str) -> dict[str, Object]:
     return {found["metadata"]["name"]: found for found in objects if found["kind"] == kind}
 
 
-def leaves(pod: Object) -> bool:
+def is_terminating(pod: Object) -> bool:
     """Whether a pod is on its way out; it may be ready until then."""
     return "deletionTimestamp" in pod["metadata"]
 

@@ -44,7 +44,7 @@ class Sending:
         return "another value" if name in self.wanted else "removed"
 
     @property
-    def remedy(self) -> str:
+    def restart_task(self) -> str:
         """The task after which pods that run see it: Ollama, too, takes its way out of the network from there."""
         return "k8s.restart" if {*self.changed} & {*PROXIES} else "k8s.restart --service=devai"
 

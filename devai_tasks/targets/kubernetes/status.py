@@ -40,7 +40,7 @@ def _state(item: Object) -> str:
             return f"{status.get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)} ready, revision {revision}"
         case "Pod":
             state, restarts = rollout.state(item)
-            state = "ends" if objects.leaves(item) else state
+            state = "ends" if objects.is_terminating(item) else state
             ready = "ready" if objects.is_ready(item) else "not ready"
             return f"{state}, {ready}" + (f", {restarts} restarts" if restarts else "")
         case "Job":
