@@ -1,1 +1,1 @@
-"""Kubernetes: the manifests of a stack, and the stack in its cluster."""
+"""Kubernetes: manifests of a stack, and its deployment to a cluster."""

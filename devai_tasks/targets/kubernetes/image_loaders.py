@@ -1,4 +1,4 @@
-"""Images from the engine of this machine into a cluster that has no registry."""
+"""Loading of images from this machine's engine into a cluster without a registry."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ if TYPE_CHECKING:
 
 
 class Loader(Protocol):
-    """A way into a cluster."""
+    """Loads images into a cluster."""
 
     def load(self, docker: Docker, image: str) -> None:
-        """Have an image of the engine in the cluster. Raises MissingToolError or ToolError."""
+        """Load an image of the engine into the cluster.
+
+        Raises:
+            MissingToolError: the program that loads images is not installed.
+            ToolError: loading failed.
+        """
 
 
 def find(loader: str, context: str) -> Loader | None:
-    """The way that is configured; for `auto`, the one that a context's name tells, if it does."""
+    """Return the configured loader; for `auto` the one for the context's name, None if the name is not recognized."""
     if loader != "auto":
-        return _Program(shlex.split(loader), "kubernetes.image_loader names it", reads=True)
-    own = "the cluster is one of its own"
+        return _Program(shlex.split(loader), "kubernetes.image_loader refers to it", reads=True)
+    reason = "it manages this cluster"
     if match := re.fullmatch(r"kind-(.+)", context):
-        return _Program(("kind", "load", "image-archive", f"--name={match[1]}"), own)
+        return _Program(("kind", "load", "image-archive", f"--name={match[1]}"), reason)
     if match := re.fullmatch(r"k3d-(.+)", context):
-        return _Program(("k3d", "image", "import", f"--cluster={match[1]}"), own)
+        return _Program(("k3d", "image", "import", f"--cluster={match[1]}"), reason)
     if re.fullmatch(r"minikube\S*", context):
-        return _Program(("minikube", "image", "load", f"--profile={context}"), own)
+        return _Program(("minikube", "image", "load", f"--profile={context}"), reason)
     if context in ("docker-desktop", "docker-for-desktop", "rancher-desktop", "orbstack"):
         return _Nothing()
     return None
@@ -41,13 +46,13 @@ def find(loader: str, context: str) -> Loader | None:
 
 @dataclass(frozen=True)
 class _Program:
-    """A program that takes an archive, as `docker save` writes it."""
+    """A program that loads an archive written by `docker save`."""
 
     command: Sequence[str]
     why: str
-    """What it is that wants the program."""
+    """Why the program is needed."""
     reads: bool = False
-    """Whether the archive is its standard input, and not its last word."""
+    """Whether the program reads the archive from standard input; otherwise its path is the last argument."""
 
     def load(self, docker: Docker, image: str) -> None:
         if docker.dry:
@@ -66,7 +71,7 @@ class _Program:
 
 
 class _Nothing:
-    """The cluster runs on the engine's own images."""
+    """For clusters that share the engine's images: nothing to load."""
 
     def load(self, docker: Docker, image: str) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Whose stack it is in a cluster, by a label of its namespace."""
+"""Ownership of a stack in a cluster, by a label of its namespace."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from devai_tasks.targets.kubernetes import rendering
 from devai_tasks.targets.kubernetes.kubectl import Kubectl
 from devai_tasks.workspace.ownership import Claim, Owner, of_project
 
-# Not the manager of the manifests: what those apply without a mark must not take one away.
+# Another field manager than that of the manifests: applying manifests without the label must not remove it.
 _MANAGER = "devai-owner"
 
 
 def of_namespace(kubectl: Kubectl, settings: Settings) -> Owner:
-    """Whose stack it is in its cluster."""
+    """Return the owner of a stack in its cluster."""
     what = f"the namespace {kubectl.namespace} in {kubectl.context}"
-    found = kubectl.object("namespace", kubectl.namespace)
-    if not found:
+    live = kubectl.object("namespace", kubectl.namespace)
+    if not live:
         return Owner(Claim.FREE, what, "")
-    labels: Mapping[str, Any] = found["metadata"].get("labels", {})
+    labels: Mapping[str, Any] = live["metadata"].get("labels", {})
     mark = labels.get(rendering.PROJECT_LABEL)
     if mark is None and labels.get(rendering.STACK_LABEL) != kubectl.namespace:
         own = f"the project {settings.project.name}"

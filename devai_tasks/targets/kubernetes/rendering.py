@@ -1,6 +1,6 @@
-"""What kubectl needs for one stack: the leaf of the manifests in deploy/kubernetes, a kustomization and its patches.
+"""The generated overlay for one stack: a kustomization and its patches, based on the manifests in deploy/kubernetes.
 
-Structure stands in deploy/; here are values only, each file about one thing. `kubectl apply -k` takes the folder.
+deploy/ defines the structure; the overlay contains only values, one topic per file. `kubectl apply -k` accepts it.
 """
 
 from __future__ import annotations
@@ -23,37 +23,41 @@ from devai_tasks.targets.base import LAB_PORT, Artifact, always, texts
 from devai_tasks.targets.templating import yaml_documents
 from devai_tasks.workspace.writer import Artifacts
 
-# From generated/<stack>/kubernetes, and from the folder beside it that this is a link to.
+# Relative path from generated/<stack>/kubernetes, and from the folder that it links to.
 FOLDER = "../../../deploy/kubernetes"
 MODELS = "models"
-# What marks the objects of a stack, in a cluster where others have theirs.
+# Identifies the objects of a stack in a shared cluster.
 STACK_LABEL = "devai.io/stack"
-# Whose the stack is: on its namespace only, for a label more in a pod's template would replace the pod.
+# The owner of the stack. Set on the namespace only, because a new label in a pod's template would replace the pod.
 PROJECT_LABEL = "devai.io/project-id"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "devai"}
 
 
 def namespace(settings: Settings) -> str:
-    """Return the stack's namespace, and the beginning of its names in the whole cluster."""
+    """Return the stack's namespace, which is also the prefix of its cluster-wide names."""
     return naming.stack(settings)
 
 
 def named(version: str, kind: str, name: str) -> Object:
-    """Return the head of an object."""
+    """Return the version, kind and name of an object."""
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
 
 
 def lab_image(settings: Settings) -> tuple[str, str]:
-    """The lab's image, by name and tag or digest: what was pushed, or loaded into a cluster of this machine."""
+    """Return the lab's image as name and digest if it was pushed, or as name and tag in a local cluster."""
     if settings.pulls_image:
         return image_names.registry_repository(settings), settings.image_digest
     name, _, tag = image_names.lab(settings).rpartition(":")
     return name, settings.image.loaded or tag
 
 
-def labels(given: Mapping[str, str]) -> dict[str, str]:
-    """Labels as Kubernetes allows them: 63 letters, digits, dots, hyphens and underscores at most, the last no sign."""
-    return {_name(name): _value(value) for name, value in given.items()}
+def labels(configured: Mapping[str, str]) -> dict[str, str]:
+    """Return labels with valid names and values for Kubernetes.
+
+    They have at most 63 letters, digits, `.`, `-` and `_`, with a letter or digit at both ends
+    (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/).
+    """
+    return {_name(name): _value(value) for name, value in configured.items()}
 
 
 def _name(name: str) -> str:
@@ -67,8 +71,8 @@ def _value(value: str) -> str:
 
 def _text(objects: Iterable[Object], settings: Settings) -> str:
     head = f"# Made from conf/ for the stack {settings.stack}: edit conf/, not this file.\n"
-    # What is taken out comes last: see `_removals`.
-    ordered = sorted(objects, key=lambda found: "$patch" in found)
+    # Removals come last: see `_removals`.
+    ordered = sorted(objects, key=lambda item: "$patch" in item)
     return head + yaml_documents(ordered)
 
 
@@ -81,10 +85,10 @@ def _kustomization(settings: Settings) -> list[Object]:
         "namespace": namespace(settings),
         "resources": [f"{FOLDER}/overlays/{settings.kubernetes.overlay}"],
         "components": [f"{FOLDER}/components/{name}" for name in _components(settings)],
-        # Not in selectors, which can't be changed.
+        # Not in selectors, which are immutable.
         "labels": [{"pairs": marks, "includeSelectors": False, "includeTemplates": True}],
         "images": _images(settings),
-        # What is renamed last is found under its old name before.
+        # Renames come last, because the patches before them refer to the old names.
         "patches": [
             *(_patch(path.partition("/")[2]) for path in sorted(patches)),
             *_removals(settings),
@@ -96,41 +100,42 @@ def _kustomization(settings: Settings) -> list[Object]:
 
 
 def _removals(settings: Settings) -> list[Object]:
-    """Return patches that take out objects of the whole cluster that the stack has no use for.
+    """Return patches that remove cluster-wide objects that the stack does not need.
 
-    One for each: the kustomize of kubectl 1.32 panics where something follows a removal in the same patch.
+    Each removal has its own patch: the kustomize of kubectl 1.32 panics if another document follows a removal in the
+    same patch.
     """
-    unused = [found for found in clouds.of(settings).cluster_wide(settings) if not found.own_name]
-    return [{"patch": json.dumps(_deleted(named(found.version, found.kind, found.name)))} for found in unused]
+    unused = [item for item in clouds.of(settings).cluster_wide(settings) if not item.own_name]
+    return [{"patch": json.dumps(_deleted(named(item.version, item.kind, item.name)))} for item in unused]
 
 
 def _renames(settings: Settings) -> list[Object]:
-    """Return patches that give the objects of the whole cluster the stack's name."""
+    """Return patches that rename cluster-wide objects to the stack's names."""
     return [
         {
-            "target": {"kind": found.kind, "name": found.name},
+            "target": {"kind": item.kind, "name": item.name},
             "options": {"allowNameChange": True},
-            "patch": json.dumps([{"op": "replace", "path": "/metadata/name", "value": found.own_name}]),
+            "patch": json.dumps([{"op": "replace", "path": "/metadata/name", "value": item.own_name}]),
         }
-        for found in clouds.of(settings).cluster_wide(settings)
-        if found.own_name
+        for item in clouds.of(settings).cluster_wide(settings)
+        if item.own_name
     ]
 
 
 def _deleted(head: Object) -> Object:
-    """Return a patch that takes an object out."""
+    """Return a patch that removes an object."""
     return {"$patch": "delete", **head}
 
 
 def _owner(settings: Settings) -> list[Object]:
-    """The patch that marks the namespace, under the name that it has in the base."""
+    """Return the patch that labels the namespace with the project; it refers to the namespace's name in the base."""
     if not settings.project.id:
         return []
     return [{"patch": json.dumps(_marked("devai", settings.project.id))}]
 
 
 def mark(namespace: str, identity: str) -> str:
-    """A stack's namespace with nothing but the mark of its project, to be applied."""
+    """Return a manifest of a stack's namespace that only has the label of its project."""
     return json.dumps(_marked(namespace, identity))
 
 
@@ -141,7 +146,7 @@ def _marked(namespace: str, identity: str) -> Object:
 
 def _components(settings: Settings) -> list[str]:
     gpus = _gpu_workloads(settings)
-    chosen = {
+    components = {
         "autoscaling": True,
         clouds.of(settings).component(settings): True,
         "gpu": OLLAMA in gpus,
@@ -149,7 +154,7 @@ def _components(settings: Settings) -> list[str]:
         "external-ollama": not settings.ollama.is_bundled,
         "external-secrets": bool(settings.kubernetes.secret_store),
     }
-    return [name for name, wanted in chosen.items() if wanted]
+    return [name for name, enabled in components.items() if enabled]
 
 
 def _patch(file: str) -> Object:
@@ -158,18 +163,21 @@ def _patch(file: str) -> Object:
 
 
 def _images(settings: Settings) -> list[Object]:
-    found = [_image("devai-lab", *lab_image(settings))]
+    images = [_image("devai-lab", *lab_image(settings))]
     if settings.ollama.is_bundled:
-        name, at, digest = ollama_image(settings).partition("@")
+        name, has_digest, digest = ollama_image(settings).partition("@")
         repository, tag = name, ""
         if ":" in name.rpartition("/")[2]:
             repository, _, tag = name.rpartition(":")
-        found.append(_image("ollama/ollama", repository, digest if at else tag or "latest"))
-    return found
+        images.append(_image("ollama/ollama", repository, digest if has_digest else tag or "latest"))
+    return images
 
 
 def ollama_image(settings: Settings) -> str:
-    """The image of Ollama's pods: AMD's GPUs are for Compose only. One that was loaded has no digest of a registry."""
+    """Return the image of Ollama's pods, which is never the one for AMD GPUs; those are supported by Compose only.
+
+    An image that was loaded into a local cluster has no registry digest.
+    """
     official = settings.ollama.image
     return settings.ollama.built or (official if not settings.pulls_image else image_names.pinned(settings, official))
 
@@ -179,21 +187,21 @@ def _image(placeholder: str, name: str, version: str) -> Object:
 
 
 def _environment(settings: Settings) -> list[Object]:
-    own = {
+    variables = {
         "JUPYTER_ALLOWED_HOSTS": " ".join(_hosts(settings)),
         "JUPYTER_BASE_URL": settings.network.base_url,
         "JUPYTER_IDLE_TIMEOUT": str(settings.compute.idle_timeout.seconds),
         "OLLAMA_HOST": settings.ollama.address,
     }
-    found = [named("v1", "ConfigMap", LAB) | {"data": {**own, "XDG_CACHE_HOME": "/tmp/cache", **settings.env}}]  # noqa: S108
+    maps = [named("v1", "ConfigMap", LAB) | {"data": {**variables, "XDG_CACHE_HOME": "/tmp/cache", **settings.env}}]  # noqa: S108
     if settings.ollama.is_bundled:
         data = {"OLLAMA_KEEP_ALIVE": f"{settings.ollama.keep_alive.seconds}s"}
-        found.append(named("v1", "ConfigMap", OLLAMA) | {"data": data})
-    return found
+        maps.append(named("v1", "ConfigMap", OLLAMA) | {"data": data})
+    return maps
 
 
 def _hosts(settings: Settings) -> list[str]:
-    """The host names that the lab answers under: its own, those of its service, and where its load balancer has one."""
+    """Return the host names that the lab accepts: configured ones, its service's, and its load balancer's if any."""
     service = f"{LAB}.{namespace(settings)}"
     cloud = clouds.of(settings)
     host = [settings.ingress.host] if cloud.has_ingress(settings) and settings.ingress.host else []
@@ -203,13 +211,13 @@ def _hosts(settings: Settings) -> list[str]:
 
 def _lab(settings: Settings) -> list[Object]:
     port = {"port": settings.ports.lab, "name": "http", "targetPort": "http"}
-    # By its number a list of ports is merged: the base's own one would stay.
+    # Strategic merge identifies ports by number, so that the base's port would be kept without `replace`.
     service = named("v1", "Service", LAB) | {"spec": {"ports": [{"$patch": "replace"}, port]}}
     path = {"httpGet": {"path": f"{settings.network.base_url}api"}}
     deployment = _sized(LAB, settings.resources.lab, settings)
     _container(deployment).update(startupProbe=path, readinessProbe=path)
     if clouds.of(settings).home_is_on_one_node(settings):
-        # A new pod on another node could not have the home before the old one lets go.
+        # A new pod on another node could not mount the home before the old pod has released it.
         deployment["spec"]["strategy"] = {"type": "Recreate", "rollingUpdate": None}
     return [service, deployment]
 
@@ -237,12 +245,12 @@ def _ollama(settings: Settings) -> list[Object]:
 
 
 def _models(settings: Settings) -> list[Object]:
-    """The job, named after all that is in it: a job can't be changed."""
+    """Return the job that pulls models, with a hash of its content in its name, because jobs are immutable."""
     job = named("batch/v1", "Job", MODELS)
     names = settings.hub_models
     if not names:
         return [{"$patch": "delete", **job}]
-    # Names are no secrets and no shell text: the script takes them as its arguments.
+    # Model names are neither secret nor interpreted by a shell: the script gets them as arguments.
     content = [
         names,
         ollama_image(settings),
@@ -256,12 +264,12 @@ def _models(settings: Settings) -> list[Object]:
 
 
 def _gpu_workloads(settings: Settings) -> list[str]:
-    wanted = {OLLAMA: settings.ollama.is_bundled, LAB: settings.gpu.lab}
-    return [name for name, has in wanted.items() if has and settings.gpu.enabled]
+    enabled = {OLLAMA: settings.ollama.is_bundled, LAB: settings.gpu.lab}
+    return [name for name, runs in enabled.items() if runs and settings.gpu.enabled]
 
 
 def _gpu(settings: Settings) -> list[Object]:
-    """How many each has, and where; that others are kept from such nodes is in the components."""
+    """Return GPU limits and node selectors; the components contain the tolerations for GPU nodes."""
     count = 1 if settings.gpu.count == "all" else int(settings.gpu.count)
     limits, nodes = {"resources": {"limits": {"nvidia.com/gpu": count}}}, dict(settings.kubernetes.gpu_nodes)
     return [_deployment(name, limits, nodeSelector=nodes) for name in _gpu_workloads(settings)]
@@ -269,29 +277,29 @@ def _gpu(settings: Settings) -> list[Object]:
 
 def _storage(settings: Settings) -> list[Object]:
     """Return volumes and claims."""
-    cloud, own = clouds.of(settings), namespace(settings)
+    cloud, prefix = clouds.of(settings), namespace(settings)
     modes, home = [settings.storage.access], settings.storage.home.quantity
     claim = _claim("home", home, settings.storage.home_class or None)
     claim["spec"]["accessModes"] = modes
-    found = [claim]
+    objects = [claim]
     if cloud.provides_home(settings):
-        # Nothing is made for such a claim, so it asks for no more than the base does: the size is the file system's.
-        claim["spec"] = {"accessModes": modes, "storageClassName": "", "volumeName": f"{own}-home"}
+        # No volume is created for this claim, so it requests no more than the base: the file system has the size.
+        claim["spec"] = {"accessModes": modes, "storageClassName": "", "volumeName": f"{prefix}-home"}
         spec = {
             "accessModes": cloud.home_access_modes(settings),
             "capacity": {"storage": home},
-            # Nobody else's claim gets it.
-            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": own, "name": "home"},
+            # Reserves the volume for this claim.
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": prefix, "name": "home"},
             "csi": cloud.home_volume(settings),
         }
-        found.append(named("v1", "PersistentVolume", "home") | {"spec": spec})
+        objects.append(named("v1", "PersistentVolume", "home") | {"spec": spec})
     if settings.ollama.is_bundled:
-        found.append(_claim("models", settings.storage.models.quantity, cloud.models_class(settings)))
-    return found
+        objects.append(_claim("models", settings.storage.models.quantity, cloud.models_class(settings)))
+    return objects
 
 
 def _claim(name: str, size: str, storage_class: str | None) -> Object:
-    """Return a claim: without a class it gets the cluster's default, with an empty one only its own volume."""
+    """Return a claim; without a class it gets the cluster's default class, with an empty one only a named volume."""
     spec: Object = {"resources": {"requests": {"storage": size}}}
     if storage_class is not None:
         spec["storageClassName"] = storage_class
@@ -299,7 +307,7 @@ def _claim(name: str, size: str, storage_class: str | None) -> Object:
 
 
 def _ingress(settings: Settings) -> list[Object]:
-    """Return host, path and certificate, and what the load balancer wants to know of them."""
+    """Return the ingress with host, path and certificate, and the objects that the load balancer needs for it."""
     head = named("networking.k8s.io/v1", "Ingress", LAB)
     cloud = clouds.of(settings)
     if not cloud.has_ingress(settings):
@@ -319,27 +327,27 @@ def _names_identity(settings: Settings) -> bool:
 
 
 def _identity(settings: Settings) -> list[Object]:
-    """Return the lab's service account with the identity that it has in its cloud."""
+    """Return the lab's service account with its identity in the cloud."""
     account = named("v1", "ServiceAccount", LAB)
     account["metadata"]["annotations"] = {clouds.of(settings).identity_annotation: settings.kubernetes.identity}
     return [account]
 
 
 def _network(settings: Settings) -> list[Object]:
-    """Who may connect to the lab, and where it and its Ollama may connect to beside the public internet."""
+    """Return network policies: allowed sources for the lab, and allowed private networks for the lab and Ollama."""
     sources: list[Object] = [{"ipBlock": {"cidr": cidr}} for cidr in settings.network.load_balancers]
     if settings.ingress.controller:
         match = {"matchLabels": {"kubernetes.io/metadata.name": settings.ingress.controller}}
         sources.append({"namespaceSelector": match})
-    # A rule without sources would be one for everybody, and no rule is one for nobody.
+    # A rule without sources would allow all, and a policy without rules allows none.
     rules = {"ingress": [{"from": sources, "ports": [{"protocol": "TCP", "port": LAB_PORT}]}]} if sources else {}
     policy = named("networking.k8s.io/v1", "NetworkPolicy", "lab-from-ingress")
-    found = [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
+    policies = [policy | {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/name": LAB}}, **rules}}]
     if settings.network.egress_cidrs:
         peers = [{"ipBlock": {"cidr": cidr}} for cidr in settings.network.egress_cidrs]
-        own = named("networking.k8s.io/v1", "NetworkPolicy", "own-networks")
-        found.append(own | {"spec": {"egress": [{"to": peers}]}})
-    return found
+        egress = named("networking.k8s.io/v1", "NetworkPolicy", "own-networks")
+        policies.append(egress | {"spec": {"egress": [{"to": peers}]}})
+    return policies
 
 
 def _scaling(settings: Settings) -> list[Object]:
@@ -358,16 +366,16 @@ def _scaling(settings: Settings) -> list[Object]:
 
 
 def _secrets(settings: Settings) -> list[Object]:
-    """Which keys of the secret become files; all but the token may be absent."""
+    """Return which keys of the secret are mounted as files; all except the token are optional."""
     sources = [_source([TOKEN], optional=False)]
     if settings.secrets:
         sources.append(_source(sorted(settings.secrets), optional=True))
     volume = {"name": "secrets", "secret": None, "projected": {"defaultMode": 0o440, "sources": sources}}
     pod = {"spec": {"volumes": [volume]}}
-    found = [named("apps/v1", "Deployment", LAB) | {"spec": {"template": pod}}]
+    objects = [named("apps/v1", "Deployment", LAB) | {"spec": {"template": pod}}]
     if settings.kubernetes.secret_store:
-        found.append(_external(settings))
-    return found
+        objects.append(_external(settings))
+    return objects
 
 
 def _source(keys: list[str], *, optional: bool) -> Object:
@@ -375,7 +383,7 @@ def _source(keys: list[str], *, optional: bool) -> Object:
 
 
 def _external(settings: Settings) -> Object:
-    """What the External Secrets Operator takes from the store."""
+    """Return the object by which the External Secrets Operator reads secrets from the store."""
     names = {TOKEN, *(name for secret in settings.secrets.values() for name in secret.names)}
     cloud = clouds.of(settings)
     data = [{"secretKey": name, "remoteRef": {"key": cloud.secret_name(settings, name)}} for name in sorted(names)]

@@ -1,4 +1,4 @@
-"""The secrets of a stack in its cluster: one object, from which the lab takes files."""
+"""Secrets of a stack in its cluster: one Secret, which the lab mounts as files."""
 
 from __future__ import annotations
 
@@ -14,43 +14,47 @@ from devai_tasks.targets.kubernetes import objects, rendering
 from devai_tasks.targets.kubernetes.deployment import Cluster, Object
 from devai_tasks.workspace import secret_values, state
 
-# Not the manager of the manifests: what is applied with those never holds a secret, and must not take one away.
+# Another field manager than that of the manifests: applying manifests, which hold no secrets, must not remove any.
 MANAGER = "devai-secrets"
 
 
 @dataclass(frozen=True)
 class Sending:
-    """What the cluster has, and what it is to have: values, for the caller's eyes only."""
+    """Secret values in the cluster, and the desired ones; not to be printed."""
 
     present: Mapping[str, str] = field(repr=False)
     wanted: Mapping[str, str] = field(repr=False)
     kept: tuple[str, ...] = ()
-    """Those without a value on this machine, which stay as they are."""
+    """Names of secrets without a value on this machine, which are left unchanged."""
 
     @property
     def changed(self) -> list[str]:
-        """The names of those that are new, become others, or go."""
+        """The names of secrets that are added, changed or removed."""
         names = {*self.present, *self.wanted}
         return sorted(name for name in names if self.present.get(name) != self.wanted.get(name))
 
     @property
     def shown(self) -> str:
-        """The same, each with what happens to it; empty where nothing does."""
-        return "\n".join(f"secret {name}: {self._fate(name)}" for name in self.changed)
+        """A line for each changed secret with its change; empty without changes."""
+        return "\n".join(f"secret {name}: {self._action(name)}" for name in self.changed)
 
-    def _fate(self, name: str) -> str:
+    def _action(self, name: str) -> str:
         if name not in self.present:
             return "new"
-        return "another value" if name in self.wanted else "removed"
+        return "changed" if name in self.wanted else "removed"
 
     @property
     def restart_task(self) -> str:
-        """The task after which pods that run see it: Ollama, too, takes its way out of the network from there."""
+        """The task that makes running pods use the new values; proxies concern Ollama as well as the lab."""
         return "k8s.restart" if {*self.changed} & {*PROXIES} else "k8s.restart --service=devai"
 
 
 def renew(cluster: Cluster) -> Sending:
-    """The secrets of the cluster with another token. Raises UsageError where it has none from here."""
+    """Return the cluster's secrets with a new token.
+
+    Raises:
+        UsageError: the cluster has no token, or its secrets come from a secret store.
+    """
     _check_own(cluster)
     present = stored(cluster)
     if cluster.dry:
@@ -61,29 +65,35 @@ def renew(cluster: Cluster) -> Sending:
             hint="`inv k8s.secrets` sends one",
             code="DEVAI-K8S-007",
         )
-    # On this machine the stack's own token is that of the lab in Compose.
+    # For a stack on this machine, the stored token belongs to the lab in Compose and must not change.
     local = cluster.settings.compute.uses_compose
     token = state.new_token() if local else state.renew_token(cluster.project, cluster.settings.stack)
     return Sending(present, {**present, TOKEN: token})
 
 
 def restarted(cluster: Cluster, sending: Sending | None) -> list[str]:
-    """The Deployments whose pods run with what becomes another value."""
+    """Return the Deployments whose pods have to be restarted to use the changed values."""
     if not (sending and sending.present and sending.changed):
         return []
     return cluster.deployments if {*sending.changed} & {*PROXIES} else [naming.LAB]
 
 
-def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
-    """The token and every secret that is set on this machine, beside what the cluster has.
+def compare(cluster: Cluster, live: Sequence[Object] = ()) -> Sending:
+    """Compare the token and the secrets on this machine with those in the cluster.
 
-    `there` is what was seen of the stack just now: with the secret in it, the cluster isn't asked again.
-    What is set elsewhere and is in the cluster already stays, and so does the token. What the configuration no longer
-    names goes. Under `--dry` nothing is compared. Raises UsageError where a secret store is the source.
+    Secrets in the cluster that are set on another machine are kept, and so is the token. Secrets that are no longer in
+    the configuration are removed. Under `--dry` nothing is compared.
+
+    Args:
+        cluster: the stack's cluster.
+        live: objects of the stack that were read before; if the secret is among them, it is not read again.
+
+    Raises:
+        UsageError: the secrets come from a secret store.
     """
     settings = cluster.settings
     _check_own(cluster)
-    present = stored(cluster, there)
+    present = stored(cluster, live)
     if cluster.dry:
         return Sending({}, {})
     handover = secret_values.beside(cluster.project, settings, present)
@@ -93,24 +103,24 @@ def compare(cluster: Cluster, there: Sequence[Object] = ()) -> Sending:
 
 
 def send(cluster: Cluster, sending: Sending) -> None:
-    """Have in the cluster what it is to have; under `--dry` the command is said."""
+    """Write the desired secrets into the cluster; under `--dry` only print the command."""
     if cluster.dry:
         cluster.kubectl.apply("", manager=MANAGER)
     elif sending.changed:
-        if gone := sorted(sending.present.keys() - sending.wanted.keys()):
-            cluster.kubectl.remove_data(naming.LAB, gone)
+        if removed := sorted(sending.present.keys() - sending.wanted.keys()):
+            cluster.kubectl.remove_data(naming.LAB, removed)
         cluster.kubectl.apply(_object(cluster, sending.wanted), manager=MANAGER)
 
 
-def stored(cluster: Cluster, there: Sequence[Object] = ()) -> dict[str, str]:
-    """What the cluster has, for the caller's eyes only."""
-    found = objects.of_kind(there, "Secret").get(naming.LAB) or cluster.kubectl.object("secret", naming.LAB)
-    data = (found or {}).get("data") or {}
+def stored(cluster: Cluster, live: Sequence[Object] = ()) -> dict[str, str]:
+    """Return the secret values in the cluster; not to be printed."""
+    secret = objects.of_kind(live, "Secret").get(naming.LAB) or cluster.kubectl.object("secret", naming.LAB)
+    data = (secret or {}).get("data") or {}
     return {name: base64.b64decode(text).decode(errors="surrogateescape") for name, text in data.items()}
 
 
 def _check_own(cluster: Cluster) -> None:
-    """Raise UsageError where a secret store is the source."""
+    """Raise UsageError if the secrets come from a secret store."""
     settings = cluster.settings
     if settings.kubernetes.secret_store:
         raise UsageError(
@@ -120,7 +130,7 @@ def _check_own(cluster: Cluster) -> None:
 
 
 def _object(cluster: Cluster, values: Mapping[str, str]) -> str:
-    """The object, as it goes to kubectl's standard input."""
+    """Return the Secret's manifest for kubectl's standard input."""
     encoded = {
         name: base64.b64encode(value.encode(errors="surrogateescape")).decode() for name, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""What a stack's cluster has of it, as a table."""
+"""The status of a stack's objects in its cluster, as a table."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ KINDS = "deployments.apps,pods,jobs.batch,persistentvolumeclaims,ingresses.netwo
 
 
 def rows(cluster: Cluster) -> list[dict[str, str]]:
-    """Kind, name, state, image and age of workloads, pods, jobs, claims and the ingress."""
+    """Return kind, name, state, image and age of workloads, pods, jobs, claims and the ingress."""
     cluster.kubectl.check_context()
-    found = cluster.kubectl.objects(KINDS, cluster.selector)
-    return [_row(item) for item in found]
+    live = cluster.kubectl.objects(KINDS, cluster.selector)
+    return [_row(item) for item in live]
 
 
 def _row(item: Object) -> dict[str, str]:
@@ -40,7 +40,7 @@ def _state(item: Object) -> str:
             return f"{status.get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)} ready, revision {revision}"
         case "Pod":
             state, restarts = rollout.state(item)
-            state = "ends" if objects.is_terminating(item) else state
+            state = "terminating" if objects.is_terminating(item) else state
             ready = "ready" if objects.is_ready(item) else "not ready"
             return f"{state}, {ready}" + (f", {restarts} restarts" if restarts else "")
         case "Job":

@@ -294,7 +294,7 @@ def test_secrets_are_replaced_by_no_apply_that_nobody_has_allowed(
     assert refused.returncode == 2
     assert secrets_only.asked == []
     shown = [line for line in refused.stderr.splitlines() if line.startswith("secret ")]
-    assert shown == ["secret ANTHROPIC_API_KEY: new", "secret OLD_KEY: removed", "secret OPENAI_API_KEY: another value"]
+    assert shown == ["secret ANTHROPIC_API_KEY: new", "secret OLD_KEY: removed", "secret OPENAI_API_KEY: changed"]
 
 
 @pytest.mark.parametrize(("name", "restarted"), [("OPENAI_API_KEY", ["devai"]), ("HTTPS_PROXY", ["ollama", "devai"])])
