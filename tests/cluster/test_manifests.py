@@ -294,7 +294,7 @@ def test_two_stacks_share_a_cluster(server: Kubernetes, lab: Project) -> None:
 
 def test_a_context_that_is_not_there_is_refused(stack: LiveStack) -> None:
     cluster = stack.cluster("kubernetes.context=elsewhere")
-    with pytest.raises(UsageError, match="knows no context elsewhere"):
+    with pytest.raises(UsageError, match="has no context elsewhere"):
         cluster.kubectl.check_context()
-    with pytest.raises(UsageError, match="knows no context elsewhere"):
+    with pytest.raises(UsageError, match="has no context elsewhere"):
         cluster.kubectl.check_current()

