@@ -128,7 +128,7 @@ def test_a_job_that_has_failed_is_shown_and_made_again(api_server: Kubernetes, c
     there = cluster.kubectl.objects("jobs.batch")
     shown = kubernetes.changes(elsewhere, job(cluster), there)
     assert objects.summary(shown) == [("~", "job.batch/models-1", [])]
-    assert "it has failed, and is created again" in shown
+    assert "the job has failed and is created again" in shown
     assert kubernetes.changes(cluster, job(cluster), there) == ""  # a local one's models are brought from here
     kubernetes.send(elsewhere, job(cluster), there)
     (second,) = cluster.kubectl.objects("jobs.batch")

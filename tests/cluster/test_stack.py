@@ -221,7 +221,7 @@ def test_a_bad_image_is_taken_back_with_the_reason(stack: ClusterStack) -> None:
     assert failed.returncode == 1
     assert "no-such-tag" in failed.stderr
     assert re.search("ImagePullBackOff|ErrImagePull", failed.stderr)
-    assert "back to what ran before: devai" in failed.stderr
+    assert "rolled back to the previous revision: devai" in failed.stderr
     assert stack.pod("devai") == before
     assert stack.jupyter.status("api/status") == 200
     images = stack.kubectl("get", "deployment/devai", "--output=jsonpath={.spec.template.spec.containers[*].image}")

@@ -1,4 +1,4 @@
-"""Rollouts: watched until every workload runs, explained where one doesn't, and taken back."""
+"""Rollouts: wait until every workload is available, diagnose failures, and roll back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devai_tasks.targets.kubernetes.rendering import MODELS
 Object = Mapping[str, Any]
 
 REVISION = "deployment.kubernetes.io/revision"
-# How long a pod may be in a state that seldom gets better, in seconds: registries and networks have their moments.
+# Seconds that a pod may stay in a state that rarely recovers; registries and networks have temporary failures.
 FAILED = {
     "CreateContainerConfigError": 45,
     "CreateContainerError": 20,
@@ -25,50 +25,50 @@ FAILED = {
     "ImagePullBackOff": 20,
     "InvalidImageName": 0,
 }
-# A container that ends may have waited for another one: three times it may.
+# Restarts before a crash loop counts as failure; a container may crash while another one is not ready yet.
 RESTARTS = 3
 LOG_LINES = 10
-# How often pods are looked at; of workloads the server tells by itself.
+# Polling interval for pods; changes of workloads are watched.
 _POLL_SECONDS = 2
-# How long nobody may answer before that ends the watching: networks have their moments, too.
+# Seconds without an answer of the API server before the wait fails.
 _SILENCE_SECONDS = 30
 
 
 @dataclass
 class _Watch:
-    """A rollout as it was seen so far."""
+    """The observed state of a rollout."""
 
     kubectl: Kubectl
     deployments: Sequence[str]
-    found: dict[str, Object] = field(default_factory=dict)
-    """The workloads, by name."""
+    workloads: dict[str, Object] = field(default_factory=dict)
+    """The Deployments by name."""
     since: dict[str, float] = field(default_factory=dict)
-    """Since when each pod is in a state that seldom gets better."""
+    """The time since which each pod has been in a state that rarely recovers."""
 
     def waiting(self) -> list[str]:
-        """A line for each workload that is not ready yet."""
+        """Return a line for each workload that is not ready yet."""
         lines = []
         for name in self.deployments:
-            if name not in self.found:
-                lines.append(f"{name}: not there yet")
-            elif not _complete(self.found[name]):
-                lines.append(f"{name}: {_progress(self.found[name])}")
+            if name not in self.workloads:
+                lines.append(f"{name}: does not exist yet")
+            elif not _is_complete(self.workloads[name]):
+                lines.append(f"{name}: {_progress(self.workloads[name])}")
         return lines
 
     def see(self, changed: Sequence[Object]) -> None:
-        """Take note of workloads that have changed."""
-        self.found |= {item["metadata"]["name"]: item for item in changed}
+        """Update the state with changed workloads."""
+        self.workloads |= {item["metadata"]["name"]: item for item in changed}
 
     def look(self) -> str:
-        """Look at all there is; says why a workload will never be ready (empty for no reason)."""
-        there = _objects(self.kubectl, "deployments.apps,replicasets.apps,pods")
-        self.found = {item["metadata"]["name"]: item for item in there if item["kind"] == "Deployment"}
-        own = [self.found[name] for name in self.deployments if name in self.found]
-        return next((reason for deployment in own for reason in self._failed(deployment, there)), "")
+        """Read the state of all workloads and pods; return why a workload can't become ready (empty for no reason)."""
+        live = _objects(self.kubectl, "deployments.apps,replicasets.apps,pods")
+        self.workloads = {item["metadata"]["name"]: item for item in live if item["kind"] == "Deployment"}
+        deployments = [self.workloads[name] for name in self.deployments if name in self.workloads]
+        return next((reason for deployment in deployments for reason in self._failed(deployment, live)), "")
 
-    def _failed(self, deployment: Object, there: Sequence[Object]) -> Iterator[str]:
+    def _failed(self, deployment: Object, live: Sequence[Object]) -> Iterator[str]:
         name = deployment["metadata"]["name"]
-        for pod in pods(deployment, there):
+        for pod in pods(deployment, live):
             reason, restarts = state(pod)
             key = f"{pod['metadata']['name']} {reason}"
             if reason not in FAILED or (reason == "CrashLoopBackOff" and restarts < RESTARTS):
@@ -79,7 +79,11 @@ class _Watch:
 
 
 def _objects(kubectl: Kubectl, kinds: str, *options: str) -> list[dict[str, Any]]:
-    """Objects as the server has them. Raises ToolError where it hasn't given them for a while."""
+    """Return live objects, retrying failed requests.
+
+    Raises:
+        ToolError: requests failed for `_SILENCE_SECONDS`.
+    """
     since = 0.0
     while True:
         try:
@@ -94,10 +98,16 @@ def _objects(kubectl: Kubectl, kinds: str, *options: str) -> list[dict[str, Any]
 def wait(
     kubectl: Kubectl, deployments: Sequence[str], *, seconds: int, before: Mapping[str, int] | None = None
 ) -> None:
-    """Return when all workloads run what was applied last.
+    """Wait until all workloads run what was applied last.
 
-    Raises DevaiError with the reason where one doesn't, or not in time. With `before`, the revisions of before that,
-    those come back first.
+    Args:
+        kubectl: the stack's cluster.
+        deployments: the names of the workloads.
+        seconds: the time limit.
+        before: the revisions before the rollout; a failed rollout is rolled back to them. None for no rollback.
+
+    Raises:
+        DevaiError: the rollout failed or was not complete in time; the message has the reason.
     """
     failed = _failed(kubectl, deployments, seconds=seconds)
     if not failed:
@@ -105,47 +115,48 @@ def wait(
     explanation = "\n".join([failed, *explain(kubectl, deployments)])
     if before is None:
         raise DevaiError(
-            f"{explanation}\nit is left as it is", hint="`inv k8s.rollback` goes back, `inv k8s.status` shows more"
+            f"{explanation}\nthe failed rollout was not rolled back",
+            hint="`inv k8s.rollback` rolls back, `inv k8s.status` shows more",
         )
     console.warn(explanation)
     raise DevaiError(_undo(kubectl, deployments, before, seconds=seconds))
 
 
 def _failed(kubectl: Kubectl, deployments: Sequence[str], *, seconds: int) -> str:
-    """Wait until all workloads run; says why one never will, or hasn't in time (empty for no reason)."""
-    watch, deadline, last, failed = _Watch(kubectl, deployments), time.monotonic() + seconds, "", ""
+    """Wait until all workloads are available; return why one is not (empty if all are)."""
+    watch, deadline, previous_text, failed = _Watch(kubectl, deployments), time.monotonic() + seconds, "", ""
     with console.waiting("waiting for pods"), kubectl.changes("deployments.apps") as changed:
         while True:
-            if found := changed(_POLL_SECONDS):
-                watch.see(found)
+            if objects_changed := changed(_POLL_SECONDS):
+                watch.see(objects_changed)
             else:
                 failed = watch.look()
             waiting = watch.waiting()
             if not waiting or failed:
                 return failed if waiting else ""
             text = "; ".join(waiting)
-            if text != last:
+            if text != previous_text:
                 console.say(f"  {text}")
-                last = text
+                previous_text = text
             if time.monotonic() > deadline:
                 return f"not ready after {seconds} s: {text}"
 
 
 def _undo(kubectl: Kubectl, deployments: Sequence[str], before: Mapping[str, int], *, seconds: int) -> str:
-    """Bring back the revisions of before; says what came of that."""
-    now = revisions(_objects(kubectl, "deployments.apps"), deployments)
-    changed = [name for name in deployments if before.get(name) and now.get(name) != before[name]]
+    """Roll back to the previous revisions; return a message with the result."""
+    current = revisions(_objects(kubectl, "deployments.apps"), deployments)
+    changed = [name for name in deployments if before.get(name) and current.get(name) != before[name]]
     if not changed:
-        return "the rollout failed, for the reason above, and there is nothing to go back to: this was the first one"
+        return "the rollout failed for the reason above; no previous revision to roll back to"
     for name in changed:
         kubectl.undo(name, revision=before[name])
-    with console.step(f"going back: {', '.join(changed)}"):
+    with console.step(f"rolling back: {', '.join(changed)}"):
         wait(kubectl, changed, seconds=seconds)
-    return f"the rollout failed, for the reason above; back to what ran before: {', '.join(changed)}"
+    return f"the rollout failed for the reason above; rolled back to the previous revision: {', '.join(changed)}"
 
 
 def back(kubectl: Kubectl, deployments: Sequence[str], *, revision: int, seconds: int) -> None:
-    """Go back to an earlier revision (0: the one before), and wait until it runs."""
+    """Roll back to an earlier revision (0 is the previous one), and wait until it is available."""
     for name in deployments:
         kubectl.undo(name, revision=revision)
     if kubectl.dry:
@@ -153,37 +164,37 @@ def back(kubectl: Kubectl, deployments: Sequence[str], *, revision: int, seconds
     wait(kubectl, deployments, seconds=seconds)
 
 
-def revisions(there: Sequence[Object], deployments: Sequence[str]) -> dict[str, int]:
-    """The revision that each workload is at, of those that are there."""
-    found = {item["metadata"]["name"]: item for item in there if item["kind"] == "Deployment"}
-    return {name: _revision(found[name]) for name in deployments if name in found}
+def revisions(live: Sequence[Object], deployments: Sequence[str]) -> dict[str, int]:
+    """Return the current revision of each existing workload."""
+    workloads = {item["metadata"]["name"]: item for item in live if item["kind"] == "Deployment"}
+    return {name: _revision(workloads[name]) for name in deployments if name in workloads}
 
 
 def config_maps(kubectl: Kubectl) -> set[str]:
-    """The config maps that some revision of a workload refers to: a rollback would want them."""
-    found = set()
+    """Return the names of the config maps that any revision of a workload refers to, and a rollback would need."""
+    names = set()
     for replica_set in kubectl.objects("replicasets.apps"):
         spec = replica_set["spec"]["template"]["spec"]
-        found |= {volume["configMap"]["name"] for volume in spec.get("volumes", ()) if "configMap" in volume}
+        names |= {volume["configMap"]["name"] for volume in spec.get("volumes", ()) if "configMap" in volume}
         sources = [source for container in spec["containers"] for source in container.get("envFrom", ())]
-        found |= {source["configMapRef"]["name"] for source in sources if "configMapRef" in source}
-    return found
+        names |= {source["configMapRef"]["name"] for source in sources if "configMapRef" in source}
+    return names
 
 
 def explain(kubectl: Kubectl, deployments: Sequence[str]) -> list[str]:
-    """Why workloads don't run: what their newest pods are waiting for, warnings about them, and their last words."""
-    there = _objects(kubectl, "deployments.apps,replicasets.apps,pods,persistentvolumeclaims")
+    """Return why workloads are not available: the states, warnings and last log lines of their newest pods."""
+    live = _objects(kubectl, "deployments.apps,replicasets.apps,pods,persistentvolumeclaims")
     lines = []
-    for deployment in there:
+    for deployment in live:
         if (
             deployment["kind"] != "Deployment"
             or deployment["metadata"]["name"] not in deployments
-            or _complete(deployment)
+            or _is_complete(deployment)
         ):
             continue
-        for pod in pods(deployment, there):
+        for pod in pods(deployment, live):
             lines += _of_pod(kubectl, pod)
-    for claim in there:
+    for claim in live:
         if claim["kind"] == "PersistentVolumeClaim" and claim["status"].get("phase") == "Pending":
             name = claim["metadata"]["name"]
             lines += [f"{name}: {message}" for message in kubectl.events(name)[-1:]]
@@ -201,53 +212,53 @@ def _of_pod(kubectl: Kubectl, pod: Object) -> list[str]:
     if started:
         try:
             previous = ["--previous"] if restarts else []
-            said = kubectl.logs(name, f"--tail={LOG_LINES}", *previous)
+            output = kubectl.logs(name, f"--tail={LOG_LINES}", *previous)
         except ToolError:
-            said = ""
-        lines += [f"  | {line}" for line in said.splitlines()]
+            output = ""
+        lines += [f"  | {line}" for line in output.splitlines()]
     return lines
 
 
-def pods(deployment: Object, there: Sequence[Object]) -> list[Object]:
-    """The pods of a workload's newest revision."""
+def pods(deployment: Object, live: Sequence[Object]) -> list[Object]:
+    """Return the pods of a workload's newest revision."""
     sets = {
         item["metadata"]["uid"]
-        for item in there
+        for item in live
         if item["kind"] == "ReplicaSet"
-        and _owned(item, {deployment["metadata"]["uid"]})
+        and _is_owned(item, {deployment["metadata"]["uid"]})
         and _revision(item) == _revision(deployment)
     }
-    return [item for item in there if item["kind"] == "Pod" and _owned(item, sets)]
+    return [item for item in live if item["kind"] == "Pod" and _is_owned(item, sets)]
 
 
 def job_state(job: Object) -> str:
-    """`done`, `failed` or `running`."""
-    held = {entry["type"] for entry in objects.conditions(job) if entry["status"] == "True"}
-    return "done" if "Complete" in held else "failed" if "Failed" in held else "running"
+    """Return the state of a job: `done`, `failed` or `running`."""
+    conditions = {entry["type"] for entry in objects.conditions(job) if entry["status"] == "True"}
+    return "done" if "Complete" in conditions else "failed" if "Failed" in conditions else "running"
 
 
 def wait_for_models(kubectl: Kubectl, *, seconds: int) -> tuple[str, list[str]]:
-    """Wait for the job that brings models; returns what came of it, and its last words where it failed."""
+    """Wait for the job that pulls models; return its state, and unless it is done the last lines of its log."""
     deadline = time.monotonic() + seconds
-    with console.waiting("waiting for the job that brings models"):
+    with console.waiting("waiting for the job that pulls models"):
         while True:
             jobs = _objects(kubectl, "jobs.batch", f"--selector=app.kubernetes.io/name={MODELS}")
             jobs.sort(key=lambda job: str(job["metadata"]["creationTimestamp"]))
-            found = job_state(jobs[-1]) if jobs else "done"
-            if found != "running" or time.monotonic() > deadline:
+            result = job_state(jobs[-1]) if jobs else "done"
+            if result != "running" or time.monotonic() > deadline:
                 break
             time.sleep(_POLL_SECONDS)
-    if found == "done":
-        return found, []
+    if result == "done":
+        return result, []
     name = jobs[-1]["metadata"]["name"]
-    there = _objects(kubectl, "pods", f"--selector=batch.kubernetes.io/job-name={name}")
+    live = _objects(kubectl, "pods", f"--selector=batch.kubernetes.io/job-name={name}")
     lines: list[str] = []
-    for pod in there[-1:]:
-        lines += [f"{pod['metadata']['name']}: {state(pod)[0]}", *(f"  {line}" for line in _last_words(kubectl, pod))]
-    return found, lines
+    for pod in live[-1:]:
+        lines += [f"{pod['metadata']['name']}: {state(pod)[0]}", *(f"  {line}" for line in _log_tail(kubectl, pod))]
+    return result, lines
 
 
-def _last_words(kubectl: Kubectl, pod: Object) -> list[str]:
+def _log_tail(kubectl: Kubectl, pod: Object) -> list[str]:
     try:
         return kubectl.logs(pod["metadata"]["name"], f"--tail={LOG_LINES}").splitlines()
     except ToolError:
@@ -255,38 +266,38 @@ def _last_words(kubectl: Kubectl, pod: Object) -> list[str]:
 
 
 def print_commands(kubectl: Kubectl, deployments: Sequence[str], seconds: int) -> None:
-    """What waiting comes to, by hand; for `--dry`."""
+    """Print the kubectl commands that wait for the workloads; for `--dry`."""
     for name in deployments:
         kubectl.status(name, seconds=seconds)
 
 
-def _complete(deployment: Object) -> bool:
-    """As `kubectl rollout status` decides it."""
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+def _is_complete(deployment: Object) -> bool:
+    """Whether a rollout is complete, by the rules of `kubectl rollout status`."""
+    status, desired = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     updated = status.get("updatedReplicas", 0)
     return (
-        _observed(deployment)
-        and updated >= wanted
+        _is_observed(deployment)
+        and updated >= desired
         and status.get("replicas", 0) <= updated
         and status.get("availableReplicas", 0) >= updated
     )
 
 
-def _observed(deployment: Object) -> bool:
+def _is_observed(deployment: Object) -> bool:
     return bool(deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"])
 
 
 def _progress(deployment: Object) -> str:
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    if not _observed(deployment):
-        return "waits for the cluster to notice"
+    status, desired = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    if not _is_observed(deployment):
+        return "waiting for the cluster to start the rollout"
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     old = max(0, status.get("replicas", 0) - updated)
-    parts = [f"{updated} of {wanted} new, {available} ready" + (f", {old} old to go" if old else "")]
-    # Where a quota, a limit or a webhook lets no pod be made, nobody but the workload can say so.
+    parts = [f"{updated} of {desired} new, {available} ready" + (f", {old} old to remove" if old else "")]
+    # If a quota, a limit or a webhook prevents new pods, only the workload's conditions contain the reason.
     problems = {("ReplicaFailure", "True"), ("Progressing", "False")}
-    found = (entry for entry in objects.conditions(deployment) if (entry["type"], entry["status"]) in problems)
-    parts += [entry.get("message", "") for entry in found]
+    entries = (entry for entry in objects.conditions(deployment) if (entry["type"], entry["status"]) in problems)
+    parts += [entry.get("message", "") for entry in entries]
     return "; ".join(parts)
 
 
@@ -294,7 +305,7 @@ def _revision(item: Object) -> int:
     return int(item["metadata"].get("annotations", {}).get(REVISION, 0))
 
 
-def _owned(item: Object, owners: set[str]) -> bool:
+def _is_owned(item: Object, owners: set[str]) -> bool:
     return any(owner["uid"] in owners for owner in item["metadata"].get("ownerReferences", ()))
 
 
@@ -304,7 +315,7 @@ def _statuses(pod: Object) -> list[Object]:
 
 
 def state(pod: Object) -> tuple[str, int]:
-    """What a pod is waiting for, or else its phase; and how often its containers were started again."""
+    """Return what a pod is waiting for, or else its phase; and the number of restarts of its containers."""
     statuses = _statuses(pod)
     restarts = sum(status.get("restartCount", 0) for status in statuses)
     for status in statuses:
@@ -314,16 +325,16 @@ def state(pod: Object) -> tuple[str, int]:
 
 
 def _messages(pod: Object) -> list[str]:
-    """What the cluster says of a pod's containers, of its place, and of who else has to find it ready."""
-    found = [status["state"].get("waiting", {}).get("message", "") for status in _statuses(pod)]
+    """Return the messages about a pod's containers, its scheduling and its readiness gates."""
+    messages = [status["state"].get("waiting", {}).get("message", "") for status in _statuses(pod)]
     for status in _statuses(pod):
-        ended = status.get("lastState", {}).get("terminated") or status["state"].get("terminated")
-        if ended:
-            found.append(f"ended with code {ended['exitCode']} ({ended.get('reason', '')})")
-    outside = {"PodScheduled", *(gate["conditionType"] for gate in pod["spec"].get("readinessGates", ()))}
-    found += [
+        terminated = status.get("lastState", {}).get("terminated") or status["state"].get("terminated")
+        if terminated:
+            messages.append(f"stopped with exit code {terminated['exitCode']} ({terminated.get('reason', '')})")
+    external = {"PodScheduled", *(gate["conditionType"] for gate in pod["spec"].get("readinessGates", ()))}
+    messages += [
         entry.get("message", "")
         for entry in objects.conditions(pod)
-        if (entry["type"] in outside and entry["status"] != "True") or entry.get("reason") == "ReadinessGatesNotReady"
+        if (entry["type"] in external and entry["status"] != "True") or entry.get("reason") == "ReadinessGatesNotReady"
     ]
-    return [message for message in found if message]
+    return [message for message in messages if message]

@@ -78,7 +78,7 @@ def test_a_shell_and_a_port_lead_to_the_pod_that_stays(
 @pytest.mark.parametrize("way", [shell, port])
 def test_where_no_pod_stays_that_is_said(own: Cluster, monkeypatch: Patch, way: Callable[[Cluster], None]) -> None:
     monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("waits", "Pending", ready=False)])
-    with pytest.raises(DevaiError, match="no pod of devai runs"):
+    with pytest.raises(DevaiError, match="no pod of devai is running"):
         way(own)
 
 
