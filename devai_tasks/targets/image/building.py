@@ -216,7 +216,7 @@ def ensure_ollama(project: Project, settings: Settings, docker: Docker) -> Setti
         )
 
     # A local build supports the CPU only, so images for GPUs are always pulled.
-    image_source = "registry" if named != settings.ollama.image else wanted_source(settings, settings.ollama.source)
+    image_source = "registry" if named != settings.ollama.image else effective_source(settings, settings.ollama.source)
     source = _ensure(official, image_source, docker, "build", build_from_source, local=local)
     if docker.dry:
         return settings
@@ -237,7 +237,9 @@ def ensure_chroma(project: Project, settings: Settings, docker: Docker) -> None:
         hidden = _hidden(project, settings, docker)
         docker.bake(_definition(project, settings), "chroma", {"BASE_IMAGE": base.name}, hidden=hidden)
 
-    source = _ensure(image, wanted_source(settings, settings.vector_store.source), docker, "build", build_from_package)
+    source = _ensure(
+        image, effective_source(settings, settings.vector_store.source), docker, "build", build_from_package
+    )
     console.say(f"Chroma's image: {image} ({source})")
 
 
@@ -246,7 +248,7 @@ def base_image(project: Project, settings: Settings, docker: Docker) -> pins.Bas
     pins.check_former(project)
     named = image_names.base(settings)
     official = image_names.pinned(settings, named)
-    image_source = wanted_source(settings, settings.image.base.source)
+    image_source = effective_source(settings, settings.image.base.source)
     local = local_base(named)
     if (
         local
@@ -298,7 +300,7 @@ def built(settings: Settings, engine: Images) -> Mapping[str, Any]:
     return image
 
 
-def wanted_source(settings: Settings, source: str) -> str:
+def effective_source(settings: Settings, source: str) -> str:
     """Return the source of an image; a local substitute is allowed only for stacks on this machine."""
     return "registry" if source == "auto" and not settings.compute.uses_compose else source
 
