@@ -138,7 +138,7 @@ def ensure_current(project: Project, settings: Settings, docker: Docker) -> Mapp
 def current(project: Project, settings: Settings, engine: Images) -> Mapping[str, Any] | None:
     """Return the stack's image as the engine describes it; None if it is missing or built from other inputs."""
     image = engine.inspect(image_names.lab(settings))
-    return image if fingerprint.made_of(image) == fingerprint.of(project, settings) else None
+    return image if fingerprint.of_image(image) == fingerprint.of(project, settings) else None
 
 
 def ensure(project: Project, settings: Settings, docker: Docker, *, running: str = "") -> None:
@@ -153,7 +153,7 @@ def ensure(project: Project, settings: Settings, docker: Docker, *, running: str
     image = Images().inspect(lab)
     if image is not None:
         recorded_here = any(name.endswith(f"@{recorded}") for name in image.get("RepoDigests") or ())
-        if recorded_here or image["Id"] == running or fingerprint.made_of(image) == fingerprint.of(project, settings):
+        if recorded_here or image["Id"] == running or fingerprint.of_image(image) == fingerprint.of(project, settings):
             return
         console.say(f"{lab}: built from other inputs than the current ones, and not pushed or pulled here")
     build(project, settings, docker)

@@ -34,6 +34,6 @@ def of(project: Project, settings: Settings) -> str:
     return digest.hexdigest()[:16]
 
 
-def made_of(described: Mapping[str, Any] | None) -> str:
+def of_image(described: Mapping[str, Any] | None) -> str:
     """Return the fingerprint in the labels of an image, as the engine describes it; empty if there is none."""
     return str(((described or {}).get("Config", {}).get("Labels") or {}).get(LABEL, ""))

@@ -115,7 +115,7 @@ def _built(project: Project, settings: Settings, engine: Images) -> Mapping[str,
         UsageError: the image was built from other inputs than those of the current commit.
     """
     built = building.built(settings, engine)
-    if fingerprint.made_of(built) not in ("", fingerprint.of(project, settings)):  # a third-party image has no label
+    if fingerprint.of_image(built) not in ("", fingerprint.of(project, settings)):  # a third-party image has no label
         raise UsageError(
             f"{image_names.lab(settings)} was built from other inputs than the current ones, but would be tagged with "
             "the current commit",
