@@ -80,7 +80,7 @@ class Workload(ABC):
     def link(self) -> str:
         """Return the lab's address with its token. Raises UsageError where the configuration names none."""
         if not (url := self.address()):
-            raise UsageError(addresses.detour(self.session.settings))
+            raise UsageError(addresses.access_hint(self.session.settings))
         return url if self.session.dry else f"{url}lab?token={self.token()}"
 
     def opened(self) -> str:

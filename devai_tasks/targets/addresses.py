@@ -21,7 +21,7 @@ def url(settings: Settings) -> str:
     return f"{'https' if settings.tls.enabled else 'http'}://{settings.ingress.host}{settings.network.base_url}"
 
 
-def detour(settings: Settings) -> str:
+def access_hint(settings: Settings) -> str:
     """Return how to reach a lab whose address is not in the configuration, as a sentence."""
     stack, flags = settings.stack, settings.stack.flags
     if not clouds.of(settings).has_ingress(settings):
@@ -38,7 +38,7 @@ def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
     """
     address = f"{url(settings)}api"
     if not url(settings):
-        return console.say(detour(settings))
+        return console.say(access_hint(settings))
     trusted = not clouds.of(settings).self_signed(settings)
     if dry:
         return console.say(f"curl --fail {'' if trusted else '--insecure '}{address}")
