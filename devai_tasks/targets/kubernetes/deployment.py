@@ -253,7 +253,7 @@ def objects(cluster: Cluster) -> list[dict[str, Any]]:
     return live_objects
 
 
-def home_is_made(cluster: Cluster) -> bool:
+def is_home_created(cluster: Cluster) -> bool:
     """Whether the home is on a volume created by the cluster, and not on the file system created by Terraform."""
     claim = cluster.kubectl.object("persistentvolumeclaim", "home") or {"spec": {}}
     return claim["spec"].get("volumeName", "") not in ("", f"{cluster.namespace}-home")
