@@ -155,7 +155,7 @@ def _undo(kubectl: Kubectl, deployments: Sequence[str], before: Mapping[str, int
     return f"the rollout failed for the reason above; rolled back to the previous revision: {', '.join(changed)}"
 
 
-def back(kubectl: Kubectl, deployments: Sequence[str], *, revision: int, seconds: int) -> None:
+def roll_back(kubectl: Kubectl, deployments: Sequence[str], *, revision: int, seconds: int) -> None:
     """Roll back to an earlier revision (0 is the previous one), and wait until it is available."""
     for name in deployments:
         kubectl.undo(name, revision=revision)
