@@ -95,7 +95,7 @@ def destroy(session: Session, *, offline: bool = False, data: bool, emptied: boo
         # With data, the plan is made and applied in a copy of the configuration without `prevent_destroy`.
         work, planned = terraform.plan_destruction(work, data=data)  # noqa: PLW2901
         show(work, planned)
-        if planned.empty and not session.dry:
+        if planned.is_empty and not session.dry:
             if not (offline or records.managed(work.tool.state())):
                 state.forget(session.project, session.stack)
             return console.say(f"{session.stack}: nothing to destroy")
@@ -132,7 +132,7 @@ def changes(session: Session) -> list[PlannedChange]:
     """Return what Terraform would change."""
     with terraform.work(session.project, session.settings, dry=session.dry) as work:
         planned = terraform.plan(work)
-        if planned.empty:
+        if planned.is_empty:
             terraform.delete_plan(work)
         return overview.of_terraform(planned)
 

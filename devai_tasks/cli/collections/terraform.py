@@ -75,7 +75,7 @@ def plan(
         terraform_step.show(work, planned, json=json, markdown=markdown)
         if destroy:
             terraform.warn_of_cluster(work, data=True)
-    if detailed_exitcode and not planned.empty:
+    if detailed_exitcode and not planned.is_empty:
         raise Exit(code=2)
 
 

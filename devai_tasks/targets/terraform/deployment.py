@@ -312,7 +312,7 @@ def apply(work: TerraformProject) -> dict[str, Any]:
 
 def record(work: TerraformProject) -> None:
     """Write the stack's record into its state, before any other resource."""
-    if plan(work, resources=[".".join(records.RECORD)]).empty and not work.dry:
+    if plan(work, resources=[".".join(records.RECORD)]).is_empty and not work.dry:
         return delete_plan(work)
     apply(work)
     return None

@@ -46,7 +46,7 @@ class Plan:
     """The names of the changed outputs."""
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether applying the plan changes nothing."""
         return not self.changes and not self.outputs
 
@@ -74,7 +74,7 @@ class Plan:
     @property
     def sentence(self) -> str:
         """A summary of the plan in one line."""
-        if self.empty:
+        if self.is_empty:
             return "no changes"
         counts = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
         return counts or f"no resource changes; {len(self.outputs)} outputs change"
@@ -82,7 +82,7 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """Return the plan as JSON data for other programs."""
         changes = [{**asdict(change), "attributes": list(change.attributes)} for change in self.changes]
-        return {"empty": self.empty, "counts": self.counts, "changes": changes, "outputs": list(self.outputs)}
+        return {"empty": self.is_empty, "counts": self.counts, "changes": changes, "outputs": list(self.outputs)}
 
     def markdown(self, title: str, note: str = "") -> str:
         """Return the plan as Markdown, for the description of a pull request."""

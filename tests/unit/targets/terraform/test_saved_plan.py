@@ -71,7 +71,7 @@ def test_a_secret_is_written_when_it_is_new_or_its_version_is_another_one() -> N
 )
 def test_a_plan_without_changes_says_so(plan: Plan, sentence: str) -> None:
     assert plan.sentence == sentence
-    assert plan.empty == (sentence == "no changes")
+    assert plan.is_empty == (sentence == "no changes")
 
 
 def test_a_pull_request_gets_a_table_and_the_note() -> None:
