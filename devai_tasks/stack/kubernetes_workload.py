@@ -17,7 +17,7 @@ from devai_tasks.system.errors import UsageError
 from devai_tasks.targets.kubernetes import deployment as kubernetes
 from devai_tasks.targets.kubernetes import objects, ownership, rollout, scaling, secrets, status
 from devai_tasks.targets.kubernetes.deployment import Cluster
-from devai_tasks.targets.kubernetes.secrets import Sending
+from devai_tasks.targets.kubernetes.secrets import SecretChanges
 from devai_tasks.workspace import secret_values
 from devai_tasks.workspace.ownership import Owner
 

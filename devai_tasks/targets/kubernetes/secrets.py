@@ -19,7 +19,7 @@ MANAGER = "devai-secrets"
 
 
 @dataclass(frozen=True)
-class Sending:
+class SecretChanges:
     """Secret values in the cluster, and the desired ones; not to be printed."""
 
     present: Mapping[str, str] = field(repr=False)
@@ -49,7 +49,7 @@ class Sending:
         return "k8s.restart" if {*self.changed} & {*PROXIES} else "k8s.restart --service=devai"
 
 
-def renew(cluster: Cluster) -> Sending:
+def renew(cluster: Cluster) -> SecretChanges:
     """Return the cluster's secrets with a new token.
 
     Raises:
@@ -58,7 +58,7 @@ def renew(cluster: Cluster) -> Sending:
     _check_own(cluster)
     present = stored(cluster)
     if cluster.dry:
-        return Sending({}, {})
+        return SecretChanges({}, {})
     if TOKEN not in present:
         raise UsageError(
             f"the cluster has no token for {cluster.settings.stack}",
@@ -68,17 +68,17 @@ def renew(cluster: Cluster) -> Sending:
     # For a stack on this machine, the stored token belongs to the lab in Compose and must not change.
     local = cluster.settings.compute.uses_compose
     token = state.new_token() if local else state.renew_token(cluster.project, cluster.settings.stack)
-    return Sending(present, {**present, TOKEN: token})
+    return SecretChanges(present, {**present, TOKEN: token})
 
 
-def restarted(cluster: Cluster, sending: Sending | None) -> list[str]:
+def restarted(cluster: Cluster, sending: SecretChanges | None) -> list[str]:
     """Return the Deployments whose pods have to be restarted to use the changed values."""
     if not (sending and sending.present and sending.changed):
         return []
     return cluster.deployments if {*sending.changed} & {*PROXIES} else [naming.LAB]
 
 
-def compare(cluster: Cluster, live: Sequence[Object] = ()) -> Sending:
+def compare(cluster: Cluster, live: Sequence[Object] = ()) -> SecretChanges:
     """Compare the token and the secrets on this machine with those in the cluster.
 
     Secrets in the cluster that are set on another machine are kept, and so is the token. Secrets that are no longer in
@@ -95,14 +95,14 @@ def compare(cluster: Cluster, live: Sequence[Object] = ()) -> Sending:
     _check_own(cluster)
     present = stored(cluster, live)
     if cluster.dry:
-        return Sending({}, {})
+        return SecretChanges({}, {})
     handover = secret_values.beside(cluster.project, settings, present)
     wanted = {name: value for name, value in handover.values.items() if value}
     wanted[TOKEN] = present.get(TOKEN) or state.token(cluster.project, settings.stack)
-    return Sending(present, wanted, handover.kept)
+    return SecretChanges(present, wanted, handover.kept)
 
 
-def send(cluster: Cluster, sending: Sending) -> None:
+def send(cluster: Cluster, sending: SecretChanges) -> None:
     """Write the desired secrets into the cluster; under `--dry` only print the command."""
     if cluster.dry:
         cluster.kubectl.apply("", manager=MANAGER)

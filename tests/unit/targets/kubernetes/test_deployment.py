@@ -18,7 +18,7 @@ from devai_tasks.targets.kubernetes import secrets as cluster_secrets
 from devai_tasks.targets.kubernetes import status as cluster_status
 from devai_tasks.targets.kubernetes.deployment import Cluster
 from devai_tasks.targets.kubernetes.kubectl import Kubectl
-from devai_tasks.targets.kubernetes.secrets import Sending
+from devai_tasks.targets.kubernetes.secrets import SecretChanges
 from devai_tasks.workspace import state
 
 Patch = pytest.MonkeyPatch
@@ -115,7 +115,7 @@ def test_a_secret_that_somebody_else_put_there_goes_when_it_is_said_to(own: Clus
         return Result(tuple(words), 0, b"")
 
     monkeypatch.setattr(Kubectl, "_call", call)
-    sending = Sending({"JUPYTER_TOKEN": "token", "OLD": "x"}, {"JUPYTER_TOKEN": "token"})
+    sending = SecretChanges({"JUPYTER_TOKEN": "token", "OLD": "x"}, {"JUPYTER_TOKEN": "token"})
     assert sending.shown == "secret OLD: removed"
     cluster_secrets.send(own, sending)
     removed, applied = asked
