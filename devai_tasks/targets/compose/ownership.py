@@ -83,8 +83,8 @@ def mark_folder(project: Project, settings: Settings) -> None:
     # The engine creates a volume only once: a second caller finds the labels of the first.
     marks.create(_mark(name), {FOLDER_LABEL: here})
     if (mark := marks.label(_mark(name), FOLDER_LABEL)) != here:
-        other = mark or "another program"
-        raise DevaiError(f"the stack {name} is being started by {other} at the moment; nothing was changed")
+        other_owner = mark or "another program"
+        raise DevaiError(f"the stack {name} is being started by {other_owner} at the moment; nothing was changed")
 
 
 def unmark_folder(settings: Settings) -> None:

@@ -40,7 +40,7 @@ class Options:
     """Whether all files get the same time, if the builder supports it, so that equal files have an equal digest."""
 
     @property
-    def several(self) -> bool:
+    def is_multi_platform(self) -> bool:
         """Whether the result is a multi-platform image, which most engines can't store."""
         return len(self.platforms) > 1
 
@@ -77,7 +77,9 @@ def build(
     hidden = _hidden(project, settings, docker)
     overrides = _overrides(settings, build_options)
     one_time = (
-        build_options.one_time and not docker.dry and docker.rewrites_times(direct=bool(push) or build_options.several)
+        build_options.one_time
+        and not docker.dry
+        and docker.rewrites_times(direct=bool(push) or build_options.is_multi_platform)
     )
     if build_options.one_time and not docker.dry:
         console.say(
@@ -91,7 +93,7 @@ def build(
     bake = _definition(project, settings)  # after the base image, which takes time: another task may render meanwhile
     if push:
         docker.bake(bake, "lab", facts, overrides | {"tags": push, "output": f"type=registry{rewritten}"}, hidden)
-    elif build_options.several:
+    elif build_options.is_multi_platform:
         docker.bake(bake, "lab", facts, overrides | {"output": "type=cacheonly"}, hidden)
     elif one_time:
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
@@ -107,7 +109,7 @@ def _hidden(project: Project, settings: Settings, docker: Docker) -> dict[str, s
     return {} if docker.dry else secret_values.proxies(project, settings)
 
 
-def _facts(project: Project, settings: Settings, base: pins.Base) -> dict[str, str]:
+def _facts(project: Project, settings: Settings, base: pins.BaseImage) -> dict[str, str]:
     """Return the bake variables for the image's labels."""
     revision = git.revision(project.root)
     known = {
@@ -243,7 +245,7 @@ def ensure_chroma(project: Project, settings: Settings, docker: Docker) -> None:
     console.say(f"Chroma's image: {image} ({source})")
 
 
-def base_image(project: Project, settings: Settings, docker: Docker) -> pins.Base:
+def base_image(project: Project, settings: Settings, docker: Docker) -> pins.BaseImage:
     """Return the base image; a missing one is pulled or built, as configured."""
     pins.check_former(project)
     named = image_names.base(settings)
@@ -256,7 +258,7 @@ def base_image(project: Project, settings: Settings, docker: Docker) -> pins.Bas
         and not (image_source == "auto" and docker.has_image(official))
         and docker.has_image(local)
     ):
-        return pins.Base(local, "debootstrap", "")
+        return pins.BaseImage(local, "debootstrap", "")
 
     def bootstrap() -> None:
         if not local:
@@ -274,8 +276,8 @@ def base_image(project: Project, settings: Settings, docker: Docker) -> pins.Bas
 
     source = _ensure(official, image_source, docker, "debootstrap", bootstrap)
     if local and source == "debootstrap":
-        return pins.Base(local, source, "")
-    return pins.Base(official, source, docker.digest(official))
+        return pins.BaseImage(local, source, "")
+    return pins.BaseImage(official, source, docker.digest(official))
 
 
 def local_base(official: str) -> str | None:

@@ -21,7 +21,7 @@ _FORMER = "deploy/image/bases.lock"
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseImage:
     """A base image."""
 
     name: str

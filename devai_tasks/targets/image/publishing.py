@@ -74,7 +74,7 @@ def push(project: Project, settings: Settings, docker: Docker, options: building
     published = names(project, settings)
     engine = Images(dry=docker.dry)
     with _registry_session(settings, engine, f"`inv tf.apply {settings.stack.flags}` creates it") as remote:
-        if options.several:
+        if options.is_multi_platform:
             digest = _push_several(project, settings, remote, published, options)
             console.say("no attestations attached: the engine has no local copy of an image for several platforms")
         else:

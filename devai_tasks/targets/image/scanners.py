@@ -17,11 +17,11 @@ class Scanner:
     """A vulnerability scanner."""
 
     name: str
-    looks_at: str
+    scope: str
     arguments: tuple[str, ...]
     """Arguments, in which `{image}` is the image's name, `{requirements}` a file with its Python packages."""
     json: tuple[str, ...]
-    found: int
+    findings_code: int
     """The exit code for detected vulnerabilities."""
 
 
@@ -81,9 +81,9 @@ def scan(scanner: Scanner, image: str, packages: Mapping[str, str], *, json: boo
         if dry:
             console.say(shlex.join([scanner.name, *argv]))
             return Findings("", any=False)
-        console.say(f"{scanner.name} scans {scanner.looks_at} ...")
+        console.say(f"{scanner.name} scans {scanner.scope} ...")
         result = process.run([process.which(scanner.name) or scanner.name, *argv])
     # A failed scan may have the same exit code as detected vulnerabilities, but prints no report.
-    result.check(scanner.name, accepted=(0, scanner.found) if result.stdout.strip() else (0,))
+    result.check(scanner.name, accepted=(0, scanner.findings_code) if result.stdout.strip() else (0,))
     console.say(result.stderr.strip())
     return Findings(result.stdout, any=result.returncode != 0)

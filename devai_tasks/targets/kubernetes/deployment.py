@@ -413,5 +413,5 @@ def print_address(cluster: Cluster) -> None:
     """Print the lab's URL with its token, or how to reach the lab without a host name."""
     url = addresses.url(cluster.settings)
     if not url:
-        return console.say(addresses.detour(cluster.settings))
+        return console.say(addresses.access_hint(cluster.settings))
     console.show(f"{url}lab?token={token(cluster)}")

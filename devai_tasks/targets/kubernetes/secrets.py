@@ -23,15 +23,15 @@ class SecretChanges:
     """Secret values in the cluster, and the desired ones; not to be printed."""
 
     present: Mapping[str, str] = field(repr=False)
-    wanted: Mapping[str, str] = field(repr=False)
+    desired: Mapping[str, str] = field(repr=False)
     kept: tuple[str, ...] = ()
     """Names of secrets without a value on this machine, which are left unchanged."""
 
     @property
     def changed(self) -> list[str]:
         """The names of secrets that are added, changed or removed."""
-        names = {*self.present, *self.wanted}
-        return sorted(name for name in names if self.present.get(name) != self.wanted.get(name))
+        names = {*self.present, *self.desired}
+        return sorted(name for name in names if self.present.get(name) != self.desired.get(name))
 
     @property
     def shown(self) -> str:
@@ -41,7 +41,7 @@ class SecretChanges:
     def _action(self, name: str) -> str:
         if name not in self.present:
             return "new"
-        return "changed" if name in self.wanted else "removed"
+        return "changed" if name in self.desired else "removed"
 
     @property
     def restart_task(self) -> str:
@@ -71,11 +71,11 @@ def renew(cluster: Cluster) -> SecretChanges:
     return SecretChanges(present, {**present, TOKEN: token})
 
 
-def restarted(cluster: Cluster, sending: SecretChanges | None) -> list[str]:
+def restarted(cluster: Cluster, changes: SecretChanges | None) -> list[str]:
     """Return the Deployments whose pods have to be restarted to use the changed values."""
-    if not (sending and sending.present and sending.changed):
+    if not (changes and changes.present and changes.changed):
         return []
-    return cluster.deployments if {*sending.changed} & {*PROXIES} else [naming.LAB]
+    return cluster.deployments if {*changes.changed} & {*PROXIES} else [naming.LAB]
 
 
 def compare(cluster: Cluster, live: Sequence[Object] = ()) -> SecretChanges:
@@ -97,19 +97,19 @@ def compare(cluster: Cluster, live: Sequence[Object] = ()) -> SecretChanges:
     if cluster.dry:
         return SecretChanges({}, {})
     handover = secret_values.beside(cluster.project, settings, present)
-    wanted = {name: value for name, value in handover.values.items() if value}
-    wanted[TOKEN] = present.get(TOKEN) or state.token(cluster.project, settings.stack)
-    return SecretChanges(present, wanted, handover.kept)
+    desired = {name: value for name, value in handover.values.items() if value}
+    desired[TOKEN] = present.get(TOKEN) or state.token(cluster.project, settings.stack)
+    return SecretChanges(present, desired, handover.kept)
 
 
-def send(cluster: Cluster, sending: SecretChanges) -> None:
+def send(cluster: Cluster, changes: SecretChanges) -> None:
     """Write the desired secrets into the cluster; under `--dry` only print the command."""
     if cluster.dry:
         cluster.kubectl.apply("", manager=MANAGER)
-    elif sending.changed:
-        if removed := sorted(sending.present.keys() - sending.wanted.keys()):
+    elif changes.changed:
+        if removed := sorted(changes.present.keys() - changes.desired.keys()):
             cluster.kubectl.remove_data(naming.LAB, removed)
-        cluster.kubectl.apply(_object(cluster, sending.wanted), manager=MANAGER)
+        cluster.kubectl.apply(_object(cluster, changes.desired), manager=MANAGER)
 
 
 def stored(cluster: Cluster, live: Sequence[Object] = ()) -> dict[str, str]:

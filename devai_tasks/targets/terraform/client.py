@@ -192,8 +192,8 @@ class Terraform:
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs in the state, with their values."""
-        found = self._json(["output", "-json"], otherwise={})
-        return {name: entry["value"] for name, entry in found.items()}
+        outputs = self._json(["output", "-json"], otherwise={})
+        return {name: entry["value"] for name, entry in outputs.items()}
 
     def import_resource(self, address: str, identity: str, values: Path) -> None:
         """Import an existing resource into the state."""
@@ -210,13 +210,13 @@ class Terraform:
 
     def state(self) -> dict[str, Any]:
         """Return the whole state as it is stored; it may hold secrets."""
-        found: dict[str, Any] = self._json(["state", "pull"], otherwise={})
-        return found
+        content: dict[str, Any] = self._json(["state", "pull"], otherwise={})
+        return content
 
     def schemas(self) -> dict[str, Any]:
         """Return the schemas of the root module's providers."""
-        found: dict[str, Any] = self._json(["providers", "schema", "-json"], otherwise={})
-        return found
+        content: dict[str, Any] = self._json(["providers", "schema", "-json"], otherwise={})
+        return content
 
     def unlock(self, lock: str) -> None:
         """Release a lock that an interrupted run has left."""
@@ -294,8 +294,8 @@ def find(program: str) -> tuple[str, ...]:
     if program not in ("auto", *PROGRAMS):
         raise UsageError(f"{program!r} is neither terraform nor tofu")
     candidates = PROGRAMS if program == "auto" else (program,)
-    found = next(((path,) for name in candidates if (path := shutil.which(name))), None)
-    command = found or (_packaged() if "terraform" in candidates else None)
+    installed = next(((path,) for name in candidates if (path := shutil.which(name))), None)
+    command = installed or (_packaged() if "terraform" in candidates else None)
     if not command:
         raise MissingToolError(
             f"{' or '.join(candidates)} is not installed",

@@ -179,7 +179,7 @@ def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Depl
     Raises:
         UsageError: the state belongs to another project, or the stack is deployed elsewhere than configured.
     """
-    by_first = is_by_first(project, settings)
+    from_first_version = is_from_first_version(project, settings)
     last, current, first = naming.state(settings), naming.state(records.at(settings, "")), naming.first_state(settings)
     foreign = Deployed()
     for key in dict.fromkeys((last, current, first)):
@@ -190,16 +190,16 @@ def state_of(project: Project, settings: Settings) -> tuple[dict[str, Any], Depl
         record = records.of_state(content, located)
         # Several projects may have shared the location of version 0.1: only names tell their states apart.
         shared = key not in (last, current)
-        if not records.names_no_other(settings, record):
+        if not records.matches_project(settings, record):
             foreign = foreign if shared else record
         elif record.name or (record.state and not shared):
             records.check(settings, record)
-            return content, record, records.owner(settings, record, known=by_first and bool(record.name))
+            return content, record, records.owner(settings, record, known=from_first_version and bool(record.name))
     records.check(settings, foreign)
     return {}, Deployed(), records.owner(settings, Deployed(), known=False)
 
 
-def is_by_first(project: Project, settings: Settings) -> bool:
+def is_from_first_version(project: Project, settings: Settings) -> bool:
     """Return whether version 0.1 deployed the stack from this machine, and no newer version has read its state since.
 
     Raises:

@@ -93,7 +93,7 @@ def owned(settings: Settings, record: Deployed) -> Deployed:
     return record if record == Deployed() else dataclasses.replace(record, project=settings.project.name)
 
 
-def names_no_other(settings: Settings, record: Deployed) -> bool:
+def matches_project(settings: Settings, record: Deployed) -> bool:
     """Whether a record is compatible with this project: its name and ID match or are empty."""
     same_name = record.project in ("", settings.project.name)
     return same_name and record.project_id in ("", settings.project.id)
@@ -101,7 +101,7 @@ def names_no_other(settings: Settings, record: Deployed) -> bool:
 
 def check(settings: Settings, record: Deployed) -> None:
     """Raise UsageError if the stack belongs to another project, or is deployed elsewhere than configured."""
-    if not names_no_other(settings, record):
+    if not matches_project(settings, record):
         raise UsageError(
             f"the state of {settings.stack} belongs to another project: {_project(record.project, record.project_id)}, "
             f"and this one is {_project(settings.project.name, settings.project.id)}; nothing was changed",

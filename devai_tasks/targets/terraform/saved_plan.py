@@ -28,7 +28,7 @@ _SECRET = re.compile(r'_secret(?:_version)?\.this\["(\w+)"\]$')
 
 
 @dataclass(frozen=True)
-class Change:
+class ResourceChange:
     """What happens to one resource."""
 
     kind: str
@@ -41,7 +41,7 @@ class Change:
 class Plan:
     """The changes of a plan."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[ResourceChange, ...]
     outputs: tuple[str, ...]
     """The names of the changed outputs."""
 
@@ -103,13 +103,13 @@ def parse(document: Mapping[str, Any]) -> Plan:
     return Plan(tuple(sorted(changes, key=lambda c: (KINDS.index(c.kind), c.address))), tuple(sorted(outputs)))
 
 
-def _change(entry: Mapping[str, Any]) -> Change | None:
+def _change(entry: Mapping[str, Any]) -> ResourceChange | None:
     change = entry["change"]
     kind = _ACTIONS.get(tuple(change["actions"]))
     if not kind:  # read, no-op
         return None
     named = kind in (CHANGED, REPLACED)
-    return Change(kind, entry["address"], tuple(_changed(change)) if named else ())
+    return ResourceChange(kind, entry["address"], tuple(_changed(change)) if named else ())
 
 
 def _changed(change: Mapping[str, Any]) -> Sequence[str]:

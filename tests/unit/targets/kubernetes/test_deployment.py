@@ -131,5 +131,5 @@ def test_another_token_for_a_local_cluster_is_not_that_of_the_lab_in_compose(
     compose = state.token(own.project, own.settings.stack)
     sending = cluster_secrets.renew(own)
     assert sending.changed == ["JUPYTER_TOKEN"]
-    assert sending.wanted["JUPYTER_TOKEN"] not in ("leaked", compose)
+    assert sending.desired["JUPYTER_TOKEN"] not in ("leaked", compose)
     assert state.token(own.project, own.settings.stack) == compose
