@@ -76,7 +76,7 @@ def push(project: Project, settings: Settings, docker: Docker, options: building
     with _registry_session(settings, engine, f"`inv tf.apply {settings.stack.flags}` creates it") as remote:
         if options.is_multi_platform:
             digest = _push_several(project, settings, remote, published, options)
-            console.say("no attestations attached: the engine has no local copy of an image for several platforms")
+            console.say("no attestations attached: the engine has no local copy of a multi-platform image")
         else:
             digest = _push_one(project, settings, remote, published)
             attestations.attach(project, settings, remote, digest)
