@@ -80,7 +80,7 @@ def work(
     if not dry:
         state.private_folder(project.state(settings.stack))
     if not offline:
-        directory = workdir.own(project, settings)
+        directory = workdir.of_project(project, settings)
         yield TerraformProject(
             project, settings, directory, _tool(directory, settings, {}, secret_variables, dry=dry), ""
         )

@@ -71,7 +71,7 @@ class Workdir:
         return digest.hexdigest()
 
 
-def own(project: Project, settings: Settings) -> Workdir:
+def of_project(project: Project, settings: Settings) -> Workdir:
     """Return the working directory on the project's own root module, with the input files rendered."""
     folder = artifacts.provide(project, settings.stack, lambda _: rendering.render(settings))
     provider = settings.compute.provider

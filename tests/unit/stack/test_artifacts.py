@@ -49,7 +49,7 @@ def changing(project: Project) -> Iterator[Project]:
         compose.project_files(project, own)
         kubernetes.manifests(Cluster(project, own, dry=True))
         artifacts.provide(project, LOCAL, lambda _: image.render(own))
-        workdir.own(project, settings(project, AWS))
+        workdir.of_project(project, settings(project, AWS))
         yield project
 
 

@@ -19,7 +19,7 @@ CLUSTER = ("aws_eks_cluster", "this")
 def test_protection_is_taken_off_in_a_copy_that_has_the_stacks_own_state(project: Project) -> None:
     """All else is as it was while the stack was protected: nothing but the protection is to change."""
     settings = load(project, Stack("dev", "aws"), environ={})
-    directory = workdir.own(project, settings)
+    directory = workdir.of_project(project, settings)
     before = {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
 
     lifted = workdir.unprotected(project, settings, directory, {CLUSTER: {"deletion_protection": False}})
