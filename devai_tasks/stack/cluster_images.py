@@ -66,7 +66,7 @@ def _load_missing(
 
     settings, project, lab = cluster.settings, cluster.project, image_names.lab(cluster.settings)
     if settings.ollama.is_bundled and kubernetes.ollama_image(settings) not in loaded_images:
-        settings = building.provide_ollama(project, settings, docker)
+        settings = building.ensure_ollama(project, settings, docker)
         name = kubernetes.ollama_image(settings)
         if docker.dry or name not in loaded_images:
             if name != image_names.ollama(settings):  # the image was pulled by its digest
@@ -74,7 +74,7 @@ def _load_missing(
             _load(loader, docker, name)
     if not docker.dry:
         docker.check()
-        building.provide(project, settings, docker)
+        building.ensure_current(project, settings, docker)
     known = docker.identify(lab)
     if f"{lab}-{known}" not in loaded_images:
         docker.tag(lab, f"{lab}-{known}")

@@ -16,7 +16,7 @@ def build(session: Session) -> None:
     """Build the image for this machine if it is outdated."""
     session.docker.check()
     work_dir.check(session.project, session.settings, session.docker)  # before a build of several minutes
-    building.provide(session.project, session.settings, session.docker)
+    building.ensure_current(session.project, session.settings, session.docker)
 
 
 def push(session: Session) -> None:

@@ -81,7 +81,7 @@ class KubernetesWorkload(Workload):
                 consent.allow(session, f"these changes are applied in {cluster.kubectl.context}")
         except BaseException:  # refused by the user or the server, or Ctrl-C
             if created:
-                kubernetes.forget_namespace(cluster)
+                kubernetes.delete_namespace(cluster)
             raise
         if sending:
             send(session, cluster, sending, restarts=bool(restarted))
@@ -104,7 +104,7 @@ class KubernetesWorkload(Workload):
         session, cluster = self.session, owned_cluster(self.session)
         effect = f"it is deleted in {cluster.kubectl.context}, with running kernels"
         if destroys_cluster and not data:
-            if not session.dry and kubernetes.home_is_made(cluster):
+            if not session.dry and kubernetes.is_home_created(cluster):
                 flags = session.stack.flags
                 raise UsageError(
                     "the home is a volume of the cluster (storage.home_class) and would be deleted with it; nothing "
@@ -258,7 +258,7 @@ def connected(session: Session) -> Session:
     return session
 
 
-def send(session: Session, cluster: Cluster, sending: Sending, *, restarts: bool = False) -> None:
+def send(session: Session, cluster: Cluster, sending: SecretChanges, *, restarts: bool = False) -> None:
     """Copy secrets to the cluster, and print the command that makes running labs read them, unless they restart."""
     secret_values.report_kept(sending.kept)
     secrets.send(cluster, sending)
@@ -268,7 +268,7 @@ def send(session: Session, cluster: Cluster, sending: Sending, *, restarts: bool
         console.say(f"changed: {', '.join(sending.changed)}{later}")
 
 
-def _shown(changes: str, sending: Sending | None, restarted: Sequence[str]) -> list[str]:
+def _shown(changes: str, sending: SecretChanges | None, restarted: Sequence[str]) -> list[str]:
     """Return the parts that are printed before the question."""
     effect = f"{' and '.join(restarted)} restart to read them, and kernels stop" if restarted else ""
     return [part for part in (changes, sending.shown if sending else "", effect) if part]

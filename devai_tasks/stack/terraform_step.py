@@ -53,13 +53,13 @@ def apply(
         if planned is None:
             planned = terraform.plan(work, resources=resources)
         show(work, planned)
-        if not planned.empty:
-            losses = ", ".join(planned.losses) if session.settings.protected else ""
+        if not planned.is_empty:
+            losses = ", ".join(planned.destructive_changes) if session.settings.protected else ""
             consent.allow(
                 session, planned.sentence, loses=f"what is destroyed or replaced here ({losses})" if losses else ""
             )
-        if planned.empty and not session.dry:
-            terraform.forget_plan(work)
+        if planned.is_empty and not session.dry:
+            terraform.delete_plan(work)
             values = work.tool.outputs()
         else:
             values = terraform.apply(work)
@@ -137,7 +137,7 @@ def changes(session: Session) -> list[PlannedChange]:
         return overview.of_terraform(planned)
 
 
-def note_record(work: Work) -> None:
+def note_record(work: TerraformProject) -> None:
     """Record the owner in Terraform's state locally, after this machine has changed the state."""
     record = records.of_state(work.tool.state(), work.settings)
     records.note(work.project, work.settings, records.owned(work.settings, record))
@@ -169,7 +169,7 @@ def has_cluster(session: Session) -> bool:
         return terraform.has_cluster(work.tool.state())
 
 
-def working(session: Session, *, offline: bool, looking: bool = False) -> AbstractContextManager[Work]:
+def working(session: Session, *, offline: bool, looking: bool = False) -> AbstractContextManager[TerraformProject]:
     """Return the Terraform client of a stack, to read its state; `looking` leaves the client's files unchanged."""
     session = session if offline else with_state(session)
     return terraform.work(session.project, session.settings, offline=offline, dry=session.dry, looking=looking)
@@ -177,7 +177,7 @@ def working(session: Session, *, offline: bool, looking: bool = False) -> Abstra
 
 def planning(
     session: Session, *, offline: bool, stopped: bool = False, identified: bool = False
-) -> AbstractContextManager[Work]:
+) -> AbstractContextManager[TerraformProject]:
     """Return the Terraform client of a stack, to plan with the values from the state; offline there is no state.
 
     With `identified`, the project gets an identity if it has none, for the owner record of a deployment.
@@ -208,7 +208,7 @@ def refuse_protected(session: Session) -> None:
         )
 
 
-def show(work: Work, planned: Plan, *, json: bool = False, markdown: bool = False) -> None:
+def show(work: TerraformProject, planned: Plan, *, json: bool = False, markdown: bool = False) -> None:
     """Print the changes in a plan, as a table, JSON or Markdown; under `--dry` print nothing."""
     if work.dry:
         return None

@@ -55,7 +55,7 @@ def apply(c: Context, session: Session, seconds: str = "600", undo: bool = True)
 
     cluster = KubernetesWorkload(session).deploy(seconds=seconds_of(seconds), undo=undo)
     if not session.dry:
-        kubernetes.say_where(cluster)
+        kubernetes.print_address(cluster)
 
 
 @stack_task(
@@ -159,7 +159,7 @@ def rollback(c: Context, session: Session, service: list[str], revision: str = "
     cluster = kubernetes_workload.owned_cluster(session)
     names = cluster.check_services(service or ["devai"])
     consent.allow(session, f"{' and '.join(names)} roll back")
-    rollout.back(cluster.kubectl, names, revision=int(revision), seconds=limit)
+    rollout.roll_back(cluster.kubectl, names, revision=int(revision), seconds=limit)
 
 
 @stack_task(target="kubernetes", changes=True, asks=True, help={**_SERVICE, **_SECONDS}, iterable=["service"])

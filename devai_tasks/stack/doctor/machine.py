@@ -149,7 +149,7 @@ def base(settings: Settings, docker: Docker) -> Check:
     official, local = image_names.pinned(settings, name), building.local_base(name)
     if docker.has_image(official):
         return Check("engine", "base image", State.OK, f"{official} exists")
-    source = building.wanted_source(settings, settings.image.base.source)
+    source = building.effective_source(settings, settings.image.base.source)
     if source != "registry" and local and docker.has_image(local):
         return Check("engine", "base image", State.OK, f"{local} exists, built by debootstrap")
     if source != "debootstrap" and registry.answers(official):
