@@ -264,7 +264,7 @@ def send(session: Session, cluster: Cluster, sending: SecretChanges, *, restarts
     secrets.send(cluster, sending)
     if sending.changed and not session.dry:
         outdated = sending.present and not restarts
-        later = f"; running labs see it after `inv {sending.remedy} {session.stack.flags}`" if outdated else ""
+        later = f"; running labs see it after `inv {sending.restart_task} {session.stack.flags}`" if outdated else ""
         console.say(f"changed: {', '.join(sending.changed)}{later}")
 
 
