@@ -64,7 +64,7 @@ class Configuration:
     merged: DictConfig
     """The layers as one."""
     pending: tuple[Key, ...]
-    """Keys that only a deployment knows, and whose values here are stand-ins."""
+    """Keys that only a deployment knows, and whose values here are placeholders."""
     observe: Observe
 
     @cached_property
@@ -136,7 +136,7 @@ class Configuration:
         tasks in `before` make are not missed.
         """
         wanted = [key for key in self.pending if key in needed] if needed else self.missed
-        missing = self._stand_ins(wanted, before)
+        missing = self._placeholders(wanted, before)
         undecided = [
             f"{dotted(key)} = {self.explain(key).value} stands for a value of yours ({self.origins(key)[0].place})"
             for key in self.undecided
@@ -150,21 +150,21 @@ class Configuration:
         return self.settings
 
     @property
-    def stand_ins(self) -> list[str]:
+    def placeholders(self) -> list[str]:
         """The pending values, each with what makes it."""
-        return self._stand_ins(self.missed)
+        return self._placeholders(self.missed)
 
     @property
     def missed(self) -> list[Key]:
         """Pending keys that are of concern to this stack, as it is configured."""
         return [key for key in self.pending if self.affected(key) or self.tasks(key)]
 
-    def _stand_ins(self, keys: Sequence[Key], before: Collection[str] = ()) -> list[str]:
+    def _placeholders(self, keys: Sequence[Key], before: Collection[str] = ()) -> list[str]:
         tasks = {key: self.why_pending(key).task for key in keys}
         return [f"{dotted(key)} is not known before `inv {task}`" for key, task in tasks.items() if task not in before]
 
     def why_pending(self, key: Key) -> Pending:
-        """What makes a pending key, and what stands in for it."""
+        """What makes a pending key, and its placeholder."""
         pending = reader.leaves(Settings)[key].meta.pending
         assert pending  # noqa: S101 - only such keys are in `pending`
         return pending
@@ -244,7 +244,7 @@ class Configuration:
         entry = reader.leaves(Settings).get(key)
         if key in self.pending:
             task = self.why_pending(key).task
-            found.append(Origin("stand-in", f"`inv {task}` makes the value", self.why_pending(key).stand_in))
+            found.append(Origin("placeholder", f"`inv {task}` makes the value", self.why_pending(key).placeholder))
         elif entry and entry.default is not None:
             found.append(Origin("schema", "default", _written(key, entry.default)))
         return tuple(found)

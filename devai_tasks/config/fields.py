@@ -30,7 +30,7 @@ class Pending:
 
     task: str
     """The task that makes it."""
-    stand_in: str
+    placeholder: str
     """What is shown and rendered before; well-formed, and obviously not real."""
 
 

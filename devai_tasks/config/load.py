@@ -247,7 +247,7 @@ class _Reading:
         return as_written(self.merged)
 
     def configuration(self) -> Configuration:
-        pending = self.stand_ins()
+        pending = self.fill_placeholders()
         tree = self.resolved()
         tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.refuse))
         settings: Settings = reader.read(Settings, tree, (), self.report, stack=self.stack)
@@ -258,10 +258,10 @@ class _Reading:
             raise ConfigError(self.problems)
         return Configuration(settings, tuple(self.layers), self.merged, pending, self.deployment.affected)
 
-    def stand_ins(self) -> tuple[Key, ...]:
-        """Put stand-ins where only a deployment knows the value and none has told it yet; returns the keys."""
+    def fill_placeholders(self) -> tuple[Key, ...]:
+        """Fill in placeholders for values that no deployment has recorded yet, and return their keys."""
 
-        @cache  # none of what is asked for gets a stand-in itself
+        @cache  # keys that are asked for have no placeholders themselves
         def known(section: str, name: str) -> str:
             return _known(self.merged, (section, name)) or ""
 
@@ -269,7 +269,7 @@ class _Reading:
         for key, entry in reader.leaves(Settings).items():
             name, pending = ".".join(map(str, key)), entry.meta.pending
             if pending and name in unknown and _known(self.merged, key) == "":
-                OmegaConf.update(self.merged, name, pending.stand_in)
+                OmegaConf.update(self.merged, name, pending.placeholder)
                 missing.append(key)
         return tuple(missing)
 

@@ -160,7 +160,7 @@ def placeholders(loaded: Sequence[Configuration]) -> list[str]:
     """Return the placeholders of several stacks, one line for each key."""
     stacks: dict[str, list[str]] = defaultdict(list)
     for configuration in loaded:
-        for line in configuration.stand_ins:
+        for line in configuration.placeholders:
             stacks[line].append(str(configuration.settings.stack))
     return [f"{line} ({', '.join(names)})" for line, names in stacks.items()]
 

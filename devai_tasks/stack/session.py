@@ -71,7 +71,7 @@ class Session:
     def configuration(self) -> Configuration:
         """Return the stack's configuration with the overrides, and print which values are placeholders."""
         configuration = self.sources.configuration(self.stack, self.overrides, gpu=self.gpu)
-        for line in configuration.stand_ins:
+        for line in configuration.placeholders:
             if line not in self.reported:
                 console.say(f"placeholder: {line}")
                 self.reported.add(line)

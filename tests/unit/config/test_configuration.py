@@ -134,7 +134,7 @@ def test_a_key_reaches_only_what_its_stack_has(project: Project) -> None:
     assert configured(project, "gpu.enabled=true").affected(("gpu", "count")) == {"compose/.env", "kubernetes/gpu.yaml"}
 
 
-def test_a_cloud_stack_that_nothing_was_made_of_has_stand_ins_and_cant_be_deployed(project: Project) -> None:
+def test_a_cloud_stack_that_nothing_was_made_of_has_placeholders_and_cant_be_deployed(project: Project) -> None:
     configuration = configured(project, stack="aws-dev")
     assert configuration.settings.image.registry.endswith(".invalid/lab")
     assert places(explained(configuration, "image.digest"))[0][0] == "`inv image.push` makes the value"
@@ -186,7 +186,7 @@ def test_a_push_waits_for_the_registry_also_where_nothing_that_is_rendered_names
         simple.to_deploy(("image", "registry"))
 
 
-def test_a_value_that_somebody_gives_is_no_stand_in(project: Project) -> None:
+def test_a_value_that_somebody_gives_is_no_placeholder(project: Project) -> None:
     decided = (
         f"image.digest=sha256:{'a' * 64}", "image.registry=registry.test/lab", "terraform.account=210987654321",
         "network.allowed_cidrs=[198.18.0.0/15]", "ingress.host=lab.test.dev", "kubernetes.context=own",

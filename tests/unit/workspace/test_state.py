@@ -117,7 +117,7 @@ def test_a_file_that_others_could_read_becomes_private_when_it_is_written(empty:
     assert mode(file) == 0o600
 
 
-def test_what_a_deployment_knows_is_a_layer_and_no_stand_in_is_left(project: Project) -> None:
+def test_what_a_deployment_knows_is_a_layer_and_no_placeholder_is_left(project: Project) -> None:
     stack = Stack("dev", "aws")
     assert load(project, stack, environ={}).image.registry == "registry.invalid/lab"
     state.record(project, stack, {"image.registry": "registry.test/lab", "image.digest": DIGEST})
