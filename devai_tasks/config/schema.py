@@ -1,8 +1,7 @@
-"""The one place where keys, types, units, defaults and their documentation live.
+"""The single source of keys, types, units, defaults and their documentation.
 
-A key has its value either here (in `sections/`), as a default, or in `conf/`, where people look for what they may want
-to change; never in both. `reader.py` turns the merged layers into these classes; `rules.py` has what must hold between
-keys.
+The value of a key is either a default in `sections/` or is set in `conf/`, where users look for values to change; never
+in both. `reader.py` converts the merged layers to these classes. `rules.py` validates combinations of keys.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from devai_tasks.config.sections import cloud, kubernetes, lab, project, storage
 from devai_tasks.config.stack import Stack
 from devai_tasks.config.variables import DECLARABLE
 
-# Which layers may protect a stack: the files that everybody shares, and not a personal configuration.
+# Layers that may protect a stack: the shared files, but not a personal configuration.
 SHARED = ("common", "clouds", "profiles", "stacks")
 VARIABLE = matching(r"[A-Za-z_][A-Za-z0-9_]*", "a name for an environment variable")
 SECRET = matching(NAME, "a name for a secret, such as OPENAI_API_KEY")
@@ -27,63 +26,65 @@ class Settings:
     """The configuration of one stack: merged, interpolated, validated, read-only."""
 
     stack: Stack
-    defaults: lab.Defaults = section("Which stack a task means where no flag says it.")
+    defaults: lab.Defaults = section("Stack that tasks use without `--env` and `--cloud`.")
     protected: bool = key(
-        "Dangerous tasks want the names of project and stack typed, and stricter rules hold.",
+        "Whether the stack is protected: destructive tasks ask the user to type the names of project and stack, and "
+        "stricter rules apply.",
         default=False,
         layers=SHARED,
-        tasks="what tasks ask before they go on, and whether conf/personal.yaml is read",
+        tasks="what tasks ask for confirmation, and whether conf/personal.yaml is read",
     )
-    project: project.Project = section("What the lab is called, and whose it is.")
+    project: project.Project = section("Name and identity of the project.")
     image: lab.Image = section("The lab's image.")
-    engine: lab.Engine = section("How the lab runs on this machine.")
-    gpu: lab.Gpu = section("NVIDIA GPUs.")
-    ports: lab.Ports = section("Where the services are reached.")
-    resources: lab.Resources = section("The limits of each service.")
-    storage: storage.Storage = section("Files.")
-    network: cloud.Network = section("Where the lab is reached, and from where.")
-    ingress: cloud.Ingress = section("How a browser gets to the lab in a cloud or cluster.")
+    engine: lab.Engine = section("Container engine on this machine.")
+    gpu: lab.Gpu = section("GPUs of the stack.")
+    ports: lab.Ports = section("Ports of the services.")
+    resources: lab.Resources = section("Resource limits of each service.")
+    storage: storage.Storage = section("Work folder and volumes.")
+    network: cloud.Network = section("Addresses of the lab, and the networks that may connect to it.")
+    ingress: cloud.Ingress = section("How a browser reaches the lab in a cloud or cluster.")
     tls: cloud.Tls = section("HTTPS.")
-    dns: cloud.Dns = section("Records for the host name.")
+    dns: cloud.Dns = section("DNS records for the lab's host name.")
     ollama: lab.Ollama = section("The model server.")
-    vector_store: lab.VectorStore = section("A database for embeddings, on this machine.")
+    vector_store: lab.VectorStore = section("Database for embeddings, on this machine.")
     models: tuple[str, ...] = key(
-        "Models that the lab has: names of the model hub, or paths of GGUF files (relative to the project).",
-        check=matching(r"[\w./:@-]+", "a model's name or a path"),
-        tasks="what up and models.pull bring",
+        "Models of the lab: names in the model hub, or paths of GGUF files, relative to the project.",
+        check=matching(r"[\w./:@-]+", "a model name or a path"),
+        tasks="the models that up and models.pull load",
     )
     env: Mapping[str, str] = key(
-        "Environment variables of the notebooks and of hooks; nothing secret, and none that bash or the dynamic loader "
-        "obeys, such as BASH_ENV or LD_PRELOAD.",
+        "Environment variables of notebooks and hooks. Must not contain secrets, nor variables that change the "
+        "behavior of bash or the dynamic loader, such as BASH_ENV or LD_PRELOAD.",
         check=VARIABLE,
     )
     secrets: Mapping[str, Secret] = key(
-        "What the lab gets as secret variables: the name there, and the secret it holds, as `${secret:NAME}`.",
+        "Environment variables of the lab that contain secrets: the variable's name, and a reference to the secret as "
+        "`${secret:NAME}`.",
         check=SECRET,
-        tasks="what compose.up and k8s.secrets hand to the lab, tf.plan and tf.apply to the cloud's secret manager",
+        tasks="what compose.up and k8s.secrets pass to the lab, and tf.plan and tf.apply to the cloud's secret manager",
     )
     variables: tuple[str, ...] = key(
-        "Environment variables of this machine that values may take in by `${oc.env:NAME,default}`, beside HOST_IP and "
-        "SSL_CERT_FILE; nothing secret.",
+        "Environment variables of this machine that values may refer to as `${oc.env:NAME,default}`, in addition to "
+        "HOST_IP and SSL_CERT_FILE. Must not contain secrets.",
         default=(),
         check=DECLARABLE,
         layers=("common",),
-        tasks="which variables of the environment may become part of values",
+        tasks="which environment variables values may refer to",
     )
-    labels: Mapping[str, str] = key("On everything that the stack runs or owns.", check=LABEL)
+    labels: Mapping[str, str] = key("Labels of all containers and resources of the stack.", check=LABEL)
     pins: tuple[str, ...] = key(
-        "Images with the digest that each is pinned to; `inv image.lock` resolves them.",
+        "Pinned images, each with its digest; `inv image.lock` resolves the digests.",
         default=(),
         check=PIN,
-        tasks="which image of that name is built on, pulled and deployed",
+        tasks="which digest of an image is used as a base, pulled and deployed",
     )
-    compute: cloud.Compute = section("What the stack runs on.")
-    kubernetes: kubernetes.Kubernetes = section("How the lab runs in a cluster.")
-    terraform: cloud.Terraform = section("Where Terraform builds.")
+    compute: cloud.Compute = section("Provider, platform and replicas of the stack.")
+    kubernetes: kubernetes.Kubernetes = section("Kubernetes cluster of the stack.")
+    terraform: cloud.Terraform = section("Terraform, and the account and region that it deploys to.")
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What the stack is rendered for, in the order in which it is brought up."""
+        """Targets that the stack is rendered for, in the order of deployment."""
         uses = {
             "image": True,
             "compose": self.compute.uses_compose,
@@ -94,7 +95,7 @@ class Settings:
 
     @property
     def image_digest_key(self) -> str:
-        """The key with the digest of the lab's image: the image for NVIDIA GPUs is another one."""
+        """Key of the digest of the lab's image; the image for NVIDIA GPUs has its own key."""
         return "image.gpu.digest" if self.gpu.uses_cuda else "image.digest"
 
     @property
@@ -109,15 +110,15 @@ class Settings:
 
     @property
     def pulls_image(self) -> bool:
-        """Whether the cluster pulls the lab's image from a registry; else it is loaded into the cluster."""
+        """Whether the cluster pulls the lab's image from a registry; otherwise the image is loaded into the cluster."""
         return not self.compute.uses_compose and bool(self.image.registry)
 
     @property
     def hub_models(self) -> list[str]:
-        """The models that the bundled Ollama pulls from the hub; the others are files of this machine."""
+        """Models that the bundled Ollama pulls from the hub; the other models are files on this machine."""
         return [name for name in self.models if self.ollama.is_bundled and not name.lower().endswith(".gguf")]
 
     @property
     def has_gpu_pods(self) -> bool:
-        """Whether pods of the stack get GPUs."""
+        """Whether pods of the stack use GPUs."""
         return self.gpu.enabled and (self.ollama.is_bundled or self.gpu.lab)

@@ -1,1 +1,1 @@
-"""The sections of the schema, one class each."""
+"""Sections of the schema, one class each."""

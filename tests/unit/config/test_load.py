@@ -112,10 +112,10 @@ BAD_FLAGS = {
     "network.base_url=lab": "is not a path that begins and ends with /",
     "storage.work_dir=": "'' is not the path of a folder",
     "storage.work_dir=~/work": "'~/work' is not the path of a folder",
-    "image.ca_file=/a,b": "is not the path of a file, without commas, quotes and braces",
+    "image.ca_file=/a,b": "is not a file path without commas, quotes and braces",
     "models=one": "a list of texts, such as [a, b]",
     "models=[[a]]": "a list of texts",
-    "models=[a b]": "'a b' is not a model's name or a path",
+    "models=[a b]": "'a b' is not a model name or a path",
     "models=[~]": "models.0\n  has no value",
     "image.tags=[größe]": "'größe' is not a tag",
     "gpu.count=1٢": "'1٢' is not `all` or a number from 1",
@@ -179,8 +179,8 @@ BAD_FLAGS = {
     "secrets.PS4=${secret:A}": "bash or the loader obeys it",
     "env.DEVAI_ENV_PATH=x": "DEVAI_ENV_PATH is set by the stack itself",
     "env.JUPYTER_ALLOWED_HOSTS=x": "JUPYTER_ALLOWED_HOSTS is set by the stack itself",
-    "network.allowed_hosts=[Lab]": "'Lab' is not a host name in small letters, such as lab.example.com",
-    "network.allowed_hosts=[a b]": "'a b' is not a host name in small letters",
+    "network.allowed_hosts=[Lab]": "'Lab' is not a lower-case host name, such as lab.example.com",
+    "network.allowed_hosts=[a b]": "'a b' is not a lower-case host name",
     "secrets.DEVAI_STACK=${secret:A}": "env.DEVAI_STACK = ${stack}\n  is also the name of a secret",
 }
 
