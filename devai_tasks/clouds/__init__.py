@@ -1,6 +1,6 @@
-"""Everything that differs by cloud: one module for each, with one class behind `Cloud`.
+"""Cloud-specific behavior: one module for each cloud, with one implementation of `Cloud`.
 
-A cloud more is a module here, a file in conf/clouds, and what it brings to deploy/.
+A new cloud consists of a module here, a file in conf/clouds, and its manifests and Terraform modules in deploy/.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ def of(settings: Settings) -> Cloud:
 
 
 def terraform_of(settings: Settings) -> TerraformCloud:
-    """Return the cloud of a stack that Terraform makes. Raises KeyError for another stack."""
+    """Return the cloud of a stack that Terraform creates. Raises KeyError for any other stack."""
     return WITH_TERRAFORM[settings.compute.provider]

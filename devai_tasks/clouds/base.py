@@ -1,4 +1,4 @@
-"""What a stack asks of the cloud that it runs on, with the answers of one that has nothing of its own."""
+"""Interface of a cloud for the stacks that run on it, with defaults for a cloud without services of its own."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.system.programs import Program
 
 Object = dict[str, Any]
-"""An object of Kubernetes, or a patch of one."""
+"""A Kubernetes object, or a patch of one."""
 
 
 @dataclass(frozen=True)
 class Routing:
-    """What an ingress controller wants to know beside host and path.
+    """Settings of an ingress controller in addition to host and path.
 
     Attributes:
-        annotations: of the ingress.
-        spec: more of its spec, such as the class.
-        objects: what stands beside the ingress.
+        annotations: Annotations of the ingress.
+        spec: Additional fields of the ingress's spec, such as the class.
+        objects: Additional objects that the controller needs.
     """
 
     annotations: Mapping[str, str]
@@ -35,13 +35,13 @@ class Routing:
 
 @dataclass(frozen=True)
 class ClusterWide:
-    """An object outside of the namespace that the cloud's component has: the stack renames it, or takes it out.
+    """A cluster-scoped object of the cloud's component, which rendering renames or removes for each stack.
 
     Attributes:
-        version: of its API.
-        kind: of the object.
-        name: in the component.
-        own_name: in the cluster, where stacks have one each; empty where this stack has no use for it.
+        version: API version of the object.
+        kind: Kind of the object.
+        name: Name of the object in the component.
+        own_name: Name of the stack's own object in the cluster; empty if this stack does not need the object.
     """
 
     version: str
@@ -54,55 +54,59 @@ class Cloud(ABC):
     """Where a stack runs."""
 
     name: ClassVar[str]
-    """As in `compute.provider`."""
+    """Name of the cloud in `compute.provider`."""
     load_balancer_domains: ClassVar[tuple[str, ...]] = ()
-    """In which the cloud names its load balancers, and nobody else an address."""
+    """Domains of the cloud's load balancers; no other party can create names in these domains."""
     identity_annotation: ClassVar[str] = ""
-    """By which the lab's service account names its identity; empty where the cluster knows it."""
+    """Annotation of the lab's service account that names the cloud identity; empty if the cluster needs none."""
     kinds: ClassVar[tuple[str, ...]] = ()
-    """Kinds of objects that the cloud's controllers add to Kubernetes', as `kubectl get` names them."""
+    """Kinds of objects that the cloud's controllers add to Kubernetes, as `kubectl get` names them."""
     shares_secret_store: ClassVar[bool] = True
-    """Whether stacks have their secrets in one store, where each secret's name has that of its stack."""
+    """Whether stacks share one secret store, in which each secret's name contains the name of its stack."""
     every_program: ClassVar[tuple[Program, ...]] = ()
-    """Programs that a stack's tasks may call for its cloud: its command line first."""
+    """Programs that tasks may call for the cloud, its CLI first."""
 
     @abstractmethod
     def rules(self) -> tuple[Rule, ...]:
-        """Return what has to hold between the settings of a stack, beside the rules of all stacks."""
+        """Return the cloud's validation rules, in addition to those of all stacks."""
 
     def unknown_before_deployment(self, known: Known) -> frozenset[str]:
-        """Return the keys whose values only a deployment tells, by what is known of others."""
+        """Return the keys whose values are only known after a deployment.
+
+        Args:
+            known: Returns the configured value of another key, by section and name.
+        """
         return frozenset()
 
     def component(self, settings: Settings) -> str:
-        """Return the component of the manifests, in deploy/kubernetes/components."""
+        """Return the stack's component in deploy/kubernetes/components."""
         return "cluster" if settings.pulls_image else "local"
 
     def has_ingress(self, settings: Settings) -> bool:
-        """Whether the stack has an ingress: without a controller of the cloud, the configuration has to name one."""
+        """Whether the stack has an ingress: without the cloud's own controller, only if `ingress.class_name` is set."""
         return bool(settings.ingress.class_name)
 
     def routing(self, settings: Settings) -> Routing:
-        """Return what the ingress controller wants to know."""
+        """Return the settings of the ingress controller."""
         spec: dict[str, Any] = {"ingressClassName": settings.ingress.class_name}
         if settings.tls.enabled:
             spec["tls"] = [{"hosts": [settings.ingress.host], "secretName": settings.tls.certificate}]
         return Routing({}, spec)
 
     def self_signed(self, settings: Settings) -> bool:
-        """Whether the lab has a certificate of Terraform's, which no authority has signed."""
+        """Whether the lab uses a self-signed certificate created by Terraform."""
         return False
 
     def provides_home(self, settings: Settings) -> bool:
-        """Whether the home is a file system that Terraform makes, and not a volume of the cluster's."""
+        """Whether the home is a file system created by Terraform instead of a volume of a storage class."""
         return False
 
     def home_volume(self, settings: Settings) -> Object:
-        """Return that file system, as the cloud's CSI driver knows it; empty where the cloud provides none."""
+        """Return the CSI fields of the home's file system; empty if the cloud provides no file system."""
         return {}
 
     def home_is_on_one_node(self, settings: Settings) -> bool:
-        """Whether the home is on a disk that one node of several has at a time."""
+        """Whether the home is on a disk that only one of several nodes can mount at a time."""
         return False
 
     def home_access_modes(self, settings: Settings) -> list[str]:
@@ -110,11 +114,11 @@ class Cloud(ABC):
         return [settings.storage.access]
 
     def models_class(self, settings: Settings) -> str | None:
-        """Return the storage class of the models; None for the cluster's default."""
+        """Return the storage class of the models volume; None for the cluster's default class."""
         return settings.storage.models_class or None
 
     def cluster_wide(self, settings: Settings) -> tuple[ClusterWide, ...]:
-        """Return the component's objects outside of the namespace."""
+        """Return the cluster-scoped objects of the component."""
         return ()
 
     def secret_name(self, settings: Settings, key: str) -> str:
@@ -126,8 +130,8 @@ class Cloud(ABC):
         return self.every_program
 
     def check_upload(self, settings: Settings, file: Path, size: int) -> None:
-        """Raise UsageError for a file that a lab does not take in one request; its size is in bytes."""
+        """Raise UsageError if a file of `size` bytes is too large for one request to the lab."""
 
     def unreachable_hint(self, settings: Settings) -> str:
-        """Return what else may be the reason where a lab does not answer, to follow another hint."""
+        """Return a possible reason why a lab does not respond, as a suffix of another hint; empty for none."""
         return ""

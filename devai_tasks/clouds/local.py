@@ -1,4 +1,4 @@
-"""This machine: Docker Compose runs the lab, and a local cluster has it where a user wants one."""
+"""This machine: Docker Compose runs the lab; optionally, a local cluster runs it."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ class Local(Cloud):
     name = "local"
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return the rules of stacks on this machine."""
+        """Return the validation rules of stacks on this machine."""
         return (rules.published, rules.named_ingress)

@@ -1,1 +1,1 @@
-"""From `conf/` and overrides to the typed settings of a stack."""
+"""Configuration: the typed settings of a stack, from `conf/` and overrides."""

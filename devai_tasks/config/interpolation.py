@@ -1,4 +1,4 @@
-"""What a text takes in by OmegaConf's `${key}` and `${resolver:argument}`, as OmegaConf itself reads it."""
+"""Parser for the interpolations `${key}` and `${resolver:argument}`, by OmegaConf's own grammar."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-# Names that are written out; OmegaConf would also take computed ones, such as `${${a}:b}`, and `${a[b]}`.
+# Literal names; OmegaConf also accepts computed ones, such as `${${a}:b}`, and `${a[b]}`.
 _PLAIN = re.compile(r"\.*[^\s.$\[\]{}:]+(\.[^\s.$\[\]{}:]+)*")
 
 
 @dataclass(frozen=True)
 class Interpolation:
-    """`${name}`, or `${name:argument,…}` with its first argument as it is written."""
+    """`${name}`, or `${name:argument,…}` with the unparsed text of its first argument."""
 
     name: str
     argument: str | None = None
 
     @property
     def plain(self) -> bool:
-        """Whether the name is written out, so that what is taken in can be told without resolving anything."""
+        """Whether the name is literal, so that its target is known without resolving it."""
         return bool(_PLAIN.fullmatch(self.name))
 
 
 @lru_cache(maxsize=1024)
 def interpolations(text: str) -> tuple[Interpolation, ...]:
-    """Return all that a text takes in, nested ones included.
+    """Return all interpolations in a text, including nested ones.
 
     Raises:
-        GrammarParseError: OmegaConf could not read the text, either.
+        GrammarParseError: The text is invalid for OmegaConf, too.
     """
     if "${" not in text:
         return ()
-    # With a parser by its own grammar: what is escaped and what is not differs within quotes and arguments.
+    # OmegaConf's own parser is needed because escaping differs within quotes and arguments.
     from omegaconf.grammar_parser import parse
 
     return tuple(_below(parse(text)))

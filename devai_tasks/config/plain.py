@@ -1,4 +1,4 @@
-"""Settings as plain values, to show."""
+"""Settings as plain values, for output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devai_tasks.system.errors import UsageError, unknown
 
 
 def tree(value: Any) -> Any:
-    """Maps, lists, texts, numbers and truth values; quantities as they would be written."""
+    """Return a value as maps, lists, strings, numbers and booleans; quantities in the format of the configuration."""
     kind: Any = type(value)
     if reader.is_section(kind):
         return {name: tree(getattr(value, name)) for name in reader.fields(kind)}
@@ -23,11 +23,11 @@ def tree(value: Any) -> Any:
 
 
 def select(value: Any, key: str) -> Any:
-    """What stands at a dotted key; all of it for an empty one. Raises UsageError where nothing does."""
+    """Return the value of a dotted key, or everything for an empty key. Raises UsageError for an unknown key."""
     rest = key
     while rest:
         names = value if isinstance(value, dict) else {}
-        # Names of maps may have dots themselves: the longest that fits.
+        # Keys of maps may contain dots: use the longest match.
         name = max((name for name in names if rest == name or rest.startswith(f"{name}.")), key=len, default=None)
         if not names:
             raise UsageError(f"unknown key {key!r}: {key.removesuffix(f'.{rest}')} has no keys of its own")
