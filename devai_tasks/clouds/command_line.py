@@ -1,4 +1,4 @@
-"""The clouds' own command lines: whose credentials these are, and the store for Terraform's state."""
+"""Command lines of the clouds, for credentials and the store of Terraform's state."""
 
 from __future__ import annotations
 
@@ -13,56 +13,57 @@ INSTALL = {
     "az": "https://learn.microsoft.com/cli/azure/install-azure-cli",
     "gcloud": "https://cloud.google.com/sdk/docs/install",
 }
-# In a network that drops every packet, they would go on for minutes.
+# Without a limit, a command in a network that drops all packets runs for minutes.
 SECONDS = 60
-# What they print where nothing could be reached.
-_UNREACHED = ("could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve")
+# Output of the command lines if a service cannot be reached.
+_UNREACHABLE = ("could not connect to the endpoint", "connection", "max retries exceeded", "failed to resolve")
 
 
 class UnreachableError(ToolError):
-    """The cloud could not be reached, or gave no answer in time."""
+    """The cloud could not be reached or did not respond in time."""
 
 
 def ask(command: Sequence[str], *, patient: bool = False) -> str:
-    """Return what a command prints.
+    """Return the output of a command, without white space around it.
 
     Args:
-        command: one of the programs above, with its arguments.
-        patient: whether it may take longer than SECONDS.
+        command: One of the programs in `INSTALL`, with its arguments.
+        patient: Whether the command may run longer than SECONDS.
 
     Raises:
-        MissingToolError: the program is not installed.
-        UnreachableError: the cloud could not be reached.
-        ToolError: the command failed for another reason.
+        MissingToolError: The program is not installed.
+        UnreachableError: The cloud could not be reached.
+        ToolError: The command failed for another reason.
     """
     name, line = command[0], shlex.join(command)
-    program = process.require(name, f"{INSTALL[name]} says how")
+    program = process.require(name, f"see {INSTALL[name]}")
     try:
         result = process.run([program, *command[1:]], timeout=None if patient else SECONDS)
     except process.TimedOutError as error:
         raise UnreachableError(error.message, command=line) from error
     try:
-        # Some print a secret or a token.
+        # Some commands print a secret or a token.
         return result.check(line, secret=True).stdout.strip()
     except ToolError as error:
-        if any(words in tail(error.stderr).lower() for words in _UNREACHED):
+        if any(phrase in tail(error.stderr).lower() for phrase in _UNREACHABLE):
             raise UnreachableError(command=line, returncode=error.returncode, stderr=error.stderr) from error
         raise
 
 
 def run(command: Sequence[str], *, dry: bool = False) -> None:
-    """Run a command that changes something; with `dry`, print it only."""
+    """Print a command that changes something, and run it unless `dry` is set."""
     console.say(shlex.join(command))
     if not dry:
         ask(command, patient=True)
 
 
-def finds(command: Sequence[str], found: str = "") -> bool:
-    """Whether a command finds what it asks for, and its answer has `found`.
+def finds(command: Sequence[str], expected: str = "") -> bool:
+    """Whether a command succeeds and its output contains `expected`.
 
-    Raises MissingToolError without the program.
+    Raises:
+        MissingToolError: The program is not installed.
     """
     try:
-        return found in ask(command)
+        return expected in ask(command)
     except ToolError:
         return False

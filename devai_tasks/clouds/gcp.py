@@ -9,7 +9,7 @@ from typing import Any
 
 from devai_tasks.clouds import command_line, registry_login, sizes
 from devai_tasks.clouds.base import Object, Routing
-from devai_tasks.clouds.registry_login import Login, Way
+from devai_tasks.clouds.registry_login import Login, LoginMethod
 from devai_tasks.clouds.sizes import GI, Pair
 from devai_tasks.clouds.terraform import Command, NotAuthenticatedError, Part, TerraformCloud
 from devai_tasks.config import naming
@@ -20,26 +20,26 @@ from devai_tasks.config.units import Cpu, Size
 from devai_tasks.system.errors import ToolError, UsageError
 from devai_tasks.system.programs import Program
 
-# "Configure CPU limits" and "Configure memory limits" for Cloud Run with CPU always allocated, in GiB: the least that
-# goes with these cores, and the most.
+# "Configure CPU limits" and "Configure memory limits" for Cloud Run with CPU always allocated: minimum and maximum
+# memory in GiB, by CPU in thousandths of a core.
 _CLOUD_RUN = {1000: (0.5, 4), 2000: (0.5, 8), 4000: (2, 16), 6000: (4, 24), 8000: (4, 32)}
-# One instance has no more than this, whatever the number of its containers.
+# Maximum of one instance, for all its containers.
 _INSTANCE = (Cpu(8000), Size(32 * GI))
-# What Cloud Run takes in one request by HTTP/1, and Jupyter's server knows no other; what it sends has no limit.
+# Maximum of one HTTP/1 request to Cloud Run; Jupyter's server supports HTTP/1 only. Responses have no limit.
 _UPLOAD = 32 * 2**20
-# "Filestore: create an instance": the basic and regional tiers begin there.
+# "Filestore: create an instance": the minimum of the basic and regional tiers.
 _LEAST_HOME = Size(2**40)
-# In which steps the regional tier grows, which protected stacks have: in GiB, and from 10 TiB on. Who was given its
-# small instances has steps of 1 GiB, which nobody can tell from here.
+# Steps in GiB of the regional tier, which protected stacks use: below 10 TiB, and from 10 TiB on. Projects with access
+# to its small instances have steps of 1 GiB; whether a project has access cannot be queried.
 _REGIONAL_STEPS = (256, 2560)
 # https://cloud.google.com/artifact-registry/docs/docker/authentication#token
 _USER = "oauth2accesstoken"
-_GCLOUD = Program("gcloud", ("gcloud", "--version"), f"{command_line.INSTALL['gcloud']} says how")
-# Without it kubectl gets no token for GKE. AKS and EKS are reached by what their command lines bring.
+_GCLOUD = Program("gcloud", ("gcloud", "--version"), f"see {command_line.INSTALL['gcloud']}")
+# kubectl needs this plugin to get a token for GKE. The command lines of AWS and Azure do that themselves.
 _GKE = Program(
     "gke-gcloud-auth-plugin",
     ("gke-gcloud-auth-plugin", "--version"),
-    "`gcloud components install gke-gcloud-auth-plugin`; where gcloud is a package of your system's, so is this",
+    "`gcloud components install gke-gcloud-auth-plugin`; if gcloud is a system package, so is the plugin",
 )
 
 
@@ -62,49 +62,52 @@ class Gcp(TerraformCloud):
     account_in_state = r'"project": "([a-z][a-z0-9-]+)"'
 
     def platform_rules(self, settings: Settings) -> Iterator[Mistake]:
-        """Yield what Cloud Run, Filestore or GKE do not offer."""
+        """Yield settings that Cloud Run, Filestore or GKE do not support."""
         if settings.compute.platform == "kubernetes":
             if settings.ingress.class_name:
-                yield Mistake(("ingress", "class_name"), "empty: GKE's own controller looks at no class")
+                yield Mistake(("ingress", "class_name"), "empty: GKE's controller does not use ingress classes")
             if refusal := _filestore(settings):
                 yield Mistake(("storage", "home"), refusal)
             return
-        asked = sizes.of_containers(settings)
-        for name, pair in asked.items():
+        requested = sizes.of_containers(settings)
+        for name, pair in requested.items():
             if (offered := cloud_run(pair)) != pair:
                 yield Mistake(
                     ("resources", name, "memory"),
                     f"{sizes.text(pair)} is not offered by Cloud Run; the nearest is {sizes.text(offered)}",
                 )
-        total = sizes.total(asked.values())
+        total = sizes.total(requested.values())
         if total[0] > _INSTANCE[0] or total[1] > _INSTANCE[1]:
             most = f"an instance of Cloud Run has {sizes.text(_INSTANCE)} at most"
-            yield Mistake(("resources", "lab", "memory"), f"{sizes.together(asked, total)}; {most}")
+            yield Mistake(("resources", "lab", "memory"), f"{sizes.sum_text(requested, total)}; {most}")
 
     def unknown_of_cluster(self, known: Known) -> set[str]:
-        """Return the service account, the address and its policy; of certificates one that Google does not make."""
+        """Return the keys of the service account, the address and the Cloud Armor policy.
+
+        The certificate's key is included unless Google issues the certificate.
+        """
         keys = {"kubernetes.identity", "ingress.firewall", "ingress.address"}
-        googles = known("ingress", "host") and not known("terraform", "certificate")
-        return keys if googles else {*keys, "tls.certificate"}
+        issued_by_google = known("ingress", "host") and not known("terraform", "certificate")
+        return keys if issued_by_google else {*keys, "tls.certificate"}
 
     # Manifests.
 
     def self_signed(self, settings: Settings) -> bool:
-        """Whether the certificate is Terraform's own: Google issues one for a host name."""
+        """Whether the lab uses a self-signed certificate: Google issues one for a host name."""
         return super().self_signed(settings) and not settings.ingress.host
 
     def routing(self, settings: Settings) -> Routing:
-        """Return what GKE's controller wants to know."""
-        # The address that Terraform made, for the host name's record.
+        """Return the settings of GKE's ingress controller."""
+        # The address created by Terraform, which the host name's record points to.
         annotations = {"kubernetes.io/ingress.global-static-ip-name": settings.ingress.address}
-        if _has_googles_certificate(settings):
+        if _uses_google_certificate(settings):
             annotations["networking.gke.io/managed-certificates"] = "devai"
         elif settings.tls.enabled:
             annotations["ingress.gcp.kubernetes.io/pre-shared-cert"] = settings.tls.certificate
         return Routing(annotations, {}, _objects(settings))
 
     def home_volume(self, settings: Settings) -> Object:
-        """Return the share of Filestore."""
+        """Return the Filestore share."""
         instance, _, ip = settings.storage.file_system.rpartition("@")
         share = instance.rpartition("/")[2]
         return {"volumeHandle": f"modeInstance/{instance}", "volumeAttributes": {"ip": ip, "volume": share}}
@@ -112,23 +115,24 @@ class Gcp(TerraformCloud):
     def home_access_modes(self, settings: Settings) -> list[str]:
         """Return the access modes of the home's volume.
 
-        A new share of Filestore is root's. Its driver doesn't say in every version that owners can be changed, and then
-        the kubelet gives a volume to the lab's group only where one node may have it. Claims see the first mode.
+        A new Filestore share is owned by root. Not every version of its CSI driver declares that owners can be changed.
+        Without that declaration, the kubelet changes the volume's group only if the modes include ReadWriteOnce. Claims
+        use the first mode.
         """
         return [*dict.fromkeys([settings.storage.access, "ReadWriteOnce"])]
 
     # Terraform.
 
-    def labels(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return labels in lower case, with digits, hyphens and underscores, up to 63 ("Requirements for labels")."""
-        return {_label(name): _label(value) for name, value in given.items()}
+    def labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Return labels of up to 63 lower-case letters, digits, hyphens, underscores ("Requirements for labels")."""
+        return {_label(name): _label(value) for name, value in labels.items()}
 
     def backend(self, settings: Settings) -> dict[str, Any]:
-        """Return the settings of the backend `gcs`."""
+        """Return the configuration of the backend `gcs`."""
         return {"bucket": self.store_name(settings), "prefix": naming.state(settings)}
 
     def outputs(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the service account, and the load balancer's address and policy."""
+        """Return the service account, and the load balancer's address and Cloud Armor policy."""
         ingress = outputs.get("ingress") or {}
         return {
             "kubernetes.identity": outputs.get("identity"),
@@ -143,7 +147,7 @@ class Gcp(TerraformCloud):
     # The command line.
 
     def programs(self, settings: Settings) -> tuple[Program, ...]:
-        """Return Google's command line, and kubectl's plugin for a cluster."""
+        """Return gcloud, and for a cluster also the kubectl plugin."""
         return (_GCLOUD, _GKE) if settings.compute.platform == "kubernetes" else (_GCLOUD,)
 
     def account_command(self, settings: Settings) -> Command:
@@ -151,43 +155,45 @@ class Gcp(TerraformCloud):
         return ["gcloud", "config", "get-value", "project", "--quiet"]
 
     def login_proof(self) -> Command:
-        """Return a command that fails without a valid login: a project is known without one."""
+        """Return a command that fails without a valid login; `account_command` succeeds without one."""
         return ["gcloud", "auth", "print-access-token", "--quiet"]
 
     def check_terraform_login(self) -> None:
-        """Raise NotAuthenticatedError where Terraform's provider finds no credentials."""
+        """Raise NotAuthenticatedError if the application default credentials that Terraform uses are missing."""
         try:
             command_line.ask(["gcloud", "auth", "application-default", "print-access-token", "--quiet"])
         except ToolError as error:
             raise NotAuthenticatedError(
-                "Terraform has no login", hint="`gcloud auth application-default login`", code="DEVAI-CLOUD-001"
+                "Terraform is not logged in to Google Cloud",
+                hint="`gcloud auth application-default login`",
+                code="DEVAI-CLOUD-001",
             ) from error
 
     def kubeconfig_command(self, settings: Settings) -> list[str]:
-        """Return the command for a cluster of GKE, whose context is gke_PROJECT_LOCATION_NAME."""
+        """Return the command for a GKE cluster, whose context is gke_PROJECT_LOCATION_NAME."""
         project, region = settings.terraform.account, settings.terraform.region
         name = settings.kubernetes.context.removeprefix(f"gke_{project}_{region}_")
         of = [f"--location={region}", f"--project={project}"]
         return ["gcloud", "container", "clusters", "get-credentials", name, *of]
 
     def secret_command(self, settings: Settings, key: str) -> list[str]:
-        """Return the command that prints a secret of Secret Manager."""
+        """Return the command that prints a secret from Secret Manager."""
         of = [f"--secret={self.secret_name(settings, key)}", f"--project={settings.terraform.account}"]
         return ["gcloud", "secrets", "versions", "access", "latest", *of]
 
     def store_parts(self, settings: Settings) -> tuple[Part, ...]:
-        """Return the parts of a bucket of Cloud Storage."""
+        """Return the parts of a Cloud Storage bucket."""
         bucket, project = f"gs://{self.store_name(settings)}", f"--project={settings.terraform.account}"
         buckets = ["gcloud", "storage", "buckets"]
         closed = ["--uniform-bucket-level-access", "--public-access-prevention"]
-        # What Terraform asks before it has switched on anything: who may do what, what is on, which zones there are.
-        asked = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "serviceusage", "compute")]
+        # APIs that Terraform calls before it enables any: permissions, enabled services, zones.
+        services = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "serviceusage", "compute")]
         listed = ["gcloud", "services", "list", "--enabled", project, "--format=value(config.name)"]
         look = [*buckets, "describe", bucket, project]
         return (
             *(
                 Part(["gcloud", "services", "enable", name, project], [*listed, f"--filter=config.name={name}"], name)
-                for name in asked
+                for name in services
             ),
             Part([*buckets, "create", bucket, project, f"--location={settings.terraform.region}", *closed], look),
             Part(
@@ -198,22 +204,22 @@ class Gcp(TerraformCloud):
         )
 
     def check_upload(self, settings: Settings, file: Path, size: int) -> None:
-        """Raise UsageError for a file that Cloud Run does not take in one request."""
+        """Raise UsageError if a file is too large for one request to Cloud Run."""
         if settings.compute.platform == "simple" and size > _UPLOAD:
             raise UsageError(
-                f"{file} has {size / 2**20:.0f} MiB, and Cloud Run takes {_UPLOAD >> 20} MiB at once",
-                hint="unpack it, and send the files to the bucket that the home is: `gcloud storage rsync --recursive "
+                f"{file} has {size / 2**20:.0f} MiB, but Cloud Run accepts at most {_UPLOAD >> 20} MiB in one request",
+                hint="extract it and upload the files to the bucket of the home: `gcloud storage rsync --recursive "
                 f"FOLDER gs://{naming.unique(settings)}`",
                 code="DEVAI-CLOUD-006",
             )
 
     # The registry.
 
-    def registry_ways(self) -> tuple[Way, ...]:
-        """Return the ways to a login for Artifact Registry, valid for an hour."""
+    def login_methods(self) -> tuple[LoginMethod, ...]:
+        """Return the login methods for Artifact Registry; a login is valid for one hour."""
         return (
-            Way.by_program("gcloud", self._program_login),
-            Way.by_package("google-auth", "google.auth", _sdk_login),
+            LoginMethod.by_program("gcloud", self._program_login),
+            LoginMethod.by_package("google-auth", "google.auth", _sdk_login),
         )
 
     def registry_command(self, address: str, region: str) -> list[str]:
@@ -233,20 +239,23 @@ def _sdk_login(_: str, __: str) -> Login:
     return Login(_USER, credentials.token)
 
 
-def _has_googles_certificate(settings: Settings) -> bool:
-    """Whether the ingress asks Google for a certificate for the host name."""
+def _uses_google_certificate(settings: Settings) -> bool:
+    """Whether the ingress requests a certificate for the host name from Google."""
     return settings.tls.enabled and bool(settings.ingress.host) and not settings.terraform.certificate
 
 
 def _objects(settings: Settings) -> tuple[Object, ...]:
-    """Return objects of GKE's own kinds, which are not merged in depth: a list replaces that of the component."""
+    """Return objects of GKE's own kinds.
+
+    kustomize does not merge lists in these kinds: a list replaces the component's list.
+    """
     health = {"requestPath": f"{settings.network.base_url}api"}
     backend = {"healthCheck": health, "securityPolicy": {"name": settings.ingress.firewall}}
-    # Terraform gives its policy for TLS the address's name.
+    # Terraform creates the TLS policy with the name of the address.
     policy = {"sslPolicy": settings.ingress.address} if settings.tls.enabled else {}
     frontend = {"redirectToHttps": {"enabled": settings.tls.enabled}, **policy}
     certificate = _named("networking.gke.io/v1", "ManagedCertificate")
-    if _has_googles_certificate(settings):
+    if _uses_google_certificate(settings):
         certificate["spec"] = {"domains": [settings.ingress.host]}
     else:
         certificate = {"$patch": "delete", **certificate}
@@ -266,25 +275,25 @@ def _label(text: str) -> str:
 
 
 def cloud_run(pair: Pair) -> Pair:
-    """Return the pair itself where Cloud Run offers it for a container, else the nearest one."""
+    """Return `pair` if Cloud Run offers it for a container, otherwise the nearest offered pair."""
     cpu = min(
         (Cpu(cores) for cores in _CLOUD_RUN), key=lambda offered: sizes.distance(offered.millicores, pair[0].millicores)
     )
     least, most = (Size(int(bound * GI)) for bound in _CLOUD_RUN[cpu.millicores])
     if pair[0] == cpu and pair[1] > most:
-        # Memory is what users size by: more of it comes with more cores.
-        roomy = [cores for cores, bounds in _CLOUD_RUN.items() if pair[1].bytes <= bounds[1] * GI]
-        return (Cpu(roomy[0]), pair[1]) if roomy else _INSTANCE
+        # Memory takes precedence: more memory requires more cores.
+        sufficient = [cores for cores, bounds in _CLOUD_RUN.items() if pair[1].bytes <= bounds[1] * GI]
+        return (Cpu(sufficient[0]), pair[1]) if sufficient else _INSTANCE
     return cpu, min(max(pair[1], least), most)
 
 
 def _filestore(settings: Settings) -> str:
-    """Return what Filestore offers in place of the home's size; empty where it offers that."""
+    """Return the nearest sizes that Filestore offers, as a message; empty if it offers the home's size."""
     size = settings.storage.home
     if size < _LEAST_HOME:
-        return f"at least {_LEAST_HOME}: Filestore has no less"
+        return f"at least {_LEAST_HOME}: the minimum of Filestore"
     step = _REGIONAL_STEPS[size.whole_gib >= 10 * 1024]
     if settings.protected and (rest := size.whole_gib % step):
         below, above = (Size((size.whole_gib - rest + more) * GI) for more in (0, step))
-        return f"{below} or {above}: Filestore's regional tier grows in steps of {step}Gi"
+        return f"{below} or {above}: the regional tier of Filestore has steps of {step}Gi"
     return ""

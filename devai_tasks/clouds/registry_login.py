@@ -1,7 +1,7 @@
-"""Short-lived logins for the clouds' registries, by their command line or their Python SDK.
+"""Short-lived logins for the clouds' registries, by the cloud's command line or Python SDK.
 
-What is installed is tried in this order, because a user's own login is in the command line (gcloud's is there only). A
-token is read from a pipe or an answer and handed on: it stands in no command line, variable, file or message.
+Installed methods are tried in this order, because the user's login is in the command line (gcloud's is only there). A
+token is read from a pipe or a response and passed on; it never appears in a command line, variable, file or message.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from devai_tasks.system.errors import MissingToolError, ToolError
 
 @dataclass(frozen=True)
 class Login:
-    """What a registry takes for a while; a message or a log never shows the token."""
+    """Temporary credentials for a registry; messages and logs never show the token."""
 
     username: str
     token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to a login: a program or a Python package.
+class LoginMethod:
+    """A method to log in to a registry: a program or a Python package.
 
     Attributes:
-        name: of the program or the package.
-        is_installed: whether it can be tried.
-        login: takes the registry's address and a region, for where the address has none.
+        name: Name of the program or the package.
+        is_installed: Whether the program or package is installed.
+        login: Returns the login, by the registry's address and the region to use if the address contains none.
     """
 
     name: str
@@ -36,45 +36,48 @@ class Way:
     login: Callable[[str, str], Login]
 
     @staticmethod
-    def by_program(name: str, login: Callable[[str, str], Login]) -> Way:
-        """Return the way by a command line."""
-        return Way(name, lambda: process.which(name) is not None, login)
+    def by_program(name: str, login: Callable[[str, str], Login]) -> LoginMethod:
+        """Return the method that uses a command line."""
+        return LoginMethod(name, lambda: process.which(name) is not None, login)
 
     @staticmethod
-    def by_package(name: str, module: str, login: Callable[[str, str], Login]) -> Way:
-        """Return the way by a Python package, which has a module."""
-        return Way(name, lambda: _is_importable(module), login)
+    def by_package(name: str, module: str, login: Callable[[str, str], Login]) -> LoginMethod:
+        """Return the method that uses a module of a Python package."""
+        return LoginMethod(name, lambda: _is_importable(module), login)
 
     @staticmethod
-    def first_of(ways: Sequence[Way], address: str, region: str, *, cloud: str, login_hint: str) -> Login:
-        """Return the login of the first way that has one.
+    def first_of(methods: Sequence[LoginMethod], address: str, region: str, *, cloud: str, login_hint: str) -> Login:
+        """Return the login of the first method that succeeds.
 
-        Raises MissingToolError where none is installed, ToolError with all reasons where none has a login.
+        Raises:
+            MissingToolError: No method is installed.
+            ToolError: All installed methods failed; the message has their reasons.
         """
         reasons = []
-        for way in ways:
-            if way.is_installed():
+        for method in methods:
+            if method.is_installed():
                 try:
-                    return way.login(address, region)
-                except Exception as error:  # noqa: BLE001 - each SDK has classes of its own for what one sentence says
-                    reasons.append(f"{way.name}: {_reason(error)}")
+                    return method.login(address, region)
+                except Exception as error:  # noqa: BLE001 - each SDK has its own exception classes
+                    reasons.append(f"{method.name}: {_reason(error)}")
         if reasons:
-            message = "\n".join([f"no login for {address}", *reasons])
-            raise ToolError(message, hint=f"{login_hint}, then again", code="DEVAI-IMAGE-008")
-        names = " or ".join(way.name for way in ways)
+            message = "\n".join([f"cannot log in to {address}", *reasons])
+            raise ToolError(message, hint=f"{login_hint}, then retry", code="DEVAI-IMAGE-008")
+        names = " or ".join(method.name for method in methods)
         raise MissingToolError(
-            f"{names} is needed for a login", hint=f"`pip install devai-tasks[{cloud}]` brings the second"
+            f"{names} is required to log in to {address}",
+            hint=f"`pip install devai-tasks[{cloud}]` installs {methods[-1].name}",
         )
 
 
 def run(command: Sequence[str]) -> str:
-    """Return what a command line prints, which is a secret. Raises ToolError with its reason."""
+    """Return the output of a command that prints a secret. Raises ToolError with the reason of a failure."""
     program = process.which(command[0]) or command[0]
     return process.run([program, *command[1:]]).check(command[0], secret=True).stdout.strip()
 
 
 def _reason(error: Exception) -> str:
-    """Return why, in a line: the last of a program's standard error, or the first of what an SDK reports."""
+    """Return the reason in one line: the last line of a program's stderr, or the first line of an SDK's message."""
     if isinstance(error, ToolError) and error.returncode is not None:
         return (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1].strip()[:300]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -86,5 +89,5 @@ def _is_importable(module: str) -> bool:
 
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package's parent
+    except ModuleNotFoundError:  # the parent package is missing
         return False

@@ -1,4 +1,4 @@
-"""Pairs of CPU and memory, as platforms of managed containers offer them."""
+"""Pairs of CPU and memory that managed containers offer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ GI = 2**30
 
 
 def of_containers(settings: Settings) -> dict[str, Pair]:
-    """Return what the containers of a stack ask for, by their key below `resources`."""
+    """Return the limits of the stack's containers, by their key in `resources`."""
     lab, ollama = settings.resources.lab, settings.resources.ollama
-    asked = {"lab": (lab.cpu, lab.memory)}
+    requested = {"lab": (lab.cpu, lab.memory)}
     if settings.ollama.mode == "container":
-        asked["ollama"] = (ollama.cpu, ollama.memory)
-    return asked
+        requested["ollama"] = (ollama.cpu, ollama.memory)
+    return requested
 
 
 def total(pairs: Iterable[Pair]) -> Pair:
@@ -27,7 +27,7 @@ def total(pairs: Iterable[Pair]) -> Pair:
 
 
 def nearest(pair: Pair, pairs: Iterable[Pair]) -> Pair:
-    """Return the offered pair that is most like another: cores and memory count alike, by their ratio."""
+    """Return the offered pair that is nearest to `pair`; CPU and memory have equal weight, by their ratios."""
     return min(
         pairs,
         key=lambda offered: (
@@ -36,16 +36,16 @@ def nearest(pair: Pair, pairs: Iterable[Pair]) -> Pair:
     )
 
 
-def distance(one: int, other: int) -> float:
-    """Return how far two numbers are apart, as a ratio."""
-    return max(one, other) / min(one, other)
+def distance(left: int, right: int) -> float:
+    """Return the ratio of the larger number to the smaller one."""
+    return max(left, right) / min(left, right)
 
 
 def text(pair: Pair) -> str:
-    """Return a pair as messages show it."""
+    """Return a pair as text for messages."""
     return f"{pair[0]} CPU with {pair[1]}"
 
 
-def together(names: Iterable[str], asked: Pair) -> str:
-    """Return the beginning of a message about all containers of a stack."""
-    return f"{' and '.join(f'resources.{name}' for name in names)} come to {text(asked)}"
+def sum_text(names: Iterable[str], requested: Pair) -> str:
+    """Return the beginning of a message about the sum of all containers of a stack."""
+    return f"{' and '.join(f'resources.{name}' for name in names)} add up to {text(requested)}"

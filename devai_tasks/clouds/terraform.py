@@ -1,4 +1,4 @@
-"""What the clouds have in common in which Terraform makes stacks: accounts, stores of states, certificates, homes."""
+"""Common base of the clouds that Terraform supports: accounts, state stores, certificates, home file systems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from devai_tasks.clouds import command_line, rules
 from devai_tasks.clouds.base import Cloud, ClusterWide
-from devai_tasks.clouds.registry_login import Login, Way
+from devai_tasks.clouds.registry_login import Login, LoginMethod
 from devai_tasks.config import naming
 from devai_tasks.config.fields import Known
 from devai_tasks.config.rules import Mistake, Rule
@@ -24,10 +24,10 @@ Command = Sequence[str]
 
 
 class CloudError(DevaiError):
-    """The cloud's command line does not tell what it was asked.
+    """A command of the cloud's command line failed.
 
     Attributes:
-        output: the command, and what it printed; empty where the message says all. It stands below message and hint.
+        output: The command and its output, printed below message and hint; empty if the message is sufficient.
     """
 
     def __init__(self, message: str, *, output: str = "", hint: str = "", code: str = "") -> None:
@@ -39,46 +39,51 @@ class CloudError(DevaiError):
 
 
 class NotAuthenticatedError(CloudError):
-    """The caller is not logged in to the cloud, or the login has expired."""
+    """The user is not logged in to the cloud, or the login has expired."""
 
 
 class WrongAccountError(UsageError):
-    """The login is for another account, subscription or project than the stack's."""
+    """The login is for an account, subscription or project other than the stack's."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a store for states: the command that makes it, and one that tells whether it exists."""
+    """One part of a state store.
+
+    Attributes:
+        make: Command that creates the part.
+        look: Command that fails if the part is missing.
+        found: Text that the output of `look` contains if the part exists; empty to check the exit code only.
+    """
 
     make: Command
     look: Command
-    """Fails where the part is missing,"""
     found: str = ""
-    """or prints something without this."""
 
 
 class TerraformCloud(Cloud):
-    """A cloud in which Terraform makes a stack."""
+    """A cloud in which Terraform creates stacks."""
 
     account_kind: ClassVar[str]
-    """What a stack belongs to there."""
+    """The cloud's term for an account: account, subscription or project."""
     login_hint: ClassVar[str]
+    """Command to log in."""
     switch_hint: ClassVar[str]
-    """How to choose the stack's own account, with a place for its name."""
+    """Command to switch to the stack's account, as a format string for the account."""
     logs_command: ClassVar[str]
-    """That shows what managed containers print."""
+    """Command that prints the logs of managed containers."""
     registry_hosts: ClassVar[str]
-    """A pattern of the cloud's own registries: a token of it goes to no other host."""
+    """Pattern of the cloud's own registry hosts: no other host receives a token of the cloud."""
     registry_user: ClassVar[str]
     region_in_state: ClassVar[str]
-    """A pattern by which resources in a state of version 0.1 name their region."""
+    """Pattern of a resource's region in a Terraform state of version 0.1."""
     account_in_state: ClassVar[str] = ""
-    """The same for the account, where the state's location does not pin it."""
+    """Pattern of the account in a state of version 0.1; empty if the location of the state determines the account."""
 
     # Configuration.
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return the rules of stacks in the cloud."""
+        """Return the validation rules of stacks in the cloud."""
         return (
             rules.protected_on_a_network,
             rules.not_of_this_machine,
@@ -90,10 +95,10 @@ class TerraformCloud(Cloud):
 
     @abstractmethod
     def platform_rules(self, settings: Settings) -> Iterator[Mistake]:
-        """Yield what the cloud's services do not offer of a stack's settings."""
+        """Yield settings that the cloud's services do not support."""
 
     def moved(self, settings: Settings) -> Iterator[Mistake]:
-        """Yield keys by which a deployed stack would be built a second time, and the first one forgotten."""
+        """Yield changed keys that would create a second deployment and abandon the existing one."""
         deployed = settings.terraform.deployed
         pairs = {
             ("project", "name"): (settings.project.name, deployed.project),
@@ -102,15 +107,17 @@ class TerraformCloud(Cloud):
             ("terraform", "state", "store"): (self.store_name(settings, deployed), deployed.store),
             ("terraform", "state", "group"): (self.store_group(settings, deployed), deployed.group),
         }
-        changed = {key: recorded for key, (now, recorded) in pairs.items() if recorded and now != recorded}
-        stack, back = settings.stack, [f"--set={'.'.join(key)}={recorded}" for key, recorded in changed.items()]
-        down = " ".join(["inv down", f"--env={stack.environment}", f"--cloud={stack.cloud}", *back])
+        changed = {key: recorded for key, (current, recorded) in pairs.items() if recorded and current != recorded}
+        stack, restored = settings.stack, [f"--set={'.'.join(key)}={recorded}" for key, recorded in changed.items()]
+        down = " ".join(["inv down", f"--env={stack.environment}", f"--cloud={stack.cloud}", *restored])
         for key, recorded in changed.items():
-            allowed = f"{stack} is deployed with {recorded}, and would be built twice: set it back, or first "
+            allowed = (
+                f"{stack} is deployed with {recorded} and would be created twice: restore that value, or first run "
+            )
             yield Mistake(key, f"{allowed}`{down}`", "DEVAI-TF-003")
 
     def unknown_before_deployment(self, known: Known) -> frozenset[str]:
-        """Return the keys whose values only Terraform's outputs and the pushed image tell."""
+        """Return the keys whose values come from Terraform's outputs and the pushed image."""
         keys = {"image.registry", "image.digest", "image.gpu.digest"}
         if known("compute", "platform") == "kubernetes":
             keys |= {"kubernetes.context", "storage.file_system", *self.unknown_of_cluster(known)}
@@ -118,118 +125,122 @@ class TerraformCloud(Cloud):
 
     @abstractmethod
     def unknown_of_cluster(self, known: Known) -> set[str]:
-        """Return those of them that a cluster of this cloud needs beside its context and the home."""
+        """Return the keys that a cluster of this cloud gets from Terraform, in addition to its context and the home."""
 
     # Manifests.
 
     def component(self, settings: Settings) -> str:
-        """Return the cloud's own component of the manifests."""
+        """Return the cloud's own component in deploy/kubernetes/components."""
         return self.name
 
     def has_ingress(self, settings: Settings) -> bool:
-        """Whether the stack has an ingress: the cloud has a controller."""
+        """Whether the stack has an ingress: always, because the cloud has a controller."""
         return True
 
     def self_signed(self, settings: Settings) -> bool:
-        """Whether the lab has a certificate of Terraform's, which no authority has signed."""
+        """Whether the lab uses a self-signed certificate created by Terraform."""
         return settings.tls.enabled and not settings.terraform.certificate
 
     def provides_home(self, settings: Settings) -> bool:
-        """Whether the home is a file system that Terraform makes."""
+        """Whether the home is a file system created by Terraform."""
         return not settings.storage.home_class
 
     def cluster_wide(self, settings: Settings) -> tuple[ClusterWide, ...]:
-        """Return the volume of the home."""
+        """Return the home's PersistentVolume."""
         own_name = f"{naming.stack(settings)}-home" if self.provides_home(settings) else ""
         return (ClusterWide("v1", "PersistentVolume", "home", own_name),)
 
     # Terraform.
 
-    def labels(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return labels as the cloud allows them."""
-        return dict(given)
+    def labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Return labels in a form that the cloud accepts."""
+        return dict(labels)
 
     @abstractmethod
     def backend(self, settings: Settings) -> dict[str, Any]:
-        """Return the settings of the root's backend."""
+        """Return the backend configuration of the root module."""
 
     def store_name(self, settings: Settings, deployed: Deployed | None = None) -> str:
-        """Return the bucket or storage account; of a stack that is `deployed`, as it would be where that is.
+        """Return the name of the bucket or storage account.
 
-        Its name is nobody else's in the world, so account and region are in it, as a digest.
+        The name must be globally unique, so it contains a digest of account and region.
+
+        Args:
+            settings: Settings of the stack.
+            deployed: Identity of the deployed stack, whose project, account and region take precedence.
         """
-        own, there = settings.terraform, deployed or Deployed()
-        if own.state.store:
-            return own.state.store
-        project = there.project or settings.project.name
-        identity = f"{there.account or own.account} {there.region or own.region}"
+        terraform, recorded = settings.terraform, deployed or Deployed()
+        if terraform.state.store:
+            return terraform.state.store
+        project = recorded.project or settings.project.name
+        identity = f"{recorded.account or terraform.account} {recorded.region or terraform.region}"
         return self.default_store_name(project, hashlib.sha256(identity.encode()).hexdigest()[:12])
 
     def default_store_name(self, project: str, digest: str) -> str:
-        """Return the name of the store of an account and region: a bucket's has 63 characters at most."""
+        """Return the default name of a store: the name of a bucket has at most 63 characters."""
         return f"{project}-state-{digest}"
 
     def store_group(self, settings: Settings, deployed: Deployed | None = None) -> str:
-        """Return the resource group of the store; empty where there are none."""
+        """Return the resource group of the store; empty in clouds without resource groups."""
         return ""
 
     def outputs(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what Terraform's outputs tell of the cloud's own keys."""
+        """Return the values of cloud-specific keys from Terraform's outputs."""
         return {}
 
     @abstractmethod
     def file_system(self, address: str, home: str) -> str:
-        """Return the home as manifests name it (`storage.file_system`), by Terraform's outputs."""
+        """Return `storage.file_system` from Terraform's outputs."""
 
     # The command line.
 
     @abstractmethod
     def account_command(self, settings: Settings) -> Command:
-        """Return the command that prints the account, subscription or project of the credentials at hand."""
+        """Return the command that prints the account, subscription or project of the current credentials."""
 
     def login_proof(self) -> Command:
-        """Return a command that fails without a valid login, where `account_command` answers in any case."""
+        """Return a command that fails without a valid login; empty if `account_command` does so."""
         return ()
 
     def account(self, settings: Settings) -> str:
-        """Return the account, subscription or project of the credentials at hand; empty where none is chosen.
+        """Return the account, subscription or project of the current credentials; empty if none is selected.
 
         Raises:
-            MissingToolError: the cloud's command line is not installed.
-            NotAuthenticatedError: there is no valid login.
-            CloudError: the cloud does not answer.
+            MissingToolError: The cloud's command line is not installed.
+            NotAuthenticatedError: The user has no valid login.
+            CloudError: The cloud is unreachable.
         """
         try:
             if proof := self.login_proof():
-                command_line.ask(proof)  # what it prints is nobody's to see
+                command_line.ask(proof)  # its output is a token, and must not be shown
             return command_line.ask(self.account_command(settings))
         except command_line.UnreachableError as error:
             raise CloudError(
-                "the cloud can't be asked who is logged in",
+                "cannot check the login: the cloud is unreachable",
                 output=str(error),
-                hint="is there a network?",
+                hint="check the network connection",
                 code="DEVAI-CLOUD-002",
             ) from error
         except ToolError as error:
             raise NotAuthenticatedError(
-                "nobody is logged in", output=str(error), hint=self.login_hint, code="DEVAI-CLOUD-001"
+                f"not logged in to {self.name}", output=str(error), hint=self.login_hint, code="DEVAI-CLOUD-001"
             ) from error
 
     def check_account(self, settings: Settings, *, dry: bool = False) -> None:
         """Raise NotAuthenticatedError or WrongAccountError unless the credentials are for the stack's account."""
         if dry:
             return
-        own = settings.terraform.account
-        if (found := self.account(settings)) != own:
+        expected = settings.terraform.account
+        if (actual := self.account(settings)) != expected:
             raise WrongAccountError(
-                f"the credentials are those of {self.account_kind} {found or '(none chosen)'}, and {settings.stack} "
-                f"belongs to {own}; nothing was changed",
-                hint=f"{self.switch_hint.format(own)}, or another terraform.account",
+                f"the credentials are for {self.account_kind} {actual or '(none selected)'}, but {settings.stack} "
+                f"belongs to {expected}; nothing was changed",
+                hint=f"{self.switch_hint.format(expected)}, or change terraform.account",
                 code="DEVAI-CLOUD-003",
             )
 
     def check_terraform_login(self) -> None:
-        """Raise NotAuthenticatedError where the provider has a login of its own, and finds none."""
+        """Raise NotAuthenticatedError if Terraform's provider needs a login of its own, and that is missing."""
 
     @abstractmethod
     def kubeconfig_command(self, settings: Settings) -> list[str]:
@@ -246,8 +257,11 @@ class TerraformCloud(Cloud):
     def token(self, settings: Settings, *, dry: bool = False) -> str:
         """Return the token of a lab in managed containers, from the cloud's secret manager.
 
-        Raises MissingToolError without the cloud's command line, CloudError where the cloud doesn't tell it. Under
-        --dry the command is printed.
+        With `dry`, print the command and return a placeholder.
+
+        Raises:
+            MissingToolError: The cloud's command line is not installed.
+            CloudError: The secret cannot be read.
         """
         command = self.secret_command(settings, TOKEN)
         if dry:
@@ -257,52 +271,59 @@ class TerraformCloud(Cloud):
             return command_line.ask(command)
         except ToolError as error:
             raise CloudError(
-                f"the token of {settings.stack} is in its cloud's secret manager, which doesn't tell it",
+                f"cannot read the token of {settings.stack} from the cloud's secret manager",
                 output=str(error),
-                hint=f"is it up, and is your login allowed to read it ({self.login_hint})?",
+                hint=f"check that the stack is up and that your login may read its secrets ({self.login_hint})",
                 code="DEVAI-CLOUD-014",
             ) from error
 
     @abstractmethod
     def store_parts(self, settings: Settings) -> tuple[Part, ...]:
-        """Return what the store of states is made of, in order: versioned, encrypted, closed to the public."""
+        """Return the parts of the state store in order of creation: versioned, encrypted, without public access."""
 
     def bootstrap(self, settings: Settings, *, dry: bool = False) -> bool:
-        """Make what is missing of the store: all of it, or what an interrupted bootstrap left out.
+        """Create the missing parts of the state store, such as those after an interrupted bootstrap.
 
-        Returns whether anything was missing.
+        Returns:
+            Whether any part was missing.
         """
-        made = False
+        created = False
         for part in self.store_parts(settings):
             if dry or not command_line.finds(part.look, part.found):
                 command_line.run(part.make if dry else self.resolved(part.make, settings), dry=dry)
-                made = True
-        return made
+                created = True
+        return created
 
     def resolved(self, command: Command, settings: Settings) -> Command:
-        """Return a command of the store with what only a login tells."""
+        """Return a command of the store with the values that depend on the login."""
         return command
 
     # The registry.
 
     @abstractmethod
-    def registry_ways(self) -> tuple[Way, ...]:
-        """Return the ways to a login for the cloud's registry, the preferred one first."""
+    def login_methods(self) -> tuple[LoginMethod, ...]:
+        """Return the login methods of the cloud's registry, the preferred one first."""
 
     @abstractmethod
     def registry_command(self, address: str, region: str) -> list[str]:
-        """Return the command of the first of them."""
+        """Return the command of the first login method."""
 
     def owns_registry(self, host: str) -> bool:
-        """Whether a registry is the cloud's own, and so may have its token."""
+        """Whether a registry is the cloud's own, and may receive its token."""
         return re.fullmatch(self.registry_hosts, host) is not None
 
     def registry_login(self, address: str, region: str) -> Login:
-        """Return a login for the registry at an address; for the region where the address has none.
+        """Return a login for a registry.
 
-        Raises MissingToolError where neither the command line nor the SDK is installed, ToolError with both reasons.
+        Args:
+            address: Address of the registry.
+            region: Region to use if the address contains none.
+
+        Raises:
+            MissingToolError: Neither the command line nor the SDK is installed.
+            ToolError: The login failed; the message has the reason of each method.
         """
-        return Way.first_of(self.registry_ways(), address, region, cloud=self.name, login_hint=self.login_hint)
+        return LoginMethod.first_of(self.login_methods(), address, region, cloud=self.name, login_hint=self.login_hint)
 
 
 def _location(settings: Settings) -> Iterator[Mistake]:
@@ -311,12 +332,10 @@ def _location(settings: Settings) -> Iterator[Mistake]:
     if not settings.terraform.account:
         yield Mistake(("terraform", "account"), "the account, subscription or project that this stack belongs to")
     if not settings.network.allowed_cidrs:
-        yield Mistake(
-            ("network", "allowed_cidrs"), "the networks that you come from: without one, nobody reaches the lab"
-        )
+        yield Mistake(("network", "allowed_cidrs"), "your networks: without any, the lab cannot be reached")
     in_cluster = settings.compute.platform == "kubernetes"
     if in_cluster and not (settings.network.load_balancers or settings.ingress.controller):
         yield Mistake(
             ("network", "load_balancers"),
-            "the networks of the load balancer: without one, its requests reach no lab",
+            "the load balancer's networks: without any, its requests do not reach the lab",
         )

@@ -1,7 +1,7 @@
-"""YAML without surprises: scalars as they were written, and the place of everything.
+"""YAML parser that preserves scalars as written, and the location of each node.
 
-PyYAML composes the tree but resolves nothing, so `1.10`, `0123`, `12:30` and `on` stay the text that they look like;
-the schema alone decides what a scalar means. Only a plain `null`, `~` or nothing is None.
+PyYAML composes the tree without resolving scalars, so `1.10`, `0123`, `12:30` and `on` remain strings; only the schema
+determines their types. Only a plain `null`, `~` or an empty scalar is None.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from devai_tasks.system.errors import ConfigError, Problem
 Tree = dict[str, "Tree"] | list["Tree"] | str | None
 Key = tuple[str | int, ...]
 
-# Far above any real configuration, far below what nested aliases ("billion laughs") expand to.
+# Limits far above any real configuration, and far below the expansion of nested aliases ("billion laughs").
 MAX_NODES = 10_000
 MAX_BYTES = 2**16
 _YAML_TAGS = "tag:yaml.org,2002:"
 _RESOLVER = yaml.resolver.Resolver()
-# What a node is without a tag; any other was written, and has no meaning here.
+# Tags of nodes without an explicit tag; others are not supported.
 _KINDS = ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value")
 _PLAIN = {f"{_YAML_TAGS}{kind}" for kind in _KINDS}
 _SECRETS = re.compile(r"""\bsecrets["']?\s*:""")
@@ -32,9 +32,12 @@ _SECRETS = re.compile(r"""\bsecrets["']?\s*:""")
 
 @dataclass
 class Document:
-    """What a YAML file says, and where.
+    """Content of a YAML file.
 
-    `places` maps the key of each node to the `file:line:column` of its value, `names` to that of the key itself.
+    Attributes:
+        tree: The parsed content.
+        places: Location (`file:line:column`) of each value, by key.
+        names: Location of each key itself.
     """
 
     tree: dict[str, Tree]
@@ -42,33 +45,38 @@ class Document:
     names: dict[Key, str] = field(default_factory=dict)
 
 
-# Line breaks in YAML 1.1 and none in 1.2 (its section 5.4).
+# Line breaks in YAML 1.1, but not in YAML 1.2 (section 5.4).
 _SEPARATOR = re.compile("[\x85\u2028\u2029]")
 
 
 def read(file: Path, name: str) -> Document:
-    """Read the mapping in a YAML file, called `name` in messages.
+    """Read the mapping in a YAML file.
 
-    Raises ConfigError for what is no UTF-8, no YAML, no mapping, or holds a key twice.
+    Args:
+        file: File to read.
+        name: Name of the file in messages.
+
+    Raises:
+        ConfigError: The file is not UTF-8, not YAML or not a mapping, or has a duplicate key.
     """
     return parse(read_text(file, name), name)
 
 
 def read_text(file: Path, name: str) -> str:
-    """What stands in a file, called `name` in messages. Raises ConfigError for what is no UTF-8."""
+    """Return the text of a file, called `name` in messages. Raises ConfigError if it is not UTF-8."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem(f"{name}:1:1", "can't be read", str(error))]) from error
+        raise ConfigError([Problem(f"{name}:1:1", "cannot be read", str(error))]) from error
 
 
 def parse(text: str, name: str) -> Document:
-    """As `read`, from text."""
+    """Parse the mapping in a YAML text, as `read` does."""
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise ConfigError([Problem(f"{name}:1:1", "too long", f"a file may have {MAX_BYTES // 1024} KiB at most")])
+        raise ConfigError([Problem(f"{name}:1:1", "too large", f"a file of at most {MAX_BYTES // 1024} KiB")])
     if separator := _SEPARATOR.search(text):
         place = f"{name}:{_position(text, separator.start())}"
-        problem = "breaks a line to some readers of YAML and not to others; in double quotes write it as an escape"
+        problem = "a line break in YAML 1.1, but not in YAML 1.2; write it as an escape in double quotes"
         raise ConfigError([Problem(place, repr(separator[0]), problem)])
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -79,49 +87,50 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError([Problem(place, _line(text, mark.line if mark else 0), problem)]) from error
     except yaml.reader.ReaderError as error:
         place = f"{name}:{_position(text, error.position)}"
-        problem = "not valid YAML: a character that may not stand in it"
+        problem = "not valid YAML: the character is not allowed"
         raise ConfigError([Problem(place, repr(chr(error.character)), problem)]) from error
     except (OverflowError, ValueError) as error:  # "\\UFFFFFFFF"
-        problem = "not valid YAML: an escape stands for no character"
+        problem = "not valid YAML: an escape is not a valid character"
         raise ConfigError([Problem(f"{name}:1:1", _line(text, 0), problem)]) from error
     except RecursionError as error:
         raise ConfigError(
-            [Problem(f"{name}:1:1", _line(text, 0), "nested too deep: sections hold sections, a few levels")]
+            [Problem(f"{name}:1:1", _line(text, 0), "nested too deeply: sections have only a few levels")]
         ) from error
     if root is None:
-        raise ConfigError([Problem(f"{name}:1:1", "is empty", "give it a section, or remove the file")])
+        raise ConfigError([Problem(f"{name}:1:1", "is empty", "add a section or remove the file")])
     if not isinstance(root, yaml.MappingNode):
         place = f"{name}:{root.start_mark.line + 1}:{root.start_mark.column + 1}"
-        raise ConfigError(
-            [Problem(place, "not a mapping", "a file is sections and keys, such as `ports: {lab: 8888}`")]
-        )
+        raise ConfigError([Problem(place, "not a mapping", "sections with keys, such as `ports: {lab: 8888}`")])
     return _Walk(name).document(root)
 
 
 def _position(text: str, index: int) -> str:
-    """The line and the column of a character."""
+    """Return the position of a character as `line:column`."""
     before = text[:index]
     return f"{before.count(chr(10)) + 1}:{index - before.rfind(chr(10))}"
 
 
 def has_content(text: str) -> bool:
-    """Whether a text is more than comments; what is no YAML is."""
+    """Whether a text contains anything except comments and blank lines; it may be invalid YAML."""
     return any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())
 
 
 def _line(text: str, number: int) -> str:
-    """What stands in a line, to quote it; not where it may be a secret."""
+    """Return the text of a line for quoting, unless it may be a secret."""
     lines = text.splitlines()
     if any(_SECRETS.search(above) for above in lines[: number + 1]):
         return "at or below `secrets`"
     line = lines[number].strip() if number < len(lines) else ""
-    return f"{line[:77]}..." if len(line) > 80 else line or "the end of the text"  # noqa: PLR2004 - a terminal's width
+    return f"{line[:77]}..." if len(line) > 80 else line or "end of the text"  # noqa: PLR2004 - a terminal's width
 
 
 def parse_value(text: str) -> Tree:
-    """The value in `--set key=VALUE`: lists, maps and quoted strings in YAML's flow style; all else as it stands.
+    """Parse the value in `--set key=VALUE`.
 
-    Raises ConfigError for a list, map or string that is not closed, or has something behind it.
+    Lists, maps and quoted strings are parsed as YAML in flow style; any other text is the value itself.
+
+    Raises:
+        ConfigError: A list, map or string is not closed, or is followed by more text.
     """
     if text[:1] not in ("[", "{", '"', "'"):
         return text
@@ -151,14 +160,14 @@ class _Walk:
     def place(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
-    def refuse(self, node: yaml.Node, found: str, remedy: str) -> None:
-        self.problems.append(Problem(self.place(node), found, remedy))
+    def refuse(self, node: yaml.Node, found: str, allowed: str) -> None:
+        self.problems.append(Problem(self.place(node), found, allowed))
 
     def tree(self, node: yaml.Node, key: Key) -> Tree:
         self.document_.places.setdefault(key, self.place(node))
         self.count += 1
         if self.count > MAX_NODES or id(node) in self.open:
-            self.refuse(node, "an alias that expands without end", f"a file may hold {MAX_NODES} values at most")
+            self.refuse(node, "an alias that is recursive or too large", f"at most {MAX_NODES} values in a file")
             raise ConfigError(self.problems)
         self.check_tag(node)
         self.open.add(id(node))
@@ -174,18 +183,18 @@ class _Walk:
             self.open.discard(id(node))
 
     def check_tag(self, node: yaml.Node) -> None:
-        """Refuse what was written as a tag: another than the one that the value has by itself."""
+        """Refuse an explicit tag other than the implicit one of the value."""
         implicit = (not getattr(node, "style", None), False)
         plain = _RESOLVER.resolve(type(node), node.value, implicit)  # type: ignore[no-untyped-call] # its stubs are bare
         if node.tag not in {plain, f"{_YAML_TAGS}str"} or (node.tag not in _PLAIN):
-            self.refuse(node, node.tag, "tags have no meaning here")
+            self.refuse(node, node.tag, "YAML tags are not supported")
 
     def mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Tree]:
         result: dict[str, Tree] = {}
         merges = [(name, value) for name, value in node.value if name.tag == f"{_YAML_TAGS}merge"]
         for name_node, _ in merges[1:]:
-            self.refuse(name_node, "<<", "stands twice in this mapping; one takes a list: `<<: [*a, *b]`")
-        # Weakest first, and before the mapping's own keys, so that values and places of the stronger stay.
+            self.refuse(name_node, "<<", "duplicate key; use one with a list: `<<: [*a, *b]`")
+        # Weakest first, and before the mapping's own keys, so that values and locations of the strongest source remain.
         merged: dict[str, Tree] = {}
         for base in reversed([base for _, value in merges for base in self.bases(value)]):
             merged.update(cast("dict[str, Tree]", self.tree(base, key)))
@@ -193,23 +202,23 @@ class _Walk:
             if name_node.tag == f"{_YAML_TAGS}merge":
                 continue
             if not isinstance(name_node, yaml.ScalarNode):
-                self.refuse(name_node, "a key that is no text", "keys are plain names")
+                self.refuse(name_node, "a key that is not a string", "keys are plain names")
                 continue
             self.check_tag(name_node)
             name = str(name_node.value)
             if name in result:
-                self.refuse(name_node, name, "stands twice in this mapping; which one is meant?")
+                self.refuse(name_node, name, "duplicate key; remove one of them")
                 continue
             here = (*key, name)
             self.document_.names[here] = self.place(name_node)
-            # A value on lines of its own, or of no letter, is found by its key.
-            beside = value_node.start_mark.line == name_node.start_mark.line and value_node.value not in ("", [])
-            self.document_.places[here] = self.place(value_node if beside else name_node)
+            # The location of an empty value, or of one on separate lines, is that of its key.
+            is_inline = value_node.start_mark.line == name_node.start_mark.line and value_node.value not in ("", [])
+            self.document_.places[here] = self.place(value_node if is_inline else name_node)
             result[name] = self.tree(value_node, here)
         return merged | result
 
     def bases(self, node: yaml.Node) -> Iterator[yaml.MappingNode]:
-        """The mappings that `<<` names, strongest first."""
+        """Yield the mappings that `<<` refers to, strongest first."""
         for base in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             if isinstance(base, yaml.MappingNode):
                 yield base

@@ -1,4 +1,4 @@
-"""Changes to a layer's file as a person would make them: one value, and everything around it as it was."""
+"""Minimal edits of a layer's YAML file: they set values and preserve everything else."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from devai_tasks.config.document import Key, Tree
 from devai_tasks.system.errors import UsageError
 
-# Ways to write that there is no value, beside writing nothing.
+# Scalars that mean null, in addition to an empty one.
 _NULLS = ("~", "null", "Null", "NULL")
 
 
 class _AsWritten(VersionedResolver):
-    """Takes plain scalars for the texts that they look like, so that `True` and `+49` stay so; see `document`."""
+    """Resolves plain scalars to strings, so that `True` and `+49` are preserved, as `document` does."""
 
     @property
     def versioned_resolver(self) -> Any:
-        """What means something else: nothing at all, and the key of a merge."""
-        meanings = super().versioned_resolver
-        return {first: meanings[first] for first in ("", "<")}
+        """Resolvers by first character: only those of empty values and merge keys."""
+        resolvers = super().versioned_resolver
+        return {first: resolvers[first] for first in ("", "<")}
 
 
 def edited(text: str, assignments: Sequence[tuple[Key, Tree]]) -> str:
-    """A YAML file's text with values set; comments, order and quotes of all others stay.
+    """Return the text of a YAML file with values set, and with all comments, order and quotes preserved.
 
-    Raises UsageError where a key leads through something that is no section.
+    Raises:
+        UsageError: A part of a key is a value instead of a section.
     """
     editor = YAML()
     editor.width = 120
@@ -41,7 +42,7 @@ def edited(text: str, assignments: Sequence[tuple[Key, Tree]]) -> str:
     editor.indent(mapping=2, sequence=4, offset=2)
     tree = editor.load(text)
     if tree is None:
-        # ruamel has no place for the comments of a file without values: they stay before what is added.
+        # ruamel drops the comments of a file without values, so they are prepended to the added values.
         return _head(text) + _dump(editor, _set(CommentedMap(), assignments))
     return _dump(editor, _set(tree, assignments))
 
@@ -60,21 +61,21 @@ def _set(tree: Any, assignments: Sequence[tuple[Key, Tree]]) -> Any:
     for key, value in assignments:
         node = tree
         for part in key[:-1]:
-            if part not in node or _is_nothing(node[part]):
+            if part not in node or _is_null(node[part]):
                 node[part] = CommentedMap()
             node = node[part]
             if not isinstance(node, CommentedMap):
-                raise UsageError(f"{'.'.join(map(str, key))}: {part} is one value in this file, and no section")
+                raise UsageError(f"{'.'.join(map(str, key))}: {part} is a single value in this file, not a section")
         node[key[-1]] = _node(value)
     return tree
 
 
-def _is_nothing(value: Any) -> bool:
-    return value is None or (type(value) is str and value in _NULLS)  # quoted ones have types of their own
+def _is_null(value: Any) -> bool:
+    return value is None or (type(value) is str and value in _NULLS)  # quoted strings have other types
 
 
 def _node(value: Tree) -> Any:
-    """A value as it should stand in the file: what a reader might take for something else than a text is quoted."""
+    """Return a value as a YAML node; strings that a parser could resolve to another type are quoted."""
     if isinstance(value, dict):
         return CommentedMap({name: _node(inner) for name, inner in value.items()})
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What a key of the schema is made of: its documentation, its default, what it allows."""
+"""Definitions for keys of the schema: documentation, defaults and checks."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """A limit on the values of a key."""
+    """A constraint on the values of a key."""
 
     refusal: Callable[[Any], str | None]
-    """Takes a typed value; returns what is allowed when that is not."""
+    """Returns what is allowed if a typed value is invalid, otherwise None."""
     schema: Mapping[str, Any]
-    """The same as keywords of JSON Schema, as far as that can say it; for a list or map of each member."""
+    """The constraint as JSON Schema keywords, as far as possible; for a list or map, it applies to each member."""
 
 
 Known = Callable[[str, str], str]
-"""What is known of a key, by its section and name, before there are settings to ask."""
+"""Returns the configured value of a key, by section and name, before the settings exist."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A value that only a deployment knows."""
+    """A value that is known only after a deployment."""
 
     task: str
-    """The task that makes it."""
+    """The task that sets the value."""
     placeholder: str
-    """What is shown and rendered before; well-formed, and obviously not real."""
+    """The value that is shown and rendered before the deployment: well-formed, but obviously not real."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Key:
     pending: Pending | None
 
 
-def key(  # noqa: PLR0913 - one option for each thing that the schema may say of a key
+def key(  # noqa: PLR0913 - one option for each property of a key
     doc: str,
     *,
     default: object = MISSING,
@@ -54,10 +54,15 @@ def key(  # noqa: PLR0913 - one option for each thing that the schema may say of
     layers: tuple[str, ...] = (),
     pending: Pending | None = None,
 ) -> Any:
-    """A key of the configuration; without a default, a file of `conf/` has to give it.
+    """Define a key of the configuration.
 
-    `tasks` says what it decides beside artifacts; which of these it changes is observed, when they are rendered.
-    `layers` are the kinds of layers that may set it, where not all may.
+    Args:
+        doc: Description of the key.
+        default: Default value; without one, a file in `conf/` must set the key.
+        check: Constraint on the value.
+        tasks: What the key decides apart from artifacts. Which artifacts it changes is observed during rendering.
+        layers: Kinds of layers that may set the key; empty for all.
+        pending: Task that sets the value and the placeholder until then, for values known only after a deployment.
     """
     metadata = {"key": Key(doc, check, tasks, layers, pending)}
     if pending:
@@ -68,35 +73,43 @@ def key(  # noqa: PLR0913 - one option for each thing that the schema may say of
 
 
 def section(doc: str) -> Any:
-    """A group of keys."""
+    """Define a group of keys."""
     return field(metadata={"key": Key(doc, None, "", (), None)})
 
 
 def between(low: int, high: int) -> Check:
-    """Whole numbers from `low` to `high`."""
+    """Return a check for whole numbers from `low` to `high`."""
     return Check(
-        lambda value: None if low <= value <= high else f"not in {low} to {high}", {"minimum": low, "maximum": high}
+        lambda value: None if low <= value <= high else f"a number from {low} to {high}",
+        {"minimum": low, "maximum": high},
     )
 
 
 def at_least(least: Any) -> Check:
-    """Quantities of at least that much."""
+    """Return a check for quantities of at least `least`."""
     return Check(lambda value: None if value >= least else f"at least {least}", {})
 
 
-def matching(pattern: str, words: str) -> Check:
-    """Texts, or lists and maps all of whose members (keys, for a map) match the whole pattern."""
+def matching(pattern: str, description: str) -> Check:
+    """Return a check for strings that match a pattern as a whole.
+
+    In a list, all members must match; in a map, all keys.
+
+    Args:
+        pattern: Regular expression.
+        description: Description of valid strings, to follow "is not".
+    """
 
     def refusal(value: str | tuple[str, ...] | Mapping[str, Any]) -> str | None:
         members = [value] if isinstance(value, str) else value
-        bad = [member for member in members if not re.fullmatch(pattern, member, re.ASCII)]
-        return f"{bad[0]!r} is not {words}" if bad else None
+        invalid = [member for member in members if not re.fullmatch(pattern, member, re.ASCII)]
+        return f"{invalid[0]!r} is not {description}" if invalid else None
 
     return Check(refusal, {"pattern": f"^(?:{pattern})$"})
 
 
 def ipv4(value: str) -> str | None:
-    """Addresses in dotted form."""
+    """Return the reason why a value is not an IPv4 address; None for a valid one."""
     try:
         IPv4Address(value)
     except ValueError:
@@ -105,7 +118,10 @@ def ipv4(value: str) -> str | None:
 
 
 def cidrs(values: tuple[str, ...]) -> str | None:
-    """Networks in CIDR form, without host bits, and written in the one way that all clouds take."""
+    """Return the reason why a value is not a list of IPv4 networks; None for a valid one.
+
+    All clouds accept canonical CIDR notation only, without host bits.
+    """
     for value in values:
         try:
             network = str(IPv4Network(value, strict=False))
@@ -116,31 +132,31 @@ def cidrs(values: tuple[str, ...]) -> str | None:
     return None
 
 
-# Networks that no address of the public internet is in.
+# Private networks, which are not on the public internet.
 RFC_1918 = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-# Where clouds answer whoever asks as what the node may be: RFC 3927, and Azure's WireServer.
+# Metadata services, which give the node's credentials to any client: RFC 3927, and Azure's WireServer.
 _METADATA = (IPv4Network("169.254.0.0/16"), IPv4Network("168.63.129.16/32"))
 
 
 def egress_cidrs(values: tuple[str, ...]) -> str | None:
-    """Networks in CIDR form, without those of the clouds' metadata services."""
+    """Return the reason why networks are invalid or contain a cloud's metadata service; None for valid ones."""
     if refusal := cidrs(values):
         return refusal
-    for value, closed in itertools.product(values, _METADATA):
-        if IPv4Network(value).overlaps(closed):
-            return f"{value} holds {closed}, where a cloud gives credentials of its nodes away; name smaller networks"
+    for value, blocked in itertools.product(values, _METADATA):
+        if IPv4Network(value).overlaps(blocked):
+            return f"{value} contains {blocked}, the metadata service with the node's credentials; use smaller networks"
     return None
 
 
-# What Kubernetes takes for the name of a label or annotation, with a prefix or without. The rest is of kustomize and of
-# Google: out of the one a number or a truth value comes as that, the other wants a letter first.
+# Valid names of labels and annotations in Kubernetes, with or without a prefix. Further limits: kustomize converts
+# numbers and truth values, and Google Cloud requires a letter first.
 LABEL = matching(
     r"(?!(true|True|TRUE|false|False|FALSE|null|Null|NULL)$)([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?/[A-Za-z0-9]|[A-Za-z])"
     r"([\w.-]{0,61}[A-Za-z0-9])?",
-    "the name of a label, such as team or example.com/team",
+    "a label name, such as team or example.com/team",
 )
 PORT = between(1, 65535)
-# The digest of no image: the placeholder before there is one.
+# Placeholder for the digest of an image that was not pushed yet.
 NO_DIGEST = f"sha256:{'0' * 64}"
 DIGEST = matching(r"(sha256:[0-9a-f]{64})?", "a digest: sha256: and 64 hexadecimal digits")
 IMAGE = matching(r"[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", "an image reference, such as debian:trixie-slim")
@@ -148,10 +164,10 @@ VERSION = matching(r"\d+\.\d+\.\d+", "a version, such as 1.2.3")
 PIN = matching(
     r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}", "an image with its digest, such as debian:trixie-slim@sha256:…"
 )
-# The distribution specification's rule for tags, with room for what is added to them.
+# The distribution specification's rule for tags, with a lower maximum length to allow for suffixes.
 TAG = matching(r"\w[\w.-]{0,63}", "a tag, such as 1.2.3 or latest")
-PATH = matching(r"(?!~)[^\r\n]+", "the path of a folder (and ~ has no meaning here)")
-# A DNS name of RFC 1123 with two labels or more: certificates are for nothing less.
+PATH = matching(r"(?!~)[^\r\n]+", "a folder path (~ is not expanded)")
+# A DNS name (RFC 1123) with at least two labels, which certificates require.
 HOST = matching(
     r"(([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?)?", "a host name, such as lab.example.com"
 )

@@ -1,4 +1,4 @@
-"""The sources of values, weakest first."""
+"""Layers: the sources of values, from weakest to strongest."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.system.errors import ConfigError, Problem
 
 VARIABLE_PREFIX = "DEVAI__"
-# What only a deployment knows, written by the tasks that made it: a layer like any other.
+# Values that are known only after a deployment, recorded by the deploying tasks: a layer like any other.
 DEPLOYMENT_FILE = "deployment.yaml"
-# The kinds of layers that one person has, beside flags.
+# Kinds of layers that belong to one user, in addition to flags.
 PERSONS = ("personal", "variables")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One source of values: a file, the environment's variables, the flags.
+    """One source of values: a file, the environment variables or the flags.
 
-    `kind` is the folder or file of conf/ that it comes from (common, clouds, profiles, stacks, personal), or
-    deployment, variables, flags. `places` says where each value of `tree` stands, `names` where its key does.
-    `problems` are those that kept parts of the source out of `tree`.
+    Attributes:
+        name: Name of the source in messages.
+        kind: Folder or file of conf/ (common, clouds, profiles, stacks, personal), or deployment, variables, flags.
+        tree: The values.
+        places: Location of each value.
+        names: Location of each key itself.
+        problems: Problems because of which parts of the source are not in `tree`.
     """
 
     name: str
@@ -38,57 +42,55 @@ class Layer:
     problems: tuple[Problem, ...] = ()
 
     def place(self, key: Key) -> str:
-        """Where the value at `key`, or the nearest thing around it, stands."""
+        """Return the location of the value of `key`, or of its nearest parent."""
         return _nearest(self.places, key, self.name)
 
     def name_place(self, key: Key) -> str:
-        """Where `key` itself stands."""
+        """Return the location of `key` itself, or of its nearest parent."""
         return _nearest(self.names, key, self.name)
 
 
-def _nearest(places: Mapping[Key, str], key: Key, otherwise: str) -> str:
+def _nearest(places: Mapping[Key, str], key: Key, default: str) -> str:
     while key and key not in places:
         key = key[:-1]
-    return places.get(key, otherwise)
+    return places.get(key, default)
 
 
 class Files:
-    """The layers of a project that are files, each read once; what they hold may be wrong.
-
-    `replaced` are texts that count in place of files, by their names in the project.
-    """
+    """The file layers of a project, each read once and not validated."""
 
     def __init__(self, project: Project, replaced: Mapping[str, str]) -> None:
+        """Create the layers of a project; `replaced` has texts to use instead of files, by path in the project."""
         self.project = project
         self._replaced = replaced
         self._read: dict[Path, Layer] = {}
 
     def common(self) -> list[Layer]:
-        """What every stack has: conf/common, one file for each section."""
+        """Return the layers of all stacks: conf/common, with one file for each section."""
         files = {*(self.project.conf / "common").glob("*.yaml")}
         files |= {self.project.root / name for name in self._replaced if name.startswith("conf/common/")}
         return [self._layer(file, "common") for file in sorted(files)]
 
     def of_stack(self, stack: Stack) -> list[Layer]:
-        """What a stack has beside conf/common; conf/personal.yaml only where the shared files don't protect it."""
+        """Return the other layers of a stack; conf/personal.yaml only if the shared files do not protect the stack."""
         conf = self.project.conf
         shared = [
             self._layer(conf / "clouds" / f"{stack.cloud}.yaml", "clouds"),
             self._layer(conf / "profiles" / f"{stack.environment}.yaml", "profiles"),
             *self._optional(conf / "stacks" / f"{stack}.yaml", "stacks"),
         ]
-        # Read before anything is merged, because it decides what is.
-        said = [layer.tree["protected"] for layer in [*self.common(), *shared] if "protected" in layer.tree]
-        personal = self.personal() if said[-1:] != ["true"] else []
+        # Read before merging, because it determines which layers are merged.
+        values = [layer.tree["protected"] for layer in [*self.common(), *shared] if "protected" in layer.tree]
+        personal = self.personal() if values[-1:] != ["true"] else []
         return [*shared, *personal, *self._optional(self.project.state(stack) / DEPLOYMENT_FILE, "deployment")]
 
     def personal(self) -> list[Layer]:
-        """The personal configuration of this checkout."""
+        """Return the personal configuration of this checkout."""
         return self._optional(self.project.conf / "personal.yaml", "personal")
 
     def _optional(self, file: Path, kind: str) -> list[Layer]:
-        known = file.exists() or self._name(file) in self._replaced
-        return [self._layer(file, kind)] if known else []
+        exists = file.exists() or self._name(file) in self._replaced
+        return [self._layer(file, kind)] if exists else []
 
     def _layer(self, file: Path, kind: str) -> Layer:
         if file not in self._read:
@@ -107,9 +109,9 @@ class Files:
             return Layer(name, kind, problems=tuple(error.problems))
         tree, problems = content.tree, []
         if kind == "common":
-            # One place to look for a value: the file named after its section.
+            # Each section has one file, so that values are easy to find.
             problems = [
-                Problem(content.names[(section,)], section, f"belongs into conf/common/{section}.yaml")
+                Problem(content.names[(section,)], section, f"must be set in conf/common/{section}.yaml")
                 for section in tree
                 if section != file.stem
             ]
@@ -118,7 +120,7 @@ class Files:
 
 
 def builtin(stack: Stack) -> dict[str, Tree]:
-    """Names that values may interpolate without anybody setting them, such as `${stack}` or `${host.uid}`."""
+    """Return built-in values for interpolation, such as `${stack}` or `${host.uid}`."""
     return {
         "stack": str(stack),
         "environment": stack.environment,
@@ -131,76 +133,85 @@ BUILTIN = frozenset(builtin(Stack("", "")))
 
 
 def variables(environ: Mapping[str, str], maps: Collection[Key]) -> Layer:
-    """`DEVAI__PORTS__LAB=9000` sets `ports.lab`. Names of variables are upper case, keys lower.
+    """Return the layer of environment variables: `DEVAI__PORTS__LAB=9000` sets `ports.lab`.
 
-    What follows the name of one of the `maps` is one name of somebody's own, and stays as it is.
+    Names of variables are upper case, keys are lower case.
+
+    Args:
+        environ: Environment variables.
+        maps: Keys of maps. The text after such a key is one user-defined name, whose case is preserved.
     """
     assignments = []
     for name, value in sorted(environ.items()):
         if name.startswith(VARIABLE_PREFIX):
             parts = name.removeprefix(VARIABLE_PREFIX).split("__")
             path = [part.lower() for part in parts]
-            of_map = next((length for length in range(len(path)) if tuple(path[:length]) in maps), None)
-            if of_map is not None:
-                path[of_map:] = ["__".join(parts[of_map:])]
+            map_length = next((length for length in range(len(path)) if tuple(path[:length]) in maps), None)
+            if map_length is not None:
+                path[map_length:] = ["__".join(parts[map_length:])]
             assignments.append((path, value, name))
     return _assign("environment variables", "variables", assignments)
 
 
 def flags(overrides: Sequence[str], *, gpu: bool, split: Callable[[str], list[str]]) -> Layer:
-    """`--set ports.lab=9000`, and `--gpu`; `split` makes a path of a dotted key."""
+    """Return the layer of `--set ports.lab=9000` and `--gpu`; `split` converts a dotted key to a path."""
     assignments = [(["gpu", "enabled"], "true", "--gpu")] if gpu else []
     problems = []
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals or not all(name.split(".")):
-            problems.append(Problem(f"--set {_safe(override)}", "no override", "write --set section.key=value"))
+            problems.append(Problem(f"--set {_safe(override)}", "not an override", "write --set section.key=value"))
         else:
             assignments.append((split(name), value, f"--set {_safe(override)}"))
     return _assign("command line", "flags", assignments, problems)
 
 
 def words(overrides: Sequence[str], *, gpu: bool) -> str:
-    """The same flags as a person types them, for messages."""
+    """Return the flags as command line text, for messages."""
     return shlex.join([*(["--gpu"] if gpu else []), *(f"--set={_safe(override)}" for override in overrides)])
 
 
 def _safe(override: str) -> str:
-    """An override as messages may show it: the value of a secret is none of theirs, what only names one is."""
+    """Return an override for messages, with secret values masked; references to secrets are shown."""
     name, _, value = override.partition("=")
-    hidden = name.partition(".")[0] == "secrets" and secrets.masked(value) != value
-    return f"{name}={secrets.MASK}" if hidden else override
+    is_secret = name.partition(".")[0] == "secrets" and secrets.masked(value) != value
+    return f"{name}={secrets.MASK}" if is_secret else override
 
 
 def _assign(
     name: str, kind: str, assignments: Iterable[tuple[list[str], str, str]], problems: Iterable[Problem] = ()
 ) -> Layer:
-    """A layer from `(path, text, place)`; the later wins, and as between layers a map adds to what is there."""
+    """Return a layer from `(path, text, location)` tuples.
+
+    Later assignments win. As between layers, a map is merged with previous values.
+    """
     tree: dict[str, Tree] = {}
     places: dict[Key, str] = {}
-    found = [*problems]
+    all_problems = [*problems]
     for path, text, place in assignments:
         try:
             value = document.parse_value(text)
         except ConfigError as error:
-            found += [Problem(place, ".".join(path), problem.allowed) for problem in error.problems]
+            all_problems += [Problem(place, ".".join(path), problem.allowed) for problem in error.problems]
             continue
-        for key, leaf in leaves(tuple(path), value):
+        for key, member in leaves(tuple(path), value):
             node = tree
             for part in key[:-1]:
                 child = node.setdefault(part, {})
                 if not isinstance(child, dict):
-                    found.append(Problem(place, ".".join(path), f"another override says that {part} is one value"))
+                    all_problems.append(
+                        Problem(place, ".".join(path), f"another override sets {part} to a single value")
+                    )
                     child = {}
                 node = child
-            if leaf != {} or key[-1] not in node:
-                node[key[-1]] = leaf
+            if member != {} or key[-1] not in node:
+                node[key[-1]] = member
             places.update({key[: index + 1]: place for index in range(len(key))})
-    return Layer(name, kind, tree, places, places, tuple(found))
+    return Layer(name, kind, tree, places, places, tuple(all_problems))
 
 
 def leaves(key: tuple[str, ...], value: Tree) -> Iterator[tuple[tuple[str, ...], Tree]]:
-    """What a value sets, each thing by itself: all that a map holds, and anything else as a whole."""
+    """Yield each key that a value sets: the members of a map recursively, and any other value as a whole."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from leaves((*key, name), inner)

@@ -1,7 +1,7 @@
-"""conf/ and overrides to the configuration of a stack.
+"""Loads the configuration of a stack from conf/ and overrides.
 
-OmegaConf merges and interpolates the layers; the reader turns the result into the schema's classes. Problems gather on
-the way: what is wrong is taken out, so that the next step can go on and all of them are told at once.
+OmegaConf merges and interpolates the layers; the reader converts the result to the schema's classes. Each step removes
+invalid values and collects the problems, so that the next step can continue and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from devai_tasks.config.variables import Refusal
 from devai_tasks.system.errors import ConfigError, Problem, nearest
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-# What may be interpolated, where something else is tried.
-_INTERPOLATIONS = "write ${section.key} or ${oc.env:NAME,default}, and for a ${ that stays one \\${"
+# Message for any other interpolation.
+_INTERPOLATIONS = "write ${section.key} or ${oc.env:NAME,default}, and \\${ for a literal ${"
 OmegaConf.register_resolver("secret", secrets.reference, replace=True)
 
 
 class Deployment(Protocol):
-    """What loading a configuration has to know of what is made of it."""
+    """Interface of the deployment code that loading a configuration needs."""
 
     def mistakes(self, settings: Settings) -> Iterable[Mistake]:
-        """Return what is wrong between the keys of a stack."""
+        """Return the mistakes in the settings of a stack."""
 
     def unknown(self, known: Known) -> Collection[str]:
-        """Return the keys whose values only a deployment tells, by what is known of others."""
+        """Return the keys whose values are only known after a deployment; `known` returns the values of other keys."""
 
     def affected(self, settings: Settings) -> Mapping[Key, Collection[str]]:
-        """Return the artifacts of a stack by the keys that are read for each."""
+        """Return the artifacts of a stack by key: those for which the key is read."""
 
 
 class _NoDeployment:
-    """Of a configuration that nothing is made of."""
+    """Implementation for a configuration that is not deployed or rendered."""
 
     def mistakes(self, settings: Settings) -> Iterable[Mistake]:
         return mistakes(RULES, settings)
@@ -65,10 +65,13 @@ class _NoDeployment:
 
 
 class Sources:
-    """All layers of a project: each file is read once, and what every stack shares is merged once.
+    """All layers of a project. Each file is read once, and the layers that all stacks share are merged once.
 
-    `replaced` are texts that count in place of files, by their names in the project: what would be if they were so.
-    `deployment` has the rules of what is made of the settings; without it, only the rules of all stacks hold.
+    Args:
+        project: Project whose files are read.
+        environ: Environment variables.
+        replaced: Texts to use instead of files, by path in the project.
+        deployment: Deployment code with more rules; without it, only the rules of all stacks apply.
     """
 
     def __init__(
@@ -89,33 +92,41 @@ class Sources:
     def configuration(
         self, stack: Stack, overrides: Sequence[str] = (), *, gpu: bool = False, everybodys: bool = False
     ) -> Configuration:
-        """What the layers say about a stack; `everybodys` leaves out those of one person.
+        """Return the configuration of a stack.
 
-        `overrides` are `section.key=value` texts of the command line. Raises ConfigError with all problems at once,
-        each with its place.
+        Args:
+            stack: Stack to load.
+            overrides: `section.key=value` texts of the command line.
+            gpu: Whether `--gpu` is set.
+            everybodys: Whether to ignore the layers of one user.
+
+        Raises:
+            ConfigError: The configuration is invalid; the error has all problems with their locations.
         """
         common = self.files.common()
         flags = sources.flags(overrides, gpu=gpu, split=partial(reader.split, Settings))
-        own = [*self.files.of_stack(stack), self._variables, flags]
+        specific = [*self.files.of_stack(stack), self._variables, flags]
         if everybodys:
-            own = [layer for layer in own if layer.kind not in sources.PERSONS]
+            specific = [layer for layer in specific if layer.kind not in sources.PERSONS]
         if not self._shared:
             defaults = OmegaConf.create(reader.defaults(Settings))
             shared = OmegaConf.merge(defaults, *(self._cleaned(layer)[0] for layer in common))
             self._shared = pickle.dumps(shared)
-        # A copy to merge into, for an eighth of the time that copying it as `OmegaConf.merge` does would take.
-        merged: DictConfig = pickle.loads(self._shared)  # noqa: S301 - from the lines above, and from nowhere else
-        merged.merge_with(sources.builtin(stack), *(self._cleaned(layer)[0] for layer in own))
-        layers = [*common, *own]
+        # Unpickling a copy takes an eighth of the time that copying by `OmegaConf.merge` takes.
+        merged: DictConfig = pickle.loads(self._shared)  # noqa: S301 - pickled above
+        merged.merge_with(sources.builtin(stack), *(self._cleaned(layer)[0] for layer in specific))
+        layers = [*common, *specific]
         problems = self.project.conflicts(stack)
         problems += [problem for layer in layers for problem in self._cleaned(layer)[1]]
-        meant = replace(stack, changes=sources.words(overrides, gpu=gpu))
-        return _Reading(meant, layers, merged, problems, self._deployment).configuration()
+        stack = replace(stack, changes=sources.words(overrides, gpu=gpu))
+        return _Reading(stack, layers, merged, problems, self._deployment).configuration()
 
     def stack(self, env: str = "", cloud: str = "", overrides: Sequence[str] = ()) -> Stack:
-        """The stack that flags mean; for one that wasn't given, `defaults` of the configuration decides.
+        """Return the stack that flags select, or that `defaults` in the configuration selects without flags.
 
-        Raises ConfigError for an unknown one, with what is wrong in the flags and in the layers of every stack beside.
+        Raises:
+            ConfigError: The environment or cloud is unknown; the error also has the problems of the flags and of the
+                layers that all stacks share.
         """
         choosing = [*self.files.common(), *self.files.personal(), self._variables]
         chosen, places = {"env": env, "cloud": cloud}, {}
@@ -133,21 +144,21 @@ class Sources:
 
     @cached_property
     def _declared(self) -> frozenset[str]:
-        """The variables of the environment that values may take in."""
-        found = [at(layer.tree, ("variables",)) for layer in self.files.common()]
-        return variables.SHIPPED | {str(name) for one in found if isinstance(one, list) for name in one}
+        """The environment variables that values may refer to."""
+        values = [at(layer.tree, ("variables",)) for layer in self.files.common()]
+        return variables.SHIPPED | {str(name) for value in values if isinstance(value, list) for name in value}
 
     def _cleaned(self, layer: Layer) -> tuple[DictConfig, list[Problem]]:
-        """A layer without what is wrong in it, to merge; and what that is."""
-        known = self._clean.get(layer.name)
-        if not known or known[0] is not layer:  # flags are others each time
+        """Return a layer without invalid parts, for merging, and the problems of these parts."""
+        cached = self._clean.get(layer.name)
+        if not cached or cached[0] is not layer:  # flags differ between calls
             tree, problems = _clean(layer, self._declared)
-            known = self._clean[layer.name] = (layer, OmegaConf.create(tree), problems)
-        return known[1:]
+            cached = self._clean[layer.name] = (layer, OmegaConf.create(tree), problems)
+        return cached[1:]
 
 
 def _chosen(tree: DictConfig, name: str) -> str:
-    """What a layer says about the stack that is meant; where that can't be resolved, as it is written."""
+    """Return a layer's value of `defaults`; unresolved if it cannot be resolved."""
     try:
         value = tree.get("defaults", {}).get(name)
     except (OmegaConfBaseException, AttributeError):
@@ -165,7 +176,7 @@ def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], li
     tree = {}
     for name, value in layer.tree.items():
         if name in sources.BUILTIN:
-            report((name,), "is not set but known: it follows from --env and --cloud", at_name=True)
+            report((name,), "cannot be set: it follows from --env, --cloud or this machine", at_name=True)
         else:
             tree[name] = value
     tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
@@ -175,55 +186,56 @@ def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], li
             _remove(tree, key)
     for key, entry in reader.leaves(Settings).items():
         if entry.meta.layers and layer.kind not in entry.meta.layers and at(tree, key) is not ...:
-            report(key, f"may not be set here, only in: {', '.join(entry.meta.layers)}", at_name=True)
+            report(key, f"cannot be set here, only in: {', '.join(entry.meta.layers)}", at_name=True)
             _remove(tree, key)
     if layer.kind != "flags" and tree.get("protected", "false") not in ("true", "false"):
-        # Read before anything is merged, because it decides what is.
-        report(("protected",), "true or false, written out")
+        # Read before merging, because it determines which layers are merged.
+        report(("protected",), "true or false, without interpolation")
         del tree["protected"]
     return tree, problems
 
 
 def _malformed(key: Key, text: str, declared: Collection[str]) -> Refusal | None:
-    """Return what is wrong with the interpolations in a text: OmegaConf would refuse it, but without its location.
+    """Return the reason why the interpolations in a text are invalid; None for valid ones.
 
-    A secret's value is refused even where a stronger layer overrides it, and like all that is wrong there not quoted.
+    OmegaConf would refuse them, too, but without a location. A literal value of a secret is refused even if a stronger
+    layer overrides it, and is not quoted, like all invalid values of secrets.
     """
     secret = Refusal(secrets.NO_REFERENCE) if key[0] == "secrets" else None
-    if text == "???":  # to OmegaConf a value that is still to come, which sets nothing
+    if text == "???":  # a missing value to OmegaConf
         return Refusal(reader.NO_VALUE)
     if "${" not in text:
         return secret
     try:
-        found = interpolations(text)
+        items = interpolations(text)
     except OmegaConfBaseException:
         return secret or Refusal(_INTERPOLATIONS)
-    known = all(one.plain and (one.argument is None or one.name in ("oc.env", "secret")) for one in found)
-    if refusal := variables.refusal(text, declared) if known else Refusal(_INTERPOLATIONS):
+    supported = all(item.plain and (item.argument is None or item.name in ("oc.env", "secret")) for item in items)
+    if refusal := variables.refusal(text, declared) if supported else Refusal(_INTERPOLATIONS):
         return secret or refusal
     for name, path in key_references(text, key):
         if text != f"${{{name}}}" and _has_parts(path):
-            return secret or Refusal(f"a text has no room for {name}, which is more than one value")
+            return secret or Refusal(f"cannot insert {name} into a string: it has more than one value")
     return None
 
 
 def _has_parts(key: Key) -> bool:
-    """Whether there is a section, a map or a list of that name."""
-    leaves = reader.leaves(Settings)
-    if key in leaves:
-        return typing.get_origin(leaves[key].kind) in (tuple, Mapping)
-    return any(leaf[: len(key)] == key for leaf in leaves)
+    """Whether a key is a section, a map or a list."""
+    entries = reader.leaves(Settings)
+    if key in entries:
+        return typing.get_origin(entries[key].kind) in (tuple, Mapping)
+    return any(path[: len(key)] == key for path in entries)
 
 
 def _remove(tree: Any, key: Key) -> None:
-    """Take out what stands at `key`; of a list the whole, since the places of the others would move."""
+    """Remove the value at `key`. Remove a list as a whole, because the locations of its other items would shift."""
     while isinstance(key[-1], int):
         key = key[:-1]
     del at(tree, key[:-1])[key[-1]]
 
 
 class _Reading:
-    """From merged layers to a configuration."""
+    """Conversion of merged layers to a configuration."""
 
     def __init__(
         self,
@@ -243,7 +255,7 @@ class _Reading:
 
     @cached_property
     def written(self) -> dict[str, Any]:
-        """The merged layers before interpolation; only who reports something needs them."""
+        """The merged layers before interpolation, computed only to report problems."""
         return as_written(self.merged)
 
     def configuration(self) -> Configuration:
@@ -251,7 +263,7 @@ class _Reading:
         tree = self.resolved()
         tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), self.refuse))
         settings: Settings = reader.read(Settings, tree, (), self.report, stack=self.stack)
-        if not self.incomplete:  # a weaker layer's value in place of one that was taken out was not asked for
+        if not self.incomplete:  # a removed value leaves that of a weaker layer, which is not what the user configured
             for key, allowed, code in self.deployment.mistakes(settings):
                 self.report(key, allowed, code=code)
         if self.problems:
@@ -274,20 +286,20 @@ class _Reading:
         return tuple(missing)
 
     def report(self, key: Key, allowed: str, *, at_name: bool = False, code: str = "") -> None:
-        """Note a problem, with what was written at the key and where."""
-        # What was taken out, or led nowhere, is reported already, and would be missed again here.
-        missed = self.incomplete and allowed.startswith(reader.NO_VALUE)
-        if not missed and not any(key[:length] in self.unresolved for length in range(1, len(key) + 1)):
+        """Record a problem with the value at the key and its location."""
+        # Values that were removed or not resolved are reported already, and are missing here.
+        is_reported = self.incomplete and allowed.startswith(reader.NO_VALUE)
+        if not is_reported and not any(key[:length] in self.unresolved for length in range(1, len(key) + 1)):
             place = self.place(key, at_name=at_name)
             self.problems.append(Problem(place, quote(key, at(self.written, key)), allowed, code))
 
     def refuse(self, key: Key, allowed: str, *, at_name: bool = False) -> None:
-        """Note a problem that leaves no value at the key, which is then no problem more."""
+        """Record a problem that removes the value at the key; no further problem is reported for the key."""
         self.report(key, allowed, at_name=at_name)
         self.unresolved.add(key)
 
     def place(self, key: Key, *, at_name: bool = False) -> str:
-        """Where the strongest layer that has `key`, or else the section around it, sets it."""
+        """Return the location in the strongest layer that sets `key` or its nearest parent."""
         for length in range(len(key), 0, -1):
             if isinstance(key[length - 1], int):
                 continue  # a list is set as a whole
@@ -297,18 +309,18 @@ class _Reading:
         return f"conf/common/{key[0]}.yaml:1:1"
 
     def resolved(self) -> Tree:
-        """The merged tree with interpolations replaced; reports those that lead nowhere."""
+        """Return the merged tree with interpolations resolved, and report those that cannot be resolved."""
         names = list(reader.fields(Settings))
         try:
-            whole = cast("dict[str, Any]", OmegaConf.to_container(self.merged, resolve=True))
+            resolved = cast("dict[str, Any]", OmegaConf.to_container(self.merged, resolve=True))
         except (OmegaConfBaseException, RecursionError):
-            pass  # it says neither which one nor how many
+            pass  # the error does not tell which or how many interpolations failed
         else:
-            return {name: _plain(whole[name]) for name in names if name in whole}
+            return {name: _plain(resolved[name]) for name in names if name in resolved}
         return {name: self.resolve(self.merged, name, (name,)) for name in names if name in self.merged}
 
     def resolve(self, node: Any, name: Any, key: Key) -> Tree:
-        """The tree below `node[name]` with interpolations replaced."""
+        """Return the tree at `node[name]` with interpolations resolved."""
         try:
             value = node[name]
         except (OmegaConfBaseException, RecursionError) as error:
@@ -326,26 +338,26 @@ class _Reading:
         message = str(error)
         parts = message.split("'")
         if isinstance(error, RecursionError) or "Recursive interpolation" in message or "parent node" in message:
-            return "leads back to itself"
+            return "refers to itself"
         if "Environment variable '" in message:
-            return f"the environment variable {parts[1]} is not set; ${{oc.env:{parts[1]},default}} does without it"
+            return f"environment variable {parts[1]} is not set; ${{oc.env:{parts[1]},default}} sets a default"
         if not message.startswith("Interpolation key '"):
-            return f"leads nowhere: {_INTERPOLATIONS}"
+            return f"cannot be resolved: {_INTERPOLATIONS}"
         if self.incomplete and tuple(parts[1].split(".")) in reader.leaves(Settings):
-            return None  # what was to be there is reported already
+            return None  # the missing key is reported already
         keys = [".".join(map(str, key)) for key in reader.leaves(Settings)]
-        variable = f"; a variable of the environment is ${{oc.env:{parts[1]}}}" if parts[1].isupper() else ""
-        return f"no key {parts[1]} to take it from{variable or nearest(parts[1], keys)}"
+        variable = f"; an environment variable is ${{oc.env:{parts[1]}}}" if parts[1].isupper() else ""
+        return f"refers to unknown key {parts[1]}{variable or nearest(parts[1], keys)}"
 
 
 def quote(key: Key, value: Any) -> str:
-    """A key as messages show it, with its value where that is one; what stands under secrets is shown to nobody."""
+    """Return a key for messages, with its value if that is a string and not in the section `secrets`."""
     dotted = ".".join(map(str, key))
     return f"{dotted} = {value}" if isinstance(value, str) and key[0] != "secrets" else dotted
 
 
 def _known(merged: Any, key: Key) -> str | None:
-    """A value that is needed before all others; None where it can't be had."""
+    """Return a value that is needed before all others; None if it cannot be resolved."""
     try:
         for part in key:
             merged = merged[part]
@@ -355,7 +367,7 @@ def _known(merged: Any, key: Key) -> str | None:
 
 
 def _plain(value: Any) -> Tree:
-    """What OmegaConf resolved, as the texts that it was made of."""
+    """Return values resolved by OmegaConf as strings."""
     if isinstance(value, dict):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):

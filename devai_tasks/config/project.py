@@ -1,4 +1,4 @@
-"""Where a project's files are."""
+"""Locations of a project's files."""
 
 from __future__ import annotations
 
@@ -14,64 +14,67 @@ from devai_tasks.system.errors import ConfigError, Problem, UsageError, nearest
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with `conf/` beside `deploy/`."""
+    """A folder that contains `conf/` and `deploy/`."""
 
     root: Path
 
     @classmethod
     def find(cls, start: Path | None = None) -> Project:
-        """The project that `start` (default: the current directory) is in.
+        """Return the project that contains `start`, by default the current directory.
 
-        Raises UsageError where there is none.
+        Raises:
+            UsageError: Neither the folder nor any of its parents is a project.
         """
-        here = (start or Path.cwd()).resolve()
-        for folder in (here, *here.parents):
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
             if (folder / "conf").is_dir() and (folder / "deploy").is_dir():
                 return cls(folder)
-        message = f"no project in {here} or above it (conf/ beside deploy/)"
-        raise UsageError(message, hint="`devai new DIR` writes one")
+        message = f"no project in {start} or its parents (a folder with conf/ and deploy/)"
+        raise UsageError(message, hint="`devai new DIR` creates one")
 
     @property
     def conf(self) -> Path:
-        """The configuration's layers."""
+        """Folder of the configuration layers."""
         return self.root / "conf"
 
     def artifacts(self, stack: Stack) -> Path:
-        """Where what is generated for a stack goes."""
+        """Return the folder of a stack's generated artifacts."""
         return self.root / "generated" / str(stack)
 
     def state(self, stack: Stack) -> Path:
-        """What a stack remembers on this machine; for its owner only."""
+        """Return the folder of a stack's local state, which only its owner may read."""
         return self.root / ".devai" / str(stack)
 
     @property
     def environments(self) -> list[str]:
-        """What --env may be: the files of conf/profiles."""
+        """Valid values of --env: the files in conf/profiles."""
         return sorted(file.stem for file in (self.conf / "profiles").glob("*.yaml"))
 
     @property
     def clouds(self) -> list[str]:
-        """What --cloud may be: the files of conf/clouds."""
+        """Valid values of --cloud: the files in conf/clouds."""
         return sorted(file.stem for file in (self.conf / "clouds").glob("*.yaml"))
 
     @property
     def stacks(self) -> list[Stack]:
-        """Every environment on every cloud."""
+        """All combinations of environments and clouds."""
         return [Stack(environment, cloud) for cloud in self.clouds for environment in self.environments]
 
     def conflicts(self, stack: Stack) -> list[Problem]:
-        """What is wrong with a stack whose name is another's too, and with it all that is kept under a name."""
+        """Return a problem if another stack has the same name, and so the same files, locks and resources."""
         parts = str(stack).split("-")
         pairs = [["-".join(parts[:end]), "-".join(parts[end:])] for end in range(1, len(parts))]
         files = [[f"conf/clouds/{cloud}.yaml", f"conf/profiles/{environment}.yaml"] for cloud, environment in pairs]
-        there = [pair for pair in files if all((self.root / file).exists() for file in pair)]
-        if len(there) < 2:  # noqa: PLR2004 - the stack itself, and another
+        existing = [pair for pair in files if all((self.root / file).exists() for file in pair)]
+        if len(existing) < 2:  # noqa: PLR2004 - the stack itself, and another one
             return []
-        remedy = f"the name of two stacks: {', and '.join(map(' with '.join, there))}; rename one of these files"
-        return [Problem(f"{there[0][0]}:1:1", str(stack), remedy)]
+        allowed = (
+            f"a unique name: {', and '.join(map(' with '.join, existing))} have the same; rename one of these files"
+        )
+        return [Problem(f"{existing[0][0]}:1:1", str(stack), allowed)]
 
     def loading(self, name: str) -> list[Stack]:
-        """The stacks that load a shared file of `conf/`, by its name in the project."""
+        """Return the stacks that load a shared file of `conf/`, by its path in the project."""
         kind, stem = Path(name).parts[1], Path(name).stem
 
         def loads(stack: Stack) -> bool:
@@ -80,10 +83,15 @@ class Project:
         return [stack for stack in self.stacks if kind == "common" or loads(stack)]
 
     def stack(self, environment: str, cloud: str, *, places: Mapping[str, str] = MappingProxyType({})) -> Stack:
-        """The stack of an environment on a cloud.
+        """Return the stack of an environment and a cloud.
 
-        `places` says where each of `env` and `cloud` was given, if not by its flag. Raises ConfigError for what `conf/`
-        doesn't know.
+        Args:
+            environment: Name of the environment.
+            cloud: Name of the cloud.
+            places: Location of `env` and `cloud`, for each that is not set by its flag.
+
+        Raises:
+            ConfigError: The environment or the cloud is not defined in `conf/`.
         """
         problems = []
         for flag, kind, name, names, folder in (
@@ -91,11 +99,11 @@ class Project:
             ("cloud", "cloud", cloud, self.clouds, "clouds"),
         ):
             place = places.get(flag, f"--{flag}={name}")
-            remedy = f"there are {', '.join(names) or 'none'}; a new one is a file in conf/{folder}/"
+            allowed = f"one of: {', '.join(names) or '(none)'}; to add one, create a file in conf/{folder}/"
             if not name:
-                problems.append(Problem("conf/common/defaults.yaml:1:1", f"defaults.{flag} has no value", remedy))
+                problems.append(Problem("conf/common/defaults.yaml:1:1", f"defaults.{flag} has no value", allowed))
             elif name not in names:
-                problems.append(Problem(place, f"unknown {kind} {name!r}{nearest(name, names)}", remedy))
+                problems.append(Problem(place, f"unknown {kind} {name!r}{nearest(name, names)}", allowed))
             elif not re.fullmatch(STACK_NAME, name):
                 problems.append(Problem(f"conf/{folder}/{name}.yaml:1:1", name, STACK_NAME_WORDS))
         if problems:

@@ -1,4 +1,4 @@
-"""From trees of raw scalars to the schema's dataclasses, with every problem at once."""
+"""Conversion of trees of raw scalars to the schema's dataclasses, which reports all problems at once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ NO_VALUE = "has no value"
 
 
 class UnreadableError(Exception):
-    """Something looked at a value that could not be read."""
+    """An unreadable value was used."""
 
 
 class _Unreadable:
-    """What stands for such a value: whoever looks at it hears so, and judges nothing by it."""
+    """Marker for an unreadable value: any use raises UnreadableError, so that no rule evaluates it."""
 
     def _refuse(self, *_: object) -> Any:
         raise UnreadableError
@@ -38,7 +38,7 @@ _UNREADABLE = _Unreadable()
 
 
 class Report(Protocol):
-    """Takes the key at fault and what is allowed there; `at_name`: the key itself is wrong, and not its value."""
+    """Callback that takes an invalid key and what is allowed; `at_name`: the key itself is invalid, not its value."""
 
     def __call__(self, key: Key, allowed: str, *, at_name: bool = False) -> None:
         """Note a problem."""
@@ -46,7 +46,7 @@ class Report(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A key of a section: its type, what the schema says of it, and its default as a file would write it."""
+    """A key of a section: its type, its metadata, and its default in the format of a file."""
 
     kind: Any
     meta: Metadata
@@ -54,25 +54,25 @@ class Entry:
 
 
 def may_be_null(kind: Any) -> bool:
-    """Whether a key may be without a value: its type is `X | None`."""
+    """Whether a key may be null: its type is `X | None`."""
     return type(None) in typing.get_args(kind)
 
 
 def value_kind(kind: Any) -> Any:
-    """The type of a key's value where it has one."""
+    """Return the type of a key's value without None."""
     if not may_be_null(kind):
         return kind
     return next(choice for choice in typing.get_args(kind) if choice is not type(None))
 
 
 def is_section(kind: Any) -> bool:
-    """Whether a type of the schema has keys of its own."""
+    """Whether a type of the schema is a section, which has keys."""
     return dataclasses.is_dataclass(kind) and kind not in (*QUANTITIES, Secret)
 
 
 @cache
 def fields(section: Any) -> Mapping[str, Entry]:
-    """The keys of a section; fields that files can't set are left out."""
+    """Return the keys of a section, without fields that files cannot set."""
     hints = typing.get_type_hints(section)
     return {
         field.name: Entry(hints[field.name], field.metadata["key"], _written(field.default))
@@ -91,24 +91,24 @@ def _written(default: Any) -> Tree | None:
 
 @cache
 def leaves(section: Any) -> Mapping[Key, Entry]:
-    """Every key that holds a value, by its path; maps and lists count as one value."""
-    found: dict[Key, Entry] = {}
+    """Return all keys with a value, by path; a map or list is one value."""
+    result: dict[Key, Entry] = {}
     for name, entry in fields(section).items():
         if is_section(entry.kind):
-            found |= {(name, *key): inner for key, inner in leaves(entry.kind).items()}
+            result |= {(name, *key): inner for key, inner in leaves(entry.kind).items()}
         else:
-            found[(name,)] = entry
-    return found
+            result[(name,)] = entry
+    return result
 
 
 @cache
 def maps(section: Any) -> frozenset[Key]:
-    """The keys of whose values the names are free."""
+    """Return the keys of maps, whose members have user-defined names."""
     return frozenset(key for key, entry in leaves(section).items() if typing.get_origin(entry.kind) is Mapping)
 
 
 def defaults(section: Any) -> dict[str, Tree]:
-    """The schema's own values as the weakest layer, written as a file would."""
+    """Return the schema's defaults, which are the weakest layer, in the format of a file."""
     tree: dict[str, Tree] = {}
     for name, entry in fields(section).items():
         if is_section(entry.kind):
@@ -119,7 +119,7 @@ def defaults(section: Any) -> dict[str, Tree]:
 
 
 def split(section: Any, dotted: str) -> list[str]:
-    """The path that a dotted key means: what follows the name of a map is one name, with dots or without."""
+    """Return the path of a dotted key. The text after the key of a map is one name, which may contain dots."""
     name, dot, rest = dotted.partition(".")
     entry = fields(section).get(name)
     if not dot or not entry:
@@ -130,35 +130,35 @@ def split(section: Any, dotted: str) -> list[str]:
 
 
 def clean(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
-    """The tree without what the schema has no place for, which is reported.
+    """Return a tree without parts that do not fit the schema, and report these.
 
-    That is keys that it doesn't know, and lists or maps where it has something else; the latter become None.
+    Unknown keys are removed. Lists and maps in place of another type become None.
     """
     if isinstance(tree, str) and "${" in tree:
-        return tree  # may stand for anything; what came of it is checked again
+        return tree  # unknown until resolved, when it is checked again
     if is_section(kind):
         return _clean_section(kind, tree, key, report)
-    wanted = None
+    expected = None
     if typing.get_origin(kind) is tuple:
         if not isinstance(tree, list) or any(isinstance(item, (dict, list)) for item in tree):
-            wanted = "a list of texts, such as [a, b]"
+            expected = "a list of strings, such as [a, b]"
     elif typing.get_origin(kind) is Mapping:
         if isinstance(tree, dict):
             members = {name: clean(str, item, (*key, name), report) for name, item in tree.items()}
             return {name: item for name, item in members.items() if item is not None or tree[name] is None}
         secret = typing.get_args(kind)[1] is Secret
-        wanted = f"a map of texts, such as {'{NAME: ${secret:NAME}}' if secret else '{name: text}'}"
+        expected = f"a map of strings, such as {'{NAME: ${secret:NAME}}' if secret else '{name: text}'}"
     elif isinstance(tree, (dict, list)):
-        wanted = f"one value, not a {'map' if isinstance(tree, dict) else 'list'}"
-    if wanted:
-        report(key, wanted)
+        expected = f"a single value, not a {'map' if isinstance(tree, dict) else 'list'}"
+    if expected:
+        report(key, expected)
         return None
     return tree
 
 
 def _clean_section(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
     if not isinstance(tree, dict):
-        report(key, f"a section: its keys are {', '.join(fields(kind))}")
+        report(key, f"a section with the keys {', '.join(fields(kind))}")
         return None
     kept: dict[str, Tree] = {}
     for name, value in tree.items():
@@ -168,24 +168,31 @@ def _clean_section(kind: Any, tree: Tree, key: Key, report: Report) -> Tree:
             continue
         inner = fields(kind)[name].kind
         result = clean(inner, value, (*key, name), report)
-        # A part that was refused is as if it weren't there; a null that was written stays, to be refused as a value.
+        # Remove a refused part, but keep an explicit null, which is refused as a value later.
         if result is not None or (value is None and not is_section(inner)):
             kept[name] = result
     return kept
 
 
-def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
-    """The typed value of a resolved tree; reports what is wrong, and what is made of that raises UnreadableError.
+def read(kind: Any, tree: Tree, key: Key, report: Report, **extra: Any) -> Any:
+    """Return the typed value of a resolved tree, and report problems.
 
-    `given` are the fields of the outermost section that no file sets.
+    Any use of an invalid value raises UnreadableError.
+
+    Args:
+        kind: Type in the schema.
+        tree: The resolved tree.
+        key: Key of the tree.
+        report: Called for each problem.
+        extra: Fields of the outermost section that files cannot set.
     """
     if is_section(kind):
-        return _section(kind, tree if isinstance(tree, dict) else {}, key, report, given)
+        return _section(kind, tree if isinstance(tree, dict) else {}, key, report, extra)
     if typing.get_origin(kind) is tuple:
         items = tree if isinstance(tree, list) else []
         return tuple(read(str, item, (*key, index), report) for index, item in enumerate(items))
     if typing.get_origin(kind) is Mapping:
-        # In one order, whatever that of the layers is: artifacts change only where something is said.
+        # Sorted, so that the order of the layers does not change artifacts.
         entries = dict(sorted(tree.items())) if isinstance(tree, dict) else {}
         member = typing.get_args(kind)[1]
         return MappingProxyType({name: read(member, item, (*key, name), report) for name, item in entries.items()})
@@ -193,7 +200,7 @@ def read(kind: Any, tree: Tree, key: Key, report: Report, **given: Any) -> Any:
 
 
 def _value(kind: Any, tree: Tree, key: Key, report: Report) -> Any:
-    if may_be_null(kind) and tree in (None, "null"):  # flags and variables have texts only
+    if may_be_null(kind) and tree in (None, "null"):  # flags and variables are strings only
         return None
     if tree is None:
         report(key, NO_VALUE)
@@ -205,18 +212,18 @@ def _value(kind: Any, tree: Tree, key: Key, report: Report) -> Any:
         return _UNREADABLE
 
 
-def _section(kind: Any, tree: dict[str, Tree], key: Key, report: Report, given: Mapping[str, Any]) -> Any:
-    values = dict(given)
+def _section(kind: Any, tree: dict[str, Tree], key: Key, report: Report, extra: Mapping[str, Any]) -> Any:
+    values = dict(extra)
     for name, entry in fields(kind).items():
-        here = (*key, name)
+        path = (*key, name)
         if name not in tree and not is_section(entry.kind):
-            report(here, f"{NO_VALUE}: give it one in conf/common/{here[0]}.yaml")
+            report(path, f"{NO_VALUE}: set one in conf/common/{path[0]}.yaml")
             values[name] = _UNREADABLE
             continue
-        value = values[name] = read(entry.kind, tree.get(name), here, report)
+        value = values[name] = read(entry.kind, tree.get(name), path, report)
         check = entry.meta.check
         if check and value is not None and not _has_unreadable(value) and (allowed := check.refusal(value)):
-            report(here, allowed)
+            report(path, allowed)
             values[name] = _UNREADABLE
     return kind(**values)
 
@@ -230,7 +237,7 @@ def _scalar(kind: Any, text: str) -> Any:
     if kind is Secret:
         return Secret.parse(text)
     if secrets.refers(text):
-        raise ValueError("is no place for a secret: artifacts show it; only what stands under secrets: is kept")
+        raise ValueError("a value without secrets: artifacts show it; only the section secrets may refer to secrets")
     if kind in QUANTITIES:
         return kind.parse(text)
     if typing.get_origin(kind) is typing.Literal:
@@ -243,7 +250,7 @@ def _scalar(kind: Any, text: str) -> Any:
 
 def _text(text: str) -> str:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("has a character that no file can hold")
+        raise ValueError("contains a character that is not allowed in files")
     return text
 
 
@@ -255,7 +262,7 @@ def _truth(text: str) -> bool:
 
 def _whole_number(text: str) -> int:
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:  # noqa: PLR2004 - more than 64 bits hold
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:  # noqa: PLR2004 - the digits of 64 bits
         raise ValueError("not a whole number")
     return int(text)
 

@@ -105,9 +105,9 @@ def test_without_amazons_credentials_the_message_says_how_to_get_them(stack_of: 
     nobody = {"AWS_EC2_METADATA_DISABLED": "true"}
     done = stack_of("aws-dev", "127.0.0.1:9")("image.push", **machine.environ, **nobody)
     assert done.returncode == 1
-    assert "no login for 127.0.0.1:9" in done.stderr
+    assert "cannot log in to 127.0.0.1:9" in done.stderr
     assert "\nboto3: Unable to locate credentials" in done.stderr
-    assert "\n`aws sso login`, or `export AWS_PROFILE=…`, then again" in done.stderr
+    assert "\n`aws sso login`, or `export AWS_PROFILE=…`, then retry" in done.stderr
     assert "Traceback" not in done.stderr
 
 

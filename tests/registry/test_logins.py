@@ -52,10 +52,10 @@ def test_a_login_of_another_account_is_named(project: Project, account: str) -> 
 
 def test_who_has_no_login_is_told_how_to_get_one(project: Project, account: str) -> None:
     found = credentials(project, {"AWS_ENDPOINT_URL": account}, of=OURS)
-    assert (found["state"], found["found"]) == ("failed", "nobody is logged in")
+    assert (found["state"], found["found"]) == ("failed", "not logged in to aws")
     assert found["way_out"].startswith("`aws sso login`")
 
 
 def test_a_cloud_that_can_not_be_reached_is_not_taken_for_a_login_that_lacks(project: Project) -> None:
     found = credentials(project, KEYS | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, of=OURS)
-    assert (found["state"], found["found"]) == ("failed", "the cloud can't be asked who is logged in")
+    assert (found["state"], found["found"]) == ("failed", "cannot check the login: the cloud is unreachable")

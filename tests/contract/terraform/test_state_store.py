@@ -289,7 +289,10 @@ def test_live_stack_is_not_built_a_second_time(
         refused = devai(task, *STACK, f"--set={key}={new}")
         assert refused.returncode == 2, refused.stderr
         assert f"{key} = {new}" in refused.stderr
-        assert f"aws-dev is deployed with {old}, and would be built twice: set it back, or first" in refused.stderr
+        assert (
+            f"aws-dev is deployed with {old} and would be created twice: restore that value, or first run"
+            in refused.stderr
+        )
         assert f"`inv down --env=dev --cloud=aws --set={key}={old}`" in refused.stderr
     assert {file: file.read_bytes() for file in store.parent.rglob("*.tfstate")} == states
 

@@ -31,19 +31,19 @@ def tree(project: Project) -> dict[str, bytes | str]:
 
 # A task and flags that are wrong, and what the message begins with.
 WRONG = {
-    "--env=prdo": "--env=prdo  unknown environment 'prdo'; did you mean prod?\n  there are dev, prod, staging; a",
-    "--cloud=lcoal": "--cloud=lcoal  unknown cloud 'lcoal'; did you mean local?\n  there are aws, azure, gcp, local",
+    "--env=prdo": "--env=prdo  unknown environment 'prdo'; did you mean prod?\n  one of: dev, prod, staging; to",
+    "--cloud=lcoal": "--cloud=lcoal  unknown cloud 'lcoal'; did you mean local?\n  one of: aws, azure, gcp, local",
     "--env=../profiles/dev": "--env=../profiles/dev  unknown environment '../profiles/dev'",
     "--set=prots.lab=1": "--set prots.lab=1  prots\n  no such key in the configuration; did you mean ports?",
     "--set=ports.labb=1": "--set ports.labb=1  ports.labb\n  no such key in ports; did you mean lab?",
-    "--set=ports.lab": "--set ports.lab  no override\n  write --set section.key=value",
+    "--set=ports.lab": "--set ports.lab  not an override\n  write --set section.key=value",
     "--set=ports.lab=many": "--set ports.lab=many  ports.lab = many\n  not a whole number",
     "--set=ports.lab=0": "--set ports.lab=0  ports.lab = 0\n  not in 1 to 65535",
-    "--set=ports=5": "--set ports=5  ports = 5\n  a section: its keys are lab, ollama",
+    "--set=ports=5": "--set ports=5  ports = 5\n  a section with the keys lab, ollama",
     "--set=models=[a": "--set models=[a  models\n  not valid YAML",
     "--set=env.A=${": "--set env.A=${  env.A = ${",
-    "--set=env.A=${nobody}": "--set env.A=${nobody}  env.A = ${nobody}\n  no key nobody to take it from",
-    "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  leads back to itself",
+    "--set=env.A=${nobody}": "--set env.A=${nobody}  env.A = ${nobody}\n  refers to unknown key nobody",
+    "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  refers to itself",
     "--set=secrets.JUPYTER_TOKEN=${secret:A}": "--set secrets.JUPYTER_TOKEN=${secret:A}  secrets.JUPYTER_TOKEN\n",
 }
 BROKEN_FILES = {
@@ -109,7 +109,7 @@ def test_no_stack_is_meant_where_nothing_says_which(project: Project, devai: Run
     (project.conf / "common/defaults.yaml").unlink()
     result = devai("config.show")
     assert_clean(result, 2)
-    assert "conf/common/defaults.yaml:1:1  defaults.env has no value\n  there are dev, prod, staging" in result.stderr
+    assert "conf/common/defaults.yaml:1:1  defaults.env has no value\n  one of: dev, prod, staging" in result.stderr
 
 
 def test_who_reads_no_more_ends_it_quietly(project: Project, nobodys_environment: None) -> None:  # noqa: ARG001 - its effect
@@ -415,7 +415,7 @@ def test_outside_of_a_project_the_message_says_how_to_make_one(
     monkeypatch.chdir(tmp_path)
     result = devai("up")
     assert_clean(result, 2)
-    assert "`devai new DIR` writes one" in result.stderr
+    assert "`devai new DIR` creates one" in result.stderr
 
 
 def test_both_programs_offer_the_same_tasks(cli: Run) -> None:

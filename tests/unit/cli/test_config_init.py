@@ -55,7 +55,7 @@ def test_a_profile_is_offered_what_it_has_without_an_answer(
 def test_ones_own_requirements_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
     result = devai("config.init")
-    assert "there are dev, prod, staging; a new one is a file in conf/profiles/" in result.stderr
+    assert "one of: dev, prod, staging; to add one, create a file in conf/profiles/" in result.stderr
     assert yaml.safe_load((project.conf / "personal.yaml").read_bytes()) == {
         "defaults": {"env": "staging"},
         "ports": {"lab": 9000},
@@ -77,7 +77,7 @@ def test_an_answer_is_tried_on_every_stack_that_has_it(
     result = devai("config.init")
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("not a whole number") == 1
-    assert "the same port as ports.lab" in result.stderr
+    assert "a port other than ports.lab" in result.stderr
     assert yaml.safe_load((project.conf / "personal.yaml").read_bytes())["ports"] == {"lab": 9000}
     assert devai("config.check").returncode == 0
 
@@ -86,8 +86,8 @@ def test_a_profile_is_tried_on_every_cloud(project: Project, devai: Run, monkeyp
     answers(monkeypatch, "true", "", "", "", "[0.0.0.0/0]", "[10.0.0.0/8]", "")
     result = devai("config.init", "--profile=demo")
     assert result.returncode == 0, result.stderr
-    assert "a protected stack is not open to every network: name yours" in result.stderr
-    assert "networks of the internet: nobody comes from 10.0.0.0/8, a private one" in result.stderr
+    assert "your networks: a protected stack must not be open to all networks" in result.stderr
+    assert "public networks: 10.0.0.0/8 is private, and cannot connect" in result.stderr
     assert yaml.safe_load((project.conf / "profiles/demo.yaml").read_bytes()) == {"protected": True}
     assert devai("config.show", "--env=demo", "--cloud=aws").returncode == 0
 
@@ -96,7 +96,7 @@ def test_what_a_new_environment_lacks_elsewhere_is_said(devai: Run, monkeypatch:
     answers(monkeypatch, "true", "", "", "", "")
     result = devai("config.init", "--profile=demo")
     assert "azure-demo is not valid yet\n" in result.stderr
-    assert "one of your Key Vault: Azure makes none" in result.stderr
+    assert "a certificate in your Key Vault: Azure issues none" in result.stderr
     assert result.stderr.count("is not valid yet") == 1
     refused = devai("config.show", "--env=demo", "--cloud=azure")
     assert (refused.returncode, refused.stderr.count("Key Vault")) == (2, 1)
@@ -112,7 +112,7 @@ def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run)
     [
         ([], "no terminal to ask; `--yes` accepts all suggested answers"),
         (["--profile=prod"], "conf/profiles/prod.yaml exists; `inv config.set --env=prod --set section.key=value`"),
-        (["--profile=../x"], "--profile=../x: such a name has up to 30 lower-case letters, digits and hyphens"),
+        (["--profile=../x"], "--profile=../x: a name of up to 30 lower-case letters, digits and hyphens"),
     ],
 )
 def test_what_can_not_be_made_is_said(devai: Run, flags: list[str], message: str) -> None:

@@ -136,7 +136,7 @@ def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Proj
     assert remedies == {
         "conf/stacks/aws-prod.yaml:2:19  image.packages = mini": MINIMAL,
         "conf/stacks/aws-prod.yaml:1:26  network.allowed_cidrs": (
-            "  a protected stack is not open to every network: name yours"
+            "  your networks: a protected stack must not be open to all networks"
         ),
         "conf/common/ports.yaml:1:14  ports.lab = many": "  not a whole number",
         "conf/clouds/gcp.yaml:1:21  compute.provider = gpc": "  one of local, aws, azure, gcp, none; did you mean gcp?",
@@ -316,7 +316,7 @@ def test_a_file_that_is_no_text_is_refused_with_its_name(project: Project, devai
     (project.conf / "personal.yaml").write_bytes(b"env: {A: \xe9}\n")
     result = devai("config.set", "--personal", "--set=ports.lab=9000")
     assert result.returncode == 2
-    assert result.stderr.startswith("conf/personal.yaml:1:1  can't be read\n  'utf-8' codec can't decode byte 0xe9")
+    assert result.stderr.startswith("conf/personal.yaml:1:1  cannot be read\n  'utf-8' codec can't decode byte 0xe9")
 
 
 def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Project, devai: Run) -> None:

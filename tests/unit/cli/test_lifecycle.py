@@ -213,7 +213,7 @@ def test_the_wrong_account_is_found_before_anything_goes(devai: Run, deploy: Cal
     deployed = deploy(account="111111111111")
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 2
-    assert "the credentials are those of account 111111111111" in down.stderr
+    assert "the credentials are for account 111111111111" in down.stderr
     assert deployed.asked == []
 
 

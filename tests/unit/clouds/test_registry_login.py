@@ -104,14 +104,14 @@ def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(
     program(name, f"echo {CANARY}; echo 'session expired' >&2; exit 3")
     with pytest.raises(ToolError) as refusal:
         clouds.WITH_TERRAFORM[provider].registry_login("registry.test/lab", "us-east-1")
-    assert refusal.value.message == f"no login for registry.test/lab\n{name}: session expired"
-    assert refusal.value.hint == f"{login}, then again"
+    assert refusal.value.message == f"cannot log in to registry.test/lab\n{name}: session expired"
+    assert refusal.value.hint == f"{login}, then retry"
     assert refusal.value.code == "DEVAI-IMAGE-008"
 
 
 def test_a_program_that_prints_no_reason_is_reported_without_the_token(program: Program) -> None:
     program("gcloud", f"echo {CANARY}; exit 3")
-    with pytest.raises(ToolError, match=r"^no login for registry\.test/lab\ngcloud: exit code 3\n"):
+    with pytest.raises(ToolError, match=r"^cannot log in to registry\.test/lab\ngcloud: exit code 3\n"):
         clouds.WITH_TERRAFORM["gcp"].registry_login("registry.test/lab", "us-east-1")
 
 

@@ -62,7 +62,7 @@ def test_fargate_names_its_nearest_pair(shipped: Project, pair: str, nearest: st
 def test_a_task_of_fargate_has_both_containers(shipped: Project) -> None:
     assert refusal(shipped, "aws", "2 4Gi", "2 8Gi") == ""
     message = refusal(shipped, "aws", "2 4Gi", "1 8Gi")
-    assert "resources.lab and resources.ollama come to 3 CPU with 12Gi" in message
+    assert "resources.lab and resources.ollama add up to 3 CPU with 12Gi" in message
 
 
 # Google's table: the most that goes with each number of cores, and the least of larger ones.
@@ -121,7 +121,7 @@ def test_a_task_with_a_gpu_is_on_a_machine_of_its_own_and_not_bound_to_fargates_
 
 def test_container_instances_have_no_gpu(shipped: Project) -> None:
     message = refusal(shipped, "azure", "2 4Gi", "2 8Gi", "gpu.enabled=true")
-    assert "Container Instances has no GPUs any more; compute.platform: kubernetes" in message
+    assert "Container Instances no longer offers GPUs; for GPUs, set compute.platform: kubernetes" in message
     assert refusal(shipped, "aws", "2 4Gi", "2 8Gi", "gpu.enabled=true") == ""
 
 

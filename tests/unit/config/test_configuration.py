@@ -73,7 +73,7 @@ def test_what_is_taken_from_outside_is_named_and_no_secret_is_shown(project: Pro
     assert explained(configuration, "storage.work_dir").outside == ("environment variable HOME",)
     secret = explained(configuration, "secrets.OPENAI_API_KEY")
     assert (secret.value, secret.outside) == ("***", ("secret OPENAI_API_KEY",))
-    assert explained(configuration, "env.DEVAI_STACK").outside[0].startswith("stack, which follows from --env")
+    assert explained(configuration, "env.DEVAI_STACK").outside[0].startswith("stack, from --env")
 
 
 def test_no_part_of_a_secret_is_shown_where_a_stronger_layer_overrides_it(project: Project) -> None:
@@ -137,15 +137,15 @@ def test_a_key_reaches_only_what_its_stack_has(project: Project) -> None:
 def test_a_cloud_stack_that_nothing_was_made_of_has_placeholders_and_cant_be_deployed(project: Project) -> None:
     configuration = configured(project, stack="aws-dev")
     assert configuration.settings.image.registry.endswith(".invalid/lab")
-    assert places(explained(configuration, "image.digest"))[0][0] == "`inv image.push` makes the value"
+    assert places(explained(configuration, "image.digest"))[0][0] == "`inv image.push` sets the value"
     with pytest.raises(UsageError) as refusal:
         configuration.to_deploy()
     message = str(refusal.value)
     assert "image.registry is not known before `inv tf.apply`" in message
     assert "image.digest is not known before `inv image.push`" in message
-    assert "terraform.account = 123456789012 stands for a value of yours (conf/clouds/aws.yaml:" in message
-    assert "ingress.host = dev.lab.example.com stands for a value of yours" in message
-    assert message.endswith("aws-dev can't be deployed; nothing was changed")
+    assert "terraform.account = 123456789012 is an example; set your own value (conf/clouds/aws.yaml:" in message
+    assert "ingress.host = dev.lab.example.com is an example; set your own value" in message
+    assert message.endswith("aws-dev cannot be deployed; nothing was changed")
     assert refusal.value.code == "DEVAI-CONFIG-003"
     with pytest.raises(UsageError, match=r"image.digest is not known before `inv image.push`") as pending:
         configuration.to_deploy(("image", "digest"))
@@ -228,7 +228,7 @@ def test_a_default_stack_that_is_not_there_is_refused_where_it_is_said(project: 
     message = str(refusal.value)
     assert message.startswith("conf/personal.yaml:1:17  unknown environment 'stagin'; did you mean staging?")
     assert "conf/personal.yaml:2:9  ports.labb" in message
-    assert "--set nonsense  no override" in message
+    assert "--set nonsense  not an override" in message
 
 
 @pytest.mark.parametrize(("written", "named"), [("${nobody}", "${nobody}"), ("${oc.env:NOBODY,prdo}", "prdo")])
@@ -243,7 +243,7 @@ def test_a_default_stack_may_be_interpolated_or_is_refused_as_it_is_written(
 
 def test_only_what_is_read_before_there_is_a_stack_chooses_it(project: Project) -> None:
     (project.conf / "profiles/dev.yaml").write_text("defaults: {env: prod}\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="may not be set here, only in: common, personal, variables"):
+    with pytest.raises(UsageError, match="cannot be set here, only in: common, personal, variables"):
         configured(project)
 
 

@@ -150,7 +150,7 @@ def test_a_quoted_tilde_is_a_text_and_a_plain_one_is_no_value(project: Project, 
 def test_what_is_no_override_is_refused_as_it_was_typed(dev: Callable[..., Settings], override: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         dev(override)
-    assert str(refusal.value).startswith(f"--set {override}  no override\n  write --set section.key=value")
+    assert str(refusal.value).startswith(f"--set {override}  not an override\n  write --set section.key=value")
 
 
 def test_a_value_may_hold_equals_signs(dev: Callable[..., Settings]) -> None:
@@ -159,7 +159,9 @@ def test_a_value_may_hold_equals_signs(dev: Callable[..., Settings]) -> None:
 
 def test_a_file_of_conf_common_holds_its_own_section_only(project: Project, dev: Callable[..., Settings]) -> None:
     put(project, "conf/common/ports.yaml", "ports: {lab: 8888, ollama: 11434}\nnetwork: {base_url: /}\n")
-    with pytest.raises(ConfigError, match=r"common/ports\.yaml:2:1  network\n  belongs into conf/common/network\.yaml"):
+    with pytest.raises(
+        ConfigError, match=r"common/ports\.yaml:2:1  network\n  must be set in conf/common/network\.yaml"
+    ):
         dev()
 
 
@@ -178,7 +180,7 @@ def test_a_project_is_found_from_anywhere_inside_it(shipped: Project, inside: st
 
 
 def test_outside_of_a_project_the_message_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"`devai new DIR` writes one"):
+    with pytest.raises(UsageError, match=r"`devai new DIR` creates one"):
         Project.find(tmp_path)
 
 
@@ -202,9 +204,7 @@ def test_an_unknown_stack_is_refused_with_the_nearest(
 @pytest.mark.parametrize("name", ["QA", "a_b", "a.b", "-a", "ä"])
 def test_a_stack_whose_name_no_container_could_have_is_refused(project: Project, name: str) -> None:
     put(project, f"conf/profiles/{name}.yaml", "protected: false\n")
-    with pytest.raises(
-        UsageError, match=rf"^conf/profiles/{name}\.yaml:1:1  {name}\n  such a name has up to 30 lower-case"
-    ):
+    with pytest.raises(UsageError, match=rf"^conf/profiles/{name}\.yaml:1:1  {name}\n  a name of up to 30 lower-case"):
         project.stack(name, "local")
 
 
@@ -224,6 +224,6 @@ def test_a_name_that_two_stacks_have_is_refused_for_both(project: Project) -> No
             load(project, stack, environ={})
         assert str(refusal.value).splitlines()[:2] == [
             "conf/clouds/aws.yaml:1:1  aws-eu-dev",
-            f"  the name of two stacks: {pairs}; rename one of these files",
+            f"  a unique name: {pairs} have the same; rename one of these files",
         ]
     assert load(project, Stack("eu-dev", "aws-eu"), environ={}).ports.lab == 9000

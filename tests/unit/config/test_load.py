@@ -59,7 +59,7 @@ def test_a_variable_of_this_machine_can_be_asked_for(project: Project, monkeypat
     declare(project, "SOME_FOLDER", "NOBODY")
     assert dev(project, "storage.work_dir=${oc.env:SOME_FOLDER}").storage.work_dir == "/some/folder"
     message = refused(project, "env.A=${oc.env:NOBODY}")
-    assert "the environment variable NOBODY is not set; ${oc.env:NOBODY,default} does without it" in message
+    assert "environment variable NOBODY is not set; ${oc.env:NOBODY,default} sets a default" in message
 
 
 @pytest.mark.parametrize("name", ["all", "1", "16"])
@@ -87,19 +87,19 @@ BAD_FLAGS = {
     "ports.lab=many": "ports.lab = many\n  not a whole number",
     "ports.lab=1.0": "not a whole number",
     "ports.lab=": "not a whole number",
-    "ports.lab=0": "ports.lab = 0\n  not in 1 to 65535",
-    "ports.lab=65536": "not in 1 to 65535",
-    "ports.lab=-1": "not in 1 to 65535",
-    "ports.lab=[1]": "one value, not a list",
-    "ports.lab={a: 1}": "one value, not a map",
-    "ports.lab.a=1": "one value, not a map",
-    "engine.uid=-1": "not in 0 to 2147483647",
+    "ports.lab=0": "ports.lab = 0\n  a number from 1 to 65535",
+    "ports.lab=65536": "a number from 1 to 65535",
+    "ports.lab=-1": "a number from 1 to 65535",
+    "ports.lab=[1]": "a single value, not a list",
+    "ports.lab={a: 1}": "a single value, not a map",
+    "ports.lab.a=1": "a single value, not a map",
+    "engine.uid=-1": "a number from 0 to 2147483647",
     "gpu.enabled=yes": "true or false",
     "gpu.enabled=True": "true or false",
     "gpu.count=0": "'0' is not `all` or a number from 1",
     "resources.lab.cpu=two": "not a number of cores",
     "resources.lab.memory=4G": "not a size",
-    "ollama.keep_alive=5": "not a time",
+    "ollama.keep_alive=5": "not a duration",
     "ollama.mode=contaner": "one of container, host, external; did you mean container?",
     "ollama.version=latest": "'latest' is not a version, such as 1.2.3",
     "ollama.image=Not An Image": "is not an image reference",
@@ -110,78 +110,78 @@ BAD_FLAGS = {
     "network.allowed_cidrs=[203.0.113.7]": "'203.0.113.7' is not an IPv4 network; did you mean 203.0.113.7/32?",
     "network.allowed_cidrs=[192.0.2.7/24]": "'192.0.2.7/24' is not an IPv4 network; did you mean 192.0.2.0/24?",
     "network.base_url=lab": "is not a path that begins and ends with /",
-    "storage.work_dir=": "'' is not the path of a folder",
-    "storage.work_dir=~/work": "'~/work' is not the path of a folder",
+    "storage.work_dir=": "'' is not a folder path",
+    "storage.work_dir=~/work": "'~/work' is not a folder path",
     "image.ca_file=/a,b": "is not a file path without commas, quotes and braces",
-    "models=one": "a list of texts, such as [a, b]",
-    "models=[[a]]": "a list of texts",
+    "models=one": "a list of strings, such as [a, b]",
+    "models=[[a]]": "a list of strings",
     "models=[a b]": "'a b' is not a model name or a path",
     "models=[~]": "models.0\n  has no value",
     "image.tags=[größe]": "'größe' is not a tag",
     "gpu.count=1٢": "'1٢' is not `all` or a number from 1",
-    "labels._=a": "'_' is not the name of a label, such as team or example.com/team",
-    "labels.ö=a": "'ö' is not the name of a label",
-    "labels.a-=b": "'a-' is not the name of a label",
-    "labels.1e3=a": "'1e3' is not the name of a label",
-    "labels={'true': a}": "'true' is not the name of a label",
-    "ingress.annotations={'10': a}": "'10' is not the name of a label",
-    "env=[a]": "a map of texts, such as {name: text}",
+    "labels._=a": "'_' is not a label name, such as team or example.com/team",
+    "labels.ö=a": "'ö' is not a label name",
+    "labels.a-=b": "'a-' is not a label name",
+    "labels.1e3=a": "'1e3' is not a label name",
+    "labels={'true': a}": "'true' is not a label name",
+    "ingress.annotations={'10': a}": "'10' is not a label name",
+    "env=[a]": "a map of strings, such as {name: text}",
     "env.A.B=c": "'A.B' is not a name for an environment variable",
     "env={1A: b}": "'1A' is not a name for an environment variable",
-    "secrets=[A]": "a map of texts, such as {NAME: ${secret:NAME}}",
+    "secrets=[A]": "a map of strings, such as {NAME: ${secret:NAME}}",
     "secrets={a-b: '${secret:A}'}": "'a-b' is not a name for a secret",
-    "secrets.A=c4n4ry": "names a secret, as ${secret:NAME}: the value itself does not stand in the configuration",
-    "secrets.A=${secret:a b}": "secrets.A\n  names a secret",
-    "secrets.A=${secret:c4n4ry}": "secrets.A\n  names a secret",
-    "secrets.A=${secret:${c4n4ry": "secrets.A\n  names a secret",
-    "env.A=${secret:B}": "env.A = ${secret:B}\n  is no place for a secret",
-    "env.A=${secrets.OPENAI_API_KEY}": "is no place for a secret",
-    "ports.lab=${secret:B}": "is no place for a secret",
-    "ports=8888": "a section: its keys are lab, ollama",
-    "ports=[1]": "a section: its keys are lab, ollama",
-    "stack=mine": "is not set but known: it follows from --env and --cloud",
-    "host.uid=5": "is not set but known",
+    "secrets.A=c4n4ry": "a reference to a secret, as ${secret:NAME}: the configuration must not contain the",
+    "secrets.A=${secret:a b}": "secrets.A\n  a reference to a secret",
+    "secrets.A=${secret:c4n4ry}": "secrets.A\n  a reference to a secret",
+    "secrets.A=${secret:${c4n4ry": "secrets.A\n  a reference to a secret",
+    "env.A=${secret:B}": "env.A = ${secret:B}\n  a value without secrets",
+    "env.A=${secrets.OPENAI_API_KEY}": "a value without secrets",
+    "ports.lab=${secret:B}": "a value without secrets",
+    "ports=8888": "a section with the keys lab, ollama",
+    "ports=[1]": "a section with the keys lab, ollama",
+    "stack=mine": "cannot be set: it follows from --env, --cloud or this machine",
+    "host.uid=5": "cannot be set",
     "env.A=[": "not valid YAML",
     'env.A="\\UFFFFFFFF"': "not valid YAML",
-    'env.A="\\ud800"': "has a character that no file can hold",
-    'env.A="\\0"': "has a character that no file can hold",
+    'env.A="\\ud800"': "contains a character that is not allowed in files",
+    'env.A="\\0"': "contains a character that is not allowed in files",
     "env.A=" + "[" * 1000: "nested too deep",
-    "env.A=${": "write ${section.key} or ${oc.env:NAME,default}, and for a ${ that stays one \\${",
+    "env.A=${": "write ${section.key} or ${oc.env:NAME,default}, and \\${ for a literal ${",
     "env.A=${a b}": "write ${section.key}",
-    "env.A=${HOME}": "no key HOME to take it from; a variable of the environment is ${oc.env:HOME}",
-    "env.A=${project.nam}": "no key project.nam to take it from; did you mean project.name?",
-    "env.A=${env.A}": "leads back to itself",
-    "env.A=${env}": "env.A = ${env}\n  leads back to itself",
-    "env.A=${ports}": "env.A = ${ports}\n  one value, not a map",
-    "env.A=${models}": "env.A = ${models}\n  one value, not a list",
-    "env.A=x${ports}": "env.A = x${ports}\n  a text has no room for ports, which is more than one value",
-    "env.A=${......B}": "leads nowhere: write",
-    "env.A=x${..models}": "a text has no room for ..models",
-    "env.A=${ports.lab.x}": "env.A = ${ports.lab.x}\n  leads nowhere: write",
+    "env.A=${HOME}": "refers to unknown key HOME; an environment variable is ${oc.env:HOME}",
+    "env.A=${project.nam}": "refers to unknown key project.nam; did you mean project.name?",
+    "env.A=${env.A}": "refers to itself",
+    "env.A=${env}": "env.A = ${env}\n  refers to itself",
+    "env.A=${ports}": "env.A = ${ports}\n  a single value, not a map",
+    "env.A=${models}": "env.A = ${models}\n  a single value, not a list",
+    "env.A=x${ports}": "env.A = x${ports}\n  cannot insert ports into a string: it has more than one value",
+    "env.A=${......B}": "cannot be resolved: write",
+    "env.A=x${..models}": "cannot insert ..models into a string",
+    "env.A=${ports.lab.x}": "env.A = ${ports.lab.x}\n  cannot be resolved: write",
     "env.A=${oc.dict.values:secrets}": "env.A = ${oc.dict.values:secrets}\n  write ${section.key}",
-    "secrets.A=${ports}": "secrets.A\n  one value, not a map",
-    "labels=${compute}": "labels.replicas\n  one value, not a map",
+    "secrets.A=${ports}": "secrets.A\n  a single value, not a map",
+    "labels=${compute}": "labels.replicas\n  a single value, not a map",
     "ports.lab=${ports}": "ports.lab = ${ports}\n  ",
     "env.A=${nobody:1}": "write ${section.key}",
     "ports.lab=${project.name}": "ports.lab = ${project.name}\n  not a whole number",
     "ports=${network}": "ports.bind_address\n  no such key in ports",
-    "ollama.mode=external": "external needs the server's address in ollama.url",
-    "ollama.url=ftp://x": "is not an http or https address",
-    "ports.ollama=8888": "the same port as ports.lab",
-    "secrets.JUPYTER_TOKEN=${secret:A}": "JUPYTER_TOKEN is set by the stack itself",
-    "env.BASH_ENV=/home/devai/work/evil.sh": "another name: bash or the loader obeys it before the lab starts",
+    "ollama.mode=external": "external requires ollama.url, the URL of the server",
+    "ollama.url=ftp://x": "is not an http or https URL",
+    "ports.ollama=8888": "a port other than ports.lab",
+    "secrets.JUPYTER_TOKEN=${secret:A}": "another name: the stack sets JUPYTER_TOKEN itself",
+    "env.BASH_ENV=/home/devai/work/evil.sh": "another name: it changes bash or the dynamic loader before",
     "env.ENV=x": "set ENV in the lab, for the program that needs it",
-    "env.BASH_FUNC_id=x": "bash or the loader obeys it",
-    "env.LD_LIBRARY_PATH=/x": "bash or the loader obeys it",
-    "env.GLIBC_TUNABLES=x": "bash or the loader obeys it",
-    "env.UID=5": "or lets nobody set it",
+    "env.BASH_FUNC_id=x": "it changes bash or the dynamic loader",
+    "env.LD_LIBRARY_PATH=/x": "it changes bash or the dynamic loader",
+    "env.GLIBC_TUNABLES=x": "it changes bash or the dynamic loader",
+    "env.UID=5": "or is read-only in bash",
     "secrets.LD_PRELOAD=${secret:A}": "set LD_PRELOAD in the lab, for the program that needs it",
-    "secrets.PS4=${secret:A}": "bash or the loader obeys it",
-    "env.DEVAI_ENV_PATH=x": "DEVAI_ENV_PATH is set by the stack itself",
-    "env.JUPYTER_ALLOWED_HOSTS=x": "JUPYTER_ALLOWED_HOSTS is set by the stack itself",
+    "secrets.PS4=${secret:A}": "it changes bash or the dynamic loader",
+    "env.DEVAI_ENV_PATH=x": "the stack sets DEVAI_ENV_PATH itself",
+    "env.JUPYTER_ALLOWED_HOSTS=x": "the stack sets JUPYTER_ALLOWED_HOSTS itself",
     "network.allowed_hosts=[Lab]": "'Lab' is not a lower-case host name, such as lab.example.com",
     "network.allowed_hosts=[a b]": "'a b' is not a lower-case host name",
-    "secrets.DEVAI_STACK=${secret:A}": "env.DEVAI_STACK = ${stack}\n  is also the name of a secret",
+    "secrets.DEVAI_STACK=${secret:A}": "env.DEVAI_STACK = ${stack}\n  another name: secrets has the same one",
 }
 
 
@@ -203,14 +203,14 @@ def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(s
         ("", "conf/personal.yaml:1:1  ", "is empty"),
         ("just words", "conf/personal.yaml:1:1", "not a mapping"),
         ("ports: {lab: 1\n", "conf/personal.yaml:2:1", "not valid YAML"),
-        ("ports: {lab: 1}\nports: {lab: 2}\n", "conf/personal.yaml:2:1", "stands twice"),
+        ("ports: {lab: 1}\nports: {lab: 2}\n", "conf/personal.yaml:2:1", "duplicate key"),
         ("ports:\n  lab: many\n", "conf/personal.yaml:2:8", "not a whole number"),
         ("ports:\n  labb: 1\n", "conf/personal.yaml:2:3", "did you mean lab?"),
-        ("models:\n  - ok\n  - [a]\n", "conf/personal.yaml:1:1", "a list of texts"),
-        ("models:\n  - ok\n  - ${nobody}\n", "conf/personal.yaml:3:5", "no key nobody to take it from"),
-        ("ports: 5\n", "conf/personal.yaml:1:8", "a section: its keys are lab, ollama"),
-        ("ports:\n", "conf/personal.yaml:1:1", "a section: its keys are lab, ollama"),
-        ("env: {A: !x b}\n", "conf/personal.yaml:1:10", "tags have no meaning"),
+        ("models:\n  - ok\n  - [a]\n", "conf/personal.yaml:1:1", "a list of strings"),
+        ("models:\n  - ok\n  - ${nobody}\n", "conf/personal.yaml:3:5", "refers to unknown key nobody"),
+        ("ports: 5\n", "conf/personal.yaml:1:8", "a section with the keys lab, ollama"),
+        ("ports:\n", "conf/personal.yaml:1:1", "a section with the keys lab, ollama"),
+        ("env: {A: !x b}\n", "conf/personal.yaml:1:10", "YAML tags are not supported"),
         ("env: {A: '${'}\n", "conf/personal.yaml:1:10", "write ${section.key}"),
         ("project:\n  name:\n", "conf/personal.yaml:2:3", "has no value"),
     ],
@@ -224,7 +224,7 @@ def test_a_bad_file_is_refused_with_line_and_column(project: Project, text: str,
 
 def test_the_value_of_a_secret_is_refused_even_where_it_is_overridden(shipped: Project) -> None:
     message = refused(shipped, "secrets.A=${secret:A}", DEVAI__SECRETS__A="c4n4ry")
-    assert message.startswith("DEVAI__SECRETS__A  secrets.A\n  names a secret")
+    assert message.startswith("DEVAI__SECRETS__A  secrets.A\n  a reference to a secret")
     assert "c4n4ry" not in message
 
 
@@ -242,7 +242,7 @@ def test_a_protected_stack_is_not_open_to_every_network(shipped: Project) -> Non
 
 def test_only_files_that_everybody_shares_say_whether_a_stack_is_protected(shipped: Project) -> None:
     for message in (refused(shipped, "protected=false", stack=LOCAL_PROD), refused(shipped, DEVAI__PROTECTED="true")):
-        assert "may not be set here, only in: common, clouds, profiles, stacks" in message
+        assert "cannot be set here, only in: common, clouds, profiles, stacks" in message
 
 
 def test_all_problems_of_all_layers_are_told_at_once(project: Project) -> None:
@@ -261,7 +261,7 @@ def test_all_problems_of_all_layers_are_told_at_once(project: Project) -> None:
 
 def test_what_must_hold_between_keys_is_told_beside_values_that_cannot_be_read(shipped: Project) -> None:
     message = refused(shipped, "network.allowed_cidrs=[0.0.0.0/0]", "ports.lab=many", stack=Stack("prod", "aws"))
-    assert "a protected stack is not open to every network" in message
+    assert "a protected stack must not be open to all networks" in message
     assert message.endswith("\n2 errors. Nothing was changed.")
 
 
@@ -275,7 +275,7 @@ def test_nothing_is_judged_by_a_value_that_cannot_be_read(shipped: Project, clou
             platforms = [] if key == ("compute", "platform") else [f"compute.platform={platform}"]
             with pytest.raises(ConfigError) as refusal:
                 sources.configuration(stack, [*small, *platforms, f"{dotted(key)}=${{nobody}}"])
-            assert {problem.allowed for problem in refusal.value.problems} == {"no key nobody to take it from"}, key
+            assert {problem.allowed for problem in refusal.value.problems} == {"refers to unknown key nobody"}, key
 
 
 def test_without_a_deployment_only_the_rules_of_all_stacks_hold(shipped: Project) -> None:
@@ -283,7 +283,7 @@ def test_without_a_deployment_only_the_rules_of_all_stacks_hold(shipped: Project
     configuration = alone.configuration(stack, ["terraform.region="])  # which AWS demands
     assert configuration.pending == ()
     assert configuration.affected(("ports", "lab")) == frozenset()
-    with pytest.raises(ConfigError, match=r"the same port as ports\.lab"):
+    with pytest.raises(ConfigError, match=r"a port other than ports\.lab"):
         alone.configuration(stack, ["ports.ollama=${ports.lab}"])
 
 
@@ -297,20 +297,20 @@ def test_files_that_cannot_be_read_do_not_hide_each_other(project: Project) -> N
 
 def test_a_key_that_nobody_gives_is_named_with_the_file_for_it(project: Project) -> None:
     (project.conf / "common" / "network.yaml").write_text("network: {base_url: /}\n", encoding="utf-8")
-    assert "network.bind_address\n  has no value: give it one in conf/common/network.yaml" in refused(project)
+    assert "network.bind_address\n  has no value: set one in conf/common/network.yaml" in refused(project)
     (project.conf / "common" / "network.yaml").unlink()
     assert refused(project).startswith("conf/common/network.yaml:1:1  network.bind_address\n  has no value")
 
 
 def test_a_member_of_a_list_that_is_taken_in_is_named_without_a_letter_of_its_text(shipped: Project) -> None:
     message = refused(shipped, "models=${network.load_balancers}", "network.load_balancers=['${secret:A}']")
-    assert "--set models=${network.load_balancers}  models.0\n  is no place for a secret" in message
+    assert "--set models=${network.load_balancers}  models.0\n  a value without secrets" in message
 
 
 @pytest.mark.parametrize("override", ["env.A=${nobody}", "gpu=${nobody}", "models=[a, '${nobody}']"])
 def test_what_leads_nowhere_is_one_problem(shipped: Project, override: str) -> None:
     message = refused(shipped, override)
-    assert "no key nobody to take it from" in message
+    assert "refers to unknown key nobody" in message
     assert message.endswith("\n1 error. Nothing was changed.")
 
 

@@ -14,42 +14,50 @@ from devai_tasks.system.errors import ConfigError
 @pytest.mark.parametrize(
     ("stack", "override", "message"),
     [
-        ("aws-prod", "network.allowed_cidrs=[0.0.0.0/0]", "a protected stack is not open to every network: name yours"),
+        ("aws-prod", "network.allowed_cidrs=[0.0.0.0/0]", "your networks: a protected stack must not be open to all"),
         (
             "aws-prod",
             "network.allowed_cidrs=[0.0.0.0/1, 128.0.0.0/1]",
-            "a protected stack is not open to every network",
+            "a protected stack must not be open to all networks",
         ),
-        ("aws-prod", "tls.enabled=false", "true: a protected stack is reached by HTTPS only"),
-        ("gcp-prod", "ingress.host=", "a host name: HTTPS of a protected stack needs one"),
-        ("local-prod", "network.bind_address=0.0.0.0", "a protected stack is not published to every network"),
+        ("aws-prod", "tls.enabled=false", "true: a protected stack is served over HTTPS only"),
+        ("gcp-prod", "ingress.host=", "a host name, such as lab.example.com: HTTPS of a protected"),
+        ("local-prod", "network.bind_address=0.0.0.0", "a protected stack must not be published on all addresses"),
         (
             "local-dev",
             "network.bind_address=192.0.2.7",
-            "tls.local: true for HTTPS; tls.proxy: true where a proxy",
+            "tls.local: true for HTTPS, or tls.proxy: true if your own proxy",
         ),
         ("local-dev", "network.bind_address=0.0.0.0", "127.0.0.1, or tls.local: true for HTTPS"),
-        ("aws-dev", "image.base.source=debootstrap", "registry: only stacks of this machine run on a base made here"),
-        ("aws-dev", "ollama.source=build", "registry: only stacks of this machine run an Ollama built here"),
-        ("aws-dev", "ollama.mode=host", "container or external: host is the one on this machine"),
-        ("local-dev", "ollama.mode=external", "external needs the server's address in ollama.url"),
+        (
+            "aws-dev",
+            "image.base.source=debootstrap",
+            "registry: only stacks on this machine can use a locally built base image",
+        ),
+        ("aws-dev", "ollama.source=build", "registry: only stacks on this machine can use a locally built Ollama"),
+        ("aws-dev", "ollama.mode=host", "container or external: host means Ollama on this machine"),
+        ("local-dev", "ollama.mode=external", "external requires ollama.url, the URL of the server"),
         ("aws-dev", "compute.replicas.min=3", "at least 3, which is compute.replicas.min"),
         ("aws-dev", "terraform.region=", "a region, such as eu-central-1"),
         ("azure-dev", "terraform.account=", "the account, subscription or project that this stack belongs to"),
-        ("aws-dev", "network.allowed_cidrs=[192.0.2.0/24, 10.0.0.0/8]", "nobody comes from 10.0.0.0/8, a private one"),
+        ("aws-dev", "network.allowed_cidrs=[192.0.2.0/24, 10.0.0.0/8]", "10.0.0.0/8 is private, and cannot connect"),
         ("aws-prod", "network.allowed_cidrs=[0.0.0.0/0.0.0.0]", "is not an IPv4 network; did you mean 0.0.0.0/0?"),
         ("aws-prod", "network.allowed_cidrs=[here]", "'here' is not an IPv4 network, such as 192.0.2.0/24"),
-        ("aws-dev", "network.allowed_cidrs=[]", "the networks that you come from: without one, nobody reaches the lab"),
-        ("gcp-dev", "network.load_balancers=[]", "the networks of the load balancer: without one, its requests reach"),
-        ("azure-dev", "network.allowed_cidrs=[172.31.4.0/24]", "nobody comes from 172.31.4.0/24, a private one"),
+        ("aws-dev", "network.allowed_cidrs=[]", "your networks: without any, the lab cannot be reached"),
+        ("gcp-dev", "network.load_balancers=[]", "the load balancer's networks: without any, its requests"),
+        ("azure-dev", "network.allowed_cidrs=[172.31.4.0/24]", "172.31.4.0/24 is private, and cannot connect"),
         (
             "aws-dev",
             "ollama={mode: external, url: 'http://10.1.2.3:11434'}",
-            "a network with 10.1.2.3, which is not on the public internet: ollama.url",
+            "a network that contains 10.1.2.3, the private address in ollama.url",
         ),
-        ("aws-dev", "network.egress_cidrs=[169.254.0.0/16]", "169.254.0.0/16 holds 169.254.0.0/16, where a cloud"),
-        ("aws-dev", "network.egress_cidrs=[0.0.0.0/0]", "0.0.0.0/0 holds 169.254.0.0/16, where a cloud gives"),
-        ("local-dev", "ports.ollama=8888", "the same port as ports.lab"),
+        (
+            "aws-dev",
+            "network.egress_cidrs=[169.254.0.0/16]",
+            "169.254.0.0/16 contains 169.254.0.0/16, the metadata service",
+        ),
+        ("aws-dev", "network.egress_cidrs=[0.0.0.0/0]", "0.0.0.0/0 contains 169.254.0.0/16, the metadata service"),
+        ("local-dev", "ports.ollama=8888", "a port other than ports.lab"),
         ("local-dev", "compute={provider: none, platform: simple}", "kubernetes: compute.provider is none"),
     ],
 )
@@ -122,10 +130,9 @@ def test_a_deployed_stack_stays_in_the_store_of_its_state(shipped: Project, clou
             continue
         with pytest.raises(ConfigError) as refusal:
             load(shipped, stack, [*there, *same, f"terraform.state.{key}={value}"], environ={})
-        assert (
-            f"{cloud}-dev is deployed with {recorded}, and would be built twice: set it back, or first `inv down "
-            f"--env=dev --cloud={cloud} --set=terraform.state.{key}={recorded}` [DEVAI-TF-003]" in str(refusal.value)
-        )
+        assert f"{cloud}-dev is deployed with {recorded} and would be created twice" in str(refusal.value)
+        down = f"`inv down --env=dev --cloud={cloud} --set=terraform.state.{key}={recorded}` [DEVAI-TF-003]"
+        assert f"restore that value, or first run {down}" in str(refusal.value)
 
 
 @pytest.mark.parametrize("cloud", DEPLOYED)

@@ -53,7 +53,7 @@ def test_a_secret_stays_what_was_written(project: Project) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o666])
 def test_a_file_that_others_can_read_is_refused_with_the_way_out(project: Project, mode: int) -> None:
     keep(project, f"ONE: {CANARY}\n", mode)
-    with pytest.raises(UsageError, match=r"can be read by others; `chmod 600 conf/secrets.yaml`") as refusal:
+    with pytest.raises(UsageError, match=r"is readable by other users; `chmod 600 conf/secrets.yaml`") as refusal:
         secrets.resolve(project, ["ONE"], {})
     assert CANARY not in str(refusal.value)
     assert refusal.value.code == "DEVAI-CONFIG-004"
@@ -113,7 +113,7 @@ def test_a_secret_of_which_a_part_is_unknown_is_empty() -> None:
 
 
 def test_a_text_without_a_reference_is_no_secret_and_not_quoted() -> None:
-    with pytest.raises(ValueError, match="names a secret") as refusal:
+    with pytest.raises(ValueError, match="a reference to a secret") as refusal:
         Secret.parse(CANARY)
     assert CANARY not in str(refusal.value)
 

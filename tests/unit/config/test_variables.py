@@ -30,7 +30,7 @@ def refused(project: Project, *overrides: str) -> str:
 
 @pytest.mark.parametrize("name", [*SECRETS, "HTTPS_PROXY"])
 def test_a_name_that_looks_like_a_secret_is_refused_though_it_is_declared(project: Project, name: str) -> None:
-    assert f"{name} looks like a secret: name it under secrets, as ${{secret:{name.upper()}}}" in refused(
+    assert f"{name} looks like a secret: refer to it under secrets, as ${{secret:{name.upper()}}}" in refused(
         project, f"env.A=${{oc.env:{name},x}}"
     )
     declare(project, name)
@@ -70,8 +70,8 @@ def test_what_is_not_declared_is_refused_however_it_is_written(
 
 
 def test_undeclared_variable_has_an_error_code(project: Project) -> None:
-    declares = "name it in conf/common/variables.yaml [DEVAI-CONFIG-001]\n1 error."
-    assert f"the environment variable OTHER is not declared: {declares}" in refused(project, "env.A=${oc.env:OTHER}")
+    declares = "add it to conf/common/variables.yaml [DEVAI-CONFIG-001]\n1 error."
+    assert f"environment variable OTHER is not declared: {declares}" in refused(project, "env.A=${oc.env:OTHER}")
 
 
 def test_a_declared_one_is_taken_in_and_an_escaped_one_is_a_text(
@@ -92,13 +92,13 @@ def test_an_address_with_a_password_is_refused_whatever_its_name_is(
         assert load(project, LOCAL_DEV, ["env.A=${oc.env:MIRROR}"], environ={}).env["A"] == allowed
     monkeypatch.setenv("MIRROR", "https://user:hunter2@mirror.example")
     message = refused(project, "env.A=${oc.env:MIRROR}")
-    assert "the value of MIRROR is an address with a password: name it under secrets" in message
+    assert "the value of MIRROR is a URL with a password: refer to it under secrets" in message
     assert "hunter2" not in message
 
 
 def test_only_what_all_stacks_share_declares_variables(project: Project) -> None:
     (project.conf / "profiles/dev.yaml").write_text("variables: [TEAM]\n", encoding="utf-8")
-    assert "may not be set here, only in: common" in refused(project)
+    assert "cannot be set here, only in: common" in refused(project)
 
 
 def test_no_task_shows_what_a_variable_holds_but_how_it_is_written(
@@ -128,7 +128,7 @@ def test_where_a_value_comes_from_tells_whether_a_task_that_looks_may_contact_it
     monkeypatch.setenv("SERVER", "192.0.2.7")
     configuration = Sources(project, {}).configuration(LOCAL_DEV, overrides)
     assert configuration.settings.ollama.url == "http://192.0.2.7:9"
-    assert configuration.why_unvisited(url).startswith("ollama.url takes in SERVER of the environment")
+    assert configuration.why_unvisited(url).startswith("ollama.url contains the environment variable SERVER")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_plan_and_status_leave_a_state_alone_whose_store_a_variable_names(
     monkeypatch.setenv("PATH", "/nonexistent")  # whatever is started would be missed
     own = ("--cloud=aws", "--set=terraform.account=210987654321", "--set=network.allowed_cidrs=[198.18.0.0/16]")
     store = "--set=terraform.state.store=${oc.env:STORE}"
-    reason = "terraform.state.store takes in STORE of the environment, so a task that only looks contacts no such"
+    reason = "terraform.state.store contains the environment variable STORE; a read-only task does not contact"
     for task in ("plan", "status"):
         result = devai(task, *own, store)
         assert result.returncode == 0, result.stderr

@@ -69,7 +69,7 @@ def archive(tmp_path: Path) -> Path:
 
 def test_cloud_run_is_given_no_more_than_it_takes_in_one_request(shipped: Project, archive: Path) -> None:
     settings = load(shipped, Stack("dev", "gcp"), ["compute.platform=simple"], environ={})
-    with pytest.raises(UsageError, match=r"has 40 MiB.*32 MiB at once.*gcloud storage rsync .* gs://devaidev"):
+    with pytest.raises(UsageError, match=r"has 40 MiB.*32 MiB in one request.*gcloud storage rsync .* gs://devaidev"):
         check(shipped, settings, archive)
     os.truncate(archive, 32 * MIB)
     check(shipped, settings, archive)

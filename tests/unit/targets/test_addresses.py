@@ -110,7 +110,7 @@ def test_a_group_that_has_moved_is_found_again_by_terraform(
     monkeypatch.setattr(http, "status", lambda *_, **__: 502)
     with pytest.raises(DevaiError, match="HTTP 502") as refusal:
         addresses.wait(stack(shipped, "azure", *given), seconds=0)
-    assert ("another address since a restart, `inv tf.apply" in refusal.value.hint) is may_move
+    assert ("new address since a restart, `inv tf.apply" in refusal.value.hint) is may_move
 
 
 @pytest.mark.parametrize(("cloud", "command"), [("aws", "inv k8s.status --env=dev --cloud=aws"), ("azure", "inv tf.")])
