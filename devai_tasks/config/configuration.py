@@ -248,7 +248,7 @@ class Configuration:
                 value = at(layer.tree, key[:length])
                 if value is ... or (length < len(key) and isinstance(value, dict)):
                     continue
-                result.append(Origin(layer.name, layer.place(key[:length]), _written(key, value)))
+                result.append(Origin(layer.name, layer.location(key[:length]), _written(key, value)))
                 break
         entry = reader.leaves(Settings).get(key)
         if key in self.pending:

@@ -36,13 +36,13 @@ class Document:
 
     Attributes:
         tree: The parsed content.
-        places: Location (`file:line:column`) of each value, by key.
-        names: Location of each key itself.
+        locations: Location (`file:line:column`) of each value, by key.
+        key_locations: Location of each key itself.
     """
 
     tree: dict[str, Tree]
-    places: dict[Key, str] = field(default_factory=dict)
-    names: dict[Key, str] = field(default_factory=dict)
+    locations: dict[Key, str] = field(default_factory=dict)
+    key_locations: dict[Key, str] = field(default_factory=dict)
 
 
 # Line breaks in YAML 1.1, but not in YAML 1.2 (section 5.4).
@@ -75,20 +75,20 @@ def parse(text: str, name: str) -> Document:
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise ConfigError([Problem(f"{name}:1:1", "too large", f"a file of at most {MAX_BYTES // 1024} KiB")])
     if separator := _SEPARATOR.search(text):
-        place = f"{name}:{_position(text, separator.start())}"
+        location = f"{name}:{_position(text, separator.start())}"
         problem = "a line break in YAML 1.1, but not in YAML 1.2; write it as an escape in double quotes"
-        raise ConfigError([Problem(place, repr(separator[0]), problem)])
+        raise ConfigError([Problem(location, repr(separator[0]), problem)])
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"
+        location = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"
         problem = f"not valid YAML: {error.problem or error.context}"
-        raise ConfigError([Problem(place, _line(text, mark.line if mark else 0), problem)]) from error
+        raise ConfigError([Problem(location, _line(text, mark.line if mark else 0), problem)]) from error
     except yaml.reader.ReaderError as error:
-        place = f"{name}:{_position(text, error.position)}"
+        location = f"{name}:{_position(text, error.position)}"
         problem = "not valid YAML: the character is not allowed"
-        raise ConfigError([Problem(place, repr(chr(error.character)), problem)]) from error
+        raise ConfigError([Problem(location, repr(chr(error.character)), problem)]) from error
     except (OverflowError, ValueError) as error:  # "\\UFFFFFFFF"
         problem = "not valid YAML: an escape is not a valid character"
         raise ConfigError([Problem(f"{name}:1:1", _line(text, 0), problem)]) from error
@@ -99,8 +99,8 @@ def parse(text: str, name: str) -> Document:
     if root is None:
         raise ConfigError([Problem(f"{name}:1:1", "is empty", "add a section or remove the file")])
     if not isinstance(root, yaml.MappingNode):
-        place = f"{name}:{root.start_mark.line + 1}:{root.start_mark.column + 1}"
-        raise ConfigError([Problem(place, "not a mapping", "sections with keys, such as `ports: {lab: 8888}`")])
+        location = f"{name}:{root.start_mark.line + 1}:{root.start_mark.column + 1}"
+        raise ConfigError([Problem(location, "not a mapping", "sections with keys, such as `ports: {lab: 8888}`")])
     return _Walk(name).document(root)
 
 
@@ -157,14 +157,14 @@ class _Walk:
             raise ConfigError(self.problems)
         return self.document_
 
-    def place(self, node: yaml.Node) -> str:
+    def location(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
     def refuse(self, node: yaml.Node, found: str, allowed: str) -> None:
-        self.problems.append(Problem(self.place(node), found, allowed))
+        self.problems.append(Problem(self.location(node), found, allowed))
 
     def tree(self, node: yaml.Node, key: Key) -> Tree:
-        self.document_.places.setdefault(key, self.place(node))
+        self.document_.locations.setdefault(key, self.location(node))
         self.count += 1
         if self.count > MAX_NODES or id(node) in self.open:
             self.refuse(node, "an alias that is recursive or too large", f"at most {MAX_NODES} values in a file")
@@ -209,12 +209,12 @@ class _Walk:
             if name in result:
                 self.refuse(name_node, name, "duplicate key; remove one of them")
                 continue
-            here = (*key, name)
-            self.document_.names[here] = self.place(name_node)
+            path = (*key, name)
+            self.document_.key_locations[path] = self.location(name_node)
             # The location of an empty value, or of one on separate lines, is that of its key.
             is_inline = value_node.start_mark.line == name_node.start_mark.line and value_node.value not in ("", [])
-            self.document_.places[here] = self.place(value_node if is_inline else name_node)
-            result[name] = self.tree(value_node, here)
+            self.document_.locations[path] = self.location(value_node if is_inline else name_node)
+            result[name] = self.tree(value_node, path)
         return merged | result
 
     def bases(self, node: yaml.Node) -> Iterator[yaml.MappingNode]:

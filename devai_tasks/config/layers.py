@@ -29,31 +29,31 @@ class Layer:
         name: Name of the source in messages.
         kind: Folder or file of conf/ (common, clouds, profiles, stacks, personal), or deployment, variables, flags.
         tree: The values.
-        places: Location of each value.
-        names: Location of each key itself.
+        locations: Location of each value.
+        key_locations: Location of each key itself.
         problems: Problems because of which parts of the source are not in `tree`.
     """
 
     name: str
     kind: str
     tree: dict[str, Tree] = field(default_factory=dict)
-    places: Mapping[Key, str] = field(default_factory=dict)
-    names: Mapping[Key, str] = field(default_factory=dict)
+    locations: Mapping[Key, str] = field(default_factory=dict)
+    key_locations: Mapping[Key, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    def place(self, key: Key) -> str:
+    def location(self, key: Key) -> str:
         """Return the location of the value of `key`, or of its nearest parent."""
-        return _nearest(self.places, key, self.name)
+        return _nearest(self.locations, key, self.name)
 
-    def name_place(self, key: Key) -> str:
+    def key_location(self, key: Key) -> str:
         """Return the location of `key` itself, or of its nearest parent."""
-        return _nearest(self.names, key, self.name)
+        return _nearest(self.key_locations, key, self.name)
 
 
-def _nearest(places: Mapping[Key, str], key: Key, default: str) -> str:
-    while key and key not in places:
+def _nearest(locations: Mapping[Key, str], key: Key, default: str) -> str:
+    while key and key not in locations:
         key = key[:-1]
-    return places.get(key, default)
+    return locations.get(key, default)
 
 
 class Files:
@@ -111,12 +111,12 @@ class Files:
         if kind == "common":
             # Each section has one file, so that values are easy to find.
             problems = [
-                Problem(content.names[(section,)], section, f"must be set in conf/common/{section}.yaml")
+                Problem(content.key_locations[(section,)], section, f"must be set in conf/common/{section}.yaml")
                 for section in tree
                 if section != file.stem
             ]
             tree = {section: value for section, value in tree.items() if section == file.stem}
-        return Layer(name, kind, tree, content.places, content.names, tuple(problems))
+        return Layer(name, kind, tree, content.locations, content.key_locations, tuple(problems))
 
 
 def builtin(stack: Stack) -> dict[str, Tree]:
@@ -186,13 +186,13 @@ def _assign(
     Later assignments win. As between layers, a map is merged with previous values.
     """
     tree: dict[str, Tree] = {}
-    places: dict[Key, str] = {}
+    locations: dict[Key, str] = {}
     all_problems = [*problems]
-    for path, text, place in assignments:
+    for path, text, location in assignments:
         try:
             value = document.parse_value(text)
         except ConfigError as error:
-            all_problems += [Problem(place, ".".join(path), problem.allowed) for problem in error.problems]
+            all_problems += [Problem(location, ".".join(path), problem.allowed) for problem in error.problems]
             continue
         for key, member in leaves(tuple(path), value):
             node = tree
@@ -200,14 +200,14 @@ def _assign(
                 child = node.setdefault(part, {})
                 if not isinstance(child, dict):
                     all_problems.append(
-                        Problem(place, ".".join(path), f"another override sets {part} to a single value")
+                        Problem(location, ".".join(path), f"another override sets {part} to a single value")
                     )
                     child = {}
                 node = child
             if member != {} or key[-1] not in node:
                 node[key[-1]] = member
-            places.update({key[: index + 1]: place for index in range(len(key))})
-    return Layer(name, kind, tree, places, places, tuple(all_problems))
+            locations.update({key[: index + 1]: location for index in range(len(key))})
+    return Layer(name, kind, tree, locations, locations, tuple(all_problems))
 
 
 def leaves(key: tuple[str, ...], value: Tree) -> Iterator[tuple[tuple[str, ...], Tree]]:

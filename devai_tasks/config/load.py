@@ -129,14 +129,14 @@ class Sources:
                 layers that all stacks share.
         """
         choosing = [*self.files.common(), *self.files.personal(), self._variables]
-        chosen, places = {"env": env, "cloud": cloud}, {}
+        chosen, locations = {"env": env, "cloud": cloud}, {}
         for layer in choosing:
             for name in ("env", "cloud"):
                 value = _chosen(self._cleaned(layer)[0], name)
                 if value and not {"env": env, "cloud": cloud}[name]:
-                    chosen[name], places[name] = value, layer.place(("defaults", name))
+                    chosen[name], locations[name] = value, layer.location(("defaults", name))
         try:
-            return self.project.stack(chosen["env"], chosen["cloud"], places=places)
+            return self.project.stack(chosen["env"], chosen["cloud"], locations=locations)
         except ConfigError as error:
             flags = sources.flags(overrides, gpu=False, split=partial(reader.split, Settings))
             others = [problem for layer in [*choosing, flags] for problem in self._cleaned(layer)[1]]
@@ -170,8 +170,8 @@ def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], li
     problems = [*layer.problems]
 
     def report(key: Key, allowed: str, *, at_name: bool = False, code: str = "") -> None:
-        place = layer.name_place(key) if at_name else layer.place(key)
-        problems.append(Problem(place, quote(key, None if at_name else at(layer.tree, key)), allowed, code))
+        location = layer.key_location(key) if at_name else layer.location(key)
+        problems.append(Problem(location, quote(key, None if at_name else at(layer.tree, key)), allowed, code))
 
     tree = {}
     for name, value in layer.tree.items():
@@ -290,22 +290,22 @@ class _Reading:
         # Values that were removed or not resolved are reported already, and are missing here.
         is_reported = self.incomplete and allowed.startswith(reader.NO_VALUE)
         if not is_reported and not any(key[:length] in self.unresolved for length in range(1, len(key) + 1)):
-            place = self.place(key, at_name=at_name)
-            self.problems.append(Problem(place, quote(key, at(self.written, key)), allowed, code))
+            location = self.location(key, at_name=at_name)
+            self.problems.append(Problem(location, quote(key, at(self.written, key)), allowed, code))
 
     def refuse(self, key: Key, allowed: str, *, at_name: bool = False) -> None:
         """Record a problem that removes the value at the key; no further problem is reported for the key."""
         self.report(key, allowed, at_name=at_name)
         self.unresolved.add(key)
 
-    def place(self, key: Key, *, at_name: bool = False) -> str:
+    def location(self, key: Key, *, at_name: bool = False) -> str:
         """Return the location in the strongest layer that sets `key` or its nearest parent."""
         for length in range(len(key), 0, -1):
             if isinstance(key[length - 1], int):
                 continue  # a list is set as a whole
             for layer in reversed(self.layers):
-                if key[:length] in layer.places:
-                    return layer.name_place(key) if at_name else layer.place(key)
+                if key[:length] in layer.locations:
+                    return layer.key_location(key) if at_name else layer.location(key)
         return f"conf/common/{key[0]}.yaml:1:1"
 
     def resolved(self) -> Tree:

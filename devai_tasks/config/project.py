@@ -82,13 +82,13 @@ class Project:
 
         return [stack for stack in self.stacks if kind == "common" or loads(stack)]
 
-    def stack(self, environment: str, cloud: str, *, places: Mapping[str, str] = MappingProxyType({})) -> Stack:
+    def stack(self, environment: str, cloud: str, *, locations: Mapping[str, str] = MappingProxyType({})) -> Stack:
         """Return the stack of an environment and a cloud.
 
         Args:
             environment: Name of the environment.
             cloud: Name of the cloud.
-            places: Location of `env` and `cloud`, for each that is not set by its flag.
+            locations: Location of `env` and `cloud`, for each that is not set by its flag.
 
         Raises:
             ConfigError: The environment or the cloud is not defined in `conf/`.
@@ -98,12 +98,12 @@ class Project:
             ("env", "environment", environment, self.environments, "profiles"),
             ("cloud", "cloud", cloud, self.clouds, "clouds"),
         ):
-            place = places.get(flag, f"--{flag}={name}")
+            location = locations.get(flag, f"--{flag}={name}")
             allowed = f"one of: {', '.join(names) or '(none)'}; to add one, create a file in conf/{folder}/"
             if not name:
                 problems.append(Problem("conf/common/defaults.yaml:1:1", f"defaults.{flag} has no value", allowed))
             elif name not in names:
-                problems.append(Problem(place, f"unknown {kind} {name!r}{nearest(name, names)}", allowed))
+                problems.append(Problem(location, f"unknown {kind} {name!r}{nearest(name, names)}", allowed))
             elif not re.fullmatch(STACK_NAME, name):
                 problems.append(Problem(f"conf/{folder}/{name}.yaml:1:1", name, STACK_NAME_WORDS))
         if problems:

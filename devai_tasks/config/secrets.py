@@ -132,7 +132,7 @@ def parse(content: bytes, name: str) -> dict[str, str]:
         allowed = 'lines such as `NAME: "value"`, as in conf/secrets.example.yaml'
         raise ConfigError(Problem(problem.location, "cannot be read", allowed) for problem in error.problems) from None
     problems = [
-        Problem(str(parsed.places[(name,)]), name, "one string, not a list or a map")
+        Problem(str(parsed.locations[(name,)]), name, "one string, not a list or a map")
         for name, value in parsed.tree.items()
         if isinstance(value, (dict, list))
     ]

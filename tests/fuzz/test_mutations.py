@@ -197,7 +197,7 @@ def test_a_file_with_a_mistake_is_never_taken_and_the_mistake_is_found_where_it_
         if file.stem not in ("env", "labels", "secrets", "models")  # maps and lists of anything
         for key, _ in scalars(document.read(file, file.name).tree, ())
         if isinstance(key[-1], str) and ":" not in key[-1]
-        for place in [document.read(file, file.name).names[key]]
+        for place in [document.read(file, file.name).key_locations[key]]
     ]
     for _ in range(COUNT // 10):
         file, line = some.choice(typed)

@@ -28,12 +28,12 @@ def test_a_quoted_null_is_a_text_and_a_plain_one_is_none() -> None:
 
 def test_every_key_knows_its_line_and_column() -> None:
     read = document.parse("a:\n  b: 1\nc: [x, y]\nd:\n", "conf/file.yaml")
-    assert read.names["a", "b"] == "conf/file.yaml:2:3"
-    assert read.places["a", "b"] == "conf/file.yaml:2:6"
-    assert read.places["c", 1] == "conf/file.yaml:3:8"
+    assert read.key_locations["a", "b"] == "conf/file.yaml:2:3"
+    assert read.locations["a", "b"] == "conf/file.yaml:2:6"
+    assert read.locations["c", 1] == "conf/file.yaml:3:8"
     # A value on lines of its own, or of no letter, is found by its key.
-    assert read.places[("a",)] == "conf/file.yaml:1:1"
-    assert read.places[("d",)] == "conf/file.yaml:4:1"
+    assert read.locations[("a",)] == "conf/file.yaml:1:1"
+    assert read.locations[("d",)] == "conf/file.yaml:4:1"
 
 
 def test_merge_keys_give_what_the_mapping_itself_does_not_say() -> None:

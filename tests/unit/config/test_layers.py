@@ -103,8 +103,8 @@ def test_each_key_of_a_map_has_the_place_of_the_override_that_counts(shipped: Pr
     overrides = ["ports.lab=1", "ports={lab: 2}", "ports.ollama=3"]
     *_, flags = Sources(shipped, {}).configuration(local_dev, overrides).layers
     assert flags.tree == {"ports": {"lab": "2", "ollama": "3"}}
-    assert flags.place(("ports", "lab")) == "--set ports={lab: 2}"
-    assert flags.place(("ports", "ollama")) == "--set ports.ollama=3"
+    assert flags.location(("ports", "lab")) == "--set ports={lab: 2}"
+    assert flags.location(("ports", "ollama")) == "--set ports.ollama=3"
 
 
 def test_the_gpu_flag_is_the_same_as_its_key(project: Project, local_dev: Stack) -> None:
@@ -168,10 +168,10 @@ def test_a_file_of_conf_common_holds_its_own_section_only(project: Project, dev:
 def test_a_layer_knows_the_place_of_what_it_sets(shipped: Project, local_dev: Stack) -> None:
     sources = Sources(shipped, {"DEVAI__PORTS__LAB": "2"})
     *_, variables, flags = sources.configuration(local_dev, ["ports.lab=1"], gpu=True).layers
-    assert variables.place(("ports", "lab")) == "DEVAI__PORTS__LAB"
-    assert flags.place(("ports", "lab")) == "--set ports.lab=1"
-    assert flags.place(("gpu", "enabled")) == "--gpu"
-    assert flags.place(("models",)) == "command line"
+    assert variables.location(("ports", "lab")) == "DEVAI__PORTS__LAB"
+    assert flags.location(("ports", "lab")) == "--set ports.lab=1"
+    assert flags.location(("gpu", "enabled")) == "--gpu"
+    assert flags.location(("models",)) == "command line"
 
 
 @pytest.mark.parametrize("inside", ["", "conf", "deploy/compose"])
