@@ -90,7 +90,7 @@ class Sources:
         self._shared: bytes = b""
 
     def configuration(
-        self, stack: Stack, overrides: Sequence[str] = (), *, gpu: bool = False, everybodys: bool = False
+        self, stack: Stack, overrides: Sequence[str] = (), *, gpu: bool = False, shared_only: bool = False
     ) -> Configuration:
         """Return the configuration of a stack.
 
@@ -98,7 +98,7 @@ class Sources:
             stack: Stack to load.
             overrides: `section.key=value` texts of the command line.
             gpu: Whether `--gpu` is set.
-            everybodys: Whether to ignore the layers of one user.
+            shared_only: Whether to ignore the layers of one user.
 
         Raises:
             ConfigError: The configuration is invalid; the error has all problems with their locations.
@@ -106,7 +106,7 @@ class Sources:
         common = self.files.common()
         flags = sources.flags(overrides, gpu=gpu, split=partial(reader.split, Settings))
         specific = [*self.files.of_stack(stack), self._variables, flags]
-        if everybodys:
+        if shared_only:
             specific = [layer for layer in specific if layer.kind not in sources.PERSONS]
         if not self._shared:
             defaults = OmegaConf.create(reader.defaults(Settings))
