@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 # Literal names; OmegaConf also accepts computed ones, such as `${${a}:b}`, and `${a[b]}`.
-_PLAIN = re.compile(r"\.*[^\s.$\[\]{}:]+(\.[^\s.$\[\]{}:]+)*")
+_LITERAL = re.compile(r"\.*[^\s.$\[\]{}:]+(\.[^\s.$\[\]{}:]+)*")
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Interpolation:
     argument: str | None = None
 
     @property
-    def plain(self) -> bool:
+    def is_literal(self) -> bool:
         """Whether the name is literal, so that its target is known without resolving it."""
-        return bool(_PLAIN.fullmatch(self.name))
+        return bool(_LITERAL.fullmatch(self.name))
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ VARIABLE_PREFIX = "DEVAI__"
 # Values that are known only after a deployment, recorded by the deploying tasks: a layer like any other.
 DEPLOYMENT_FILE = "deployment.yaml"
 # Kinds of layers that belong to one user, in addition to flags.
-PERSONS = ("personal", "variables")
+PERSONAL_KINDS = ("personal", "variables")
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def flags(overrides: Sequence[str], *, gpu: bool, split: Callable[[str], list[st
     return _assign("command line", "flags", assignments, problems)
 
 
-def words(overrides: Sequence[str], *, gpu: bool) -> str:
+def flags_text(overrides: Sequence[str], *, gpu: bool) -> str:
     """Return the flags as command line text, for messages."""
     return shlex.join([*(["--gpu"] if gpu else []), *(f"--set={_safe(override)}" for override in overrides)])
 

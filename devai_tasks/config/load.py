@@ -107,7 +107,7 @@ class Sources:
         flags = sources.flags(overrides, gpu=gpu, split=partial(reader.split, Settings))
         specific = [*self.files.of_stack(stack), self._variables, flags]
         if shared_only:
-            specific = [layer for layer in specific if layer.kind not in sources.PERSONS]
+            specific = [layer for layer in specific if layer.kind not in sources.PERSONAL_KINDS]
         if not self._shared:
             defaults = OmegaConf.create(reader.defaults(Settings))
             shared = OmegaConf.merge(defaults, *(self._cleaned(layer)[0] for layer in common))
@@ -118,7 +118,7 @@ class Sources:
         layers = [*common, *specific]
         problems = self.project.conflicts(stack)
         problems += [problem for layer in layers for problem in self._cleaned(layer)[1]]
-        stack = replace(stack, changes=sources.words(overrides, gpu=gpu))
+        stack = replace(stack, changes=sources.flags_text(overrides, gpu=gpu))
         return _Reading(stack, layers, merged, problems, self._deployment).configuration()
 
     def stack(self, env: str = "", cloud: str = "", overrides: Sequence[str] = ()) -> Stack:
@@ -210,7 +210,7 @@ def _malformed(key: Key, text: str, declared: Collection[str]) -> Refusal | None
         items = interpolations(text)
     except OmegaConfBaseException:
         return secret or Refusal(_INTERPOLATIONS)
-    supported = all(item.plain and (item.argument is None or item.name in ("oc.env", "secret")) for item in items)
+    supported = all(item.is_literal and (item.argument is None or item.name in ("oc.env", "secret")) for item in items)
     if refusal := variables.refusal(text, declared) if supported else Refusal(_INTERPOLATIONS):
         return secret or refusal
     for name, path in key_references(text, key):

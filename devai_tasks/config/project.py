@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from devai_tasks.config.stack import STACK_NAME, STACK_NAME_WORDS, Stack
+from devai_tasks.config.stack import STACK_NAME, STACK_NAME_RULE, Stack
 from devai_tasks.system.errors import ConfigError, Problem, UsageError, nearest
 
 
@@ -105,7 +105,7 @@ class Project:
             elif name not in names:
                 problems.append(Problem(location, f"unknown {kind} {name!r}{nearest(name, names)}", allowed))
             elif not re.fullmatch(STACK_NAME, name):
-                problems.append(Problem(f"conf/{folder}/{name}.yaml:1:1", name, STACK_NAME_WORDS))
+                problems.append(Problem(f"conf/{folder}/{name}.yaml:1:1", name, STACK_NAME_RULE))
         if problems:
             raise ConfigError(problems)
         return Stack(environment, cloud)

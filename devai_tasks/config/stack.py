@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 # Valid names of environments and clouds, which are parts of other names (RFC 1123 labels).
 STACK_NAME = r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?"
-STACK_NAME_WORDS = "a name of up to 30 lower-case letters, digits and hyphens"
+STACK_NAME_RULE = "a name of up to 30 lower-case letters, digits and hyphens"
 
 
 @dataclass(frozen=True)

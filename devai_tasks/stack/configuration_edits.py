@@ -16,7 +16,7 @@ from devai_tasks.config.document import Document, Key, Tree
 from devai_tasks.config.load import Sources
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import Settings
-from devai_tasks.config.stack import STACK_NAME, STACK_NAME_WORDS, Stack
+from devai_tasks.config.stack import STACK_NAME, STACK_NAME_RULE, Stack
 from devai_tasks.stack import loading
 from devai_tasks.system import console
 from devai_tasks.system.errors import ConfigError, Problem, UsageError
@@ -188,7 +188,7 @@ def interview(project: Project, profile: str, ask: Ask) -> FileEdit:
         flags = f"--env={profile}" if profile else "--personal"
         raise UsageError(f"{name} exists", hint=f"`inv config.set {flags} --set section.key=value` changes it")
     if profile and not re.fullmatch(STACK_NAME, profile):
-        raise UsageError(f"--profile={profile}: {STACK_NAME_WORDS}")
+        raise UsageError(f"--profile={profile}: {STACK_NAME_RULE}")
     text = f"# The environment {profile}.\nprotected: false\n" if profile else "# Personal configuration; not in git.\n"
 
     # Suggestions for a profile come from its own layers, not from the layers of the default stack.

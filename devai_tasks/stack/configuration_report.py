@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devai_tasks.config.configuration import Configuration, Origin, at, dotted
 from devai_tasks.config.document import Key
-from devai_tasks.config.layers import PERSONS, Layer
+from devai_tasks.config.layers import PERSONAL_KINDS, Layer
 from devai_tasks.config.load import Sources, quote
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import SHARED

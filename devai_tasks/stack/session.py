@@ -60,7 +60,7 @@ class Session:
         from devai_tasks.config import layers
 
         stack = self.sources.stack(self.env, self.cloud, self.overrides)
-        return replace(stack, changes=layers.words(self.overrides, gpu=self.gpu))
+        return replace(stack, changes=layers.flags_text(self.overrides, gpu=self.gpu))
 
     @property
     def command(self) -> str:
