@@ -139,7 +139,7 @@ class Configuration:
         Raises:
             UsageError: A key has a placeholder or an example value; the message has the task or the file that sets it.
         """
-        pending = [key for key in self.pending if key in needed] if needed else self.missed
+        pending = [key for key in self.pending if key in needed] if needed else self.unresolved
         missing = self._placeholders(pending, before)
         undecided = [
             f"{dotted(key)} = {self.explain(key).value} is an example; set your own value "
@@ -157,10 +157,10 @@ class Configuration:
     @property
     def placeholders(self) -> list[str]:
         """Messages about keys with placeholders, each with the task that sets the value."""
-        return self._placeholders(self.missed)
+        return self._placeholders(self.unresolved)
 
     @property
-    def missed(self) -> list[Key]:
+    def unresolved(self) -> list[Key]:
         """Keys with placeholders that the stack uses, as it is configured."""
         return [key for key in self.pending if self.affected(key) or self.tasks(key)]
 

@@ -169,7 +169,7 @@ def test_a_cluster_of_ones_own_with_a_registry_waits_for_the_first_push_and_with
 def test_what_was_pushed_for_gpus_is_not_deployed_without_them(project: Project) -> None:
     image = ("image.registry=registry.test.dev/lab", f"image.gpu.digest=sha256:{'a' * 64}")
     with_gpus = configured(project, *image, "gpu.enabled=true", stack="aws-dev")
-    assert ("image", "digest") not in with_gpus.missed
+    assert ("image", "digest") not in with_gpus.unresolved
     assert with_gpus.affected(("image", "digest")) == frozenset()
     without = configured(project, *image, stack="aws-dev")
     with pytest.raises(UsageError, match=r"^image\.digest is not known before `inv image\.push`\n[^\n]*$"):
