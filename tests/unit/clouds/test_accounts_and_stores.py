@@ -96,7 +96,7 @@ def test_without_the_command_line_nothing_goes_on(
     cloud: TerraformCloud, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(MissingToolError, match="is not installed; https://"):
+    with pytest.raises(MissingToolError, match="is not installed; see https://"):
         cloud.check_account(settings)
 
 

@@ -142,7 +142,7 @@ def test_a_home_smaller_than_its_service_offers_is_refused_with_the_least(
 def test_a_protected_home_between_the_steps_of_filestore_is_refused_with_the_nearest(
     shipped: Project, size: str, nearest: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"{nearest}.*Filestore's regional tier"):
+    with pytest.raises(ConfigError, match=f"{nearest}.*the regional tier of Filestore"):
         load(shipped, Stack("prod", "gcp"), [f"storage.home={size}"], environ={})
     # A basic one, and a threshold of an alarm, may have any size.
     load(shipped, Stack("dev", "gcp"), [f"storage.home={size}"], environ={})

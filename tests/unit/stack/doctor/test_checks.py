@@ -306,7 +306,7 @@ def test_nobody_logged_in_somebody_else_and_no_network_are_told_from_each_other(
     other = look("echo 4712")
     assert (other.state, other.found.split()[-1], other.wanted.split()[-1]) == (State.FAILED, "4712", "4711")
     expired = look("echo token expired >&2; exit 1")
-    assert (expired.state, expired.found) == (State.FAILED, "not logged in to aws")
+    assert (expired.state, expired.found) == (State.FAILED, f"not logged in to {cloud}")
     assert "login`" in expired.hint
     assert "token expired" in expired.hint
     offline = look("echo 'Could not connect to the endpoint URL' >&2; exit 255")
