@@ -38,7 +38,7 @@ WRONG = {
     "--set=ports.labb=1": "--set ports.labb=1  ports.labb\n  no such key in ports; did you mean lab?",
     "--set=ports.lab": "--set ports.lab  not an override\n  write --set section.key=value",
     "--set=ports.lab=many": "--set ports.lab=many  ports.lab = many\n  not a whole number",
-    "--set=ports.lab=0": "--set ports.lab=0  ports.lab = 0\n  not in 1 to 65535",
+    "--set=ports.lab=0": "--set ports.lab=0  ports.lab = 0\n  a number from 1 to 65535",
     "--set=ports=5": "--set ports=5  ports = 5\n  a section with the keys lab, ollama",
     "--set=models=[a": "--set models=[a  models\n  not valid YAML",
     "--set=env.A=${": "--set env.A=${  env.A = ${",
