@@ -77,9 +77,9 @@ class Aws(TerraformCloud):
 
     # Manifests.
 
-    def self_signed(self, settings: Settings) -> bool:
+    def has_self_signed_certificate(self, settings: Settings) -> bool:
         """Whether the lab uses a self-signed certificate: ACM issues one for a host name in a zone of the account."""
-        return super().self_signed(settings) and not (settings.ingress.host and settings.dns.zone)
+        return super().has_self_signed_certificate(settings) and not (settings.ingress.host and settings.dns.zone)
 
     def routing(self, settings: Settings) -> Routing:
         """Return the settings of the AWS Load Balancer Controller."""

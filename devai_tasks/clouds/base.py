@@ -93,7 +93,7 @@ class Cloud(ABC):
             spec["tls"] = [{"hosts": [settings.ingress.host], "secretName": settings.tls.certificate}]
         return Routing({}, spec)
 
-    def self_signed(self, settings: Settings) -> bool:
+    def has_self_signed_certificate(self, settings: Settings) -> bool:
         """Whether the lab uses a self-signed certificate created by Terraform."""
         return False
 

@@ -92,9 +92,9 @@ class Gcp(TerraformCloud):
 
     # Manifests.
 
-    def self_signed(self, settings: Settings) -> bool:
+    def has_self_signed_certificate(self, settings: Settings) -> bool:
         """Whether the lab uses a self-signed certificate: Google issues one for a host name."""
-        return super().self_signed(settings) and not settings.ingress.host
+        return super().has_self_signed_certificate(settings) and not settings.ingress.host
 
     def routing(self, settings: Settings) -> Routing:
         """Return the settings of GKE's ingress controller."""

@@ -137,7 +137,7 @@ class TerraformCloud(Cloud):
         """Whether the stack has an ingress: always, because the cloud has a controller."""
         return True
 
-    def self_signed(self, settings: Settings) -> bool:
+    def has_self_signed_certificate(self, settings: Settings) -> bool:
         """Whether the lab uses a self-signed certificate created by Terraform."""
         return settings.tls.enabled and not settings.terraform.certificate
 

@@ -42,7 +42,7 @@ def stack(project: Project, cloud: str, *given: str) -> Settings:
 )
 def test_where_a_certificate_is_terraforms_own(shipped: Project, cloud: str, given: tuple[str, ...], own: bool) -> None:
     settings = stack(shipped, cloud, *given)
-    assert clouds.of(settings).self_signed(settings) is own
+    assert clouds.of(settings).has_self_signed_certificate(settings) is own
 
 
 class Answers(BaseHTTPRequestHandler):
