@@ -189,16 +189,16 @@ class Gcp(TerraformCloud):
         # APIs that Terraform calls before it enables any: permissions, enabled services, zones.
         services = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "serviceusage", "compute")]
         listed = ["gcloud", "services", "list", "--enabled", project, "--format=value(config.name)"]
-        look = [*buckets, "describe", bucket, project]
+        check = [*buckets, "describe", bucket, project]
         return (
             *(
                 Part(["gcloud", "services", "enable", name, project], [*listed, f"--filter=config.name={name}"], name)
                 for name in services
             ),
-            Part([*buckets, "create", bucket, project, f"--location={settings.terraform.region}", *closed], look),
+            Part([*buckets, "create", bucket, project, f"--location={settings.terraform.region}", *closed], check),
             Part(
                 [*buckets, "update", bucket, project, "--versioning"],
-                [*look, "--format=value(versioning_enabled)"],
+                [*check, "--format=value(versioning_enabled)"],
                 "True",
             ),
         )

@@ -51,14 +51,14 @@ class Part:
     """One part of a state store.
 
     Attributes:
-        make: Command that creates the part.
-        look: Command that fails if the part is missing.
-        found: Text that the output of `look` contains if the part exists; empty to check the exit code only.
+        create: Command that creates the part.
+        check: Command that fails if the part is missing.
+        expected: Text that the output of `check` contains if the part exists; empty to check the exit code only.
     """
 
-    make: Command
-    look: Command
-    found: str = ""
+    create: Command
+    check: Command
+    expected: str = ""
 
 
 class TerraformCloud(Cloud):
@@ -289,8 +289,8 @@ class TerraformCloud(Cloud):
         """
         created = False
         for part in self.store_parts(settings):
-            if dry or not command_line.finds(part.look, part.found):
-                command_line.run(part.make if dry else self.resolved(part.make, settings), dry=dry)
+            if dry or not command_line.finds(part.check, part.expected):
+                command_line.run(part.create if dry else self.resolved(part.create, settings), dry=dry)
                 created = True
         return created
 

@@ -125,7 +125,7 @@ TOKEN = ".".join(("e30", base64.urlsafe_b64encode(b'{"oid": "0f-me", "aud": "x"}
 def run(cloud: TerraformCloud, settings: Settings, script: Answer, tmp_path: Path) -> Callable[..., list[str]]:
     """Bootstrap in a cloud where one command may break off; returns what has been made until then, in order."""
     parts = cloud.store_parts(settings)
-    looks = {spoken(part.look): (spoken(part.make), part.found) for part in parts}
+    looks = {spoken(part.check): (spoken(part.create), part.expected) for part in parts}
     script(f"exec '{sys.executable}' {tmp_path}/cloud.py {tmp_path} \"$@\"")
     (tmp_path / "cloud.py").write_text(REMEMBERS, encoding="utf-8")
 
@@ -149,7 +149,7 @@ def spoken(command: Command) -> str:
 
 
 def test_the_store_is_made_once(cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]]) -> None:
-    everything = [spoken(part.make) for part in cloud.store_parts(settings)]
+    everything = [spoken(part.create) for part in cloud.store_parts(settings)]
     assert run() == everything
     assert cloud.store_name(settings) in " ".join(everything)
     assert run(makes=False) == everything
@@ -158,7 +158,7 @@ def test_the_store_is_made_once(cloud: TerraformCloud, settings: Settings, run: 
 def test_what_a_broken_bootstrap_has_left_out_is_made_by_the_next(
     cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    everything = [spoken(part.make) for part in cloud.store_parts(settings)]
+    everything = [spoken(part.create) for part in cloud.store_parts(settings)]
     for number, command in enumerate(everything):
         assert run(breaks=command) == everything[:number]
         assert sorted(set(run())) == sorted(everything)
@@ -169,7 +169,7 @@ def test_what_a_broken_bootstrap_has_left_out_is_made_by_the_next(
 @pytest.mark.parametrize("name", ["azure"])
 def test_who_owns_a_subscription_may_make_and_read_the_store(cloud: TerraformCloud, settings: Settings) -> None:
     """Owners have no role for what is in an account: the container is made from outside, and the role is given."""
-    *_, container, role = (spoken(part.make) for part in cloud.store_parts(settings))
+    *_, container, role = (spoken(part.create) for part in cloud.store_parts(settings))
     assert container.startswith("storage container-rm create --name=tfstate ")
     assert role.startswith("role assignment create --assignee-object-id 0f-me --role=Storage Blob Data Contributor ")
     assert f"/storageAccounts/{cloud.store_name(settings)} " in role
@@ -193,7 +193,7 @@ def test_so_it_does_where_the_bucket_is_somebody_elses(
     cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     """Another project's bucket says nothing of this project."""
-    everything = [spoken(part.make) for part in cloud.store_parts(settings)]
+    everything = [spoken(part.create) for part in cloud.store_parts(settings)]
     (tmp_path / "made").write_text("\n".join(everything[3:]) + "\n", encoding="utf-8")
     assert run() == everything[3:] + everything[:3]
 
@@ -218,7 +218,7 @@ def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(
 
 
 def test_the_store_is_closed_and_keeps_versions(cloud: TerraformCloud, settings: Settings) -> None:
-    commands = " ".join(spoken(part.make) for part in cloud.store_parts(settings))
+    commands = " ".join(spoken(part.create) for part in cloud.store_parts(settings))
     assert "versioning" in commands
     assert "public" in commands
     assert settings.terraform.region in commands
