@@ -275,12 +275,12 @@ class _Reading:
 
         @cache  # keys that are asked for have no placeholders themselves
         def known(section: str, name: str) -> str:
-            return _known(self.merged, (section, name)) or ""
+            return _resolved_value(self.merged, (section, name)) or ""
 
         missing, unknown = [], self.deployment.unknown(known)
         for key, entry in reader.leaves(Settings).items():
             name, pending = ".".join(map(str, key)), entry.meta.pending
-            if pending and name in unknown and _known(self.merged, key) == "":
+            if pending and name in unknown and _resolved_value(self.merged, key) == "":
                 OmegaConf.update(self.merged, name, pending.placeholder)
                 missing.append(key)
         return tuple(missing)
@@ -356,7 +356,7 @@ def quote(key: Key, value: Any) -> str:
     return f"{dotted} = {value}" if isinstance(value, str) and key[0] != "secrets" else dotted
 
 
-def _known(merged: Any, key: Key) -> str | None:
+def _resolved_value(merged: Any, key: Key) -> str | None:
     """Return a value that is needed before all others; None if it cannot be resolved."""
     try:
         for part in key:

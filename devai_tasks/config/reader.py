@@ -236,7 +236,7 @@ def _has_unreadable(value: Any) -> bool:
 def _scalar(kind: Any, text: str) -> Any:
     if kind is Secret:
         return Secret.parse(text)
-    if secrets.refers(text):
+    if secrets.has_reference(text):
         raise ValueError("a value without secrets: artifacts show it; only the section secrets may refer to secrets")
     if kind in QUANTITIES:
         return kind.parse(text)

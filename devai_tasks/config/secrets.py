@@ -44,7 +44,7 @@ class Secret:
         Raises:
             ValueError: The text has no reference. The message does not quote the text.
         """
-        if not refers(text):
+        if not has_reference(text):
             raise ValueError(NO_REFERENCE)
         return cls(text)
 
@@ -75,7 +75,7 @@ def reference(name: str) -> str:
     return f"\0{name}\0"
 
 
-def refers(text: str) -> bool:
+def has_reference(text: str) -> bool:
     """Whether a text refers to a secret."""
     return bool(_MARKER.search(text))
 
