@@ -48,7 +48,7 @@ def anywhere() -> Mapping[Key, Collection[str]]:
     for stack in project.stacks:
         for mode in MODES:
             with suppress(ConfigError):  # not every stack supports every mode
-                settings = sources.configuration(stack, mode, everybodys=True).settings
+                settings = sources.configuration(stack, mode, shared_only=True).settings
                 for key, artifacts in of_stack(settings).items():
                     result[key].update(artifacts)
     return result

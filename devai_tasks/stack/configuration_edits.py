@@ -79,7 +79,7 @@ def _assignments(overrides: Sequence[str]) -> list[tuple[Key, Tree]]:
 def _check_others(old: Document, new: Document, keys: Sequence[Key]) -> None:
     """Raise ConfigError where other keys would change, too: keys that share a value through a YAML alias."""
     before, after = (dict(scalars(each.tree, ())) for each in (old, new))
-    layer = layers.Layer("", "", places=old.places)
+    layer = layers.Layer("", "", locations=old.locations)
     problems = [
         Problem(layer.place(key), dotted(key), "would change, too, because of a YAML alias; replace the alias first")
         for key in {**before, **after}

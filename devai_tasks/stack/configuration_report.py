@@ -84,12 +84,12 @@ def _shared_variants(sources: Sources, loaded: Sequence[Configuration]) -> list[
     """Return the stacks without personal configuration, with and without GPUs: a key used in any variant has effect."""
     result = []
     for configuration in loaded:
-        changed = any(layer.tree for layer in configuration.layers if layer.kind in (*PERSONS, "flags"))
+        changed = any(layer.tree for layer in configuration.layers if layer.kind in (*PERSONAL_KINDS, "flags"))
         if not changed:
             result.append(configuration)
         for gpu in (False, True) if changed else (True,):
             with suppress(ConfigError):  # a stack may not support GPUs, or be incomplete without the personal part
-                result.append(sources.configuration(configuration.settings.stack, gpu=gpu, everybodys=True))
+                result.append(sources.configuration(configuration.settings.stack, gpu=gpu, shared_only=True))
     return result
 
 
@@ -116,7 +116,7 @@ def _without_effect(project: Project, loaded: Sequence[Configuration]) -> Iterat
         shared = [layer for layer in configuration.layers if is_complete(layer)]
         for key in configuration.keys(""):
             setting = [layer for layer in shared if at(layer.tree, key) is not ...]
-            locations |= {(layer.name, key): layer.name_place(key) for layer in setting}
+            locations |= {(layer.name, key): layer.key_location(key) for layer in setting}
             if setting and (configuration.affected(key) or configuration.tasks(key)):
                 used.add((setting[-1].name, key))
     for name, key in locations.keys() - used:

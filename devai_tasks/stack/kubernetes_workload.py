@@ -189,7 +189,7 @@ class KubernetesWorkload(Workload):
     @property
     def _missing(self) -> list[str]:
         """Return the keys whose values are unknown until the cluster exists and the image is pushed."""
-        return [".".join(key) for key in self.session.configuration.missed if key in NEEDED]
+        return [".".join(key) for key in self.session.configuration.unresolved if key in NEEDED]
 
     def _compare_objects(self, result: Overview) -> None:
         cluster = self.session.cluster

@@ -150,7 +150,7 @@ def with_state(session: Session, *, always: bool = False) -> Session:
     may have added some. Raises UsageError where a task would change a stack that may belong to another project.
     """
     deployed = session.settings.terraform.deployed
-    known = deployed.name and deployed.project and not any(key in NEEDED for key in session.configuration.missed)
+    known = deployed.name and deployed.project and not any(key in NEEDED for key in session.configuration.unresolved)
     if session.dry or (known and not always) or not session.settings.compute.uses_terraform:
         return session
     session = session.reloaded()  # an earlier step may have taken it over

@@ -39,7 +39,7 @@ def wait(settings: Settings, *, seconds: int, dry: bool = False) -> None:
     address = f"{url(settings)}api"
     if not url(settings):
         return console.say(access_hint(settings))
-    trusted = not clouds.of(settings).self_signed(settings)
+    trusted = not clouds.of(settings).has_self_signed_certificate(settings)
     if dry:
         return console.say(f"curl --fail {'' if trusted else '--insecure '}{address}")
     deadline, last_failure = time.monotonic() + seconds, None

@@ -64,7 +64,7 @@ def diff(c: Context, session: Session, against: str = "", json: bool = False) ->
         )
     project = session.project
     named = {str(stack): stack for stack in project.stacks}
-    right = named.get(against) or project.stack(against, session.stack.cloud, places={"env": f"--against={against}"})
+    right = named.get(against) or project.stack(against, session.stack.cloud, locations={"env": f"--against={against}"})
     left = session.stack
     pair = configuration_report.configurations(session.sources, [left, right], session.overrides, gpu=session.gpu)
     rows = configuration_report.differences(*pair)

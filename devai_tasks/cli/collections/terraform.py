@@ -242,7 +242,7 @@ def _next_steps(session: Session, url: str | None) -> None:
     if session.dry:
         return
     flags = session.stack.flags
-    if any(key[0] == "image" for key in session.configuration.missed):
+    if any(key[0] == "image" for key in session.configuration.unresolved):
         console.say(f"no image is pushed yet; run `inv image.push {flags}`, then `inv tf.apply {flags}`")
     elif url:
         console.show(url)

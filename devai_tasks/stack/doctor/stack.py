@@ -98,7 +98,7 @@ def credentials(loaded: Configuration) -> list[Check]:
 
 def deployment(loaded: Configuration) -> list[Check]:
     """Report the values that are known only after deployment; before, they are placeholders."""
-    placeholders = loaded.stand_ins
+    placeholders = loaded.placeholders
     if not placeholders and not loaded.settings.compute.uses_terraform:
         return []
     if not placeholders:
