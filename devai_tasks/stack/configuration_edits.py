@@ -81,7 +81,7 @@ def _check_others(old: Document, new: Document, keys: Sequence[Key]) -> None:
     before, after = (dict(scalars(each.tree, ())) for each in (old, new))
     layer = layers.Layer("", "", locations=old.locations)
     problems = [
-        Problem(layer.place(key), dotted(key), "would change, too, because of a YAML alias; replace the alias first")
+        Problem(layer.location(key), dotted(key), "would change, too, because of a YAML alias; replace the alias first")
         for key in {**before, **after}
         if before.get(key) != after.get(key) and not any(key[: len(edited)] == edited for edited in keys)
     ]
