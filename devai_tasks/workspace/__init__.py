@@ -1,1 +1,1 @@
-"""What a stack has on this machine: artifacts, recorded state, token and secrets, locks and history."""
+"""The files of a stack on this machine: artifacts, recorded state, token, secrets, locks and history."""

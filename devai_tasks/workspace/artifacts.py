@@ -1,4 +1,4 @@
-"""Artifacts of a stack where the tools of a run read them."""
+"""Writing of a stack's artifacts to the folder that the tools of a run read."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from devai_tasks.workspace.writer import Artifacts
 
 
 def provide(project: Project, stack: Stack, files: Callable[[str], Artifacts]) -> Path:
-    """Have files of a stack where the tools of this run read them: `files` makes them for a folder, which is returned.
+    """Write the artifacts of a stack to the folder that the tools of this run read; return that folder.
 
-    It is the stack's own, except for a look while another run changes the stack: that one's tools may read what is
-    there minutes from now. What the look reads is beside it.
+    The folder is the stack's own, unless another run is changing the stack: the tools of that run may still read the
+    stack's folder minutes later. A read-only run then writes to a hidden folder beside the stack's.
+
+    Args:
+        project: the project.
+        stack: the stack.
+        files: returns the artifacts for a folder, which is given relative to the project's root.
     """
-    own = project.artifacts(stack)
-    # Whoever changes the stack has its lock before it writes here: what is free now is not read by it yet.
-    with writer.alone(own):
+    folder = project.artifacts(stack)
+    # A run that changes the stack acquires the stack's lock before it writes here. If the lock is free, no other run
+    # reads this folder yet.
+    with writer.alone(folder):
         if not runs.other(project, stack):
-            return writer.put(files(own.relative_to(project.root).as_posix()), own)
-    beside = own.with_name(f".{own.name}")
-    return writer.write(files(beside.relative_to(project.root).as_posix()), beside)
+            return writer.put(files(folder.relative_to(project.root).as_posix()), folder)
+    hidden = folder.with_name(f".{folder.name}")
+    return writer.write(files(hidden.relative_to(project.root).as_posix()), hidden)

@@ -1,4 +1,4 @@
-"""An archive of a home on this machine: private and unnamed until it is verified, with a checksum beside it."""
+"""Archive of a home directory: private and unnamed until it is verified, with a checksum file beside it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from devai_tasks.system import user_files
 from devai_tasks.system.errors import DevaiError
 
 _CHUNK_BYTES = 1 << 20
-# Of a checksum with the longest name of a file.
-_MOST_OF_A_LINE = 1 << 12
+# Longest line of a checksum file: digest and the longest possible file name.
+_CHECKSUM_LINE_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
 class Content:
-    """How many files an archive has, and how many bytes they have unpacked."""
+    """Number of files in an archive, and their unpacked size in bytes."""
 
     files: int
     bytes: int
 
 
 def check_free(file: Path, shared: Sequence[Path]) -> None:
-    """Raise UsageError where the archive or its checksum exists, or no folder could take them."""
+    """Raise UsageError if the archive or its checksum exists, or if the folder is missing."""
     user_files.check_free(file, shared)
     user_files.check_free(_checksum(file), shared)
 
 
 def verify(archive: IO[bytes]) -> Content:
-    """Read a whole archive. Raises DevaiError where its end is missing, or where something else is wrong."""
+    """Read a whole archive and count its content. Raises DevaiError if the archive is incomplete or damaged."""
     try:
         archive.seek(0)
         with gzip.open(archive) as stream:
@@ -51,7 +51,7 @@ def verify(archive: IO[bytes]) -> Content:
 
 
 def _count(stream: gzip.GzipFile) -> Content:
-    """Count the files of a tar archive, whose end is a block of zeros."""
+    """Count the files of a tar archive, which ends with a block of zeros."""
     files = total = 0
     while any(block := stream.read(tarfile.BLOCKSIZE)):
         member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
@@ -60,23 +60,23 @@ def _count(stream: gzip.GzipFile) -> Content:
         if member.isreg():
             total += member.size
         if member.size < 0:
-            raise tarfile.ReadError("a file of a negative size")
+            raise tarfile.ReadError("a file has a negative size")
         end = stream.tell() + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         if stream.seek(end) != end:
-            raise EOFError("it ends within a file")
+            raise EOFError("truncated within a file")
     if len(block) != tarfile.BLOCKSIZE:
-        raise EOFError("it has no end mark")
+        raise EOFError("end-of-archive marker missing")
     return Content(files, total)
 
 
 def digest(archive: BufferedIOBase) -> str:
-    """Return the SHA-256 of an archive, in hexadecimal."""
+    """Return the SHA-256 digest of an archive in hexadecimal."""
     archive.seek(0)
     return hashlib.file_digest(archive, "sha256").hexdigest()
 
 
 def write_checksum(file: Path, shared: Sequence[Path], value: str) -> Path:
-    """Write the checksum of an archive beside it, as `sha256sum --check` reads it; returns its path."""
+    """Write the checksum file of an archive, in the format of `sha256sum --check`; return its path."""
     checksum = _checksum(file)
     with user_files.new(checksum, shared, 0o600) as stream:
         stream.write(f"{value}  {file.name}\n".encode(errors="surrogateescape"))
@@ -84,18 +84,18 @@ def write_checksum(file: Path, shared: Sequence[Path], value: str) -> Path:
 
 
 def check_sum(archive: BufferedReader, shared: Sequence[Path]) -> None:
-    """Raise DevaiError where the checksum beside an archive does not match; it may be missing."""
+    """Raise DevaiError if the checksum beside an archive does not match. A missing checksum file is accepted."""
     file = Path(archive.name)
     checksum = _checksum(file)
     if not os.path.lexists(checksum):
         return
     with user_files.opened(checksum, shared) as stream:
-        expected = stream.read(_MOST_OF_A_LINE).decode(errors="replace").split(maxsplit=1)[:1]
+        expected = stream.read(_CHECKSUM_LINE_BYTES).decode(errors="replace").split(maxsplit=1)[:1]
     actual = digest(archive)
     if expected != [actual]:
         raise DevaiError(
-            f"{file} is not what {checksum} was made for: its checksum is {actual[:12]}...; nothing was changed",
-            hint="take another copy of the archive, or remove the checksum if the archive was changed on purpose",
+            f"{file} does not match {checksum}: its checksum is {actual[:12]}...; nothing was changed",
+            hint="use another copy of the archive, or remove the checksum file if the archive was changed on purpose",
             code="DEVAI-LAB-005",
         )
 

@@ -1,4 +1,4 @@
-"""One run of a task that changes a stack: nothing else at the same time, and a line of history in the end."""
+"""Run of a task that changes a stack: holds the stack's lock, and adds a line to the history at its end."""
 
 from __future__ import annotations
 
@@ -23,51 +23,51 @@ from devai_tasks.workspace import state
 
 HISTORY = "history.jsonl"
 DONE, REFUSED, FAILED, INTERRUPTED = "done", "refused", "failed", "interrupted"
-_MOMENT = 0.2
+_LOCK_TIMEOUT = 0.2  # seconds
 
 
 @dataclass(frozen=True)
 class Run:
-    """Who does what, since when."""
+    """A run: task, user, process and start time."""
 
     task: str
     flags: Sequence[str]
-    """As given, but overrides by their keys only: a value may be a secret."""
+    """Flags of the command line. Overrides without their values, which may be secrets."""
     who: str
     pid: int
     since: str
 
     @property
     def words(self) -> str:
-        """The same for people."""
-        return f"`inv {self.task}` of {self.who} (pid {self.pid}, since {self.since})"
+        """Description of the run for messages."""
+        return f"`inv {self.task}` ({self.who}, PID {self.pid}, since {self.since})"
 
 
 def begin(task: str, flags: Sequence[str]) -> Run:
-    """A run that begins now."""
+    """Return a run that starts now in this process."""
     return Run(task, list(flags), f"{_user()}@{socket.gethostname()}", os.getpid(), _now())
 
 
 @contextmanager
 def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
-    """Hold the stack's lock. Raises DevaiError where another run holds it.
+    """Hold the stack's lock. Raises DevaiError if another run holds the lock.
 
-    The system gives a lock back when its holder ends, however it ends: none can be left over. What is left over is the
-    note of who had it, which tells that a run broke off.
+    The operating system releases a lock when its process ends for any reason, so no stale lock remains. A note of the
+    holder in the lock file remains after an interrupted run, and tells the next run about the interruption.
     """
     state.private_folder(project.state(stack))
     descriptor = files.open_own(_lock(project, stack), os.O_RDWR)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
-        if not _taken(stream):
+        if not _acquire(stream):
             raise DevaiError(
-                f"{stack} is being changed by {_words(_holder(stream))}; nothing was changed",
-                hint="wait until that ends, or end it",
+                f"{stack} is being changed by {_description(_holder(stream))}; nothing was changed",
+                hint="wait until that run ends, or stop it",
                 code="DEVAI-STACK-001",
             )
-        if broken := _holder(stream):
+        if interrupted := _holder(stream):
             console.warn(
-                f"{broken.words} broke off before it was done, and its lock went with it. What it has done stays; "
-                "what is left is done now",
+                f"{interrupted.words} was interrupted, and its lock was released; its changes remain, and this run "
+                "continues from there",
                 "DEVAI-STACK-002",
             )
         _note(stream, json.dumps(asdict(run)))
@@ -78,7 +78,7 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
 
 
 def other(project: Project, stack: Stack) -> str:
-    """Which run other than this one changes a stack now, in words; empty for none. Waits for nothing."""
+    """Return a description of another run that changes the stack now; empty for none. Does not wait."""
     try:
         stream = _lock(project, stack).open(encoding="utf-8")
     except FileNotFoundError:
@@ -88,13 +88,13 @@ def other(project: Project, stack: Stack) -> str:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _holder(stream)
-            return "" if holder and holder.pid == os.getpid() else _words(holder)
+            return "" if holder and holder.pid == os.getpid() else _description(holder)
     return ""
 
 
 @contextmanager
 def recorded(project: Project, stack: Stack, run: Run) -> Iterator[None]:
-    """Add a line to `.devai/history.jsonl` when the run ends, whatever its end is."""
+    """Add a line to `.devai/history.jsonl` when the run ends, with its result."""
     start, revision = time.monotonic(), git.revision(project.root)
     result = FAILED
     try:
@@ -123,7 +123,7 @@ def recorded(project: Project, stack: Stack, run: Run) -> Iterator[None]:
 
 
 def last(project: Project, stack: Stack) -> dict[str, object] | None:
-    """The newest line of a stack's history."""
+    """Return the newest history entry of a stack; None without one."""
     file = project.root / ".devai" / HISTORY
     if not file.exists():
         return None
@@ -132,7 +132,7 @@ def last(project: Project, stack: Stack) -> dict[str, object] | None:
 
 
 def _read(line: str) -> dict[str, object]:
-    """A line of history; nothing of one that a full disk has cut off."""
+    """Return a history entry; empty if the line is truncated, for example by a full disk."""
     try:
         return dict(json.loads(line))
     except (ValueError, TypeError):
@@ -140,36 +140,39 @@ def _read(line: str) -> dict[str, object]:
 
 
 def _append(file: Path, line: dict[str, object]) -> None:
-    """Add a line in one piece: runs of other stacks write here, too. Where it can't be, how the run ended counts."""
+    """Append a line with a single write, because runs of other stacks append to the same file.
+
+    If writing fails, print a warning only: the run's own result must not change.
+    """
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as stream:
             size = os.fstat(descriptor).st_size
-            begin = "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""  # after half a line
+            begin = "\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else ""  # after a truncated line
             stream.write(f"{begin}{json.dumps(line)}\n".encode())
     except OSError as error:
-        console.warn(f"{file}: {error.strerror}; this run is not in it")
+        console.warn(f"{file}: {error.strerror}; this run was not recorded in the history")
 
 
 def _lock(project: Project, stack: Stack) -> Path:
     return project.state(stack) / "lock"
 
 
-def _taken(stream: TextIO) -> bool:
-    """Take the lock, unless a run has it. One that only asks for `other` has it, too, but for a moment."""
-    end = time.monotonic() + _MOMENT
+def _acquire(stream: TextIO) -> bool:
+    """Try to acquire the lock; return whether it was free. Retries briefly, because `other` locks it for a moment."""
+    end = time.monotonic() + _LOCK_TIMEOUT
     while True:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > end:
                 return False
-            time.sleep(_MOMENT / 10)
+            time.sleep(_LOCK_TIMEOUT / 10)
         else:
             return True
 
 
-def _words(holder: Run | None) -> str:
+def _description(holder: Run | None) -> str:
     return holder.words if holder else "another run"
 
 
@@ -178,7 +181,7 @@ def _holder(stream: TextIO) -> Run | None:
     try:
         return Run(**json.loads(stream.read()))
     except (ValueError, TypeError):
-        return None  # empty after a run that ended well, or written at this very moment
+        return None  # empty after a run that ended normally, or being written right now
 
 
 def _note(stream: TextIO, text: str) -> None:
@@ -191,7 +194,7 @@ def _note(stream: TextIO, text: str) -> None:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # an id without an account
+    except (KeyError, OSError):  # a user ID without an account
         return str(os.getuid())
 
 

@@ -1,4 +1,4 @@
-"""A fresh project, from what the package brings."""
+"""New project, created from the files that the package contains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import devai_tasks
 from devai_tasks.config.project import Project
 from devai_tasks.system.errors import UsageError
 
-# What a project consists of, as against what only this package's own repository has.
+# Files and folders of a project; others exist only in this package's own repository.
 PARTS = (
     ".dockerignore",
     ".gitignore",
@@ -22,9 +22,9 @@ PARTS = (
     "tasks.py",
     "work/welcome.ipynb",
 )
-# What is one file behind two names; a wheel knows no links.
+# Symbolic links and their targets; a wheel can't contain links.
 LINKS = {"Dockerfile.gpu": "Dockerfile"}
-# Files of one person or one machine, which a repository in use may hold.
+# Files of one user or one machine, which a repository in use may contain.
 PRIVATE = (
     "conf/personal.yaml",
     "conf/secrets.sops.yaml",
@@ -33,42 +33,42 @@ PRIVATE = (
     "deploy/compose/docker-compose.override.yml",
     "deploy/compose/token",
 )
-# Characters of `project.name`.
+# Maximum length of `project.name`, in characters.
 LONGEST_NAME = 30
-# Where the wheel has its copy of them.
+# Folder of the wheel that contains a copy of the parts.
 PACKED = "devai_tasks/project"
 
 
 def write(target: Path) -> None:
-    """Write a project. Raises UsageError where that would touch existing files."""
+    """Write a project to a folder. Raises UsageError if the folder is not empty or belongs to another user."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} exists and is not empty; nothing was written")
-    # Who has the folder may change what is in it, and the project is code.
+    # The owner of the folder may change the project, which is code.
     if target.is_symlink() or (target.exists() and target.stat().st_uid != os.geteuid()):
         raise UsageError(
-            f"{target} is a link, or another user's folder; nothing was written", hint="name one of your own"
+            f"{target} is a link, or another user's folder; nothing was written", hint="name a folder of yours"
         )
     copy(source(), target)
 
 
 def source() -> Path:
-    """Return the folder with the parts of a fresh project."""
+    """Return the folder that contains the parts of a new project."""
     installed = Path(devai_tasks.__file__).parents[1]
     packed = installed / PACKED
-    # An editable install has no copy: the repository is the source.
+    # An editable install contains no copy: the repository is the source.
     return packed if packed.is_dir() else installed
 
 
 def name_of(folder: Path) -> str:
-    """Return the project's name for a folder: its name, reduced to what `project.name` allows."""
-    words = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
-    name = words if words[:1].isalpha() else f"lab-{words}"
+    """Return a project name from a folder's name, reduced to what `project.name` allows."""
+    slug = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    name = slug if slug[:1].isalpha() else f"lab-{slug}"
     return name[:LONGEST_NAME].strip("-")
 
 
 def identify(target: Path) -> str:
-    """Name a fresh project after its folder, and give it an identity of its own; returns the name."""
-    from devai_tasks.workspace import ownership  # setup.py imports this module where nothing is installed yet
+    """Name a new project after its folder, and write a new project ID; return the name."""
+    from devai_tasks.workspace import ownership  # setup.py imports this module before dependencies are installed
 
     name = name_of(target)
     ownership.write(Project(target), name=name, id=ownership.new_id())
@@ -76,12 +76,12 @@ def identify(target: Path) -> str:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy the parts of a project, without what is private."""
+    """Copy the parts of a project, without private and generated files."""
 
     def private(folder: str, names: list[str]) -> set[str]:
         inside = Path(folder).relative_to(source)
-        made = ("__pycache__", ".terraform")
-        return {name for name in names if (inside / name).as_posix() in PRIVATE or name in made}
+        generated = ("__pycache__", ".terraform")
+        return {name for name in names if (inside / name).as_posix() in PRIVATE or name in generated}
 
     target.mkdir(parents=True, exist_ok=True)
     for name, original in LINKS.items():

@@ -1,4 +1,4 @@
-"""The secrets of a stack, at the moment of handing them over."""
+"""Secret values of a stack, resolved at the moment of deployment."""
 
 from __future__ import annotations
 
@@ -14,60 +14,60 @@ from devai_tasks.workspace import state
 
 
 def values(project: Project, settings: Settings) -> dict[str, str]:
-    """What each of the stack's secret variables holds; empty where one of its secrets is set nowhere on this machine.
+    """Return the value of each secret variable; empty if one of its secrets is not set on this machine.
 
-    A cloud's own manager is not asked here: what stands there, the deployment takes from it.
+    The cloud's secret manager is not queried here: the deployment reads its values directly.
     """
     names = {name for secret in settings.secrets.values() for name in secret.names}
-    found = secrets.resolve(project, sorted(names), decrypt=sops.decrypt)
-    return {name: secret.reveal(found) for name, secret in settings.secrets.items()}
+    resolved = secrets.resolve(project, sorted(names), decrypt=sops.decrypt)
+    return {name: secret.reveal(resolved) for name, secret in settings.secrets.items()}
 
 
 @dataclass(frozen=True)
 class Handover:
-    """What a store of secrets is to have, for the caller's eyes only."""
+    """Desired content of a secret store. Confidential."""
 
     values: Mapping[str, str] = field(repr=False)
-    """The value of each secret variable; empty where it has one neither on this machine nor in the store."""
+    """Value of each secret variable; empty if neither this machine nor the store has a value."""
     kept: tuple[str, ...] = ()
-    """The variables without a value on this machine, whose stored one is left as it is."""
+    """Variables without a value on this machine, whose stored value is kept."""
 
 
 def beside(project: Project, settings: Settings, stored: Mapping[str, str]) -> Handover:
-    """The values of this machine, and of a secret without one what the store has.
+    """Return the values of this machine, completed with stored values for secrets that have no value here.
 
-    A value goes only with its name: out of `secrets` in the configuration.
+    A stored value is removed only when its name is removed from `secrets` in the configuration.
     """
-    own = values(project, settings)
-    kept = {name: stored[name] for name, value in own.items() if not value and stored.get(name)}
-    return Handover({**own, **kept}, tuple(kept))
+    local = values(project, settings)
+    kept = {name: stored[name] for name, value in local.items() if not value and stored.get(name)}
+    return Handover({**local, **kept}, tuple(kept))
 
 
 def report_kept(names: Iterable[str]) -> None:
-    """Print which secrets are left as they are."""
+    """Print which stored secrets are kept."""
     for name in names:
-        console.say(f"{name}: no value here; the stored one is kept")
+        console.say(f"{name}: no value on this machine; the stored value is kept")
 
 
 def proxies(project: Project, settings: Settings) -> dict[str, str]:
-    """The way out of this network, by the names that programs know; for whoever handles them as secrets only.
+    """Return the proxy variables among the secrets. The values may contain passwords: handle them as secrets.
 
-    Most networks need none, so nobody needs SOPS to look for it.
+    SOPS is optional here, because most networks need no proxy.
     """
-    own = {name: secret for name, secret in settings.secrets.items() if name in secrets.PROXIES}
-    names = {name for secret in own.values() for name in secret.names}
-    found = secrets.resolve(project, sorted(names), decrypt=sops.decrypt if sops.present() else None)
-    return {name: value for name, secret in own.items() if (value := secret.reveal(found))}
+    variables = {name: secret for name, secret in settings.secrets.items() if name in secrets.PROXIES}
+    names = {name for secret in variables.values() for name in secret.names}
+    resolved = secrets.resolve(project, sorted(names), decrypt=sops.decrypt if sops.present() else None)
+    return {name: value for name, secret in variables.items() if (value := secret.reveal(resolved))}
 
 
 def for_a_cloud(project: Project, settings: Settings) -> dict[str, str]:
-    """What a cloud's secret manager gets: the lab's token, and the secret variables that have a value here.
+    """Return what is written to a cloud's secret manager: the lab's token, and secret variables with a value here.
 
-    Where it has a token that was made on another machine, that stays the lab's.
+    A token in the secret manager that another machine created is kept.
     """
-    every = values(project, settings)
-    own = {name: value for name, value in every.items() if value}
-    report_kept(name for name in every if name not in own and name in settings.terraform.secret_versions)
+    variables = values(project, settings)
+    local = {name: value for name, value in variables.items() if value}
+    report_kept(name for name in variables if name not in local and name in settings.terraform.secret_versions)
     if TOKEN in settings.terraform.secret_versions and not state.has_token(project, settings.stack):
-        return own
-    return {TOKEN: state.token(project, settings.stack), **own}
+        return local
+    return {TOKEN: state.token(project, settings.stack), **local}

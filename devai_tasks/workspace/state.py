@@ -1,4 +1,4 @@
-"""What a stack remembers on this machine, in `.devai/<stack>/`: for its owner only, never in git."""
+"""State of a stack on this machine, in `.devai/<stack>/`: readable by its owner only, never in git."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOKEN = "token"  # noqa: S105 - the name of a file
 
 
 def token(project: Project, stack: Stack) -> str:
-    """JupyterLab's token; made at first use."""
+    """Return JupyterLab's token; create it at first use."""
     file = project.state(stack) / _TOKEN
     if not _is_own(file):
         write(file, new_token())
@@ -31,37 +31,46 @@ def token(project: Project, stack: Stack) -> str:
 
 
 def has_token(project: Project, stack: Stack) -> bool:
-    """Whether this machine has made one already."""
+    """Whether this machine has created a token for the stack."""
     return _is_own(project.state(stack) / _TOKEN)
 
 
 def new_token() -> str:
-    """Another token, at random."""
+    """Return a random token."""
     return secrets.token_hex(24)
 
 
 def renew_token(project: Project, stack: Stack) -> str:
-    """Replace JupyterLab's token by another one."""
+    """Replace JupyterLab's token by a new one; return it."""
     (project.state(stack) / _TOKEN).unlink(missing_ok=True)
     return token(project, stack)
 
 
 def restart_due(project: Project, stack: Stack) -> Path:
-    """The file that exists from when a token or secret becomes another one until containers have been made with it."""
+    """Return the path of the marker file for a pending restart.
+
+    The file exists from a change of the token or a secret until containers have been created with the new value.
+    """
     return project.state(stack) / "restart"
 
 
 def stored_secrets(project: Project, stack: Stack) -> dict[str, str]:
-    """The secrets of a stack where Compose takes them from, for the caller's eyes only."""
+    """Return the secrets that Compose reads for a stack. Confidential."""
     folder = project.state(stack) / "secrets"
     return {file.name: os.fsdecode(file.read_bytes()) for file in folder.glob("*") if _is_own(file)}
 
 
 def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shared: Collection[str] = ()) -> bool:
-    """Put the token and the secrets of a stack where Compose takes them from; whether anything changed.
+    """Write the token and the secrets of a stack to the files that Compose reads; return whether anything changed.
 
-    An absent secret is an empty file, because Compose wants every file that it names. Those `shared` with containers
-    whose root may not read what is another user's are readable for all who get into the folder: on this machine nobody.
+    A secret without a value is an empty file, because Compose requires every file that its definition names.
+
+    Args:
+        project: the project.
+        stack: the stack.
+        values: the value of each secret.
+        shared: secrets whose files have mode 0644, for containers whose root user may not read files of other users.
+            The folder stays closed to other users of this machine.
     """
     changed = secrets_differ(project, stack, values)
     token(project, stack)
@@ -75,9 +84,9 @@ def keep_secrets(project: Project, stack: Stack, values: Mapping[str, str], shar
 
 
 def open_to_root(project: Project, stack: Stack) -> None:
-    """Have what Compose takes from here readable for a container's root that has no capability, whoever owns it.
+    """Make the files that Compose reads readable for a container's root user without capabilities.
 
-    The folder stays closed.
+    The folder stays closed to other users.
     """
     folder = private_folder(project.state(stack))
     for file in (folder / _TOKEN, folder / "tls.key", *(folder / "secrets").glob("*")):
@@ -87,10 +96,10 @@ def open_to_root(project: Project, stack: Stack) -> None:
 
 
 def secrets_differ(project: Project, stack: Stack, values: Mapping[str, str]) -> bool:
-    """Whether what Compose takes the token and the secrets from says something else, or isn't there."""
+    """Whether the files of the token and the secrets that Compose reads are missing or differ from the values."""
     folder = project.state(stack) / "secrets"
-    there = {file.name for file in folder.glob("*")}
-    changed = there != set(values) or not all(_holds(folder / name, value) for name, value in values.items())
+    present = {file.name for file in folder.glob("*")}
+    changed = present != set(values) or not all(_holds(folder / name, value) for name, value in values.items())
     return changed or not has_token(project, stack)
 
 
@@ -99,10 +108,10 @@ def _holds(file: Path, value: str) -> bool:
 
 
 def record(project: Project, stack: Stack, values: Mapping[str, str]) -> None:
-    """Note what only a deployment knows (Terraform's outputs, the digest that was pushed), by dotted key.
+    """Record results of a deployment, such as Terraform's outputs and the digest of a pushed image, by dotted key.
 
-    The file is a layer of the stack's configuration, so keys are those of the schema. What was noted before and is not
-    named now stays; an empty value takes its key out.
+    The file is a layer of the stack's configuration, so the keys are keys of the schema. Keys that are not given keep
+    their recorded value; an empty value removes its key.
     """
     file = project.state(stack) / DEPLOYMENT_FILE
     known = recorded(project, stack)
@@ -118,42 +127,42 @@ def record(project: Project, stack: Stack, values: Mapping[str, str]) -> None:
 
 
 def recorded(project: Project, stack: Stack) -> dict[str, Any]:
-    """Return what was noted of the deployment, as a tree; empty where nothing was."""
+    """Return the recorded results of the deployment as a tree; empty if nothing was recorded."""
     file = project.state(stack) / DEPLOYMENT_FILE
     if not file.exists():
         return {}
-    # A person may have written it.
+    # The user may have edited the file.
     return _without_empty(document.read(file, file.relative_to(project.root).as_posix()).tree)
 
 
 def remember(project: Project, stack: Stack, settings: Mapping[str, Any]) -> None:
-    """Keep what a stack was brought up with, as plain values without secrets."""
+    """Record the settings that a stack was started with, as plain values without secrets."""
     write(project.state(stack) / _APPLIED, f"{json.dumps(settings, indent=2)}\n")
 
 
 def remembered(project: Project, stack: Stack) -> dict[str, Any] | None:
-    """What the stack was brought up with last; None where it never was, or is gone."""
+    """Return the settings that the stack was last started with; None if it was never started, or was removed."""
     file = project.state(stack) / _APPLIED
-    found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-    return found
+    settings: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    return settings
 
 
 def forget(project: Project, stack: Stack) -> None:
-    """Take back all that was recorded and remembered: the deployment is gone."""
-    # The cloud has no secrets any more: of one that has no value here, there is nothing left to keep.
+    """Delete all recorded results and settings after the deployment was destroyed."""
+    # The cloud's secret manager is empty now: a secret without a value on this machine has no stored value to keep.
     for name in (DEPLOYMENT_FILE, _APPLIED, f"terraform/{_SECRET_VERSIONS}"):
         (project.state(stack) / name).unlink(missing_ok=True)
 
 
 def of_user() -> Path:
-    """Return the caller's folder for what is known of all projects (XDG Base Directory Specification)."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    home = Path(given) if given.startswith("/") else Path.home() / ".local/state"
+    """Return the user's folder for state of all projects (XDG Base Directory Specification)."""
+    configured = os.environ.get("XDG_STATE_HOME", "")
+    home = Path(configured) if configured.startswith("/") else Path.home() / ".local/state"
     return home / "devai"
 
 
 def is_first(project: Project, stack: Stack, notice: str) -> bool:
-    """Whether a notice was not given to a stack before; from now on it was."""
+    """Whether a notice was not shown for a stack before. Records it as shown."""
     file = project.state(stack) / "notices" / notice
     if file.exists():
         return False
@@ -167,9 +176,9 @@ def _without_empty(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def private_folder(folder: Path) -> Path:
-    """A folder below `.devai/`, created where it is missing, and closed to others all the way.
+    """Return a folder below `.devai/`; create it and its parents if missing, closed to other users.
 
-    Raises DevaiError where a link leads elsewhere.
+    Raises DevaiError if the folder or a parent is a link.
     """
     top = next((above for above in (folder, *folder.parents) if above.name == ".devai"), folder)
     for path in (top, *(above for above in reversed(folder.parents) if above.is_relative_to(top)), folder):
@@ -181,10 +190,14 @@ def private_folder(folder: Path) -> Path:
 
 
 def secret_versions(folder: Path, values: Mapping[str, str], known: Mapping[str, int]) -> dict[str, int]:
-    """The version of each secret's value, counted from 1, and raised where a value is not the one of last time.
+    """Return the version of each secret's value, counted from 1 and incremented when the value changes.
 
-    `known` are the versions that are deployed. The file that remembers holds digests with a salt, and no value. A
-    secret without a value keeps the version that it has.
+    A secret without a value keeps its version. The file stores salted digests, not values.
+
+    Args:
+        folder: the folder of the file.
+        values: the value of each secret.
+        known: the deployed versions.
     """
     file = folder / _SECRET_VERSIONS
     kept: dict[str, Any] = {"salt": secrets.token_hex(16), "of": {}}
@@ -201,11 +214,11 @@ def secret_versions(folder: Path, values: Mapping[str, str], known: Mapping[str,
 
 
 def write(file: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file of `.devai/`, which only its owner can read unless `mode` says otherwise; never half of it."""
+    """Write a file below `.devai/` atomically; without `mode`, only its owner can read it."""
     private_folder(file.parent)
     files.replace(file, os.fsencode(text), mode)
 
 
 def _is_own(file: Path) -> bool:
-    """Whether a file is there, and no link to one that others may know."""
+    """Whether a file exists and is not a link, whose target other users may know."""
     return file.is_file() and not file.is_symlink()

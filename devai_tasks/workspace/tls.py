@@ -1,4 +1,4 @@
-"""HTTPS on this machine: the certificate of a stack, made at first use."""
+"""HTTPS on this machine: the certificate of a stack, created at first use."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ CERTIFICATE, KEY = "tls.crt", "tls.key"
 
 
 def provide(project: Project, settings: Settings) -> bool:
-    """Have the stack's certificate in `.devai/<stack>/`; whether it is a new one.
+    """Ensure the stack's certificate in `.devai/<stack>/`; return whether a new one was created.
 
-    It is kept until its end is near, the lab has another address, or mkcert could sign it now. The lab's user reads
-    the key, and on this machine nobody else.
+    A certificate is kept until it expires soon, the lab's address changes, or mkcert becomes available to sign it. Only
+    the lab's user can read the key.
     """
     folder = state.private_folder(project.state(settings.stack))
     certificate, key = folder / CERTIFICATE, folder / KEY
-    wanted = names(settings)
-    if key.exists() and certificates.good(certificate, wanted):
+    hosts = names(settings)
+    if key.exists() and certificates.good(certificate, hosts):
         return False
     for file in (certificate, key):
         state.write(file, "")
-    signer = certificates.make(certificate, key, wanted, f"{settings.project.name}-{settings.stack}")
+    signer = certificates.make(certificate, key, hosts, f"{settings.project.name}-{settings.stack}")
     key.chmod(0o600)
     if os.geteuid() == 0:
         os.chown(key, settings.engine.uid, settings.engine.gid)
     certificate.chmod(0o644)
-    console.say(f"certificate for {', '.join(wanted)}: signed by {signer}, in {certificate.relative_to(project.root)}")
+    console.say(f"certificate for {', '.join(hosts)}: signed by {signer}, in {certificate.relative_to(project.root)}")
     return True
 
 
 def names(settings: Settings) -> list[str]:
-    """What a browser may call this machine by."""
-    own = {"localhost", "127.0.0.1", settings.network.bind_address}
-    own |= {name for name in settings.network.allowed_hosts if not name.startswith(".")}
-    if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - then by all of its names
-        own |= {socket.gethostname(), *_addresses()}
-    return sorted(own - {"0.0.0.0"})  # noqa: S104 - no browser goes there
+    """Return the host names and addresses by which a browser may reach this machine."""
+    hosts = {"localhost", "127.0.0.1", settings.network.bind_address}
+    hosts |= {name for name in settings.network.allowed_hosts if not name.startswith(".")}
+    if settings.network.bind_address == "0.0.0.0":  # noqa: S104 - any name or address of the machine
+        hosts |= {socket.gethostname(), *_addresses()}
+    return sorted(hosts - {"0.0.0.0"})  # noqa: S104 - not an address that a browser opens
 
 
 def _addresses() -> list[str]:
-    """The addresses of this machine's name, as far as it knows them."""
+    """Return the IPv4 addresses that this machine's name resolves to; empty if it does not resolve."""
     try:
-        found = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        entries = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
     except OSError:
         return []
-    return [str(address[4][0]) for address in found]
+    return [str(entry[4][0]) for entry in entries]

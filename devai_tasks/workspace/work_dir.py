@@ -1,6 +1,6 @@
-"""The folder of this machine that the lab shows as ~/work: which one it may be, and how it is created.
+"""Work folder: the folder of this machine that the lab mounts as ~/work. Checks whether it is safe, and creates it.
 
-Whoever writes a notebook, or a model that is asked for one, may change all that is in it.
+Anyone who writes a notebook, including a language model, can change every file in the work folder.
 """
 
 from __future__ import annotations
@@ -23,68 +23,69 @@ from devai_tasks.system.errors import UsageError
 from devai_tasks.system.files import is_same
 from devai_tasks.workspace import scaffold, state, work_folders
 
-# Where the lab has it.
+# Mount point in the lab.
 TARGET = "/home/devai/work"
-# What the tasks, tests or an editor run, or keep for themselves, in a project; all that is hidden is so, too.
+# Folders of a project whose files are run or managed by the tasks, tests or an editor. Hidden folders count, too.
 _PROGRAMS = ("devai_tasks", "docs", "generated", "scripts", "tests")
-# What comes with a project; its folder for notebooks is for them.
+# Files and folders of a new project, except for its folder for notebooks.
 _PARTS = tuple({Path(part).parts[0] for part in (*scaffold.PARTS, *scaffold.LINKS)} - {"work"})
-# By what a folder is known as a project of these tools, or as one of git.
+# Files that identify a folder as a project of this package, or as a Git repository.
 _MARKERS = ("tasks.py", "conf/common", ".devai")
 _GIT = ".git"
-# Of Linux and of macOS: with all that is below them, and those below which people have folders of their own.
+# System folders of Linux and macOS: forbidden with everything below them, and (_SHARED) forbidden themselves only.
 _SYSTEM = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/backups",
     "/var/cache", "/var/lib", "/var/log", "/var/mail", "/var/run", "/var/spool", "/Applications", "/Library", "/System",
 )  # fmt: skip
 _SHARED = ("/home", "/opt", "/srv", "/tmp", "/var/tmp", "/Users", "/Volumes")  # noqa: S108 - compared only
-# What the programs that people type in a project run or obey, wherever they are called: inv and git look for it there
-# first, a shell with direnv by `cd` alone. Whoever calls npm or pytest in a folder of notebooks means what is there.
-_OBEYED = {
+# Files in the current folder that common programs run or read as configuration. inv and git look there first; a shell
+# with direnv reads .envrc on `cd` alone. npm and pytest are left out: calling them there means to run what is there.
+_AUTOLOADED = {
     "inv": ("tasks.py", "tasks/__init__.py"),
     "nox": ("noxfile.py",),
     "make": ("GNUmakefile", "makefile", "Makefile"),
-    "git": (_GIT, "HEAD"),  # by HEAD, the folder itself is a repository
+    "git": (_GIT, "HEAD"),  # HEAD marks the folder itself as a repository
     "direnv": (".envrc",),
 }
-# What keeps such a file from being run.
-SAFELY = "type commands in the project's folder, or use `devai`, which runs nothing of it"
+# Hint against running such a file.
+SAFELY = "run commands in the project's folder, or use `devai`, which does not run these files"
 _NOTICE = "work-dir"
 
 
 def check(project: Project, settings: Settings, docker: Docker) -> None:
-    """Raise UsageError for a folder that is dangerous and not meant, or that is no longer where the notebooks are.
+    """Raise UsageError for an unsafe folder that is not allowed, or once for a folder that hides existing notebooks.
 
-    Of the second, a stack is told once: with the same configuration, the next call passes.
+    Version 0.1 mounted the project's folder. The error about that change is raised once for a stack: the next call with
+    the same configuration passes.
     """
     if check_danger(project, settings) or docker.dry or not _was_project(project, settings, docker):
         return
     named = settings.storage.work_dir
     if state.is_first(project, settings.stack, _NOTICE):
         raise UsageError(
-            f"~/work was the project's folder so far, and is {named}/ from now on: what lies beside it is no longer "
-            "shown in the lab\nnothing was changed",
-            hint=f"the next `inv up` does it\n{_choice(project, settings, refused=False)}",
+            f"~/work was the project's folder, and is {named}/ from now on: files outside of {named}/ are no longer "
+            "visible in the lab\nnothing was changed",
+            hint=f"run `inv up` again to accept the change\n{_choice(project, settings, refused=False)}",
         )
 
 
 def check_danger(project: Project, settings: Settings) -> str:
-    """Raise UsageError for a folder that is dangerous as it is now and not meant; returns the danger that is meant."""
-    found = danger(project, settings)
-    if found and not settings.storage.allow_unsafe_work_dir:
+    """Raise UsageError for an unsafe folder that is not allowed; return the reason if an unsafe folder is allowed."""
+    reason = danger(project, settings)
+    if reason and not settings.storage.allow_unsafe_work_dir:
         raise UsageError(
-            f"storage.work_dir = {settings.storage.work_dir}: {found}\nnothing was changed",
+            f"storage.work_dir = {settings.storage.work_dir}: {reason}\nnothing was changed",
             hint=_choice(project, settings, refused=True),
         )
-    return found
+    return reason
 
 
 def create(project: Project, settings: Settings) -> None:
-    """Create the folder where it is one of the project's, for whoever the lab runs as; not by the engine, as root.
+    """Create a missing folder inside the project, owned by the lab's user, and record it as a work folder.
 
-    From now on it is known on this machine as one that notebooks write to.
+    Without this, the engine would create the folder as root.
 
-    Raises UsageError where another one is missing: it may be on a disk that is not mounted.
+    Raises UsageError if a folder outside of the project is missing: its disk may not be mounted.
     """
     folder = located(project, settings)
     if not folder.is_dir():
@@ -95,7 +96,7 @@ def create(project: Project, settings: Settings) -> None:
 def _make(project: Project, settings: Settings, folder: Path) -> None:
     if folder.exists() or not _contains(project.root.resolve(), folder):
         named = settings.storage.work_dir
-        raise UsageError(f"storage.work_dir: there is no folder {named}", hint="make it, or name another")
+        raise UsageError(f"storage.work_dir: no folder {named}", hint="create it, or set another folder")
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir()
@@ -104,42 +105,44 @@ def _make(project: Project, settings: Settings, folder: Path) -> None:
 
 
 def is_created(project: Project, settings: Settings) -> bool:
-    """Whether the folder is missing, and `up` creates it."""
+    """Whether the folder is missing and `up` creates it."""
     folder = located(project, settings)
     return not folder.exists() and _contains(project.root.resolve(), folder)
 
 
 def obeyed(project: Project, settings: Settings) -> str:
-    """What is at the top of the folder that a program runs or obeys when it is called there; empty for nothing."""
+    """Return a warning about files in the folder that a program runs or reads when called there; empty for none."""
     folder = located(project, settings)
-    found = {name: program for program, names in _OBEYED.items() for name in names if os.path.lexists(folder / name)}
-    if not found:
+    files = {
+        name: program for program, names in _AUTOLOADED.items() for name in names if os.path.lexists(folder / name)
+    }
+    if not files:
         return ""
-    named, programs = ", ".join(found), " and ".join(dict.fromkeys(found.values()))
-    return f"notebooks can write {named} in {folder}, which {programs} would run or obey there, outside of the lab"
+    named, programs = ", ".join(files), " and ".join(dict.fromkeys(files.values()))
+    return f"notebooks can write {named} in {folder}, which {programs} would run or read there, outside of the lab"
 
 
 def warn(project: Project, settings: Settings) -> None:
-    """Say what a program would run or obey that is called in the folder; not of one that is dangerous, and meant."""
-    if not danger(project, settings) and (found := obeyed(project, settings)):
-        console.warn(f"{found}; {SAFELY}")
+    """Warn about files that a program would run or read in the folder, unless an unsafe folder is allowed anyway."""
+    if not danger(project, settings) and (files := obeyed(project, settings)):
+        console.warn(f"{files}; {SAFELY}")
 
 
 def danger(project: Project, settings: Settings) -> str:
-    """What a notebook could do by the folder, beyond its own files; empty for a folder that is for notebooks only."""
+    """Return why the folder is unsafe, which is what a notebook could change through it; empty for a safe folder."""
     root, folder = project.root.resolve(), located(project, settings)
     if programs := _programs(root, folder):
-        return f"that is {programs}, and a notebook could change what the next task runs outside of the lab"
+        return f"this is {programs}, and a notebook could change what the next task runs outside of the lab"
     if other := _nested(project, settings, folder):
-        return f"{other}, whose notebooks could put a link in its place"
+        return f"{other}, whose notebooks could replace it with a link"
     if _contains(root, folder):
-        # What it holds itself may be of notebooks: `warn` tells of that.
+        # Files in the folder itself may come from notebooks: `warn` reports them.
         return _project_above(path for path in folder.parents if path != root and _contains(root, path))
     return _elsewhere(folder)
 
 
 def _nested(project: Project, settings: Settings, folder: Path) -> str:
-    """How the folder lies in that of another stack, or has it in it; empty where it does neither."""
+    """Return how the folder overlaps with the work folder of another stack; empty if it does not."""
     root = project.root.resolve()
     named = Path(os.path.normpath(root / settings.storage.work_dir))
     for known in work_folders.known():
@@ -148,105 +151,109 @@ def _nested(project: Project, settings: Settings, folder: Path) -> str:
             continue
         whose = known.stack if of_project else f"{known.stack} of {known.root}"
         if _contains(other, folder) or _contains(other, named):
-            return f"it lies in the work folder of {whose}"
+            return f"it is inside the work folder of {whose}"
         if _contains(folder, other):
-            return f"the work folder of {whose} lies in it"
+            return f"it contains the work folder of {whose}"
     return ""
 
 
 def _programs(root: Path, folder: Path) -> str:
-    """How a folder has something in it that the tasks run; empty where it has not."""
+    """Return which files that the tasks run a folder contains or is inside of; empty for none."""
     if _contains(folder, root):
-        return "the project itself" if _contains(root, folder) else "a folder with the project in it"
+        return "the project itself" if _contains(root, folder) else "a folder that contains the project"
     if inside := [name for name in (*_PROGRAMS, *_PARTS) if _contains(root / name, folder)]:
         return f"in {inside[0]}/ of the project"
     if hidden := _hidden(root, folder):
         return f"in {hidden}/ of the project"
     for installed in (Path(devai_tasks.__file__).parent.resolve(), Path(sys.prefix).resolve()):
         if _contains(installed, folder) or _contains(folder, installed):
-            return "where the tasks are installed"
+            return "the folder where the tasks are installed"
     return ""
 
 
 def _elsewhere(folder: Path) -> str:
-    """What a folder outside of the project has in it that is not for notebooks."""
+    """Return why a folder outside of the project is unsafe; empty for a safe folder."""
     system = (_contains(path, folder) or _contains(folder, path.resolve()) for path in map(Path, _SYSTEM))
     if any(system) or any(_contains(folder, path.resolve()) for path in map(Path, _SHARED)):
-        return "that is a folder of the system, and a notebook could change what runs outside of the lab"
+        return "this is a system folder, and a notebook could change what runs outside of the lab"
     for home, whose in _homes().items():
         if _contains(folder, home):
-            return f"{whose} home is in it, with keys and with what runs at a login"
+            return f"it contains {whose} home, with keys and login scripts"
         if _hidden(home, folder):
-            return f"that is where programs keep their settings and keys in {whose} home"
+            return f"programs keep their settings and keys there, in {whose} home"
     return _project_in(folder) or _project_above((folder, *folder.parents))
 
 
 def _project_above(folders: Iterable[Path]) -> str:
-    """How one of the folders above is a project, or what git keeps of one; empty where none is."""
+    """Return which of the parent folders is a project or a Git folder; empty for none."""
     for folder in folders:
         if marker := _repository(folder) or _marker(folder, _MARKERS):
-            return f"it lies in {folder}, a project by {marker}, and a notebook could change what runs there"
+            return f"it is inside {folder}, a project by {marker}, and a notebook could change what runs there"
     return ""
 
 
 def _project_in(folder: Path) -> str:
-    """How a folder, or one directly in it, is a project or a work tree of git; empty where none is."""
-    with suppress(OSError):  # of a folder that is closed to the caller, nothing is known
+    """Return which of a folder and its subfolders is a project or a Git work tree; empty for none."""
+    with suppress(OSError):  # an unreadable folder can't be checked
         for path in (folder, *sorted(path for path in folder.iterdir() if not path.is_symlink())):
             if marker := _repository(path) or _marker(path, (*_MARKERS, _GIT)):
                 return (
-                    f"{path} is a project by {marker}, and a notebook could change what runs there; one that notebooks "
-                    "have made can be moved away"
+                    f"{path} is a project by {marker}, and a notebook could change what runs there; if a notebook "
+                    "created it, move it elsewhere"
                 )
     return ""
 
 
 def _repository(folder: Path) -> str:
-    """What tells that a folder is what git keeps of a project, with hooks and settings in it; empty where it isn't."""
+    """Return a description if a folder is a Git directory, which contains hooks and settings; else empty."""
     kept = ("HEAD", "objects", "refs")
-    return "what git keeps" if folder.name == _GIT or all((folder / name).exists() for name in kept) else ""
+    return "its Git directory" if folder.name == _GIT or all((folder / name).exists() for name in kept) else ""
 
 
 def _marker(folder: Path, names: Iterable[str]) -> str:
-    """The first of some names that is there in a folder; empty for none."""
+    """Return the first of some names that exists in a folder; empty for none."""
     return next((name for name in names if os.path.lexists(folder / name)), "")
 
 
 def _hidden(home: Path, folder: Path) -> str:
-    """The hidden folder of another one that a folder is, or lies in; empty for none."""
+    """Return the name of the hidden folder directly in `home` that is or contains the folder; empty for none."""
     above = (folder, *folder.parents)
     return next((path.name for path in above if path.name.startswith(".") and is_same(path.parent, home)), "")
 
 
 def located(project: Project, settings: Settings) -> Path:
-    """The folder itself, whatever links lead there."""
+    """Return the real path of the work folder, without links."""
     return (project.root / settings.storage.work_dir).resolve()
 
 
 def shared(project: Project, settings: Settings) -> list[Path]:
-    """The folders in which a lab may have made links: the stack's own, and those of all stacks of this machine."""
+    """Return the work folders of this stack and of all stacks of this machine, in which labs may have created links."""
     return [located(project, settings), *(known.folder for known in work_folders.known())]
 
 
 def _contains(folder: Path, path: Path) -> bool:
-    """Whether a folder is a path without links, or above it, by whatever name: a link, other letters, another mount."""
+    """Whether a folder is a path or one of its parents.
+
+    Folders are compared as files, because links, letter case and mounts can give one folder several names. The path
+    must be without links.
+    """
     return any(is_same(folder, above) for above in (path, *path.parents))
 
 
 def _homes() -> dict[Path, str]:
-    """The homes of this machine, and in words whose: the caller's, by the shell and by the account, and all others'."""
-    found: dict[Path, str] = {}
+    """Return the home folders of this machine and their owners for messages: `your` for the user's own."""
+    homes: dict[Path, str] = {}
     with suppress(RuntimeError):
-        found[Path.home().resolve()] = "your"
-    with suppress(KeyError):  # one of a directory service may be in no list
-        found[Path(pwd.getpwuid(os.geteuid()).pw_dir).resolve()] = "your"
+        homes[Path.home().resolve()] = "your"
+    with suppress(KeyError):  # users of a directory service may not be listed
+        homes[Path(pwd.getpwuid(os.geteuid()).pw_dir).resolve()] = "your"
     for account in pwd.getpwall():
-        found.setdefault(Path(account.pw_dir or "/").resolve(), f"{account.pw_name}'s")
-    return found
+        homes.setdefault(Path(account.pw_dir or "/").resolve(), f"{account.pw_name}'s")
+    return homes
 
 
 def _was_project(project: Project, settings: Settings, docker: Docker) -> bool:
-    """Whether the lab's container, or else the last `up`, had the project's folder as ~/work."""
+    """Whether the lab's container, or without one the last `up`, mounted the project's folder as ~/work."""
     containers = docker.containers(naming.stack(settings))
     mounts = [row["mounts"] for row in containers if row["service"] == naming.LAB]
     before = state.remembered(project, settings.stack) or {}
@@ -255,22 +262,22 @@ def _was_project(project: Project, settings: Settings, docker: Docker) -> bool:
 
 
 def _choice(project: Project, settings: Settings, *, refused: bool) -> str:
-    """The two commands: notebooks in a folder of their own, or a dangerous folder, deliberately."""
-    own = "work" if refused else shlex.quote(settings.storage.work_dir)
-    apart = f"mkdir -p {own}"
+    """Return the two commands for a hint: move notebooks to a separate folder, or allow an unsafe folder."""
+    folder = "work" if refused else shlex.quote(settings.storage.work_dir)
+    separate = f"mkdir -p {folder}"
     if not refused or is_same(located(project, settings), project.root):
-        apart += f" && mv -n -- {shlex.join(_notebooks(project.root)) or 'NOTEBOOKS'} {own}/"
+        separate += f" && mv -n -- {shlex.join(_notebooks(project.root)) or 'NOTEBOOKS'} {folder}/"
     setting = "inv config.set --set=storage"
     if refused:
-        apart += f" && {setting}.work_dir={own}"
-        meant = f"{setting}.allow_unsafe_work_dir=true"
+        separate += f" && {setting}.work_dir={folder}"
+        unsafe = f"{setting}.allow_unsafe_work_dir=true"
     else:
-        meant = f"{setting}.work_dir=. --set=storage.allow_unsafe_work_dir=true"
-    return f"notebooks in a folder of their own: `{apart}`\nor all as it was, deliberately: `{meant}`"
+        unsafe = f"{setting}.work_dir=. --set=storage.allow_unsafe_work_dir=true"
+    return f"to move notebooks to a separate folder: `{separate}`\nto keep using the unsafe folder: `{unsafe}`"
 
 
 def _notebooks(root: Path) -> list[str]:
-    """What has notebooks in it among what lies in the project and is no part of one."""
+    """Return the names of notebooks and folders with notebooks in the project's root, except for its own parts."""
     parts = {*_PARTS, *_PROGRAMS, "work"}
     return sorted(
         entry.name

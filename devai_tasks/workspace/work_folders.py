@@ -1,6 +1,7 @@
-"""The folders of this machine that labs have as ~/work, of whatever project: notebooks may have made links in them.
+"""Registry of the work folders on this machine, of all projects: notebooks may have created links in them.
 
-Each stack has a file of its own, so that two that start at once keep both.
+A lab mounts its work folder as ~/work. Each stack has its entry file, so that stacks that start at the same time don't
+overwrite each other's entry.
 """
 
 from __future__ import annotations
@@ -17,34 +18,34 @@ from devai_tasks.workspace import state
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """A folder, and whose lab has it."""
+    """A work folder, and the stack that uses it."""
 
     folder: Path
-    """Without links."""
+    """Real path, without links."""
     root: Path
-    """Of the project."""
+    """Root of the project."""
     stack: str
 
 
 def known() -> list[WorkFolder]:
-    """Return the folders that labs were started with by the caller, and that still exist."""
-    return [found for file in sorted(_directory().glob("*.json")) if (found := _read(file))]
+    """Return the existing folders that the user has started labs with."""
+    return [entry for file in sorted(_directory().glob("*.json")) if (entry := _read(file))]
 
 
-def record(own: WorkFolder) -> None:
-    """Remember a folder, before a lab has it; a folder that no longer exists is forgotten."""
-    content = json.dumps([str(own.folder), str(own.root), own.stack])
+def record(entry: WorkFolder) -> None:
+    """Record a folder before a lab mounts it; delete the entries of folders that no longer exist."""
+    content = json.dumps([str(entry.folder), str(entry.root), entry.stack])
     try:
         for file in _directory().glob("*.json"):
             if not _read(file):
                 file.unlink(missing_ok=True)
         state.write(_directory() / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json", f"{content}\n")
     except OSError as error:
-        console.warn(f"other projects will not know that notebooks write to {own.folder}: {error}")
+        console.warn(f"{entry.folder} was not recorded as a work folder for other projects: {error}")
 
 
 def _read(file: Path) -> WorkFolder | None:
-    """Return what a file remembers; None where the folder no longer exists, or the file is not whole."""
+    """Return the entry of a file; None if the folder no longer exists or the file is incomplete."""
     with suppress(OSError, ValueError):
         folder, root, stack = json.loads(file.read_text(encoding="utf-8"))
         return WorkFolder(Path(folder), Path(root), stack) if Path(folder).is_dir() else None

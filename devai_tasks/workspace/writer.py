@@ -1,7 +1,8 @@
-"""The one writer of artifacts.
+"""Writer of all artifacts.
 
-The files of a target live in a folder of their own that is never changed, and `generated/<stack>/<target>` is a link to
-the newest: replacing a link is one step, so whoever reads sees the old set or the new one, also after a crash.
+The files of a target are written to a new folder that never changes afterwards, and `generated/<stack>/<target>` is a
+link to the newest folder. Replacing a link is atomic, so readers see either the old or the new set of files, even after
+a crash.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ from pathlib import Path
 from devai_tasks.system.files import link_in_the_way, open_own, replace
 
 Artifacts = dict[str, str]
-"""Generated files: `{path below the stack's folder: text}`; the first part of each path is the target."""
+"""Generated files by path below the stack's folder; the first part of each path is the target."""
 
 
 def write(artifacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
-    """Make `folder` (that of a stack) hold exactly these files for each of their targets; returns it.
+    """Make a stack's folder contain exactly these files for each of their targets; return the folder.
 
-    What has not changed is not touched; what is no longer rendered is gone, with `whole` other targets too.
+    Unchanged files are not touched, and files that are no longer rendered are removed.
+
+    Args:
+        artifacts: the files.
+        folder: the stack's folder.
+        whole: whether targets without any of these files are removed, too.
     """
     with alone(folder):
         return put(artifacts, folder, whole=whole)
@@ -32,9 +38,9 @@ def write(artifacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other run writes to the folder, and have it alone; that ends with the process at the latest.
+    """Wait for exclusive access to the folder, and hold it for the block. The lock ends with the process at the latest.
 
-    Raises DevaiError where a link leads elsewhere, for what is not rendered is removed there.
+    Raises DevaiError if the folder is a link, because files that are not rendered would be removed in its target.
     """
     if folder.is_symlink():
         raise link_in_the_way(folder)
@@ -45,7 +51,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def put(artifacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
-    """What `write` does, for who has the folder alone already."""
+    """Write artifacts as `write` does; the caller must hold `alone` for the folder."""
     rendered = targets(artifacts)
     for target, files in rendered.items():
         if present(folder / target) != files:
@@ -57,7 +63,7 @@ def put(artifacts: Artifacts, folder: Path, *, whole: bool = False) -> Path:
 
 
 def changes(artifacts: Artifacts, folder: Path) -> dict[str, tuple[str | None, str | None]]:
-    """What writing the whole of a stack would change: `{path: (old text, new text)}`, None where there is no file."""
+    """Return what `write(…, whole=True)` would change: old and new text by path, with None for a missing file."""
     before = {
         f"{target}/{path}": text for target in _targets_in(folder) for path, text in present(folder / target).items()
     }
@@ -66,7 +72,7 @@ def changes(artifacts: Artifacts, folder: Path) -> dict[str, tuple[str | None, s
 
 
 def targets(artifacts: Artifacts) -> dict[str, dict[str, str]]:
-    """The files of each target, by their path below its folder."""
+    """Return the files of each target, by their path below the target's folder."""
     groups: dict[str, dict[str, str]] = {}
     for path, text in sorted(artifacts.items()):
         target, _, file = path.partition("/")
@@ -75,13 +81,13 @@ def targets(artifacts: Artifacts) -> dict[str, dict[str, str]]:
 
 
 def present(target: Path) -> dict[str, str]:
-    """The files that a target has now."""
+    """Return the existing files of a target, by their path below its folder."""
     files = (file for file in target.rglob("*") if file.is_file())
     return {file.relative_to(target).as_posix(): _text(file) for file in files}
 
 
 def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
-    for orphan in folder.glob(f".{target}-*"):  # of a run that was cut off
+    for orphan in folder.glob(f".{target}-*"):  # from an interrupted run
         if orphan.is_symlink():
             orphan.unlink()
         elif orphan.name != _current(folder / target):
@@ -92,33 +98,33 @@ def _replace(folder: Path, target: str, files: dict[str, str]) -> None:
         file, old = fresh / path, folder / target / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if old.is_file() and _text(old) == text:
-            os.link(old, file)  # keeps its time stamp
+            os.link(old, file)  # keeps the modification time
         else:
             file.write_text(text, encoding="utf-8")
     previous = _current(folder / target)
     link = fresh.with_name(f"{fresh.name}.link")
     link.symlink_to(fresh.name)
     if previous is None and (folder / target).is_dir():
-        shutil.rmtree(folder / target)  # a copy of the project that made folders of links
+        shutil.rmtree(folder / target)  # from a copy of the project that replaced links by folders
     link.replace(folder / target)
     if previous:
         shutil.rmtree(folder / previous, ignore_errors=True)
 
 
 def replace_file(file: Path, text: str) -> None:
-    """Write one file that people keep, such as one of conf/: the old text or the new one.
+    """Replace a file that the user maintains, such as one of conf/, atomically.
 
-    Where a link leads to it, which mode it has and how its lines end stays as it was.
+    A link to the file, the file's mode and its line endings are kept.
     """
     file = file.resolve()
-    there = file.exists()
-    if there and b"\r\n" in file.read_bytes():
+    exists = file.exists()
+    if exists and b"\r\n" in file.read_bytes():
         text = text.replace("\n", "\r\n")
-    replace(file, text.encode(), stat.S_IMODE(file.stat().st_mode) if there else None)
+    replace(file, text.encode(), stat.S_IMODE(file.stat().st_mode) if exists else None)
 
 
 def _targets_in(folder: Path) -> set[str]:
-    """The targets that a folder has now."""
+    """Return the names of the targets in a folder."""
     return (
         {link.name for link in folder.iterdir() if link.is_dir() and not link.name.startswith(".")}
         if folder.is_dir()
@@ -136,7 +142,7 @@ def _remove(folder: Path, target: str) -> None:
 
 
 def _text(file: Path) -> str:
-    """What a file holds, to compare: exactly, whatever a person has put there."""
+    """Return a file's exact content for comparison, even if the user has written bytes that are not UTF-8."""
     return file.read_bytes().decode(errors="surrogateescape")
 
 

@@ -123,7 +123,7 @@ def test_other_secrets_are_shown_sent_after_a_word_and_reach_the_lab_by_that_com
     # What is set nowhere here stays, until somebody takes it away.
     again = stack.inv("k8s.apply").stderr
     assert "nothing to change" in again
-    assert "ANTHROPIC_API_KEY: no value here; the stored one is kept" in again
+    assert "ANTHROPIC_API_KEY: no value on this machine; the stored value is kept" in again
     assert "ANTHROPIC_API_KEY" in secret_names(stack)
     gone = json.dumps([{"op": "remove", "path": "/data/ANTHROPIC_API_KEY"}])
     stack.kubectl("patch", "secret/devai", "--type=json", f"--patch={gone}")

@@ -95,7 +95,7 @@ def test_what_a_notebook_leaves_for_programs_of_this_machine_is_told(stack: Comp
         started = stack.inv("compose.up")
         assert started.returncode == 0, started.stderr
         said = " ".join(started.stderr.split())
-        assert f"notebooks can write tasks.py in {stack.project.root}/work, which inv would run or obey there" in said
+        assert f"notebooks can write tasks.py in {stack.project.root}/work, which inv would run or read there" in said
     finally:
         (stack.project.root / "work/tasks.py").unlink()
 
@@ -116,7 +116,7 @@ def test_a_secret_without_a_value_in_this_shell_stays_as_it_is(stack: ComposeSta
     assert stack.inv("compose.up", environ={"GOOGLE_API_KEY": "of-one-shell"}).returncode == 0
     again = stack.inv("compose.up")
     assert again.returncode == 0
-    assert "GOOGLE_API_KEY: no value here; the stored one is kept\n" in again.stderr
+    assert "GOOGLE_API_KEY: no value on this machine; the stored value is kept\n" in again.stderr
     assert stack.jupyter.execute(show).strip() == "of-one-shell"
 
 

@@ -42,7 +42,10 @@ def test_a_project_that_was_not_seen_is_not_used_without_a_terminal(
     result = devai(*words)
     assert result.returncode == 2
     assert f"{project.root} is a project that devai has not used on this machine" in result.stderr
-    assert f"`devai trust` in {project.root} allows this project from now on, DEVAI_TRUST=1 this run" in result.stderr
+    assert (
+        f"run `devai trust` in {project.root} to trust the project from now on, or set DEVAI_TRUST=1 for this run"
+        in result.stderr
+    )
     assert result.stdout == ""
     assert sorted(project.root.rglob("*")) == before
 
@@ -158,7 +161,7 @@ def test_at_a_terminal_the_question_is_asked_once(project: Project, answer: str,
     def run() -> tuple[str | None, int | None]:
         child = pexpect.spawn(program, ["config.show", "--key=ports.lab"], cwd=str(project.root), encoding="utf-8")
         try:
-            if child.expect([r"use it, now and later\? \[y/N\] ", pexpect.EOF], timeout=60) == 0:
+            if child.expect([r"trust this project from now on\? \[y/N\] ", pexpect.EOF], timeout=60) == 0:
                 child.sendline(answer)
                 child.expect(pexpect.EOF, timeout=60)
         finally:

@@ -231,8 +231,11 @@ NO_BACKUP: dict[str, tuple[dict[str, Any], str]] = {
     "no archive": ({"body": b"text" * 1000}, "incomplete or damaged"),
     "a part of the compressed data": ({"body": HOME[:-20]}, "incomplete or damaged"),
     "all but the checksum of it": ({"body": HOME[:-8]}, "incomplete or damaged"),
-    "a part of the archive, well compressed": ({"body": CUT_TAR}, "incomplete or damaged .it ends within a file"),
-    "no end mark": ({"body": gzip.compress(gzip.decompress(HOME)[:1024])}, "incomplete or damaged .it has no end mark"),
+    "a part of the archive, well compressed": ({"body": CUT_TAR}, "incomplete or damaged .truncated within a file"),
+    "no end mark": (
+        {"body": gzip.compress(gzip.decompress(HOME)[:1024])},
+        "incomplete or damaged .end-of-archive marker missing",
+    ),
     "a damaged header": ({"body": gzip.compress(b"x" * 512 + bytes(1024))}, "incomplete or damaged"),
 }
 

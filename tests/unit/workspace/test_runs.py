@@ -34,7 +34,7 @@ def test_a_second_run_on_a_stack_is_told_who_has_it(project: Project) -> None:
     first, second = runs.begin("up", []), runs.begin("k8s.apply", [])
     with (
         runs.alone(project, STACK, first),
-        pytest.raises(DevaiError, match=r"local-dev is being changed by `inv up` of \S+@\S+ \(pid \d+, since "),
+        pytest.raises(DevaiError, match=r"local-dev is being changed by `inv up` \(\S+@\S+, PID \d+, since "),
         runs.alone(project, STACK, second),
     ):
         pass
@@ -56,8 +56,8 @@ def test_a_run_that_broke_off_leaves_no_lock_and_is_told_of(
     process.join()
     with runs.alone(project, STACK, runs.begin("down", [])):
         pass
-    assert "`inv up` of " in (said := capsys.readouterr().err)
-    assert "broke off before it was done, and its lock went with it" in said
+    assert "`inv up` (" in (said := capsys.readouterr().err)
+    assert "was interrupted, and its lock was released" in said
     with runs.alone(project, STACK, runs.begin("down", [])):
         pass
     assert capsys.readouterr().err == ""
@@ -121,7 +121,7 @@ def test_on_a_full_disk_the_error_of_the_run_itself_counts(
     with pytest.raises(DevaiError, match="it"), runs.recorded(project, STACK, runs.begin("up", [])):
         fail()
     monkeypatch.undo()
-    assert "No space left on device; this run is not in it" in capsys.readouterr().err
+    assert "No space left on device; this run was not recorded in the history" in capsys.readouterr().err
 
 
 def test_a_step_that_a_full_disk_ends_says_where_that_leaves_the_stack() -> None:

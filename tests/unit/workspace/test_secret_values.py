@@ -16,7 +16,7 @@ from devai_tasks.workspace import secret_values, state
 
 Patch = pytest.MonkeyPatch
 LOCAL_DEV = Stack("dev", "local")
-KEPT = "OPENAI_API_KEY: no value here; the stored one is kept\n"
+KEPT = "OPENAI_API_KEY: no value on this machine; the stored value is kept\n"
 
 
 def test_a_proxy_is_looked_for_in_an_encrypted_file_only_where_sops_is(

@@ -58,8 +58,8 @@ def test_a_new_project_has_a_folder_for_notebooks_with_a_welcome(project: Projec
     [
         (".", "the project itself"),
         ("work/..", "the project itself"),
-        ("..", "a folder with the project in it"),
-        ("/", "a folder with the project in it"),
+        ("..", "a folder that contains the project"),
+        ("/", "a folder that contains the project"),
         ("conf", "in conf/ of the project"),
         ("deploy/image", "in deploy/ of the project"),
         (".devai", r"in \.devai/ of the project"),
@@ -68,15 +68,15 @@ def test_a_new_project_has_a_folder_for_notebooks_with_a_welcome(project: Projec
         ("tests", "in tests/ of the project"),
         ("docs/tours", "in docs/ of the project"),
         ("requirements.txt", r"in requirements\.txt/ of the project"),
-        ("/etc", "a folder of the system"),
-        ("/etc/cron.d", "a folder of the system"),
-        ("/var", "a folder of the system"),
-        ("/var/run", "a folder of the system"),
-        ("/usr/local", "a folder of the system"),
-        *((name, "a folder of the system") for name in ("/home", "/opt", "/srv", "/var/tmp")),
+        ("/etc", "a system folder"),
+        ("/etc/cron.d", "a system folder"),
+        ("/var", "a system folder"),
+        ("/var/run", "a system folder"),
+        ("/usr/local", "a system folder"),
+        *((name, "a system folder") for name in ("/home", "/opt", "/srv", "/var/tmp")),
         ("/tmp", "a folder"),  # where tests have their projects, too
-        ("/var/log", "a folder of the system"),
-        ("/var/log/lab", "a folder of the system"),
+        ("/var/log", "a system folder"),
+        ("/var/log/lab", "a system folder"),
         (str(Path(work_dir.__file__).parents[2]), "where the tasks are installed"),
         (sys.prefix, "where the tasks are installed"),
     ],
@@ -143,7 +143,7 @@ def test_a_project_of_other_code_is_refused_with_what_it_is_known_by(
         work_dir.check(project, settings(project, f"storage.work_dir={folder}", ALLOW), engine())
     below = work_dir.danger(project, settings(project, f"storage.work_dir={code}/other/data"))
     assert below == (
-        "" if known == ".git" else f"it lies in {code}/other, a project by {known}, and a notebook could change what "
+        "" if known == ".git" else f"it is inside {code}/other, a project by {known}, and a notebook could change what "
         "runs there"
     )  # fmt: skip
 
@@ -158,7 +158,7 @@ def test_a_project_within_the_project_is_refused_from_above_and_clones_of_notebo
     (project.root / "other/data").mkdir(parents=True)
     (project.root / "other/tasks.py").touch()
     (project.root / "work/clone/.git").mkdir(parents=True)
-    assert "lies in" in work_dir.danger(project, settings(project, "storage.work_dir=other/data"))
+    assert "is inside" in work_dir.danger(project, settings(project, "storage.work_dir=other/data"))
     assert work_dir.danger(project, settings(project)) == ""
 
 
@@ -186,8 +186,8 @@ def test_what_a_program_of_this_machine_would_run_is_told_with_how_it_does_not(
     work_dir.check(project, settings(project), engine())
     work_dir.warn(project, settings(project))
     said = " ".join(capsys.readouterr().err.split())
-    assert f"which {program} would run or obey there" in said
-    assert said.endswith("type commands in the project's folder, or use `devai`, which runs nothing of it")
+    assert f"which {program} would run or read there" in said
+    assert said.endswith("run commands in the project's folder, or use `devai`, which does not run these files")
     found = work_folder(project, settings(project))
     assert (found.state, found.hint) == (State.ADVICE, work_dir.SAFELY)
     assert program in found.found
@@ -209,7 +209,7 @@ def test_a_link_in_the_work_folder_of_another_stack_is_no_folder(project: Projec
     (tmp_path / "other").mkdir()
     (project.root / "work/dev").symlink_to(tmp_path / "other")
     danger = work_dir.danger(project, settings(project, "storage.work_dir=work/dev"))
-    assert "it lies in the work folder of local-staging" in danger
+    assert "it is inside the work folder of local-staging" in danger
 
 
 def test_work_folders_of_other_projects_are_known_until_they_are_gone(
@@ -220,7 +220,7 @@ def test_work_folders_of_other_projects_are_known_until_they_are_gone(
     mine = settings(project, "storage.work_dir=work/dev")
     other = tmp_path / "other"
     work_folders.record(work_folders.WorkFolder(project.root / "work", other, "local-dev"))
-    assert work_dir.danger(project, mine).startswith(f"it lies in the work folder of local-dev of {other}")
+    assert work_dir.danger(project, mine).startswith(f"it is inside the work folder of local-dev of {other}")
     work_dir.create(project, mine)  # the stack's own is no danger
     assert {*work_dir.shared(project, mine)[1:]} == {project.root / "work", project.root / "work/dev"}
     (project.root / "work").rename(tmp_path / "gone")
@@ -254,7 +254,7 @@ def test_a_project_of_version_0_1_gets_both_commands_until_one_is_chosen(project
 
 
 def test_a_lab_that_showed_the_project_is_told_once_before_it_shows_another_folder(project: Project) -> None:
-    with pytest.raises(UsageError, match="~/work was the project's folder so far, and is work/ from now on") as told:
+    with pytest.raises(UsageError, match="~/work was the project's folder, and is work/ from now on") as told:
         work_dir.check(project, settings(project), engine(project.root))
     keep = "`inv config.set --set=storage.work_dir=. --set=storage.allow_unsafe_work_dir=true`"
     assert keep in str(told.value)
@@ -263,7 +263,7 @@ def test_a_lab_that_showed_the_project_is_told_once_before_it_shows_another_fold
 
 def test_so_is_one_whose_containers_are_gone(project: Project, local_dev: Stack) -> None:
     state.remember(project, local_dev, {"storage": {"work_dir": "."}})
-    with pytest.raises(UsageError, match="~/work was the project's folder so far"):
+    with pytest.raises(UsageError, match="~/work was the project's folder"):
         work_dir.check(project, settings(project), engine())
 
 
@@ -285,6 +285,6 @@ def test_a_missing_folder_of_the_project_is_made_for_the_labs_user(project: Proj
 
 def test_a_missing_folder_elsewhere_is_the_users_to_make(project: Project, tmp_path: Path) -> None:
     for folder in (tmp_path / "not mounted", project.root / "tasks.py"):
-        with pytest.raises(UsageError, match=r"storage\.work_dir: there is no folder"):
+        with pytest.raises(UsageError, match=r"storage\.work_dir: no folder"):
             work_dir.create(project, settings(project, f"storage.work_dir={folder}"))
     assert not (tmp_path / "not mounted").exists()
