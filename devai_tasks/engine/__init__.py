@@ -1,1 +1,1 @@
-"""The container engine: Docker, Podman, Compose, images and registries. It gets values, never settings."""
+"""Container engine: Docker, Podman, Compose, images and registries. Functions take values, never settings."""

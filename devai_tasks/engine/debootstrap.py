@@ -1,4 +1,4 @@
-"""debootstrap: a minimal Debian from Debian's own archive."""
+"""debootstrap: creates a minimal Debian root file system from Debian's archive."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from devai_tasks.system import console, process
 from devai_tasks.system.errors import DevaiError, MissingToolError
 
-# What an image has no use for, as in Debian's own slim images; packages installed later leave it out too.
+# Folders that an image does not need, as in Debian's slim images. Packages installed later exclude them, too.
 _UNWANTED = ("usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man")
 
 
 def present() -> bool:
-    """Whether the program is installed; Debian has it where only root's PATH leads."""
+    """Whether debootstrap is installed. Debian installs it in /usr/sbin, which is only in root's PATH."""
     return bool(process.which("debootstrap")) or Path("/usr/sbin/debootstrap").exists()
 
 
 def build(suite: str, archive: Path, *, dry: bool = False) -> None:
     """Write the root file system of a Debian suite (such as trixie) to a tar archive.
 
-    Raises MissingToolError without the program, DevaiError without the rights, ToolError where a step fails.
+    Raises MissingToolError if debootstrap is missing, DevaiError without root privileges, ToolError if a step fails.
     """
     root = archive.with_suffix("")
     if dry:
@@ -30,8 +30,8 @@ def build(suite: str, archive: Path, *, dry: bool = False) -> None:
             "debootstrap is not installed", hint="`sudo apt-get install debootstrap`", code="DEVAI-IMAGE-002"
         )
     if os.geteuid() != 0 and not process.which("sudo"):
-        raise DevaiError("debootstrap needs root, and there is no sudo", hint="run the task as root once")
-    _as_root("true")  # asks for a password while nothing is drawn
+        raise DevaiError("debootstrap needs root, and sudo is not installed", hint="run the task as root once")
+    _as_root("true")  # sudo asks for a password here, before the progress display starts
     try:
         with console.waiting(f"debootstrap {suite}"):
             _as_root("debootstrap", "--force-check-gpg", "--variant=minbase", suite, str(root))

@@ -1,6 +1,6 @@
-"""The container engine, asked by its own command line, for tasks that mostly find all as it was.
+"""Queries to the container engine by its command line, for tasks that usually change nothing.
 
-What works with images is in `tools.docker`; to import that alone takes longer than the answer.
+`engine.docker` works with images, but importing that module takes longer than the query itself.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from devai_tasks.system import process
 
 
 def image(name: str, label: str) -> tuple[str, str]:
-    """Return an image's id, which follows from all that is in it, and one of its labels.
+    """Return an image's ID, a digest of its content, and the value of a label.
 
-    Both are empty where the engine hasn't the image, or none answers.
+    Both are empty if the engine does not have the image, or no engine answers.
     """
     docker = process.which("docker")
     if not docker:
         return "", ""
     template = f'--format={{{{.Id}}}} {{{{index .Config.Labels "{label}"}}}}'
-    found, _, value = process.run([docker, "image", "inspect", template, name]).stdout.strip().partition(" ")
-    return found, value
+    image_id, _, value = process.run([docker, "image", "inspect", template, name]).stdout.strip().partition(" ")
+    return image_id, value

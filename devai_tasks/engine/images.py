@@ -1,4 +1,4 @@
-"""Images: in the engine, and in registries as the engine's own client reaches them."""
+"""Images in the engine, and in registries that the engine's client accesses."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from devai_tasks.system import console
 from devai_tasks.system.errors import ToolError
 
 No = Literal["login", "name", "tag", "broken"]
-# What clients, engines and registries say when it's no use to try again: their words, and what they mean.
-_NOES: tuple[tuple[str, No], ...] = (
+# Error output of clients, engines and registries for permanent failures, and the kind of the failure.
+_REFUSALS: tuple[tuple[str, No], ...] = (
     ("does not exist in the registry with id", "name"),  # Amazon ECR
     ("name unknown", "name"),
     ("name_unknown", "name"),
@@ -39,10 +39,11 @@ _NOES: tuple[tuple[str, No], ...] = (
 
 
 class RegistryRefusedError(ToolError):
-    """A registry's no, which trying again doesn't change.
+    """A registry refused a request, and a retry would not help.
 
-    `no` is `login` where it doesn't know the caller or not well enough, `name` for a repository or an image that it
-    doesn't have, `tag` for one that may not be overwritten, and `broken` for an error of its own.
+    Attributes:
+        no: kind of the refusal: `login` without valid or sufficient credentials, `name` for a missing repository or
+            image, `tag` for a tag that can't be overwritten, `broken` for an internal error of the registry.
     """
 
     def __init__(self, no: No, message: str, **attributes: Any) -> None:
@@ -52,16 +53,16 @@ class RegistryRefusedError(ToolError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a registry has under a name."""
+    """Manifest of an image in a registry."""
 
     digest: str
-    """Of the manifest, or of the index of several platforms; computed here from what the registry sent."""
+    """Digest of the manifest, or of the index of several platforms; computed from the registry's response."""
     image: str
-    """Of the image's configuration, which commits to all its files; empty for an index."""
+    """Digest of the image's configuration, which covers all its files; empty for an index."""
 
 
 class Images(Docker):
-    """Images by name; every method raises ToolError with the reason, RegistryRefusedError for a registry's no."""
+    """Operations on images by name. Every method raises ToolError, or RegistryRefusedError if a registry refuses."""
 
     def _failed(self, title: str, error: DockerException) -> ToolError:
         failed, no = super()._failed(title, error), meant(error.stderr or "")
@@ -72,25 +73,25 @@ class Images(Docker):
         )
 
     def inspect(self, name: str) -> dict[str, Any] | None:
-        """What the engine knows of an image, as `docker image inspect` shows it; None for one that it doesn't have."""
+        """Return the output of `docker image inspect`; None if the engine does not have the image."""
         try:
             with self._running("docker image inspect"):
-                described: dict[str, Any] = json.loads(self._call_for("image", "inspect", name))[0]
-                return described
+                details: dict[str, Any] = json.loads(self._call_for("image", "inspect", name))[0]
+                return details
         except ToolError as error:
             if "no such image" not in error.stderr.lower():
                 raise
         return None
 
     def history(self, name: str) -> list[dict[str, str]]:
-        """An image's layers, newest first, as `docker image history` shows them; sizes in bytes."""
+        """Return an image's layers as `docker image history` prints them: newest first, sizes in bytes."""
         lines = b""
         with self._running("docker image history"):
             lines = self._call_for("image", "history", "--no-trunc", "--human=false", "--format={{json .}}", name)
         return [json.loads(line) for line in lines.splitlines()]
 
     def names(self, label: str) -> list[dict[str, str]]:
-        """The engine's images that have a label (`name` or `name=value`), as `docker image ls` shows them."""
+        """Return the images with a label (`name` or `name=value`), as `docker image ls` prints them."""
         lines = b""
         with self._running("docker image ls"):
             lines = self._call_for(
@@ -99,19 +100,19 @@ class Images(Docker):
         return [json.loads(line) for line in lines.splitlines()]
 
     def used(self) -> set[str]:
-        """The ids of the images that containers are of, whether they run or not: the engine keeps those."""
+        """Return the IDs of the images of all containers, running or stopped, which the engine can't remove."""
         ids: set[str] = set()
         with self._running("docker ps"):
             ids |= {container.image for container in self._client.container.list(all=True)}
         return ids
 
     def remove(self, names: Sequence[str]) -> None:
-        """Take names from the engine, and images that have no other."""
+        """Remove names of images, and images without another name."""
         with self._running("docker image rm"):
             self._call_for("image", "rm", *names)
 
     def output(self, name: str, *command: str) -> str:
-        """What a program of an image prints, run without network and rights, and gone afterwards."""
+        """Run a program of an image in a temporary container without network and capabilities; return its output."""
         printed = b""
         program, *arguments = command
         limits = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL", f"--entrypoint={program}")
@@ -120,26 +121,26 @@ class Images(Docker):
         return printed.decode()
 
     def push(self, name: str) -> None:
-        """Send an image to the registry in its name; what that has already is not sent again."""
+        """Push an image to the registry in its name. Layers that the registry has are not sent again."""
         with self._running(f"docker push {name}"):
-            if self.dry:  # python-on-whales looks at the image first
+            if self.dry:  # python-on-whales inspects the image first
                 self._call_for("image", "push", name)
                 return
             lines = self._client.image.push(name, stream_logs=True) or ()
-            said = (line.decode(errors="replace").strip() for _, line in lines)
-            news = (line for line in said if not line.endswith((": Preparing", ": Waiting")))
-            console.follow(f"pushing {name}", news)
+            output = (line.decode(errors="replace").strip() for _, line in lines)
+            progress = (line for line in output if not line.endswith((": Preparing", ": Waiting")))
+            console.follow(f"pushing {name}", progress)
 
     def alias(self, name: str, other: str) -> None:
-        """Give an image in a registry another name there, without sending it again."""
+        """Add another name to an image in a registry, without uploading the image again."""
         with self._running("docker buildx imagetools create"):
             self._call_for("buildx", "imagetools", "create", f"--tag={other}", name)
 
     def manifest(self, name: str) -> Manifest | None:
-        """What the registry, and not the engine, has under a name; None where it has nothing."""
+        """Return the manifest of a name in the registry; None if the registry has none."""
         raw = b""
         try:
-            with self._running(f"the look at {name}"):
+            with self._running(f"docker buildx imagetools inspect {name}"):
                 raw = self._call_for("buildx", "imagetools", "inspect", "--raw", name)
         except RegistryRefusedError as error:
             if error.no != "name":
@@ -151,19 +152,21 @@ class Images(Docker):
         )
 
     def all_have(self, name: str, label: str, value: str) -> bool:
-        """Whether an image in a registry has a label, on every platform that it is for."""
+        """Whether an image in a registry has a label with this value on each of its platforms."""
         raw = b""
-        with self._running(f"the look at {name}"):
+        with self._running(f"docker buildx imagetools inspect {name}"):
             raw = self._call_for("buildx", "imagetools", "inspect", "--format={{json .Image}}", name)
-        found = json.loads(raw)
-        each = [found] if "rootfs" in found else list(found.values())  # of several platforms, by their names
-        return {(image.get("config", {}).get("Labels") or {}).get(label) for image in each} == {value}
+        configuration = json.loads(raw)
+        # For several platforms, the output maps each platform to its image.
+        images = [configuration] if "rootfs" in configuration else list(configuration.values())
+        return {(image.get("config", {}).get("Labels") or {}).get(label) for image in images} == {value}
 
     @contextmanager
     def logged_in(self, host: str, username: str, token: str) -> Iterator[Images]:
-        """The same engine, for a while known to a registry; the token goes by standard input and is gone afterwards.
+        """Yield the same engine with a temporary login to a registry; the token is passed by standard input.
 
-        A person's own configuration stays as it is: Docker keeps a login in a file or a key chain, for good.
+        The user's own Docker configuration is not changed, because Docker would keep the login in a file or a keychain
+        permanently.
         """
         if self.dry:
             with self._running("docker login"):
@@ -172,22 +175,26 @@ class Images(Docker):
             return
         with tempfile.TemporaryDirectory(prefix="devai-login-") as folder:  # 0700
             copy_configuration(Path(folder), without=host)
-            own = Images(config=Path(folder))
-            with own._running(f"docker login {host}"):
-                own._call_for("login", f"--username={username}", "--password-stdin", host, given=token.encode())
-            yield own
+            images = Images(config=Path(folder))
+            with images._running(f"docker login {host}"):
+                images._call_for("login", f"--username={username}", "--password-stdin", host, stdin=token.encode())
+            yield images
 
 
 def meant(output: str) -> No | None:
-    """The no that a program's words mean; None for trouble that may pass."""
-    return next((no for words, no in _NOES if words in output.lower()), None)
+    """Return the kind of refusal in a program's error output; None for a failure that may be temporary."""
+    return next((no for text, no in _REFUSALS if text in output.lower()), None)
 
 
 def copy_configuration(target: Path, *, without: str) -> None:
-    """What the client knows of contexts, plugins and builders, in a folder of its own.
+    """Copy the client's configuration with contexts, plugins and builders to another folder.
 
-    Logins for other registries are kept, and where a key chain has them, they are still asked for there; but none is
-    the default, so that a new login is a line in this folder's file.
+    Logins to other registries are kept, including those in a keychain. The default credential store is removed, so that
+    a new login is written to the copied file only.
+
+    Args:
+        target: the folder of the copy.
+        without: the registry whose login is removed.
     """
     source = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     for entry in source.iterdir() if source.is_dir() else ():

@@ -1,4 +1,4 @@
-"""What an engine says of who made a Compose project: labels of its containers and volumes."""
+"""Labels of a Compose project's containers and volumes, which show the folder that created them."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ from collections.abc import Mapping
 
 from devai_tasks.engine.docker import Cli
 
-# What Compose labels containers and volumes with; and, with a word more, containers with the folder of its files.
+# Compose's labels: the project's name on containers and volumes, the folder of its files on containers.
 _PROJECT = "com.docker.compose.project"
 _FOLDER = f"{_PROJECT}.working_dir"
 
 
 class Marks(Cli):
-    """The labels of containers and volumes."""
+    """Queries for labels of containers and volumes."""
 
     def folders(self, compose_project: str) -> list[str]:
-        """The folders that the containers of a Compose project were made from."""
-        own = f"--filter=label={_PROJECT}={compose_project}"
-        return self._listed("ps", "--all", own, f'--format={{{{.Label "{_FOLDER}"}}}}')
+        """Return the folders that the containers of a Compose project were created from."""
+        project = f"--filter=label={_PROJECT}={compose_project}"
+        return self._listed("ps", "--all", project, f'--format={{{{.Label "{_FOLDER}"}}}}')
 
     def volumes(self, compose_project: str) -> list[str]:
-        """The volumes of a Compose project."""
+        """Return the names of the volumes of a Compose project."""
         return self._listed("volume", "ls", f"--filter=label={_PROJECT}={compose_project}", "--format={{.Name}}")
 
     def label(self, volume: str, name: str) -> str:
-        """The value of a volume's label; empty where there is no such volume, or no such label of it."""
-        shown = f'--format={{{{.Name}}}} {{{{.Label "{name}"}}}}'
-        pairs = (line.partition(" ") for line in self._listed("volume", "ls", f"--filter=label={name}", shown))
-        return next((value for found, _, value in pairs if found == volume), "")
+        """Return the value of a volume's label; empty if the volume or the label is missing."""
+        columns = f'--format={{{{.Name}}}} {{{{.Label "{name}"}}}}'
+        pairs = (line.partition(" ") for line in self._listed("volume", "ls", f"--filter=label={name}", columns))
+        return next((value for name, _, value in pairs if name == volume), "")
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
-        """Make a volume with labels; one that exists keeps those that it has."""
+        """Create a volume with labels; an existing volume keeps its labels."""
         with self._running("docker volume create"):
             self._client.volume.create(volume, labels=dict(labels))
 
     def remove(self, volume: str) -> None:
-        """Remove a volume, if there is one."""
+        """Remove a volume if it exists."""
         with self._running("docker volume rm"):
             self._call_for("volume", "rm", "--force", volume)
 
-    def _listed(self, *words: str) -> list[str]:
-        """The lines that a listing prints, each once."""
+    def _listed(self, *arguments: str) -> list[str]:
+        """Return the sorted, distinct lines that a list command prints."""
         lines: set[str] = set()
-        with self._running(f"docker {words[0]}"):
-            lines |= {*self._call_for(*words).decode().splitlines()}
+        with self._running(f"docker {arguments[0]}"):
+            lines |= {*self._call_for(*arguments).decode().splitlines()}
         return sorted(lines)

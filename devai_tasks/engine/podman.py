@@ -1,4 +1,4 @@
-"""What Podman has of its own: the API that it offers to Docker's client has no BuildKit, and hides who it runs as."""
+"""Podman's own interfaces: its Docker-compatible API has no BuildKit, and does not report rootless mode."""
 
 from __future__ import annotations
 
@@ -14,66 +14,72 @@ from devai_tasks.engine import registry
 from devai_tasks.system import process
 from devai_tasks.system.errors import TAIL_LINES, DevaiError, MissingToolError
 
-# What of a bake target only BuildKit does.
-_OTHERS = {"cache-from": "--cache-from", "cache-to": "--cache-to", "output": "an image that goes elsewhere"}
+# Properties of a bake target that need BuildKit, with their names for messages.
+_BUILDKIT_ONLY = {"cache-from": "--cache-from", "cache-to": "--cache-to", "output": "output to an archive or registry"}
 
 
 def build(target: Mapping[str, Any], hidden: Mapping[str, str]) -> Iterator[str]:
-    """Build a target, as `docker buildx bake --print` resolves it, with Podman's own words.
+    """Build a bake target with Podman; yield the lines of its output.
 
-    `hidden` are arguments that are shown to nobody. Raises DevaiError for what takes BuildKit, MissingToolError without
-    Podman's own program, and DockerException with its last words.
+    Args:
+        target: the target as `docker buildx bake --print` resolves it.
+        hidden: build arguments that are never printed.
+
+    Raises:
+        DevaiError: the target needs BuildKit.
+        MissingToolError: podman is not installed.
+        DockerException: the build failed; `stderr` holds the end of its output.
     """
-    several = ["--platform of several"] if len(target.get("platforms", ())) > 1 else []
-    if wanted := [*several, *(flag for key, flag in _OTHERS.items() if target.get(key))]:
+    several = ["several --platform values"] if len(target.get("platforms", ())) > 1 else []
+    if unsupported := [*several, *(flag for key, flag in _BUILDKIT_ONLY.items() if target.get(key))]:
         raise DevaiError(
-            f"Podman builds without BuildKit, which this takes: {', '.join(wanted)}", hint="build with Docker"
+            f"Podman builds without BuildKit, which is needed for: {', '.join(unsupported)}", hint="build with Docker"
         )
     return _run(_command(target, hidden), {**os.environ, **hidden})
 
 
 def _command(target: Mapping[str, Any], hidden: Mapping[str, str]) -> list[str]:
-    # Docker's format, for the other one has no health check.
-    words = ["podman", "build", "--format=docker", f"--file={target['dockerfile']}"]
-    words += [f"--tag={qualified(tag)}" for tag in target["tags"]]
-    words += [f"--platform={platform}" for platform in target.get("platforms", ())]
-    words += ["--no-cache"] if target.get("no-cache") else []
+    # Docker's format, because the OCI format has no health check.
+    argv = ["podman", "build", "--format=docker", f"--file={target['dockerfile']}"]
+    argv += [f"--tag={qualified(tag)}" for tag in target["tags"]]
+    argv += [f"--platform={platform}" for platform in target.get("platforms", ())]
+    argv += ["--no-cache"] if target.get("no-cache") else []
     for name, value in target["args"].items():
-        # Without a value, it is that of the variable.
-        given = name if name in hidden else f"{name}={qualified(value) if name == 'BASE_IMAGE' else value}"
-        words.append(f"--build-arg={given}")
-    words += [f"--label={name}={value}" for name, value in target.get("labels", {}).items()]
-    words += [f"--secret={_secret(secret)}" for secret in target.get("secret", ())]
-    return [*words, target["context"]]
+        # Without a value, podman reads the value from its environment.
+        argument = name if name in hidden else f"{name}={qualified(value) if name == 'BASE_IMAGE' else value}"
+        argv.append(f"--build-arg={argument}")
+    argv += [f"--label={name}={value}" for name, value in target.get("labels", {}).items()]
+    argv += [f"--secret={_secret(secret)}" for secret in target.get("secret", ())]
+    return [*argv, target["context"]]
 
 
 def qualified(image: str) -> str:
-    """An image's whole name, as Docker means a short one; Podman asks which registry."""
+    """Return an image's full name with its registry, as Docker resolves a short name; Podman would ask for it."""
     if registry.host(image) != registry.DOCKER_HUB:
         return image
     return f"docker.io/{image if '/' in image else f'library/{image}'}"
 
 
 def _secret(printed: str | Mapping[str, str]) -> str:
-    """Newer releases of buildx print a secret in its parts."""
+    """Return the value of `--secret`. Newer releases of buildx print a secret as a mapping."""
     return printed if isinstance(printed, str) else ",".join(f"{name}={value}" for name, value in printed.items())
 
 
-def _run(words: Sequence[str], environ: Mapping[str, str]) -> Iterator[str]:
+def _run(argv: Sequence[str], environ: Mapping[str, str]) -> Iterator[str]:
     try:
-        build = process.Stream(words, merged=True, options=process.Options(env=environ))
+        build = process.Stream(argv, merged=True, options=process.Options(env=environ))
     except MissingToolError as error:
-        raise MissingToolError("podman is not installed, and its engine builds through that alone") from error
+        raise MissingToolError("podman is not installed; it is needed to build images with Podman's engine") from error
     last: deque[str] = deque(maxlen=TAIL_LINES)
     for line in build:
         last.append(line)
         yield line
     if returncode := build.result().returncode:
-        raise DockerException(list(words), returncode, stderr="\n".join(last).encode())
+        raise DockerException(list(argv), returncode, stderr="\n".join(last).encode())
 
 
 def is_rootless() -> bool:
-    """Podman's own word: what it tells Docker's client is silent about it in 4.3, which Debian 12 has."""
+    """Whether Podman runs rootless, by its own API: its Docker API in 4.3 (Debian 12) does not report that."""
     socket = os.environ.get("DOCKER_HOST", "").partition("unix://")[2]
     if not socket:
         return False

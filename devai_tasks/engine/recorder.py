@@ -1,7 +1,7 @@
-"""Stands in for a program under `--dry`: notes the command that it was called as, and does nothing.
+"""Replacement of a program under `--dry`: writes its command line to a file and does nothing.
 
-Called as `recorder FILE PROGRAM ARGUMENT…`. Python-on-whales composes and runs its commands in one go; calling this in
-place of `docker` shows exactly what would have run.
+Called as `recorder FILE PROGRAM ARGUMENT…`. Python-on-whales composes and runs its commands in one step; calling this
+module in place of `docker` records exactly the commands that would have run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Documents beside an image in its registry, as referrers of OCI 1.1: pushed, and found again by the image's digest.
+"""Documents attached to an image in its registry, as referrers of OCI 1.1: pushed and found by the image's digest.
 
-https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md; a registry that does not know referrers has
-their list under a tag that is named after the digest.
+See https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md. In a registry without support for
+referrers, a tag that is named after the digest holds their list.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from devai_tasks.system.errors import MissingToolError, ToolError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
-# What an image may be: by itself, or for several platforms, in the words of OCI and of Docker.
+# Media types of an image: manifest or index of several platforms, of OCI and of Docker.
 _IMAGES = (
     MANIFEST, INDEX, "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )  # fmt: skip
-# In place of an image's configuration, as the image specification has it for artifacts.
+# Empty configuration of an artifact, as the OCI image specification defines it.
 _EMPTY = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _SECONDS = 60
-# What Docker Hub is called in the client's configuration.
+# Key of Docker Hub in the client's configuration.
 _HUB = "https://index.docker.io/v1/"
 
 Descriptor = dict[str, Any]
@@ -41,7 +41,7 @@ Descriptor = dict[str, Any]
 
 @dataclass(frozen=True)
 class Document:
-    """Something that is said of an image."""
+    """Document that is attached to an image, such as an SBOM."""
 
     media_type: str
     content: bytes
@@ -49,10 +49,15 @@ class Document:
 
 
 class Repository:
-    """A repository of a registry, asked as the client of the engine would, with its logins."""
+    """Repository of a registry, accessed with the logins of the engine's client."""
 
     def __init__(self, name: str, logins: Path | None = None) -> None:
-        """`name` begins with the registry's host; `logins` is the folder of the client's (default: the caller's)."""
+        """Find the registry and its login.
+
+        Args:
+            name: the repository, beginning with the registry's host.
+            logins: folder of the client's configuration (default: the user's).
+        """
         self.name = name
         self._host = registry.host(name)
         path = name.partition("/")[2] if name.startswith(f"{self._host}/") else name
@@ -61,9 +66,14 @@ class Repository:
         self._authorization = ""
 
     def attach(self, image: str, documents: Sequence[Document]) -> list[str]:
-        """Have documents beside an image, which is named by its digest; returns the digests of those that are new.
+        """Attach documents to an image, unless they are attached already; return the digests of the new ones.
 
-        Raises ToolError where the registry does not take them or can't be reached.
+        Args:
+            image: the image's digest.
+            documents: the documents.
+
+        Raises:
+            ToolError: the registry refuses a document or can't be reached.
         """
         subject = self._subject(image)
         known = {entry["digest"] for entry in self.referrers(image)}
@@ -82,22 +92,22 @@ class Repository:
         return new
 
     def referrers(self, image: str) -> list[Descriptor]:
-        """What a registry has beside an image, which is named by its digest."""
+        """Return the descriptors of the documents attached to an image, given by its digest."""
         answer = self._call("GET", f"referrers/{image}", headers={"Accept": INDEX}, allowed=(404,))
         if answer.status_code == httpx.codes.NOT_FOUND:
             answer = self._listed(image)
-        found: list[Descriptor] = [] if answer.status_code == httpx.codes.NOT_FOUND else answer.json()["manifests"]
-        return found
+        entries: list[Descriptor] = [] if answer.status_code == httpx.codes.NOT_FOUND else answer.json()["manifests"]
+        return entries
 
     def content(self, manifest: str) -> bytes:
-        """The document of a referrer, which is named by its digest. Raises ToolError where a digest does not match."""
+        """Return the document of a referrer, given by its digest. Raises ToolError if a digest does not match."""
         blob = json.loads(self._verified(f"manifests/{manifest}", manifest))["layers"][0]["digest"]
         return self._verified(f"blobs/{blob}", blob)
 
     def _verified(self, path: str, digest: str) -> bytes:
         content = self._call("GET", path, headers={"Accept": MANIFEST}).content
         if _digest(content) != digest:
-            raise ToolError(f"{self.name} has something else as {digest}")
+            raise ToolError(f"{self.name}: the content of {path} does not match its digest")
         return content
 
     def _subject(self, image: str) -> Descriptor:
@@ -126,7 +136,7 @@ class Repository:
         self._call("PUT", str(where.copy_merge_params({"digest": digest})), content=blob, headers=headers)
 
     def _listed(self, image: str) -> httpx.Response:
-        """The list of an image's referrers where the registry keeps none."""
+        """Return the tag with the list of an image's referrers, for a registry without support for referrers."""
         return self._call("GET", f"manifests/{image.replace(':', '-')}", headers={"Accept": INDEX}, allowed=(404,))
 
     def _list(self, image: str, entry: Descriptor) -> None:
@@ -151,16 +161,16 @@ class Repository:
             if answer.status_code == httpx.codes.UNAUTHORIZED and self._log_in(answer.headers["WWW-Authenticate"]):
                 answer = self._send(method, url, content, headers or {})
         except (httpx.HTTPError, KeyError, ValueError) as error:
-            raise ToolError(f"{self._host} gives no answer to {method} {path}: {error!r}") from error
+            raise ToolError(f"{self._host} does not answer {method} {path}: {error!r}") from error
         if answer.is_error and answer.status_code not in allowed:
             raise ToolError(f"{self._host} refuses {method} {path} ({answer.status_code}): {answer.text.strip()[:300]}")
         return answer
 
     def _send(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> httpx.Response:
-        # A login is for this registry: an upload's location may be a storage service of others.
-        own = httpx.URL(url).host == httpx.URL(self._url).host
-        authorization = {"Authorization": self._authorization} if self._authorization and own else {}
-        # A proxy of the caller's environment is for other machines, not for this one.
+        # Send the login to this registry only: an upload's location may be another host's storage service.
+        same_host = httpx.URL(url).host == httpx.URL(self._url).host
+        authorization = {"Authorization": self._authorization} if self._authorization and same_host else {}
+        # Proxy variables of the user's environment apply to other machines, not to this one.
         with httpx.Client(trust_env=not registry.on_this_machine(self._host), timeout=_SECONDS) as client:
             redirects = method in ("GET", "HEAD")
             return client.request(
@@ -168,7 +178,7 @@ class Repository:
             )
 
     def _log_in(self, challenge: str) -> bool:
-        """Take what the registry asks for, a login or a token of its service; whether there is one.
+        """Set the authorization that the registry requests, a login or a token; return whether there is one.
 
         https://distribution.github.io/distribution/spec/auth/token/
         """
@@ -177,20 +187,22 @@ class Repository:
         if kind.lower() == "basic":
             self._authorization = basic
             return bool(basic)
-        asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        service = httpx.URL(asked.pop("realm"))
+        parameters = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        service = httpx.URL(parameters.pop("realm"))
         if service.scheme != "https" and not registry.on_this_machine(service.host):
-            raise ValueError(f"its tokens are at {service.host}, without TLS")
-        answer = httpx.get(service, params=asked, headers={"Authorization": basic} if basic else {}, timeout=_SECONDS)
+            raise ValueError(f"its token service {service.host} does not use TLS")
+        answer = httpx.get(
+            service, params=parameters, headers={"Authorization": basic} if basic else {}, timeout=_SECONDS
+        )
         if answer.is_error:
             return False
-        given = answer.json()
-        self._authorization = f"Bearer {given.get('token') or given['access_token']}"
+        body = answer.json()
+        self._authorization = f"Bearer {body.get('token') or body['access_token']}"
         return True
 
 
 def credentials(host: str, config: Path | None = None) -> tuple[str, str] | None:
-    """Return the login for a registry that the engine's client has, in its file or a key chain; None without one."""
+    """Return the login of the engine's client for a registry, from its file or a keychain; None without one."""
     folder = config or Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     file = folder / "config.json"
     settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -204,12 +216,12 @@ def credentials(host: str, config: Path | None = None) -> tuple[str, str] | None
         login = json.loads(result.stdout)
         return login["Username"], login["Secret"]
     encoded = settings.get("auths", {}).get(name, {}).get("auth", "")
-    username, colon, word = base64.b64decode(encoded).decode().partition(":")
-    return (username, word) if colon else None
+    username, colon, password = base64.b64decode(encoded).decode().partition(":")
+    return (username, password) if colon else None
 
 
 def _described(document: Document, manifest: bytes) -> Descriptor:
-    """A referrer in the list of an image's."""
+    """Return the entry of a referrer in the list of an image's referrers."""
     return {
         "mediaType": MANIFEST, **_size(manifest), "artifactType": document.media_type,
         "annotations": dict(document.annotations),

@@ -55,8 +55,8 @@ _NOTICE = "work-dir"
 def check(project: Project, settings: Settings, docker: Docker) -> None:
     """Raise UsageError for an unsafe folder that is not allowed, or once for a folder that hides existing notebooks.
 
-    Version 0.1 mounted the project's folder. The error about that change is raised once for a stack: the next call with
-    the same configuration passes.
+    Notebooks are hidden if the lab mounted the project's folder before and mounts another folder now. That error is
+    raised once for a stack: the next call with the same configuration passes.
     """
     if check_danger(project, settings) or docker.dry or not _was_project(project, settings, docker):
         return
@@ -123,7 +123,7 @@ def obeyed(project: Project, settings: Settings) -> str:
 
 
 def warn(project: Project, settings: Settings) -> None:
-    """Warn about files that a program would run or read in the folder, unless an unsafe folder is allowed anyway."""
+    """Warn about files that a program would run or read in the folder. Not for an unsafe folder that is allowed."""
     if not danger(project, settings) and (files := obeyed(project, settings)):
         console.warn(f"{files}; {SAFELY}")
 

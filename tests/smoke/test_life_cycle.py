@@ -375,7 +375,7 @@ def test_a_full_disk_during_a_build_gets_one_clear_message(stack: ComposeStack, 
 
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1].endswith(
-        "the engine's disk is full; `docker system prune` removes what nothing uses [DEVAI-ENGINE-005]"
+        "the engine's disk is full; `docker system prune` removes unused data [DEVAI-ENGINE-005]"
     )
     assert "Traceback" not in failed.stderr
 

@@ -224,7 +224,10 @@ def test_without_an_engine_there_is_one_message_with_the_way_out(project: Projec
     result = devai("compose.up")
     assert_clean(result, 1)
     assert result.stderr.count("\n") == 1
-    assert "no container engine answers at unix:///nonexistent/docker.sock; DOCKER_HOST says so" in result.stderr
+    assert (
+        "no container engine answers at unix:///nonexistent/docker.sock; DOCKER_HOST is set to this address"
+        in result.stderr
+    )
     assert not (project.root / ".devai/local-dev/token").exists()
 
 

@@ -29,7 +29,8 @@ def test_where_no_engine_answers_its_address_is_told(monkeypatch: pytest.MonkeyP
 def test_an_address_of_the_caller_is_theirs_to_take_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.7:2375")
     message = said(TO_28.format("tcp://192.0.2.7:2375"))
-    assert message.endswith("at tcp://192.0.2.7:2375; DOCKER_HOST says so: `unset DOCKER_HOST`, or start what it names")
+    hint = "DOCKER_HOST is set to this address: start that engine, or `unset DOCKER_HOST`"
+    assert message.endswith(f"at tcp://192.0.2.7:2375; {hint}")
 
 
 @pytest.mark.parametrize(("folder", "scope"), [("/run", ""), ("/run/user/1000", "--user ")])

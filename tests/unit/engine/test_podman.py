@@ -52,9 +52,9 @@ def test_names_are_whole_and_what_is_hidden_is_no_argument() -> None:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"platforms": ["linux/amd64", "linux/arm64"]}, "--platform of several"),
+        ({"platforms": ["linux/amd64", "linux/arm64"]}, "several --platform values"),
         ({"cache-from": ["type=local,src=x"]}, "--cache-from"),
-        ({"output": ["type=registry"]}, "an image that goes elsewhere"),
+        ({"output": ["type=registry"]}, "output to an archive or registry"),
     ],
 )
 def test_what_takes_buildkit_is_refused(changed: dict[str, Any], named: str) -> None:
