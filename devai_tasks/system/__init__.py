@@ -1,1 +1,1 @@
-"""What the operating system offers: errors, files, processes. Knows nothing of stacks."""
+"""Operating system: errors, files, processes, terminal. Independent of stacks."""

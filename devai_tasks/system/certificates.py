@@ -1,4 +1,4 @@
-"""A certificate for this machine: of mkcert, whose authority browsers may know, else self-signed by openssl."""
+"""TLS certificate for this machine: signed by mkcert, whose authority browsers may trust, or self-signed by openssl."""
 
 from __future__ import annotations
 
@@ -8,39 +8,47 @@ from pathlib import Path
 
 from devai_tasks.system import process
 
-# Apple's programs take no certificate for longer.
+# Maximum validity in days that Apple's programs accept, since iOS 13 and macOS 10.15.
 DAYS = 825
-# Made again a month before its end.
+# A certificate is renewed a month before it expires.
 _LEAST_SECONDS = 30 * 24 * 3600
 
 
 def good(certificate: Path, names: Sequence[str]) -> bool:
-    """Whether a certificate is there, lasts a month, and is for all the names and addresses.
+    """Whether a certificate exists, is valid for another month, and covers all names and addresses.
 
-    Where mkcert has come since, one that nobody else has signed is not.
+    If mkcert is installed, a self-signed certificate is not good enough.
     """
     if not certificate.exists() or (process.which("mkcert") and _is_self_signed(certificate)):
         return False
     checks = [["-checkend", str(_LEAST_SECONDS)]]
     checks += [["-checkip" if _is_address(name) else "-checkhost", name] for name in names]
-    # For a name that is missing, the program prints that and succeeds.
+    # For a missing name, openssl prints a message and exits with 0.
     outputs = [_run("openssl", "x509", "-noout", "-in", str(certificate), *check, accepted=(0, 1)) for check in checks]
     return not any("NOT match" in output or "will expire" in output for output in outputs)
 
 
 def make(certificate: Path, key: Path, names: Sequence[str], owner: str) -> str:
-    """Write a certificate and its key, whose files the caller has made for nobody else to read; returns who signed it.
+    """Write a certificate and its key; return the signer.
 
-    Raises MissingToolError without openssl, ToolError where the program fails.
+    Args:
+        certificate: file of the certificate.
+        key: file of the key. The caller has created it, readable only by its owner.
+        names: host names and IP addresses.
+        owner: common name of the subject.
+
+    Raises:
+        MissingToolError: openssl is missing.
+        ToolError: mkcert or openssl failed.
     """
     if process.which("mkcert"):
         _run("mkcert", f"-cert-file={certificate}", f"-key-file={key}", *names)
         return "mkcert"
-    known = ",".join(f"{'IP' if _is_address(name) else 'DNS'}:{name}" for name in names)
+    alternatives = ",".join(f"{'IP' if _is_address(name) else 'DNS'}:{name}" for name in names)
     settings = (
         "[req]\ndistinguished_name = name\nx509_extensions = own\nprompt = no\n"
         f"[name]\nCN = {owner}\n"
-        f"[own]\nsubjectAltName = {known}\nbasicConstraints = critical,CA:FALSE\n"
+        f"[own]\nsubjectAltName = {alternatives}\nbasicConstraints = critical,CA:FALSE\n"
         "keyUsage = critical,digitalSignature\nextendedKeyUsage = serverAuth\n"
     )
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-sha256", "-days", str(DAYS)]
@@ -50,8 +58,8 @@ def make(certificate: Path, key: Path, names: Sequence[str], owner: str) -> str:
 
 
 def _is_self_signed(certificate: Path) -> bool:
-    both = _run("openssl", "x509", "-noout", "-subject_hash", "-issuer_hash", "-in", str(certificate))
-    return len(set(both.split())) == 1
+    hashes = _run("openssl", "x509", "-noout", "-subject_hash", "-issuer_hash", "-in", str(certificate))
+    return len(set(hashes.split())) == 1
 
 
 def _is_address(name: str) -> bool:
@@ -63,7 +71,7 @@ def _is_address(name: str) -> bool:
 
 
 def _run(program: str, verb: str, *arguments: str, stdin: str = "", accepted: Sequence[int] = (0,)) -> str:
-    """Return what a program prints. Raises MissingToolError or ToolError."""
-    path = process.require(program, "the system's package of that name has it")
+    """Run a program and return its output. Raises MissingToolError or ToolError."""
+    path = process.require(program, f"install the package {program} of your system")
     command = program if verb.startswith("-") else f"{program} {verb}"
     return process.run([path, verb, *arguments], stdin=stdin).check(command, accepted=accepted).stdout

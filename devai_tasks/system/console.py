@@ -1,6 +1,6 @@
-"""How the tasks speak to people: progress and questions on stderr, results on stdout.
+"""Terminal output: progress and questions on stderr, results on stdout.
 
-Rich knows NO_COLOR, pipes and dumb terminals. It is imported on first use: `inv --list` says nothing through it.
+Rich handles NO_COLOR, pipes and dumb terminals. It is imported on first use, because `inv --list` does not need it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-# What a terminal would obey in place of showing it: control sequences and control strings of ECMA-48, any other control
-# character but tab and line feed, and what reverses the order of letters.
-_OBEYED = re.compile(
+# What a terminal would interpret instead of display: control sequences and control strings of ECMA-48, other control
+# characters except tab and line feed, and characters that change the text direction.
+_CONTROL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
@@ -30,11 +30,11 @@ _OBEYED = re.compile(
 
 
 def plain(text: str) -> str:
-    """A text without what a terminal would obey: containers, servers and files say what others want.
+    """Return a text without terminal control sequences, because output of containers, servers and files is untrusted.
 
-    Everything that is printed here goes through it.
+    Applied to everything that this module prints.
     """
-    return _OBEYED.sub("", text)
+    return _CONTROL.sub("", text)
 
 
 @cache
@@ -48,44 +48,44 @@ def _stderr() -> Console:
 def _stdout() -> Console:
     from rich.console import Console
 
-    # In a pipe a table is as wide as it has to be.
+    # In a pipe, a table is as wide as its content.
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
 
 
 def say(text: str) -> None:
-    """One line about what happens."""
+    """Print a line about progress."""
     _stderr().print(plain(text), markup=False)
 
 
 def head(text: str) -> None:
-    """The title of what follows."""
+    """Print the title of the following output."""
     _stderr().print(plain(text), markup=False, style="bold")
 
 
 def warn(text: str, code: str = "") -> None:
-    """Print one line that deserves a look, and the code of an error that has one."""
+    """Print a warning, followed by its error code if it has one."""
     _coded(text, code, style="yellow")
 
 
 def fail(text: str, code: str = "") -> None:
-    """Print what ended the run, and the code of an error that has one."""
+    """Print the error that ended the run, followed by its error code if it has one."""
     _coded(text, code, style="red")
 
 
 def _coded(text: str, code: str, *, style: str) -> None:
-    """Print a message, with its code in brackets at the end: ` [DEVAI-K8S-003]`, dim on a terminal."""
+    """Print a message with its error code at the end: ` [DEVAI-K8S-003]`, dim on a terminal."""
     from rich.text import Text
 
     _stderr().print(Text.assemble((plain(text), style), (f" [{code}]" if code else "", "dim")))
 
 
 def show(text: str) -> None:
-    """A result: never wrapped, so that an address can be clicked on."""
+    """Print a result without wrapping, so that an address stays clickable."""
     _write(plain(text))
 
 
 def pass_on(text: str) -> None:
-    """What a command of the user's own has printed: exactly, unless a terminal is to show it."""
+    """Print the output of the user's own command: unchanged, except for control sequences on a terminal."""
     _write(plain(text) if sys.stdout.isatty() else text)
 
 
@@ -94,12 +94,12 @@ def _write(text: str) -> None:
 
 
 def show_json(value: Any) -> None:
-    """A result for programs."""
+    """Print a result as JSON."""
     show(json.dumps(value, indent=2))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A result for people."""
+    """Print a result as a table."""
     from rich.table import Table
     from rich.text import Text
 
@@ -111,7 +111,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     _stdout().print(grid)
 
 
-# What stands before a line of a list of checks: sign, the same in ASCII, color.
+# Symbol before each line of a list of checks: Unicode, ASCII, color.
 _MARKS = {
     "ok": ("✓", "+", "green"),
     "advice": ("!", "!", "yellow"),
@@ -121,7 +121,7 @@ _MARKS = {
 
 
 def mark(state: str, text: str) -> None:
-    """A line of a list of checks: `ok`, `advice`, `failed` or `unneeded`."""
+    """Print a line of a list of checks; `state` is `ok`, `advice`, `failed` or `unneeded`."""
     from rich.text import Text
 
     sign, letter, style = _MARKS[state]
@@ -133,7 +133,7 @@ def mark(state: str, text: str) -> None:
 
 
 def size(count: int) -> str:
-    """A number of bytes for people, such as 512 bytes, 9.8 kB, 98 MB, 1.2 GB."""
+    """Return a readable number of bytes, such as 512 bytes, 9.8 kB, 98 MB, 1.2 GB."""
     if count == 1:
         return "1 byte"
     units = ("bytes", "kB", "MB", "GB", "TB")
@@ -145,9 +145,9 @@ def size(count: int) -> str:
 
 @contextmanager
 def waiting(title: str) -> Iterator[None]:
-    """Something that says little or nothing meanwhile: a terminal shows that it goes on, and for how long.
+    """Show a spinner and the elapsed time on a terminal during an operation that prints little or nothing.
 
-    Rich draws one such thing at a time, and whoever else draws or asks there would be drawn over.
+    Rich displays one spinner at a time; other output to the terminal and questions would be overwritten.
     """
     if not _stderr().is_interactive:
         yield
@@ -162,7 +162,7 @@ def waiting(title: str) -> Iterator[None]:
 
 @contextmanager
 def step(title: str, *, silent: bool = False) -> Iterator[None]:
-    """A part of the work, with the time that it took; a `silent` one is `waiting`, too."""
+    """Print the begin and the duration of a step; a `silent` step shows the spinner of `waiting`, too."""
     say(f"{title} ...")
     start = time.monotonic()
     with waiting(title) if silent else nullcontext():
@@ -171,7 +171,7 @@ def step(title: str, *, silent: bool = False) -> Iterator[None]:
 
 
 def follow(title: str, lines: Iterable[str]) -> None:
-    """What a long-running program prints: the newest line on a terminal, all of them elsewhere."""
+    """Print the output of a long-running program: on a terminal only the newest line, elsewhere all lines."""
     if not _stderr().is_terminal:
         for line in lines:
             say(line)
@@ -186,7 +186,7 @@ def follow(title: str, lines: Iterable[str]) -> None:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars for transfers, in bytes."""
+    """Yield progress bars for transfers, in bytes."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -195,7 +195,7 @@ def progress() -> Iterator[Progress]:
 
 
 def ask(question: str) -> str | None:
-    """The answer to a question; None where nobody can answer."""
+    """Ask a question and return the answer; None without a terminal."""
     if not sys.stdin.isatty():
         return None
     _stderr().print(plain(question), end=" ", markup=False)
@@ -203,6 +203,6 @@ def ask(question: str) -> str | None:
 
 
 def agrees(question: str) -> bool | None:
-    """Whether the user says yes; None where nobody can answer."""
+    """Ask a yes/no question and return whether the user agrees; None without a terminal."""
     answer = ask(f"{question} [y/N]")
     return None if answer is None else answer.lower() in ("y", "yes")

@@ -1,7 +1,7 @@
-"""The exceptions that end a task with one message and an exit code.
+"""Exceptions that end a task with a message and an exit code.
 
-A class exists where it is caught, or where the exit code differs: 2 for what the user can correct (`UsageError`), 1 for
-everything else (`DevaiError`). Nothing takes a message apart: what a caller needs to know is an attribute.
+A separate class exists only if it is caught, or if its exit code differs: 2 for errors that the user can correct
+(`UsageError`), 1 for all others (`DevaiError`). Messages are never parsed: what a caller needs is an attribute.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Self
 
-# Lines of a program's standard error that a message quotes.
+# Number of lines of a program's standard error that a message quotes.
 TAIL_LINES = 5
-# Characters of a value that a message quotes: three lines of a terminal.
+# Maximum number of characters of a value that a message quotes: three lines of a terminal.
 LONGEST_QUOTE = 240
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class DevaiError(Exception):
-    """A failure, reported as one message.
+    """Failure that is reported as one message.
 
     Attributes:
-        message: what happened, to what.
-        hint: what to do next; empty where the message says all.
-        code: the entry of docs/troubleshooting.md, such as DEVAI-K8S-003; empty for an error without one.
-        exit_code: of the process.
+        message: what happened, and to what.
+        hint: what to do next; empty if the message is sufficient.
+        code: entry in docs/troubleshooting.md, such as DEVAI-K8S-003; empty for none.
+        exit_code: exit code of the process.
     """
 
     exit_code = 1
@@ -43,25 +43,25 @@ class DevaiError(Exception):
 
 
 class UsageError(DevaiError):
-    """The command line or the configuration asks for something that is not possible."""
+    """The command line or the configuration is invalid or not supported."""
 
     exit_code = 2
 
 
 class MissingToolError(DevaiError):
-    """A program that the task needs is not installed, or too old."""
+    """A required program is not installed or too old."""
 
 
 @dataclass(frozen=True)
 class KnownFailure:
-    """A way in which a program fails that docs/troubleshooting.md has an entry for.
+    """Known failure of a program, usually with an entry in docs/troubleshooting.md.
 
     Attributes:
-        pattern: a regular expression that finds it in the program's standard error, whatever its line breaks.
-        message: what that means; empty where the program's own words say it.
-        hint: as of DevaiError.
-        code: as of DevaiError.
-        replaces: whether the message stands in place of the program's words, and not after them.
+        pattern: regular expression for the program's standard error, with line breaks replaced by spaces.
+        message: explanation; empty if the program's own message is sufficient.
+        hint: see DevaiError.
+        code: see DevaiError.
+        replaces: whether the message replaces the program's output, instead of following it.
     """
 
     pattern: str
@@ -75,9 +75,9 @@ class ToolError(DevaiError):
     """A program ran and failed.
 
     Attributes:
-        command: what ran, in words that tell it apart, such as `kubectl apply`; empty where the message says it.
-        returncode: its exit code; None where it did not end, or the message says it.
-        stderr: all of what it printed on its standard error.
+        command: program and subcommand, such as `kubectl apply`; empty if the message contains them.
+        returncode: exit code; None if the program did not exit, or the message contains the code.
+        stderr: the program's complete standard error.
     """
 
     def __init__(  # noqa: PLR0913 - by keyword
@@ -90,7 +90,7 @@ class ToolError(DevaiError):
         hint: str = "",
         code: str = "",
     ) -> None:
-        super().__init__(message or tail(stderr) or "no reason is given", hint=hint, code=code)
+        super().__init__(message or tail(stderr) or "no error output", hint=hint, code=code)
         self.command = command
         self.returncode = returncode
         self.stderr = stderr
@@ -100,14 +100,14 @@ class ToolError(DevaiError):
     def of(
         cls, command: str, returncode: int, stderr: str, known: Iterable[KnownFailure] = (), *, lines: int = TAIL_LINES
     ) -> Self:
-        """Return the error of a program that failed: its last lines, and what is known of the first match."""
-        words, quote = " ".join(stderr.split()), tail(stderr, lines)
-        found = next((one for one in known if re.search(one.pattern, words, re.IGNORECASE)), KnownFailure("", "", ""))
+        """Return the error of a failed program: the end of its output, and the first known failure that matches."""
+        text, quote = " ".join(stderr.split()), tail(stderr, lines)
+        match = next((item for item in known if re.search(item.pattern, text, re.IGNORECASE)), KnownFailure("", "", ""))
         error = cls(
-            found.message or quote, command=command, returncode=returncode, stderr=stderr, hint=found.hint,
-            code=found.code,
+            match.message or quote, command=command, returncode=returncode, stderr=stderr, hint=match.hint,
+            code=match.code,
         )  # fmt: skip
-        if found.message and not found.replaces:
+        if match.message and not match.replaces:
             error._quote = quote
         return error
 
@@ -121,13 +121,13 @@ class ToolError(DevaiError):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in the configuration.
+    """Error in the configuration.
 
     Attributes:
-        location: `file:line:column`, or the flag or variable that holds the value.
+        location: `file:line:column`, or the flag or environment variable that sets the value.
         found: the quoted value.
-        allowed: what is allowed there.
-        code: as of DevaiError.
+        allowed: description of the allowed values.
+        code: see DevaiError.
     """
 
     location: str
@@ -141,7 +141,7 @@ class Problem:
 
 
 class ConfigError(UsageError):
-    """All mistakes in the configuration of a stack."""
+    """All errors in the configuration of a stack."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: Sequence[Problem] = tuple(dict.fromkeys(problems))
@@ -151,23 +151,23 @@ class ConfigError(UsageError):
 
 
 def tail(output: str, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a program's output, without empty lines around them and without colors."""
+    """Return the last lines of a program's output, without surrounding empty lines and colors."""
     return "\n".join(_COLOR.sub("", output).strip().splitlines()[-lines:])
 
 
 def one_line(text: str) -> str:
-    """Return a text as it can stand in a message, whatever a user has typed."""
+    """Return a text for use in a message: control characters escaped, and shortened."""
     shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
     return shown if len(shown) <= LONGEST_QUOTE else f"{shown[: LONGEST_QUOTE - 3]}..."
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return `; did you mean X?` for the choice most like `word`, or nothing."""
+    """Return `; did you mean X?` for the choice most similar to `word`; empty for none."""
     matches = get_close_matches(word, list(choices), n=1)
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
-    """Return the sentence for a name that is none of `choices`."""
+    """Return the message for a name that is not among the choices."""
     known = sorted(choices)
     return f"unknown {kind} {word!r}{nearest(word, known)} (there are: {', '.join(known)})"

@@ -1,4 +1,4 @@
-"""Files that are written where others may write, too: whole or not at all, and never through a link in the way."""
+"""Files in folders that other users may write to: written atomically, and never through a link."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from pathlib import Path
 
 from devai_tasks.system.errors import DevaiError
 
-# What opening a link without following it ends with: on Linux and macOS, and on FreeBSD.
+# Error numbers of opening a link with O_NOFOLLOW: Linux and macOS, FreeBSD.
 IS_LINK = (errno.ELOOP, errno.EMLINK)
 
 
 def replace(file: Path, content: bytes, mode: int | None = None) -> None:
-    """Write a file: readers see the old content or the new one. A link of its name is replaced, not followed.
+    """Write a file atomically. A link with the same name is replaced, not followed.
 
-    `mode` are its permissions, whatever the umask is; without it, those that the umask leaves.
+    Args:
+        file: the file.
+        content: its content.
+        mode: permissions, independent of the umask (default: 0666 without the umask).
     """
     partial = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -32,24 +35,24 @@ def replace(file: Path, content: bytes, mode: int | None = None) -> None:
         raise
 
 
-def is_same(one: Path, other: Path) -> bool:
-    """Whether two paths are one file or folder; of what doesn't exist, or is closed, whether they are equal."""
+def is_same(left: Path, right: Path) -> bool:
+    """Whether two paths are the same file or folder; if one is missing or unreadable, whether the paths are equal."""
     try:
-        return one.samefile(other)
+        return left.samefile(right)
     except OSError:
-        return one == other
+        return left == right
 
 
 def open_own(file: Path, flags: int) -> int:
-    """Open or create a file that is written in place, for its owner only; returns its descriptor.
+    """Open or create a file that is written in place and readable by its owner only; return its descriptor.
 
-    Raises DevaiError where a link has its name.
+    Raises DevaiError if the path is a link.
     """
     return open_there(file, flags | os.O_CREAT)
 
 
 def open_there(file: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a file that is there already. Raises DevaiError where a link has its name."""
+    """Open an existing file. Raises DevaiError if the path is a link."""
     try:
         return os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -59,6 +62,6 @@ def open_there(file: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def link_in_the_way(path: Path) -> DevaiError:
-    """What is raised for a link where a file or folder of the tasks' own is written."""
+    """Return the error to raise for a link in place of a file or folder that the tasks write."""
     message = f"{path} is a link to {path.readlink()}; nothing is written through it"
     return DevaiError(message, hint=f"`rm {path}`, and retry")

@@ -1,4 +1,4 @@
-"""git: which commit the project's files are of."""
+"""git: revision of the project's files."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from pathlib import Path
 from devai_tasks.system import console, process
 from devai_tasks.system.errors import ToolError
 
-SHORT = 12  # as long everywhere: git's own choice differs from clone to clone
+SHORT = 12  # fixed, because git's default length differs between clones
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit, and whether the files are still those of it."""
+    """A commit, and whether files differ from it."""
 
     commit: str
     dirty: bool
     time: str
-    """When it was made, in RFC 3339."""
+    """Commit time in RFC 3339 format."""
     source: str
-    """Where the repository comes from, without credentials; empty where it comes from nowhere."""
+    """URL of the remote repository, without credentials; empty for none."""
 
     def __str__(self) -> str:
         return f"{self.commit[:SHORT]}{'-dirty' if self.dirty else ''}"
 
 
 def revision(folder: Path) -> Revision | None:
-    """Return the revision of a folder's files; None without git, without a repository, and before the first commit.
+    """Return the revision of a folder's files; None without git, without a repository, or before the first commit.
 
-    Ignored files don't make it dirty, new ones do: they may be part of what is built.
+    Untracked files make the revision dirty, because they may be part of a build. Ignored files don't.
     """
     git = process.which("git")
     if not git:
         return None
 
-    def ask(*arguments: str, accepted: Sequence[int] = (0,)) -> str:
+    def query(*arguments: str, accepted: Sequence[int] = (0,)) -> str:
         result = process.run([git, "-C", str(folder), *arguments])
         return result.check(f"git {arguments[0]}", accepted=accepted).stdout
 
     try:
-        commit, time = ask("log", "-1", "--no-show-signature", "--format=%H %cI").split()
-        # A repository below it may be a notebook's, and git would obey that one's settings to look into it.
-        dirty = bool(ask("status", "--porcelain", "--ignore-submodules=dirty", "--", ".").strip())
-        source = ask("config", "--get", "remote.origin.url", accepted=(0, 1)).strip()
+        commit, time = query("log", "-1", "--no-show-signature", "--format=%H %cI").split()
+        # A nested repository may come from a notebook, and git would use its settings to inspect it.
+        dirty = bool(query("status", "--porcelain", "--ignore-submodules=dirty", "--", ".").strip())
+        source = query("config", "--get", "remote.origin.url", accepted=(0, 1)).strip()
     except ToolError as error:
         reason = error.stderr.partition("\n")[0]
         if not re.search(r"not a git repository|does not have any commits", reason):
-            console.warn(f"git can't say which commit this is, so tags are the version alone: {reason}")
+            console.warn(f"git failed to report the commit, so image tags contain only the version: {reason}")
         return None
     return Revision(commit, dirty, time, re.sub(r"(?<=://)[^/]*@", "", source))

@@ -1,4 +1,4 @@
-"""Go: builds programs from their published modules."""
+"""Go: builds programs from published modules."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from devai_tasks.system import process
 
 
 def install(module: str, folder: Path) -> None:
-    """Build a program from a module (`path@version`) into a folder, which appears when it is complete.
+    """Build a program from a module (`path@version`) into a folder, which is created only if the build succeeds.
 
-    Raises MissingToolError without Go, ToolError where the build fails.
+    Raises MissingToolError if Go is missing, ToolError if the build fails.
     """
-    go = process.require("go", "https://go.dev/doc/install says how")
+    go = process.require("go", "see https://go.dev/doc/install")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:

@@ -1,4 +1,4 @@
-"""pip: installs Python packages, or unpacks the files of one."""
+"""pip: installs Python packages, or unpacks the files of a package."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 
 from devai_tasks.system import process
 
-# Without the folder that it runs in on its path: a module there could stand for one of pip's.
+# With -P, the current folder is not on sys.path: a module there could shadow one of pip's.
 _PIP = (sys.executable, "-P", "-m", "pip")
 
 
 def unpack(package: str, folder: Path) -> None:
-    """Unpack a package into a folder, without what it depends on; nothing of it is installed or run.
+    """Unpack a package into a folder, without its dependencies. Nothing is installed or run.
 
-    Raises ToolError where pip can't get the package.
+    Raises ToolError if pip can't download the package.
     """
     options = ["--quiet", "--no-deps", "--only-binary=:all:", "--no-compile", f"--target={folder}"]
     result = process.run([*_PIP, "install", *options, package])
-    hint = "`pip install devai-tasks[offline]` brings pip" if "No module named pip" in result.stderr else ""
+    hint = "`pip install devai-tasks[offline]` installs pip" if "No module named pip" in result.stderr else ""
     result.check(f"pip install {package}", hint=hint)
 
 
 def install(requirements: Sequence[str]) -> None:
-    """Install packages into the environment that this runs in, by uv where there is one, else by pip.
+    """Install packages into the current Python environment, with uv if it is installed, else with pip.
 
-    Raises ToolError where either can't install one.
+    Raises ToolError if the installation fails.
     """
     uv = process.which("uv")
     install = [uv, "pip", "install", f"--python={sys.executable}"] if uv else [*_PIP, "install"]

@@ -1,10 +1,10 @@
-"""The one place that starts programs.
+"""Runner of all external programs.
 
-A command is a list of arguments, never a line for a shell. Programs that run to their end go through sh. A program that
-runs beside this process (a port forward, a watch) goes through subprocess: sh forks, which is not safe while threads of
-this process run (https://docs.python.org/3/library/os.html#os.fork), and others are started meanwhile.
+A command is a list of arguments, never a shell command line. Programs that run to completion use sh. Programs that run
+in the background (a port forward, a watch) use subprocess: sh forks, which is not safe while threads of this process
+run (https://docs.python.org/3/library/os.html#os.fork), and other programs are started meanwhile.
 
-Secrets go to a program by its standard input or its environment, never by an argument, for errors quote those.
+Secrets are passed by standard input or environment, never by arguments, because error messages quote arguments.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from typing import IO, Any
 from devai_tasks.system import console
 from devai_tasks.system.errors import TAIL_LINES, KnownFailure, MissingToolError, ToolError
 
-# To sh, every exit code and every signal is a result: the caller decides which is a failure.
+# sh must not raise for any exit code or signal: the caller decides which is a failure.
 _ANY_CODE = tuple(range(-64, 256))
-# How often it is looked whether a program has written more to a file.
+# Interval of checks whether a program has written more to a file.
 _POLL_SECONDS = 0.05
-# For a standard stream of `beside`: a new pipe.
+# Standard stream of `beside` that is a new pipe.
 PIPE = subprocess.PIPE
 
 
 class TimedOutError(ToolError):
-    """A program was killed, for it did not end in time."""
+    """A program was killed because it exceeded its timeout."""
 
 
 def which(name: str) -> str | None:
-    """Return the path of a program: on PATH, or beside the interpreter, where extras of this package are installed."""
+    """Return the path of a program on PATH or beside the interpreter, where extras of this package are installed."""
     return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
 def require(name: str, install: str, *, code: str = "") -> str:
-    """Return the path of a program. Raises MissingToolError, with `install` as the hint, where it is missing."""
+    """Return the path of a program. Raises MissingToolError with the hint `install` if the program is missing."""
     path = which(name)
     if not path:
         raise MissingToolError(f"{name} is not installed", hint=install, code=code)
@@ -54,7 +54,7 @@ def require(name: str, install: str, *, code: str = "") -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """What a program did, with its output as bytes."""
+    """Exit code and output of a program."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -63,12 +63,12 @@ class Result:
 
     @property
     def stdout(self) -> str:
-        """Its standard output as text."""
+        """Standard output as text."""
         return self.output.decode(errors="replace")
 
     @property
     def stderr(self) -> str:
-        """Its standard error as text."""
+        """Standard error as text."""
         return self.errors.decode(errors="replace")
 
     def check(  # noqa: PLR0913 - by keyword
@@ -81,35 +81,35 @@ class Result:
         hint: str = "",
         secret: bool = False,
     ) -> Result:
-        """Return the result itself.
+        """Raise ToolError unless the exit code is accepted; return the result itself.
 
         Args:
-            command: what an error calls the program (default: its name).
-            accepted: exit codes that are no failure.
-            known: failures that have an explanation.
-            lines: how many lines of standard error an error quotes, or of standard output where that is empty.
-            hint: of a failure that is none of the known.
-            secret: whether standard output is never quoted.
+            command: name of the command in an error message (default: the program's name).
+            accepted: exit codes that are not a failure.
+            known: known failures with an explanation.
+            lines: number of lines that an error quotes, of standard error, or if that is empty of standard output.
+            hint: hint for a failure that is not known.
+            secret: whether standard output is secret and never quoted.
 
         Raises:
-            ToolError: the exit code is another one.
+            ToolError: the exit code is not accepted.
         """
         if self.returncode not in accepted:
-            words = self.stderr.strip() or ("" if secret else self.stdout)
+            output = self.stderr.strip() or ("" if secret else self.stdout)
             known = [*known, KnownFailure("", "", hint)]
-            raise ToolError.of(command or self.argv[0], self.returncode, words, known, lines=lines)
+            raise ToolError.of(command or self.argv[0], self.returncode, output, known, lines=lines)
         return self
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a program is started.
+    """Options for starting a program.
 
     Attributes:
-        env: its whole environment (default: that of this process).
-        cwd: the directory it runs in.
-        umask: what its files are closed to.
-        own_session: whether Ctrl-C at the terminal does not reach it by itself.
+        env: complete environment (default: the environment of this process).
+        cwd: working directory.
+        umask: umask.
+        own_session: whether the program runs in a new session, so that Ctrl-C at the terminal does not reach it.
     """
 
     env: Mapping[str, str] | None = None
@@ -118,18 +118,18 @@ class Options:
     own_session: bool = False
 
     def for_sh(self) -> dict[str, Any]:
-        """Return them as sh takes them."""
-        chosen: dict[str, Any] = {"_new_session": self.own_session}
+        """Return the options as keyword arguments of sh."""
+        kwargs: dict[str, Any] = {"_new_session": self.own_session}
         if self.env is not None:
-            chosen["_env"] = dict(self.env)
+            kwargs["_env"] = dict(self.env)
         if self.cwd:
-            chosen["_cwd"] = str(self.cwd)
+            kwargs["_cwd"] = str(self.cwd)
         if self.umask is not None:
-            chosen["_preexec_fn"] = lambda: os.umask(self.umask or 0)
-        return chosen
+            kwargs["_preexec_fn"] = lambda: os.umask(self.umask or 0)
+        return kwargs
 
 
-_PLAIN = Options()
+_DEFAULTS = Options()
 
 
 def run(
@@ -138,21 +138,21 @@ def run(
     stdin: str | bytes | IO[bytes] = b"",
     stdout: IO[bytes] | None = None,
     timeout: float | None = None,
-    options: Options = _PLAIN,
+    options: Options = _DEFAULTS,
 ) -> Result:
-    """Run a program to its end, without a terminal.
+    """Run a program to completion, without a terminal.
 
     Args:
-        argv: the program, as a path or a name on PATH, and its arguments.
-        stdin: what it reads: a text, bytes or an open file.
-        stdout: an open file that gets its output (default: the result holds it).
-        timeout: seconds after which it is killed.
-        options: its environment, directory and umask.
+        argv: path of the program, or name on PATH, and its arguments.
+        stdin: standard input: text, bytes or an open file.
+        stdout: open file for standard output (default: kept in the result).
+        timeout: seconds after which the program is killed (default: never).
+        options: environment, directory, umask and session.
 
     Raises:
-        MissingToolError: there is no such program.
-        TimedOutError: it ran into the timeout.
-        ToolError: it can't be started.
+        MissingToolError: the program is missing.
+        TimedOutError: the program exceeded the timeout.
+        ToolError: the program can't be started.
     """
     import sh
 
@@ -165,7 +165,7 @@ def run(
     except sh.TimeoutException as error:
         raise TimedOutError(f"no answer in {timeout:g} s", command=shlex.join(argv)) from error
     except KeyboardInterrupt as interrupt:
-        # Ctrl-C at a terminal reaches the program by itself; SIGTERM, which tasks treat as an interrupt, does not.
+        # The terminal sends Ctrl-C to the program, too. SIGTERM, which tasks treat as an interrupt, must be forwarded.
         if signal.SIGTERM in interrupt.args:
             with suppress(OSError):
                 running.signal(signal.SIGTERM)
@@ -173,10 +173,10 @@ def run(
     return Result(tuple(argv), running.exit_code, b"" if stdout else running.stdout, running.stderr)
 
 
-def run_in_thread(argv: Sequence[str], *, timeout: float, options: Options = _PLAIN) -> Result:
-    """Run a program to its end as `run` does, with empty input, where other threads run programs at the same time.
+def run_in_thread(argv: Sequence[str], *, timeout: float, options: Options = _DEFAULTS) -> Result:
+    """Run a program to completion with empty input, safe to call while other threads start programs.
 
-    Raises the same errors.
+    Raises the same errors as `run`.
     """
     with beside(argv, stderr=PIPE, options=options) as running:
         try:
@@ -188,7 +188,7 @@ def run_in_thread(argv: Sequence[str], *, timeout: float, options: Options = _PL
 
 
 def foreground(argv: Sequence[str]) -> int:
-    """Run a program on the caller's terminal; returns its exit code. Raises MissingToolError where it is missing."""
+    """Run a program on the user's terminal; return its exit code. Raises MissingToolError if the program is missing."""
     import sh
 
     try:
@@ -199,23 +199,23 @@ def foreground(argv: Sequence[str]) -> int:
 
 
 class Stream:
-    """A program that runs to its end, line by line as it prints; `result` is complete when all lines are read."""
+    """A program whose output is read line by line while it runs. Call `result` after all lines are read."""
 
     def __init__(
-        self, argv: Sequence[str], *, merged: bool = False, outlives: bool = False, options: Options = _PLAIN
+        self, argv: Sequence[str], *, merged: bool = False, outlives: bool = False, options: Options = _DEFAULTS
     ) -> None:
         """Start the program.
 
         Args:
-            argv: the program and its arguments.
-            merged: whether its standard error is streamed as well, in place of being kept for the result.
-            outlives: whether it goes on when this process is killed. Its output goes through a file then, for a
-                program that writes to a pipe without a reader is ended by SIGPIPE.
-            options: its environment, directory and umask.
+            argv: program and arguments.
+            merged: whether standard error is streamed, too, instead of being kept for the result.
+            outlives: whether the program continues when this process is killed. Its output is then written to a file,
+                because SIGPIPE terminates a program that writes to a pipe without a reader.
+            options: environment, directory, umask and session.
 
         Raises:
-            MissingToolError: there is no such program.
-            ToolError: it can't be started.
+            MissingToolError: the program is missing.
+            ToolError: the program can't be started.
         """
         self._argv = tuple(argv)
         decoded = {"_encoding": "utf-8", "_decode_errors": "replace"}
@@ -235,15 +235,21 @@ class Stream:
         return next(self._lines).rstrip("\n")
 
     def result(self) -> Result:
-        """Wait for its end. The output is what was streamed, so it is not kept."""
+        """Wait for the program to exit. The result has no output, because the output was streamed."""
         self._running.wait()
         self._files.close()
         return Result(self._argv, self._running.exit_code, b"", self._running.stderr)
 
     def show(self, show: Callable[[Iterable[str]], None], *, asked_to_stop: str, then: str = "") -> Result:
-        """Hand all lines to `show`; the first Ctrl-C goes to the program, which then has the time that it needs.
+        """Pass all lines to `show`. Forward the first Ctrl-C to the program, and wait until the program exits.
 
-        `asked_to_stop` is printed then. Raises KeyboardInterrupt, with the note `then`, when the program has ended.
+        Args:
+            show: function that prints the lines.
+            asked_to_stop: warning to print on the first Ctrl-C.
+            then: note that is added to the KeyboardInterrupt.
+
+        Raises:
+            KeyboardInterrupt: the program has exited after Ctrl-C.
         """
         interrupted: KeyboardInterrupt | None = None
         while True:
@@ -262,7 +268,7 @@ class Stream:
                 return result
 
     def signal(self, number: int) -> None:
-        """Send it a signal; nothing where it has ended."""
+        """Send a signal to the program, unless it has exited."""
         try:
             self._running.signal(number)
         except OSError:
@@ -270,7 +276,7 @@ class Stream:
 
 
 class _Tail:
-    """The lines of a file, until the program that writes it has ended. An exception in between loses none of them."""
+    """Iterator over the lines of a file until its writer exits. An exception during iteration loses no lines."""
 
     def __init__(self, file: int, alive: Callable[[], bool]) -> None:
         self._file, self._alive = file, alive
@@ -281,8 +287,8 @@ class _Tail:
 
     def __next__(self) -> str:
         while b"\n" not in self._rest:
-            alive = self._alive()  # asked first: what it writes before its end is read
-            # Not `read`: the program and this process share the file's position.
+            alive = self._alive()  # checked before reading, so that the last output of the program is not missed
+            # Not `read`, because the program and this process share the file offset.
             if more := os.pread(self._file, 65536, self._read):
                 self._read, self._rest = self._read + len(more), self._rest + more
             elif alive:
@@ -302,12 +308,20 @@ def beside(
     stdin: int | None = subprocess.DEVNULL,
     stdout: int = subprocess.PIPE,
     stderr: int | None = subprocess.STDOUT,
-    options: Options = _PLAIN,
+    options: Options = _DEFAULTS,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs beside this process, and is terminated when the block ends.
+    """Run a program in the background, and terminate it at the end of the block.
 
-    Standard streams are file descriptors, PIPE, or the other constants of subprocess. Raises MissingToolError where it
-    is missing, ToolError where it can't be started.
+    Args:
+        argv: program and arguments.
+        stdin: file descriptor, PIPE or another constant of subprocess.
+        stdout: likewise.
+        stderr: likewise.
+        options: environment, directory and session.
+
+    Raises:
+        MissingToolError: the program is missing.
+        ToolError: the program can't be started.
     """
     try:
         with _deferred_signals() as arrived:
@@ -329,15 +343,15 @@ def beside(
 
 @contextmanager
 def _deferred_signals() -> Iterator[list[int]]:
-    """Collect the signals that arrive while a program is started, for `_deliver` when it can be told of them.
+    """Collect the signals that arrive while a program is started, for `_deliver` after the start.
 
-    Else an exception in between would leave the program running, and nobody would know its process. Where it does not
-    start, they are delivered at once. Only the main thread gets signals.
+    Otherwise an exception during the start would leave the program running without a reference to its process. If the
+    program does not start, the signals are delivered at once. Only the main thread receives signals.
     """
     arrived: list[int] = []
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
-    # Others are ignored, or end this process; a program inherits that.
+    # Other dispositions (ignore, default) have no Python handler, and the program inherits them.
     handlers = {number: handler for number, handler in before.items() if callable(handler)}
     for number in handlers:
         signal.signal(number, lambda number, _: arrived.append(number))
@@ -359,7 +373,7 @@ def _deliver(signals: list[int]) -> None:
 
 
 def _started(argv: Sequence[str], options: Options, **special: Any) -> Any:
-    """Return a program that sh has started. Raises MissingToolError or ToolError where that is not possible."""
+    """Start a program with sh and return it. Raises MissingToolError or ToolError if it can't be started."""
     import sh
 
     try:
@@ -373,12 +387,12 @@ def _started(argv: Sequence[str], options: Options, **special: Any) -> Any:
             **options.for_sh(),
         )
     except sh.ForkException as error:
-        # Its text is the traceback of the child process, which ends with the reason.
+        # The exception's text is the traceback of the child process; its last line is the reason.
         raise ToolError(str(error).strip().splitlines()[-1].strip(), command=argv[0]) from error
 
 
 def _command(argv: Sequence[str]) -> Any:
-    """The program as sh has it."""
+    """Return the program as a command of sh."""
     import sh
 
     try:

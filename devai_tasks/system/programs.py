@@ -1,4 +1,4 @@
-"""Programs of this machine: which are here, and in which version."""
+"""Programs on this machine: which are installed, and their versions."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from devai_tasks.system import process
 from devai_tasks.system.errors import MissingToolError, ToolError
 
 Version = tuple[int, ...]
-# The clouds' command lines take seconds for this; one that takes longer has no answer.
+# Timeout of a version query. The clouds' command lines take several seconds.
 SECONDS = 30
-# No program looks for news of itself because somebody wants its version.
+# Disable update checks of programs during version queries.
 _QUIET = {"SOPS_DISABLE_VERSION_CHECK": "1", "CHECKPOINT_DISABLE": "1", "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that somebody may need."""
+    """A program that tasks may need."""
 
     name: str
     ask: tuple[str, ...]
     """The command that prints its version."""
     install: str
-    """How to get it, in words for a person."""
+    """How to install the program, as a hint for the user."""
     least: Version = ()
     says: str = ""
-    """What stands before its version, where another program may go by its name."""
+    """Text before the version in the output, which distinguishes the program from another one of the same name."""
 
 
 def answer(ask: Sequence[str]) -> str | None:
-    """Return what a command prints that asks for a version; None without the program, or without an answer.
+    """Return the output of a version query; None if the program is missing, fails or does not answer in time.
 
-    Threads may ask at the same time.
+    May be called from several threads at the same time.
     """
     program = process.which(ask[0])
     if not program:
@@ -47,19 +47,19 @@ def answer(ask: Sequence[str]) -> str | None:
     return result.stdout + result.stderr if result.returncode == 0 else None
 
 
-def version(said: str | None, name: str = "") -> str | None:
-    """Return the version in what a program prints, its own or that of a part called `name`; None without one."""
-    found = re.search(rf"{name}\D*(\d+(?:\.\d+)+)", said or "")
-    return found[1] if found else None
+def version(output: str | None, name: str = "") -> str | None:
+    """Return the version in a program's output, or the version of its component `name`; None without one."""
+    match = re.search(rf"{name}\D*(\d+(?:\.\d+)+)", output or "")
+    return match[1] if match else None
 
 
 def parse(text: str) -> Version:
-    """Return a version as it is compared."""
+    """Return a version as a tuple of numbers, for comparison."""
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
 def gpus() -> list[str]:
-    """Return the names of this machine's NVIDIA GPUs, as its driver knows them; none without a driver."""
+    """Return the names of this machine's NVIDIA GPUs as the driver reports them; empty without a driver."""
     program = process.which("nvidia-smi")
     if not program:
         return []

@@ -1,4 +1,4 @@
-"""SOPS: decrypts a file of secrets."""
+"""SOPS: decrypts files with secrets."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from devai_tasks.system.errors import MissingToolError, ToolError, tail
 
 
 def present() -> bool:
-    """Whether the program is installed."""
+    """Whether SOPS is installed."""
     return bool(process.which("sops"))
 
 
 def decrypt(file: Path) -> bytes:
-    """Return the content of an encrypted YAML file, which goes through a pipe and is never written to a disk.
+    """Return the decrypted content of a YAML file. The content is passed through a pipe and never written to disk.
 
-    Raises MissingToolError without the program, ToolError where no key decrypts the file.
+    Raises MissingToolError if sops is missing, ToolError if no key decrypts the file.
     """
     sops = process.which("sops")
     if not sops:
         raise MissingToolError(
             f"{file.name} is encrypted and sops is not installed",
-            hint="https://getsops.io says how",
+            hint="install it from https://getsops.io",
             code="DEVAI-CONFIG-005",
         )
     result = process.run([sops, "decrypt", "--output-type=yaml", str(file)])
     if result.returncode:
-        # No error quotes its standard output, which may hold secrets.
+        # The error must not quote standard output, which may contain secrets.
         raise ToolError(
-            f"sops can't open {file.name}:\n{tail(result.stderr) or f'exit code {result.returncode}'}",
-            hint="log in to the cloud that has its key, or set SOPS_AGE_KEY_FILE to the file of an age key",
+            f"sops can't decrypt {file.name}:\n{tail(result.stderr) or f'exit code {result.returncode}'}",
+            hint="log in to the cloud that holds the key, or set SOPS_AGE_KEY_FILE to the file of an age key",
             returncode=result.returncode,
             stderr=result.stderr,
             code="DEVAI-CONFIG-006",

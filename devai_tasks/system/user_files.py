@@ -1,7 +1,7 @@
-"""Files that the caller names, to be written or read.
+"""Files that the user names for reading or writing.
 
-They may be in a work folder, where notebooks write, too. There, no link is followed, and a file is opened once: what
-was checked is what is used, whatever has its name by then.
+Such files may be in a work folder, which notebooks can write to. In work folders no link is followed, and each file is
+opened only once, so that the file that was checked is the file that is used, even if its name changes in between.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextmanager
 def new(file: Path, shared: Sequence[Path], mode: int = 0o666, *, replacing: bool = False) -> Iterator[BufferedRandom]:
-    """Yield a stream to a new file that gets its name when the block ends well, and is gone otherwise.
+    """Yield a stream to a new file, which gets its name when the block succeeds, and is deleted otherwise.
 
-    It is on the disk before it has the name.
+    The content is synced to disk before the file gets its name.
 
     Args:
-        file: its name.
-        shared: the folders that notebooks may write to.
-        mode: its permissions, of which the umask takes away.
-        replacing: whether another file of that name is replaced, as against refused.
+        file: path of the file.
+        shared: folders that notebooks may write to.
+        mode: permissions, reduced by the umask.
+        replacing: whether an existing file is replaced (default: refused).
 
     Raises:
-        UsageError: the name is taken, or was taken in the meantime, or there is no such folder, or a link leads there.
-        DevaiError: another program put something else in its place.
+        UsageError: the file exists or was created in the meantime, the folder is missing, or the path has a link.
+        DevaiError: another program replaced the file while it was written.
     """
     with _folder(file, shared) as folder:
         _check_name(folder, file, replacing=replacing)
@@ -50,7 +50,7 @@ def new(file: Path, shared: Sequence[Path], mode: int = 0o666, *, replacing: boo
                 if not os.path.samestat(os.fstat(descriptor), os.lstat(file.name, dir_fd=folder)):
                     os.unlink(file.name, dir_fd=folder)
                     raise DevaiError(
-                        f"another program changed {file} while it was written, so it was not kept", hint="try again"
+                        f"another program changed {file} while it was written, so it was deleted", hint="try again"
                     )
         finally:
             with suppress(FileNotFoundError):
@@ -58,16 +58,16 @@ def new(file: Path, shared: Sequence[Path], mode: int = 0o666, *, replacing: boo
 
 
 def check_free(file: Path, shared: Sequence[Path]) -> None:
-    """Raise UsageError for a file that exists, or that no folder could take."""
+    """Raise UsageError if a file exists or its folder is missing."""
     with _folder(file, shared) as folder:
         _check_name(folder, file, replacing=False)
 
 
 def opened(file: Path, shared: Sequence[Path]) -> BufferedReader:
-    """Open a file, to read it.
+    """Open a file for reading.
 
-    Raises UsageError where it doesn't exist or is a link: in a folder that others may write to, the link could be
-    theirs, and lead to what they may not read.
+    Raises UsageError if the file is missing or a link. In a folder that others may write to, they could have created
+    the link to a file that they may not read.
     """
     with _folder(file, shared) as folder:
         try:
@@ -75,26 +75,26 @@ def opened(file: Path, shared: Sequence[Path]) -> BufferedReader:
             # The caller closes it.
             stream = open(file, "rb", opener=lambda *_: os.open(file.name, flags, dir_fd=folder))  # noqa: SIM115
         except FileNotFoundError:
-            raise UsageError(f"there is no file {file}") from None
+            raise UsageError(f"no such file: {file}") from None
         except IsADirectoryError:
             raise UsageError(f"{file} is a folder") from None
         except OSError as error:
             if error.errno in IS_LINK:
                 target = os.readlink(file.name, dir_fd=folder)
-                raise UsageError(f"{file} is a link", hint=f"name the file that it leads to: {target}") from error
+                raise UsageError(f"{file} is a link", hint=f"use the target of the link: {target}") from error
             raise
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
-        raise UsageError(f"{file} is no file")
+        raise UsageError(f"{file} is not a regular file")
     return stream
 
 
 @contextmanager
 def _folder(file: Path, shared: Sequence[Path]) -> Iterator[int]:
-    """Open the folder of a file, from a shared one on through no link."""
+    """Open the folder of a file. Below a shared folder, no link is followed."""
     folder = Path(os.path.normpath(file.absolute())).parent
     above = (*reversed(folder.parents), folder)
-    start = next((path for path in above if any(is_same(path, one) for one in shared)), folder)
+    start = next((path for path in above if any(is_same(path, item) for item in shared)), folder)
     path, flags = start, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
         descriptor = os.open(start, flags)
@@ -108,11 +108,11 @@ def _folder(file: Path, shared: Sequence[Path]) -> Iterator[int]:
     except OSError as error:
         if path.is_symlink() and path != start:
             raise UsageError(
-                f"{path} is a link, and notebooks can make links in {start}",
-                hint=f"name the folder that it leads to: {path.readlink()}",
+                f"{path} is a link, and notebooks can create links in {start}",
+                hint=f"use the target of the link: {path.readlink()}",
             ) from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise UsageError(f"there is no folder {file.parent}", hint="make it, or name another file") from error
+            raise UsageError(f"no such folder: {file.parent}", hint="create it, or name another file") from error
         raise
     try:
         yield descriptor
@@ -128,22 +128,22 @@ def _check_name(folder: int, file: Path, *, replacing: bool) -> None:
     if not replacing:
         raise UsageError(f"{file} exists", hint="name another file, or remove it first")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{file} is no file, and nothing is written through a link", hint="name another file")
+        raise UsageError(f"{file} is not a regular file; links are not followed", hint="name another file")
 
 
 def _name(folder: int, partial: str, file: Path, *, replacing: bool) -> None:
-    """Name a file; unless it is `replacing` one, without replacing even one that came a moment ago."""
-    within = {"src_dir_fd": folder, "dst_dir_fd": folder}
+    """Give a file its name. Unless `replacing`, never replace an existing file, even one that was just created."""
+    folders = {"src_dir_fd": folder, "dst_dir_fd": folder}
     if replacing:
-        return os.rename(partial, file.name, **within)  # noqa: PTH104 - pathlib knows no descriptors
+        return os.rename(partial, file.name, **folders)  # noqa: PTH104 - pathlib has no dir_fd
     try:
         try:
-            os.link(partial, file.name, **within, follow_symlinks=False)
+            os.link(partial, file.name, **folders, follow_symlinks=False)
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}:
                 raise
-            # A volume without hard links, as on many sticks: the name is reserved first.
+            # A file system without hard links, as on many USB drives: reserve the name first.
             os.close(os.open(file.name, _NEW, dir_fd=folder))
-            os.rename(partial, file.name, **within)  # noqa: PTH104 - as above
+            os.rename(partial, file.name, **folders)  # noqa: PTH104 - as above
     except FileExistsError:
-        raise UsageError(f"{file} was made by another program in the meantime", hint="name another file") from None
+        raise UsageError(f"another program created {file} in the meantime", hint="name another file") from None

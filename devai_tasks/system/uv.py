@@ -9,11 +9,11 @@ from devai_tasks.system import console, process
 
 
 def lock(requirements: Path, locked: Path, *, dry: bool = False) -> None:
-    """Write the newest versions, with the hashes of their files for every platform and Python from 3.11 on.
+    """Write a lock file with the newest versions and the hashes of their files, for all platforms and Python 3.11 on.
 
-    A file `overrides.txt` beside the requirements has the last word on what others require.
+    A file `overrides.txt` beside the requirements overrides the requirements of dependencies.
 
-    Raises MissingToolError without uv, ToolError where versions can't be resolved.
+    Raises MissingToolError if uv is missing, ToolError if versions can't be resolved.
     """
     arguments = [
         "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version=3.11", "--generate-hashes",

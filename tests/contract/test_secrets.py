@@ -76,7 +76,7 @@ def test_the_environment_and_the_private_file_come_first(encrypted: Project, mon
 
 def test_who_has_no_key_is_told_so_and_sees_nothing(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOPS_AGE_KEY_FILE")
-    with pytest.raises(ToolError, match=r"sops can't open secrets\.sops\.yaml:") as refusal:
+    with pytest.raises(ToolError, match=r"sops can't decrypt secrets\.sops\.yaml:") as refusal:
         values(encrypted)
     assert CANARY not in str(refusal.value)
 

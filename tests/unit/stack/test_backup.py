@@ -271,7 +271,7 @@ def test_what_gets_the_name_in_the_meantime_stays(
     monkeypatch.setattr(backup_files, "verify", meanwhile)
     if not has_links:
         forbid_links(monkeypatch)
-    with pytest.raises(UsageError, match="was made by another program in the meantime"):
+    with pytest.raises(UsageError, match=r"another program created .* in the meantime"):
         lab.backup()
     assert lab.file.read_text() == "another program's"
     assert lab.files() == ["home.tar.gz"]
@@ -322,7 +322,7 @@ def test_below_a_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path, whose
     else:
         work_folders.record(work_folders.WorkFolder(work, tmp_path / "other", "local-dev"))
     there = sorted(closed.iterdir())
-    with pytest.raises(UsageError, match=r"work/dir is a link, and notebooks can make links in .*work"):
+    with pytest.raises(UsageError, match=r"work/dir is a link, and notebooks can create links in .*work"):
         data.backup(lab.project, settings, work / "dir/new.tar.gz")
     with (
         pytest.raises(UsageError, match=r"work/dir is a link"),
@@ -353,7 +353,7 @@ def test_a_folder_that_becomes_a_link_meanwhile_gets_no_backup(lab: Lab, tmp_pat
 def test_a_link_is_not_restored(lab: Lab) -> None:
     """The lab would get what it leads to, which may be anything of the caller's."""
     lab.file.symlink_to(lab.project.root / "tasks.py")
-    with pytest.raises(UsageError, match=r"home.tar.gz is a link; name the file that it leads to"):
+    with pytest.raises(UsageError, match=r"home.tar.gz is a link; use the target of the link"):
         lab.restore()
 
 
@@ -377,7 +377,7 @@ def test_an_archive_that_was_changed_since_is_not_restored(lab: Lab) -> None:
     lab.backup()
     check(lab.project, lab.settings, lab.file)
     lab.file.write_bytes(HOME[:-1])
-    with pytest.raises(DevaiError, match=r"is not what .*home.tar.gz.sha256 was made for.*nothing was changed"):
+    with pytest.raises(DevaiError, match=r"does not match .*home.tar.gz.sha256: .*nothing was changed"):
         check(lab.project, lab.settings, lab.file)
     (lab.folder / "home.tar.gz.sha256").unlink()
     check(lab.project, lab.settings, lab.file)
@@ -404,7 +404,7 @@ def test_a_restore_reports_what_the_lab_reports(lab: Lab) -> None:
         (404, {"message": ""}, "the lab's image is older than this command"),
         (200, {"files": "many"}, "report can't be read"),
         (200, [], "report can't be read"),
-        (200, "[" * 200_000, "report that can't be read"),
+        (200, "[" * 200_000, "returned an invalid report"),
     ],
 )
 def test_a_restore_that_the_lab_refuses_is_a_failure(lab: Lab, status: int, report: object, message: str) -> None:

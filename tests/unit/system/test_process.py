@@ -37,7 +37,7 @@ def test_failed_check_names_command_exit_code_output_and_hint() -> None:
 
 
 def test_a_program_that_says_nothing_fails_with_its_exit_code() -> None:
-    with pytest.raises(ToolError, match=r"^false failed \(exit code 1\): no reason is given$"):
+    with pytest.raises(ToolError, match=r"^false failed \(exit code 1\): no error output$"):
         process.run(["false"]).check()
 
 

@@ -22,14 +22,14 @@ def test_failure_names_the_file_and_quotes_no_secret(
     put(tmp_path, monkeypatch, f"echo 'API_KEY: hunter2'; {body}")
     with pytest.raises(ToolError) as failure:
         sops.decrypt(tmp_path / "secrets.sops.yaml")
-    assert failure.value.message == f"sops can't open secrets.sops.yaml:\n{reason}"
+    assert failure.value.message == f"sops can't decrypt secrets.sops.yaml:\n{reason}"
     assert (failure.value.returncode, failure.value.code) == (128, "DEVAI-CONFIG-006")
     assert "hunter2" not in str(failure.value)
 
 
 def test_missing_program_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(MissingToolError, match=r"^s\.yaml is encrypted and sops is not installed; https://") as failure:
+    with pytest.raises(MissingToolError, match=r"^s\.yaml is encrypted and sops is not installed; install") as failure:
         sops.decrypt(tmp_path / "s.yaml")
     assert failure.value.code == "DEVAI-CONFIG-005"
 

@@ -92,7 +92,9 @@ def test_a_token_is_sent_to_who_shows_such_a_certificate_only_where_it_is_believ
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     server = http.Server(f"{lab}devai/home.tar.gz", "secret")
-    with pytest.raises(DevaiError, match="nobody vouches for its certificate, so the token was not sent") as refusal:
+    with pytest.raises(
+        DevaiError, match="no known authority signed the certificate, so the token was not sent"
+    ) as refusal:
         http.download(server, io.BytesIO())
     assert refusal.value.code == "DEVAI-LAB-006"
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
