@@ -1,5 +1,5 @@
-"""Terraform without a cloud: recorded schemas of the providers, and a provider that answers with them.
+"""Terraform without a cloud: provider schema snapshots, and an offline provider that answers with them.
 
-What it says of names and types is the providers' own; what it says of values is made up. Every output that rests on it
-says so.
+Names and types are those of the real providers; values are placeholders. Every output that is based on a snapshot says
+so.
 """

@@ -1,7 +1,7 @@
-"""Serve recordings to Terraform: `python -m devai_tasks.offline FOLDER RECORDING...`, until standard input ends.
+"""Serve provider schema snapshots to Terraform: `python -m devai_tasks.offline FOLDER SNAPSHOT...`.
 
-One process serves all providers, each on a Unix socket in FOLDER. What it prints first is the value of
-TF_REATTACH_PROVIDERS, by which Terraform finds them and installs none.
+One process serves all providers, each on a Unix socket in FOLDER, until standard input is closed. The first line of
+output is the value of TF_REATTACH_PROVIDERS, with which Terraform connects to these providers and installs none.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from devai_tasks.offline.recording import Recording, read
 
 
 class _Controller(controller_rpc.GRPCControllerServicer):  # type: ignore[misc] # generated without types
-    """What Terraform calls to end a provider."""
+    """Service that Terraform calls to stop a provider."""
 
     def Shutdown(self, request: Any, context: Any) -> Any:
-        """Go on: who started this ends it."""
+        """Ignore the call: the parent process stops this process."""
         return controller.Empty()
 
 
-class _Output(stdio_rpc.GRPCStdioServicer):  # type: ignore[misc] # the same
-    """Where Terraform asks for what a provider prints."""
+class _Output(stdio_rpc.GRPCStdioServicer):  # type: ignore[misc] # likewise
+    """Service that streams a provider's output to Terraform."""
 
     def StreamStdio(self, request: Any, context: Any) -> Any:
-        """Nothing is printed."""
+        """Return an empty stream: the provider prints nothing."""
         return iter(())
 
 
-def serve(recording: Recording, socket: Path) -> grpc.Server:
-    """A server for one provider, started."""
+def serve(snapshot: Recording, socket: Path) -> grpc.Server:
+    """Start a server for one provider."""
     unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(8), options=unlimited)
-    rpc.add_ProviderServicer_to_server(Provider(recording), server)
+    rpc.add_ProviderServicer_to_server(Provider(snapshot), server)
     controller_rpc.add_GRPCControllerServicer_to_server(_Controller(), server)
     stdio_rpc.add_GRPCStdioServicer_to_server(_Output(), server)
     server.add_insecure_port(f"unix://{socket}")
@@ -51,13 +51,13 @@ def serve(recording: Recording, socket: Path) -> grpc.Server:
     return server
 
 
-def main(folder: str, *recordings: str) -> None:
-    """Serve until standard input ends, which it does with whoever started this."""
+def main(folder: str, *snapshots: str) -> None:
+    """Serve until standard input is closed, which happens at the latest when the parent process ends."""
     addresses, servers = {}, []
-    for recording in map(read, map(Path, recordings)):
-        socket = Path(folder, f"{recording.name}.sock")
-        servers.append(serve(recording, socket))
-        addresses[recording.source] = {
+    for snapshot in map(read, map(Path, snapshots)):
+        socket = Path(folder, f"{snapshot.name}.sock")
+        servers.append(serve(snapshot, socket))
+        addresses[snapshot.source] = {
             "Protocol": "grpc",
             "ProtocolVersion": 6,
             "Pid": os.getpid(),

@@ -1,12 +1,12 @@
-"""What the schemas don't say of the providers: read in their documentation, for the types that this project uses."""
+"""Behavior of the providers that schemas don't describe, from their documentation, for the types in use."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
-# Optional arguments that the provider fills in where they are not given. For the others of a recorded package, no value
-# stays no value, so that taking one out of the configuration shows as the change that it is.
+# Optional arguments that the provider computes if they are not configured. Other optional arguments without a value
+# stay null, so that removing one from the configuration is shown as a change.
 _FILLED_EVERYWHERE: Mapping[str, Collection[str]] = {
     "aws": {"id", "region", "tags_all"},
     "azurerm": {"id"},
@@ -49,7 +49,7 @@ _REPLACING: Mapping[str, Collection[str]] = {
     "aws_ecr_repository": {"name", "encryption_configuration"},
     "aws_ecs_cluster": {"name"},
     "aws_ecs_service": {"name", "cluster"},
-    # A task definition is a revision: every change makes a new one.
+    # A task definition is a revision: every change creates a new one.
     "aws_ecs_task_definition": {
         "container_definitions", "cpu", "execution_role_arn", "family", "memory", "network_mode",
         "requires_compatibilities", "runtime_platform", "task_role_arn", "volume",
@@ -60,7 +60,7 @@ _REPLACING: Mapping[str, Collection[str]] = {
     "aws_iam_role": {"name", "path"},
     "aws_lb": {"name", "internal", "load_balancer_type"},
     "aws_lb_target_group": {"name", "port", "protocol", "target_type", "vpc_id"},
-    # A version is what was written once.
+    # A secret version is immutable.
     "aws_secretsmanager_secret_version": {"secret_id", "secret_string_wo_version"},
     "aws_security_group": {"name", "description", "vpc_id"},
     "aws_subnet": {"availability_zone", "cidr_block", "vpc_id"},
@@ -75,14 +75,14 @@ _REPLACING: Mapping[str, Collection[str]] = {
     "google_filestore_instance": {"tier", "networks", "protocol"},
     "google_secret_manager_secret_version": {"secret", "secret_data_wo_version"},
 }  # fmt: skip
-# Where a provider puts its own labels beside those of a resource: what is configured for all, what it makes of both.
+# Default labels: argument of the provider, argument of a resource, and attributes with the merged result.
 MERGED: Mapping[str, tuple[str, str, Collection[str]]] = {
     "aws": ("default_tags", "tags", {"tags_all"}),
     "google": ("default_labels", "labels", {"terraform_labels", "effective_labels"}),
 }
 
-# Arguments by which a cloud, or its provider, keeps a resource from being destroyed, or one with something in it; and
-# the value with which it lets go.
+# Arguments by which a cloud or its provider prevents the destruction of a resource, or of one that is not empty, with
+# the value that allows the destruction.
 PROTECTIONS: Mapping[str, bool] = {
     "deletion_protection": False,
     "deletion_protection_enabled": False,
@@ -91,11 +91,11 @@ PROTECTIONS: Mapping[str, bool] = {
     "force_destroy": True,
 }
 
-# Arguments by which it keeps what is destroyed, and the name of it taken, for some days; and the value of none.
+# Arguments that retain a destroyed resource and reserve its name for some days, with the value that disables this.
 RETENTIONS: Mapping[str, int] = {"recovery_window_in_days": 0}
 
-# Arguments that are newer than what could be recorded: the blocks that they stand in, their name and schema, and since
-# when they are there.
+# Arguments that are newer than the packages that snapshots are made from: path of blocks, name, schema, and the version
+# of the provider that added them.
 NEWER: Mapping[str, tuple[tuple[str, ...], str, Mapping[str, Any], str]] = {
     "google_cloud_run_v2_service": (
         ("template", "volumes", "gcs"),
@@ -107,24 +107,24 @@ NEWER: Mapping[str, tuple[tuple[str, ...], str, Mapping[str, Any], str]] = {
 
 
 def provider_of(type_name: str) -> str:
-    """The provider of a resource type: `aws` for `aws_vpc`; for the provider itself, nothing."""
+    """Return the provider of a resource type, such as `aws` for `aws_vpc`."""
     return type_name.partition("_")[0]
 
 
 def fills(type_name: str, name: str) -> bool:
-    """Whether a provider has a value of its own for an argument that is not given."""
+    """Whether a provider computes the value of an argument that is not configured."""
     everywhere = _FILLED_EVERYWHERE.get(provider_of(type_name), ())
     return name in everywhere or name in _FILLED.get(type_name, ())
 
 
 def replaces(type_name: str, name: str) -> bool:
-    """Whether a changed argument means a new resource."""
+    """Whether a change of an argument replaces the resource."""
     everywhere = _REPLACING_EVERYWHERE.get(provider_of(type_name), ())
     return name in everywhere or name in _REPLACING.get(type_name, ())
 
 
 def incomplete(config: Mapping[str, Any]) -> list[str]:
-    """What a provider refuses of a configuration: the version of a write-only value without the value."""
+    """Return the errors that a provider reports for a write-only argument's version without its value."""
     return [
         f'"{name}": all of `{value},{name}` must be specified'
         for name, version in config.items()
@@ -135,17 +135,26 @@ def incomplete(config: Mapping[str, Any]) -> list[str]:
 
 
 def protections(state: Mapping[str, Any]) -> list[str]:
-    """The arguments by which a resource is kept."""
+    """Return the arguments that protect a resource from destruction."""
     return [name for name, free in PROTECTIONS.items() if state.get(name) is (not free)]
 
 
 def letting_go(state: Mapping[str, Any]) -> dict[str, bool | int]:
-    """The arguments with which a resource goes at once, and its name with it; none where it does so already."""
+    """Return the argument values to set before a destroy, so that a resource is deleted at once and its name is free.
+
+    Empty if all arguments have these values already.
+    """
     return {name: free for name, free in {**PROTECTIONS, **RETENTIONS}.items() if state.get(name) not in {None, free}}
 
 
 def computes(type_name: str, planned: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
-    """What others take apart and a provider makes of a resource's own values; `provider` is the provider's."""
+    """Return computed attributes that other configurations parse.
+
+    Args:
+        type_name: type of the resource.
+        planned: planned values of the resource.
+        provider: configuration of the provider.
+    """
     if type_name != "aws_eks_cluster":
         return {}
     region, (account, *_) = provider.get("region"), provider.get("allowed_account_ids") or ["123456789012"]
@@ -153,7 +162,13 @@ def computes(type_name: str, planned: Mapping[str, Any], provider: Mapping[str, 
 
 
 def answers(type_name: str, config: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
-    """What a data source says that a configuration relies on; `provider` is the configuration of the provider."""
+    """Return values of a data source that configurations depend on.
+
+    Args:
+        type_name: type of the data source.
+        config: configuration of the data source.
+        provider: configuration of the provider.
+    """
     region = provider.get("region") or "eu-central-1"
     accounts = provider.get("allowed_account_ids") or ["123456789012"]
     known: dict[str, dict[str, Any]] = {

@@ -1,11 +1,11 @@
-"""Provider schemas out of the packages that CDK for Terraform was published with.
+"""Provider schemas, extracted from the prebuilt provider packages of CDK for Terraform.
 
-Each of these packages on PyPI was generated from a provider's own schema. The JavaScript in it
-(`synthesizeHclAttributes` and the functions `…ToHclTerraform`) has the name, the type and the nesting of every
-argument, the TypeScript interfaces say which are required, and getters without a setter are what the provider computes.
+Each of these packages on PyPI was generated from a provider's schema. Its JavaScript (`synthesizeHclAttributes` and the
+functions `…ToHclTerraform`) contains the name, type and nesting of every argument. Its TypeScript interfaces show which
+arguments are required. Getters without a setter are attributes that the provider computes.
 
-Two things can't be read there, and come from `behavior`: which optional arguments the provider fills in when they are
-not given, and which changes replace a resource. Names that end in `_wo` are write-only, by the providers' convention.
+The packages don't show which optional arguments the provider computes if they are not configured, and which changes
+replace a resource: `behavior` lists these. Names that end in `_wo` are write-only, by the providers' convention.
 """
 
 from __future__ import annotations
@@ -46,26 +46,32 @@ _KINDS = {"TerraformResource", "TerraformDataSource", "TerraformProvider"}
 
 
 def record(archive: Path, source: str, origin: str) -> Recording:
-    """All that a package's archive (`….jsii.tgz`) says of its provider, whose address is `source`."""
+    """Return a snapshot of the provider in a package.
+
+    Args:
+        archive: the package's archive (`….jsii.tgz`).
+        source: address of the provider.
+        origin: description of the package.
+    """
     version = ""
-    found: dict[str, dict[str, Block]] = {kind: {} for kind in _KINDS}
+    schemas: dict[str, dict[str, Block]] = {kind: {} for kind in _KINDS}
     for script, declarations in _modules(archive):
-        for kind, name, its_version, schema in _Module(script, declarations).blocks():
-            version = its_version or version
-            found[kind][name] = schema
-    (provider,) = found["TerraformProvider"].values()
+        for kind, name, provider_version, schema in _Module(script, declarations).blocks():
+            version = provider_version or version
+            schemas[kind][name] = schema
+    (provider,) = schemas["TerraformProvider"].values()
     for type_name, (path, name, attribute, since) in behavior.NEWER.items():
-        inner: Any = found["TerraformResource"].get(type_name)
+        inner: Any = schemas["TerraformResource"].get(type_name)
         if inner:
             for step in path:
                 inner = inner["block_types"][step]["block"]
             inner["attributes"][name] = attribute
             origin += f"; {name} of {type_name} as in {since}"
-    return Recording(source, version, origin, provider, found["TerraformResource"], found["TerraformDataSource"])
+    return Recording(source, version, origin, provider, schemas["TerraformResource"], schemas["TerraformDataSource"])
 
 
 def _modules(archive: Path) -> Iterator[tuple[str, str]]:
-    """Script and declarations of each module in the package; those of large ones are spread over several files."""
+    """Yield script and declarations of each module in the package; those of large modules are in several files."""
     scripts: dict[str, str] = defaultdict(str)
     declarations: dict[str, str] = defaultdict(str)
     with tarfile.open(archive) as package:
@@ -80,7 +86,7 @@ def _modules(archive: Path) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _Module:
-    """One module: a resource, a data source or the provider, and the structures of its blocks."""
+    """A module: a resource, a data source or the provider, with the structures of its blocks."""
 
     script: str
     declarations: str
@@ -95,52 +101,52 @@ class _Module:
 
     @cached_property
     def optional(self) -> dict[str, dict[str, bool]]:
-        """For each interface, its members and whether they may be left out."""
+        """Map each interface to its members, and each member to whether it is optional."""
         return {
             name: {member: mark == "?" for member, mark in re.findall(r"readonly (\w+)(\??):", body)}
             for name, body in _INTERFACE.findall(self.declarations)
         }
 
     def blocks(self) -> Iterator[tuple[str, str, str, Block]]:
-        """Kind, type, version of the provider, and schema of what the module describes."""
+        """Yield kind, type, provider version and schema of each resource, data source or provider in the module."""
         for name, (base, body) in self.classes.items():
             if base in _KINDS:
                 arguments = re.search(r"synthesizeHclAttributes\(\) \{(.*?)^    \}", body, re.MULTILINE | re.DOTALL)
                 type_name = re.search(r"terraformResourceType: '(\w+)'", body)
                 version = re.search(r"providerVersion: '([\w.]+)'", body)
-                own = type_name[1] if type_name else ""
-                block = self.block(arguments[1] if arguments else "", f"{name}Config", name, own)
-                yield base, own, version[1] if version else "", block
+                type_of_block = type_name[1] if type_name else ""
+                block = self.block(arguments[1] if arguments else "", f"{name}Config", name, type_of_block)
+                yield base, type_of_block, version[1] if version else "", block
 
     def block(self, arguments: str, interface: str, class_name: str, type_name: str) -> dict[str, Any]:
-        """The schema of a block, from the body of the function that writes it."""
+        """Return the schema of a block, from the body of the function that writes the block."""
         attributes: dict[str, Any] = {}
         block_types: dict[str, Any] = {}
         computed, members = self.getters(class_name)
         optional = self.optional.get(interface, {})
         for name, value, is_block, kind, storage in _ARGUMENT.findall(arguments):
-            given = optional.get(_camel(name), True)
+            is_optional = optional.get(_camel(name), True)
             converter = _CONVERTER.search(value)
             if not converter or converter[1] not in self.functions:
                 attribute = {"type": _type(kind, storage) or computed.get(name, "dynamic")}
-                attributes[name] = {**attribute, **_flags(type_name, name, optional=given)}
+                attributes[name] = {**attribute, **_flags(type_name, name, optional=is_optional)}
                 continue
             structure = f"{converter[1][0].upper()}{converter[1][1:]}"
             child = self.block(self.functions[converter[1]], structure, f"{structure}OutputReference", "")
             if is_block == "true":
                 at_most_one = name in members and members[name][0].endswith("OutputReference")
-                block_types[name] = _nested(_MODES[kind], child, optional=given, at_most_one=at_most_one)
+                block_types[name] = _nested(_MODES[kind], child, optional=is_optional, at_most_one=at_most_one)
             else:
                 nested = {"attributes": child["attributes"], "nesting_mode": _MODES[kind]}
-                attributes[name] = {"nested_type": nested, **_flags(type_name, name, optional=given)}
-        found = {**computed, **{name: self.collection(*member) for name, member in members.items()}}
-        for name, kind in found.items():
+                attributes[name] = {"nested_type": nested, **_flags(type_name, name, optional=is_optional)}
+        readable = {**computed, **{name: self.collection(*member) for name, member in members.items()}}
+        for name, kind in readable.items():
             if name not in attributes and name not in block_types:
                 attributes[name] = {"type": kind, "computed": True}
         return {"attributes": attributes, "block_types": block_types}
 
     def getters(self, class_name: str) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
-        """What can be read of an object: attributes with their types, and members that are objects themselves."""
+        """Return the readable properties of an object: attributes with their types, and members that are objects."""
         body = self.classes.get(class_name, ("", ""))[1]
         attributes = {}
         for as_set, getter, name in _GETTER.findall(body):
@@ -150,7 +156,7 @@ class _Module:
         return attributes, {name: (member, rest) for member, name, rest in _MEMBER.findall(body)}
 
     def collection(self, class_name: str, rest: str) -> Any:
-        """The type of a computed member that is an object, or a list or map of them."""
+        """Return the type of a computed member that is an object, or a list or map of objects."""
         for suffix, kind in (("List", "set" if "true" in rest else "list"), ("Map", "map")):
             if class_name.endswith(suffix):
                 return [kind, self.object(f"{class_name.removesuffix(suffix)}OutputReference")]
@@ -179,9 +185,9 @@ def _flags(type_name: str, name: str, *, optional: bool) -> dict[str, bool]:
 
 
 def _type(kind: str, storage: str) -> Any:
-    """The type of an argument without structure: `string`, `["list", "string"]`."""
-    found = _storage(storage)
-    return ["set", found[1]] if kind == "set" and isinstance(found, list) else found
+    """Return the type of an argument without nested schema, such as `string` or `["list", "string"]`."""
+    result = _storage(storage)
+    return ["set", result[1]] if kind == "set" and isinstance(result, list) else result
 
 
 def _storage(storage: str) -> Any:

@@ -1,4 +1,4 @@
-"""Terraform's plugin protocol, version 6: schemas as its messages, values as it encodes them."""
+"""Terraform's plugin protocol, version 6: conversion of schemas and values to its messages."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from tf.gen import tfplugin_pb2 as pb
 from devai_tasks.offline.recording import Block
 
 UNKNOWN = msgpack.ExtType(0, b"\0")
-# `write_only` is field 11 of an attribute, newer than the generated messages: a key with wire type 0, and true.
+# `write_only` is field 11 of an attribute and missing in the generated messages: key with wire type 0, value true.
 _WRITE_ONLY = bytes([11 << 3, 1])
 _BLOCK_NESTING = {"single": 1, "list": 2, "set": 3, "map": 4, "group": 5}
 _OBJECT_NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
 
 
 def schema(block: Block) -> pb.Schema:
-    """A recorded block as a message."""
+    """Return the schema of a block as a message."""
     return pb.Schema(version=0, block=_block(block))
 
 
 def decode(value: pb.DynamicValue) -> Any:
-    """A value; what is unknown is an `ExtType`."""
+    """Decode a value; unknown values are `ExtType` objects."""
     return msgpack.unpackb(value.msgpack, ext_hook=msgpack.ExtType, strict_map_key=False) if value.msgpack else None
 
 
 def encode(value: Any) -> pb.DynamicValue:
-    """The same the other way."""
+    """Encode a value; unknown values are `ExtType` objects."""
     return pb.DynamicValue(msgpack=msgpack.packb(value))
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a value is only known after it is applied."""
+    """Whether a value is known only after apply."""
     return isinstance(value, msgpack.ExtType)
 
 
 def path(name: str) -> pb.AttributePath:
-    """The path of an attribute at the top of a resource."""
+    """Return the path of a top-level attribute."""
     return pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)])
 
 

@@ -1,4 +1,4 @@
-"""Recorded schemas: what the providers know of the resource types that this project uses, with their versions."""
+"""Provider schema snapshots of the resource types in use, with the providers' versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Block = Mapping[str, Any]
-"""A block as `terraform providers schema -json` writes it: `attributes` and `block_types`."""
+"""A block in the format of `terraform providers schema -json`: `attributes` and `block_types`."""
 
 FOLDER = Path(str(files("devai_tasks.offline") / "recordings"))
 _USED = re.compile(r'^(resource|data)\s+"(\w+)"', re.MULTILINE)
@@ -19,24 +19,24 @@ _USED = re.compile(r'^(resource|data)\s+"(\w+)"', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Recording:
-    """One provider at one version."""
+    """Schema snapshot of one version of a provider."""
 
     source: str
-    """Its address, such as `registry.terraform.io/hashicorp/aws`."""
+    """Address of the provider, such as `registry.terraform.io/hashicorp/aws`."""
     version: str
     origin: str
-    """What it was recorded from."""
+    """Package or build that the snapshot was made from."""
     provider: Block
     resources: Mapping[str, Block] = field(default_factory=dict)
     data: Mapping[str, Block] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The provider's own name, such as `aws`."""
+        """Name of the provider, such as `aws`."""
         return self.source.rpartition("/")[2]
 
     def only(self, used: Used) -> Recording:
-        """The same with no more than the types in use."""
+        """Return a copy with only the types in use."""
         return Recording(
             self.source,
             self.version,
@@ -47,7 +47,7 @@ class Recording:
         )
 
     def write(self, folder: Path) -> Path:
-        """Write it with one line for each type, so that a difference can be read."""
+        """Write the snapshot as JSON with one line for each type, so that diffs are readable; return the file."""
         parts = [
             f'  "{kind}": {{\n'
             + ",\n".join(f"    {json.dumps(name)}: {_line(block)}" for name, block in entries)
@@ -64,37 +64,44 @@ class Recording:
 
 @dataclass(frozen=True)
 class Used:
-    """Resource types and data sources that a configuration names."""
+    """Resource types and data sources that a configuration uses."""
 
     resources: frozenset[str]
     data: frozenset[str]
 
     @classmethod
     def below(cls, folder: Path) -> Used:
-        """Those of all `.tf` files below a folder."""
-        found = {match for file in folder.rglob("*.tf") for match in _USED.findall(file.read_text(encoding="utf-8"))}
-        return cls(*(frozenset(name for kind, name in found if kind == wanted) for wanted in ("resource", "data")))
+        """Return the types in all `.tf` files below a folder."""
+        matches = {match for file in folder.rglob("*.tf") for match in _USED.findall(file.read_text(encoding="utf-8"))}
+        return cls(*(frozenset(name for kind, name in matches if kind == block) for block in ("resource", "data")))
 
-    def missing(self, recordings: Iterable[Recording]) -> list[str]:
-        """The types that no recording has; `terraform_data` is Terraform's own."""
-        recordings = list(recordings)
-        resources = {name for recording in recordings for name in recording.resources} | {"terraform_data"}
-        data = {name for recording in recordings for name in recording.data} | {"terraform_remote_state"}
+    def missing(self, snapshots: Iterable[Recording]) -> list[str]:
+        """Return the types that no snapshot contains, except for those built into Terraform."""
+        snapshots = list(snapshots)
+        resources = {name for snapshot in snapshots for name in snapshot.resources} | {"terraform_data"}
+        data = {name for snapshot in snapshots for name in snapshot.data} | {"terraform_remote_state"}
         return sorted([*(self.resources - resources), *(f"data.{name}" for name in self.data - data)])
 
 
 def read(file: Path) -> Recording:
-    """A recording."""
+    """Read a snapshot from a file."""
     return Recording(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def shipped(folder: Path = FOLDER) -> list[Recording]:
-    """The recordings that come with the package."""
+    """Return the snapshots that the package contains."""
     return [read(file) for file in sorted(folder.glob("*.json"))]
 
 
 def of_real_provider(schemas: Mapping[str, Any], source: str, version: str, origin: str) -> Recording:
-    """A recording from what `terraform providers schema -json` prints of the provider itself."""
+    """Return a snapshot of a real provider.
+
+    Args:
+        schemas: parsed output of `terraform providers schema -json`.
+        source: address of the provider.
+        version: version of the provider.
+        origin: description of the build.
+    """
     schema = schemas["provider_schemas"][source]
     return Recording(
         source,
@@ -107,7 +114,7 @@ def of_real_provider(schemas: Mapping[str, Any], source: str, version: str, orig
 
 
 def _bare(block: Block) -> Block:
-    """A block without descriptions and marks of deprecation."""
+    """Return a block without descriptions and deprecation marks."""
     return {
         "attributes": {name: _bare_attribute(entry) for name, entry in block.get("attributes", {}).items()},
         "block_types": {

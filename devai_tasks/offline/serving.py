@@ -1,4 +1,4 @@
-"""The provider that stands in for the clouds' own: a process of its own, for as long as Terraform needs it."""
+"""Process of the offline provider, which replaces the clouds' providers while Terraform runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ _NEEDED = ("grpc", "msgpack", "tf")
 
 
 @contextmanager
-def serving(recordings: Sequence[Path]) -> Iterator[str]:
-    """Serve recorded providers; yields the value of TF_REATTACH_PROVIDERS.
+def serving(snapshots: Sequence[Path]) -> Iterator[str]:
+    """Serve snapshots of providers; yield the value of TF_REATTACH_PROVIDERS.
 
-    Raises MissingToolError without the packages of the extra `offline`, ToolError where it doesn't start.
+    Args:
+        snapshots: files of the snapshots.
+
+    Raises:
+        MissingToolError: packages of the extra `offline` are missing.
+        ToolError: the process does not start.
     """
     if not all(find_spec(name) for name in _NEEDED):
         raise MissingToolError(
@@ -28,19 +33,19 @@ def serving(recordings: Sequence[Path]) -> Iterator[str]:
         )
     options = process.Options(
         env={**os.environ, "GRPC_VERBOSITY": "NONE"},
-        own_session=True,  # Ctrl-C is Terraform's, which goes on talking to its providers
+        own_session=True,  # on Ctrl-C, Terraform continues to use its providers until it exits
     )
-    # A socket's path may have 107 characters at most (unix(7)): not below the project, which may lie deep.
+    # A socket's path is limited to 107 characters (unix(7)), so it is not below the project, whose path may be long.
     with tempfile.TemporaryDirectory(prefix="devai-") as folder:
-        argv = [sys.executable, "-P", "-m", "devai_tasks.offline", folder, *map(str, recordings)]
+        argv = [sys.executable, "-P", "-m", "devai_tasks.offline", folder, *map(str, snapshots)]
         with process.beside(argv, stdin=process.PIPE, stderr=None, options=options) as provider:
             assert provider.stdin  # noqa: S101 - a pipe
-            assert provider.stdout  # noqa: S101 - the same
+            assert provider.stdout  # noqa: S101 - likewise
             try:
                 addresses = provider.stdout.readline().strip()
                 if not addresses:
-                    raise ToolError("the provider of recorded schemas did not start", hint="its output above says why")
+                    raise ToolError("the offline provider did not start", hint="see its output above")
                 yield addresses
             finally:
-                provider.stdin.close()  # its sign to end
+                provider.stdin.close()  # signals the process to exit
                 provider.wait()

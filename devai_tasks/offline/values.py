@@ -1,7 +1,7 @@
-"""The values of resources: what a plan leaves unknown, and what is made up for it when it is applied.
+"""Values of resources: unknown values of a plan, and placeholders for them after apply.
 
-Made-up values are the same in every run for the same configuration, have the type that the schema says and a form that
-configurations rely on, and lead nowhere: addresses are those of RFC 5737, names end in `.invalid`.
+Placeholders are the same in every run for the same configuration. They have the type of the schema and a format that
+configurations depend on, and refer to nothing real: addresses are those of RFC 5737, names end in `.invalid`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from devai_tasks.offline.protocol import UNKNOWN, is_unknown
 from devai_tasks.offline.recording import Block
 
-# How the providers write what configurations look into, by the attribute's name.
+# Formats of values that configurations parse, by a pattern for the attribute's name.
 _FORMS = (
     (r"^azurerm_id$", "/subscriptions/{guid}/resourceGroups/offline/providers/Offline/{kind}/{short}/parts/{short}"),
     (r"^google_id$", "projects/offline/locations/offline/{kind}/{short}"),
@@ -32,63 +32,67 @@ _FORMS = (
     (r"", "{name}-{short}"),
 )
 Visit = Callable[[str, Mapping[str, Any], Any], Any]
-"""Takes the name, the schema and the value of an attribute; returns the value to have."""
+"""Function that returns the new value of an attribute, from its name, schema and value."""
 
 
 def planned(block: Block, value: Mapping[str, Any]) -> dict[str, Any]:
-    """A new resource before it is there: unknown is what the provider computes, and nothing what is write-only."""
+    """Return the planned values of a new resource: computed values are unknown, write-only values are null."""
 
-    def visit(_: str, attribute: Mapping[str, Any], given: Any) -> Any:
-        return UNKNOWN if given is None and attribute.get("computed") else given
+    def visit(_: str, attribute: Mapping[str, Any], current: Any) -> Any:
+        return UNKNOWN if current is None and attribute.get("computed") else current
 
     return _walk(block, _without_write_only(block, value), visit)
 
 
 def kept(block: Block, value: Mapping[str, Any]) -> dict[str, Any]:
-    """A resource that is there already, as it is to be: what is new in it is unknown where the provider computes it."""
+    """Return the planned values of an existing resource: new computed attributes are unknown."""
 
-    def visit(_: str, attribute: Mapping[str, Any], given: Any) -> Any:
-        return given if attribute.get("optional") or given is not None or not attribute.get("computed") else UNKNOWN
+    def visit(_: str, attribute: Mapping[str, Any], current: Any) -> Any:
+        return current if attribute.get("optional") or current is not None or not attribute.get("computed") else UNKNOWN
 
     return _walk(block, _without_write_only(block, value), visit)
 
 
 def applied(block: Block, value: Mapping[str, Any], type_name: str, own: Mapping[str, Any]) -> dict[str, Any]:
-    """A planned resource as it is then: with something for everything that was unknown.
+    """Return the values of a resource after apply, with placeholders for unknown values.
 
-    `own` is what the provider's configuration says, such as its region: a resource has that where it has no other.
+    Args:
+        block: schema of the resource.
+        value: planned values.
+        type_name: type of the resource.
+        own: values of the provider's configuration, such as its region, which are used for unknown attributes.
     """
     seed = _digest(f"{type_name} {json.dumps(_known(value), sort_keys=True, default=str)}")
 
-    def visit(name: str, attribute: Mapping[str, Any], given: Any) -> Any:
-        if not is_unknown(given):
-            return given
+    def visit(name: str, attribute: Mapping[str, Any], current: Any) -> Any:
+        if not is_unknown(current):
+            return current
         return own.get(name) or made_up(name, attribute_type(attribute), seed, type_name)
 
     return _walk(block, value, visit)
 
 
-def read(block: Block, given: Mapping[str, Any], type_name: str) -> dict[str, Any]:
-    """What a data source answers: given values, and made-up ones for the rest."""
-    return applied(block, planned(block, empty(block) | dict(given)), type_name, {})
+def read(block: Block, known: Mapping[str, Any], type_name: str) -> dict[str, Any]:
+    """Return the values of a data source: known values, and placeholders for the rest."""
+    return applied(block, planned(block, empty(block) | dict(known)), type_name, {})
 
 
 def imported(block: Block, identity: str, type_name: str) -> dict[str, Any]:
-    """What an import finds: nothing is known of it but its identity and what only the provider can say."""
+    """Return the values of an imported resource: its ID, and placeholders for computed attributes."""
     return applied(block, kept(block, empty(block) | {"id": identity}), type_name, {})
 
 
 def empty(block: Block) -> dict[str, Any]:
-    """A block without a value in it."""
-    nothing = {"list": list, "set": list, "map": dict}
+    """Return a block without values."""
+    defaults = {"list": list, "set": list, "map": dict}
     return {
         **dict.fromkeys(block["attributes"]),
-        **{name: nothing.get(entry["nesting_mode"], lambda: None)() for name, entry in block["block_types"].items()},
+        **{name: defaults.get(entry["nesting_mode"], lambda: None)() for name, entry in block["block_types"].items()},
     }
 
 
 def attribute_type(attribute: Mapping[str, Any]) -> Any:
-    """The type of an attribute, that of a nested one as an object's."""
+    """Return the type of an attribute; a nested attribute has an object type."""
     nested = attribute.get("nested_type")
     if not nested:
         return attribute["type"]
@@ -97,7 +101,14 @@ def attribute_type(attribute: Mapping[str, Any]) -> Any:
 
 
 def made_up(name: str, kind: Any, seed: str, type_name: str) -> Any:
-    """A value of some type for the attribute of that name."""
+    """Return a placeholder for an attribute.
+
+    Args:
+        name: name of the attribute.
+        kind: type of the attribute.
+        seed: text that the placeholder is derived from.
+        type_name: type of the resource.
+    """
     if isinstance(kind, list):
         collection, inner = kind
         if collection == "object":
@@ -127,7 +138,7 @@ def _text(name: str, digest: str, type_name: str) -> str:
 
 
 def _walk(block: Block, value: Mapping[str, Any], visit: Visit) -> dict[str, Any]:
-    """A block's value with every attribute visited, also in the blocks within."""
+    """Return a block's value with `visit` applied to every attribute, including nested blocks."""
     out = {name: _attribute(name, attribute, value.get(name), visit) for name, attribute in block["attributes"].items()}
     for name, entry in block["block_types"].items():
         inner = value.get(name)
@@ -155,7 +166,7 @@ def _attribute(name: str, attribute: Mapping[str, Any], value: Any, visit: Visit
 
 
 def _without_write_only(block: Block, value: Mapping[str, Any]) -> dict[str, Any]:
-    return _walk(block, value, lambda _, attribute, given: None if attribute.get("write_only") else given)
+    return _walk(block, value, lambda _, attribute, current: None if attribute.get("write_only") else current)
 
 
 def _known(value: Any) -> Any:

@@ -27,7 +27,7 @@ def test_served_until_the_block_ends() -> None:
 
 def test_a_provider_that_does_not_start_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with (
-        pytest.raises(ToolError, match=r"^the provider of recorded schemas did not start; "),
+        pytest.raises(ToolError, match=r"^the offline provider did not start; "),
         serving.serving([tmp_path / "none.json"]),
     ):
         pass
