@@ -20,7 +20,7 @@ from tf.gen import grpc_stdio_pb2_grpc as stdio_rpc
 from tf.gen import tfplugin_pb2_grpc as rpc
 
 from devai_tasks.offline.provider import Provider
-from devai_tasks.offline.recording import Recording, read
+from devai_tasks.offline.recording import Snapshot, read
 
 
 class _Controller(controller_rpc.GRPCControllerServicer):  # type: ignore[misc] # generated without types
@@ -39,7 +39,7 @@ class _Output(stdio_rpc.GRPCStdioServicer):  # type: ignore[misc] # likewise
         return iter(())
 
 
-def serve(snapshot: Recording, socket: Path) -> grpc.Server:
+def serve(snapshot: Snapshot, socket: Path) -> grpc.Server:
     """Start a server for one provider."""
     unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(8), options=unlimited)

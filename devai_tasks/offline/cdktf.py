@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from devai_tasks.offline import behavior
-from devai_tasks.offline.recording import Block, Recording
+from devai_tasks.offline.recording import Block, Snapshot
 
 _ARGUMENT = re.compile(
     r'^\s+(\w+): \{\n\s+value: (.+),\n\s+isBlock: (true|false),\n\s+type: "(\w+)",\n\s+storageClassType: "(\w+)",\n',
@@ -45,7 +45,7 @@ _MODES = {"struct": "single", "list": "list", "set": "set", "map": "map"}
 _KINDS = {"TerraformResource", "TerraformDataSource", "TerraformProvider"}
 
 
-def record(archive: Path, source: str, origin: str) -> Recording:
+def record(archive: Path, source: str, origin: str) -> Snapshot:
     """Return a snapshot of the provider in a package.
 
     Args:
@@ -67,7 +67,7 @@ def record(archive: Path, source: str, origin: str) -> Recording:
                 inner = inner["block_types"][step]["block"]
             inner["attributes"][name] = attribute
             origin += f"; {name} of {type_name} as in {since}"
-    return Recording(source, version, origin, provider, schemas["TerraformResource"], schemas["TerraformDataSource"])
+    return Snapshot(source, version, origin, provider, schemas["TerraformResource"], schemas["TerraformDataSource"])
 
 
 def _modules(archive: Path) -> Iterator[tuple[str, str]]:

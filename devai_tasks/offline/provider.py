@@ -12,7 +12,7 @@ from tf.gen import tfplugin_pb2_grpc as rpc
 
 from devai_tasks.offline import behavior, values
 from devai_tasks.offline.protocol import UNKNOWN, decode, encode, is_unknown, path, schema
-from devai_tasks.offline.recording import Recording
+from devai_tasks.offline.recording import Snapshot
 
 Context = Any
 """Context of a gRPC call; not used here."""
@@ -21,7 +21,7 @@ Context = Any
 class Provider(rpc.ProviderServicer):  # type: ignore[misc] # generated without types
     """A provider. The names of its methods are those of the protocol."""
 
-    def __init__(self, snapshot: Recording) -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.config: Mapping[str, Any] = {}
 

@@ -18,7 +18,7 @@ _USED = re.compile(r'^(resource|data)\s+"(\w+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Recording:
+class Snapshot:
     """Schema snapshot of one version of a provider."""
 
     source: str
@@ -35,9 +35,9 @@ class Recording:
         """Name of the provider, such as `aws`."""
         return self.source.rpartition("/")[2]
 
-    def only(self, used: Used) -> Recording:
+    def only(self, used: Used) -> Snapshot:
         """Return a copy with only the types in use."""
-        return Recording(
+        return Snapshot(
             self.source,
             self.version,
             self.origin,
@@ -75,7 +75,7 @@ class Used:
         matches = {match for file in folder.rglob("*.tf") for match in _USED.findall(file.read_text(encoding="utf-8"))}
         return cls(*(frozenset(name for kind, name in matches if kind == block) for block in ("resource", "data")))
 
-    def missing(self, snapshots: Iterable[Recording]) -> list[str]:
+    def missing(self, snapshots: Iterable[Snapshot]) -> list[str]:
         """Return the types that no snapshot contains, except for those built into Terraform."""
         snapshots = list(snapshots)
         resources = {name for snapshot in snapshots for name in snapshot.resources} | {"terraform_data"}
@@ -83,17 +83,17 @@ class Used:
         return sorted([*(self.resources - resources), *(f"data.{name}" for name in self.data - data)])
 
 
-def read(file: Path) -> Recording:
+def read(file: Path) -> Snapshot:
     """Read a snapshot from a file."""
-    return Recording(**json.loads(file.read_text(encoding="utf-8")))
+    return Snapshot(**json.loads(file.read_text(encoding="utf-8")))
 
 
-def shipped(folder: Path = FOLDER) -> list[Recording]:
+def shipped(folder: Path = FOLDER) -> list[Snapshot]:
     """Return the snapshots that the package contains."""
     return [read(file) for file in sorted(folder.glob("*.json"))]
 
 
-def of_real_provider(schemas: Mapping[str, Any], source: str, version: str, origin: str) -> Recording:
+def of_real_provider(schemas: Mapping[str, Any], source: str, version: str, origin: str) -> Snapshot:
     """Return a snapshot of a real provider.
 
     Args:
@@ -103,7 +103,7 @@ def of_real_provider(schemas: Mapping[str, Any], source: str, version: str, orig
         origin: description of the build.
     """
     schema = schemas["provider_schemas"][source]
-    return Recording(
+    return Snapshot(
         source,
         version,
         origin,

@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from devai_tasks.config.project import Project
-from devai_tasks.offline.recording import FOLDER, Recording, Used, of_real_provider, read
+from devai_tasks.offline.recording import FOLDER, Snapshot, Used, of_real_provider, read
 from devai_tasks.system.errors import ToolError
 from devai_tasks.targets.terraform import provider_snapshots
 from devai_tasks.targets.terraform.client import Terraform, find
@@ -99,7 +99,7 @@ def test_what_was_recorded_is_what_the_provider_says(tmp_path: Path, provider: s
     assert names(recorded) <= names(known)
 
 
-def names(recording: Recording) -> set[str]:
+def names(recording: Snapshot) -> set[str]:
     """Every argument and attribute, by its path."""
 
     def below(path: str, block: object) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devai_tasks.config.project import Project
 from devai_tasks.offline import cdktf, recording
-from devai_tasks.offline.recording import Recording, Used
+from devai_tasks.offline.recording import Snapshot, Used
 from devai_tasks.system import console, go, pip
 from devai_tasks.system.errors import UsageError, unknown
 from devai_tasks.targets.terraform.client import Terraform
@@ -71,13 +71,13 @@ def provider_folder(name: str) -> Path:
     return cache
 
 
-def _of_package(name: str, scratch: Path) -> Recording:
+def _of_package(name: str, scratch: Path) -> Snapshot:
     pip.unpack(PACKAGES[name], scratch)
     (archive,) = scratch.rglob("*.jsii.tgz")
     return cdktf.record(archive, f"{REGISTRY}/{name}", f"{PACKAGES[name]} (PyPI)")
 
 
-def _of_provider(name: str, scratch: Path) -> Recording:
+def _of_provider(name: str, scratch: Path) -> Snapshot:
     module = MODULES[name]
     requirement = f'{{ source = "hashicorp/{name}", version = "{module.provider_version}" }}'
     (scratch / "main.tf").write_text(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devai_tasks.offline.recording import Recording, Used, of_real_provider, read, shipped
+from devai_tasks.offline.recording import Snapshot, Used, of_real_provider, read, shipped
 
 ROOTS = Path(__file__).parents[3] / "deploy/terraform"
 USED = Used.below(ROOTS)
@@ -18,7 +18,7 @@ def test_every_type_in_use_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("recording", shipped(), ids=lambda recording: recording.name)
-def test_a_recording_says_what_it_is_of_and_holds_nothing_that_nobody_uses(recording: Recording) -> None:
+def test_a_recording_says_what_it_is_of_and_holds_nothing_that_nobody_uses(recording: Snapshot) -> None:
     assert recording.source == f"registry.terraform.io/hashicorp/{recording.name}"
     assert recording.version.count(".") == 2
     assert "(PyPI)" in recording.origin or "built from" in recording.origin
