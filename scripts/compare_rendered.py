@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compare what two commits render, for every stack that is shipped and with each switch: `compare_rendered.py BEFORE`.
+"""Compare the artifacts that two commits render, for all shipped stacks and all switches: `compare_rendered.py BEFORE`.
 
-Prints one line for each artifact that is not the same, and exits with 1 where there is one; `--diff` prints the
-differences. AFTER is the working tree unless it is given. A stack that a commit refuses counts as an artifact with the
-reason in it. Run it in the project's environment (`.venv/bin/python scripts/compare_rendered.py …`).
+Prints one line for each artifact that differs, and exits with 1 if there is one; `--diff` prints the differences. AFTER
+defaults to the working tree. If a commit refuses to render a stack, the invalid keys are compared instead. Run the
+script in the project's environment (`.venv/bin/python scripts/compare_rendered.py …`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ("dev", "staging", "prod")
 CLOUDS = ("local", "aws", "azure", "gcp")
-# What a user may switch on; each alone, on every stack.
+# Overrides by name; each is rendered separately, for every stack.
 SWITCHES: Mapping[str, Sequence[str]] = {
     "as shipped": (),
     "gpu": ("gpu.enabled=true",),
@@ -56,24 +56,24 @@ SWITCHES: Mapping[str, Sequence[str]] = {
 
 
 def main() -> int:
-    """Compare, and return the exit code."""
+    """Compare two commits; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("before", help="a commit")
-    parser.add_argument("after", nargs="?", help="another one (default: the working tree)")
+    parser.add_argument("before", help="commit to compare with")
+    parser.add_argument("after", nargs="?", help="other commit (default: the working tree)")
     parser.add_argument("--diff", action="store_true", help="print the differences")
-    parser.add_argument("--switch", action="append", choices=SWITCHES, help="only this one; can be repeated")
-    chosen = parser.parse_args()
-    names = chosen.switch or list(SWITCHES)
+    parser.add_argument("--switch", action="append", choices=SWITCHES, help="render only this switch; can be repeated")
+    arguments = parser.parse_args()
+    names = arguments.switch or list(SWITCHES)
     with tempfile.TemporaryDirectory(prefix="devai-rendered-") as folder:
-        before = rendered(Path(folder) / "before", chosen.before, names)
-        after = rendered(Path(folder) / "after", chosen.after, names)
-    counts = report(before, after, with_diff=chosen.diff)
+        before = rendered(Path(folder) / "before", arguments.before, names)
+        after = rendered(Path(folder) / "after", arguments.after, names)
+    counts = report(before, after, with_diff=arguments.diff)
     print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
     return int(counts.keys() != {"equal"})
 
 
 def rendered(folder: Path, commit: str | None, names: Sequence[str]) -> dict[str, str]:
-    """Return what a commit, or the working tree, renders: texts by `switch/stack/artifact`."""
+    """Return the artifacts of a commit or of the working tree (None), by `switch/stack/artifact`."""
     folder.mkdir()
     present = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     command = ["git", "archive", "--format=tar", commit] if commit else present
@@ -89,55 +89,53 @@ def rendered(folder: Path, commit: str | None, names: Sequence[str]) -> dict[str
     texts: dict[str, str] = {}
     for name in names:
         print(f"{commit or 'working tree'}: {name}", file=sys.stderr)
-        found = render(folder, name, "--all")
+        artifacts = render(folder, name, "--all")
         stacks = [f"{cloud}-{environment}" for cloud in CLOUDS for environment in ENVIRONMENTS]
-        if "refused" in found:
-            found = {
+        if "refused" in artifacts:
+            artifacts = {
                 f"{stack}/{path}": text for stack in stacks for path, text in of_stack(folder, stack, name).items()
             }
-        texts |= {f"{name}/{path}": text for path, text in found.items()}
+        texts |= {f"{name}/{path}": text for path, text in artifacts.items()}
     return texts
 
 
 def of_stack(folder: Path, stack: str, switch: str) -> dict[str, str]:
-    """Return what one stack renders with a switch, by the artifacts' paths."""
+    """Return the artifacts of a stack with a switch, by path."""
     cloud, _, environment = stack.partition("-")
-    found = render(folder, switch, f"--env={environment}", f"--cloud={cloud}")
-    return {path.removeprefix(f"{stack}/"): text for path, text in found.items()}
+    artifacts = render(folder, switch, f"--env={environment}", f"--cloud={cloud}")
+    return {path.removeprefix(f"{stack}/"): text for path, text in artifacts.items()}
 
 
 def render(folder: Path, switch: str, *which: str) -> dict[str, str]:
-    """Return what is rendered, by stack and path; for what is refused, the keys that are wrong."""
+    """Return the rendered artifacts by stack and path; if rendering is refused, the invalid keys as `refused`."""
     overrides = [f"--set={override}" for override in SWITCHES[switch]]
     command = [sys.executable, "-m", "invoke", "config.render", *which, *overrides]
-    own = {name: value for name, value in os.environ.items() if not name.startswith("DEVAI")}
-    own["PYTHONPATH"] = str(folder)
-    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DEVAI")}
+    environ["PYTHONPATH"] = str(folder)
+    result = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     texts = {}
-    for target in sorted((folder / "generated").glob("*/*")):  # a link to a folder with a version in its name
+    for target in sorted((folder / "generated").glob("*/*")):  # a link to the newest folder
         if not target.is_symlink():
             continue
         for file in sorted(path for path in target.rglob("*") if path.is_file()):
             texts[str(file.relative_to(folder / "generated"))] = file.read_text(encoding="utf-8")
     shutil.rmtree(folder / "generated", ignore_errors=True)
-    if done.returncode:
-        return {"refused": "\n".join(sorted(set(re.findall(r"^\S.*  ([\w.]+)", done.stderr, re.MULTILINE))))}
+    if result.returncode:
+        return {"refused": "\n".join(sorted(set(re.findall(r"^\S.*  ([\w.]+)", result.stderr, re.MULTILINE))))}
     return texts
 
 
 def report(before: Mapping[str, str], after: Mapping[str, str], *, with_diff: bool) -> Counter[str]:
-    """Print what differs, and return how many artifacts are how."""
+    """Print the artifacts that differ; return the number of artifacts by state."""
     counts: Counter[str] = Counter()
     for path in sorted({*before, *after}):
-        one, other = before.get(path), after.get(path)
-        state = (
-            "equal" if one == other else "only after" if one is None else "only before" if other is None else "differs"
-        )
+        old, new = before.get(path), after.get(path)
+        state = "equal" if old == new else "only after" if old is None else "only before" if new is None else "differs"
         counts[state] += 1
         if state != "equal":
             print(f"{state}: {path}")
-        if one is not None and other is not None and one != other and with_diff:
-            lines = difflib.unified_diff(one.splitlines(), other.splitlines(), "before", "after", lineterm="", n=1)
+        if old is not None and new is not None and old != new and with_diff:
+            lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "before", "after", lineterm="", n=1)
             print("\n".join(lines))
     return counts
 
