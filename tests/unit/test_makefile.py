@@ -31,7 +31,7 @@ def make(*words: str) -> subprocess.CompletedProcess[str]:
 def test_help_is_grouped_by_step_and_fits_a_terminal() -> None:
     lines = make("help").stdout.splitlines()
     groups = [line for line in lines if line and not line.startswith((" ", "Variables"))]
-    assert groups[:3] == ["Start", "Look at a stack", "Pause it and end it"]
+    assert groups[:3] == ["Start", "Inspect a stack", "Stop and remove a stack"]
     assert groups[-1] == "Check"
     assert max(map(len, lines)) <= 100
     assert "\x1b" not in "".join(lines)  # a pipe has no colors
