@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Makes a machine ready for the lab: the Python environment in .venv, and a container engine with Compose and buildx.
-# It looks first, says what it would do, asks, and does only that. Written for macOS's bash 3.2 too.
+# Prepares a machine for the lab: the Python environment in .venv, and a container engine with Compose and buildx.
+# Checks the machine, prints a plan, asks for confirmation, and executes only that plan. Also runs on macOS's bash 3.2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage="usage: scripts/bootstrap.sh [--yes] [--no-engine] [--online | --offline]
   --yes        do not ask (nor with CI=true)
   --no-engine  the Python environment only
-  --online     images can be pulled: do not look whether a registry answers
-  --offline    they cannot: prepare for building the base image here
+  --online     images can be pulled: do not check whether a registry answers
+  --offline    images can't be pulled: prepare to build the base image locally
 
 PYTHON=…  the interpreter to use (default: the newest from 3.11 on); DEVAI_ENGINE_DIR=…  see scripts/engine.sh"
 
 say() { echo "bootstrap: $*" >&2; }
 fail() { say "$*" && exit 1; }
 
-yes=${CI:-} engine=true images='' # images: pulled, or built where no registry answers
+yes=${CI:-} engine=true images='' # images: `pulled`, or `built` if no registry answers
 for option in "$@"; do
     case $option in
         --yes) yes=true ;;
@@ -23,7 +23,7 @@ for option in "$@"; do
         --online) images=pulled ;;
         --offline) images=built ;;
         -h | --help) echo "$usage" && exit ;;
-        *) echo "bootstrap: no such option: $option (--help lists them)" >&2 && exit 2 ;;
+        *) echo "bootstrap: unknown option $option; --help lists the options" >&2 && exit 2 ;;
     esac
 done
 socket=/var/run/docker.sock
@@ -32,31 +32,31 @@ if [ -n "${DEVAI_ENGINE_DIR:-}" ]; then
     export DOCKER_HOST="${DOCKER_HOST:-unix://$socket}"
 fi
 endpoint() { docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null; }
-# As `engine.name: auto` does: Podman where it has a socket and Docker has none, where its context points.
+# Like `engine.name: auto`: use Podman if it has a socket and the socket of Docker's context is missing.
 name=Docker podman=/run/podman/podman.sock
 [ "$(id -u)" -eq 0 ] || podman=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/podman/podman.sock
 if $engine && [ -z "${DOCKER_HOST:-}" ] && [ -e "$podman" ]; then
-    place=$(endpoint) || place=unix://
-    if [[ $place == unix://* && ! -e ${place#unix://} ]]; then name=Podman && export DOCKER_HOST="unix://$podman"; fi
+    address=$(endpoint) || address=unix://
+    if [[ $address == unix://* && ! -e ${address#unix://} ]]; then name=Podman && export DOCKER_HOST="unix://$podman"; fi
 fi
 
-# --- What is there
+# --- Checks
 stamp=.venv/.bootstrap
-has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; } # Debian has no sbin on a person's PATH
+has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; } # Debian has no sbin on a user's PATH
 
-# at_least 2020 "v2.40.3-desktop.1": the first two numbers of a version, as one
+# at_least 2020 "v2.40.3-desktop.1": whether the first two numbers of a version are at least 2.20
 at_least() { [[ $2 =~ ([0-9]+)\.([0-9]+) ]] && ((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2] >= $1)); }
 
-# What the environment was made from; its place too, since its programs carry that in their first line.
-wanted() { echo "$images $PWD $(cat setup.cfg pyproject.toml 2>/dev/null | cksum)"; }
+# Everything that the environment depends on, including its path, which is in the first line of its programs.
+stamp_content() { echo "$images $PWD $(cat setup.cfg pyproject.toml 2>/dev/null | cksum)"; }
 
 environment_ready() {
     [ -x .venv/bin/python ] && [ -f $stamp ] || return
     [ -n "$images" ] || read -r images _ <$stamp
-    [ "$(cat $stamp)" = "$(wanted)" ]
+    [ "$(cat $stamp)" = "$(stamp_content)" ]
 }
 
-# The three questions at once: each costs 60 ms, and every `make` asks them.
+# The three queries run in parallel: each takes 60 ms, and every `make` runs them.
 engine_state() {
     exec 3< <(docker version --format '{{.Server.Version}}' 2>&1)
     exec 4< <(docker compose version --short 2>/dev/null) 5< <(docker buildx version 2>/dev/null)
@@ -71,7 +71,7 @@ engine_state() {
     if at_least 2020 "$compose" && at_least 12 "$buildx"; then plugins=true; fi
 }
 
-# The newest interpreter that can make an environment; without one, the newest that lacks only that.
+# The newest interpreter that can create an environment; else the newest one without the venv module.
 makes_venvs() { has uv || "${1:-false}" -c 'import ensurepip, venv' 2>/dev/null; }
 find_python() {
     local name second=''
@@ -84,7 +84,7 @@ find_python() {
 }
 
 registry_answers() {
-    local url=https://registry-1.docker.io/v2/ # 401 is an answer
+    local url=https://registry-1.docker.io/v2/ # a 401 counts as an answer
     if has curl; then
         curl --silent --output /dev/null --max-time 5 "$url"
     elif has python3; then
@@ -99,7 +99,7 @@ may_be_root() { [ "$(id -u)" -eq 0 ] || { has sudo && { [ -t 0 ] || sudo -n true
 debian=false
 if has apt-get && grep -qsE '^ID(_LIKE)?=.*(debian|ubuntu)' /etc/os-release && may_be_root; then debian=true; fi
 
-# --- What to do
+# --- Plan
 plan='' tasks='' packages='' advice=''
 step() { tasks="$tasks $1" plan="$plan  - $2"$'\n'; }
 advise() { advice="$advice  - $*"$'\n'; }
@@ -115,12 +115,12 @@ if ! environment_ready; then
         advise 'Python 3.11 or newer with its venv module: brew install python@3.13 on macOS, apt-get install' \
             'python3-venv as root on Debian and Ubuntu, else the package of your distribution'
     fi
-    [ -n "$advice" ] || step environment 'make or update the Python environment in .venv (an unfinished one is replaced)'
+    [ -n "$advice" ] || step environment 'create or update the Python environment in .venv (an incomplete one is replaced)'
 fi
 
 if $engine; then
     engine_state
-    if [ $name = Podman ] && [[ $(docker --version 2>&1) != Docker* ]]; then # podman-docker's knows no bake
+    if [ $name = Podman ] && [[ $(docker --version 2>&1) != Docker* ]]; then # podman-docker's `docker` has no bake
         state=elsewhere
         if $debian && at_least 0 "$(apt-cache policy docker-cli | grep Candidate:)"; then
             step packages "install Docker's command line, for Podman (apt, as root)" && packages=docker-cli
@@ -128,9 +128,9 @@ if $engine; then
             advise "Docker's command line, for Podman: docker-ce-cli of https://docs.docker.com/engine/install/"
         fi
     elif [ $state = silent ]; then
-        place=$(endpoint) || place=${DOCKER_HOST:-}
-        if [ "${place:-unix://$socket}" != "unix://$socket" ]; then
-            advise "an engine at $place, where DOCKER_HOST or Docker's context points: start it" && state=elsewhere
+        address=$(endpoint) || address=${DOCKER_HOST:-}
+        if [ "${address:-unix://$socket}" != "unix://$socket" ]; then
+            advise "the engine at $address, which DOCKER_HOST or Docker's context selects: start it" && state=elsewhere
         fi
     fi
     if $debian; then
@@ -155,13 +155,13 @@ if $engine; then
 fi
 [ -n "$tasks$advice" ] || [ "${state:-}" = forbidden ] || exit 0
 
-# --- Doing it
+# --- Execution
 apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
-        install --yes --no-install-recommends "$@" >/dev/null # what goes wrong is said on stderr
+        install --yes --no-install-recommends "$@" >/dev/null # errors are printed on stderr
 }
 
-# Debian keeps venv apart; Ubuntu 22.04 has 3.11 beside its own 3.10.
+# Debian packages venv separately; Ubuntu 22.04 has 3.11 in addition to its default 3.10.
 install_python() {
     local name
     for name in ${python##*/} python3 python3.11; do
@@ -169,10 +169,10 @@ install_python() {
         python=$(find_python)
         if makes_venvs "$python"; then return; fi
     done
-    fail 'no Python 3.11 or newer in the packages of this distribution: install one, and name it with PYTHON='
+    fail 'this distribution has no Python 3.11 or newer: install one, and set PYTHON= to its path'
 }
 
-# The stamp says that all went well. Without it or in another place, what lies there may be half of something.
+# The stamp is written after success. Without it, or at another path, the environment may be incomplete.
 install_environment() {
     if [ ! -x .venv/bin/python ] || ! grep -qsF " $PWD " $stamp || ! { has uv || [ -x .venv/bin/pip ]; }; then
         rm -rf .venv
@@ -182,14 +182,14 @@ install_environment() {
     local extras=tools,dev
     if [ "$images" = built ]; then extras=$extras,offline; fi
     pip_install --editable ".[$extras]"
-    wanted >$stamp
+    stamp_content >$stamp
 }
 pip_install() {
     if has uv; then set -- uv pip install --python .venv/bin/python "$@"; else set -- .venv/bin/pip install "$@"; fi
     "$@" --quiet
 }
 
-# The first of the packages that apt has in a sufficient version.
+# Print the first package that apt has in a sufficient version.
 candidate() {
     local least=$1 name
     shift
@@ -206,11 +206,11 @@ install_plugins() {
         apt_install $names
         return
     fi
-    # Debian 12 has none that suffice, but those of Debian 13 run on it. They are fetched and unpacked aside, from the
-    # mirror that apt uses here, so that apt goes on knowing one release only.
+    # Debian 12 has no sufficient version, but the plugins of Debian 13 run on it. They are downloaded from apt's mirror
+    # and unpacked separately, so that apt's configuration keeps only one release.
     # shellcheck disable=SC2016 # apt's variable
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | sed -n 1p)
-    [ -n "$mirror" ] || fail 'apt has no Compose 2.20 and buildx 0.12 here: https://docs.docker.com/engine/install/ has'
+    [ -n "$mirror" ] || fail 'apt has no Compose 2.20 and buildx 0.12: see https://docs.docker.com/engine/install/'
     work=$(mktemp -d)
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources.list"
@@ -234,16 +234,16 @@ install_start() {
 if [ -n "$plan" ]; then
     printf 'bootstrap: to do on this machine:\n%s' "$plan" >&2
     if [ "$yes" != true ]; then
-        [ -t 0 ] || fail 'no terminal to ask on: --yes goes ahead'
+        [ -t 0 ] || fail 'no terminal to ask on: use --yes to continue without asking'
         read -r -p 'continue? [y/N] ' answer || true
         case ${answer:-} in [yY]*) ;; *) fail 'nothing was changed' ;; esac
     fi
     case $tasks in
-        *packages* | *plugins* | *python*) as_root apt-get -qq update >&2 || say 'apt-get update failed: going on with the lists that are here' ;;
+        *packages* | *plugins* | *python*) as_root apt-get -qq update >&2 || say 'apt-get update failed: continuing with the existing package lists' ;;
     esac
     # shellcheck disable=SC2086 # a list of names
     if [ -n "$packages" ]; then apt_install $packages; fi
-    case $packages in docker.io*) has docker || apt_install docker-cli ;; esac # a part of docker.io until Debian 12
+    case $packages in docker.io*) has docker || apt_install docker-cli ;; esac # part of docker.io until Debian 12
     for task in python environment plugins start; do
         case "$tasks " in *" $task "*) "install_$task" ;; esac
     done
@@ -251,11 +251,11 @@ if [ -n "$plan" ]; then
 fi
 
 case ${state:-} in
-    forbidden) advise "the right to use Docker: sudo usermod -aG docker $(id -un), then log in again (or: newgrp docker)" ;;
-    silent) [ -n "$advice" ] || advise 'an engine that answers: docker version says why it does not' ;;
+    forbidden) advise "permission to use Docker: sudo usermod -aG docker $(id -un), then log in again (or: newgrp docker)" ;;
+    silent) [ -n "$advice" ] || advise 'an engine that answers: docker version shows the reason' ;;
 esac
 if [ -n "$advice" ]; then
-    printf 'bootstrap: still missing, and not for this script to get:\n%s' "$advice" >&2
+    printf 'bootstrap: still missing; install manually:\n%s' "$advice" >&2
     exit 1
 fi
 say "ready after $SECONDS s: $(.venv/bin/python --version)${server:+, $name $server, Compose $compose}; next: make up, or make help"

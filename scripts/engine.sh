@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A Docker engine started by hand, where no service manager does it: WSL without systemd, a CI runner, a container.
+# Starts a Docker engine without a service manager: WSL without systemd, a CI runner, a container.
 set -euo pipefail
 
 usage="usage: scripts/engine.sh start|stop|status   (as root)
 
-DEVAI_ENGINE_DIR   keep everything of the engine in this folder, beside any other engine;
+DEVAI_ENGINE_DIR   keep all files of the engine in this folder, separate from other engines;
                    export DOCKER_HOST=unix://\$DEVAI_ENGINE_DIR/run/docker.sock to use it
-                   (default: the engine's own places, /var/lib/docker and /var/run/docker.sock)"
+                   (default: the standard paths /var/lib/docker and /var/run/docker.sock)"
 
 say() { echo "engine: $*" >&2; }
 fail() {
@@ -24,7 +24,7 @@ slot_of() {
         slot=$(((first + try) % 32))
         [ -z "$(alias_of "$slot")" ] && echo "$slot" && return
     done
-    fail "32 engines run on this machine already"
+    fail "32 engines are running on this machine already"
 }
 
 # Not from /sys, which may show the devices of another network namespace.
@@ -34,9 +34,9 @@ dir=${DEVAI_ENGINE_DIR:-}
 if [ -n "$dir" ]; then
     data=$dir/data run=$dir/run log=$dir/log
     socket=$run/docker.sock pidfile=$run/docker.pid
-    # Engines side by side need a name, a bridge and addresses each: those that the folder's name leads to, or the next
-    # that no other engine has. The bridge says whose it is, so that `stop` knows it too. 198.18.0.0/15 is set aside for
-    # tests (RFC 2544): neither offices nor other engines use it.
+    # Each engine needs its own name, bridge and addresses. They are derived from a hash of the folder's name; if they
+    # are in use, the next free ones are taken. The bridge's alias is the folder, so that `stop` finds the bridge.
+    # 198.18.0.0/15 is reserved for tests (RFC 2544): neither office networks nor other engines use it.
     slot=$(slot_of "$dir")
     name=devai$slot
     prefix=198.$((18 + slot / 16)).$((slot % 16 * 16))
@@ -50,17 +50,17 @@ answers() { docker -H "unix://$socket" version >/dev/null 2>&1; }
 
 command_of() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || true; }
 
-# The pid file alone proves nothing: after a crash the number may be somebody else's.
+# The PID file is not sufficient: after a crash, another process may have the same PID.
 engine_pid() {
     local pid
     pid=$(cat "$pidfile" 2>/dev/null) || return 1
     [[ $(command_of "$pid") == *dockerd\ *"--pidfile=$pidfile "* ]] && echo "$pid"
 }
 
-# The rules that Docker would make are shared by all engines of a machine, and each engine that starts empties them. So
-# this one makes none (--iptables=false) and gets what its containers need here: a way out, and replies. New connections
-# come from this machine only, which forwards nothing to itself, and from containers: published ports go through
-# docker-proxy. The limit: networks of this engine are not isolated from each other.
+# All engines of a machine share Docker's iptables chains, and each engine flushes them when it starts. Therefore this
+# engine creates no rules (--iptables=false), and the rules here allow outgoing connections of containers and replies.
+# Incoming connections come only from this machine, which does not use the FORWARD chain, and from containers: published
+# ports use docker-proxy. Limitation: networks of this engine are not isolated from each other.
 # Each rule is inserted before the one above it.
 rules() {
     "$1" nat POSTROUTING -s "$pool" ! -d "$pool" -j MASQUERADE
@@ -71,7 +71,7 @@ rules() {
 
 insert() { iptables -w -t "$1" -I "${@:2}"; }
 
-# However often a rule is there.
+# Delete all copies of a rule.
 delete() { while iptables -w -t "$1" -D "${@:2}" 2>/dev/null; do :; done; }
 
 delete_rules() {
@@ -106,15 +106,15 @@ start() {
     set -- --log-level=warn --pidfile="$pidfile" --data-root="$data" --exec-root="$run" --host="unix://$socket"
     if [ -n "$dir" ]; then
         network_up
-        # The machine's own daemon.json speaks of the machine's own engine; one in the folder speaks of this one.
+        # The machine's daemon.json configures the machine's own engine; daemon.json in the folder configures this one.
         [ -e "$dir/daemon.json" ] || echo '{}' >"$dir/daemon.json"
-        # Without --live-restore, an engine with its own address pool deletes docker0 when it starts again, whoever
-        # owns that (moby, daemon_unix.go: removeDefaultBridgeInterface). Hence `stop` stops the containers.
+        # Without --live-restore, an engine with its own address pool deletes docker0 when it restarts, even if another
+        # engine owns docker0 (moby, daemon_unix.go: removeDefaultBridgeInterface). Hence `stop` stops the containers.
         set -- "$@" --config-file="$dir/daemon.json" --containerd-namespace="$name" --iptables=false \
             --bridge="$name" --default-address-pool="base=$pool,size=24" --live-restore
     fi
     (
-        # In a session of its own, holding nothing of the caller's: no terminal, folder, pipe of make's or low limit.
+        # Run in a new session, without the caller's terminal, working directory, make's pipes and low file limit.
         cd /
         ulimit -Sn 65536 2>/dev/null || true
         for fd in /proc/"$BASHPID"/fd/*; do
@@ -134,7 +134,7 @@ start() {
     fail "no answer after $seconds s; the last lines of $log are above"
 }
 
-# What a crash may leave: containerd, one shim per container with the container below it, and mounts.
+# Remove what a crash may leave behind: containerd, a shim with its container for each container, and mounts.
 sweep() {
     local pid mount
     for pid in $(cd /proc && echo [0-9]*); do
@@ -154,22 +154,22 @@ stop() {
     local pid seconds
     if pid=$(engine_pid); then
         docker -H "unix://$socket" ps -q 2>/dev/null |
-            xargs -r docker -H "unix://$socket" stop >/dev/null 2>&1 || true # a hanging engine: `sweep` ends them
+            xargs -r docker -H "unix://$socket" stop >/dev/null 2>&1 || true # if the engine hangs, `sweep` kills them
         kill -TERM "$pid"
         for seconds in $(seq 600); do
             [ -e "/proc/$pid" ] || break
             sleep 0.1
         done
         if [ -e "/proc/$pid" ]; then
-            say "still there after $((seconds / 10)) s: killed"
+            say "still running after $((seconds / 10)) s: killed"
             kill -KILL "$pid"
         fi
     elif answers; then
-        fail "the engine at $socket was not started by this script: stop it as it was started"
+        fail "the engine at $socket was not started by this script: stop it the way it was started"
     fi
     sweep
     rm -f "$pidfile" "$socket"
-    # docker0 stays, as with the distribution's own service: another engine may use it.
+    # Keep docker0, as the distribution's service does: another engine may use it.
     [ -z "$dir" ] || network_down
     say "stopped"
 }
@@ -184,7 +184,7 @@ case $dir in
     '' | /*) ;;
     *) fail "DEVAI_ENGINE_DIR must be absolute: $dir" ;;
 esac
-# A socket's path may have 107 characters; containerd's longest is 38 below this folder.
+# A socket's path is limited to 107 characters; containerd's longest is 38 characters longer than this folder's path.
 if [ ${#dir} -gt 65 ] || [[ $dir == *[[:space:]]* ]]; then
     fail "DEVAI_ENGINE_DIR must be at most 65 characters without blanks: $dir"
 fi

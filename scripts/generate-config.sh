@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the artifacts of a stack to generated/<stack>/: `inv config.render`, for people who expect a script.
+# Writes the artifacts of a stack to generated/<stack>/: `inv config.render` as a script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

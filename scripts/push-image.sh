@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pushes the lab's image to a cloud's registry: `inv image.push`, for people who expect a script.
+# Pushes the lab's image to a cloud's registry: `inv image.push` as a script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

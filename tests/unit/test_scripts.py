@@ -106,7 +106,7 @@ def test_without_an_environment_the_next_command_is_named(script: Run, tmp_path:
     (tmp_path / ".venv/bin/inv").unlink()
     done = script(*line.split())
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "there is no Python environment here yet: make bootstrap\n"
+    assert done.stderr == ".venv is missing: run make bootstrap\n"
 
 
 def test_words_reach_the_task_as_they_were_typed(script: Run) -> None:
