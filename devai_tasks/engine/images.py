@@ -18,9 +18,9 @@ from devai_tasks.engine.docker import Docker
 from devai_tasks.system import console
 from devai_tasks.system.errors import ToolError
 
-No = Literal["login", "name", "tag", "broken"]
+Refusal = Literal["login", "name", "tag", "broken"]
 # Error output of clients, engines and registries for permanent failures, and the kind of the failure.
-_REFUSALS: tuple[tuple[str, No], ...] = (
+_REFUSALS: tuple[tuple[str, Refusal], ...] = (
     ("does not exist in the registry with id", "name"),  # Amazon ECR
     ("name unknown", "name"),
     ("name_unknown", "name"),
@@ -42,13 +42,13 @@ class RegistryRefusedError(ToolError):
     """A registry refused a request, and a retry would not help.
 
     Attributes:
-        no: kind of the refusal: `login` without valid or sufficient credentials, `name` for a missing repository or
+        kind: kind of the refusal: `login` without valid or sufficient credentials, `name` for a missing repository or
             image, `tag` for a tag that can't be overwritten, `broken` for an internal error of the registry.
     """
 
-    def __init__(self, no: No, message: str, **attributes: Any) -> None:
+    def __init__(self, kind: Refusal, message: str, **attributes: Any) -> None:
         super().__init__(message, **attributes)
-        self.no = no
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Images(Docker):
     """Operations on images by name. Every method raises ToolError, or RegistryRefusedError if a registry refuses."""
 
     def _failed(self, title: str, error: DockerException) -> ToolError:
-        failed, no = super()._failed(title, error), meant(error.stderr or "")
-        if not no:
+        failed, kind = super()._failed(title, error), refusal_of(error.stderr or "")
+        if not kind:
             return failed
         return RegistryRefusedError(
-            no, failed.message, command=title, returncode=error.return_code, stderr=failed.stderr, hint=failed.hint
+            kind, failed.message, command=title, returncode=error.return_code, stderr=failed.stderr, hint=failed.hint
         )
 
     def inspect(self, name: str) -> dict[str, Any] | None:
@@ -143,7 +143,7 @@ class Images(Docker):
             with self._running(f"docker buildx imagetools inspect {name}"):
                 raw = self._call_for("buildx", "imagetools", "inspect", "--raw", name)
         except RegistryRefusedError as error:
-            if error.no != "name":
+            if error.kind != "name":
                 raise
         if not raw:
             return None
@@ -181,9 +181,9 @@ class Images(Docker):
             yield images
 
 
-def meant(output: str) -> No | None:
+def refusal_of(output: str) -> Refusal | None:
     """Return the kind of refusal in a program's error output; None for a failure that may be temporary."""
-    return next((no for text, no in _REFUSALS if text in output.lower()), None)
+    return next((kind for text, kind in _REFUSALS if text in output.lower()), None)
 
 
 def copy_configuration(target: Path, *, without: str) -> None:

@@ -73,4 +73,4 @@ def test_a_key_chain_is_asked_for_others_and_never_given_the_token(own: Path, tm
     ],
 )
 def test_a_no_of_a_registry_is_told_from_what_may_pass(said: str, no: str | None) -> None:
-    assert images.meant(said) == no
+    assert images.refusal_of(said) == no
