@@ -87,7 +87,7 @@ def create(project: Project, settings: Settings) -> None:
 
     Raises UsageError if a folder outside of the project is missing: its disk may not be mounted.
     """
-    folder = located(project, settings)
+    folder = real_path(project, settings)
     if not folder.is_dir():
         _make(project, settings, folder)
     work_folders.record(work_folders.WorkFolder(folder, project.root.resolve(), str(settings.stack)))
@@ -106,13 +106,13 @@ def _make(project: Project, settings: Settings, folder: Path) -> None:
 
 def is_created(project: Project, settings: Settings) -> bool:
     """Whether the folder is missing and `up` creates it."""
-    folder = located(project, settings)
+    folder = real_path(project, settings)
     return not folder.exists() and _contains(project.root.resolve(), folder)
 
 
 def obeyed(project: Project, settings: Settings) -> str:
     """Return a warning about files in the folder that a program runs or reads when called there; empty for none."""
-    folder = located(project, settings)
+    folder = real_path(project, settings)
     files = {
         name: program for program, names in _AUTOLOADED.items() for name in names if os.path.lexists(folder / name)
     }
@@ -130,7 +130,7 @@ def warn(project: Project, settings: Settings) -> None:
 
 def danger(project: Project, settings: Settings) -> str:
     """Return why the folder is unsafe, which is what a notebook could change through it; empty for a safe folder."""
-    root, folder = project.root.resolve(), located(project, settings)
+    root, folder = project.root.resolve(), real_path(project, settings)
     if programs := _programs(root, folder):
         return f"this is {programs}, and a notebook could change what the next task runs outside of the lab"
     if other := _nested(project, settings, folder):
@@ -221,14 +221,14 @@ def _hidden(home: Path, folder: Path) -> str:
     return next((path.name for path in above if path.name.startswith(".") and is_same(path.parent, home)), "")
 
 
-def located(project: Project, settings: Settings) -> Path:
+def real_path(project: Project, settings: Settings) -> Path:
     """Return the real path of the work folder, without links."""
     return (project.root / settings.storage.work_dir).resolve()
 
 
 def shared(project: Project, settings: Settings) -> list[Path]:
     """Return the work folders of this stack and of all stacks of this machine, in which labs may have created links."""
-    return [located(project, settings), *(known.folder for known in work_folders.known())]
+    return [real_path(project, settings), *(known.folder for known in work_folders.known())]
 
 
 def _contains(folder: Path, path: Path) -> bool:
@@ -265,7 +265,7 @@ def _choice(project: Project, settings: Settings, *, refused: bool) -> str:
     """Return the two commands for a hint: move notebooks to a separate folder, or allow an unsafe folder."""
     folder = "work" if refused else shlex.quote(settings.storage.work_dir)
     separate = f"mkdir -p {folder}"
-    if not refused or is_same(located(project, settings), project.root):
+    if not refused or is_same(real_path(project, settings), project.root):
         separate += f" && mv -n -- {shlex.join(_notebooks(project.root)) or 'NOTEBOOKS'} {folder}/"
     setting = "inv config.set --set=storage"
     if refused:
