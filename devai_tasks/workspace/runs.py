@@ -38,7 +38,7 @@ class Run:
     since: str
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Description of the run for messages."""
         return f"`inv {self.task}` ({self.who}, PID {self.pid}, since {self.since})"
 
@@ -60,13 +60,13 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
     with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
         if not _acquire(stream):
             raise DevaiError(
-                f"{stack} is being changed by {_description(_holder(stream))}; nothing was changed",
+                f"{stack} is being changed by {_describe(_holder(stream))}; nothing was changed",
                 hint="wait until that run ends, or stop it",
                 code="DEVAI-STACK-001",
             )
         if interrupted := _holder(stream):
             console.warn(
-                f"{interrupted.words} was interrupted, and its lock was released; its changes remain, and this run "
+                f"{interrupted.description} was interrupted, and its lock was released; its changes remain, and this run "
                 "continues from there",
                 "DEVAI-STACK-002",
             )
@@ -88,7 +88,7 @@ def other(project: Project, stack: Stack) -> str:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _holder(stream)
-            return "" if holder and holder.pid == os.getpid() else _description(holder)
+            return "" if holder and holder.pid == os.getpid() else _describe(holder)
     return ""
 
 
@@ -172,8 +172,8 @@ def _acquire(stream: TextIO) -> bool:
             return True
 
 
-def _description(holder: Run | None) -> str:
-    return holder.words if holder else "another run"
+def _describe(holder: Run | None) -> str:
+    return holder.description if holder else "another run"
 
 
 def _holder(stream: TextIO) -> Run | None:
