@@ -78,7 +78,7 @@ class Compose(Cli):
         with self._running("docker compose stop"):
             self._everything.compose.stop()
 
-    def rehearse(self) -> dict[str, str]:
+    def planned_actions(self) -> dict[str, str]:
         """Return the action of `up` for each container, by name, without changing anything.
 
         The actions are Running, Create, Recreate or Starting, as `docker compose --dry-run` prints them. All images
