@@ -66,8 +66,8 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
             )
         if interrupted := _holder(stream):
             console.warn(
-                f"{interrupted.description} was interrupted, and its lock was released; its changes remain, and this run "
-                "continues from there",
+                f"{interrupted.description} was interrupted, and its lock was released; its changes remain, and this "
+                "run continues from there",
                 "DEVAI-STACK-002",
             )
         _note(stream, json.dumps(asdict(run)))
