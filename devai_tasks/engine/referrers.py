@@ -131,9 +131,9 @@ class Repository:
         digest = _digest(blob)
         if self._call("HEAD", f"blobs/{digest}", allowed=(404,)).status_code == httpx.codes.OK:
             return
-        where = httpx.URL(self._url).join(self._call("POST", "blobs/uploads/").headers["Location"])
+        location = httpx.URL(self._url).join(self._call("POST", "blobs/uploads/").headers["Location"])
         headers = {"Content-Type": "application/octet-stream"}
-        self._call("PUT", str(where.copy_merge_params({"digest": digest})), content=blob, headers=headers)
+        self._call("PUT", str(location.copy_merge_params({"digest": digest})), content=blob, headers=headers)
 
     def _listed(self, image: str) -> httpx.Response:
         """Return the tag with the list of an image's referrers, for a registry without support for referrers."""

@@ -17,7 +17,7 @@ from devai_tasks.offline.protocol import UNKNOWN, is_unknown
 from devai_tasks.offline.recording import Block
 
 # Formats of values that configurations parse, by a pattern for the attribute's name.
-_FORMS = (
+_FORMATS = (
     (r"^azurerm_id$", "/subscriptions/{guid}/resourceGroups/offline/providers/Offline/{kind}/{short}/parts/{short}"),
     (r"^google_id$", "projects/offline/locations/offline/{kind}/{short}"),
     (r"^(.*_)?arn$", "arn:aws:offline:eu-central-1:123456789012:{kind}:{short}"),
@@ -53,21 +53,21 @@ def kept(block: Block, value: Mapping[str, Any]) -> dict[str, Any]:
     return _walk(block, _without_write_only(block, value), visit)
 
 
-def applied(block: Block, value: Mapping[str, Any], type_name: str, own: Mapping[str, Any]) -> dict[str, Any]:
+def applied(block: Block, value: Mapping[str, Any], type_name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a resource after apply, with placeholders for unknown values.
 
     Args:
         block: schema of the resource.
         value: planned values.
         type_name: type of the resource.
-        own: values of the provider's configuration, such as its region, which are used for unknown attributes.
+        defaults: values of the provider's configuration, such as its region, which are used for unknown attributes.
     """
     seed = _digest(f"{type_name} {json.dumps(_known(value), sort_keys=True, default=str)}")
 
     def visit(name: str, attribute: Mapping[str, Any], current: Any) -> Any:
         if not is_unknown(current):
             return current
-        return own.get(name) or made_up(name, attribute_type(attribute), seed, type_name)
+        return defaults.get(name) or placeholder(name, attribute_type(attribute), seed, type_name)
 
     return _walk(block, value, visit)
 
@@ -100,7 +100,7 @@ def attribute_type(attribute: Mapping[str, Any]) -> Any:
     return inner if nested["nesting_mode"] == "single" else [nested["nesting_mode"], inner]
 
 
-def made_up(name: str, kind: Any, seed: str, type_name: str) -> Any:
+def placeholder(name: str, kind: Any, seed: str, type_name: str) -> Any:
     """Return a placeholder for an attribute.
 
     Args:
@@ -112,22 +112,22 @@ def made_up(name: str, kind: Any, seed: str, type_name: str) -> Any:
     if isinstance(kind, list):
         collection, inner = kind
         if collection == "object":
-            return {member: made_up(member, its_kind, seed, type_name) for member, its_kind in inner.items()}
-        return {} if collection == "map" else [made_up(name, inner, seed, type_name)]
+            return {member: placeholder(member, member_kind, seed, type_name) for member, member_kind in inner.items()}
+        return {} if collection == "map" else [placeholder(name, inner, seed, type_name)]
     if kind == "string":
         return _text(name, _digest(f"{seed} {name}"), type_name)
     return {"number": 1, "bool": False}.get(kind)
 
 
 def _text(name: str, digest: str, type_name: str) -> str:
-    """A text in the form that the first of `_FORMS` gives attributes of that name."""
+    """Return a text in the first format of `_FORMATS` whose pattern matches the attribute's name."""
     provider, _, kind = type_name.partition("_")
     if provider in ("azurerm", "google") and name in ("id", "resource_id", "resource_versionless_id"):
-        # Theirs are paths, and configurations take them apart.
+        # IDs of these providers are paths, which configurations parse.
         name = f"{provider}_id"
-    form = next(form for pattern, form in _FORMS if re.search(pattern, name))
+    template = next(template for pattern, template in _FORMATS if re.search(pattern, name))
     guid = "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
-    return form.format(
+    return template.format(
         kind=kind.replace("_", "-"),
         name=name.replace("_", "-"),
         short=digest[:12],

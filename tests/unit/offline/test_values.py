@@ -76,4 +76,4 @@ def test_a_resource_has_the_providers_own_region_where_it_has_no_other() -> None
     ],
 )
 def test_a_made_up_text_has_the_form_that_its_name_promises(kind: str, name: str, form: str) -> None:
-    assert re.fullmatch(form, values.made_up(name, "string", "seed", kind))
+    assert re.fullmatch(form, values.placeholder(name, "string", "seed", kind))
