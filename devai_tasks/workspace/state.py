@@ -147,7 +147,7 @@ def remembered(project: Project, stack: Stack) -> dict[str, Any] | None:
     return settings
 
 
-def forget(project: Project, stack: Stack) -> None:
+def delete_records(project: Project, stack: Stack) -> None:
     """Delete all recorded results and settings after the deployment was destroyed."""
     # The cloud's secret manager is empty now: a secret without a value on this machine has no stored value to keep.
     for name in (DEPLOYMENT_FILE, _APPLIED, f"terraform/{_SECRET_VERSIONS}"):

@@ -157,7 +157,7 @@ def test_what_a_cloud_no_longer_has_is_not_asked_of_it(empty: Project) -> None:
     folder = empty.state(stack) / "terraform"
     assert state.secret_versions(folder, {"KEY": "one"}, {}) == {"KEY": 1}
     assert state.secret_versions(folder, {}, {}) == {"KEY": 1}
-    state.forget(empty, stack)
+    state.delete_records(empty, stack)
     assert state.secret_versions(folder, {}, {}) == {}
 
 
