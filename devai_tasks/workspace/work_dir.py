@@ -110,7 +110,7 @@ def is_created(project: Project, settings: Settings) -> bool:
     return not folder.exists() and _contains(project.root.resolve(), folder)
 
 
-def obeyed(project: Project, settings: Settings) -> str:
+def autoload_warning(project: Project, settings: Settings) -> str:
     """Return a warning about files in the folder that a program runs or reads when called there; empty for none."""
     folder = real_path(project, settings)
     files = {
@@ -124,7 +124,7 @@ def obeyed(project: Project, settings: Settings) -> str:
 
 def warn(project: Project, settings: Settings) -> None:
     """Warn about files that a program would run or read in the folder. Not for an unsafe folder that is allowed."""
-    if not danger(project, settings) and (files := obeyed(project, settings)):
+    if not danger(project, settings) and (files := autoload_warning(project, settings)):
         console.warn(f"{files}; {SAFELY}")
 
 

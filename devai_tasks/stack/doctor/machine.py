@@ -225,7 +225,7 @@ def work_folder(project: Project, settings: Settings) -> Check:
         return Check("engine", "work folder", state, f"{folder}: {danger}", "a dedicated folder", hint)
     if work_dir.is_created(project, settings):
         return Check("engine", "work folder", State.OK, f"`inv up` creates {folder}")
-    if found := work_dir.obeyed(project, settings):
+    if found := work_dir.autoload_warning(project, settings):
         return Check("engine", "work folder", State.ADVICE, found, "notebooks only", work_dir.SAFELY)
     if folder.is_dir() and os.access(folder, os.W_OK):
         return Check("engine", "work folder", State.OK, str(folder))
