@@ -40,7 +40,7 @@ def write(project: Project, settings: Settings) -> int:
     """
     files, folder = render(project, settings), project.artifacts(settings.stack)
     with writer.alone(folder):
-        if other := runs.other(project, settings.stack):
+        if other := runs.other_run(project, settings.stack):
             raise DevaiError(
                 f"{settings.stack} is being changed by {other}, which reads its artifacts; no artifact was changed",
                 hint="wait until that run ends, or stop it",

@@ -26,7 +26,7 @@ def provide(project: Project, stack: Stack, files: Callable[[str], Artifacts]) -
     # A run that changes the stack acquires the stack's lock before it writes here. If the lock is free, no other run
     # reads this folder yet.
     with writer.alone(folder):
-        if not runs.other(project, stack):
+        if not runs.other_run(project, stack):
             return writer.put(files(folder.relative_to(project.root).as_posix()), folder)
     hidden = folder.with_name(f".{folder.name}")
     return writer.write(files(hidden.relative_to(project.root).as_posix()), hidden)

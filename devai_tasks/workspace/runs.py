@@ -77,7 +77,7 @@ def alone(project: Project, stack: Stack, run: Run) -> Iterator[None]:
             _note(stream, "")
 
 
-def other(project: Project, stack: Stack) -> str:
+def other_run(project: Project, stack: Stack) -> str:
     """Return a description of another run that changes the stack now; empty for none. Does not wait."""
     try:
         stream = _lock(project, stack).open(encoding="utf-8")
@@ -159,7 +159,7 @@ def _lock(project: Project, stack: Stack) -> Path:
 
 
 def _acquire(stream: TextIO) -> bool:
-    """Try to acquire the lock; return whether it was free. Retries briefly, because `other` locks it for a moment."""
+    """Try to acquire the lock; return whether it was free. Retries briefly, because `other_run` locks it for a moment."""
     end = time.monotonic() + _LOCK_TIMEOUT
     while True:
         try:

@@ -64,10 +64,10 @@ def test_a_run_that_broke_off_leaves_no_lock_and_is_told_of(
 
 
 def test_who_only_asks_whether_a_stack_is_being_changed_keeps_nobody_from_it(project: Project) -> None:
-    assert runs.other(project, STACK) == ""
+    assert runs.other_run(project, STACK) == ""
     assert not (project.root / ".devai").exists()
     with runs.alone(project, STACK, runs.begin("up", [])):
-        assert runs.other(project, STACK) == ""  # it is this one
+        assert runs.other_run(project, STACK) == ""  # it is this one
     asking = (project.state(STACK) / "lock").open(encoding="utf-8")
     fcntl.flock(asking, fcntl.LOCK_SH)
     threading.Timer(0.05, asking.close).start()
