@@ -13,7 +13,7 @@ from devai_tasks.workspace import state
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 
 
-def provide(project: Project, settings: Settings) -> bool:
+def ensure_certificate(project: Project, settings: Settings) -> bool:
     """Ensure the stack's certificate in `.devai/<stack>/`; return whether a new one was created.
 
     A certificate is kept until it expires soon, the lab's address changes, or mkcert becomes available to sign it. Only

@@ -108,7 +108,7 @@ def _write_files(project: Project, settings: Settings) -> None:
     secret_values.report_kept(handover.kept)
     changed = state.keep_secrets(project, settings.stack, handover.values, PROXIES)
     if settings.tls.local:
-        changed |= tls.provide(project, settings)
+        changed |= tls.ensure_certificate(project, settings)
     if settings.engine.uid == 0 and not settings.engine.rootless:
         state.open_to_root(project, settings.stack)
     if changed:
