@@ -44,7 +44,7 @@ def of(session: Session) -> Mapping[str, Any]:
     return {
         "stack": str(session.stack),
         "rows": rows,
-        "owner": owner.words if owner else "",
+        "owner": owner.summary if owner else "",
         "address": workload.address() if runs_here else "",
         "drift": drift,
         "last change": f"{last['task']} by {last['who']} at {last['time']}: {last['result']}" if last else "",

@@ -50,7 +50,7 @@ class Owner:
     """Hint for a foreign stack, besides choosing another project name; empty for none."""
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """Short description of the owner."""
         return {
             Claim.FREE: "none: the stack does not exist",
