@@ -159,7 +159,7 @@ def _lock(project: Project, stack: Stack) -> Path:
 
 
 def _acquire(stream: TextIO) -> bool:
-    """Try to acquire the lock; return whether it was free. Retries briefly, because `other_run` locks it for a moment."""
+    """Try to acquire the lock; return whether it was free. Retries briefly: `other_run` holds it for a moment."""
     end = time.monotonic() + _LOCK_TIMEOUT
     while True:
         try:
