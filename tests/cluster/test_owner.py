@@ -62,7 +62,7 @@ def test_another_project_changes_nothing_and_a_clone_may(shared: Shared, project
     first = shared.of(project)
     made = first("k8s.secrets", "--yes")
     assert made.returncode == 0, made.stderr
-    assert f"wrote project.id to {ownership.FILE}: commit it" in made.stderr
+    assert f"wrote project.id to {ownership.FILE}; commit the file" in made.stderr
     before = shared.there("--output=yaml")
 
     other = fresh(tmp_path / "other")

@@ -216,7 +216,7 @@ def test_a_stack_of_version_0_1_in_a_cluster_is_taken_over_after_one_question(
     assert labels == {"devai.io/stack": "devai-mine-dev"}
     taken = devai("k8s.delete", "--cloud=mine", "--yes", "--take-over")
     assert taken.returncode == 0, taken.stderr
-    assert "wrote project.id to conf/common/project.yaml: commit it" in taken.stderr
+    assert "wrote project.id to conf/common/project.yaml; commit the file" in taken.stderr
     assert labels["devai.io/project-id"] in (project.root / ownership.FILE).read_text(encoding="utf-8")
     again = devai("k8s.delete", "--cloud=mine", "--yes")
     assert again.returncode == 0, again.stderr

@@ -27,7 +27,7 @@ def test_the_identity_is_written_once_into_the_file_that_clones_share(
     before = (project.root / ownership.FILE).read_text(encoding="utf-8")
     identity = ownership.ensure_id(project, settings(project))
     assert settings(project).project.id == identity
-    assert "wrote project.id to conf/common/project.yaml: commit it" in capsys.readouterr().err
+    assert "wrote project.id to conf/common/project.yaml; commit the file" in capsys.readouterr().err
     after = (project.root / ownership.FILE).read_text(encoding="utf-8")
     assert after == f"{before}  id: {identity}\n"
     assert ownership.ensure_id(project, settings(project)) == identity
