@@ -89,7 +89,7 @@ def _row(*cells: str) -> str:
 
 def of_owner(result: Overview, owner: Owner) -> None:
     """Add the owner of the stack, and what the owner means for `up`."""
-    result.owner = owner.words
+    result.owner = owner.summary
     if owner.claim is Claim.FOREIGN:
         result.notes.append(f"`up` is refused: {owner.sentence}; {owner.hint}")
     if owner.claim is Claim.UNCLEAR:
@@ -164,7 +164,7 @@ def of_compose(  # noqa: PLR0913 - the stack, and what is known about it
     actual = {row["service"]: row for row in containers.containers()}
     desired = containers.config().get("services", {})
     ids = {name: docker.image_id(definition["image"]) for name, definition in desired.items()}
-    verbs = containers.rehearse() if docker.dry or (actual and all(ids.values())) else {}
+    verbs = containers.planned_actions() if docker.dry or (actual and all(ids.values())) else {}
     for name, image_id in ids.items():
         result.changes += _of_container(
             name, actual.get(name), verbs, "" if rebuilt and name == naming.LAB else image_id

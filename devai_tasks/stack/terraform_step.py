@@ -97,7 +97,7 @@ def destroy(session: Session, *, offline: bool = False, data: bool, emptied: boo
         show(work, planned)
         if planned.is_empty and not session.dry:
             if not (offline or records.managed(work.tool.state())):
-                state.forget(session.project, session.stack)
+                state.delete_records(session.project, session.stack)
             return console.say(f"{session.stack}: nothing to destroy")
         if not emptied:
             terraform.warn_of_cluster(work, data=data)
@@ -107,7 +107,7 @@ def destroy(session: Session, *, offline: bool = False, data: bool, emptied: boo
             work, _ = terraform.plan_destruction(work, data=data)  # noqa: PLW2901 - the state has changed
         terraform.apply(work)
         if not (offline or session.dry):
-            state.forget(session.project, session.stack)
+            state.delete_records(session.project, session.stack)
             note_record(work)  # for the data that is kept
     return None
 

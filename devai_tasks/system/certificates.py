@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devai_tasks.system import process
 
-# Maximum validity in days that Apple's programs accept, since iOS 13 and macOS 10.15.
+# Maximum validity in days that Apple accepts (https://support.apple.com/HT210176).
 DAYS = 825
 # A certificate is renewed a month before it expires.
 _LEAST_SECONDS = 30 * 24 * 3600

@@ -65,12 +65,12 @@ def of_owner(group: str, owner: Owner, *, bad: State, task: str) -> Check:
         task: the task that asks before it takes over a stack whose owner is unclear.
     """
     if owner.claim in (Claim.FREE, Claim.OWN):
-        return Check(group, "owner", State.OK, owner.words)
+        return Check(group, "owner", State.OK, owner.summary)
     if owner.claim is Claim.UNCLEAR:
         return Check(
-            group, "owner", State.ADVICE, owner.words, owner.own, f"`inv {task}` asks before it takes the stack over"
+            group, "owner", State.ADVICE, owner.summary, owner.own, f"`inv {task}` asks before it takes the stack over"
         )
-    return Check(group, "owner", bad, owner.words, owner.own, owner.hint)
+    return Check(group, "owner", bad, owner.summary, owner.own, owner.hint)
 
 
 def gibibytes(count: float) -> str:

@@ -275,7 +275,7 @@ def _registry_session(settings: Settings, engine: Images, missing_hint: str) -> 
             "broken": "a full disk is a frequent cause; see the registry's log",
         }
         raise DevaiError(
-            f"{host} {_REFUSALS[refused.no]} {repository}\n  {refused}",
-            hint=hints[refused.no],
-            code=_CODES.get(refused.no, ""),
+            f"{host} {_REFUSALS[refused.kind]} {repository}\n  {refused}",
+            hint=hints[refused.kind],
+            code=_CODES.get(refused.kind, ""),
         ) from refused

@@ -225,7 +225,7 @@ def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
     status = json.loads(devai("status", "--cloud=aws", "--json").stdout)
     assert [row["what"] for row in status["rows"]] == ["deployment/devai"]
     assert status["drift"] == "none; only the cluster was compared; `inv plan` compares everything"
-    state.forget(project, STACK)
+    state.delete_records(project, STACK)
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
     assert len(deployed.asked) == 4
