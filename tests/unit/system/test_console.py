@@ -66,7 +66,7 @@ def on_a_terminal(project: Project, words: Sequence[str] = DOCTOR, **variables: 
 def test_a_terminal_gets_colors_and_a_sign_that_it_goes_on(project: Project) -> None:
     printed = on_a_terminal(project)
     assert COLOR in printed
-    assert "looking" in printed
+    assert "checking" in printed
     assert "cannot run" in printed
 
 
