@@ -60,7 +60,7 @@ def configurations(
             problems += error.problems
             continue
         loaded.append(configuration)
-        if refusal := kubernetes.unknown_overlay(sources.project, configuration.settings):
+        if refusal := overlays.unknown_overlay(sources.project, configuration.settings):
             key, overlay = ("kubernetes", "overlay"), configuration.settings.kubernetes.overlay
             problems.append(Problem(configuration.origins(key)[0].place, quote(key, overlay), refusal))
     if problems:

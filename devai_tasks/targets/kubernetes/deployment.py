@@ -97,14 +97,6 @@ class Cluster:
         return list(names) or self.deployments
 
 
-def unknown_overlay(project: Project, settings: Settings) -> str:
-    """Return the error message for a configured overlay that does not exist; empty if it exists."""
-    overlays, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
-    if "kubernetes" not in settings.targets or (overlays / name / "kustomization.yaml").is_file():
-        return ""
-    return unknown("overlay", name, (file.parent.name for file in overlays.glob("*/kustomization.yaml")))
-
-
 def manifests(cluster: Cluster) -> str:
     """Render the stack's generated overlay, and build its manifests.
 
@@ -112,7 +104,7 @@ def manifests(cluster: Cluster) -> str:
         UsageError: the configured overlay does not exist.
     """
     settings = cluster.settings
-    if problem := unknown_overlay(cluster.project, settings):
+    if problem := overlays.unknown_overlay(cluster.project, settings):
         raise UsageError(f"kubernetes.overlay: {problem}", hint="overlays are folders in deploy/kubernetes/overlays")
     folder = artifacts.provide(cluster.project, settings.stack, lambda _: rendering.render(settings))
     return kubectl.build((folder / "kubernetes").relative_to(cluster.project.root), dry=cluster.dry)

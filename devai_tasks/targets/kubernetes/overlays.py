@@ -8,7 +8,7 @@ from devai_tasks.system.errors import unknown
 
 
 def unknown_overlay(project: Project, settings: Settings) -> str:
-    """What is wrong with the overlay that a stack in a cluster names; empty where it is there."""
+    """Return the error message for a configured overlay that does not exist; empty if it exists."""
     folder, name = project.root / "deploy/kubernetes/overlays", settings.kubernetes.overlay
     if "kubernetes" not in settings.targets or (folder / name / "kustomization.yaml").is_file():
         return ""
