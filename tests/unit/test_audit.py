@@ -95,4 +95,4 @@ noxfile.audit(Session())
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == "2 these found something, or could not look:\none\ntwo three"
+    assert done.stderr.strip() == "2 vulnerabilities found, or scan failed:\none\ntwo three"

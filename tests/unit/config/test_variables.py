@@ -161,7 +161,7 @@ def test_doctor_does_not_contact_a_server_that_a_variable_names(
         monkeypatch.setenv("SERVER", f"127.0.0.1:{server.getsockname()[1]}")
         flags = ("--set=ollama.mode=external", "--set=ollama.url=http://${oc.env:SERVER}")
         found = " ".join(devai("doctor", *flags).stdout.split())
-        assert "Ollama not checked: ollama.url takes in SERVER of the environment" in found
+        assert "Ollama not checked: ollama.url contains the environment variable SERVER" in found
         with pytest.raises(BlockingIOError):  # nothing connected
             server.accept()
 

@@ -90,7 +90,7 @@ def test_rendering_by_hand_waits_for_a_change_to_end(changing: Project, cli: Cli
     before = there(changing, LOCAL)
     refused = cli("devai", "config.render")
     assert refused.returncode == 1
-    assert "local-dev is being changed by `inv up` of " in refused.stderr
+    assert "local-dev is being changed by `inv up` (" in refused.stderr
     assert "no artifact was changed; wait until that run ends" in refused.stderr
     assert there(changing, LOCAL) == before
 

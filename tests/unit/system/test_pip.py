@@ -35,4 +35,4 @@ def test_a_python_without_pip_is_told_what_brings_it(tmp_path: Path, monkeypatch
     monkeypatch.setattr(pip, "_PIP", (str(python), "-P", "-m", "pip"))
     with pytest.raises(ToolError) as failure:
         pip.unpack("llm", tmp_path)
-    assert failure.value.hint == "`pip install devai-tasks[offline]` brings pip"
+    assert failure.value.hint == "`pip install devai-tasks[offline]` installs pip"
