@@ -93,5 +93,5 @@ def test_stack_of_version_0_1_is_not_built_a_second_time(project: Project, devai
     upgraded(project, cloud, "kubernetes")
     refused = devai("tf.plan", f"--cloud={cloud}", "--offline", "--set=terraform.region=otherregion1")
     assert refused.returncode == 2, refused.stdout
-    assert "and would be built twice: set it back, or first `inv down --env=dev" in refused.stderr
+    assert "and would be created twice: restore that value, or first run `inv down --env=dev" in refused.stderr
     assert f"delete .devai/{cloud}-dev/offline to start over" in refused.stderr

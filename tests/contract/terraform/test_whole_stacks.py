@@ -202,5 +202,5 @@ def test_another_machine_stops_the_service_alone_and_a_third_can_not_start_it(
     elsewhere()
     unknown = devai("start", *ELSEWHERE, "--yes", "--seconds=1")
     assert unknown.returncode == 2
-    assert "no image of aws-dev is known here" in unknown.stderr
+    assert "no image of aws-dev is recorded here" in unknown.stderr
     assert "`inv up --env=dev --cloud=aws --set=" in unknown.stderr
