@@ -102,7 +102,7 @@ def test_two_at_the_same_time_do_not_run_into_each_other(faulty: ComposeStack) -
     assert process.returncode == 0
     assert refused.returncode == 1
     assert "local-faults is being changed by `inv up` (" in refused.stderr
-    assert "nothing was changed; wait until that ends, or end it" in refused.stderr
+    assert "nothing was changed; wait until that run ends, or stop it" in refused.stderr
 
 
 def test_a_stack_whose_checkout_is_gone_is_taken_over(faulty: ComposeStack, tmp_path: Path) -> None:
