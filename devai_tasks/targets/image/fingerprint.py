@@ -27,7 +27,9 @@ def of(project: Project, settings: Settings) -> str:
         target.pop(name, None)
     digest = hashlib.sha256(json.dumps([target, image_names.pinned(settings, image_names.base(settings))]).encode())
     sources = [Path(target["dockerfile"]), Path(".dockerignore"), Path("requirements.txt")]
-    sources += [file.relative_to(project.root) for file in sorted((project.root / "deploy/image").rglob("*"))]
+    copied = sorted((project.root / "deploy/image").rglob("*"))
+    # .dockerignore leaves out Python's bytecode, too.
+    sources += [file.relative_to(project.root) for file in copied if file.parent.name != "__pycache__"]
     for file in sources:
         if (project.root / file).is_file():
             digest.update(f"{file}\0".encode() + (project.root / file).read_bytes())
