@@ -259,7 +259,7 @@ class Ollama:
         "otherwise a local build.",
         tasks="where compose.up gets the Ollama image",
     )
-    # The newest version whose runner is part of the main binary; docs/decisions/0003-local-images.md has the reason.
+    # The newest version whose runner is part of the main binary; docs/decisions/0017-ollama-versions.md has the reason.
     build_version: str = key("Version of Ollama in the local build from source.", default="0.24.0", check=VERSION)
     built: str = key(
         "Name of the locally built Ollama image that replaces the official one; `inv compose.up` and `inv k8s.apply` "
