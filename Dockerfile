@@ -1,15 +1,16 @@
-# One file behind two names: Dockerfile.gpu is a link to it, so that the two can't drift. The arguments make the
-# difference, as the bake file that `inv image.build` writes gives them. By hand, for NVIDIA GPUs:
+# Dockerfile.gpu is a symbolic link to this file, so that the two can't drift. The two images differ in build arguments
+# only, which the bake file of `inv image.build` passes. A manual build for NVIDIA GPUs:
 #   docker build --build-arg BASE_IMAGE=nvidia/cuda:13.0.1-runtime-ubuntu24.04 --build-arg PACKAGES=cuda13 .
 ARG BASE_IMAGE=debian:trixie-slim
 ARG PACKAGES=standard
 
-# Python, on any base of the Debian family that has 3.11 or later.
+# Python on any Debian-based image that has Python 3.11 or later.
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE} AS base
 SHELL ["/bin/sh", "-eu", "-c"]
-# The versions are those of the base's own release. Documentation goes, as slim bases have it; licenses stay.
+# The base image's release determines the package versions. Documentation is left out, as in slim base images; licenses
+# are kept.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
@@ -18,7 +19,7 @@ RUN apt-get update \
         --option DPkg::Options::=--path-exclude='/usr/share/locale/*' \
         --option DPkg::Options::=--path-exclude='/usr/share/man/*' \
         ca-certificates python3 python3-venv tini \
-    # What differs from build to build: lists, logs, and the linker's notes on inodes.
+    # Remove what differs between builds: package lists, logs, and the linker's cache, which contains inodes.
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/log/*
 
 
@@ -30,7 +31,7 @@ RUN apt-get update \
 RUN python3 -m venv /opt/lab
 ARG PACKAGES
 COPY deploy/image/requirements/${PACKAGES}.lock /tmp/packages.lock
-# `ca` is the certificate bundle of a network that inspects TLS: optional, and in no layer.
+# `ca` is the optional certificate bundle of a network that inspects TLS. It is not stored in a layer.
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     --mount=type=cache,target=/root/.cache/pip \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi; \
@@ -40,14 +41,14 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     && /opt/lab/bin/pip freeze --all >/opt/lab/constraints.txt
 COPY deploy/image/prune.sh /tmp/
 RUN sh /tmp/prune.sh /opt/lab \
-    # Hashes in place of times, sets in one order, a single process: equal packages make equal files.
+    # Hashes instead of timestamps, a fixed order of sets and a single process make the compiled files reproducible.
     && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash /opt/lab/lib \
-    # In a running lab the first `python` is that of the person's own environment, which the entrypoint puts on top.
+    # In a running lab, the first `python` on PATH is that of the user's virtual environment, which lab-env creates.
     && sed -i '1s|.*|#!/usr/bin/env python|' /opt/lab/bin/pip* \
     && sed -i '0,/"python"/ s|"python"|"/usr/bin/env", "python"|' /opt/lab/share/jupyter/kernels/python3/kernel.json
 
 
-# Command-line tools, where some are asked for.
+# The command-line tools that the build argument selects, if any.
 FROM base AS tools
 ARG TOOLS
 COPY deploy/image/requirements/tools.lock deploy/image/tools.sh /tmp/
@@ -58,22 +59,22 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then \
         export PIP_CERT=/run/secrets/ca.crt NODE_EXTRA_CA_CERTS=/run/secrets/ca.crt; \
     fi; \
-    # Words, and none where there are none.
+    # Unquoted: a list of names, which may be empty.
     # shellcheck disable=SC2086
     sh /tmp/tools.sh ${TOOLS}
 
 
-# A person's requirements.txt, if there is one: the pattern may match nothing.
+# The user's requirements.txt, if it exists: a pattern may match nothing, but a missing plain name fails the build.
 FROM scratch AS person
 COPY requirements.tx[t] /
 
 
 FROM base AS lab
-# Group 0 may write, so that any other id of that group works as well as this one. The epoch keeps the day of the build
-# out of /etc/shadow.
+# The home is writable for group 0, so that the lab runs as any user ID in that group. SOURCE_DATE_EPOCH keeps the build
+# date out of /etc/shadow.
 RUN SOURCE_DATE_EPOCH=0 useradd --no-log-init --uid 10001 --gid 0 --home-dir /home/devai --no-create-home --shell /bin/bash devai \
     && install --directory --owner 10001 --group 0 --mode 0775 /home/devai
-# What packages without a wheel are built with.
+# The compilers that packages without a wheel need.
 ARG COMPILERS=false
 # hadolint ignore=DL3008
 RUN if [ "${COMPILERS}" = true ]; then \
@@ -81,7 +82,8 @@ RUN if [ "${COMPILERS}" = true ]; then \
         && apt-get install --yes --no-install-recommends build-essential python3-dev \
         && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/log/*; \
     fi
-# USER, because an id without an account has no name. Jupyter's run-time files hold the token: not in the kept home.
+# USER is set because a user ID without an account has no name. Jupyter's runtime files contain the token, so they are
+# kept out of the persistent home.
 ENV HOME=/home/devai \
     JUPYTER_RUNTIME_DIR=/tmp/jupyter-runtime \
     LANG=C.UTF-8 \
@@ -112,10 +114,10 @@ USER 10001:0
 EXPOSE 8888
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/local/bin/healthcheck"]
 ENTRYPOINT ["/usr/local/bin/entrypoint"]
-# By its path: a person's own environment may hold another jupyter.
+# An absolute path, because the user's virtual environment may contain another jupyter.
 CMD ["/opt/lab/bin/jupyter", "lab"]
 
-# Last, for they change with every commit.
+# The labels come last, because they change with every commit.
 ARG BASE_IMAGE
 ARG BASE_SOURCE=registry
 ARG BASE_DIGEST

@@ -1,9 +1,9 @@
-# Chroma from its Python package, for machines that reach package registries but no image registry.
-# The result stands in for the official image: same program, same port, same volume.
+# Chroma from its Python package, for machines that can reach package registries but no image registry.
+# A replacement for the official image, with the same program, port and volume.
 
 ARG BASE_IMAGE=debian:trixie-slim
 
-# checkov:skip=CKV_DOCKER_3:like the official image, whose volume belongs to root
+# checkov:skip=CKV_DOCKER_3:runs as root like the official image, whose volume belongs to root
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
@@ -14,7 +14,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/chroma
 COPY deploy/image/requirements/chroma.lock /tmp/
-# `ca` is the certificate bundle of a network that inspects TLS: optional, and in no layer.
+# `ca` is the optional certificate bundle of a network that inspects TLS. It is not stored in a layer.
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     --mount=type=cache,target=/root/.cache/pip \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi; \

@@ -1,7 +1,8 @@
-"""Unpacks an archive of a home into a folder, as whoever may have made the archive.
+"""Unpacks an untrusted archive of a home into a folder.
 
 The archive is read once, by one parser, and every member is checked before it is written. No step follows a symbolic
-link. What may not be in a home is left out and reported; an archive that no backup is like is refused as a whole.
+link. Entries that a home must not contain are skipped and reported. An archive with a feature that backups never use is
+refused as a whole.
 """
 
 from __future__ import annotations
@@ -20,42 +21,42 @@ from pathlib import Path
 from typing import IO, Any
 
 RESERVED_NAME = ".devai-restore-"
-"""How the names begin that a restore uses in a home."""
+"""Prefix of the names that a restore uses in a home."""
 
 CHUNK_BYTES = 1 << 18
-# The names and attributes of one member; a path has 4096 bytes at most on Linux.
+# Limit for the names and attributes of one member; a path has at most 4096 bytes on Linux.
 MAX_HEADER_BYTES = 1 << 16
 MAX_DEPTH = 100
 MAX_ENTRIES = 1_000_000
-# What the home keeps free, and what an entry takes beside its content.
+# Space that stays free in the home, and the space that an entry uses in addition to its content.
 RESERVED_BYTES = 100 << 20
 BLOCK_BYTES = 4096
 MAX_EXAMPLES = 5
 
-# Where the programs of the image are: environments of Python link to them.
+# Folders with the programs of the image. Python's virtual environments contain links to them.
 PROGRAM_FOLDERS = ("/usr/", "/opt/")
 
-_TWICE = "is in the archive both as a folder and as something else"
+_TWICE = "is in the archive both as a folder and as another type"
 
 Names = tuple[str, ...]
-"""The names on the way from the home to an entry."""
+"""The parts of an entry's path, relative to the home."""
 
 
 class RestoreError(Exception):
-    """Nothing was restored, with the reason; `status` is that of HTTP."""
+    """Nothing was restored, for the reason in the message; `status` is an HTTP status code."""
 
     status = 400
 
 
 class NoSpaceError(RestoreError):
-    """The home has no space for the archive."""
+    """The home has not enough space for the archive."""
 
     status = 507
 
 
 @dataclass
 class Report:
-    """What was restored, and what was not, by reason."""
+    """The restored entries, and the skipped ones by reason."""
 
     files: int = 0
     bytes: int = 0
@@ -63,14 +64,14 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict)
 
     def skip(self, reason: str, path: Names | str) -> None:
-        """Note an entry that is not restored."""
+        """Record an entry that is not restored."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
         names = self.skipped.setdefault(reason, [])
         if len(names) < MAX_EXAMPLES:
             names.append(path if isinstance(path, str) else "/".join(path))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as the client reads it."""
+        """Return the report in the format that the client expects."""
         skipped = [
             {"reason": reason, "count": self.counts[reason], "names": names} for reason, names in self.skipped.items()
         ]
@@ -79,7 +80,7 @@ class Report:
 
 @contextmanager
 def folder_of(path: Path | str, parent: int | None = None) -> Iterator[int]:
-    """Open a folder for a time."""
+    """Open a folder, and close it on exit."""
     descriptor = open_folder(path, parent)
     try:
         yield descriptor
@@ -88,12 +89,12 @@ def folder_of(path: Path | str, parent: int | None = None) -> Iterator[int]:
 
 
 def open_folder(path: Path | str, parent: int | None = None) -> int:
-    """Open a folder, of a parent where one is given; a link to one is none."""
+    """Open a folder, relative to `parent` if given. Raises OSError for a symbolic link."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
 
 
 def lstat(name: str, folder: int) -> os.stat_result | None:
-    """Describe an entry itself, whatever it links to; None where it is missing."""
+    """Return the attributes of an entry, without following a symbolic link; None if the entry is missing."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -107,7 +108,7 @@ def is_folder(entry: os.stat_result | None) -> bool:
 
 @dataclass
 class Space:
-    """How many bytes and entries an archive may still take."""
+    """Bytes and entries that an archive may still use."""
 
     bytes: int
     entries: int
@@ -116,25 +117,25 @@ class Space:
     def of(cls, home: Path) -> Space:
         """Return the free space of the home's volume, without the reserve."""
         volume = os.statvfs(home)
-        # Some file systems count no entries.
+        # Some file systems do not count entries.
         entries = volume.f_favail * 9 // 10 if volume.f_files else MAX_ENTRIES
         return cls(volume.f_bavail * volume.f_frsize - RESERVED_BYTES, min(entries, MAX_ENTRIES))
 
     def take(self, size: int = 0) -> None:
-        """Take the space of one entry. Raises NoSpaceError where there is none."""
+        """Reserve the space for one entry. Raises NoSpaceError if the space is exhausted."""
         self.entries -= 1
         self.bytes -= size + BLOCK_BYTES
         if self.entries < 0:
-            raise NoSpaceError("the archive has more entries than the home may take")
+            raise NoSpaceError("the archive has more entries than the home can hold")
         if self.bytes < 0:
             raise NoSpaceError(
                 f"the unpacked archive is larger than the free space of the home, of which {RESERVED_BYTES >> 20} MiB "
-                "stay free; the files that it replaces are removed only after all of it is unpacked"
+                "stay free; existing files are replaced only after the whole archive is unpacked"
             )
 
 
 class _Source:
-    """The unpacked bytes of an archive as tarfile reads them: forwards, and not without limit."""
+    """The decompressed bytes of an archive, for tarfile: read forward only, with a limit for headers."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = gzip.GzipFile(fileobj=stream)
@@ -146,7 +147,7 @@ class _Source:
         return self._position
 
     def seek(self, position: int) -> None:
-        """Go forwards, over content that nobody wants."""
+        """Skip content up to a position."""
         if position < self._position:
             raise RestoreError("the archive is damaged: a member begins before the previous one ends")
         while missing := position - self._position:
@@ -154,7 +155,7 @@ class _Source:
                 raise RestoreError("the archive is incomplete: it ends within a member")
 
     def read(self, size: int) -> bytes:
-        """Read a header; the limit holds for all that belong to one member."""
+        """Read a header; the limit applies to all headers of one member together."""
         self.header_bytes -= size
         if self.header_bytes < 0:
             raise RestoreError(f"the archive has a header of more than {MAX_HEADER_BYTES >> 10} KiB")
@@ -162,7 +163,7 @@ class _Source:
         return self.last
 
     def content(self, size: int) -> bytes:
-        """Read a part of a member's content."""
+        """Read at most `size` bytes of a member's content."""
         return self._read(min(size, CHUNK_BYTES))
 
     def _read(self, size: int) -> bytes:
@@ -177,7 +178,7 @@ class _Source:
 
 
 class Unpacking:
-    """An archive on its way into a folder of its own."""
+    """Unpacks an archive into an empty folder."""
 
     def __init__(self, folder: int, home: Path, mounted: set[Names], space: Space) -> None:
         self._root = folder
@@ -185,16 +186,16 @@ class Unpacking:
         self._mounted = mounted
         self._space = space
         self._report = Report()
-        # Members of one folder follow each other: it stays open.
+        # Members of one folder follow each other, so the last folder stays open.
         self._parent: tuple[Names, int] | None = None
 
     def run(self, stream: IO[bytes]) -> Report:
-        """Unpack all of it."""
+        """Unpack the whole archive."""
         source = _Source(stream)
         try:
             for member in _members(source):
                 self._unpack(member, source)
-            # Up to the end, where the checksum is.
+            # Read to the end: the checksum comes last.
             while source.content(CHUNK_BYTES):
                 pass
         finally:
@@ -209,16 +210,16 @@ class Unpacking:
         if write is None:
             self._report.skip("neither a file, nor a folder, nor a link", path)
         elif path[0].startswith(RESERVED_NAME):
-            self._report.skip("a name that restores need for themselves", path)
+            self._report.skip("a name that is reserved for restores", path)
         elif self._is_mounted(path):
-            self._report.skip("belongs to what is mounted into the home", path)
+            self._report.skip("inside a folder that is mounted into the home", path)
         else:
-            if not member.isdir():  # a folder takes it where it is made
+            if not member.isdir():  # space for a folder is reserved when the folder is created
                 self._space.take(member.size if member.isreg() else 0)
             try:
                 write(path)
             except OSError as error:
-                # Volumes differ in the names that they take.
+                # Not every file system supports every name.
                 if error.errno not in {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}:
                     raise
                 self._report.skip(str(error.strerror), path)
@@ -249,7 +250,7 @@ class Unpacking:
                 missing -= len(data)
                 file.write(data)
             file.flush()
-            # A volume of another kind may have neither modes nor times.
+            # Some file systems support neither modes nor timestamps.
             with suppress(OSError):
                 os.fchmod(file.fileno(), member.mode & 0o777)
             with suppress(OSError, OverflowError, ValueError):
@@ -265,25 +266,25 @@ class Unpacking:
             yield file
 
     def _make_folder(self, path: Names, member: tarfile.TarInfo) -> None:
-        # Its owner can always remove it again.
+        # Mode 0700 allows the owner to remove the folder.
         with suppress(OSError):
             os.fchmod(self._open(path), member.mode & 0o777 | 0o700)
 
     def _make_symlink(self, path: Names, target: str) -> None:
         if not self._stays_inside(path, target):
-            return self._report.skip("a link to a place outside the home", f"{'/'.join(path)} -> {target}")
+            return self._report.skip("a link to a path outside the home", f"{'/'.join(path)} -> {target}")
         folder, name = self._free(path)
         try:
             os.symlink(target, name, dir_fd=folder)
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}:
                 raise
-            return self._report.skip("a link, which the volume of the home cannot hold", path)
+            return self._report.skip("a link, which the volume of the home does not support", path)
         self._report.files += 1
         return None
 
     def _stays_inside(self, path: Names, target: str) -> bool:
-        """Whether a link leads to a place in the home, or to a program of the image, whatever other links there are."""
+        """Whether a link points into the home or to a program of the image, regardless of other links."""
         parts = [part for part in target.split("/") if part not in {"", "."}]
         if target.startswith("/"):
             return ".." not in parts and target.startswith((f"{self._home}/", *PROGRAM_FOLDERS))
@@ -291,13 +292,13 @@ class Unpacking:
         return up < len(path) and ".." not in parts[up:]
 
     def _make_hard_link(self, path: Names, target: Names) -> None:
-        """Link to a file that the archive has brought, or copy it where the volume has no such links."""
+        """Link to a file that was unpacked before, or copy the file if the volume does not support hard links."""
         with self._existing(target[:-1]) as source:
             linked = None if source is None or not target or target == path else lstat(target[-1], source)
             if source is None or linked is None or stat.S_ISDIR(linked.st_mode):
                 return self._report.skip("a hard link to a file that is not restored", path)
             if stat.S_ISLNK(linked.st_mode):
-                # From another folder it may lead elsewhere.
+                # The target is checked again: relative to another folder, it may be another path.
                 return self._make_symlink(path, os.readlink(target[-1], dir_fd=source))
             folder, name = self._free(path)
             try:
@@ -319,7 +320,7 @@ class Unpacking:
                 os.fchmod(copy.fileno(), stat.S_IMODE(os.fstat(original.fileno()).st_mode))
 
     def _free(self, path: Names) -> tuple[int, str]:
-        """Return the folder and the name of an entry to make; an earlier one of the archive is removed."""
+        """Return the folder and name of an entry to create, after removing an earlier entry of the same name."""
         folder, name = self._open(path[:-1]), path[-1]
         earlier = lstat(name, folder)
         if earlier is not None:
@@ -329,7 +330,7 @@ class Unpacking:
         return folder, name
 
     def _open(self, path: Names) -> int:
-        """Return a folder of the archive, made where it is missing; it is closed by the next call."""
+        """Return a folder of the archive, created if it is missing; the next call closes its descriptor."""
         if self._parent is None or self._parent[0] != path:
             folder = self._walk(path, make=True)
             self._close_parent()
@@ -343,7 +344,7 @@ class Unpacking:
 
     @contextmanager
     def _existing(self, path: Names) -> Iterator[int | None]:
-        """Open a folder that the archive has brought; None where it has not."""
+        """Open a folder that was unpacked before; None if it does not exist."""
         try:
             folder = self._walk(path, make=False)
         except FileNotFoundError:
@@ -373,27 +374,27 @@ class Unpacking:
 
 
 def _members(source: _Source) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive, none of which is kept."""
+    """Yield the members of an archive without keeping them in memory."""
     errors = (tarfile.TarError, ValueError, OverflowError, LookupError, RecursionError)
     try:
         tar = tarfile.TarFile(fileobj=source, encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
         while member := tar.next():
             if tar.pax_headers:
-                raise RestoreError("the archive has a header for all members; no backup has one")
+                raise RestoreError("the archive has a global header; no backup has one")
             yield member
-            tar.members.clear()  # type: ignore[attr-defined] # they would all stay in memory
+            tar.members.clear()  # type: ignore[attr-defined] # otherwise all members stay in memory
             source.header_bytes = MAX_HEADER_BYTES
     except errors as error:
         raise RestoreError(f"not a tar archive, or a damaged one: {error}") from None
     if source.last != bytes(tarfile.BLOCKSIZE):
-        raise RestoreError("the archive is incomplete or damaged: it has no end mark")
+        raise RestoreError("the archive is incomplete or damaged: the end-of-archive marker is missing")
 
 
 def _path(name: str) -> Names:
-    """The names on the way to a member. Raises RestoreError for one that leads elsewhere."""
+    """Return the parts of a member's path. Raises RestoreError for a path outside the home."""
     parts = tuple(part for part in name.split("/") if part not in {"", "."})
     if name.startswith("/") or ".." in parts:
-        raise RestoreError(f"{name}: leads out of the home; no backup has such a name")
+        raise RestoreError(f"{name}: path outside the home; no backup has one")
     if len(parts) > MAX_DEPTH:
-        raise RestoreError(f"{name[:80]}...: more than {MAX_DEPTH} folders deep")
+        raise RestoreError(f"{name[:80]}...: more than {MAX_DEPTH} nested folders")
     return parts

@@ -1,7 +1,7 @@
-"""A part of the lab's server: its whole home as one archive, out and in, for anyone with the token.
+"""Extension of the lab's server: backs up and restores the home as one archive, for anyone with the token.
 
-`GET devai/home.tar.gz` is the archive, `PUT devai/restore` takes one. What is mounted into the home, such as the user's
-own folder at ~/work, is not part of it.
+`GET devai/home.tar.gz` returns the archive, `PUT devai/restore` restores one. Folders that are mounted into the home,
+such as the user's folder at ~/work, are not part of the archive.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated, stream_request_body
 
 HOME = Path.home().resolve()
-# More than the server takes of other requests: a home has any size, and is never in memory as a whole.
+# Larger than the server's limit for other requests: a home may have any size, and is never held in memory as a whole.
 MAX_BYTES = 1 << 50
 CHUNK_BYTES = 1 << 18
-# The client's machine may sleep in the middle of an upload, and no other restore could begin.
+# An upload that sends no data for this long is canceled: a client that is suspended would block all other restores.
 STALLED_SECONDS = 300
 
 
 class Handler(JupyterHandler):
-    """A request that needs the token; without it the answer is 403, and no redirect to a page for people."""
+    """Handler that requires the token; without it, the response is 403 instead of a redirect to the login page."""
 
     async def prepare(self):
         """Refuse a request without the token."""
@@ -41,10 +41,10 @@ class Backup(Handler):
 
     @authenticated
     async def get(self):
-        """Send all files, as they are at this moment."""
+        """Send all files in their current state."""
         mounted = sorted("/".join(names) for names in devai_restore.mounts(HOME))
         left_out = {".cache", *mounted}
-        # Not the home itself: as a volume it belongs to somebody else, who alone could give it a mode again.
+        # Without the home itself: as a volume it may have another owner, and only the owner can restore its mode.
         names = sorted(entry.name for entry in HOME.iterdir())
         names = [name for name in names if name not in left_out and not name.startswith(RESERVED_NAME)]
         tar = await asyncio.create_subprocess_exec(
@@ -63,15 +63,15 @@ class Backup(Handler):
             raise
         if await tar.wait() not in {0, 1}:  # 1: a file changed while it was read
             self.log.error("tar: exit code %s", tar.returncode)
-            self.request.connection.stream.close()  # the client must not take it for complete
+            self.request.connection.stream.close()  # so that the client detects the incomplete archive
 
 
 @stream_request_body
 class Restore(Handler):
-    """An archive on its way into the home, by a process of its own: devai_restore."""
+    """Restores an uploaded archive, in a separate process that runs devai_restore."""
 
     async def prepare(self):
-        """Begin to receive an archive."""
+        """Start the process that restores the archive."""
         self.worker = self.alarm = None
         self.is_received = False
         await super().prepare()
@@ -85,39 +85,41 @@ class Restore(Handler):
         self._watch()
 
     async def data_received(self, chunk):
-        """Hand on what comes, no faster than it is taken."""
+        """Pass a chunk to the process, no faster than the process reads."""
         self._watch(stop=True)
         try:
             self.worker.stdin.write(chunk)
             await self.worker.stdin.drain()
         except ConnectionError:
-            await self.put()  # it has refused the archive
+            await self.put()  # the process has refused the archive
         else:
             self._watch()
 
     @authenticated
     async def put(self):
-        """Finish what has been received."""
+        """Wait for the process, and respond with its report."""
         if self.is_received:
             return
         self.is_received = True
         self._watch(stop=True)
         self.worker.stdin.close()
-        words = await self.worker.stdout.read()
+        output = await self.worker.stdout.read()
         code = await self.worker.wait()
-        report = json.loads(words) if code == 0 else {"status": 500, "message": f"the restore ended with code {code}"}
+        report = (
+            json.loads(output) if code == 0 else {"status": 500, "message": f"restore failed with exit code {code}"}
+        )
         self.set_status(report.pop("status", 200))
         self.finish(report)
 
     def _watch(self, *, stop=False):
-        """Close the connection where nothing comes for too long."""
+        """Restart the timer that closes a stalled connection, or stop the timer."""
         if self.alarm is not None:
             self.alarm.cancel()
         close = self.request.connection.stream.close
         self.alarm = None if stop else asyncio.get_running_loop().call_later(STALLED_SECONDS, close)
 
     def on_connection_close(self):
-        """Remove what an upload has brought that broke off; a complete one is finished."""
+        """Remove the files of an interrupted upload; a complete upload is still restored."""
         super().on_connection_close()
         self._watch(stop=True)
         if self.worker is not None and not self.is_received:
@@ -132,7 +134,7 @@ async def _stop(worker):
 
 
 def _load_jupyter_server_extension(server):
-    # In the background: on a network's file system it can take minutes.
+    # In the background, because it can take minutes on a network file system.
     threading.Thread(target=devai_restore.clean, args=(HOME,), daemon=True).start()
     base = server.web_app.settings["base_url"]
     handlers = {"devai/home.tar.gz": Backup, "devai/restore": Restore}

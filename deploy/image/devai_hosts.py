@@ -1,7 +1,7 @@
-"""A part of the lab's server: it answers under its own names only.
+"""Extension of the lab's server: refuses requests for other host names than the lab's.
 
-A web page whose name is made to lead to the lab (DNS rebinding) would otherwise be of the lab's origin to a browser. An
-IP address can't be rebound, so each is fine: health checks and port forwarding use them.
+Otherwise a web page whose host name resolves to the lab (DNS rebinding) would have the lab's origin in a browser.
+IP addresses can't be rebound, so all are allowed: health checks and port forwarding use them.
 """
 
 import ipaddress
@@ -13,28 +13,28 @@ from tornado.web import RequestHandler
 
 
 class Foreign(Matcher):
-    """Requests for a host that is none of the lab's."""
+    """Matches requests for a host name that is not the lab's."""
 
     def __init__(self, names):
-        """Take host names; one that begins with a dot is a domain, with all names in it."""
+        """Set the allowed host names; a name with a leading dot allows all names in that domain."""
         self._names = {"localhost", ".localhost", *names}
 
     def match(self, request):
-        """Match, as tornado wants it said, by a map of arguments for the handler."""
+        """Return tornado's arguments for the handler if the request matches, else None."""
         host = request.host_name.rstrip(".")
         return None if _is_address(host) or self._names & {host, *_domains(host)} else {}
 
 
 class Refused(RequestHandler):
-    """The answer to them, whatever they ask."""
+    """Responds with 403 to every method."""
 
     def prepare(self):
-        """Answer before any method is looked at."""
-        gen_log.warning("refused: Host %r is no name of this lab", self.request.host_name)
+        """Respond before tornado checks the method."""
+        gen_log.warning("refused: host %r is not an allowed host name of this lab", self.request.host_name)
         self.set_status(403)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.finish("The lab does not answer under this host name; `network.allowed_hosts` in conf/ adds it.\n")
+        self.finish("host name not allowed; add it to `network.allowed_hosts` in conf/\n")
 
 
 def _is_address(host):
@@ -46,16 +46,16 @@ def _is_address(host):
 
 
 def _domains(host):
-    """The domains that a host is in, each with its dot."""
+    """Return the domains that contain a host, each with a leading dot."""
     labels = host.split(".")[1:]
     return {f".{'.'.join(labels[index:])}" for index in range(len(labels))}
 
 
 def _load_jupyter_server_extension(server):
-    # Unset where nobody knows the names before the platform gives them.
+    # Unset if the platform assigns the names, so that they are unknown in advance.
     names = os.environ.get("JUPYTER_ALLOWED_HOSTS")
     if names is not None:
-        # Before all else that anyone adds: pages, files, APIs and websockets alike.
+        # The first rule of the router, so that it covers pages, files, APIs and websockets.
         server.web_app.default_router.rules.insert(0, Rule(Foreign(names.split()), Refused))
 
 

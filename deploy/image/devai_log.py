@@ -1,7 +1,7 @@
-"""How the lab's server writes its log: as Jupyter does, without the token.
+"""Log formatter of the lab's server: Jupyter's format, with the token redacted.
 
-Jupyter itself hides it in the line about a request, but not in what is said of a failing one: the request in a
-traceback, a path with `%3Ftoken=`, the page that it came from.
+Jupyter redacts the token in the log line of a request, but not in the output about a failed request: the request in a
+traceback, a path with `%3Ftoken=`, the referring page.
 """
 
 import os
@@ -9,18 +9,19 @@ import re
 
 from tornado.log import LogFormatter
 
-# As it is, or with any of its characters percent-encoded, once or more often.
+# The token, where each character may be percent-encoded once or repeatedly.
 TOKEN = re.compile(
     "".join(f"(?:{re.escape(char)}|%(?:25)*{ord(char):02x})" for char in os.environ.get("JUPYTER_TOKEN", "")) or "(?!)",
     re.IGNORECASE,
 )
-# Also in an address inside of an address, where `=` is `%3D`, or `%253D`, and so on, and where `&` or `#` ends it so.
+# A `token` parameter, also in a URL inside another URL, where `=` is `%3D`, `%253D` and so on. Its value ends at `&` or
+# `#`, which may be encoded in the same way.
 ASSIGNED = re.compile(r"(token(?:=|%(?:25)*3D))(?:[^\s&'\"#;,()%]|%(?!(?:25)*2[36]))+", re.IGNORECASE)
 
 
 class Formatter(LogFormatter):
-    """Lines and tracebacks alike."""
+    """Formats log lines and tracebacks."""
 
     def format(self, record):
-        """Replace the token itself wherever it stands, and what was given for it."""
+        """Redact the token everywhere, and the value of every `token` parameter."""
         return ASSIGNED.sub(r"\1[secret]", TOKEN.sub("[secret]", super().format(record)))

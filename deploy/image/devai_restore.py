@@ -1,11 +1,12 @@
 """Restores an archive of a home into the home.
 
-The archive is unpacked into a fresh folder on the home's own volume. When its end has been read and is right, the
-entries move into the home, by renames that follow no symbolic link and leave no file system: what is mounted into the
-home stays as it is.
+The archive is unpacked into a new folder on the home's volume. After the whole archive has been read and verified, its
+entries are moved into the home. The renames follow no symbolic link and do not cross file systems, so folders that are
+mounted into the home are not changed.
 
-As a program it reads the archive from standard input and prints a JSON object: what was restored, or why nothing was.
-The lab's server starts it so, and a large archive does not hold the server up. It uses the standard library only.
+As a program, the module reads the archive from standard input and prints a JSON object: the report, or the reason why
+nothing was restored. The lab's server runs it as a separate process, so that a large archive does not block the server.
+It uses the standard library only.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ class BusyError(RestoreError):
 
 
 def mounts(home: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> set[Names]:
-    """Return what is mounted inside the home; proc(5) describes the file."""
+    """Return the mount points inside the home; proc(5) documents the format of mountinfo."""
     lines = os.fsdecode(mountinfo.read_bytes()).rstrip("\n").split("\n")
     points = [Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[4])) for line in lines]
     return {point.relative_to(home).parts for point in points if home in point.parents}
 
 
 def restore(home: Path, stream: IO[bytes], mounted: set[Names]) -> Report:
-    """Put the entries of an archive into the home: those of the same name are replaced, others stay.
+    """Restore an archive into the home: files of the same name are replaced, all other files are kept.
 
     Raises:
         RestoreError: nothing was restored.
@@ -77,14 +78,14 @@ def restore(home: Path, stream: IO[bytes], mounted: set[Names]) -> Report:
 
 
 def clean(home: Path) -> None:
-    """Remove what an interrupted restore has left; another one that is running keeps its own."""
+    """Remove the files of an interrupted restore, unless another restore is running."""
     with suppress(BusyError), _locked(home):
         _remove_staging(home)
 
 
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
-    """Hold the lock of the home. The system releases it when its holder ends, however that happens."""
+    """Hold the lock of the home. The kernel releases it when the process exits for any reason."""
     path = home / f"{RESERVED_NAME}lock"
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -92,7 +93,7 @@ def _locked(home: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError from None
-        # Its last holder may have removed it meanwhile, and another one made it again.
+        # The previous holder may have removed the file meanwhile, and another process may have created a new one.
         if not (path.exists() and os.path.samestat(os.fstat(lock), path.stat())):
             raise BusyError
         try:
@@ -110,7 +111,7 @@ def _remove_staging(home: Path) -> None:
 
 
 def _move_entries(staged: int, target: int, path: Names, report: Report) -> None:
-    """Move all entries of a folder into one of the home. A rename never leaves its file system."""
+    """Move all entries of a folder into a folder of the home. A rename never crosses file systems."""
     for name in sorted(os.listdir(staged)):
         try:
             _move(name, staged, target, path, report)
@@ -122,16 +123,16 @@ def _move_entries(staged: int, target: int, path: Names, report: Report) -> None
 
 
 def _move(name: str, staged: int, target: int, path: Names, report: Report) -> None:
-    there = lstat(name, target)
+    existing = lstat(name, target)
     if not is_folder(lstat(name, staged)):
-        if is_folder(there):
-            os.rmdir(name, dir_fd=target)  # unless it has entries
+        if is_folder(existing):
+            os.rmdir(name, dir_fd=target)  # raises OSError unless the folder is empty
         return os.rename(name, name, src_dir_fd=staged, dst_dir_fd=target)
-    if there is not None and not is_folder(there):
+    if existing is not None and not is_folder(existing):
         os.unlink(name, dir_fd=target)
-        there = None
-    if there is None:
-        # Not every volume can rename a folder that has entries.
+        existing = None
+    if existing is None:
+        # Not every file system can rename a folder that has entries.
         with suppress(OSError):
             return os.rename(name, name, src_dir_fd=staged, dst_dir_fd=target)
         os.mkdir(name, dir_fd=target)
@@ -142,7 +143,7 @@ def _move(name: str, staged: int, target: int, path: Names, report: Report) -> N
 
 @contextmanager
 def _writable(folder: int) -> Iterator[None]:
-    """Write into a folder that its owner has protected against that, as Go does with its modules."""
+    """Make a read-only folder writable for a time, such as those of Go's module cache."""
     mode = stat.S_IMODE(os.fstat(folder).st_mode)
     if mode & stat.S_IRWXU == stat.S_IRWXU:
         yield
@@ -155,7 +156,7 @@ def _writable(folder: int) -> Iterator[None]:
 
 
 def _sizes(name: str, folder: int) -> Iterator[int]:
-    """The sizes of a file, or of all files in a folder, as they were counted; links have none."""
+    """Yield the size of a file, or of each file in a folder, as the report counted it; links count as 0."""
     entry = lstat(name, folder)
     if entry is None:
         return
@@ -163,19 +164,19 @@ def _sizes(name: str, folder: int) -> Iterator[int]:
         yield entry.st_size if stat.S_ISREG(entry.st_mode) and entry.st_nlink == 1 else 0
         return
     with folder_of(name, folder) as inside:
-        for child in os.listdir(inside):  # noqa: PTH208 - a descriptor
+        for child in os.listdir(inside):  # noqa: PTH208 - the argument is a descriptor
             yield from _sizes(child, inside)
 
 
 def main() -> None:
-    """Restore what comes in by standard input into the home that the argument names."""
+    """Restore the archive on standard input into the home given as the argument."""
     home = Path(sys.argv[1])
     try:
         answer = restore(home, sys.stdin.buffer, mounts(home)).as_json()
     except RestoreError as error:
         answer = {"status": error.status, "message": str(error)}
     except OSError as error:
-        answer = {"status": 500, "message": f"{error}; run the restore again when that is fixed"}
+        answer = {"status": 500, "message": f"{error}; fix this, then run the restore again"}
     print(json.dumps(answer))
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -SE
-"""Exit 0 when Jupyter answers on the port and base URL that it was given, else 1.
+"""Exit 0 if Jupyter answers on its configured port and base URL, else 1.
 
-It runs every few seconds, so it asks over a plain socket: `http.client` alone would triple its cost.
+The check runs every few seconds, so it uses a plain socket: importing `http.client` would triple its cost.
 """
 
 import os
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 port = int(os.environ.get("JUPYTER_PORT") or 8888)
 base = os.environ.get("JUPYTER_BASE_URL", "").strip("/")
-path = f"/{base}/api" if base else "/api"  # needs no token, tells only the version
+path = f"/{base}/api" if base else "/api"  # needs no token, returns only the version
 
 try:
     with ExitStack() as opened:
@@ -19,13 +19,13 @@ try:
         if os.access("/run/secrets/tls.crt", os.F_OK):
             import ssl
 
-            # Whether it answers is the question; who it is, a browser asks.
+            # The check is only whether the lab answers; browsers verify its certificate.
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             connection = opened.enter_context(context.wrap_socket(connection))
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         status = connection.recv(64).split(b" ")[1:2]
 except OSError as error:
-    sys.exit(f"no answer from port {port}: {error}")
+    sys.exit(f"no answer on port {port}: {error}")
 if status != [b"200"]:
-    sys.exit(f"{path} on port {port} does not answer as Jupyter does")
+    sys.exit(f"unexpected response to {path} on port {port}: not Jupyter's")

@@ -1,4 +1,4 @@
-"""Jupyter in the container. A person's own ~/.jupyter/jupyter_server_config.py is stronger than this file."""
+"""Configuration of Jupyter in the container. The user's ~/.jupyter/jupyter_server_config.py takes precedence."""
 
 import hashlib
 import hmac
@@ -8,45 +8,45 @@ from pathlib import Path
 
 from jupyter_server.auth.identity import PasswordIdentityProvider
 
-c = get_config()  # noqa: F821 (Jupyter puts it here)
+c = get_config()  # noqa: F821 (defined by Jupyter)
 
 
 class TokenRequired(PasswordIdentityProvider):
-    """Who knows the token may enter; without one the server stays off."""
+    """Identity provider that requires a token; the server does not start without one."""
 
     def validate_security(self, app, ssl_options=None):
-        """Refuse to start open, or with a token that only the log knows."""
+        """Refuse to start without a token, or with a generated one, which is only in the log."""
         if self.token_generated or not self.token:
-            print("JUPYTER_TOKEN is empty: the lab does not start without a token", file=sys.stderr)
+            print("JUPYTER_TOKEN is empty; the lab does not start without a token", file=sys.stderr)
             sys.exit(2)
         super().validate_security(app, ssl_options)
-        # A notebook that prints its environment is often shared.
+        # A notebook that prints its environment may be shared.
         os.environ.pop("JUPYTER_TOKEN", None)
 
     def cookie_secret_hook(self, _):
-        """Sign cookies by the token: another container and every replica take them, a new token ends all sessions."""
+        """Derive the cookie secret from the token: all replicas accept a cookie, and a new token ends all sessions."""
         return super().cookie_secret_hook(self._derived(b"cookie secret"))
 
     def get_cookie_name(self, _):
-        """Name the cookie after the token: to a browser, the labs on all ports of a host share their cookies."""
+        """Derive the cookie's name from the token: a browser shares cookies between all ports of a host."""
         return self.cookie_name or f"devai-{self._derived(b'cookie name').hexdigest()[:16]}"
 
     def _derived(self, purpose):
-        """Return a key for one purpose, which tells nothing of the token or of other keys."""
+        """Return a key for one purpose, which reveals neither the token nor the other keys."""
         return hmac.new(os.fsencode(self.token), purpose, hashlib.sha256)
 
 
 home = Path.home()
 
 c.ServerApp.identity_provider_class = TokenRequired
-c.ServerApp.ip = "0.0.0.0"  # inside the container; what reaches it, the engine decides
+c.ServerApp.ip = "0.0.0.0"  # inside the container; the engine or cluster decides who can connect
 c.ServerApp.port = int(os.environ.get("JUPYTER_PORT") or 8888)
-c.ServerApp.port_retries = 0  # another port would be one that nobody publishes
+c.ServerApp.port_retries = 0  # another port would not be published
 c.ServerApp.base_url = os.environ.get("JUPYTER_BASE_URL") or "/"
-# Other pages may link to the lab, and send it nothing in its user's name.
+# Other sites may link to the lab, but all their other requests are sent without the user's cookies.
 c.IdentityProvider.cookie_options = {"samesite": "Lax"}
 c.ServerApp.tornado_settings = {"xsrf_cookie_kwargs": {"path": c.ServerApp.base_url, "samesite": "Lax"}}
-# As the browser sees it, for what Jupyter prints.
+# The URL as seen by a browser, for Jupyter's log.
 c.ServerApp.custom_display_url = os.environ.get("JUPYTER_DISPLAY_URL") or ""
 if (certificate := Path("/run/secrets/tls.crt")).exists():
     c.ServerApp.certfile = str(certificate)
@@ -54,24 +54,25 @@ if (certificate := Path("/run/secrets/tls.crt")).exists():
 c.ServerApp.root_dir = str(home)
 c.ServerApp.open_browser = False
 c.ServerApp.terminals_enabled = True
-c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash"]}  # not as login shell: /etc/profile would reset PATH
-# Root only where the caller asked for it: the entrypoint drops to the account otherwise.
+c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash"]}  # no login shell: /etc/profile would reset PATH
+# The lab runs as root only if the caller requested it; otherwise the entrypoint switches to the account.
 c.ServerApp.allow_root = True
-# Seconds; 0 is never. Whoever has the page open keeps no kernel alive by that.
+# In seconds; 0 means never. An idle kernel is stopped even if its notebook is open in a browser.
 c.MappingKernelManager.cull_idle_timeout = int(os.environ.get("JUPYTER_IDLE_TIMEOUT") or 0)
 c.MappingKernelManager.cull_interval = max(1, min(60, c.MappingKernelManager.cull_idle_timeout // 2))
 c.MappingKernelManager.cull_connected = True
 if (home / "work").is_dir():
     c.FileContentsManager.preferred_dir = "work"
-# Of widgets that a person installed: see the entrypoint.
+# The extensions of widgets that the user installed in the virtual environment (see lab-env).
 c.LabApp.extra_labextensions_path = [str(home / ".venv/share/jupyter/labextensions")]
 
-# What lies beside this file: the home as one archive, for `inv data.backup`; the check of hosts; the log.
+# Modules in the folder of this file: backup and restore of the home (`inv data.backup`, `inv data.restore`), check of
+# host names, log formatter.
 sys.path.append("/etc/jupyter")
 c.ServerApp.jpserver_extensions = {"devai_home": True, "devai_hosts": True}
 c.Application.logging_config = {"formatters": {"console": {"class": "devai_log.Formatter"}}}
 
-# Nothing here calls out on its own.
+# JupyterLab makes no network requests of its own.
 c.LabApp.extension_manager = "readonly"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

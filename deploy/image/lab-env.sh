@@ -1,16 +1,16 @@
 #!/bin/bash -p
-# Runs a command with the lab's environment: what the configuration's `env` says, and the programs in the user's home.
+# Runs a command with the lab's environment: the configuration's `env`, and the programs in the user's home.
 #
-#   lab-env COMMAND           beside a lab that runs, as `inv compose.shell` does
-#   lab-env --start COMMAND   for the entrypoint: exports the secrets that descriptor 3 hands over, runs the hooks first,
-#                             and passes signals on
+#   lab-env COMMAND           in a running lab, as `inv compose.shell` does
+#   lab-env --start COMMAND   for the entrypoint: exports the secrets from file descriptor 3, runs the hooks, starts the
+#                             command and forwards signals to it
 set -euo pipefail
 
 readonly home=/home/devai hooks=/usr/local/bin/before-start.d
 
 say() { echo "lab-env: $*" >&2; }
 
-# Compose gives each variable with a prefix: so no program that runs before this one, or as root, takes it for its own.
+# Compose passes each variable with a prefix, so that it does not affect programs that run earlier or as root.
 export_env() {
     local name
     for name in "${!DEVAI_ENV_@}"; do
@@ -27,7 +27,7 @@ export_secrets() {
     exec 3<&-
 }
 
-# Some programs read their proxies from small letters, some from capitals. What runs beside the lab is not behind one.
+# Some programs read the lowercase proxy variables, some the uppercase ones. The lab's other services need no proxy.
 share_proxies() {
     local name
     [[ -n ${HTTP_PROXY:-}${HTTPS_PROXY:-} ]] || return 0
@@ -37,10 +37,11 @@ share_proxies() {
     done
 }
 
-# The user's own environment, a virtual one on top of the lab's: `pip install` goes there and stays, because the
-# home is kept, and whatever happens in it, the lab itself starts. Another image may bring another Python.
+# Create the user's virtual environment on top of the lab's. `pip install` writes to it, and packages are kept because
+# the home is persistent. The lab starts even if this environment is broken. Another image may have another version of
+# Python.
 open_environment() {
-    local lab=(/opt/lab/lib/python3*/site-packages) PATH=/usr/bin:/bin # nothing of what may be in it
+    local lab=(/opt/lab/lib/python3*/site-packages) PATH=/usr/bin:/bin # no programs of the user's environment
     local own=$home/.venv/${lab[0]#/opt/lab/}
     [[ ! -e $own/lab.pth ]] || return 0
     mkdir -p "$home/.venv/bin" "$own" &&
@@ -50,8 +51,8 @@ open_environment() {
         echo "import site; site.addsitedir(\"${lab[0]}\")" >"$own/lab.pth"
 }
 
-# In the order of their names, in the lab's home. What a hook was to prepare, the lab may need: without it, it does not
-# start.
+# Run the hooks in alphabetical order in the lab's home. If a hook fails, the lab does not start, because it may need
+# what the hook prepares.
 run_hooks() {
     local hook
     for hook in "$hooks"/*; do
@@ -68,12 +69,13 @@ export PATH="$home/.venv/bin:$PATH:$home/.local/bin"
 if [[ ${1:-} == --start ]]; then
     export_secrets
     share_proxies
-    open_environment || say "no environment in $home/.venv: \`pip install\` will not work"
+    open_environment || say "can't create the virtual environment in $home/.venv; \`pip install\` will not work"
     run_hooks
-    # After the drop: as root without CAP_KILL it could not pass SIGTERM on.
+    # tini runs as the lab's user: as root without CAP_KILL it could not forward SIGTERM.
     exec /usr/bin/tini -- "${@:2}"
 fi
-# To root the engine gives the capabilities that only the entrypoint needs. To drop none would take one.
+# The engine starts a root process with the capabilities of the entrypoint, which are dropped here. Without capabilities
+# this step is skipped, because dropping itself requires one.
 if ((EUID == 0)) && [[ $(</proc/self/status) =~ CapBnd:[[:space:]]*0*[1-9a-f] ]]; then
     set -- /usr/bin/setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
 fi

@@ -1,9 +1,9 @@
-# Ollama from its source, for machines that reach package registries but no image registry.
-# The result stands in for the official image: same program, same port, same volume. CPU only.
+# Ollama from source, for machines that can reach package registries but no image registry.
+# A replacement for the official image, with the same program, port and volume. CPU only.
 
 ARG BASE_IMAGE=debian:trixie-slim
 
-# Debian supplies the toolchain and three header-only libraries that Ollama's module archive leaves out.
+# Debian supplies the toolchain, and three header-only libraries that are missing from Ollama's module archive.
 # checkov:skip=CKV_DOCKER_7:the tag is in the argument
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE} AS build
@@ -13,11 +13,11 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
         ca-certificates g++ golang-go libminiaudio-dev libstb-dev nlohmann-json3-dev \
     && rm -rf /var/lib/apt/lists/* \
-    # llama.cpp includes it by the path that it has in its own tree.
+    # llama.cpp includes miniaudio.h by its path in llama.cpp's source tree.
     && mkdir /usr/include/miniaudio \
     && ln -s ../miniaudio.h /usr/include/miniaudio/
 ARG OLLAMA_VERSION
-# `ca` is the certificate bundle of a network that inspects TLS: optional, and in no layer.
+# `ca` is the optional certificate bundle of a network that inspects TLS. It is not stored in a layer.
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     --mount=type=cache,target=/root/go \
     --mount=type=cache,target=/root/.cache/go-build \
@@ -27,7 +27,7 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
         -ldflags "-s -w -X github.com/ollama/ollama/version.Version=${OLLAMA_VERSION}" \
         "github.com/ollama/ollama@v${OLLAMA_VERSION}"
 
-# checkov:skip=CKV_DOCKER_3:like the official image, whose volume belongs to root
+# checkov:skip=CKV_DOCKER_3:runs as root like the official image, whose volume belongs to root
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
 ARG OLLAMA_VERSION

@@ -1,27 +1,26 @@
 #!/bin/sh
-# Takes out of a virtual environment what no running program reads.
+# Removes files from a virtual environment that no program reads at run time.
 set -eu
 cd "$1"
 site=$(echo lib/python3*/site-packages)
 
-# Maps from bundled JavaScript to sources that are not here, libraries for linkers,
-# and what pip may have compiled with times inside.
+# Source maps of bundled JavaScript, static libraries, and bytecode, which may contain timestamps if pip compiled it.
 find . -type f \( -name '*.js.map' -o -name '*.css.map' -o -name '*.a' -o -name '*.pyc' \) -delete
 
-# The packages' own test suites; galata is JupyterLab's.
+# The test suites of packages; galata is JupyterLab's test framework.
 find "$site" -type d \( -name tests -o -name test -o -path '*/jupyterlab/galata' \) -prune -exec rm -r {} +
 
-# The C that a compiled module beside it was made from.
+# The C and C++ sources of compiled modules.
 find "$site" -name '*.cpython-*.so' | while read -r module; do
     rm -f "${module%%.cpython-*}.c" "${module%%.cpython-*}.cpp"
 done
 
-# Debug symbols. Not of the libraries in *.libs: wheel builders have moved their sections,
-# and older binutils leave some of them so that no loader takes them. NVIDIA's come without.
+# Debug symbols. Libraries in *.libs are left alone: wheel builders have moved their sections, and older versions of
+# strip make some of them impossible to load. NVIDIA's libraries have no debug symbols.
 find "$site" -type f \( -name '*.so' -o -name '*.so.[0-9]*' \) ! -path '*.libs/*' ! -path '*/nvidia/*' \
     -exec strip --strip-unneeded {} +
 
-# JupyterLab brings its application twice and serves the one in share/.
+# JupyterLab's package contains its application twice; JupyterLab serves the copy in share/.
 if diff -rq share/jupyter/lab/static "$site/jupyterlab/static" >/dev/null; then
     rm -r "$site/jupyterlab/static"
     ln -s "$PWD/share/jupyter/lab/static" "$site/jupyterlab/static"

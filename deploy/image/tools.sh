@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the command-line tools that are named, from their locks, beside a Node of their own: bases have older ones.
+# Installs the command-line tools given as arguments from their lock files, with a separate Node: the versions in base
+# images are too old.
 set -eu
 tools=/opt/tools
 
@@ -12,7 +13,7 @@ done
 mkdir -p "$tools/bin"
 [ $# -gt 0 ] || exit 0
 
-# The wheel is that of Node's own release.
+# The wheel contains Node's official release.
 python3 -m venv /tmp/pip
 /tmp/pip/bin/pip install --quiet --no-deps --only-binary :all: --require-hashes --target /tmp/wheel \
     --requirement /tmp/tools.lock
@@ -23,7 +24,7 @@ npm() { node "$tools/node/lib/node_modules/npm/bin/npm-cli.js" --no-audit --no-f
 
 for tool; do
     cd "$tools/$tool"
-    # No package runs anything of its own, but what the tool's package.json here names.
+    # No package may run install scripts, except for the script `lab` in the package.json of the tool's folder.
     npm ci --ignore-scripts --omit=dev
     npm run --if-present lab
     for program in node_modules/.bin/*; do

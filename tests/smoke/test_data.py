@@ -140,11 +140,11 @@ def test_a_foreign_archive_writes_nothing_on_this_machine(lab: ComposeStack, wor
     assert tree(work) == before
     assert restored.returncode == 0, restored.stderr
     assert "restored: 1 file, 8 bytes" in restored.stderr
-    assert "2 not restored, belongs to what is mounted into the home: work/tasks, work/a/hooks" in restored.stderr
+    assert "2 not restored, inside a folder that is mounted into the home: work/tasks, work/a/hooks" in restored.stderr
     foreign.write_bytes(packed(way="work", way__tasks=b"evil"))
     refused = lab.inv("data.restore", f"--file={foreign}", "--yes")
     assert refused.returncode == 1
-    assert "answers 400 Bad Request: way is in the archive both as a folder and as something else" in refused.stderr
+    assert "answers 400 Bad Request: way is in the archive both as a folder and as another type" in refused.stderr
     # In two steps: the link, then a file behind it.
     assert put(lab.jupyter, packed(way="work"))[0] == 200
     assert put(lab.jupyter, packed(way__tasks=b"evil"))[0] == 200

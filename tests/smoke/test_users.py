@@ -139,7 +139,7 @@ def test_no_program_that_a_lab_as_root_replaces_gets_a_capability(anybodys: Comp
 def test_an_entrypoint_without_the_capabilities_that_it_needs_names_them() -> None:
     ran = run(IMAGE, "--user=0", "--cap-drop=ALL", "--env=NB_UID=4242", command=("true",))
     assert ran.returncode == 2
-    assert "to become uid 4242, root needs CHOWN" in ran.stderr
+    assert "switching to UID 4242 requires the capabilities CHOWN" in ran.stderr
 
 
 @pytest.mark.usefixtures("stack")

@@ -13,8 +13,8 @@ import pytest
 from devai_archive import RestoreError
 from harness.archives import Make, folder, hard_link, left_behind, member, packed, reasons, restore, symlink, tree
 
-MOUNTED = "belongs to what is mounted into the home"
-OUTSIDE = "a link to a place outside the home"
+MOUNTED = "inside a folder that is mounted into the home"
+OUTSIDE = "a link to a path outside the home"
 
 
 def test_a_backup_by_gnu_tar_is_restored_with_all_that_it_has(home: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ SKIPPED = {
         [member("x", type=tarfile.BLKTYPE, devmajor=8, devminor=0)],
         "neither a file, nor a folder, nor a link",
     ),
-    "the lock of restores": ([symlink(".devai-restore-lock", "work/x")], "a name that restores need for themselves"),
+    "the lock of restores": ([symlink(".devai-restore-lock", "work/x")], "a name that is reserved for restores"),
     "a name that is too long": ([member("x" * 300, b"x")], os.strerror(errno.ENAMETOOLONG)),
 }
 
@@ -173,5 +173,5 @@ def test_sparse_files_are_refused(home: Path) -> None:
 
 
 def test_headers_for_all_members_are_refused(home: Path) -> None:
-    with pytest.raises(RestoreError, match="for all members"):
+    with pytest.raises(RestoreError, match="global header"):
         restore(home, packed(member("x", b"x"), format=tarfile.PAX_FORMAT, pax_headers={"path": "work/tasks.py"}))

@@ -164,7 +164,7 @@ def test_a_volume_without_hard_links_and_renames_of_folders_takes_an_archive(
         monkeypatch.setattr(os, name, instead)
     report = restore(home, packed(member("a/b/x", b"x"), hard_link("a/y", "a/b/x"), symlink("z", "a/y")))
     assert tree(home) == {"a/b/x": "x", "a/y": "x", "work/tasks.py": "the user's"}
-    assert reasons(report) == {"a link, which the volume of the home cannot hold": ["z"]}
+    assert reasons(report) == {"a link, which the volume of the home does not support": ["z"]}
 
 
 def test_mounts_are_those_inside_the_home(tmp_path: Path) -> None:
