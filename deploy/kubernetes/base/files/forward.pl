@@ -1,10 +1,10 @@
-# Starts a server that listens on the loopback only, and passes to it what arrives at a port of all addresses:
+# Starts a server that listens on the loopback address only, and forwards connections to it from all interfaces:
 #   perl forward.pl [--hosts=NAME,NAME...] PORT INNER COMMAND...
-# It reads nothing of what it passes on, so the server alone decides what a request is. It ends when the server ends.
-# For a server that doesn't check whom a request was meant for, `--hosts` does: a connection whose first request names
-# another Host, or comes from a page of another Origin, is refused with 403. The first tells, for a browser keeps a
-# connection for the host whose name has led to it; what follows is passed on unread.
-# Needs perl-base only, which every image of Debian and Ubuntu has.
+# Data is forwarded unread, so only the server interprets requests. The forwarder exits when the server exits.
+# `--hosts` is for a server that does not check the Host header: a connection whose first request has another Host, or
+# the Origin of another site, is refused with 403. Checking the first request is sufficient, because a browser reuses a
+# connection only for the host name that it was opened for; later requests are forwarded unread.
+# Requires only perl-base, which all images of Debian and Ubuntu contain.
 use strict;
 use warnings;
 use Errno qw(EAGAIN EINTR);
@@ -14,9 +14,9 @@ use IO::Socket::IP;
 use POSIX qw(WNOHANG);
 
 use constant BLOCK => 1 << 17;
-# Two files each, and 1024 files are what some engines allow; more connections wait until one of these ends.
+# Each connection uses two file descriptors, and some engines allow only 1024. Further connections wait for a free slot.
 use constant CONNECTIONS => 400;
-# Bytes and seconds within which a first request has to say what it is.
+# Limits for the head of the first request: bytes, and seconds until it has arrived.
 use constant HEAD => 1 << 16;
 use constant PATIENCE => 10;
 
@@ -34,10 +34,10 @@ $SIG{$_} = sub { kill TERM => $server } for qw(INT TERM);
 $SIG{CHLD} = sub { };    # wakes `select`
 $SIG{PIPE} = 'IGNORE';
 
-my %peer;      # socket => the other one of its connection
-my %unsent;    # socket => what is still to be written to it
-my %ended;     # socket => whether nothing more will be read from it
-my %early;     # socket => it, what it has sent of its first request, until when it may; after a refusal, no text
+my %peer;      # socket => the other socket of its connection
+my %unsent;    # socket => data that is not yet written to it
+my %ended;     # socket => whether it has reached the end of its input
+my %early;     # socket => {socket, text of the first request so far, deadline}; `text` is undefined after a refusal
 
 while (1) {
     stop_with_server();
@@ -61,7 +61,7 @@ while (1) {
     }
 }
 
-# `::` is IPv4, too, where the machine has IPv6.
+# If the machine has IPv6, a socket on `::` also accepts IPv4.
 sub listen_on {
     my ($address) = @_;
     return IO::Socket::IP->new(
@@ -69,7 +69,7 @@ sub listen_on {
     );
 }
 
-# As process 1 of a container, this one has others' children, too.
+# As process 1 of a container, the forwarder also reaps orphaned processes.
 sub stop_with_server {
     while ((my $pid = waitpid -1, WNOHANG) > 0) {
         exit($? & 127 ? 128 + ($? & 127) : $? >> 8) if $pid == $server;
@@ -83,8 +83,8 @@ sub admit {
     $early{$client} = {socket => $client, text => '', until => time + PATIENCE};
 }
 
-# Until the head of its first request is there, and after a refusal until the client has read that: a connection that
-# is closed while something arrives loses what was sent last.
+# Read a connection until the head of its first request is complete. After a refusal, read until the client closes:
+# closing a socket with unread data would discard the response.
 sub examine {
     my ($one) = @_;
     my $socket = $one->{socket};
@@ -104,7 +104,7 @@ sub examine {
     delete $one->{text};
 }
 
-# Whether a request names one of the hosts, and no page of another has sent it.
+# Whether a request's Host header is one of the hosts, and its Origin, if any, as well.
 sub is_meant {
     my ($head) = @_;
     my ($request, @lines) = split /\r?\n/, $head;
@@ -141,10 +141,10 @@ sub transmit {
     }
     return if $unsent{$socket} ne '' || !$ended{$peer{$socket}};
     return disconnect($socket) if $ended{$socket};
-    shutdown $socket, 1;    # the other direction goes on
+    shutdown $socket, 1;    # the other direction stays open
 }
 
-# Whether the last error only means to try later.
+# Whether the last error is temporary.
 sub is_passing { return $! == EAGAIN || $! == EINTR }
 
 sub disconnect {

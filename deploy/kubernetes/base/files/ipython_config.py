@@ -1,5 +1,5 @@
-"""IPython in a cluster: what SQLite writes is on the pod's own disk, for it can't lock files of a network's."""
+"""Configuration of IPython in a cluster: SQLite uses the pod's disk, because it can't lock files on network volumes."""
 
-c = get_config()  # noqa: F821 (IPython puts it here)
+c = get_config()  # noqa: F821 (defined by IPython)
 
-c.HistoryManager.hist_file = "/tmp/history.sqlite"  # noqa: S108 - an emptyDir of the pod's own
+c.HistoryManager.hist_file = "/tmp/history.sqlite"  # noqa: S108 - /tmp is an emptyDir of the pod

@@ -1,3 +1,3 @@
 #!/bin/sh
-# A hook of the entrypoint's: ~/work, which is a folder of its own machine for Compose, is one of the home here.
+# Startup hook: creates ~/work in the home. With Compose, ~/work is a mounted folder of the machine.
 exec mkdir -p "$HOME/work"
