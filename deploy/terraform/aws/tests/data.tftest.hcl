@@ -1,4 +1,4 @@
-# Images, files, secrets and roles.
+# Registry, storage, secrets and roles.
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
@@ -34,32 +34,32 @@ run "registry" {
 
   assert {
     condition     = aws_ecr_repository.this.image_tag_mutability == "IMMUTABLE_WITH_EXCLUSION"
-    error_message = "a tag never means another image"
+    error_message = "tags must be immutable"
   }
 
   assert {
     condition     = one(aws_ecr_repository.this.image_tag_mutability_exclusion_filter[*].filter) == "buildcache*"
-    error_message = "but for the cache of builds"
+    error_message = "only tags of the build cache may be mutable"
   }
 
   assert {
     condition     = aws_ecr_repository.this.image_scanning_configuration[0].scan_on_push
-    error_message = "images are scanned"
+    error_message = "images must be scanned on push"
   }
 
   assert {
     condition     = aws_ecr_repository.this.encryption_configuration[0].kms_key == var.kms_key_arn
-    error_message = "images are encrypted with the stack's key"
+    error_message = "images must be encrypted with the stack's key"
   }
 
   assert {
     condition     = length(jsondecode(aws_ecr_lifecycle_policy.this.policy).rules) == 2
-    error_message = "old images go"
+    error_message = "old images must expire"
   }
 
   assert {
     condition     = output.address == "123456789012.dkr.ecr.eu-central-1.amazonaws.com/devai-dev"
-    error_message = "the address is without the image's name"
+    error_message = "the registry's address must not contain the image's name"
   }
 }
 
@@ -72,50 +72,50 @@ run "files" {
 
   assert {
     condition     = aws_efs_file_system.this.encrypted && aws_efs_file_system.this.kms_key_id == var.kms_key_arn
-    error_message = "files are encrypted with the stack's key"
+    error_message = "files must be encrypted with the stack's key"
   }
 
   assert {
     condition     = contains([for statement in jsondecode(aws_efs_file_system_policy.this.policy).Statement : statement.Effect if statement.Sid == "EncryptedOnly"], "Deny")
-    error_message = "nobody mounts without TLS"
+    error_message = "mounts without TLS must be denied"
   }
 
   assert {
     condition = alltrue([
       for statement in jsondecode(aws_efs_file_system_policy.this.policy).Statement : toset(flatten([statement.Condition.StringEquals["elasticfilesystem:AccessPointArn"]])) == toset([for point in aws_efs_access_point.this : point.arn]) if statement.Effect == "Allow"
     ])
-    error_message = "who is admitted comes by an access point of the stack"
+    error_message = "the policy must allow mounts through the stack's access points only"
   }
 
   assert {
     condition = anytrue([
       for statement in jsondecode(aws_efs_file_system_policy.this.policy).Statement : statement.Principal.AWS == "*" && contains(statement.Action, "elasticfilesystem:ClientMount") && toset(flatten([statement.Condition.StringNotEquals["elasticfilesystem:AccessPointArn"]])) == toset([for point in aws_efs_access_point.this : point.arn]) if statement.Sid == "AccessPointsOnly" && statement.Effect == "Deny"
     ])
-    error_message = "and nobody else, whatever a policy of their own allows"
+    error_message = "the policy must deny other mounts, even if a client's own policy allows them"
   }
 
   assert {
     condition     = aws_efs_backup_policy.this.backup_policy[0].status == "ENABLED"
-    error_message = "files are backed up"
+    error_message = "files must be backed up"
   }
 
   assert {
     condition     = alltrue([for point in aws_efs_access_point.this : point.posix_user[0].uid == 10001 && point.posix_user[0].gid == 0])
-    error_message = "files belong to the lab's own account"
+    error_message = "files must belong to the lab's user ID"
   }
 
   assert {
     condition     = alltrue([for target in aws_efs_mount_target.this : target.security_groups == toset(["sg-storage"])])
-    error_message = "the file system is behind its firewall"
+    error_message = "the file system must use its security group"
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.size.threshold == 80 * 1024 * 1024 * 1024
-    error_message = "EFS has no size: both sizes together are the alarm's threshold"
+    error_message = "EFS has no size limit: the alarm's threshold must be the sum of both sizes"
   }
 }
 
-run "no_model_server_no_models" {
+run "no_volume_for_models_without_model_server" {
   command = plan
 
   module {
@@ -128,7 +128,7 @@ run "no_model_server_no_models" {
 
   assert {
     condition     = keys(aws_efs_access_point.this)[0] == "home" && length(aws_efs_access_point.this) == 1 && output.volumes.models == null
-    error_message = "no volume for models that nobody serves"
+    error_message = "there must be no volume for models without a model server"
   }
 }
 
@@ -141,21 +141,21 @@ run "secrets" {
 
   assert {
     condition     = alltrue([for secret in aws_secretsmanager_secret.this : secret.kms_key_id == var.kms_key_arn && secret.tags == tomap(var.labels)])
-    error_message = "secrets are encrypted with the stack's key"
+    error_message = "secrets must be encrypted with the stack's key"
   }
 
   assert {
     condition     = aws_secretsmanager_secret_version.this["OPENAI_API_KEY"].secret_string_wo_version == 3
-    error_message = "a raised version writes the value again"
+    error_message = "a higher version must write the value again"
   }
 
   assert {
     condition     = alltrue([for version in aws_secretsmanager_secret_version.this : version.secret_string == null])
-    error_message = "no value is in the plan"
+    error_message = "the plan must not contain values"
   }
 }
 
-run "secrets_of_which_one_is_set_elsewhere" {
+run "secret_without_value" {
   command = plan
 
   module {
@@ -168,11 +168,11 @@ run "secrets_of_which_one_is_set_elsewhere" {
 
   assert {
     condition     = aws_secretsmanager_secret_version.this["OPENAI_API_KEY"].secret_string_wo_version == 3
-    error_message = "a secret without a value here keeps the version that the cloud has"
+    error_message = "a secret without a value must keep its version in the cloud"
   }
 }
 
-run "roles_of_tasks" {
+run "task_roles" {
   command = plan
 
   module {
@@ -181,28 +181,28 @@ run "roles_of_tasks" {
 
   assert {
     condition     = jsondecode(aws_iam_role.this["lab"].assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "123456789012"
-    error_message = "tasks of this account only"
+    error_message = "only tasks of this account may assume the role"
   }
 
   assert {
     condition = alltrue(flatten([for policy in aws_iam_role_policy.this : [
       for statement in jsondecode(policy.policy).Statement : !contains(flatten([statement.Resource]), "*") || flatten([statement.Action]) == ["ecr:GetAuthorizationToken"]
     ]]))
-    error_message = "every right names its resource, but for the one that AWS has without"
+    error_message = "every permission must be limited to a resource, except for the one that AWS supports without"
   }
 
   assert {
     condition     = !strcontains(aws_iam_role_policy.this["lab"].policy, "secretsmanager")
-    error_message = "on ECS the lab itself reads no secrets: they are put into the task"
+    error_message = "on ECS, the lab's role must not read secrets, because ECS passes them to the task"
   }
 
   assert {
     condition     = !strcontains(aws_iam_role_policy.this["execution"].policy, "elasticfilesystem")
-    error_message = "what starts the lab doesn't see its files"
+    error_message = "the execution role must not have access to files"
   }
 }
 
-run "roles_of_pods" {
+run "pod_roles" {
   command = plan
 
   module {
@@ -215,11 +215,11 @@ run "roles_of_pods" {
 
   assert {
     condition     = jsondecode(aws_iam_role.this["lab"].assume_role_policy).Statement[0].Principal.Service == "pods.eks.amazonaws.com"
-    error_message = "the lab's role is for pods"
+    error_message = "only pods may assume the lab's role"
   }
 
   assert {
     condition     = length(aws_iam_role_policy_attachment.node) == 2 && length(aws_iam_role_policy.this) == 1
-    error_message = "nodes have what EKS wants of them"
+    error_message = "nodes must have the policies that EKS requires"
   }
 }

@@ -1,4 +1,4 @@
-# The Application Load Balancer, its certificate and its names.
+# The Application Load Balancer, its certificate and DNS records.
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
@@ -33,42 +33,42 @@ run "load_balancer" {
 
   assert {
     condition     = aws_lb_listener.http[0].default_action[0].type == "redirect" && aws_lb_listener.http[0].default_action[0].redirect[0].protocol == "HTTPS"
-    error_message = "HTTP is sent on to HTTPS"
+    error_message = "HTTP must redirect to HTTPS"
   }
 
   assert {
     condition     = aws_lb_listener.https[0].ssl_policy == "ELBSecurityPolicy-TLS13-1-2-2021-06"
-    error_message = "TLS 1.2 or newer"
+    error_message = "TLS 1.2 must be the minimum version"
   }
 
   assert {
     condition     = aws_lb.this[0].idle_timeout == 3600
-    error_message = "a kernel may be quiet for an hour"
+    error_message = "connections must stay open for an hour without output of a kernel"
   }
 
   assert {
     condition     = aws_lb.this[0].security_groups == toset(["sg-gateway"]) && aws_lb.this[0].drop_invalid_header_fields && aws_lb.this[0].access_logs[0].enabled
-    error_message = "the load balancer is behind the firewall of the allowed networks, strict and logged"
+    error_message = "the load balancer must use the security group of the allowed networks, drop invalid headers and write access logs"
   }
 
   assert {
     condition     = aws_lb_target_group.this[0].health_check[0].path == "/lab/api" && aws_lb_target_group.this[0].port == 8888
-    error_message = "health is asked where no token is needed"
+    error_message = "the health check must use a path that needs no token"
   }
 
   assert {
     condition     = aws_lb_target_group.this[0].stickiness[0].type == "lb_cookie"
-    error_message = "a person stays with one task"
+    error_message = "a cookie must keep a browser on the same task"
   }
 
   assert {
     condition     = output.url == "https://lab.example.com/lab/" && length(tls_private_key.this) == 0
-    error_message = "with a host name and a zone the certificate is a real one"
+    error_message = "with a host name and a zone, the certificate must not be self-signed"
   }
 
   assert {
     condition     = length(aws_lb.this[0].name) <= 32 && length(aws_lb_target_group.this[0].name) <= 32
-    error_message = "names are within the load balancer's limit"
+    error_message = "names must be within the load balancer's limit"
   }
 }
 
@@ -85,11 +85,11 @@ run "without_https" {
 
   assert {
     condition     = length(aws_lb_listener.https) == 0 && aws_lb_listener.http[0].default_action[0].type == "forward" && output.certificate == null
-    error_message = "HTTP only, where HTTPS isn't wanted"
+    error_message = "without HTTPS, the only listener must be HTTP"
   }
 }
 
-run "a_certificate_that_exists" {
+run "existing_certificate" {
   command = plan
 
   module {
@@ -102,11 +102,11 @@ run "a_certificate_that_exists" {
 
   assert {
     condition     = aws_lb_listener.https[0].certificate_arn == "arn:aws:acm:eu-central-1:123456789012:certificate/mine" && length(aws_acm_certificate.this) == 0
-    error_message = "it is used, and none is made"
+    error_message = "an existing certificate must be used, and none created"
   }
 }
 
-run "without_a_zone" {
+run "without_zone" {
   command = plan
 
   module {
@@ -119,19 +119,19 @@ run "without_a_zone" {
 
   assert {
     condition     = toset(output.dns_records[*].name) == toset(["_proof.lab.example.com.", "lab.example.com"])
-    error_message = "the records to make are named"
+    error_message = "the output must list the records to create"
   }
 
   assert {
     condition     = length(aws_route53_record.this) + length(aws_route53_record.validation) + length(aws_acm_certificate_validation.this) == 0
-    error_message = "and nothing waits for them"
+    error_message = "apply must not wait for records without a zone"
   }
 
-  # Browsers warn until the certificate is issued, and the plan says so.
+  # The plan warns that browsers reject the certificate until it is issued.
   expect_failures = [check.trusted_certificate]
 }
 
-run "without_a_host_name" {
+run "without_host_name" {
   command = plan
 
   module {
@@ -145,13 +145,13 @@ run "without_a_host_name" {
 
   assert {
     condition     = length(aws_acm_certificate.self_signed) == 1 && startswith(output.url, "https://devai-dev-1.")
-    error_message = "a first look is by a self-signed certificate"
+    error_message = "without a host name, the certificate must be self-signed"
   }
 
   expect_failures = [check.trusted_certificate]
 }
 
-run "protected_without_a_host_name" {
+run "protected_without_host_name" {
   command = plan
 
   module {

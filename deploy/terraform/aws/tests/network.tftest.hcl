@@ -1,4 +1,4 @@
-# Who may reach what.
+# Firewall rules and subnets.
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
@@ -16,7 +16,7 @@ variables {
   port          = 8888
 }
 
-run "open_to_the_allowed_networks_only" {
+run "allowed_networks" {
   command = plan
 
   module {
@@ -25,66 +25,66 @@ run "open_to_the_allowed_networks_only" {
 
   assert {
     condition     = toset([for rule in aws_vpc_security_group_ingress_rule.gateway : rule.cidr_ipv4]) == toset(var.allowed_cidrs)
-    error_message = "the load balancer answers the allowed networks, all of them and no others"
+    error_message = "only the allowed networks may connect to the load balancer"
   }
 
   assert {
     condition     = toset([for rule in aws_vpc_security_group_ingress_rule.gateway : rule.from_port]) == toset([80, 443])
-    error_message = "at the ports of HTTP and HTTPS"
+    error_message = "the load balancer's ports must be those of HTTP and HTTPS"
   }
 
   assert {
     condition     = aws_vpc_security_group_ingress_rule.workload.from_port == 8888 && aws_vpc_security_group_ingress_rule.workload.to_port == 8888
-    error_message = "the lab is reached at its port and no other: Ollama's 11434 is closed"
+    error_message = "only the lab's port may be open; Ollama's port 11434 must be closed"
   }
 
   assert {
     condition     = aws_vpc_security_group_ingress_rule.workload.cidr_ipv4 == null && aws_vpc_security_group_ingress_rule.workload.referenced_security_group_id == "sg-made"
-    error_message = "the lab is reached by the load balancer, not by a network"
+    error_message = "only the load balancer may connect to the lab"
   }
 
   assert {
     condition     = aws_vpc_security_group_ingress_rule.storage.cidr_ipv4 == null && aws_vpc_security_group_ingress_rule.storage.from_port == 2049
-    error_message = "files are reached by the lab only"
+    error_message = "only the lab may connect to the file system"
   }
 
   assert {
     condition     = length(aws_default_security_group.this.ingress) == 0 && length(aws_default_security_group.this.egress) == 0
-    error_message = "the default group lets nothing through"
+    error_message = "the default security group must have no rules"
   }
 
   assert {
     condition     = length(aws_subnet.private) == 3 && length(distinct([for subnet in aws_subnet.private : subnet.availability_zone])) == 3
-    error_message = "three zones"
+    error_message = "private subnets must be in three zones"
   }
 
   assert {
     condition     = alltrue([for subnet in aws_subnet.public : subnet.map_public_ip_on_launch != true])
-    error_message = "nothing gets a public address by itself"
+    error_message = "subnets must not assign public addresses automatically"
   }
 
   assert {
     condition     = aws_flow_log.this.traffic_type == "ALL" && aws_flow_log.this.log_destination == var.log_group_arn
-    error_message = "the network's traffic is logged"
+    error_message = "all traffic of the network must be logged"
   }
 
   assert {
     condition     = toset(flatten([for statement in jsondecode(aws_iam_role_policy.flow_log.policy).Statement : statement.Action])) == toset(["logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents"])
-    error_message = "by who may look for the group, and write into it"
+    error_message = "the role of the flow log may only find log groups and write to them"
   }
 
   assert {
     condition     = alltrue([for group in [aws_security_group.gateway, aws_security_group.workload, aws_security_group.storage] : group.tags == tomap(var.labels)])
-    error_message = "labels are on all"
+    error_message = "resources must have the stack's labels"
   }
 
   assert {
     condition     = length(aws_nat_gateway.this) == 1
-    error_message = "one way out is enough for a stack that isn't protected"
+    error_message = "a stack without protection must have one NAT gateway"
   }
 }
 
-run "protected_and_kubernetes" {
+run "protected_kubernetes" {
   command = plan
 
   module {
@@ -98,16 +98,16 @@ run "protected_and_kubernetes" {
 
   assert {
     condition     = length(aws_nat_gateway.this) == 3
-    error_message = "a protected stack outlives a zone"
+    error_message = "a protected stack must tolerate the failure of a zone"
   }
 
   assert {
     condition     = alltrue([for subnet in aws_subnet.public : subnet.tags["kubernetes.io/role/elb"] == "1"])
-    error_message = "a cluster finds the subnets of its load balancers"
+    error_message = "the subnets for load balancers must have the tag that the cluster looks for"
   }
 }
 
-run "a_region_with_two_zones" {
+run "region_with_two_zones" {
   command = plan
 
   module {
@@ -121,11 +121,11 @@ run "a_region_with_two_zones" {
 
   assert {
     condition     = toset([for subnet in aws_subnet.private : subnet.availability_zone]) == toset(["us-west-1a", "us-west-1c"]) && length(aws_subnet.public) == 2
-    error_message = "two zones are enough"
+    error_message = "two zones must be sufficient"
   }
 
   assert {
     condition     = data.aws_availability_zones.this.exclude_zone_ids == toset(["use1-az3", "usw1-az2", "cac1-az3"])
-    error_message = "not in a zone that EKS refuses"
+    error_message = "zones that EKS does not support must be excluded"
   }
 }

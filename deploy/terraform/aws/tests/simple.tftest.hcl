@@ -1,4 +1,4 @@
-# ECS behind its load balancer.
+# ECS.
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
@@ -41,72 +41,72 @@ run "service" {
 
   assert {
     condition     = aws_ecs_task_definition.this.cpu == "4096" && aws_ecs_task_definition.this.memory == "12288"
-    error_message = "a task has what its containers have together: 1024 units to a core"
+    error_message = "the task's size must be the sum of its containers, with 1024 units per core"
   }
 
   assert {
     condition     = alltrue([for container in jsondecode(aws_ecs_task_definition.this.container_definitions) : container.readonlyRootFilesystem && container.linuxParameters.capabilities.drop == ["ALL"] && container.user == "10001:0"])
-    error_message = "containers are hardened"
+    error_message = "containers must be hardened"
   }
 
   assert {
     condition     = [for container in jsondecode(aws_ecs_task_definition.this.container_definitions) : container.name if can(container.portMappings)] == ["lab"]
-    error_message = "Ollama publishes no port"
+    error_message = "Ollama must not publish a port"
   }
 
   assert {
     condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[1].environment, { name = "OLLAMA_HOST", value = "127.0.0.1:11434" })
-    error_message = "Ollama listens on the task's own loopback"
+    error_message = "Ollama must listen on the task's loopback address"
   }
 
   assert {
     condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "JUPYTER_TOKEN", valueFrom = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:token:::11111111-2222" }]
-    error_message = "the token comes from the secret manager, in the version that was written last"
+    error_message = "the token must come from the latest version in Secrets Manager"
   }
 
   assert {
     condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment, { name = "JUPYTER_BASE_URL", value = "/lab/" })
-    error_message = "the lab knows its path"
+    error_message = "the lab's base URL must be set"
   }
 
   assert {
     condition     = alltrue([for volume in aws_ecs_task_definition.this.volume : volume.efs_volume_configuration[0].transit_encryption == "ENABLED" && volume.efs_volume_configuration[0].authorization_config[0].iam == "ENABLED"])
-    error_message = "files are mounted with TLS, by the lab's role"
+    error_message = "files must be mounted with TLS and the lab's role"
   }
 
   assert {
     condition     = toset([for volume in aws_ecs_task_definition.this.volume : volume.efs_volume_configuration[0].authorization_config[0].access_point_id]) == toset(["fsap-home", "fsap-models"])
-    error_message = "home and models, each by its access point"
+    error_message = "home and models must use their own access points"
   }
 
   assert {
     condition     = !aws_ecs_service.this.network_configuration[0].assign_public_ip && aws_ecs_service.this.network_configuration[0].security_groups == toset(["sg-workload"])
-    error_message = "tasks have no public address, and are behind their firewall"
+    error_message = "tasks must have no public address and must use their security group"
   }
 
   assert {
     condition     = aws_ecs_service.this.deployment_circuit_breaker[0].enable && aws_ecs_service.this.deployment_circuit_breaker[0].rollback
-    error_message = "a bad image is rolled back"
+    error_message = "a failed deployment must be rolled back"
   }
 
   assert {
     condition     = aws_ecs_service.this.wait_for_steady_state && aws_ecs_service.this.timeouts.update == "30m"
-    error_message = "an apply is done when the new version runs"
+    error_message = "apply must wait until the new version runs"
   }
 
   assert {
     condition     = aws_appautoscaling_target.this.min_capacity == 1 && aws_appautoscaling_target.this.max_capacity == 4
-    error_message = "replicas are the configuration's"
+    error_message = "the number of replicas must be the configured one"
   }
 
   assert {
     condition     = aws_appautoscaling_policy.this.target_tracking_scaling_policy_configuration[0].disable_scale_in
-    error_message = "nobody's kernels end because others are quiet"
+    error_message = "scaling in must be disabled, because it stops kernels that are in use"
   }
 
   assert {
     condition     = length(aws_autoscaling_group.gpu) == 0
-    error_message = "no machines without GPUs"
+    error_message = "there must be no EC2 instances without GPUs"
   }
 }
 
@@ -123,36 +123,36 @@ run "service_with_gpus" {
 
   assert {
     condition     = aws_ecs_task_definition.this.requires_compatibilities == toset(["EC2"]) && aws_launch_template.gpu[0].instance_type == "g6.xlarge"
-    error_message = "Fargate has no GPUs: tasks run on machines"
+    error_message = "with GPUs, tasks must run on EC2 instances"
   }
 
   assert {
     condition     = [for container in jsondecode(aws_ecs_task_definition.this.container_definitions) : try(container.resourceRequirements[0].type, "") == "GPU"] == [false, true]
-    error_message = "the model server has the GPU, and the lab none"
+    error_message = "the model server must have the GPU, and the lab none"
   }
 
   assert {
     condition     = aws_ecs_service.this.deployment_minimum_healthy_percent == 0 && aws_ecs_service.this.deployment_maximum_percent == 100 && aws_ecs_service.this.name != "lab" && aws_ecs_service.this.force_new_deployment
-    error_message = "a new version needs no second machine, and a service on machines is another than one on Fargate"
+    error_message = "a new version must not need a second instance, and the service must be another one than that on Fargate"
   }
 
   assert {
     condition     = aws_launch_template.gpu[0].metadata_options[0].http_tokens == "required" && aws_launch_template.gpu[0].metadata_options[0].http_put_response_hop_limit == 1
-    error_message = "containers don't get the machine's credentials"
+    error_message = "containers must not get the instance's credentials"
   }
 
   assert {
     condition     = strcontains(base64decode(aws_launch_template.gpu[0].user_data), "ECS_AWSVPC_BLOCK_IMDS=true")
-    error_message = "a notebook doesn't get the credentials of the machine that it runs on"
+    error_message = "notebooks must not get the instance's credentials"
   }
 
   assert {
     condition     = strcontains(aws_launch_template.gpu[0].image_id, "/gpu/")
-    error_message = "machines start from ECS's GPU image"
+    error_message = "instances must use the GPU image of ECS"
   }
 }
 
-run "a_machine_that_is_too_small" {
+run "instance_type_too_small" {
   command = plan
 
   module {
@@ -167,7 +167,7 @@ run "a_machine_that_is_too_small" {
   expect_failures = [aws_ecs_task_definition.this]
 }
 
-run "the_least_of_fargate" {
+run "fargate_minimum" {
   command = plan
 
   module {
@@ -182,11 +182,11 @@ run "the_least_of_fargate" {
 
   assert {
     condition     = aws_ecs_task_definition.this.cpu == "256" && aws_ecs_task_definition.this.memory == "512"
-    error_message = "0.25 cores are 256 units of Fargate's"
+    error_message = "0.25 cores must be 256 CPU units"
   }
 }
 
-run "the_most_of_fargate" {
+run "fargate_maximum" {
   command = plan
 
   module {
@@ -201,11 +201,11 @@ run "the_most_of_fargate" {
 
   assert {
     condition     = aws_ecs_task_definition.this.cpu == "16384" && aws_ecs_task_definition.this.memory == "122880"
-    error_message = "16 cores are 16384 units of Fargate's"
+    error_message = "16 cores must be 16384 CPU units"
   }
 }
 
-run "a_core_and_a_half" {
+run "unsupported_cpu" {
   command = plan
 
   module {
@@ -220,7 +220,7 @@ run "a_core_and_a_half" {
   expect_failures = [aws_ecs_task_definition.this]
 }
 
-run "a_pair_that_fargate_lacks" {
+run "unsupported_memory_for_cpu" {
   command = plan
 
   module {

@@ -1,4 +1,4 @@
-# The whole root, as it is planned; nothing is asked of AWS.
+# Plans of the whole root module, without requests to AWS.
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
@@ -45,41 +45,41 @@ run "simple" {
 
   assert {
     condition     = output.registry == "123456789012.dkr.ecr.eu-central-1.amazonaws.com/devai-dev"
-    error_message = "the registry's address is the repository's without the image's name"
+    error_message = "the registry's address must not contain the image's name"
   }
 
   assert {
     condition     = length(module.compute) == 1 && length(module.kubernetes) == 0
-    error_message = "simple is a service and no cluster"
+    error_message = "simple must create a service and no cluster"
   }
 
   assert {
     condition     = output.url == "https://lab.example.com/"
-    error_message = "the lab is at its host name"
+    error_message = "the lab's URL must have the host name"
   }
 
   assert {
     condition     = output.cluster_name == null && output.kube_context == null
-    error_message = "without a cluster nothing names one"
+    error_message = "without a cluster, outputs must not name one"
   }
 
   assert {
     condition     = length(output.dns_records) == 0
-    error_message = "with a zone there is nothing for a person to make"
+    error_message = "with a zone, no records must be left to create"
   }
 
   assert {
     condition     = output.file_system == "fs-1" && output.volumes.home == "fs-1::fsap-1" && output.volumes.models == "fs-1::fsap-1"
-    error_message = "home and models are kept"
+    error_message = "home and models must be on volumes"
   }
 
   assert {
     condition     = aws_kms_key.this.enable_key_rotation && aws_kms_key.this.tags == tomap(var.labels)
-    error_message = "the key is rotated, and has the stack's labels"
+    error_message = "the key must be rotated and have the stack's labels"
   }
 }
 
-run "nothing_pushed_yet" {
+run "without_image" {
   command = plan
 
   variables {
@@ -88,7 +88,7 @@ run "nothing_pushed_yet" {
 
   assert {
     condition     = length(module.compute) == 0 && output.registry != null
-    error_message = "without an image there is everything but the service"
+    error_message = "without an image, everything except the service must be created"
   }
 }
 
@@ -101,31 +101,31 @@ run "kubernetes" {
 
   assert {
     condition     = length(module.compute) == 0 && output.cluster_name == "devai-dev"
-    error_message = "kubernetes is a cluster and no service"
+    error_message = "kubernetes must create a cluster and no service"
   }
 
   assert {
     condition     = output.kube_context == "arn:aws:eks:eu-central-1:123456789012:cluster/devai-dev"
-    error_message = "the context is what update-kubeconfig makes"
+    error_message = "the context must be the one that `aws eks update-kubeconfig` creates"
   }
 
   assert {
     condition     = contains(jsondecode(aws_kms_key.this.policy).Statement[1].Condition.ArnLike["kms:EncryptionContext:aws:logs:arn"], "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/eks/devai-dev/cluster")
-    error_message = "the cluster's logs may be encrypted with the key"
+    error_message = "the key's policy must allow the encryption of the cluster's logs"
   }
 
   assert {
     condition     = output.volumes.models == null
-    error_message = "models are on a disk of the cluster"
+    error_message = "models must be on a disk of the cluster"
   }
 
   assert {
     condition     = output.ingress.source_cidrs == tolist(["10.42.240.0/24", "10.42.241.0/24", "10.42.242.0/24"])
-    error_message = "the load balancer is in the public subnets"
+    error_message = "the load balancer must be in the public subnets"
   }
 }
 
-run "kubernetes_with_gpus_and_protected" {
+run "protected_kubernetes_with_gpus" {
   command = plan
 
   variables {
@@ -138,7 +138,7 @@ run "kubernetes_with_gpus_and_protected" {
 
   assert {
     condition     = output.cluster_name == "devai-prod" && aws_kms_key.this.deletion_window_in_days == 30
-    error_message = "a protected stack has time to think again"
+    error_message = "a protected stack's key must have the longest deletion window"
   }
 }
 
@@ -147,11 +147,11 @@ run "record" {
 
   assert {
     condition     = terraform_data.stack.input == { name = "devai-dev", unique = "devaidev0123abcd", project = "devai", project_id = "abcdefghijkl", environment = "dev", account = var.account, region = var.region }
-    error_message = "the state says whose stack it is of, where that is and what it is called"
+    error_message = "the state must record the stack's project, location and names"
   }
 }
 
-run "refused" {
+run "invalid_values" {
   command = plan
 
   variables {

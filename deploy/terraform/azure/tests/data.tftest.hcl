@@ -1,4 +1,4 @@
-# Images, files, secrets and identities.
+# Registry, storage, secrets and identities.
 mock_provider "azurerm" {
   source          = "./tests/mocks"
   override_during = plan
@@ -34,17 +34,17 @@ run "registry" {
 
   assert {
     condition     = azurerm_container_registry.this.admin_enabled == false && azurerm_container_registry.this.anonymous_pull_enabled == false
-    error_message = "no shared password, and nobody pulls without a name"
+    error_message = "the registry must have neither a shared password nor anonymous pulls"
   }
 
   assert {
     condition     = azurerm_container_registry.this.name == "devaidev12345678" && can(regex("^[a-zA-Z0-9]{5,50}$", azurerm_container_registry.this.name))
-    error_message = "the name is within the registry's limits"
+    error_message = "the name must be within the registry's limits"
   }
 
   assert {
     condition     = output.address == "devaidev12345678.azurecr.io"
-    error_message = "the address is without the image's name"
+    error_message = "the registry's address must not contain the image's name"
   }
 }
 
@@ -61,7 +61,7 @@ run "protected_registry" {
 
   assert {
     condition     = azurerm_container_registry.this.sku == "Premium" && azurerm_container_registry.this.zone_redundancy_enabled
-    error_message = "a protected stack outlives a zone"
+    error_message = "a protected stack must tolerate the failure of a zone"
   }
 }
 
@@ -74,46 +74,46 @@ run "files" {
 
   assert {
     condition     = azurerm_storage_account.this.public_network_access_enabled == false && azurerm_storage_account.this.network_rules[0].default_action == "Deny"
-    error_message = "the account has a private address only"
+    error_message = "the storage account must have a private address only"
   }
 
   assert {
     condition     = azurerm_storage_account.this.https_traffic_only_enabled && azurerm_storage_account.this.min_tls_version == "TLS1_2"
-    error_message = "SMB is encrypted on its way"
+    error_message = "SMB must be encrypted in transit"
   }
 
   assert {
     condition     = azurerm_storage_account.this.account_kind == "StorageV2" && azurerm_storage_account.this.large_file_share_enabled
-    error_message = "large shares"
+    error_message = "large shares must be enabled"
   }
 
   assert {
     condition     = azurerm_storage_share.this["home"].quota == 50 && azurerm_storage_share.this["models"].quota == 30
-    error_message = "sizes are the configuration's"
+    error_message = "sizes must be the configured ones"
   }
 
   assert {
     condition     = azurerm_private_endpoint.this.private_service_connection[0].subresource_names == tolist(["file"])
-    error_message = "the private address is that of the files"
+    error_message = "the private endpoint must be that of the file service"
   }
 
   assert {
     condition     = azurerm_private_dns_zone.this.name == "privatelink.file.core.windows.net"
-    error_message = "and has the name that clients look for"
+    error_message = "the private DNS zone must have the name that clients resolve"
   }
 
   assert {
     condition     = azurerm_storage_account.this.share_properties[0].retention_policy[0].days == 14
-    error_message = "deleted shares can be had back"
+    error_message = "deleted shares must be recoverable"
   }
 
   assert {
     condition     = can(regex("^[a-z0-9]{3,24}$", azurerm_storage_account.this.name))
-    error_message = "the name is within the account's limits"
+    error_message = "the name must be within the limits of a storage account"
   }
 }
 
-run "files_of_a_cluster" {
+run "cluster_files" {
   command = plan
 
   module {
@@ -128,17 +128,17 @@ run "files_of_a_cluster" {
 
   assert {
     condition     = azurerm_storage_account.this.account_kind == "FileStorage" && azurerm_storage_share.this["home"].enabled_protocol == "NFS"
-    error_message = "pods mount by NFS, which premium accounts have"
+    error_message = "pods must use NFS, which requires a premium account"
   }
 
   assert {
     condition     = azurerm_storage_account.this.shared_access_key_enabled == false
-    error_message = "and need no key"
+    error_message = "mounts must not need an account key"
   }
 
   assert {
     condition     = length(azurerm_storage_share.this) == 1 && output.volumes.key == null
-    error_message = "models are on a disk of the cluster"
+    error_message = "models must be on a disk of the cluster"
   }
 }
 
@@ -155,11 +155,11 @@ run "protected_files" {
 
   assert {
     condition     = azurerm_storage_account.this.account_replication_type == "ZRS" && azurerm_backup_policy_file_share.this[0].retention_daily[0].count == 30
-    error_message = "a protected stack outlives a zone, and has backups"
+    error_message = "a protected stack must have zone redundancy and backups"
   }
 }
 
-run "less_than_the_least" {
+run "size_below_minimum" {
   command = plan
 
   module {
@@ -183,21 +183,21 @@ run "secrets" {
 
   assert {
     condition     = azurerm_key_vault_secret.this["JUPYTER_TOKEN"].name == "JUPYTER-TOKEN"
-    error_message = "names of a vault have no underscores"
+    error_message = "names in a vault must not contain underscores"
   }
 
   assert {
     condition     = azurerm_key_vault_secret.this["OPENAI_API_KEY"].value_wo_version == 3
-    error_message = "a raised version writes the value again"
+    error_message = "a higher version must write the value again"
   }
 
   assert {
     condition     = alltrue([for secret in azurerm_key_vault_secret.this : secret.value == null])
-    error_message = "no value is in the plan"
+    error_message = "the plan must not contain values"
   }
 }
 
-run "secrets_of_which_one_is_set_elsewhere" {
+run "secret_without_value" {
   command = plan
 
   module {
@@ -210,7 +210,7 @@ run "secrets_of_which_one_is_set_elsewhere" {
 
   assert {
     condition     = azurerm_key_vault_secret.this["OPENAI_API_KEY"].value_wo_version == 3
-    error_message = "a secret without a value here keeps the version that the cloud has"
+    error_message = "a secret without a value must keep its version in the cloud"
   }
 }
 
@@ -223,16 +223,16 @@ run "identities" {
 
   assert {
     condition     = azurerm_role_assignment.secrets["JUPYTER_TOKEN"].scope == var.secrets["JUPYTER_TOKEN"] && azurerm_role_assignment.secrets["JUPYTER_TOKEN"].role_definition_name == "Key Vault Secrets User"
-    error_message = "the lab reads its own secrets, each by name"
+    error_message = "the lab must be able to read its own secrets only"
   }
 
   assert {
     condition     = azurerm_role_assignment.pull.role_definition_name == "AcrPull" && azurerm_role_assignment.pull.scope == var.registry_id
-    error_message = "who starts it pulls from the registry, and does no more there"
+    error_message = "the execution identity may only pull from the registry"
   }
 
   assert {
     condition     = length(azurerm_role_assignment.nodes) == 0
-    error_message = "no rights for a cluster that isn't there"
+    error_message = "without a cluster, there must be no role assignments for nodes"
   }
 }

@@ -41,72 +41,72 @@ run "cluster" {
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.api_server_access_profile[0].authorized_ip_ranges == toset(concat(var.allowed_cidrs, ["203.0.113.9/32"]))
-    error_message = "the API answers the allowed networks only, and the nodes"
+    error_message = "only the allowed networks and the nodes may connect to the API server"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.workload_identity_enabled && azurerm_kubernetes_cluster.this.oidc_issuer_enabled
-    error_message = "pods have identities"
+    error_message = "pods must have identities"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.network_profile[0].network_policy == "cilium" && azurerm_kubernetes_cluster.this.network_profile[0].network_data_plane == "cilium"
-    error_message = "network policies hold"
+    error_message = "network policies must be enforced"
   }
 
   assert {
     condition     = alltrue([for end in [azurerm_network_security_rule.pods.source_address_prefix, azurerm_network_security_rule.pods.destination_address_prefix] : end == azurerm_kubernetes_cluster.this.network_profile[0].pod_cidr])
-    error_message = "pods talk to pods of other nodes"
+    error_message = "pods must be able to connect to pods on other nodes"
   }
 
   assert {
     condition     = azurerm_network_security_rule.pods.network_security_group_name == "workload" && azurerm_network_security_rule.pods.access == "Allow" && azurerm_network_security_rule.pods.protocol == "*" && azurerm_network_security_rule.pods.destination_port_range == "*"
-    error_message = "by every protocol and at every port, through the nodes' firewall"
+    error_message = "the nodes' security group must allow all protocols and ports between pods"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.storage_profile[0].file_driver_enabled
-    error_message = "pods mount Azure Files"
+    error_message = "the driver of Azure Files must be enabled"
   }
 
   assert {
     condition     = endswith(azurerm_kubernetes_cluster.this.ingress_application_gateway[0].gateway_id, "/applicationGateways/devai-prod")
-    error_message = "the ingress controller fills the stack's gateway"
+    error_message = "the ingress controller must manage the stack's gateway"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.default_node_pool[0].vm_size == "Standard_D8s_v5" && azurerm_kubernetes_cluster.this.default_node_pool[0].max_count == 4
-    error_message = "a node holds a lab and the model server"
+    error_message = "a node must have room for a lab and the model server"
   }
 
   assert {
     condition     = azurerm_federated_identity_credential.this.subject == "system:serviceaccount:devai-azure-dev:devai"
-    error_message = "the lab's pods are the lab's identity"
+    error_message = "the lab's pods must have the lab's identity"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.sku_tier == "Standard" && length(azurerm_kubernetes_cluster.this.default_node_pool[0].zones) == 3
-    error_message = "a protected cluster outlives a zone"
+    error_message = "a protected cluster must tolerate the failure of a zone"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.azure_policy_enabled && azurerm_kubernetes_cluster.this.oms_agent[0].log_analytics_workspace_id == var.log_analytics_workspace_id
-    error_message = "it is watched"
+    error_message = "the cluster must be monitored"
   }
 
   assert {
     condition     = azurerm_monitor_data_collection_rule_association.this.target_resource_id == azurerm_kubernetes_cluster.this.id && azurerm_monitor_data_collection_rule_association.this.data_collection_rule_id == azurerm_monitor_data_collection_rule.this.id
-    error_message = "by a rule of its own"
+    error_message = "the cluster must have a data collection rule"
   }
 
   assert {
     condition     = azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].workspace_resource_id == var.log_analytics_workspace_id && azurerm_monitor_data_collection_rule.this.data_flow[0].destinations[0] == azurerm_monitor_data_collection_rule.this.destinations[0].log_analytics[0].name
-    error_message = "which brings what containers print into the stack's workspace"
+    error_message = "the data collection rule must send the containers' output to the stack's workspace"
   }
 
   assert {
     condition     = length(azurerm_kubernetes_cluster_node_pool.gpu) == 0
-    error_message = "no GPU that nobody asked for"
+    error_message = "without GPUs in the configuration, none must be created"
   }
 }
 
@@ -123,26 +123,26 @@ run "gpus" {
 
   assert {
     condition     = azurerm_kubernetes_cluster_node_pool.gpu[0].vm_size == "Standard_NC4as_T4_v3" && azurerm_kubernetes_cluster_node_pool.gpu[0].gpu_driver == "Install"
-    error_message = "machines with GPUs, and their driver"
+    error_message = "nodes with GPUs must have the driver"
   }
 
   assert {
     condition     = alltrue([for pool in [azurerm_kubernetes_cluster.this.default_node_pool[0], azurerm_kubernetes_cluster_node_pool.gpu[0]] : pool.upgrade_settings[0].max_surge != null])
-    error_message = "what Azure would fill in is said, so that a plan is empty after it was applied"
+    error_message = "Azure's default must be set explicitly, so that the plan is empty after apply"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster_node_pool.gpu[0].node_taints == tolist(["nvidia.com/gpu=present:NoSchedule"]) && azurerm_kubernetes_cluster_node_pool.gpu[0].min_count == 0
-    error_message = "they are for who asks for one, and there only then"
+    error_message = "nodes with GPUs must be reserved for pods that request one, and exist only then"
   }
 
   assert {
     condition     = azurerm_kubernetes_cluster.this.default_node_pool[0].vm_size == "Standard_D4s_v5"
-    error_message = "other nodes needn't hold the model server then"
+    error_message = "other nodes must not be sized for the model server"
   }
 }
 
-run "more_than_any_machine" {
+run "size_above_maximum" {
   command = plan
 
   module {

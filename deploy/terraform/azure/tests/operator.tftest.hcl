@@ -1,4 +1,4 @@
-# Two people, one after the other: mocks that stay the same from one run to the next are those of applied resources.
+# Two callers, one after the other. Mocked values are the same in both runs only for applied resources.
 mock_provider "azurerm" {
   source = "./tests/mocks"
 }
@@ -37,13 +37,13 @@ variables {
   ollama_url            = ""
 }
 
-run "who_applies_first" {
+run "first_caller" {
   plan_options {
     target = [azurerm_role_assignment.operator]
   }
 }
 
-run "who_comes_later" {
+run "later_caller" {
   command = plan
 
   plan_options {
@@ -57,11 +57,11 @@ run "who_comes_later" {
 
   assert {
     condition     = alltrue([for role in azurerm_role_assignment.operator : role.principal_id == "00000000-0000-0000-0000-00000000000b"])
-    error_message = "takes no roles away"
+    error_message = "a later caller's plan must not replace the role assignments"
   }
 }
 
-run "protected_no_longer" {
+run "protection_removed" {
   command = plan
 
   variables {
@@ -74,6 +74,6 @@ run "protected_no_longer" {
 
   assert {
     condition     = azurerm_key_vault.this.purge_protection_enabled && azurerm_key_vault.this.soft_delete_retention_days == 90
-    error_message = "of a vault nothing is asked that Azure refuses"
+    error_message = "the plan must not request changes of a vault that Azure refuses"
   }
 }

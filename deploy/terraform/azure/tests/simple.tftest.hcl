@@ -1,4 +1,4 @@
-# Container Instances behind their gateway.
+# Container Instances.
 mock_provider "azurerm" {
   source          = "./tests/mocks"
   override_during = plan
@@ -42,56 +42,56 @@ run "group" {
 
   assert {
     condition     = azurerm_container_group.this.ip_address_type == "Private" && azurerm_container_group.this.subnet_ids == toset([var.subnet_id])
-    error_message = "the group has a private address only"
+    error_message = "the container group must have a private address only"
   }
 
   assert {
     condition     = [for port in azurerm_container_group.this.exposed_port : port.port] == [8888]
-    error_message = "Ollama publishes no port"
+    error_message = "Ollama must not publish a port"
   }
 
   assert {
     condition     = length(azurerm_container_group.this.container[1].ports) == 0 && azurerm_container_group.this.container[1].environment_variables["OLLAMA_HOST"] == "127.0.0.1:11434"
-    error_message = "Ollama listens on the group's own loopback"
+    error_message = "Ollama must listen on the container group's loopback address"
   }
 
   assert {
     condition     = azurerm_container_group.this.container[0].cpu == 2 && azurerm_container_group.this.container[0].memory == 4 && azurerm_container_group.this.container[1].memory == 8
-    error_message = "sizes are the configuration's, in GB"
+    error_message = "sizes must be the configured ones, in GB"
   }
 
   assert {
     condition     = azurerm_container_group.this.image_registry_credential[0].user_assigned_identity_id == var.execution_identity_id && azurerm_container_group.this.image_registry_credential[0].password == null
-    error_message = "the image is pulled by an identity"
+    error_message = "the image must be pulled with an identity"
   }
 
   assert {
     condition     = jsondecode(azurerm_container_group.this.container[0].environment_variables["SECRETS"]).JUPYTER_TOKEN == "https://devaidev12345678.vault.azure.net/secrets/JUPYTER-TOKEN"
-    error_message = "the token comes from the vault"
+    error_message = "the token must come from the vault"
   }
 
   assert {
     condition     = contains([for name, value in azurerm_container_group.this.container[0].environment_variables : value if endswith(name, "_VERSIONS")], jsonencode(var.secret_versions))
-    error_message = "another version of it is another group"
+    error_message = "a new version of a secret must replace the container group"
   }
 
   assert {
     condition     = alltrue([for container in azurerm_container_group.this.container : length(container.security) == 0])
-    error_message = "groups of the Standard SKU know no privileges, nor that there are none"
+    error_message = "container groups of the Standard SKU must not set `security`"
   }
 
   assert {
     condition     = azurerm_container_group.this.container[0].volume[0].share_name == "home" && azurerm_container_group.this.container[1].volume[0].share_name == "models"
-    error_message = "home and models, each where it belongs"
+    error_message = "home and models must be mounted in their own containers"
   }
 
   assert {
     condition     = azurerm_private_dns_a_record.this.records == toset(["10.42.0.4"])
-    error_message = "the gateway finds the group by a name"
+    error_message = "the container group must have a DNS record for the gateway"
   }
 }
 
-run "gigabytes_in_tenths" {
+run "fractional_gigabytes" {
   command = plan
 
   module {
@@ -105,11 +105,11 @@ run "gigabytes_in_tenths" {
 
   assert {
     condition     = azurerm_container_group.this.container[0].cpu == 0.5 && azurerm_container_group.this.container[0].memory == 1.5
-    error_message = "1536 MiB are 1.5 GB of Azure's"
+    error_message = "1536 MiB must be 1.5 GB"
   }
 }
 
-run "no_gpus" {
+run "gpus_are_unsupported" {
   command = plan
 
   module {
@@ -123,7 +123,7 @@ run "no_gpus" {
   expect_failures = [azurerm_container_group.this]
 }
 
-run "one_replica" {
+run "replicas_are_unsupported" {
   command = plan
 
   module {
@@ -137,7 +137,7 @@ run "one_replica" {
   expect_failures = [azurerm_container_group.this]
 }
 
-run "more_than_a_group_has" {
+run "size_above_maximum" {
   command = plan
 
   module {

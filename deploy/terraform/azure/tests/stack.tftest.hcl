@@ -1,4 +1,4 @@
-# The whole root, as it is planned; nothing is asked of Azure.
+# Plans of the whole root module, without requests to Azure.
 mock_provider "azurerm" {
   source          = "./tests/mocks"
   override_during = plan
@@ -43,31 +43,31 @@ run "simple" {
 
   assert {
     condition     = output.registry == "devaidev12345678.azurecr.io"
-    error_message = "the registry's address is without the image's name"
+    error_message = "the registry's address must not contain the image's name"
   }
 
   assert {
     condition     = length(module.compute) == 1 && length(module.kubernetes) == 0
-    error_message = "simple is a service and no cluster"
+    error_message = "simple must create a service and no cluster"
   }
 
   assert {
     condition     = output.url == "https://lab.example.com/" && length(output.dns_records) == 0
-    error_message = "the lab is at its host name, and there is nothing for a person to make"
+    error_message = "the lab's URL must have the host name, and no records must be left to create"
   }
 
   assert {
     condition     = output.cluster_name == null && output.kube_context == null
-    error_message = "without a cluster nothing names one"
+    error_message = "without a cluster, outputs must not name one"
   }
 
   assert {
     condition     = output.volumes.home == "home" && output.volumes.models == "models"
-    error_message = "home and models are kept"
+    error_message = "home and models must be on volumes"
   }
 }
 
-run "nothing_pushed_yet" {
+run "without_image" {
   command = plan
 
   variables {
@@ -76,7 +76,7 @@ run "nothing_pushed_yet" {
 
   assert {
     condition     = length(module.compute) == 0 && output.registry != null
-    error_message = "without an image there is everything but the service"
+    error_message = "without an image, everything except the service must be created"
   }
 }
 
@@ -89,26 +89,26 @@ run "kubernetes" {
 
   assert {
     condition     = length(module.compute) == 0 && output.cluster_name == "devai-dev"
-    error_message = "kubernetes is a cluster and no service"
+    error_message = "kubernetes must create a cluster and no service"
   }
 
   assert {
     condition     = output.kube_context == "devai-dev"
-    error_message = "the context is what the cloud's own program makes"
+    error_message = "the context must be the one that the cloud's command line creates"
   }
 
   assert {
     condition     = output.ingress.address_name == "devai-dev" && output.ingress.certificate_name == "lab" && output.ingress.source_cidrs == tolist(["10.42.240.0/24"])
-    error_message = "the ingress finds its gateway and the certificate there"
+    error_message = "the output must name the gateway and its certificate for the ingress"
   }
 
   assert {
     condition     = output.volumes.models == null
-    error_message = "models are on a disk of the cluster"
+    error_message = "models must be on a disk of the cluster"
   }
 }
 
-run "kubernetes_with_gpus_and_protected" {
+run "protected_kubernetes_with_gpus" {
   command = plan
 
   variables {
@@ -121,7 +121,7 @@ run "kubernetes_with_gpus_and_protected" {
 
   assert {
     condition     = output.cluster_name == "devai-prod"
-    error_message = "the same for a protected stack with GPUs"
+    error_message = "a protected stack with GPUs must be valid"
   }
 }
 
@@ -130,17 +130,17 @@ run "vault" {
 
   assert {
     condition     = azurerm_key_vault.this.network_acls[0].default_action == "Deny" && azurerm_key_vault.this.network_acls[0].ip_rules == toset(var.allowed_cidrs)
-    error_message = "secrets are read and written from the allowed networks only"
+    error_message = "only the allowed networks may read and write secrets"
   }
 
   assert {
     condition     = azurerm_key_vault.this.rbac_authorization_enabled && can(regex("^[a-z][a-z0-9]{2,23}$", azurerm_key_vault.this.name))
-    error_message = "by role, under a name within the vault's limits"
+    error_message = "the vault must use roles, and its name must be within the vault's limits"
   }
 
   assert {
     condition     = azurerm_resource_group.this.tags == tomap(var.labels)
-    error_message = "labels are on all"
+    error_message = "resources must have the stack's labels"
   }
 }
 
@@ -149,11 +149,11 @@ run "record" {
 
   assert {
     condition     = terraform_data.stack.input == { name = "devai-dev", unique = "devaidev0123abcd", project = "devai", project_id = "abcdefghijkl", environment = "dev", account = var.account, region = var.region }
-    error_message = "the state says whose stack it is of, where that is and what it is called"
+    error_message = "the state must record the stack's project, location and names"
   }
 }
 
-run "refused" {
+run "invalid_values" {
   command = plan
 
   variables {

@@ -1,4 +1,4 @@
-# The Application Load Balancer, its certificate and its names.
+# The Application Load Balancer, its certificate and DNS records.
 mock_provider "google" {
   source          = "./tests/mocks"
   override_during = plan
@@ -30,42 +30,42 @@ run "load_balancer" {
 
   assert {
     condition     = google_compute_url_map.redirect[0].default_url_redirect[0].https_redirect && google_compute_global_forwarding_rule.this["80"].port_range == "80"
-    error_message = "HTTP is sent on to HTTPS"
+    error_message = "HTTP must redirect to HTTPS"
   }
 
   assert {
     condition     = google_compute_ssl_policy.this.min_tls_version == "TLS_1_2"
-    error_message = "TLS 1.2 or newer"
+    error_message = "TLS 1.2 must be the minimum version"
   }
 
   assert {
     condition     = google_compute_backend_service.this[0].security_policy == "devai-dev"
-    error_message = "Cloud Armor holds the allowed networks"
+    error_message = "the backend must use the security policy of the allowed networks"
   }
 
   assert {
     condition     = google_compute_region_network_endpoint_group.this[0].cloud_run[0].service == var.name
-    error_message = "the service is found by its name"
+    error_message = "the endpoint group must refer to the service by name"
   }
 
   assert {
     condition     = google_certificate_manager_certificate.this[0].managed[0].domains == tolist(["lab.example.com"]) && google_compute_target_https_proxy.this[0].ssl_certificates == null
-    error_message = "with a host name the certificate is a real one"
+    error_message = "with a host name, the certificate must not be self-signed"
   }
 
   assert {
     condition     = google_compute_target_https_proxy.this[0].name == "devai-dev-managed"
-    error_message = "a proxy with a map is another one than that with certificates, which can't become it"
+    error_message = "a proxy with a certificate map must have its own name, because a proxy with certificates can't be changed to use a map"
   }
 
   assert {
     condition     = length(google_dns_record_set.this) == 2 && length(output.dns_records) == 0
-    error_message = "its proof and the address are in the zone"
+    error_message = "the records for the address and for the certificate's validation must be in the zone"
   }
 
   assert {
     condition     = output.url == "https://lab.example.com/lab/"
-    error_message = "the lab is at its host name"
+    error_message = "the lab's URL must have the host name"
   }
 }
 
@@ -82,11 +82,11 @@ run "without_https" {
 
   assert {
     condition     = length(google_compute_target_https_proxy.this) == 0 && keys(google_compute_global_forwarding_rule.this)[0] == "80" && output.certificate == null
-    error_message = "HTTP only, where HTTPS isn't wanted"
+    error_message = "without HTTPS, the only listener must be HTTP"
   }
 }
 
-run "without_a_zone" {
+run "without_zone" {
   command = plan
 
   module {
@@ -99,11 +99,11 @@ run "without_a_zone" {
 
   assert {
     condition     = toset(output.dns_records[*].name) == toset(["lab.example.com", "_acme-challenge.lab.example.com."]) && length(google_dns_record_set.this) == 0
-    error_message = "the records to make are named"
+    error_message = "the output must list the records to create"
   }
 }
 
-run "without_a_host_name" {
+run "without_host_name" {
   command = plan
 
   module {
@@ -117,18 +117,18 @@ run "without_a_host_name" {
 
   assert {
     condition     = length(google_compute_ssl_certificate.this) == 1 && output.url == "https://203.0.113.7/lab/"
-    error_message = "a first look is by a self-signed certificate"
+    error_message = "without a host name, the certificate must be self-signed"
   }
 
   assert {
     condition     = google_compute_target_https_proxy.this[0].name == "devai-dev"
-    error_message = "a host name, whose certificate is in a map, means another proxy"
+    error_message = "a proxy without a certificate map must have another name than one with a map"
   }
 
   expect_failures = [check.trusted_certificate]
 }
 
-run "protected_without_a_host_name" {
+run "protected_without_host_name" {
   command = plan
 
   module {
@@ -144,7 +144,7 @@ run "protected_without_a_host_name" {
   expect_failures = [tls_self_signed_cert.this, check.trusted_certificate]
 }
 
-run "a_certificate_that_exists" {
+run "existing_certificate" {
   command = plan
 
   module {
@@ -157,11 +157,11 @@ run "a_certificate_that_exists" {
 
   assert {
     condition     = google_compute_target_https_proxy.this[0].ssl_certificates == tolist(["projects/example-project/global/sslCertificates/mine"]) && length(google_certificate_manager_certificate.this) == 0
-    error_message = "it is used, and none is made"
+    error_message = "an existing certificate must be used, and none created"
   }
 }
 
-run "names_for_the_ingress" {
+run "names_for_ingress" {
   command = plan
 
   module {
@@ -176,16 +176,16 @@ run "names_for_the_ingress" {
 
   assert {
     condition     = output.address_name == "devai-dev" && output.certificate == null
-    error_message = "the ingress finds its address, and makes its certificate"
+    error_message = "the address must have the name in the ingress, and the ingress must create the certificate"
   }
 
   assert {
     condition     = google_compute_ssl_policy.this.name == output.address_name && google_compute_ssl_policy.this.min_tls_version == "TLS_1_2"
-    error_message = "it speaks TLS 1.2 or newer, by a policy that it finds"
+    error_message = "the TLS policy for the ingress must have the address's name and require TLS 1.2"
   }
 
   assert {
     condition     = length(google_compute_backend_service.this) == 0
-    error_message = "and its load balancer"
+    error_message = "the ingress must create the load balancer"
   }
 }

@@ -1,4 +1,4 @@
-# Cloud Run behind its load balancer.
+# Cloud Run.
 mock_provider "google" {
   source          = "./tests/mocks"
   override_during = plan
@@ -36,72 +36,72 @@ run "service" {
 
   assert {
     condition     = google_cloud_run_v2_service.this.ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
-    error_message = "the service is reached by the load balancer only, so the allowed networks hold"
+    error_message = "only the load balancer may connect to the service; otherwise the allowed networks could be bypassed"
   }
 
   assert {
     condition     = length(google_cloud_run_v2_service.this.template[0].containers[1].ports) == 0 && google_cloud_run_v2_service.this.template[0].containers[0].ports[0].container_port == 8888
-    error_message = "Ollama publishes no port"
+    error_message = "Ollama must not publish a port"
   }
 
   assert {
     condition     = one([for env in google_cloud_run_v2_service.this.template[0].containers[1].env : env.value if env.name == "OLLAMA_HOST"]) == "127.0.0.1:11434"
-    error_message = "Ollama listens on the instance's own loopback"
+    error_message = "Ollama must listen on the instance's loopback address"
   }
 
   assert {
     condition     = one([for env in google_cloud_run_v2_service.this.template[0].containers[0].env : env.value_source[0].secret_key_ref[0].secret if env.name == "JUPYTER_TOKEN"]) == "projects/example-project/secrets/devai-dev-JUPYTER_TOKEN"
-    error_message = "the token comes from the secret manager"
+    error_message = "the token must come from Secret Manager"
   }
 
   assert {
     condition     = one([for env in google_cloud_run_v2_service.this.template[0].containers[0].env : env.value_source[0].secret_key_ref[0].version if env.name == "JUPYTER_TOKEN"]) == "2"
-    error_message = "in the version that was written last"
+    error_message = "the token's version must be the latest one"
   }
 
   assert {
     condition     = google_cloud_run_v2_service.this.template[0].session_affinity && google_cloud_run_v2_service.this.template[0].timeout == "3600s"
-    error_message = "a person stays with one instance, for as long as Cloud Run allows"
+    error_message = "a cookie must keep a browser on the same instance, and the timeout must be Cloud Run's maximum"
   }
 
   assert {
     condition     = google_cloud_run_v2_service.this.template[0].scaling[0].min_instance_count == 1 && google_cloud_run_v2_service.this.template[0].scaling[0].max_instance_count == 4
-    error_message = "replicas are the configuration's"
+    error_message = "the number of replicas must be the configured one"
   }
 
   assert {
     condition     = alltrue([for container in google_cloud_run_v2_service.this.template[0].containers : container.resources[0].cpu_idle == false])
-    error_message = "kernels work between requests"
+    error_message = "the CPU must be allocated between requests, so that kernels continue to run"
   }
 
   assert {
     condition     = google_cloud_run_v2_service.this.template[0].containers[0].resources[0].limits == tomap({ cpu = "2", memory = "4096Mi" })
-    error_message = "sizes are the configuration's"
+    error_message = "sizes must be the configured ones"
   }
 
   assert {
     condition     = { for volume in google_cloud_run_v2_service.this.template[0].volumes : volume.name => volume.gcs[0].bucket } == { home = "devaidev12345678", models = "devaidev12345678-models" }
-    error_message = "home and models are kept"
+    error_message = "home and models must be on volumes"
   }
 
   assert {
     condition     = alltrue([for probe in [one(google_cloud_run_v2_service.this.template[0].containers[0].startup_probe), one(google_cloud_run_v2_service.this.template[0].containers[0].liveness_probe)] : probe.timeout_seconds >= 5 && probe.timeout_seconds <= probe.period_seconds])
-    error_message = "a busy lab may take its time to answer"
+    error_message = "probes must allow a busy lab at least 5 seconds to answer"
   }
 
   assert {
     condition     = length(google_cloud_run_v2_service.this.template[0].vpc_access) == 0
-    error_message = "the service keeps no addresses of the subnet, which could not be destroyed for hours after it"
+    error_message = "the service must not reserve addresses of the subnet, which would block the subnet's deletion for hours"
   }
 
   assert {
     condition     = length(google_cloud_run_v2_service.this.template[0].node_selector) == 0
-    error_message = "no GPU that nobody asked for"
+    error_message = "without GPUs in the configuration, none must be created"
   }
 
   assert {
     condition     = google_cloud_run_v2_service.this.deletion_protection == false
-    error_message = "a protected stack can be stopped, too"
+    error_message = "the service must be deletable even if the stack is protected"
   }
 }
 
@@ -119,16 +119,16 @@ run "service_with_gpus" {
 
   assert {
     condition     = google_cloud_run_v2_service.this.template[0].node_selector[0].accelerator == "nvidia-l4"
-    error_message = "Cloud Run has an L4"
+    error_message = "with GPUs, the service must have an L4"
   }
 
   assert {
     condition     = google_cloud_run_v2_service.this.template[0].containers[1].resources[0].limits["nvidia.com/gpu"] == "1" && !contains(keys(google_cloud_run_v2_service.this.template[0].containers[0].resources[0].limits), "nvidia.com/gpu")
-    error_message = "the model server has it, and the lab has none"
+    error_message = "the model server must have the GPU, and the lab none"
   }
 }
 
-run "too_little_for_a_gpu" {
+run "size_below_minimum_with_gpu" {
   command = plan
 
   module {
@@ -142,7 +142,7 @@ run "too_little_for_a_gpu" {
   expect_failures = [google_cloud_run_v2_service.this]
 }
 
-run "the_least_quantities" {
+run "quantities" {
   command = plan
 
   module {
@@ -156,11 +156,11 @@ run "the_least_quantities" {
 
   assert {
     condition     = google_cloud_run_v2_service.this.template[0].containers[0].resources[0].limits == tomap({ cpu = "1", memory = "1536Mi" })
-    error_message = "quantities are those of Kubernetes"
+    error_message = "sizes must be Kubernetes quantities"
   }
 }
 
-run "more_than_an_instance_has" {
+run "size_above_maximum" {
   command = plan
 
   module {
@@ -175,7 +175,7 @@ run "more_than_an_instance_has" {
   expect_failures = [google_cloud_run_v2_service.this]
 }
 
-run "less_than_a_core" {
+run "fractional_cpu" {
   command = plan
 
   module {
@@ -190,7 +190,7 @@ run "less_than_a_core" {
   expect_failures = [google_cloud_run_v2_service.this]
 }
 
-run "a_pair_that_cloud_run_lacks" {
+run "unsupported_cpu" {
   command = plan
 
   module {

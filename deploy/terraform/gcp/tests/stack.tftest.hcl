@@ -1,4 +1,4 @@
-# The whole root, as it is planned; nothing is asked of Google.
+# Plans of the whole root module, without requests to Google Cloud.
 mock_provider "google" {
   source          = "./tests/mocks"
   override_during = plan
@@ -45,31 +45,31 @@ run "simple" {
 
   assert {
     condition     = output.registry == "europe-west1-docker.pkg.dev/example-project/devai-dev"
-    error_message = "the registry's address is without the image's name"
+    error_message = "the registry's address must not contain the image's name"
   }
 
   assert {
     condition     = length(module.compute) == 1 && length(module.kubernetes) == 0
-    error_message = "simple is a service and no cluster"
+    error_message = "simple must create a service and no cluster"
   }
 
   assert {
     condition     = output.url == "https://lab.example.com/" && length(output.dns_records) == 0
-    error_message = "the lab is at its host name, and there is nothing for a person to make"
+    error_message = "the lab's URL must have the host name, and no records must be left to create"
   }
 
   assert {
     condition     = output.cluster_name == null && output.kube_context == null
-    error_message = "without a cluster nothing names one"
+    error_message = "without a cluster, outputs must not name one"
   }
 
   assert {
     condition     = output.volumes.home == var.unique && output.volumes.models == "${var.unique}-models"
-    error_message = "home and models are kept"
+    error_message = "home and models must be on volumes"
   }
 }
 
-run "nothing_pushed_yet" {
+run "without_image" {
   command = plan
 
   variables {
@@ -78,7 +78,7 @@ run "nothing_pushed_yet" {
 
   assert {
     condition     = length(module.compute) == 0 && output.registry != null
-    error_message = "without an image there is everything but the service"
+    error_message = "without an image, everything except the service must be created"
   }
 }
 
@@ -91,26 +91,26 @@ run "kubernetes" {
 
   assert {
     condition     = length(module.compute) == 0 && output.cluster_name == "devai-dev"
-    error_message = "kubernetes is a cluster and no service"
+    error_message = "kubernetes must create a cluster and no service"
   }
 
   assert {
     condition     = output.kube_context == "gke_example-project_europe-west1_devai-dev"
-    error_message = "the context is what the cloud's own program makes"
+    error_message = "the context must be the one that the cloud's command line creates"
   }
 
   assert {
     condition     = output.ingress.address_name == "devai-dev" && output.ingress.security_policy == "devai-dev" && output.ingress.source_cidrs == tolist(["35.191.0.0/16", "130.211.0.0/22"])
-    error_message = "the ingress finds its address and its policy"
+    error_message = "the output must name the address and the security policy for the ingress"
   }
 
   assert {
     condition     = output.volumes.models == null
-    error_message = "models are on a disk of the cluster"
+    error_message = "models must be on a disk of the cluster"
   }
 }
 
-run "kubernetes_with_gpus_and_protected" {
+run "protected_kubernetes_with_gpus" {
   command = plan
 
   variables {
@@ -123,7 +123,7 @@ run "kubernetes_with_gpus_and_protected" {
 
   assert {
     condition     = output.cluster_name == "devai-prod"
-    error_message = "the same for a protected stack with GPUs"
+    error_message = "a protected stack with GPUs must be valid"
   }
 }
 
@@ -132,11 +132,11 @@ run "record" {
 
   assert {
     condition     = terraform_data.stack.input == { name = "devai-dev", unique = "devaidev0123abcd", project = "devai", project_id = "abcdefghijkl", environment = "dev", account = var.account, region = var.region }
-    error_message = "the state says whose stack it is of, where that is and what it is called"
+    error_message = "the state must record the stack's project, location and names"
   }
 }
 
-run "refused" {
+run "invalid_values" {
   command = plan
 
   variables {

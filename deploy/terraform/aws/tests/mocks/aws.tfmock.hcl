@@ -1,4 +1,4 @@
-# What AWS would answer, where a test looks at it.
+# Mocked responses of AWS that the tests depend on.
 mock_data "aws_availability_zones" {
   defaults = { names = ["eu-central-1a", "eu-central-1b", "eu-central-1c", "eu-central-1d"] }
 }

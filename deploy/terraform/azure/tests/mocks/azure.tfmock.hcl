@@ -1,4 +1,4 @@
-# What Azure would answer, where a test looks at it. The provider checks what ids look like, so they look like ids.
+# Mocked responses of Azure that the tests depend on. IDs have the format that the provider validates.
 mock_data "azurerm_client_config" {
   defaults = {
     tenant_id = "00000000-0000-0000-0000-00000000000a"

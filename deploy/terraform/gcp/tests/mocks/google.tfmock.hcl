@@ -1,4 +1,4 @@
-# What Google would answer, where a test looks at it.
+# Mocked responses of Google Cloud that the tests depend on.
 mock_data "google_compute_zones" {
   defaults = { names = ["europe-west1-b", "europe-west1-c", "europe-west1-d"] }
 }
