@@ -1,4 +1,4 @@
-# Terraform's own rules, all of them. The tool comes with them; those of the clouds would be downloads.
+# All rules of the bundled ruleset for Terraform. The rulesets for the clouds would have to be downloaded.
 plugin "terraform" {
   enabled = true
   preset  = "all"

@@ -1,4 +1,4 @@
-# A lab on AWS: ECS or EKS, with everything that it needs.
+# A lab on ECS or EKS, with all its dependencies on AWS.
 provider "aws" {
   region              = var.region
   allowed_account_ids = [var.account]
@@ -8,7 +8,7 @@ locals {
   simple = var.compute_platform == "simple"
 }
 
-# The stack's identity, location and names: read before every plan, and kept as long as the home.
+# The stack's identity, location and names. The record is read before each plan and kept as long as the home.
 resource "terraform_data" "stack" {
   input = {
     name        = var.name
@@ -98,12 +98,12 @@ module "storage" {
   subnet_ids        = module.networking.network.private_subnet_ids
   security_group_id = module.networking.network.storage_security_group_id
   storage_size_gb   = var.storage_size_gb
-  # On kubernetes models are on a disk of the cluster.
+  # On Kubernetes, models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
   kms_key_arn    = aws_kms_key.this.arn
   labels         = var.labels
 
-  # `inv tf.destroy` keeps the home and what it depends on: the logs stay with it.
+  # `inv tf.destroy` keeps the home and its dependencies; this dependency keeps the logs as well.
   depends_on = [module.observability]
 }
 

@@ -1,4 +1,4 @@
-# A lab on Azure: Container Instances or AKS, with everything that it needs.
+# A lab on Container Instances or AKS, with all its dependencies on Azure.
 provider "azurerm" {
   subscription_id     = var.account
   storage_use_azuread = true
@@ -31,7 +31,7 @@ locals {
   simple       = var.compute_platform == "simple"
 }
 
-# The stack's identity, location and names: read before every plan, and kept as long as the home.
+# The stack's identity, location and names. The record is read before each plan and kept as long as the home.
 resource "terraform_data" "stack" {
   input = {
     name        = var.name
@@ -52,10 +52,10 @@ resource "azurerm_resource_group" "this" {
 
 data "azurerm_client_config" "this" {}
 
-# Secrets and certificates. It admits the lab's subnets and the allowed networks, from one of which Terraform has to
-# run.
+# Secrets and certificates. Only the lab's subnets and the allowed networks can connect, so Terraform must run in an
+# allowed network.
 resource "azurerm_key_vault" "this" {
-  #checkov:skip=CKV2_AZURE_32:the lab's subnets have a service endpoint for it
+  #checkov:skip=CKV2_AZURE_32:the lab's subnets have a service endpoint for the vault
   name                          = var.unique
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.region
@@ -74,14 +74,14 @@ resource "azurerm_key_vault" "this" {
     virtual_network_subnet_ids = [module.networking.network.workload_subnet_id, module.networking.network.gateway_subnet_id]
   }
 
-  # Azure refuses to lower these, and a vault that was deleted while protected is recovered with them.
+  # Azure refuses to reduce these values, and a vault that was deleted while protected is recovered with them.
   lifecycle {
     ignore_changes = [purge_protection_enabled, soft_delete_retention_days]
   }
 }
 
-# Whoever applies first may write secrets and create certificates, and keeps these roles when others plan, who need role
-# assignments of their own (docs/terraform.md).
+# The first caller to apply may write secrets and create certificates. The roles stay assigned to the first caller when
+# other callers run a plan; these need their own role assignments (docs/terraform.md).
 resource "azurerm_role_assignment" "operator" {
   for_each = toset(["Key Vault Secrets Officer", "Key Vault Certificates Officer"])
 
@@ -138,7 +138,7 @@ module "storage" {
   network_id          = module.networking.network.id
   subnet_id           = module.networking.network.storage_subnet_id
   storage_size_gb     = var.storage_size_gb
-  # On kubernetes models are on a disk of the cluster.
+  # On Kubernetes, models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
   protected      = var.protected
   labels         = var.labels

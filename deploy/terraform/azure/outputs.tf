@@ -4,12 +4,12 @@ output "registry" {
 }
 
 output "cluster_name" {
-  description = "Name of the Kubernetes cluster; null on the simple platform."
+  description = "Name of the Kubernetes cluster; null for managed containers."
   value       = one(module.kubernetes[*].cluster_name)
 }
 
 output "kube_context" {
-  description = "Name of the cluster's context in a kubeconfig; null on the simple platform."
+  description = "Name of the cluster's context in a kubeconfig; null for managed containers."
   value       = one(module.kubernetes[*].kube_context)
 }
 
@@ -39,7 +39,7 @@ output "certificate" {
 }
 
 output "ingress" {
-  description = "What the ingress of the cluster refers to: names of its address, security policy and certificate, firewall, subnets, and the networks from which the load balancer connects to the lab. null for what the cloud has no name for."
+  description = "Values that the cluster's ingress refers to: names of its address, security policy and certificate, firewall, subnets, and the networks from which the load balancer connects to the lab. null for values that the cloud does not have."
   value = {
     address_name     = module.ingress.address_name
     security_policy  = null
@@ -51,12 +51,12 @@ output "ingress" {
 }
 
 output "dns_records" {
-  description = "DNS records to create by hand; empty with a zone."
+  description = "DNS records to create manually; empty with a zone."
   value       = module.ingress.dns_records
 }
 
 output "url" {
-  description = "URL of the lab; null where only the ingress has one."
+  description = "URL of the lab; null if only the cluster's ingress has one."
   value       = module.ingress.url
 }
 
@@ -66,14 +66,14 @@ output "token_secret" {
 }
 
 output "image" {
-  description = "Image of the lab that runs, by digest; null before the first push, and on kubernetes, where the manifests name it."
+  description = "Running image of the lab, with its digest; null before the first push, and on Kubernetes, where the manifests specify the image."
   value       = local.simple ? var.image : null
   # An image whose service failed to start does not run.
   depends_on = [module.compute]
 }
 
 output "gpu" {
-  description = "Whether that image is the one for GPUs."
+  description = "Whether the image is the one for GPUs."
   value       = var.enable_gpu
 }
 

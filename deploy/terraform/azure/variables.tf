@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the stack, which its resources are named after. No other stack of the account may have it; the first apply fixes it."
+  description = "Name of the stack, which its resources are named after. It must be unique in the account, and can't be changed after the first apply."
   type        = string
   nullable    = false
 
@@ -10,13 +10,13 @@ variable "name" {
 }
 
 variable "unique" {
-  description = "Globally unique name, for services that require one. The first apply fixes it."
+  description = "Globally unique name, for services that require one. It can't be changed after the first apply."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique))
-    error_message = "unique: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+    error_message = "unique: 3 to 24 lowercase letters and digits, beginning with a letter, as required for the name of a storage account in Azure (\"Naming rules and restrictions for Azure resources\")."
   }
 }
 
@@ -27,7 +27,7 @@ variable "project_name" {
 }
 
 variable "project_id" {
-  description = "Random ID of the project that the stack belongs to (`project.id`); empty while it has none."
+  description = "Random ID of the project that the stack belongs to (`project.id`); empty if the project has none."
   type        = string
   nullable    = false
 }
@@ -56,7 +56,7 @@ variable "account" {
 }
 
 variable "protected" {
-  description = "Whether the stack has deletion protection where services offer it, longer retention and more redundancy, and has to have a host name for HTTPS."
+  description = "Whether the stack has deletion protection for services that support it, longer retention and more redundancy, and requires a host name for HTTPS."
   type        = bool
   nullable    = false
 }
@@ -68,7 +68,7 @@ variable "labels" {
 }
 
 variable "compute_platform" {
-  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
+  description = "Platform of the lab: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 
@@ -79,13 +79,13 @@ variable "compute_platform" {
 }
 
 variable "image" {
-  description = "Image of the lab, by digest; null before the first push, when everything else is created but the service."
+  description = "Image of the lab, with its digest; null before the first push, to create everything except the service."
   type        = string
   nullable    = true
 
   validation {
     condition     = var.image == null || can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: null, or an image by digest (NAME@sha256:…), so that exactly what was pushed runs."
+    error_message = "image: null, or an image with a digest (NAME@sha256:…), so that exactly the pushed image runs."
   }
 }
 
@@ -164,7 +164,7 @@ variable "memory" {
 
   validation {
     condition     = var.memory >= 512
-    error_message = "memory: at least 512 MiB, the minimum of a lab in every cloud: Fargate and Cloud Run have no less."
+    error_message = "memory: at least 512 MiB, the minimum in all clouds, because Fargate and Cloud Run support no less."
   }
 }
 
@@ -175,7 +175,7 @@ variable "storage_size_gb" {
 
   validation {
     condition     = var.storage_size_gb >= (var.compute_platform == "kubernetes" ? 100 : 1)
-    error_message = "storage_size_gb: at least 1; on kubernetes at least 100, the minimum of a premium file share (Azure Files, \"Scalability and performance targets\")."
+    error_message = "storage_size_gb: at least 1; on Kubernetes at least 100, the minimum of a premium file share (Azure Files, \"Scalability and performance targets\")."
   }
 }
 
@@ -225,7 +225,7 @@ variable "namespace" {
 }
 
 variable "environment_variables" {
-  description = "Environment variables of the lab. Nothing secret: they are in the state."
+  description = "Environment variables of the lab. They are stored in the state, so they must not be secret."
   type        = map(string)
   nullable    = false
 }
@@ -242,7 +242,7 @@ variable "secret_versions" {
 }
 
 variable "secret_values" {
-  description = "Values of the secrets whose version is new, by the name of the environment variable. They are in no plan, state or log."
+  description = "Values of the secrets with a new version, by the name of the environment variable. The values are not stored in plans, the state or logs."
   type        = map(string)
   default     = {}
   ephemeral   = true
@@ -264,7 +264,7 @@ variable "ollama" {
 }
 
 variable "ollama_url" {
-  description = "URL of a model server elsewhere, used when `ollama` is null; empty for none."
+  description = "URL of an external model server, used if `ollama` is null; empty for none."
   type        = string
   nullable    = false
 }

@@ -1,4 +1,4 @@
-# A lab on Google Cloud: Cloud Run or GKE, with everything that it needs.
+# A lab on Cloud Run or GKE, with all its dependencies on Google Cloud.
 provider "google" {
   project = var.account
   region  = var.region
@@ -15,7 +15,7 @@ locals {
   ]
 }
 
-# The stack's identity, location and names: read before every plan, and kept as long as the home.
+# The stack's identity, location and names. The record is read before each plan and kept as long as the home.
 resource "terraform_data" "stack" {
   input = {
     name        = var.name
@@ -28,8 +28,8 @@ resource "terraform_data" "stack" {
   }
 }
 
-# APIs that the stack needs, beside those that `inv tf.bootstrap` enables before the first plan. They stay enabled,
-# because others may use them.
+# APIs that the stack needs in addition to those that `inv tf.bootstrap` enables before the first plan. Destroying the
+# stack leaves them enabled, because other stacks may use them.
 resource "google_project_service" "this" {
   for_each = toset(local.services)
 
@@ -82,7 +82,7 @@ module "storage" {
   platform        = var.compute_platform
   network_id      = module.networking.network.id
   storage_size_gb = var.storage_size_gb
-  # On kubernetes models are on a disk of the cluster.
+  # On Kubernetes, models are on a disk of the cluster.
   models_size_gb = local.simple ? try(var.ollama.storage_size_gb, null) : null
   protected      = var.protected
   labels         = var.labels

@@ -1,22 +1,22 @@
 variable "name" {
-  description = "Name of the stack, which its resources are named after. No other stack of the account may have it; the first apply fixes it."
+  description = "Name of the stack, which its resources are named after. It must be unique in the account, and can't be changed after the first apply."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
 variable "unique" {
-  description = "Globally unique name, for services that require one. The first apply fixes it."
+  description = "Globally unique name, for services that require one. It can't be changed after the first apply."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique))
-    error_message = "unique: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+    error_message = "unique: 3 to 24 lowercase letters and digits, beginning with a letter, as required for the name of a storage account in Azure (\"Naming rules and restrictions for Azure resources\")."
   }
 }
 
@@ -27,7 +27,7 @@ variable "project_name" {
 }
 
 variable "project_id" {
-  description = "Random ID of the project that the stack belongs to (`project.id`); empty while it has none."
+  description = "Random ID of the project that the stack belongs to (`project.id`); empty if the project has none."
   type        = string
   nullable    = false
 }
@@ -56,19 +56,19 @@ variable "account" {
 }
 
 variable "protected" {
-  description = "Whether the stack has deletion protection where services offer it, longer retention and more redundancy, and has to have a host name for HTTPS."
+  description = "Whether the stack has deletion protection for services that support it, longer retention and more redundancy, and requires a host name for HTTPS."
   type        = bool
   nullable    = false
 }
 
 variable "labels" {
-  description = "Labels of all resources that can have some."
+  description = "Labels of all resources that support labels."
   type        = map(string)
   nullable    = false
 }
 
 variable "compute_platform" {
-  description = "Where the lab runs: kubernetes (GKE) or simple (Cloud Run)."
+  description = "Platform of the lab: kubernetes (GKE) or simple (Cloud Run)."
   type        = string
   nullable    = false
 
@@ -79,13 +79,13 @@ variable "compute_platform" {
 }
 
 variable "image" {
-  description = "Image of the lab, by digest; null before the first push, when everything else is created but the service."
+  description = "Image of the lab, with its digest; null before the first push, to create everything except the service."
   type        = string
   nullable    = true
 
   validation {
     condition     = var.image == null || can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: null, or an image by digest (NAME@sha256:…), so that exactly what was pushed runs."
+    error_message = "image: null, or an image with a digest (NAME@sha256:…), so that exactly the pushed image runs."
   }
 }
 
@@ -118,7 +118,7 @@ variable "host_name" {
 }
 
 variable "dns_zone" {
-  description = "DNS name of the Cloud DNS zone that the records are created in, such as example.com; the zone itself has to be named example-com. Empty to return the records in the output `dns_records`."
+  description = "DNS name of the Cloud DNS zone that the records are created in, such as example.com; the zone itself must be named example-com. Empty to return the records in the output `dns_records`."
   type        = string
   nullable    = false
 }
@@ -164,18 +164,18 @@ variable "memory" {
 
   validation {
     condition     = var.memory >= 512
-    error_message = "memory: at least 512 MiB, the minimum of a lab in every cloud: Fargate and Cloud Run have no less."
+    error_message = "memory: at least 512 MiB, the minimum in all clouds, because Fargate and Cloud Run support no less."
   }
 }
 
 variable "storage_size_gb" {
-  description = "Size of the home, in GiB. A bucket has no size: an alert reports more than that."
+  description = "Size of the home, in GiB. A bucket has no size limit: an alert reports a larger size."
   type        = number
   nullable    = false
 
   validation {
     condition     = var.storage_size_gb >= (var.compute_platform == "kubernetes" ? 1024 : 1)
-    error_message = "storage_size_gb: at least 1; on kubernetes at least 1024, the minimum of Filestore's basic HDD and regional tiers (Filestore, \"Service tiers\")."
+    error_message = "storage_size_gb: at least 1; on Kubernetes at least 1024, the minimum of Filestore's basic HDD and regional tiers (Filestore, \"Service tiers\")."
   }
 }
 
@@ -225,7 +225,7 @@ variable "namespace" {
 }
 
 variable "environment_variables" {
-  description = "Environment variables of the lab. Nothing secret: they are in the state."
+  description = "Environment variables of the lab. They are stored in the state, so they must not be secret."
   type        = map(string)
   nullable    = false
 }
@@ -242,7 +242,7 @@ variable "secret_versions" {
 }
 
 variable "secret_values" {
-  description = "Values of the secrets whose version is new, by the name of the environment variable. They are in no plan, state or log."
+  description = "Values of the secrets with a new version, by the name of the environment variable. The values are not stored in plans, the state or logs."
   type        = map(string)
   default     = {}
   ephemeral   = true
@@ -264,7 +264,7 @@ variable "ollama" {
 }
 
 variable "ollama_url" {
-  description = "URL of a model server elsewhere, used when `ollama` is null; empty for none."
+  description = "URL of an external model server, used if `ollama` is null; empty for none."
   type        = string
   nullable    = false
 }

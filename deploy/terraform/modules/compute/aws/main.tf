@@ -1,10 +1,10 @@
 locals {
   has_ollama = var.ollama != null
   launch     = var.enable_gpu ? "EC2" : "FARGATE"
-  # A task is as large as its containers together; 1024 CPU units are one core.
+  # The size of a task is the sum of its containers; 1024 CPU units are one core.
   units = floor((var.cpu + (local.has_ollama ? var.ollama.cpu : 0)) * 1024)
   mib   = var.memory + (local.has_ollama ? var.ollama.memory : 0)
-  # GiB of memory that Fargate offers with each number of CPU units (Amazon ECS, "Task definition parameters for
+  # Memory sizes in GiB that Fargate supports for each number of CPU units (Amazon ECS, "Task definition parameters for
   # Fargate").
   fargate = {
     256   = [0.5, 1, 2]
@@ -16,7 +16,7 @@ locals {
     16384 = range(32, 121, 8)
   }
   offered = [for gib in lookup(local.fargate, local.units, []) : gib * 1024]
-  # Instances of g5, g6 and g6e have 4 cores per xlarge and 4 GiB per core, of g6e 8 GiB. The task has to fit.
+  # Instances of g5, g6 and g6e have 4 cores per xlarge, and 4 GiB per core (g6e: 8 GiB). The task must fit.
   gpu_size  = split(".", var.gpu_machine_type)
   gpu_cores = 4 * coalesce(one(regexall("^[0-9]+", local.gpu_size[1])), "1")
   gpu_mib   = local.gpu_cores * (local.gpu_size[0] == "g6e" ? 8 : 4) * 1024
@@ -43,7 +43,7 @@ locals {
   gpu = { resourceRequirements = [{ type = "GPU", value = "1" }] }
 
   environment = merge(var.environment_variables, {
-    # SQLite cannot lock files of a network file system: its files are on the container's disk.
+    # SQLite cannot lock files on a network file system, so its files are on the container's disk.
     IPYTHONDIR       = "/tmp/ipython"
     JUPYTER_BASE_URL = var.base_url
     JUPYTER_PORT     = tostring(var.port)
@@ -75,7 +75,7 @@ locals {
     environment = [
       { name = "HOME", value = "/models" },
       { name = "OLLAMA_MODELS", value = "/models" },
-      # The task's loopback interface, unreachable from outside.
+      # The task's loopback interface, which is unreachable from outside.
       { name = "OLLAMA_HOST", value = "127.0.0.1:11434" },
       { name = "OLLAMA_KEEP_ALIVE", value = var.ollama.keep_alive },
     ]
@@ -131,31 +131,31 @@ resource "aws_ecs_task_definition" "this" {
   lifecycle {
     precondition {
       condition     = var.enable_gpu || contains(local.offered, local.mib)
-      error_message = "Fargate does not offer ${local.units} CPU units with ${local.mib} MiB for the containers of a task together; it has 256, 512, 1024, 2048, 4096, 8192 or 16384 units, and with these ${jsonencode(local.offered)} MiB."
+      error_message = "Fargate does not support ${local.units} CPU units with ${local.mib} MiB, the sum of the task's containers. It supports 256, 512, 1024, 2048, 4096, 8192 or 16384 units; with ${local.units} units, it supports ${jsonencode(local.offered)} MiB."
     }
 
     precondition {
       condition     = !var.enable_gpu || local.units <= local.gpu_cores * 1024 && local.mib < local.gpu_mib
-      error_message = "A ${var.gpu_machine_type} has ${local.gpu_cores} cores and ${local.gpu_mib} MiB, part of it for the system: too few for ${local.units / 1024} cores and ${local.mib} MiB, the containers of a task together."
+      error_message = "A ${var.gpu_machine_type} has ${local.gpu_cores} cores and ${local.gpu_mib} MiB, some of it reserved for the system: too little for ${local.units / 1024} cores and ${local.mib} MiB, the sum of the task's containers."
     }
   }
 }
 
-# With GPUs it is another service, with another name. A change in place would be a deadlock: the service would wait for
-# the cluster to release the capacity provider, and the cluster for the service to leave it.
+# With GPUs, the service has another name, so that Terraform replaces it. A change in place would be a deadlock: the
+# service would wait for the cluster to release the capacity provider, and the cluster for the service to stop using it.
 resource "aws_ecs_service" "this" {
   name             = var.enable_gpu ? "lab-gpu" : "lab"
   cluster          = aws_ecs_cluster.this.id
   task_definition  = aws_ecs_task_definition.this.arn
   desired_count    = var.min_replicas
   platform_version = var.enable_gpu ? null : "LATEST"
-  # Most instances have one GPU: a second task beside the first would wait for a second instance, forever where the
-  # account's quota allows none. So the old task stops first, like the model server's pod on kubernetes.
+  # Most instances have one GPU, so a second task would wait for a second instance, and forever if the account's quota
+  # does not allow one. Therefore the old task is stopped first, like the model server's pod on Kubernetes.
   deployment_minimum_healthy_percent = var.enable_gpu ? 0 : 100
   deployment_maximum_percent         = var.enable_gpu ? 100 : 200
   health_check_grace_period_seconds  = 120
   enable_execute_command             = false
-  # The provider requires it for a change of the capacity provider.
+  # The provider requires this for a change of the capacity provider.
   force_new_deployment = true
   propagate_tags       = "SERVICE"
   tags                 = var.labels
@@ -194,10 +194,10 @@ resource "aws_ecs_service" "this" {
     # Autoscaling sets the number of tasks.
     ignore_changes = [desired_count]
 
-    # A service that was rolled back is steady, too.
+    # A service is also in a steady state after a rollback.
     postcondition {
       condition     = self.task_definition == aws_ecs_task_definition.this.arn
-      error_message = "ECS went back to ${self.task_definition}, the version before."
+      error_message = "ECS went back to ${self.task_definition}, the previous version."
     }
   }
 
@@ -237,7 +237,7 @@ resource "aws_ecs_cluster_capacity_providers" "this" {
   capacity_providers = concat(["FARGATE"], aws_ecs_capacity_provider.gpu[*].name)
 }
 
-# --- GPUs: Fargate has none, so tasks run on EC2 instances with ECS's GPU-optimized AMI ---
+# --- GPUs: Fargate has none, so tasks run on EC2 instances with the GPU-optimized AMI of ECS ---
 
 resource "aws_ecs_capacity_provider" "gpu" {
   count = var.enable_gpu ? 1 : 0
@@ -255,7 +255,8 @@ resource "aws_ecs_capacity_provider" "gpu" {
     }
   }
 
-  # The cluster has to release it before it is destroyed; Terraform keeps this order only with create_before_destroy.
+  # The cluster must release the capacity provider before its destruction; Terraform ensures this order only with
+  # create_before_destroy.
   lifecycle {
     create_before_destroy = true
   }
@@ -276,7 +277,7 @@ resource "aws_autoscaling_group" "gpu" {
   }
 
   dynamic "tag" {
-    # ECS adds AmazonECSManaged, which each plan would remove if it were missing here.
+    # ECS adds the tag AmazonECSManaged; without it here, each plan would remove the tag.
     for_each = merge(var.labels, { AmazonECSManaged = "true", Name = "${var.name}-gpu" })
 
     content {
@@ -290,7 +291,7 @@ resource "aws_autoscaling_group" "gpu" {
     ignore_changes = [desired_capacity]
   }
 
-  # Instances report by this role that a task has stopped: without it the destruction of the service would never end.
+  # Instances use this role to report that a task has stopped. Without it, destroying the service would never finish.
   depends_on = [aws_iam_role_policy_attachment.gpu]
 }
 
@@ -306,8 +307,7 @@ resource "aws_launch_template" "gpu" {
     "#!/bin/sh",
     "echo ECS_CLUSTER=${aws_ecs_cluster.this.name} >>/etc/ecs/ecs.config",
     "echo ECS_ENABLE_GPU_SUPPORT=true >>/etc/ecs/ecs.config",
-    # Tasks have network interfaces of their own, to which the hop limit does not apply: no instance credentials for
-    # them.
+    # Tasks have their own network interfaces, to which the hop limit does not apply: block the instance's credentials.
     "echo ECS_AWSVPC_BLOCK_IMDS=true >>/etc/ecs/ecs.config",
   ]))
 
@@ -325,7 +325,7 @@ resource "aws_launch_template" "gpu" {
     }
   }
 
-  # One hop: no instance credentials for containers behind a bridge.
+  # One hop: containers behind a bridge cannot get the instance's credentials.
   metadata_options {
     http_tokens                 = "required"
     http_put_response_hop_limit = 1

@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
@@ -34,7 +34,7 @@ variable "target_group_arn" {
 }
 
 variable "lab_identity_id" {
-  description = "ARN of the task role: what the lab may do."
+  description = "ARN of the task role, which has the lab's permissions."
   type        = string
   nullable    = false
 }
@@ -61,13 +61,13 @@ variable "volumes" {
 }
 
 variable "image" {
-  description = "Image of the lab, by digest."
+  description = "Image of the lab, with its digest."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: an image by digest (NAME@sha256:…), so that exactly what was pushed runs."
+    error_message = "image: an image with a digest (NAME@sha256:…), so that exactly the pushed image runs."
   }
 }
 
@@ -155,7 +155,7 @@ variable "gpu_machine_type" {
 }
 
 variable "environment_variables" {
-  description = "Environment variables of the lab. Nothing secret: they are in the state."
+  description = "Environment variables of the lab. They are stored in the state, so they must not be secret."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -169,7 +169,7 @@ variable "secrets" {
 }
 
 variable "secret_versions" {
-  description = "Version of each of these secrets. Another version starts another task, for secrets are read at the start."
+  description = "Version of each of these secrets. A new version starts a new task, because secrets are read at startup."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -189,7 +189,7 @@ variable "ollama" {
 }
 
 variable "ollama_url" {
-  description = "URL of a model server elsewhere, used when `ollama` is null; empty for none."
+  description = "URL of an external model server, used if `ollama` is null; empty for none."
   type        = string
   default     = ""
   nullable    = false

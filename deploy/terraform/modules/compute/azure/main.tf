@@ -10,13 +10,13 @@ locals {
   environment = merge(var.environment_variables, {
     AZURE_CLIENT_ID = var.lab_identity_client_id
     SECRETS         = jsonencode(local.secrets)
-    # Not read by the lab: another version replaces the group, which then fetches the secrets again.
+    # Not read by the lab: a new version replaces the container group, which then fetches the secrets again.
     SECRET_VERSIONS = jsonencode(var.secret_versions)
-    # SQLite cannot lock files of a network file system: its files are on the container's disk.
+    # SQLite cannot lock files on a network file system, so its files are on the container's disk.
     IPYTHONDIR       = "/tmp/ipython"
     JUPYTER_BASE_URL = var.base_url
     JUPYTER_PORT     = tostring(var.port)
-    # SMB has no file modes: Jupyter would refuse to write its keys.
+    # SMB has no file modes, so Jupyter would otherwise refuse to write its keys.
     JUPYTER_ALLOW_INSECURE_WRITES = "true"
     # Containers of a group share the loopback interface.
     OLLAMA_HOST = local.has_ollama ? "http://127.0.0.1:11434" : var.ollama_url
@@ -24,7 +24,7 @@ locals {
 }
 
 resource "azurerm_container_group" "this" {
-  #checkov:skip=CKV_AZURE_235:nothing secret is in the environment: the lab fetches its secrets when it starts
+  #checkov:skip=CKV_AZURE_235:the environment contains no secrets; the lab fetches them when it starts
   name                = var.name
   resource_group_name = var.resource_group_name
   location            = var.region
@@ -95,7 +95,7 @@ resource "azurerm_container_group" "this" {
       environment_variables = {
         HOME          = "/models"
         OLLAMA_MODELS = "/models"
-        # The group's loopback interface, unreachable from outside.
+        # The container group's loopback interface, which is unreachable from outside.
         OLLAMA_HOST       = "127.0.0.1:11434"
         OLLAMA_KEEP_ALIVE = container.value.keep_alive
       }
@@ -120,17 +120,17 @@ resource "azurerm_container_group" "this" {
   lifecycle {
     precondition {
       condition     = !var.enable_gpu
-      error_message = "Container Instances has no GPUs any more: compute.platform kubernetes runs them on ${var.gpu_machine_type}."
+      error_message = "Container Instances no longer has GPUs. Set compute.platform to kubernetes to use ${var.gpu_machine_type}."
     }
 
     precondition {
       condition     = var.min_replicas == 1 && var.max_replicas == 1
-      error_message = "A container group is one lab: compute.replicas of 1, or compute.platform kubernetes."
+      error_message = "A container group runs exactly one lab. Set compute.replicas to 1, or compute.platform to kubernetes."
     }
 
     precondition {
       condition     = local.cores >= 1 && local.cores <= 4 && local.gib >= 1 && local.gib <= 16
-      error_message = "A container group has 1 to 4 cores and 1 to 16 GiB in every region (Azure, \"Resource availability and quota limits for ACI\"): not ${local.cores} cores and ${local.gib} GiB."
+      error_message = "A container group supports 1 to 4 cores and 1 to 16 GiB in all regions (Azure, \"Resource availability and quota limits for ACI\"), not ${local.cores} cores and ${local.gib} GiB."
     }
   }
 }

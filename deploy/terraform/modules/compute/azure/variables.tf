@@ -67,20 +67,20 @@ variable "volumes" {
 }
 
 variable "storage_key" {
-  description = "Access key of the storage account, by which the container group mounts its shares."
+  description = "Access key of the storage account, with which the container group mounts its shares."
   type        = string
   sensitive   = true
   nullable    = false
 }
 
 variable "image" {
-  description = "Image of the lab, by digest."
+  description = "Image of the lab, with its digest."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: an image by digest (NAME@sha256:…), so that exactly what was pushed runs."
+    error_message = "image: an image with a digest (NAME@sha256:…), so that exactly the pushed image runs."
   }
 }
 
@@ -149,14 +149,14 @@ variable "max_replicas" {
 }
 
 variable "enable_gpu" {
-  description = "Whether a GPU is asked for, which Container Instances refuses."
+  description = "Whether GPUs are requested, which Container Instances does not support."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "gpu_machine_type" {
-  description = "VM size with GPUs, which the refusal names."
+  description = "VM size with GPUs, for the error message."
   type        = string
   default     = "Standard_NC4as_T4_v3"
   nullable    = false
@@ -168,7 +168,7 @@ variable "gpu_machine_type" {
 }
 
 variable "environment_variables" {
-  description = "Environment variables of the lab. Nothing secret: they are in the state."
+  description = "Environment variables of the lab. They are stored in the state, so they must not be secret."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -182,7 +182,7 @@ variable "secrets" {
 }
 
 variable "secret_versions" {
-  description = "Version of each of these secrets. Another version starts another container group, for secrets are read at the start."
+  description = "Version of each of these secrets. A new version starts a new container group, because secrets are read at startup."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -202,7 +202,7 @@ variable "ollama" {
 }
 
 variable "ollama_url" {
-  description = "URL of a model server elsewhere, used when `ollama` is null; empty for none."
+  description = "URL of an external model server, used if `ollama` is null; empty for none."
   type        = string
   default     = ""
   nullable    = false

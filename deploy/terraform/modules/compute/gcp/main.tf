@@ -1,6 +1,6 @@
 locals {
   has_ollama = var.ollama != null
-  # Minimum and maximum GiB with each number of cores, for containers whose CPU is always allocated (Cloud Run,
+  # Minimum and maximum memory in GiB for each number of cores, for containers with always allocated CPU (Cloud Run,
   # "Configure memory limits").
   offered = { 1 = [0.5, 4], 2 = [0.5, 8], 4 = [2, 16], 6 = [4, 24], 8 = [4, 32] }
   sizes = merge(
@@ -10,9 +10,9 @@ locals {
   refused = [for name, size in local.sizes : "${name}: ${size.cores} cores and ${size.mib} MiB" if !try(
     size.mib >= local.offered[size.cores][0] * 1024 && size.mib <= local.offered[size.cores][1] * 1024, false
   )]
-  # An instance has a maximum, whatever the number of its containers (Cloud Run, "Memory limits").
+  # The maximum of an instance applies to all its containers together (Cloud Run, "Memory limits").
   total = { cores = sum(values(local.sizes)[*].cores), mib = sum(values(local.sizes)[*].mib) }
-  # The model server has the GPU, where there is one. Cloud Run offers the L4 in every region with GPUs.
+  # The GPU is for the model server if there is one, else for the lab. Cloud Run has the L4 in all regions with GPUs.
   gpu_owner   = local.has_ollama ? "ollama" : "lab"
   accelerator = startswith(var.gpu_machine_type, "g2-") ? "nvidia-l4" : null
   limits = { for name, size in local.sizes : name => merge(
@@ -21,7 +21,7 @@ locals {
   ) }
 
   environment = merge(var.environment_variables, {
-    # SQLite cannot lock files of a network file system: its files are on the container's disk.
+    # SQLite cannot lock files on a network file system, so its files are on the container's disk.
     IPYTHONDIR       = "/tmp/ipython"
     JUPYTER_BASE_URL = var.base_url
     JUPYTER_PORT     = tostring(var.port)
@@ -35,9 +35,9 @@ resource "google_cloud_run_v2_service" "this" {
   location = var.region
   name     = var.name
   labels   = var.labels
-  # The service holds no data and is destroyed whenever the stack is stopped, which deletion protection would refuse.
+  # Stopping the stack destroys the service, which contains no data; deletion protection would prevent that.
   deletion_protection = false
-  # Only the load balancer connects, which admits the allowed networks; the lab itself asks for its token.
+  # Only the load balancer can connect, and it accepts only the allowed networks; the lab itself requires its token.
   ingress              = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
   invoker_iam_disabled = true
 
@@ -107,8 +107,8 @@ resource "google_cloud_run_v2_service" "this" {
         mount_path = "/home/devai"
       }
 
-      # `/` redirects, and other paths require the token. With the default timeout of 1 s a busy lab would be restarted
-      # and lose all kernels.
+      # `/` redirects, and all other paths require the token. With the default timeout of 1 s, a busy lab would be
+      # restarted and lose all kernels.
       startup_probe {
         period_seconds    = 5
         timeout_seconds   = 5
@@ -150,7 +150,7 @@ resource "google_cloud_run_v2_service" "this" {
           for_each = {
             HOME          = "/models"
             OLLAMA_MODELS = "/models"
-            # The instance's loopback interface, unreachable from outside.
+            # The instance's loopback interface, which is unreachable from outside.
             OLLAMA_HOST       = "127.0.0.1:11434"
             OLLAMA_KEEP_ALIVE = containers.value.keep_alive
           }
@@ -177,8 +177,8 @@ resource "google_cloud_run_v2_service" "this" {
         gcs {
           bucket    = volumes.value
           read_only = false
-          # By default root owns all files, and the lab is not root. Jupyter requires that only the owner can read its
-          # keys.
+          # By default, root owns all files, but the lab does not run as root. Jupyter requires that only the owner can
+          # read its keys.
           mount_options = ["uid=10001", "gid=0", "dir-mode=0700", "file-mode=0700", "implicit-dirs"]
         }
       }
@@ -188,17 +188,17 @@ resource "google_cloud_run_v2_service" "this" {
   lifecycle {
     precondition {
       condition     = length(local.refused) == 0
-      error_message = "Cloud Run has 1, 2, 4, 6 or 8 cores with 0.5 to 4, 0.5 to 8, 2 to 16, 4 to 24 or 4 to 32 GiB: not ${join(", ", local.refused)}."
+      error_message = "Cloud Run supports 1, 2, 4, 6 or 8 cores with 0.5 to 4, 0.5 to 8, 2 to 16, 4 to 24 or 4 to 32 GiB, not ${join(", ", local.refused)}."
     }
 
     precondition {
       condition     = local.total.cores <= 8 && local.total.mib <= 32768
-      error_message = "An instance of Cloud Run has 8 cores and 32 GiB at most, for all its containers together: not ${local.total.cores} and ${local.total.mib} MiB."
+      error_message = "A Cloud Run instance supports at most 8 cores and 32 GiB for all its containers together, not ${local.total.cores} and ${local.total.mib} MiB."
     }
 
     precondition {
       condition     = !var.enable_gpu || try(local.sizes[local.gpu_owner].cores >= 4 && local.sizes[local.gpu_owner].mib >= 16384, false)
-      error_message = "Cloud Run's ${coalesce(local.accelerator, "GPU")} needs a container of at least 4 cores and 16 GiB (Google, \"GPU support for services\"): resources.${local.gpu_owner}."
+      error_message = "Cloud Run's ${coalesce(local.accelerator, "GPU")} needs a container with at least 4 cores and 16 GiB (Google, \"GPU support for services\"). Increase resources.${local.gpu_owner}."
     }
   }
 }

@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
@@ -37,13 +37,13 @@ variable "volumes" {
 }
 
 variable "image" {
-  description = "Image of the lab, by digest."
+  description = "Image of the lab, with its digest."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "image: an image by digest (NAME@sha256:…), so that exactly what was pushed runs."
+    error_message = "image: an image with a digest (NAME@sha256:…), so that exactly the pushed image runs."
   }
 }
 
@@ -119,7 +119,7 @@ variable "enable_gpu" {
 }
 
 variable "gpu_machine_type" {
-  description = "Machine type that a cluster would have; machine types of the family g2 stand for an NVIDIA L4."
+  description = "Machine type of a cluster's nodes with GPUs. The family g2 selects an NVIDIA L4."
   type        = string
   default     = "g2-standard-8"
   nullable    = false
@@ -131,7 +131,7 @@ variable "gpu_machine_type" {
 }
 
 variable "environment_variables" {
-  description = "Environment variables of the lab. Nothing secret: they are in the state."
+  description = "Environment variables of the lab. They are stored in the state, so they must not be secret."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -145,7 +145,7 @@ variable "secrets" {
 }
 
 variable "secret_versions" {
-  description = "Version of each of these secrets. Another version starts another revision, for secrets are read at the start."
+  description = "Version of each of these secrets. A new version starts a new revision, because secrets are read at startup."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -165,14 +165,14 @@ variable "ollama" {
 }
 
 variable "ollama_url" {
-  description = "URL of a model server elsewhere, used when `ollama` is null; empty for none."
+  description = "URL of an external model server, used if `ollama` is null; empty for none."
   type        = string
   default     = ""
   nullable    = false
 }
 
 variable "labels" {
-  description = "Labels of all resources that can have some: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
+  description = "Labels of all resources that support labels: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
   type        = map(string)
   default     = {}
   nullable    = false

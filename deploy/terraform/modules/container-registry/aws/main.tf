@@ -1,5 +1,5 @@
 resource "aws_ecr_repository" "this" {
-  #checkov:skip=CKV_AWS_51:all tags are immutable but those of the build cache
+  #checkov:skip=CKV_AWS_51:all tags are immutable, except for those of the build cache
   name                 = "${var.name}/${var.repository}"
   image_tag_mutability = "IMMUTABLE_WITH_EXCLUSION"
   force_delete         = !var.protected

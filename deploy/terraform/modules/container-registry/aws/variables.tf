@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
@@ -27,7 +27,7 @@ variable "kms_key_arn" {
 }
 
 variable "protected" {
-  description = "Whether a repository with images in it cannot be deleted."
+  description = "Whether a repository that contains images cannot be deleted."
   type        = bool
   nullable    = false
 }

@@ -1,11 +1,11 @@
 resource "azurerm_container_registry" "this" {
-  #checkov:skip=CKV_AZURE_139:images are pushed from workstations and from CI; Azure roles decide who may
+  #checkov:skip=CKV_AZURE_139:images are pushed from workstations and from CI; Azure roles control access
   #checkov:skip=CKV_AZURE_163:Microsoft Defender scans images, for a whole subscription
-  #checkov:skip=CKV_AZURE_164:the service has retired trust policies
+  #checkov:skip=CKV_AZURE_164:Azure has retired trust policies
   #checkov:skip=CKV_AZURE_165:a stack is in one region
-  #checkov:skip=CKV_AZURE_166:images are scanned before they are pushed; quarantined ones would wait for a manual release
+  #checkov:skip=CKV_AZURE_166:images are scanned before they are pushed; quarantined images would need a manual release
   #checkov:skip=CKV_AZURE_233:protected stacks are zone-redundant, with the Premium SKU
-  #checkov:skip=CKV_AZURE_237:dedicated data endpoints are for firewalls that name them; there is none
+  #checkov:skip=CKV_AZURE_237:dedicated data endpoints are for firewall rules, of which there are none
   name                     = var.unique_name
   resource_group_name      = var.resource_group_name
   location                 = var.region

@@ -5,7 +5,7 @@ variable "unique_name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
-    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as required for the name of a storage account in Azure (\"Naming rules and restrictions for Azure resources\")."
   }
 }
 
@@ -22,7 +22,7 @@ variable "region" {
 }
 
 variable "repository" {
-  description = "Name of the lab's image, which is kept as a tag of the registry."
+  description = "Name of the lab's image, which is stored as a tag of the registry."
   type        = string
   nullable    = false
 

@@ -1,5 +1,5 @@
 resource "google_artifact_registry_repository" "this" {
-  #checkov:skip=CKV_GCP_84:encrypted with keys of Google's
+  #checkov:skip=CKV_GCP_84:encrypted with Google-managed keys
   project       = var.account
   location      = var.region
   repository_id = var.name
@@ -21,7 +21,7 @@ resource "google_artifact_registry_repository" "this" {
     }
   }
 
-  # Takes precedence over deletion: the last 30 images are enough to roll back to.
+  # Takes precedence over deletion: the last 30 images are sufficient for rollbacks.
   cleanup_policies {
     id     = "last"
     action = "KEEP"

@@ -46,9 +46,9 @@ locals {
     Resource = ["arn:aws:elasticfilesystem:${var.region}:${var.account}:file-system/${var.file_system}"]
   }]
   policies = {
-    # The lab itself: its files and, on kubernetes, its secrets. On ECS secrets are put into the task.
+    # The lab: its files and, on Kubernetes, its secrets. On ECS, the execution role passes secrets to the task.
     lab = local.kubernetes ? concat(local.mount, local.read_secrets) : local.mount
-    # ECS, which starts the lab: image, secrets and logs. Nodes have policies of AWS's instead.
+    # ECS, which starts the lab: image, secrets and logs. Nodes have AWS-managed policies instead.
     execution = local.kubernetes ? [] : concat(local.pull, local.read_secrets, local.write_logs)
   }
 }
@@ -80,7 +80,7 @@ resource "aws_iam_role_policy" "this" {
   policy = jsonencode({ Version = "2012-10-17", Statement = each.value })
 }
 
-# Required by nodes of Auto Mode. Add-ons are in registries of AWS's, so pulling is not limited to one repository.
+# Required by nodes of Auto Mode. Add-ons are in AWS's registries, so pulling is not limited to one repository.
 resource "aws_iam_role_policy_attachment" "node" {
   for_each = toset(local.kubernetes ? ["AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"] : [])
 

@@ -1,5 +1,5 @@
 output "identity" {
-  description = "IAM roles of the lab (`lab`) and of what starts it (`execution`: tasks of ECS, or nodes of EKS), each with its ARN (`id`)."
+  description = "IAM roles of the lab (`lab`) and of the service that starts it (`execution`: ECS tasks or EKS nodes), each with its ARN (`id`)."
   value = {
     lab       = { id = aws_iam_role.this["lab"].arn }
     execution = { id = aws_iam_role.this["execution"].arn }

@@ -12,7 +12,7 @@ resource "azurerm_user_assigned_identity" "this" {
   tags                = merge(var.labels, { files = var.file_system })
 }
 
-# The lab may read its own secrets, each by name, and no others.
+# The lab may read only its own secrets; each has a separate role assignment.
 resource "azurerm_role_assignment" "secrets" {
   for_each = var.secrets
 

@@ -1,5 +1,5 @@
 output "identity" {
-  description = "Managed identities of the lab (`lab`) and of what starts it (`execution`: the container group, or the cluster and its nodes), each with its resource ID (`id`) and client ID (`client_id`), the latter also with its principal ID (`principal_id`)."
+  description = "Managed identities of the lab (`lab`) and of the resources that start it (`execution`: the container group, or the cluster and its nodes), each with its resource ID (`id`) and client ID (`client_id`), the latter also with its principal ID (`principal_id`)."
   value = {
     lab = {
       id        = azurerm_user_assigned_identity.this["lab"].id

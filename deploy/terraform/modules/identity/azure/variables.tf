@@ -22,7 +22,7 @@ variable "region" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
+  description = "Platform of the lab: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 
@@ -39,7 +39,7 @@ variable "registry_id" {
 }
 
 variable "file_system" {
-  description = "Name of the lab's storage account, which is kept as a tag of the identities."
+  description = "Name of the lab's storage account, which is stored as a tag of the identities."
   type        = string
   nullable    = false
 }

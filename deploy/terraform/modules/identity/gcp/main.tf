@@ -1,8 +1,8 @@
 locals {
   kubernetes = var.platform == "kubernetes"
-  # Cloud Run pulls images with an account of its own: only nodes need a second one.
+  # Cloud Run pulls images with Google's service agent: only nodes need a second account.
   execution = local.kubernetes ? "nodes" : "lab"
-  # Nodes write logs and metrics, and read nothing but the registry.
+  # Nodes write logs and metrics, and read only the registry.
   node_roles = local.kubernetes ? [
     "roles/logging.logWriter",
     "roles/monitoring.metricWriter",
@@ -19,7 +19,7 @@ resource "google_service_account" "this" {
   display_name = "${var.name} ${each.key}"
 }
 
-# The lab may read its own secrets, each by name, and no others.
+# The lab may read only its own secrets; each has a separate IAM binding.
 resource "google_secret_manager_secret_iam_member" "this" {
   for_each = var.secrets
 
@@ -28,7 +28,7 @@ resource "google_secret_manager_secret_iam_member" "this" {
   member    = google_service_account.this["lab"].member
 }
 
-# On Cloud Run the lab may use its own buckets, whose names begin alike, and no others of the project.
+# On Cloud Run, the lab may use only its own buckets, whose names have a common prefix.
 resource "google_project_iam_member" "files" {
   count = local.kubernetes ? 0 : 1
 

@@ -1,5 +1,5 @@
 output "identity" {
-  description = "Service accounts of the lab (`lab`), with its name (`id`) and e-mail address (`email`), and of what starts it (`execution`: the cluster's nodes, or the lab itself), with its e-mail address (`email`)."
+  description = "Service accounts of the lab (`lab`), with its name (`id`) and e-mail address (`email`), and of the resources that start it (`execution`: the cluster's nodes, or the lab itself), with its e-mail address (`email`)."
   value = {
     lab = {
       id    = google_service_account.this["lab"].name

@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
@@ -16,7 +16,7 @@ variable "account" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (GKE) or simple (Cloud Run)."
+  description = "Platform of the lab: kubernetes (GKE) or simple (Cloud Run)."
   type        = string
   nullable    = false
 
@@ -33,7 +33,7 @@ variable "registry_id" {
 }
 
 variable "file_system" {
-  description = "Name of the home's bucket, with which the names of the lab's other buckets begin; unused on kubernetes."
+  description = "Name of the home's bucket, the prefix of the names of the lab's other buckets; unused on Kubernetes."
   type        = string
   nullable    = false
 }

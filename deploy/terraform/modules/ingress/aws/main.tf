@@ -1,8 +1,8 @@
 locals {
-  # On kubernetes the cluster creates the load balancer of its ingress.
+  # On Kubernetes, the cluster creates the load balancer for its ingress.
   simple    = var.platform == "simple"
   requested = var.enable_https && var.certificate == "" && var.host_name != ""
-  # Without a zone the certificate is issued once the records exist, for which Terraform does not wait.
+  # Without a zone, the certificate is issued after the records are created, for which Terraform does not wait.
   validated = local.requested && var.dns_zone != ""
   # Until then, and without a host name, the certificate is self-signed.
   self_signed = var.enable_https && var.certificate == "" && !local.validated
@@ -45,7 +45,7 @@ data "aws_route53_zone" "this" {
 }
 
 resource "aws_route53_record" "validation" {
-  # ACM has one validation record for each name, and there is one name.
+  # ACM has one validation record per name, and the certificate has one name.
   count = local.validated ? 1 : 0
 
   zone_id         = data.aws_route53_zone.this[0].zone_id
@@ -63,7 +63,8 @@ resource "aws_acm_certificate_validation" "this" {
   validation_record_fqdns = [for record in aws_route53_record.validation : record.fqdn]
 }
 
-# The private key is in the state: the provider has no write-only argument for it. The certificate is for a first look.
+# The private key is stored in the state, because the provider has no write-only argument for it. The certificate is
+# temporary.
 resource "tls_private_key" "this" {
   count = local.self_signed ? 1 : 0
 
@@ -87,7 +88,7 @@ resource "tls_self_signed_cert" "this" {
   lifecycle {
     precondition {
       condition     = !(var.protected && var.host_name == "")
-      error_message = "A protected stack needs a host name for HTTPS: set ingress.host."
+      error_message = "A protected stack needs a host name for HTTPS. Set ingress.host."
     }
   }
 }
@@ -107,7 +108,7 @@ resource "aws_acm_certificate" "self_signed" {
 check "trusted_certificate" {
   assert {
     condition     = !local.self_signed
-    error_message = "Browsers will warn: the certificate is self-signed until there is a host name (ingress.host), and a zone (dns.zone) or the records of the output dns_records; with these records made, apply again."
+    error_message = "Browsers show a warning, because the certificate is self-signed. Set a host name (ingress.host), and set a zone (dns.zone) or create the records of the output dns_records; then apply again."
   }
 }
 
@@ -115,7 +116,7 @@ check "trusted_certificate" {
 
 resource "aws_lb" "this" {
   #checkov:skip=CKV2_AWS_20:the listener of port 80 redirects unless tls.enabled is false
-  #checkov:skip=CKV2_AWS_28:the load balancer admits the allowed networks only; a web application firewall is for requests from the internet
+  #checkov:skip=CKV2_AWS_28:only the allowed networks can connect; a web application firewall is for requests from the internet
   count = local.simple ? 1 : 0
 
   name                       = var.name
@@ -125,7 +126,7 @@ resource "aws_lb" "this" {
   enable_deletion_protection = var.protected
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
-  # A kernel may send nothing for an hour; the maximum is 4000 s.
+  # A kernel may produce no output for an hour; the maximum is 4000 s.
   idle_timeout = 3600
   tags         = var.labels
 
@@ -140,17 +141,17 @@ resource "aws_lb" "this" {
 resource "aws_lb_target_group" "this" {
   count = local.simple ? 1 : 0
 
-  # With the port in it: after a change of the port both target groups exist for a moment.
+  # The name contains the port, because both target groups exist for a moment after a change of the port.
   name        = "${var.name}-${var.port}"
   vpc_id      = var.network_id
   target_type = "ip"
   port        = var.port
-  #checkov:skip=CKV_AWS_378:TLS ends at the load balancer; behind it is the stack's VPC
+  #checkov:skip=CKV_AWS_378:TLS is terminated at the load balancer; connections behind it are in the stack's VPC
   protocol             = "HTTP"
   deregistration_delay = 120
   tags                 = var.labels
 
-  # `/` redirects, and other paths require the token.
+  # `/` redirects, and all other paths require the token.
   health_check {
     path                = "${var.base_url}api"
     matcher             = "200"
@@ -160,7 +161,7 @@ resource "aws_lb_target_group" "this" {
     unhealthy_threshold = 3
   }
 
-  # Kernels are in the memory of one task: a browser stays with the task that answered first.
+  # Kernels run in one task: a cookie keeps each browser on the same task.
   stickiness {
     type            = "lb_cookie"
     cookie_duration = 604800
@@ -173,7 +174,7 @@ resource "aws_lb_target_group" "this" {
 
 resource "aws_lb_listener" "http" {
   #checkov:skip=CKV_AWS_2:redirects to HTTPS unless tls.enabled is false
-  #checkov:skip=CKV2_AWS_20:the same
+  #checkov:skip=CKV2_AWS_20:redirects to HTTPS unless tls.enabled is false
   count = local.simple ? 1 : 0
 
   load_balancer_arn = aws_lb.this[0].arn
@@ -230,11 +231,11 @@ resource "aws_route53_record" "this" {
 # --- Access log ---
 
 resource "aws_s3_bucket" "logs" {
-  #checkov:skip=CKV_AWS_18:it is the access log
-  #checkov:skip=CKV_AWS_144:a log of a month needs no second region
-  #checkov:skip=CKV_AWS_145:load balancers support keys of S3's only
-  #checkov:skip=CKV_AWS_21:a log is written once
-  #checkov:skip=CKV2_AWS_62:nothing reacts to new logs
+  #checkov:skip=CKV_AWS_18:this bucket contains the access log
+  #checkov:skip=CKV_AWS_144:logs are kept for a month and need no second region
+  #checkov:skip=CKV_AWS_145:load balancers support only S3-managed keys
+  #checkov:skip=CKV_AWS_21:log files are written once
+  #checkov:skip=CKV2_AWS_62:no service processes new log files
   count = local.simple ? 1 : 0
 
   bucket        = "${var.unique_name}-access-log"

@@ -5,18 +5,18 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
 variable "unique_name" {
-  description = "Globally unique name, with which the name of the bucket of access logs begins."
+  description = "Globally unique name, the prefix of the access log bucket's name."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
-    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as required for the name of a storage account in Azure (\"Naming rules and restrictions for Azure resources\")."
   }
 }
 
@@ -27,7 +27,7 @@ variable "account" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (EKS) or simple (ECS)."
+  description = "Platform of the lab: kubernetes (EKS) or simple (ECS)."
   type        = string
   nullable    = false
 
@@ -107,7 +107,7 @@ variable "enable_https" {
 }
 
 variable "protected" {
-  description = "Whether the load balancer has deletion protection, a bucket with access logs in it cannot be deleted, and HTTPS requires a host name."
+  description = "Whether the load balancer has deletion protection, a bucket that contains access logs cannot be deleted, and HTTPS requires a host name."
   type        = bool
   nullable    = false
 }

@@ -1,12 +1,12 @@
 locals {
   simple      = var.platform == "simple"
   self_signed = var.enable_https && var.certificate == ""
-  # Without a version, so that the gateway takes each renewal.
+  # Without a version, so that the gateway uses each renewed certificate.
   certificate = !var.enable_https ? null : local.self_signed ? azurerm_key_vault_certificate.this[0].versionless_secret_id : var.certificate
   scheme      = var.enable_https ? "https" : "http"
   port        = var.enable_https ? 443 : 80
   address     = azurerm_public_ip.this.ip_address
-  # Private zone in which the container group has a name: its address changes whenever it is replaced.
+  # Private zone with a name for the container group, whose address changes whenever the group is replaced.
   backend = "${var.name}.internal"
   record  = var.host_name == var.dns_zone ? "@" : trimsuffix(var.host_name, ".${var.dns_zone}")
 
@@ -15,7 +15,7 @@ locals {
 
 # --- Certificate ---
 
-# Created inside the vault: the private key is never in the state.
+# Created in the vault, so that the private key is not stored in the state.
 resource "azurerm_key_vault_certificate" "this" {
   count = local.self_signed ? 1 : 0
 
@@ -64,7 +64,7 @@ resource "azurerm_key_vault_certificate" "this" {
   lifecycle {
     precondition {
       condition     = !var.protected
-      error_message = "A protected stack needs a host name and its certificate in a Key Vault, for Azure gives none to its gateways: set ingress.host and terraform.certificate."
+      error_message = "A protected stack needs a host name and its certificate in a Key Vault, because Azure issues no certificates for gateways. Set ingress.host and terraform.certificate."
     }
   }
 }
@@ -72,7 +72,7 @@ resource "azurerm_key_vault_certificate" "this" {
 check "trusted_certificate" {
   assert {
     condition     = !local.self_signed
-    error_message = "Browsers will warn: the certificate is self-signed. Name one of a Key Vault in terraform.certificate."
+    error_message = "Browsers show a warning, because the certificate is self-signed. Set terraform.certificate to a certificate in a Key Vault."
   }
 }
 
@@ -105,9 +105,9 @@ resource "azurerm_public_ip" "this" {
   tags                = var.labels
 }
 
-# Standard_v2 has no web application firewall, whose rules mistake notebooks, which are code, for attacks.
+# Standard_v2 has no web application firewall: its rules would block notebooks, because code in them looks like attacks.
 resource "azurerm_application_gateway" "simple" {
-  #checkov:skip=CKV_AZURE_120:rules of a web application firewall mistake notebooks, which are code, for attacks; the network security group admits the allowed networks only
+  #checkov:skip=CKV_AZURE_120:a web application firewall would block notebooks, whose code looks like attacks; the network security group accepts only the allowed networks
   #checkov:skip=CKV_AZURE_217:the listener of port 80 redirects to HTTPS unless tls.enabled is false
   count = local.simple ? 1 : 0
 
@@ -170,7 +170,7 @@ resource "azurerm_application_gateway" "simple" {
     fqdns = ["lab.${local.backend}"]
   }
 
-  # A kernel may send nothing for an hour, and is in the memory of one container.
+  # A kernel may produce no output for an hour, and runs in one container.
   backend_http_settings {
     name                  = "lab"
     port                  = var.port
@@ -185,7 +185,7 @@ resource "azurerm_application_gateway" "simple" {
     }
   }
 
-  # `/` redirects, and other paths require the token.
+  # `/` redirects, and all other paths require the token.
   probe {
     name                = "lab"
     host                = "lab"
@@ -255,9 +255,9 @@ resource "azurerm_application_gateway" "simple" {
   depends_on = [azurerm_role_assignment.certificate]
 }
 
-# The same gateway with placeholders: the ingress controller of the cluster configures it, and Terraform ignores that.
+# The same gateway with placeholders: the cluster's ingress controller configures it, and Terraform ignores the changes.
 resource "azurerm_application_gateway" "kubernetes" {
-  #checkov:skip=CKV_AZURE_120:rules of a web application firewall mistake notebooks, which are code, for attacks; the network security group admits the allowed networks only
+  #checkov:skip=CKV_AZURE_120:a web application firewall would block notebooks, whose code looks like attacks; the network security group accepts only the allowed networks
   #checkov:skip=CKV_AZURE_217:the ingress controller replaces the placeholder by the real listeners
   count = local.simple ? 0 : 1
 
@@ -358,7 +358,7 @@ resource "azurerm_monitor_diagnostic_setting" "this" {
   }
 }
 
-# --- Names ---
+# --- DNS ---
 
 resource "azurerm_private_dns_zone" "this" {
   count = local.simple ? 1 : 0

@@ -4,7 +4,7 @@ output "address_name" {
 }
 
 output "private_dns_zone_id" {
-  description = "ID of the private DNS zone in which the container group registers its address; null on kubernetes."
+  description = "ID of the private DNS zone in which the container group registers its address; null on Kubernetes."
   value       = one(azurerm_private_dns_zone.this[*].id)
 }
 
@@ -19,7 +19,7 @@ output "url" {
 }
 
 output "dns_records" {
-  description = "DNS records to create by hand, each with `name`, `type` and `value`; empty with a zone."
+  description = "DNS records to create manually, each with `name`, `type` and `value`; empty with a zone."
   value       = var.dns_zone == "" && var.host_name != "" ? [{ name = var.host_name, type = "A", value = local.address }] : []
 }
 

@@ -16,7 +16,7 @@ variable "unique_name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
-    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as required for the name of a storage account in Azure (\"Naming rules and restrictions for Azure resources\")."
   }
 }
 
@@ -33,7 +33,7 @@ variable "region" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
+  description = "Platform of the lab: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 
@@ -50,7 +50,7 @@ variable "network_id" {
 }
 
 variable "subnet_id" {
-  description = "ID of the subnet of the Application Gateway, in which nothing else is."
+  description = "ID of the Application Gateway's subnet, which must contain nothing else."
   type        = string
   nullable    = false
 }
@@ -119,7 +119,7 @@ variable "log_analytics_workspace_id" {
 }
 
 variable "protected" {
-  description = "Whether a self-signed certificate is refused."
+  description = "Whether a self-signed certificate is rejected."
   type        = bool
   nullable    = false
 }

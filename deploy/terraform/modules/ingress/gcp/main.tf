@@ -1,19 +1,19 @@
 locals {
-  # On kubernetes the cluster creates the load balancer of its ingress and, with a host name, the certificate.
+  # On Kubernetes, the cluster creates the load balancer for its ingress and, with a host name, the certificate.
   simple      = var.platform == "simple"
   self_signed = var.enable_https && var.certificate == "" && var.host_name == ""
   managed     = local.simple && var.enable_https && var.certificate == "" && var.host_name != ""
-  # The certificate that the proxy or the ingress refers to: an existing or the self-signed one.
+  # The certificate that the proxy or the ingress refers to: an existing one or the self-signed one.
   named = !var.enable_https || local.managed ? null : local.self_signed ? google_compute_ssl_certificate.this[0].name : var.certificate == "" ? null : var.certificate
 
-  # Another host name means another certificate, which exists beside the first until nothing uses that.
+  # A new host name needs a new certificate, which exists together with the old one until the old one is unused.
   unique = "${var.name}-${substr(sha1(var.host_name), 0, 8)}"
 
   scheme  = var.enable_https ? "https" : "http"
   address = google_compute_global_address.this.address
-  # The name that Cloud DNS proposes for a zone.
+  # The default name of a zone in Cloud DNS.
   zone = replace(var.dns_zone, ".", "-")
-  # Record of the DNS authorization: Google issues the certificate as soon as it exists.
+  # Record of the DNS authorization: Google issues the certificate after this record is created.
   proof = try(google_certificate_manager_dns_authorization.this[0].dns_resource_record[0], null)
   records = concat(
     var.host_name == "" ? [] : [{ name = var.host_name, type = "A", value = local.address }],
@@ -66,7 +66,7 @@ resource "google_certificate_manager_certificate_map" "this" {
   name    = var.name
   labels  = var.labels
 
-  # The proxy has to release it before it is destroyed; Terraform keeps this order only with create_before_destroy.
+  # The proxy must release the map before its destruction; Terraform ensures this order only with create_before_destroy.
   lifecycle {
     create_before_destroy = true
   }
@@ -87,7 +87,8 @@ resource "google_certificate_manager_certificate_map_entry" "this" {
   }
 }
 
-# The private key is in the state: the provider has no write-only argument for it. The certificate is for a first look.
+# The private key is stored in the state, because the provider has no write-only argument for it. The certificate is
+# temporary.
 resource "tls_private_key" "this" {
   count = local.self_signed ? 1 : 0
 
@@ -111,7 +112,7 @@ resource "tls_self_signed_cert" "this" {
   lifecycle {
     precondition {
       condition     = !var.protected
-      error_message = "A protected stack needs a host name for HTTPS: set ingress.host."
+      error_message = "A protected stack needs a host name for HTTPS. Set ingress.host."
     }
   }
 }
@@ -132,7 +133,7 @@ resource "google_compute_ssl_certificate" "this" {
 check "trusted_certificate" {
   assert {
     condition     = !local.self_signed
-    error_message = "Browsers will warn: the certificate is self-signed until there is a host name (ingress.host)."
+    error_message = "Browsers show a warning, because the certificate is self-signed. Set a host name (ingress.host)."
   }
 }
 
@@ -146,13 +147,13 @@ resource "google_compute_region_network_endpoint_group" "this" {
   name                  = var.name
   network_endpoint_type = "SERVERLESS"
 
-  # By its name, for the service is created later.
+  # Refers to the service by name, because the service is created later.
   cloud_run {
     service = var.name
   }
 }
 
-# The timeout of requests is that of Cloud Run, not of the load balancer.
+# Cloud Run's request timeout applies, not the load balancer's.
 resource "google_compute_backend_service" "this" {
   count = local.simple ? 1 : 0
 
@@ -193,14 +194,14 @@ resource "google_compute_url_map" "redirect" {
     redirect_response_code = "MOVED_PERMANENTLY_DEFAULT"
   }
 
-  # Without HTTPS the proxy of port 80 has to release it before it is destroyed.
+  # When HTTPS is disabled, the proxy of port 80 must release this URL map before its destruction.
   lifecycle {
     create_before_destroy = true
   }
 }
 
-# The ingress of the cluster refers to it, by the name of the address. It exists without HTTPS, too, at no cost:
-# Terraform runs before the manifests are applied, when the cluster's load balancer still uses it.
+# The cluster's ingress refers to this policy, which has the same name as the address. The policy also exists without
+# HTTPS, at no cost: Terraform runs before the manifests are applied, while the cluster's load balancer still uses it.
 resource "google_compute_ssl_policy" "this" {
   project         = var.account
   name            = google_compute_global_address.this.name
@@ -212,8 +213,8 @@ resource "google_compute_target_https_proxy" "this" {
   count = local.simple && var.enable_https ? 1 : 0
 
   project = var.account
-  # Google refuses to change a proxy from certificates to a map, because in between it would have neither. So the other
-  # kind is another proxy: it is created first, then the forwarding rule of port 443 switches to it.
+  # Google refuses to change a proxy from certificates to a certificate map, because it would have neither in between.
+  # Therefore each kind has its own proxy: the new one is created first, then the forwarding rule of port 443 uses it.
   name             = local.managed ? "${var.name}-managed" : var.name
   url_map          = google_compute_url_map.this[0].id
   ssl_policy       = google_compute_ssl_policy.this.id
@@ -250,7 +251,7 @@ resource "google_compute_global_forwarding_rule" "this" {
   labels                = var.labels
 }
 
-# --- Names ---
+# --- DNS ---
 
 data "google_dns_managed_zone" "this" {
   count = var.dns_zone == "" ? 0 : 1
@@ -260,7 +261,7 @@ data "google_dns_managed_zone" "this" {
 }
 
 resource "google_dns_record_set" "this" {
-  # The number of records; their values are known only later.
+  # The number of records is computed from inputs, because the records are known only after apply.
   count = var.dns_zone == "" ? 0 : (var.host_name == "" ? 0 : 1) + (local.managed ? 1 : 0)
 
   project      = var.account

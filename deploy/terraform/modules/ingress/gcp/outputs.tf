@@ -4,7 +4,7 @@ output "address_name" {
 }
 
 output "certificate" {
-  description = "Name of the certificate; null without HTTPS, and on kubernetes with a host name, where the ingress creates it."
+  description = "Name of the certificate; null without HTTPS, and on Kubernetes with a host name, where the ingress creates it."
   value       = local.managed ? google_certificate_manager_certificate.this[0].name : local.named
 }
 
@@ -14,11 +14,11 @@ output "url" {
 }
 
 output "dns_records" {
-  description = "DNS records to create by hand, each with `name`, `type` and `value`; empty with a zone."
+  description = "DNS records to create manually, each with `name`, `type` and `value`; empty with a zone."
   value       = var.dns_zone == "" ? local.records : []
 }
 
 output "certificate_name" {
-  description = "Name of an existing or self-signed certificate, which the ingress of the cluster refers to; null without HTTPS, and with a certificate of Google's."
+  description = "Name of an existing or self-signed certificate, which the ingress of the cluster refers to; null without HTTPS, and with a Google-managed certificate."
   value       = local.named
 }

@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
@@ -22,7 +22,7 @@ variable "region" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (GKE) or simple (Cloud Run)."
+  description = "Platform of the lab: kubernetes (GKE) or simple (Cloud Run)."
   type        = string
   nullable    = false
 
@@ -33,7 +33,7 @@ variable "platform" {
 }
 
 variable "security_policy" {
-  description = "Name of the Cloud Armor policy that admits the allowed networks."
+  description = "Name of the Cloud Armor policy with the allowed networks."
   type        = string
   nullable    = false
 }
@@ -58,7 +58,7 @@ variable "host_name" {
 }
 
 variable "dns_zone" {
-  description = "DNS name of the Cloud DNS zone that the records are created in, such as example.com; the zone itself has to be named example-com. Empty to return the records in the output `dns_records`."
+  description = "DNS name of the Cloud DNS zone that the records are created in, such as example.com; the zone itself must be named example-com. Empty to return the records in the output `dns_records`."
   type        = string
   default     = ""
   nullable    = false
@@ -79,13 +79,13 @@ variable "enable_https" {
 }
 
 variable "protected" {
-  description = "Whether a self-signed certificate is refused."
+  description = "Whether a self-signed certificate is rejected."
   type        = bool
   nullable    = false
 }
 
 variable "labels" {
-  description = "Labels of all resources that can have some: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
+  description = "Labels of all resources that support labels: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -1,5 +1,5 @@
-# EKS in Auto Mode: AWS runs nodes, disks, load balancers, DNS, GPU drivers and Pod Identity. What else the manifests
-# need is installed as add-ons, in the default version for that of the cluster. The node pool with GPUs is a manifest
+# EKS Auto Mode: AWS manages nodes, disks, load balancers, DNS, GPU drivers and Pod Identity. Add-ons install everything
+# else that the manifests need, in the default version for the cluster's version. The node pool with GPUs is a manifest
 # (deploy/kubernetes/clusters/aws-gpu.yaml).
 locals {
   auto_policies = [
@@ -9,8 +9,8 @@ locals {
     "AmazonEKSLoadBalancingPolicy",
     "AmazonEKSNetworkingPolicy",
   ]
-  # Instances of g5, g6 and g6e have 4 cores per xlarge and 4 GiB per core, of g6e 8 GiB. The larger of lab and Ollama
-  # has to fit.
+  # Instances of g5, g6 and g6e have 4 cores per xlarge, and 4 GiB per core (g6e: 8 GiB). The larger of lab and Ollama
+  # must fit.
   gpu_size = split(".", var.gpu_machine_type)
   gpu_machine = {
     cores = 4 * coalesce(one(regexall("^[0-9]+", local.gpu_size[1])), "1")
@@ -23,7 +23,7 @@ locals {
 }
 
 resource "aws_eks_cluster" "this" {
-  #checkov:skip=CKV_AWS_38:open to the allowed networks, which for a protected stack are never all
+  #checkov:skip=CKV_AWS_38:open to the allowed networks only, which for a protected stack never include all addresses
   #checkov:skip=CKV_AWS_39:manifests are applied from the allowed networks
   name                          = var.name
   role_arn                      = aws_iam_role.cluster.arn
@@ -77,14 +77,14 @@ resource "aws_eks_cluster" "this" {
   lifecycle {
     precondition {
       condition     = !var.enable_gpu || local.gpu_machine.cores > local.largest.cores && local.gpu_machine.gib > local.largest.gib
-      error_message = "A ${var.gpu_machine_type} has ${local.gpu_machine.cores} cores and ${local.gpu_machine.gib} GiB, part of them for the system: too few for ${local.largest.cores} cores and ${local.largest.gib} GiB."
+      error_message = "A ${var.gpu_machine_type} has ${local.gpu_machine.cores} cores and ${local.gpu_machine.gib} GiB, some of it reserved for the system: too little for ${local.largest.cores} cores and ${local.largest.gib} GiB."
     }
   }
 
   depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
 }
 
-# Without it EKS creates the log group, without retention, key and tags.
+# Otherwise EKS creates the log group itself, without retention, key and tags.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/eks/${var.name}/cluster"
   retention_in_days = 365
@@ -150,7 +150,7 @@ resource "aws_iam_role_policy_attachment" "efs" {
   policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEFSCSIDriverPolicy"
 }
 
-# The lab's pods, and no others, have the lab's identity.
+# Only the lab's pods have the lab's identity.
 resource "aws_eks_pod_identity_association" "this" {
   cluster_name    = aws_eks_cluster.this.name
   namespace       = var.service_account.namespace

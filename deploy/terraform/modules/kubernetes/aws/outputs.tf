@@ -4,6 +4,6 @@ output "cluster_name" {
 }
 
 output "kube_context" {
-  description = "Name of the cluster's context in a kubeconfig that `aws eks update-kubeconfig` has written."
+  description = "Name of the cluster's context in a kubeconfig that `aws eks update-kubeconfig` writes."
   value       = aws_eks_cluster.this.arn
 }

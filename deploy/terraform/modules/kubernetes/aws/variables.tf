@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
@@ -16,7 +16,7 @@ variable "subnet_ids" {
 }
 
 variable "gateway_security_group_id" {
-  description = "ID of the load balancer's security group, from which the lab is reached."
+  description = "ID of the security group of the load balancer, which connects to the lab."
   type        = string
   nullable    = false
 }
@@ -93,7 +93,7 @@ variable "memory" {
 }
 
 variable "enable_gpu" {
-  description = "Whether the larger of lab and model server has to fit on an instance with GPUs."
+  description = "Whether the larger of lab and model server must fit on an instance with GPUs."
   type        = bool
   default     = false
   nullable    = false

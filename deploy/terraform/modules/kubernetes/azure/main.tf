@@ -1,5 +1,5 @@
 locals {
-  # The D series has 4 GiB per core. A node holds one lab and the model server, beside what the system needs.
+  # The D series has 4 GiB per core. A node has room for one lab, the model server and the system.
   sizes = [4, 8, 16, 32, 48, 64, 96]
   cores = var.cpu + (var.enable_gpu ? 0 : try(var.ollama.cpu, 0)) + 1
   gib   = (var.memory + (var.enable_gpu ? 0 : try(var.ollama.memory, 0))) / 1024 + 3
@@ -8,7 +8,7 @@ locals {
   scope = "/subscriptions/${var.account}/resourceGroups/${var.resource_group_name}"
   # The gateway of the ingress module, by its name.
   gateway = "${local.scope}/providers/Microsoft.Network/applicationGateways/${var.name}"
-  # Known inside the cluster only: outside of it pods have the address of their node.
+  # Addresses of pods, which are used only inside the cluster; outside, pods have the address of their node.
   pods = "10.244.0.0/16"
   # Output of containers, events and resource usage.
   streams = ["Microsoft-ContainerInsights-Group-Default"]
@@ -31,9 +31,9 @@ resource "azurerm_role_assignment" "subnet" {
   principal_type       = "ServicePrincipal"
 }
 
-# The nodes' network security group also filters what pods send to each other
-# (https://learn.microsoft.com/azure/aks/concepts-network-azure-cni-overlay): without this rule a pod reaches no pod of
-# another node, not even CoreDNS.
+# The nodes' network security group also filters connections between pods
+# (https://learn.microsoft.com/azure/aks/concepts-network-azure-cni-overlay): without this rule, a pod can't connect to
+# pods on other nodes, not even to CoreDNS.
 resource "azurerm_network_security_rule" "pods" {
   name                        = "pods"
   resource_group_name         = var.resource_group_name
@@ -50,9 +50,9 @@ resource "azurerm_network_security_rule" "pods" {
 
 resource "azurerm_kubernetes_cluster" "this" {
   #checkov:skip=CKV_AZURE_115:manifests are applied from the allowed networks
-  #checkov:skip=CKV_AZURE_117:disks are encrypted with keys of Microsoft's
+  #checkov:skip=CKV_AZURE_117:disks are encrypted with Microsoft-managed keys
   #checkov:skip=CKV_AZURE_141:`az aks get-credentials` without Entra groups requires the local account
-  #checkov:skip=CKV_AZURE_227:encryption at the host has to be registered for a subscription first; disks are encrypted anyway
+  #checkov:skip=CKV_AZURE_227:encryption at host must first be registered for the subscription; disks are encrypted anyway
   #checkov:skip=CKV_AZURE_226:not every VM size has ephemeral disks
   #checkov:skip=CKV_AZURE_232:the only pool runs everything
   name                      = var.name
@@ -85,7 +85,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     }
   }
 
-  # VM sizes and bounds are set here: Azure provisions no other node pools.
+  # The configuration sets VM sizes and limits, so Azure must not provision other node pools.
   node_provisioning_profile {
     mode = "Manual"
   }
@@ -112,7 +112,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   api_server_access_profile {
-    # Nodes connect to it through their NAT gateway.
+    # Nodes connect to the API server through their NAT gateway.
     authorized_ip_ranges = concat(var.allowed_cidrs, var.egress_cidrs)
   }
 
@@ -137,14 +137,14 @@ resource "azurerm_kubernetes_cluster" "this" {
   lifecycle {
     precondition {
       condition     = length(local.fits) > 0
-      error_message = "No machine of the D series has ${local.cores} cores and ${local.gib} GiB, which one lab and its model server need."
+      error_message = "No VM size of the D series has ${local.cores} cores and ${local.gib} GiB, which one lab and the model server need."
     }
   }
 
   depends_on = [azurerm_role_assignment.subnet, azurerm_network_security_rule.pods]
 }
 
-# What the agent collects, and for which workspace: nothing without a rule.
+# What the agent collects, and the workspace that it sends to. Without a rule, the agent collects nothing.
 resource "azurerm_monitor_data_collection_rule" "this" {
   name                = var.name
   resource_group_name = var.resource_group_name
@@ -189,7 +189,7 @@ resource "azurerm_role_assignment" "controller" {
   principal_type       = "ServicePrincipal"
 }
 
-# The lab's service account, and no other, has the lab's identity.
+# Only the lab's service account has the lab's identity.
 resource "azurerm_federated_identity_credential" "this" {
   name                      = var.name
   user_assigned_identity_id = var.lab_identity_id
@@ -200,7 +200,7 @@ resource "azurerm_federated_identity_credential" "this" {
 
 # Azure installs the driver; the device plugin is a manifest (deploy/kubernetes/clusters/azure-gpu.yaml).
 resource "azurerm_kubernetes_cluster_node_pool" "gpu" {
-  #checkov:skip=CKV_AZURE_227:encryption at the host has to be registered for a subscription first; disks are encrypted anyway
+  #checkov:skip=CKV_AZURE_227:encryption at host must first be registered for the subscription; disks are encrypted anyway
   count = var.enable_gpu ? 1 : 0
 
   name                        = "gpu"
@@ -218,7 +218,7 @@ resource "azurerm_kubernetes_cluster_node_pool" "gpu" {
   temporary_name_for_rotation = "gpurotate"
   tags                        = var.labels
 
-  # Azure's default, which each plan would remove if it were missing here.
+  # Azure's default; without it here, each plan would remove the setting.
   upgrade_settings {
     max_surge = "10%"
   }

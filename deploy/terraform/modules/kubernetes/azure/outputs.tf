@@ -4,6 +4,6 @@ output "cluster_name" {
 }
 
 output "kube_context" {
-  description = "Name of the cluster's context in a kubeconfig that `az aks get-credentials` has written."
+  description = "Name of the cluster's context in a kubeconfig that `az aks get-credentials` writes."
   value       = azurerm_kubernetes_cluster.this.name
 }

@@ -1,5 +1,5 @@
 locals {
-  # The E2 series has 4 GiB per core. A node holds one lab and the model server, beside what the system needs.
+  # The E2 series has 4 GiB per core. A node has room for one lab, the model server and the system.
   sizes = [4, 8, 16, 32]
   cores = var.cpu + (var.enable_gpu ? 0 : try(var.ollama.cpu, 0)) + 1
   gib   = (var.memory + (var.enable_gpu ? 0 : try(var.ollama.memory, 0))) / 1024 + 3
@@ -15,7 +15,7 @@ locals {
   )
 }
 
-# Only some zones have machines with GPUs.
+# Only some zones have machine types with GPUs.
 data "google_compute_zones" "this" {
   count = var.enable_gpu ? 1 : 0
 
@@ -34,7 +34,7 @@ data "google_compute_machine_types" "gpu" {
 resource "google_container_cluster" "this" {
   #checkov:skip=CKV_GCP_12:Dataplane V2 enforces network policies
   #checkov:skip=CKV_GCP_21:it has labels, which checkov does not see through modules
-  #checkov:skip=CKV_GCP_65:access is by IAM roles; Google Groups would take an organization
+  #checkov:skip=CKV_GCP_65:IAM roles control access; Google Groups would require an organization
   #checkov:skip=CKV_GCP_66:images are pinned by digest
   #checkov:skip=CKV_GCP_69:set for the node pools
   #checkov:skip=CKV_GCP_68:set for the node pools
@@ -67,7 +67,7 @@ resource "google_container_cluster" "this" {
     master_ipv4_cidr_block  = "172.16.0.0/28"
   }
 
-  # Manifests are applied from the allowed networks, and from nowhere else.
+  # Only the allowed networks can connect to the API server, to apply manifests.
   master_authorized_networks_config {
     gcp_public_cidrs_access_enabled = false
 
@@ -120,7 +120,7 @@ resource "google_container_cluster" "this" {
     }
   }
 
-  # For the default pool, which is removed at once.
+  # Applies to the default pool, which is deleted immediately.
   node_config {
     service_account = var.node_identity_email
   }
@@ -130,7 +130,7 @@ resource "google_container_cluster" "this" {
 
     precondition {
       condition     = length(local.fits) > 0
-      error_message = "No machine of the E2 series has ${local.cores} cores and ${local.gib} GiB, which one lab and its model server need."
+      error_message = "No machine type of the E2 series has ${local.cores} cores and ${local.gib} GiB, which one lab and the model server need."
     }
   }
 }
@@ -144,7 +144,7 @@ resource "google_container_node_pool" "this" {
   cluster        = google_container_cluster.this.name
   name           = each.key
 
-  # In all zones together.
+  # Totals for all zones.
   autoscaling {
     total_min_node_count = each.value.min
     total_max_node_count = each.value.max
@@ -194,12 +194,12 @@ resource "google_container_node_pool" "this" {
   lifecycle {
     precondition {
       condition     = each.value.zones == null || length(coalesce(each.value.zones, [])) > 0
-      error_message = "No zone of ${var.region} has a ${var.gpu_machine_type}: set another gpu.machine_type or terraform.region."
+      error_message = "No zone of ${var.region} has a ${var.gpu_machine_type}. Set another gpu.machine_type or terraform.region."
     }
   }
 }
 
-# The lab's service account, and no other, has the lab's identity.
+# Only the lab's service account has the lab's identity.
 resource "google_service_account_iam_member" "this" {
   service_account_id = var.lab_identity_id
   role               = "roles/iam.workloadIdentityUser"

@@ -4,6 +4,6 @@ output "cluster_name" {
 }
 
 output "kube_context" {
-  description = "Name of the cluster's context in a kubeconfig that `gcloud container clusters get-credentials` has written."
+  description = "Name of the cluster's context in a kubeconfig that `gcloud container clusters get-credentials` writes."
   value       = "gke_${var.account}_${var.region}_${google_container_cluster.this.name}"
 }

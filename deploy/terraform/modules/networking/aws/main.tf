@@ -11,14 +11,14 @@ data "aws_availability_zones" "this" {
 }
 
 locals {
-  # A load balancer and a cluster require two zones; some regions have no more.
+  # A load balancer and a cluster require two zones; some regions have only two.
   zones = slice(data.aws_availability_zones.this.names, 0, min(3, length(data.aws_availability_zones.this.names)))
-  # Private subnets are large, because each pod and each task has an address.
+  # Private subnets are large, because each pod and each task has its own address.
   private = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 4, index) }
   public  = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 8, 240 + index) }
-  # Zones with a NAT gateway: all of a protected stack, so that it survives the loss of a zone; else one.
+  # Zones with a NAT gateway: all if the stack is protected, so that it tolerates the failure of a zone; else one.
   nat_zones = var.protected ? local.zones : slice(local.zones, 0, 1)
-  # Tags by which EKS finds the subnets of its load balancers.
+  # Tags that EKS uses to find the subnets for load balancers.
   for_clusters = { for kind, role in { private = "internal-elb", public = "elb" } : kind => {
     for tag in ["kubernetes.io/role/${role}"] : tag => "1" if var.platform == "kubernetes"
   } }
@@ -30,7 +30,7 @@ resource "aws_vpc" "this" {
   tags                 = merge(var.labels, { Name = var.name })
 }
 
-# Without rules: everything here has a security group of its own.
+# Without rules, because all resources have their own security groups.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
   tags   = var.labels
@@ -45,7 +45,7 @@ resource "aws_subnet" "private" {
   tags              = merge(var.labels, { Name = "${var.name}-private-${each.key}" }, local.for_clusters.private)
 }
 
-# For load balancers and NAT gateways. Nothing gets a public address automatically.
+# For load balancers and NAT gateways. Public addresses are not assigned automatically.
 resource "aws_subnet" "public" {
   for_each = local.public
 
@@ -113,7 +113,7 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[each.key].id
 }
 
-# Image layers come from S3: through this endpoint, because NAT gateways are charged by traffic.
+# Image layers are pulled from S3 through this endpoint, because NAT gateways are charged by traffic.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id          = aws_vpc.this.id
   service_name    = "com.amazonaws.${var.region}.s3"
@@ -156,7 +156,7 @@ resource "aws_iam_role_policy" "flow_log" {
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
         Resource = "${var.log_group_arn}:*"
       },
-      # The service looks for the group before it writes (Amazon VPC, "IAM role for publishing flow logs to CloudWatch
+      # The service lists the log groups before it writes (Amazon VPC, "IAM role for publishing flow logs to CloudWatch
       # Logs").
       {
         Effect   = "Allow"
@@ -169,7 +169,7 @@ resource "aws_iam_role_policy" "flow_log" {
 
 # The load balancer accepts connections from the allowed networks, and connects to the lab.
 resource "aws_security_group" "gateway" {
-  #checkov:skip=CKV2_AWS_5:the load balancer's module attaches it; on kubernetes the ingress names it
+  #checkov:skip=CKV2_AWS_5:the ingress module attaches it; on Kubernetes, the ingress refers to it
   name        = "${var.name}-gateway"
   description = "Load balancer of the lab"
   vpc_id      = aws_vpc.this.id

@@ -9,8 +9,8 @@ output "network" {
     storage_security_group_id  = aws_security_group.storage.id
     load_balancer_cidrs        = [for zone in local.zones : local.public[zone]]
   }
-  # Routes and rules have to exist for as long as anything runs in the subnets: the destruction of a service never ends
-  # while its tasks cannot report that they have stopped.
+  # Routes and rules must exist as long as anything runs in the subnets: destroying a service never finishes if its
+  # tasks cannot report that they have stopped.
   depends_on = [
     aws_route_table_association.private,
     aws_route_table_association.public,

@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
@@ -22,7 +22,7 @@ variable "region" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (EKS) or simple (ECS)."
+  description = "Platform of the lab: kubernetes (EKS) or simple (ECS)."
   type        = string
   nullable    = false
 
@@ -73,7 +73,7 @@ variable "log_group_arn" {
 }
 
 variable "protected" {
-  description = "Whether each availability zone has a NAT gateway, so that the loss of one zone does not cut off the others."
+  description = "Whether each availability zone has a NAT gateway, so that the failure of one zone does not affect the others."
   type        = bool
   nullable    = false
 }

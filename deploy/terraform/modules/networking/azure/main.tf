@@ -3,12 +3,12 @@ locals {
   subnets = {
     # Nodes of the cluster, or container groups.
     workload = cidrsubnet(var.cidr, 4, 0)
-    # The ingress controller supports no more than a /24 where pods have an overlay network.
+    # The ingress controller supports at most a /24 if pods have an overlay network.
     gateway   = cidrsubnet(var.cidr, 8, 240)
     endpoints = cidrsubnet(var.cidr, 8, 241)
   }
-  # What each subnet admits: name, priority, source and ports. Azure's default rules admit the whole virtual network, so
-  # the last rule of each subnet denies everything.
+  # Allowed connections to each subnet: name, priority, source and ports. Azure's default rules allow the whole virtual
+  # network, so the last rule of each subnet denies everything else.
   rules = {
     gateway = {
       allowed = { priority = 100, from = var.allowed_cidrs, ports = ["80", "443"] }
@@ -18,7 +18,7 @@ locals {
     }
     workload = merge(
       { lab = { priority = 100, from = [local.subnets.gateway], ports = [tostring(var.port)] } },
-      # Nodes connect to each other and to pods, and Azure probes them; the cluster's module adds a rule for pods.
+      # Nodes connect to each other and to pods, and Azure probes nodes. The cluster's module adds a rule for pods.
       { for name, rule in {
         nodes    = { priority = 110, from = [local.subnets.workload], ports = ["*"] }
         balancer = { priority = 120, from = ["AzureLoadBalancer"], ports = ["*"] }
@@ -50,10 +50,10 @@ resource "azurerm_subnet" "this" {
   virtual_network_name              = azurerm_virtual_network.this.name
   address_prefixes                  = [each.value]
   private_endpoint_network_policies = "Enabled"
-  # Outbound connections go through the NAT gateway only.
+  # Outbound connections use only the NAT gateway.
   default_outbound_access_enabled = each.key == "gateway"
 
-  # The Key Vault admits these subnets by their service endpoint.
+  # The Key Vault accepts connections from these subnets through their service endpoint.
   dynamic "service_endpoint" {
     for_each = each.key == "endpoints" ? [] : ["Microsoft.KeyVault"]
 
@@ -96,7 +96,7 @@ resource "azurerm_network_security_rule" "in" {
   priority                    = each.value.priority
   protocol                    = contains(each.value.ports, "*") ? "*" : "Tcp"
   source_port_range           = "*"
-  # One service tag or several networks: the provider has an argument for each.
+  # The provider has separate arguments for one service tag and for several networks.
   source_address_prefix      = can(cidrhost(each.value.from[0], 0)) ? null : each.value.from[0]
   source_address_prefixes    = can(cidrhost(each.value.from[0], 0)) ? each.value.from : null
   destination_address_prefix = "*"
@@ -126,7 +126,7 @@ resource "azurerm_subnet_network_security_group_association" "this" {
   subnet_id                 = azurerm_subnet.this[each.key].id
   network_security_group_id = azurerm_network_security_group.this[each.key].id
 
-  # Azure refuses a gateway in a subnet whose rules do not admit the gateway manager.
+  # Azure rejects a gateway in a subnet whose rules do not allow the gateway manager.
   depends_on = [azurerm_network_security_rule.in]
 }
 

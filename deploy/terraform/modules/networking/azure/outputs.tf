@@ -10,6 +10,6 @@ output "network" {
     load_balancer_cidrs        = [local.subnets.gateway]
     egress_cidrs               = ["${azurerm_public_ip.nat.ip_address}/32"]
   }
-  # What is created in a subnet needs its rules and its NAT gateway.
+  # Resources in a subnet need its rules and its NAT gateway.
   depends_on = [azurerm_subnet_network_security_group_association.this, azurerm_subnet_nat_gateway_association.this]
 }

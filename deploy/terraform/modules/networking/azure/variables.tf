@@ -22,7 +22,7 @@ variable "region" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
+  description = "Platform of the lab: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 

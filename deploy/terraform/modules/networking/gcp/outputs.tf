@@ -1,5 +1,5 @@
 output "network" {
-  description = "The VPC network (`id`), its subnet (`subnet_id`), the network tag that the firewall admits load balancers to (`network_tag`), the Cloud Armor policy of the allowed networks (`security_policy`), and the networks from which load balancers connect to the lab (`load_balancer_cidrs`)."
+  description = "The VPC network (`id`), its subnet (`subnet_id`), the network tag of the firewall rule for load balancers (`network_tag`), the Cloud Armor policy of the allowed networks (`security_policy`), and the networks from which load balancers connect to the lab (`load_balancer_cidrs`)."
   value = {
     id                  = google_compute_network.this.id
     subnet_id           = google_compute_subnetwork.this.id

@@ -1,5 +1,5 @@
-# The name of a deleted bucket stays reserved for a week, in which it can be restored. So each bucket of a stack has
-# another name.
+# The name of a deleted bucket stays reserved for a week, in which the bucket can be restored. Therefore each new bucket
+# of a stack has a new name.
 resource "terraform_data" "bucket" {}
 
 resource "google_logging_project_bucket_config" "this" {

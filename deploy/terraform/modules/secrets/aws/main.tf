@@ -1,5 +1,5 @@
 resource "aws_secretsmanager_secret" "this" {
-  #checkov:skip=CKV2_AWS_57:keys of other services and the lab's token, which nothing here can rotate
+  #checkov:skip=CKV2_AWS_57:keys of other services and the lab's token can't be rotated automatically
   for_each = var.secret_versions
 
   name                    = "${var.name}/${each.key}"
@@ -8,8 +8,8 @@ resource "aws_secretsmanager_secret" "this" {
   tags                    = var.labels
 }
 
-# Write-only: the value is in no plan and no state, and is written only when its version changes. The argument needs a
-# value all the same: an empty one where this machine has none.
+# Write-only: the value is not stored in plan or state, and is written only when its version changes. The argument is
+# required, so the value is empty if this machine does not have it.
 resource "aws_secretsmanager_secret_version" "this" {
   for_each = var.secret_versions
 

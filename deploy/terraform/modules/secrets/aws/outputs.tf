@@ -1,7 +1,7 @@
 output "secrets" {
   description = "ARNs of the secrets, by the name of the environment variable."
   value       = { for name, secret in aws_secretsmanager_secret.this : name => secret.arn }
-  # A service fails to start while a secret has no value.
+  # A service can't start while a secret has no value.
   depends_on = [aws_secretsmanager_secret_version.this]
 }
 

@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
@@ -21,7 +21,7 @@ variable "secret_versions" {
 }
 
 variable "secret_values" {
-  description = "Values of the secrets whose version is new, by the name of the environment variable. They are in no plan, state or log."
+  description = "Values of the secrets with a new version, by the name of the environment variable. The values are not stored in plans, the state or logs."
   type        = map(string)
   default     = {}
   ephemeral   = true
@@ -36,7 +36,7 @@ variable "kms_key_arn" {
 }
 
 variable "protected" {
-  description = "Whether a deleted secret can be restored for 30 days; without, it is deleted at once."
+  description = "Whether a deleted secret can be restored for 30 days; otherwise it is deleted immediately."
   type        = bool
   nullable    = false
 }

@@ -1,8 +1,7 @@
-# Write-only: the value is in no plan and no state, and is written only when its version changes. The argument needs a
-# value all the same: an empty one where this machine has none. Names
-# of Key Vault secrets have no underscores.
+# Write-only: the value is not stored in plan or state, and is written only when its version changes. The argument is
+# required, so the value is empty if this machine does not have it. Names of Key Vault secrets have no underscores.
 resource "azurerm_key_vault_secret" "this" {
-  #checkov:skip=CKV_AZURE_41:keys of other services and the lab's token, whose expiry is not known here
+  #checkov:skip=CKV_AZURE_41:the expiry of other services' keys and of the lab's token is unknown
   for_each = var.secret_versions
 
   name             = replace(each.key, "_", "-")

@@ -5,6 +5,6 @@ output "secrets" {
 
 output "versions" {
   description = "Versions of the values, by the name of the environment variable."
-  # The version that was passed in: the vault's own is unknown until the value is written.
+  # The version from the input: the vault's version is unknown until the value is written.
   value = { for name, secret in azurerm_key_vault_secret.this : name => tostring(secret.value_wo_version) }
 }

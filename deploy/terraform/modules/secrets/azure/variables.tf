@@ -16,7 +16,7 @@ variable "secret_versions" {
 }
 
 variable "secret_values" {
-  description = "Values of the secrets whose version is new, by the name of the environment variable. They are in no plan, state or log."
+  description = "Values of the secrets with a new version, by the name of the environment variable. The values are not stored in plans, the state or logs."
   type        = map(string)
   default     = {}
   ephemeral   = true

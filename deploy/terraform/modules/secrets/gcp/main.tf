@@ -14,8 +14,8 @@ resource "google_secret_manager_secret" "this" {
   }
 }
 
-# Write-only: the value is in no plan and no state, and is written only when its version changes. The argument needs a
-# value all the same: an empty one where this machine has none.
+# Write-only: the value is not stored in plan or state, and is written only when its version changes. The argument is
+# required, so the value is empty if this machine does not have it.
 resource "google_secret_manager_secret_version" "this" {
   for_each = var.secret_versions
 
@@ -23,7 +23,7 @@ resource "google_secret_manager_secret_version" "this" {
   secret_data_wo         = lookup(var.secret_values, each.key, "")
   secret_data_wo_version = each.value
 
-  # An instance of the service that starts in between still reads the old version.
+  # An instance of the service that starts during the change still reads the old version.
   lifecycle {
     create_before_destroy = true
   }

@@ -1,7 +1,7 @@
 output "secrets" {
   description = "IDs of the secrets, by the name of the environment variable."
   value       = { for name, secret in google_secret_manager_secret.this : name => secret.id }
-  # A service fails to start while a secret has no value.
+  # A service can't start while a secret has no value.
   depends_on = [google_secret_manager_secret_version.this]
 }
 

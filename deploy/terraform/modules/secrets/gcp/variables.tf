@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 30 characters, the limit of a service account's ID (IAM API, serviceAccounts.create)."
   }
 }
 
@@ -33,7 +33,7 @@ variable "secret_versions" {
 }
 
 variable "secret_values" {
-  description = "Values of the secrets whose version is new, by the name of the environment variable. They are in no plan, state or log."
+  description = "Values of the secrets with a new version, by the name of the environment variable. The values are not stored in plans, the state or logs."
   type        = map(string)
   default     = {}
   ephemeral   = true
@@ -42,7 +42,7 @@ variable "secret_values" {
 }
 
 variable "labels" {
-  description = "Labels of all resources that can have some: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
+  description = "Labels of all resources that support labels: lowercase letters, digits, hyphens and underscores, at most 63 characters (Google Cloud, \"Requirements for labels\")."
   type        = map(string)
   default     = {}
   nullable    = false

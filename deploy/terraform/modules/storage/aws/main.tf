@@ -22,21 +22,21 @@ resource "aws_efs_file_system" "this" {
     replication_overwrite = "ENABLED"
   }
 
-  # Users' notebooks: only `inv tf.destroy --data` destroys them.
+  # Contains users' notebooks: only `inv tf.destroy --data` destroys this resource.
   lifecycle {
     prevent_destroy = true
   }
 }
 
 locals {
-  # Tasks mount with the lab's role. Pods mount anonymously: there the security group protects the files.
+  # Tasks mount with the lab's role. Pods mount anonymously, so only the security group protects the files.
   mounting      = var.platform == "kubernetes" ? "*" : "arn:aws:iam::${var.account}:root"
   access_points = sort([for point in aws_efs_access_point.this : point.arn])
 }
 
-# Files are accessible with TLS, through a mount target and by the stack's access points only; an access point makes
-# every client the lab's user. The second Deny is for principals of this account whose own policies allow more than the
-# Allow below. A mount without an access point has no AccessPointArn, and StringNotEquals holds for it.
+# Files are accessible only with TLS, through a mount target and the stack's access points; an access point maps all
+# clients to the lab's user. The second Deny is for principals of this account whose own policies allow more than the
+# Allow below. A mount without an access point has no AccessPointArn, so StringNotEquals is true.
 resource "aws_efs_file_system_policy" "this" {
   file_system_id = aws_efs_file_system.this.id
 
@@ -112,7 +112,7 @@ resource "aws_efs_access_point" "this" {
   }
 }
 
-# EFS has no size: an alarm watches the expected one.
+# EFS has no size limit: an alarm monitors the expected size.
 resource "aws_cloudwatch_metric_alarm" "size" {
   alarm_name          = "${var.name}-storage-size"
   alarm_description   = "The lab's files are more than storage.home and storage.models of the configuration."

@@ -9,6 +9,6 @@ output "volumes" {
     { models = null },
     { for name, point in aws_efs_access_point.this : name => "${aws_efs_file_system.this.id}::${point.id}" },
   )
-  # Mounting needs a mount target and the policy.
+  # Mounts need a mount target and the policy.
   depends_on = [aws_efs_mount_target.this, aws_efs_file_system_policy.this]
 }

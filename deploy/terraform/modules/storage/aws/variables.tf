@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.name))
-    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix it has to fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
+    error_message = "name: 2 to 24 lowercase letters, digits and hyphens, beginning with a letter. With a suffix, it must fit into 32 characters, the limit of a target group (Elastic Load Balancing API, CreateTargetGroup)."
   }
 }
 
@@ -16,7 +16,7 @@ variable "account" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (EKS) or simple (ECS)."
+  description = "Platform of the lab: kubernetes (EKS) or simple (ECS)."
   type        = string
   nullable    = false
 
@@ -39,7 +39,7 @@ variable "security_group_id" {
 }
 
 variable "storage_size_gb" {
-  description = "Expected size of the home, in GiB. EFS has no size: an alarm reports more than that."
+  description = "Expected size of the home, in GiB. EFS has no size limit: an alarm reports a larger size."
   type        = number
   nullable    = false
 
@@ -50,7 +50,7 @@ variable "storage_size_gb" {
 }
 
 variable "models_size_gb" {
-  description = "Expected size of the models, in GiB, which counts for the same alarm; null for no volume of models."
+  description = "Expected size of the models, in GiB, which is added to the alarm's threshold; null for no volume."
   type        = number
   default     = null
   nullable    = true

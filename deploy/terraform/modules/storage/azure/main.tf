@@ -1,14 +1,14 @@
 locals {
-  # Pods mount by NFS, which needs no key but a premium account; container groups support SMB only.
+  # Pods use NFS, which needs a premium account but no key; container groups support only SMB.
   nfs    = var.platform == "kubernetes"
   quotas = { for name, size in { home = var.storage_size_gb, models = var.models_size_gb } : name => size if size != null }
 }
 
 resource "azurerm_storage_account" "this" {
-  #checkov:skip=CKV2_AZURE_1:encrypted with keys of Microsoft's
-  #checkov:skip=CKV2_AZURE_38:it has no blobs; deleted shares are kept for two weeks
-  #checkov:skip=CKV2_AZURE_41:it has a SAS policy; without keys nothing can be signed
-  #checkov:skip=CKV2_AZURE_40:container groups can mount with the account's key only
+  #checkov:skip=CKV2_AZURE_1:encrypted with Microsoft-managed keys
+  #checkov:skip=CKV2_AZURE_38:the account has no blobs; deleted shares are kept for two weeks
+  #checkov:skip=CKV2_AZURE_41:the account has a SAS policy; without keys, no SAS can be signed
+  #checkov:skip=CKV2_AZURE_40:container groups can mount shares only with the account's key
   name                            = var.unique_name
   resource_group_name             = var.resource_group_name
   location                        = var.region
@@ -41,7 +41,7 @@ resource "azurerm_storage_account" "this" {
     expiration_action = "Block"
   }
 
-  # Users' notebooks: only `inv tf.destroy --data` destroys them.
+  # Contains users' notebooks: only `inv tf.destroy --data` destroys this resource.
   lifecycle {
     prevent_destroy = true
   }
@@ -93,7 +93,7 @@ resource "azurerm_private_dns_zone_virtual_network_link" "this" {
   tags                = var.labels
 }
 
-# --- Daily backups of protected stacks, kept for 30 days; Azure has none for NFS ---
+# --- Daily backups of protected stacks, kept for 30 days; Azure does not support them for NFS ---
 
 resource "azurerm_recovery_services_vault" "this" {
   count = var.protected && !local.nfs ? 1 : 0
@@ -143,7 +143,7 @@ resource "azurerm_backup_protected_file_share" "this" {
   source_file_share_name    = azurerm_storage_share.this["home"].name
   backup_policy_id          = azurerm_backup_policy_file_share.this[0].id
 
-  # Backups are kept as the notebooks are, with everything that they depend on.
+  # Backups are kept like the notebooks, together with all their dependencies.
   lifecycle {
     prevent_destroy = true
   }

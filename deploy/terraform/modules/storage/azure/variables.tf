@@ -16,7 +16,7 @@ variable "unique_name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{2,23}$", var.unique_name))
-    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as the name of a storage account has to be in Azure (\"Naming rules and restrictions for Azure resources\")."
+    error_message = "unique_name: 3 to 24 lowercase letters and digits, beginning with a letter, as required for the name of a storage account in Azure (\"Naming rules and restrictions for Azure resources\")."
   }
 }
 
@@ -33,7 +33,7 @@ variable "region" {
 }
 
 variable "platform" {
-  description = "Where the lab runs: kubernetes (AKS) or simple (Container Instances)."
+  description = "Platform of the lab: kubernetes (AKS) or simple (Container Instances)."
   type        = string
   nullable    = false
 
@@ -62,7 +62,7 @@ variable "storage_size_gb" {
 
   validation {
     condition     = var.storage_size_gb >= (var.platform == "kubernetes" ? 100 : 1)
-    error_message = "storage_size_gb: at least 1; on kubernetes at least 100, the minimum of a premium file share (Azure Files, \"Scalability and performance targets\")."
+    error_message = "storage_size_gb: at least 1; on Kubernetes at least 100, the minimum of a premium file share (Azure Files, \"Scalability and performance targets\")."
   }
 }
 
@@ -74,7 +74,7 @@ variable "models_size_gb" {
 }
 
 variable "protected" {
-  description = "Whether the storage account is zone-redundant, and shares of the simple platform are backed up daily."
+  description = "Whether the storage account is zone-redundant, and the shares of managed containers are backed up daily."
   type        = bool
   nullable    = false
 }

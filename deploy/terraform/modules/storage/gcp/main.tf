@@ -1,10 +1,10 @@
 locals {
-  # Pods mount Filestore by NFS. Cloud Run mounts buckets: the smallest Filestore instance has 1 TiB.
+  # Pods mount Filestore with NFS. Cloud Run mounts buckets, because the smallest Filestore instance has 1 TiB.
   nfs = var.platform == "kubernetes"
   # The basic tier is in one zone, the regional tier in several.
   location = var.protected ? var.region : one(data.google_compute_zones.this[*].names[0])
   buckets = { for name, size in { home = var.storage_size_gb, models = var.models_size_gb } : name => {
-    # Names of other buckets begin with that of the home, so that one IAM condition covers all.
+    # The name of the home's bucket is the prefix of all others, so that one IAM condition covers all buckets.
     bucket = name == "home" ? var.unique_name : "${var.unique_name}-${name}"
     gib    = size
   } if size != null && !local.nfs }
@@ -37,14 +37,14 @@ resource "google_filestore_instance" "this" {
     modes   = ["MODE_IPV4"]
   }
 
-  # Users' notebooks: only `inv tf.destroy --data` destroys them.
+  # Contains users' notebooks: only `inv tf.destroy --data` destroys this resource.
   lifecycle {
     prevent_destroy = true
   }
 }
 
 resource "google_storage_bucket" "this" {
-  #checkov:skip=CKV_GCP_62:only the lab reads its files; Cloud Audit Logs record everything else
+  #checkov:skip=CKV_GCP_62:only the lab reads its files; Cloud Audit Logs record other access
   for_each = local.buckets
 
   project                     = var.account
@@ -75,7 +75,7 @@ resource "google_storage_bucket" "this" {
   }
 }
 
-# A bucket has no size: an alert watches the expected one.
+# A bucket has no size limit: an alert monitors the expected size.
 resource "google_monitoring_alert_policy" "size" {
   for_each = local.buckets
 
