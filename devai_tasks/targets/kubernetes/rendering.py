@@ -244,6 +244,10 @@ def _ollama(settings: Settings) -> list[Object]:
     return [_sized(OLLAMA, settings.resources.ollama, settings)]
 
 
+# Revision of the job's pod template in deploy/kubernetes/base/models.yaml, increased with each change of the template.
+JOB_REVISION = 2
+
+
 def _models(settings: Settings) -> list[Object]:
     """Return the job that pulls models, with a hash of its content in its name, because jobs are immutable."""
     job = named("batch/v1", "Job", MODELS)
@@ -252,6 +256,7 @@ def _models(settings: Settings) -> list[Object]:
         return [{"$patch": "delete", **job}]
     # Model names are neither secret nor interpreted by a shell: the script gets them as arguments.
     content = [
+        JOB_REVISION,
         names,
         ollama_image(settings),
         labels(settings.labels),

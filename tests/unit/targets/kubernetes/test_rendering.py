@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,14 @@ def test_the_job_that_brings_models_has_another_name_where_its_image_comes_from_
         settings = load(project, project.stack("dev", "lan"), (f"image.registry={registry}",), environ={})
         names.add(yaml.safe_load(kubernetes.render(settings)["kubernetes/models.yaml"])["metadata"]["name"])
     assert len(names) == 2
+
+
+def test_a_changed_pod_template_of_the_models_job_has_another_revision(shipped: Project) -> None:
+    """Otherwise `inv k8s.apply` would try to change the job of an older version, and jobs are immutable."""
+    base = yaml.safe_load((shipped.root / "deploy/kubernetes/base/models.yaml").read_text())
+    template = json.dumps(base["spec"]["template"], sort_keys=True)
+    digest = hashlib.sha256(template.encode()).hexdigest()[:8]
+    assert (kubernetes.JOB_REVISION, digest) == (2, "0b2868cc"), "set JOB_REVISION to the next number"
 
 
 @pytest.mark.parametrize(
