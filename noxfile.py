@@ -155,8 +155,8 @@ def matching(*patterns: str) -> list[str]:
     return sorted(str(file) for pattern in patterns for file in Path().glob(pattern))
 
 
-@nox.session(default=False)
-def judges(session: nox.Session) -> None:
+@nox.session(name="lint-files", default=False)
+def lint_files(session: nox.Session) -> None:
     """Linters and scanners for Dockerfiles, scripts, YAML, workflows, spelling and Markdown: no findings."""
     session.install(*LINTERS)
     scripts = matching("scripts/*.sh", "deploy/**/*.sh", "tests/harness/**/*.sh", ".ci/run")
