@@ -293,12 +293,12 @@ def test_what_an_image_is_called_is_no_input_of_it(shipped: Project) -> None:
     assert fingerprint.of(shipped, one) == fingerprint.of(shipped, other)
 
 
-def test_bytecode_of_the_image_programs_does_not_change_the_fingerprint(shipped: Project) -> None:
-    settings = load(shipped, LOCAL_DEV, environ={})
-    before = fingerprint.of(shipped, settings)
-    bytecode = shipped.root / "deploy/image/__pycache__/devai_home.cpython-311.pyc"
+def test_bytecode_of_the_image_programs_does_not_change_the_fingerprint(project: Project) -> None:
+    settings = load(project, LOCAL_DEV, environ={})
+    before = fingerprint.of(project, settings)
+    bytecode = project.root / "deploy/image/__pycache__/devai_home.cpython-311.pyc"
     bytecode.parent.mkdir(exist_ok=True)
     bytecode.write_bytes(b"bytecode")
-    assert fingerprint.of(shipped, settings) == before
+    assert fingerprint.of(project, settings) == before
     bytecode.parents[1].joinpath("devai_home.py").write_text("changed\n")
-    assert fingerprint.of(shipped, settings) != before
+    assert fingerprint.of(project, settings) != before
