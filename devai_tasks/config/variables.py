@@ -53,6 +53,11 @@ def refusal(text: str, declared: Collection[str]) -> Refusal | None:
     return None
 
 
+def is_undeclared(name: str, declared: Collection[str]) -> bool:
+    """Whether a variable may be declared, and is not."""
+    return bool(re.fullmatch(NAME, name)) and not _secret(name) and name not in declared
+
+
 def _secret(name: str) -> str | None:
     if name.upper() in PROXIES or _SECRET.search(name.upper()):
         return f"{name} looks like a secret: refer to it under secrets, as ${{secret:{name.upper()}}}"

@@ -15,10 +15,12 @@ from devai_tasks.config.load import Sources, quote
 from devai_tasks.config.project import Project
 from devai_tasks.config.schema import SHARED
 from devai_tasks.config.secrets import ENCRYPTED_FILE, FILE
+from devai_tasks.config.sections.project import FORMAT
 from devai_tasks.config.stack import Stack
 from devai_tasks.stack import artifacts
 from devai_tasks.system.errors import ConfigError, Problem, nearest
 from devai_tasks.targets.kubernetes import overlays
+from devai_tasks.workspace import ownership
 
 # Files of conf/ that are not layers, and are read elsewhere.
 _NOT_LAYERS = {"conf/personal.yaml", FILE, ENCRYPTED_FILE, "conf/secrets.example.yaml", "conf/schema.json"}
@@ -73,7 +75,7 @@ def findings(sources: Sources, loaded: Sequence[Configuration]) -> list[Finding]
     project = sources.project
     result = [*_without_effect(project, _shared_variants(sources, loaded))]
     if len(loaded) == len(project.stacks):  # a stack that is not loaded here may use a file
-        result += _unloaded(project, loaded)
+        result += [*_unloaded(project, loaded), *_old_format(loaded)]
     for configuration in loaded:
         command = f"`inv config.render {configuration.settings.stack.flags}` renders it again"
         result += [Finding(name, "is out of date", command) for name in stale(project, configuration)]
@@ -129,6 +131,14 @@ def _unloaded(project: Project, loaded: Sequence[Configuration]) -> Iterator[Fin
         name = file.relative_to(project.root).as_posix()
         if name not in layers | _NOT_LAYERS and file.suffix != ".md" and not file.name.startswith("."):
             yield Finding(name, "no stack loads this file", _why_unloaded(project, file))
+
+
+def _old_format(loaded: Sequence[Configuration]) -> list[Finding]:
+    if all(configuration.settings.project.format == FORMAT for configuration in loaded):
+        return []
+    return [
+        Finding(ownership.FILE, "the project has the format of an older version", "`inv config.migrate` updates it")
+    ]
 
 
 def _why_unloaded(project: Project, file: Path) -> str:

@@ -44,6 +44,11 @@ def allow(session: Session, effect: str, *, loses: str = "") -> None:
         raise UsageError(f"{answer!r} is not {name}; nothing was changed")
 
 
+def require(question: str) -> None:
+    """Continue only where the user answers with y, for a task without a stack. Raises UsageError otherwise."""
+    _require_agreement(question, _unanswered("--yes"))
+
+
 def take_over(session: Session, owner: Owner) -> None:
     """Ask before a stack whose owner is unclear is taken over."""
     if owner.claim is Claim.UNCLEAR and not session.take_over:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import devai_tasks
@@ -22,6 +23,8 @@ PARTS = (
     "tasks.py",
     "work/welcome.ipynb",
 )
+# The parts that belong to the package: a new version replaces them in a project. The other parts belong to the user.
+PACKAGE_PARTS = (".dockerignore", ".gitignore", "Dockerfile", "conf/schema.json", "deploy", "tasks.py")
 # Symbolic links and their targets; a wheel can't contain links.
 LINKS = {"Dockerfile.gpu": "Dockerfile"}
 # Files of one user or one machine, which a repository in use may contain.
@@ -33,6 +36,8 @@ PRIVATE = (
     "deploy/compose/docker-compose.override.yml",
     "deploy/compose/token",
 )
+# Folders that tools create.
+_GENERATED = frozenset({"__pycache__", ".terraform"})
 # Maximum length of `project.name`, in characters.
 LONGEST_NAME = 30
 # Folder of the wheel that contains a copy of the parts.
@@ -75,13 +80,39 @@ def identify(target: Path) -> str:
     return name
 
 
+def outdated(project: Project) -> list[str]:
+    """Return the package's files that are missing in a project, or differ from this version of the package."""
+    packed = source()
+    parts = [packed / part for part in PACKAGE_PARTS]
+    files = [file for part in parts for file in (part.rglob("*") if part.is_dir() else [part]) if file.is_file()]
+    names = sorted(file.relative_to(packed) for file in files)
+    return [
+        name.as_posix()
+        for name in names
+        if name.as_posix() not in PRIVATE
+        and not _GENERATED.intersection(name.parts)
+        and not _equal(packed / name, project.root / name)
+    ]
+
+
+def _equal(left: Path, right: Path) -> bool:
+    return right.is_file() and left.read_bytes() == right.read_bytes()
+
+
+def update(project: Project, names: Iterable[str]) -> None:
+    """Replace files in a project by those of this version of the package."""
+    for name in names:
+        target = project.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source() / name, target)
+
+
 def copy(source: Path, target: Path) -> None:
     """Copy the parts of a project, without private and generated files."""
 
     def private(folder: str, names: list[str]) -> set[str]:
         inside = Path(folder).relative_to(source)
-        generated = ("__pycache__", ".terraform")
-        return {name for name in names if (inside / name).as_posix() in PRIVATE or name in generated}
+        return {name for name in names if (inside / name).as_posix() in PRIVATE or name in _GENERATED}
 
     target.mkdir(parents=True, exist_ok=True)
     for name, original in LINKS.items():

@@ -227,6 +227,34 @@ def init(c: Context, profile: str = "", yes: bool = False) -> None:
     _apply(configuration_edits.interview(Project.find(), profile, ask), dry=bool(c.config.run.dry))
 
 
+@plain_task(help={"yes": "do not ask (default: ask before anything is changed)"})
+def migrate(c: Context, yes: bool = False) -> None:
+    """Bring a project of an older version to the current format: the package's files and those in conf/."""
+    from devai_tasks.config.project import Project
+    from devai_tasks.stack import configuration_migration, consent
+
+    migration = configuration_migration.plan(Project.find())
+    if not migration.edits:
+        return console.say("the project has the current format")
+    for name in migration.package_files:
+        console.show(f"replace {name}")
+    for name in migration.removed:
+        console.show(f"remove {name}")
+    for planned in migration.edits:
+        console.show(planned.diff)
+    for problem in migration.problems:
+        console.warn(f"to correct afterwards: {problem}")
+    if c.config.run.dry:
+        return None
+    if not yes:
+        consent.require("migrate the project?")
+    migration.write()
+    console.say("migrated; commit the changes")
+    if migration.package_files or migration.removed:
+        console.say(f"the previous files are in {migration.kept}")
+    return None
+
+
 def _apply(edit: FileEdit, *, dry: bool) -> None:
     """Show an edit of a file in conf/, and write the file."""
     if not edit.diff:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devai_tasks.config.fields import key, matching
+from devai_tasks.config.fields import Check, key, matching
+
+# Format of the configuration that this version of the package reads and writes. Version 0.1 wrote none, which is 1.
+FORMAT = 2
+
+
+def _unknown_format(value: int) -> str | None:
+    if value > FORMAT:
+        return f"at most {FORMAT}: a newer version of devai-tasks wrote the project; upgrade the package"
+    return None if value > 0 else f"1 to {FORMAT}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,4 +34,12 @@ class Project:
         check=matching(r"([a-z][a-z0-9]{11,15})?", "12 to 16 lower-case letters and digits, the first a letter"),
         layers=("common",),
         tasks="which stacks of a cluster or cloud belong to the project",
+    )
+    format: int = key(
+        "Format of the project: 1 for projects of version 0.1, 2 since version 0.2. `inv config.migrate` brings an "
+        "older project to the current format.",
+        default=1,
+        check=Check(_unknown_format, {"minimum": 1, "maximum": FORMAT}),
+        layers=("common",),
+        tasks="whether `config.check` suggests a migration",
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PINS = "conf/common/pins.yaml"
 # The file in which version 0.1 kept the digests of base images.
-_FORMER = "deploy/image/bases.lock"
+FORMER_PINS = "deploy/image/bases.lock"
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class BaseImage:
 
 def check_former(project: Project) -> None:
     """Raise UsageError if digests are still in the file of version 0.1, which has no effect any more."""
-    if (project.root / _FORMER).exists():
+    if (project.root / FORMER_PINS).exists():
         raise UsageError(
-            f"{_FORMER} is no longer used",
-            hint=f"run `inv image.lock --only=images` to write {PINS}, then delete {_FORMER}",
+            f"{FORMER_PINS} is no longer used",
+            hint=f"`inv config.migrate` moves the digests to {PINS}",
         )
 
 

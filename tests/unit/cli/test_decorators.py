@@ -17,7 +17,7 @@ from devai_tasks.cli.collections import namespace
 
 Run = Callable[..., CompletedProcess[str]]
 TASKS = {name: namespace[name] for name in sorted(namespace.task_names)}
-OF_NO_STACK = {"new", "trust", "config.init", "config.schema", "tf.fmt", "tf.record"}
+OF_NO_STACK = {"new", "trust", "config.init", "config.migrate", "config.schema", "tf.fmt", "tf.record"}
 OF_A_STACK = [name for name in TASKS if name not in OF_NO_STACK]
 HEAVY = {
     "omegaconf",

@@ -18,7 +18,7 @@ from devai_tasks.engine import debootstrap, registry
 from devai_tasks.engine.docker import Docker
 from devai_tasks.models import pulling
 from devai_tasks.models.ollama import HubUnreachableError, Ollama
-from devai_tasks.stack import affected
+from devai_tasks.stack import affected, configuration_migration
 from devai_tasks.system import pip
 from devai_tasks.system.errors import ConfigError, UsageError
 from devai_tasks.targets.image import building, publishing
@@ -206,6 +206,14 @@ def deployed(project: Project, _: Patch) -> None:
             load(project, azure, [f"terraform.deployed.{key}=another1"], environ={})
 
 
+def project_format(project: Project, monkeypatch: Patch) -> None:
+    del monkeypatch
+    assert configuration_migration.plan(project).edits == ()
+    file = project.conf / "common/project.yaml"
+    file.write_text(file.read_text().replace("format: 2", "format: 1"))
+    assert configuration_migration.plan(project).edits
+
+
 DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
     "defaults.env": default_env,
     "defaults.cloud": default_cloud,
@@ -220,6 +228,7 @@ DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
     "terraform.program": terraform_program,
     "kubernetes.context": cluster_context,
     "kubernetes.image_loader": image_loader,
+    "project.format": project_format,
     "variables": variables,
     "storage.allow_unsafe_work_dir": unsafe_work_dir,
     "tls.proxy": tls_proxy,

@@ -75,7 +75,7 @@ def test_what_is_no_digest_is_refused_with_its_location(project: Project) -> Non
 
 def test_digests_in_the_former_file_are_not_passed_over(project: Project) -> None:
     (project.root / "deploy/image/bases.lock").write_text("{}", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"deploy/image/bases.lock is no longer used; run `inv image.lock"):
+    with pytest.raises(UsageError, match=r"deploy/image/bases.lock is no longer used; `inv config.migrate` moves"):
         building.base_image(project, settings(project), Docker(dry=True))
 
 
