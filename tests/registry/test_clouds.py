@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from harness import amazon, standins
+from harness import moto_server, standins
 from harness.registry import Registry, registry
 
 from devai_tasks import clouds
@@ -33,7 +33,7 @@ GOOGLE = "canary-google-0123456789"
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     """Amazon's services, as moto has them."""
-    with amazon.moto() as address:
+    with moto_server.running() as address:
         yield address
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import amazon
+from harness import moto_server
 from harness.cli import inv
 
 from devai_tasks.config.project import Project
@@ -22,7 +22,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 @pytest.fixture(scope="module")
 def account() -> Iterator[str]:
     """An account of ours."""
-    with amazon.moto(OURS) as address:
+    with moto_server.running(OURS) as address:
         yield address
 
 

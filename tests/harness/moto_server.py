@@ -16,15 +16,15 @@ from harness.registry import free_port
 
 
 @contextmanager
-def moto(account: str = "123456789012") -> Iterator[str]:
+def running(account: str = "123456789012") -> Iterator[str]:
     """The services of one account, at an address for AWS_ENDPOINT_URL."""
-    server = Path(sys.executable).with_name("moto_server")
-    if not server.exists():
+    program = Path(sys.executable).with_name("moto_server")
+    if not program.exists():
         missing("moto_server is not installed: nox -s registry")
     port = free_port()
     environ = os.environ | {"MOTO_ACCOUNT_ID": account}
     with subprocess.Popen(
-        [server, f"-p{port}"], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [program, f"-p{port}"], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             for _ in range(200):
