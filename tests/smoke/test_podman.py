@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import podman
-from harness.anybody import assert_that_a_number_may_run_the_lab, package
+from harness.arbitrary_uid import assert_lab_runs_as_arbitrary_uid, package
 from harness.engine import docker, give
 from harness.jupyter import Jupyter
 from harness.stack import UID, ComposeStack
@@ -82,7 +82,7 @@ def test_a_stack_lives_on_podman(own: ComposeStack, engine_of_podman: str, uid: 
 @pytest.mark.usefixtures("own")
 def test_a_number_of_group_0_that_no_account_has_may_run_the_lab(tmp_path: Path, engine_of_podman: str) -> None:
     package(tmp_path)
-    assert_that_a_number_may_run_the_lab(LAB, tmp_path, *podman.LIMITS, engine=engine_of_podman)
+    assert_lab_runs_as_arbitrary_uid(LAB, tmp_path, *podman.LIMITS, engine=engine_of_podman)
 
 
 def test_a_service_that_stops_is_named_and_not_waited_for(own: ComposeStack, engine_of_podman: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness.anybody import OPENSHIFT, assert_that_a_number_may_run_the_lab, package, run
+from harness.arbitrary_uid import OPENSHIFT_UID, assert_lab_runs_as_arbitrary_uid, package, run
 from harness.jupyter import Jupyter
 from harness.missing import missing
 from harness.stack import ComposeStack, assert_powerless, docker
@@ -162,7 +162,7 @@ def test_a_home_of_somebody_else_is_taken_by_a_container_of_its_own() -> None:
 
 
 def test_a_number_of_group_0_that_no_account_has_may_run_the_lab(work: Path) -> None:
-    assert_that_a_number_may_run_the_lab(IMAGE, work)
+    assert_lab_runs_as_arbitrary_uid(IMAGE, work)
 
 
 @pytest.mark.parametrize("uid", [0, 4242])
@@ -186,7 +186,9 @@ def test_the_entrypoint_obeys_no_variable_of_the_container(work: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("stack")
-@pytest.mark.parametrize("options", [["--env=NB_UID=4242", "--env=NB_GID=4242", "--user=0"], [f"--user={OPENSHIFT}:0"]])
+@pytest.mark.parametrize(
+    "options", [["--env=NB_UID=4242", "--env=NB_GID=4242", "--user=0"], [f"--user={OPENSHIFT_UID}:0"]]
+)
 def test_hooks_run_in_order_as_the_labs_user_before_it_starts(tmp_path: Path, options: list[str]) -> None:
     hooks = {
         "20-second": "echo second $(id -u) >>/tmp/order",
@@ -199,7 +201,7 @@ def test_hooks_run_in_order_as_the_labs_user_before_it_starts(tmp_path: Path, op
     tmp_path.chmod(0o755)
     ran = run(IMAGE, "--env=GREETING=hello", f"--volume={tmp_path}:{HOOKS}:ro", *options, command=("cat", "/tmp/order"))
     assert ran.returncode == 0, ran.stderr
-    uid = 4242 if len(options) == 3 else OPENSHIFT
+    uid = 4242 if len(options) == 3 else OPENSHIFT_UID
     assert ran.stdout.splitlines() == ["first /home/devai hello /home/devai", f"second {uid}"]
 
 

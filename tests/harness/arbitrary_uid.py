@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 # As OpenShift gives them: a number that no account has, in group 0.
-OPENSHIFT = 1000680000
+OPENSHIFT_UID = 1000680000
 _SCRIPT = """
     jupyter lab >/tmp/log 2>&1 &
     until healthcheck 2>/dev/null; do sleep 0.3; done
@@ -39,16 +39,16 @@ def run(image: str, *options: str, command: tuple[str, ...], engine: str = "") -
     )  # fmt: skip
 
 
-def assert_that_a_number_may_run_the_lab(image: str, work: Path, *options: str, engine: str = "") -> None:
+def assert_lab_runs_as_arbitrary_uid(image: str, work: Path, *options: str, engine: str = "") -> None:
     """The way of OpenShift, and of every cluster that gives out user ids; `work` has the package."""
     work.chmod(0o770)
     os.chown(work, 0, 0)
     ran = run(
-        image, f"--user={OPENSHIFT}:0", "--cap-drop=ALL", "--env=JUPYTER_TOKEN=any",
+        image, f"--user={OPENSHIFT_UID}:0", "--cap-drop=ALL", "--env=JUPYTER_TOKEN=any",
         f"--volume={work}:/home/devai/work", *options,
         command=("timeout", "60", "bash", "-euc", _SCRIPT), engine=engine,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == ["installed", str(OPENSHIFT), "0"]
+    assert ran.stdout.split() == ["installed", str(OPENSHIFT_UID), "0"]
     made = work / "made-by-a-number"
-    assert (made.stat().st_uid, made.stat().st_gid) == (OPENSHIFT, 0)
+    assert (made.stat().st_uid, made.stat().st_gid) == (OPENSHIFT_UID, 0)
