@@ -29,8 +29,8 @@ from harness.cloud_kinds import DEFINITIONS
 from harness.kubernetes import crds
 from harness.kubernetes.cluster import OwnCluster
 from harness.load_balancer import load_balancer
+from harness.port_forwarder import forwarded
 from harness.registry import Registry, registry
-from harness.relay import relay
 from harness.repository import commit, committed
 from harness.settings import load
 
@@ -186,10 +186,10 @@ def values(cloud: str, cluster: OwnCluster, registry_address: str) -> dict[str, 
 def _reach_from_node(stack: ExitStack, cluster: OwnCluster, address: str) -> None:
     """Let the node reach the registry by the name that the machine has it by: 127.0.0.1, which each has of its own."""
     port = int(address.rpartition(":")[2])
-    stack.enter_context(relay(cluster.node.machine_address, port, ("127.0.0.1", port)))
-    program = str(Path(__file__).with_name("relay.py"))
+    stack.enter_context(forwarded(cluster.node.machine_address, port, ("127.0.0.1", port)))
+    program = str(Path(__file__).with_name("port_forwarder.py"))
     words = [sys.executable, program, address, f"{cluster.node.machine_address}:{port}"]
-    inside = cluster.node.start("relay", words)
+    inside = cluster.node.start("port-forwarder", words)
     stack.callback(inside.process.terminate)
 
 

@@ -18,8 +18,8 @@ def serve(listener: socket.socket, target: tuple[str, int]) -> None:
 
 
 @contextmanager
-def relay(address: str, port: int, target: tuple[str, int]) -> Iterator[None]:
-    """A relay for as long as the block lasts."""
+def forwarded(address: str, port: int, target: tuple[str, int]) -> Iterator[None]:
+    """Forward connections for as long as the block lasts."""
     with socket.create_server((address, port)) as listener:
         threading.Thread(target=serve, args=(listener, target), daemon=True).start()
         yield
