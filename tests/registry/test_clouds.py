@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from harness import moto_server, standins
+from harness import fakes, moto_server
 from harness.registry import Registry, registry
 
 from devai_tasks import clouds
@@ -63,7 +63,7 @@ class Machine:
             "TMPDIR": str(self.temporary), "AZURE_CONFIG_DIR": str(self.home), "CLOUDSDK_CONFIG": str(self.home),
         }  # fmt: skip
 
-    def at(self, service: standins.Service) -> dict[str, str]:
+    def at(self, service: fakes.FakeService) -> dict[str, str]:
         """Its environment where it is one of Google's, with that service for metadata."""
         names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
         return {**self.environ, **dict.fromkeys(names, service.address)}
@@ -117,7 +117,7 @@ def test_azures_token_is_exchanged_for_one_that_opens_the_registry_as_its_docume
     """The registry stands behind a front that exchanges tokens, as Azure's does."""
     with (
         registry(tmp_path, users={clouds.WITH_TERRAFORM["azure"].registry_user: REFRESH}) as private,
-        standins.azure(entra_token=ENTRA, refresh_token=REFRESH, behind=private.address) as service,
+        fakes.azure(entra_token=ENTRA, refresh_token=REFRESH, behind=private.address) as service,
     ):
         identity = {"IDENTITY_ENDPOINT": f"http://{service.address}/identity", "IDENTITY_HEADER": "of-the-tests"}
         done = stack_of("azure-dev", service.address)("image.push", **machine.environ, **identity)
@@ -144,7 +144,7 @@ def google_registry(tmp_path: Path) -> Iterator[Registry]:
 def test_googles_token_opens_a_registry_as_its_documentation_says(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
-    with standins.google(token=GOOGLE) as service:
+    with fakes.google(token=GOOGLE) as service:
         done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
     assert done.returncode == 0, done.stderr
     token = [asked for asked in service.asked if asked.path.endswith("/token")]
@@ -157,7 +157,7 @@ def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
     other = "canary-of-another-account-0123456789"
-    with standins.google(token=other) as service:
+    with fakes.google(token=other) as service:
         done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
     assert done.returncode == 1, done.stderr
     assert "check the selected account of gcp and its permissions on this registry" in done.stderr
@@ -169,7 +169,7 @@ def test_a_clouds_token_stays_away_from_a_registry_that_is_not_its_own(
     stack_of: StackOf, machine: Machine, tmp_path: Path
 ) -> None:
     """There the person's own login counts, as with a stack of no cloud."""
-    with registry(tmp_path, users={"somebody": "secret"}) as private, standins.google(token=GOOGLE) as service:
+    with registry(tmp_path, users={"somebody": "secret"}) as private, fakes.google(token=GOOGLE) as service:
         elsewhere = private.address.replace("127.0.0.1", "localhost")
         login = ["docker", "login", "--username=somebody", "--password-stdin", elsewhere]
         subprocess.run(

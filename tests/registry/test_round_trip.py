@@ -12,7 +12,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from harness import standins
+from harness import fakes
 from harness.engine import docker, files_of, inspect, names_of
 from harness.registry import Registry, free_port
 from harness.repository import git
@@ -195,12 +195,12 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_in_the_image(
 
 
 def test_a_scan_ends_with_1_where_a_weakness_is_known(built: str, run: Inv) -> None:  # noqa: ARG001
-    with standins.osv(package="jupyterlab") as service:
+    with fakes.osv(package="jupyterlab") as service:
         environ = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": f"http://{service.address}/v1/query"}
         found = run("image.scan", "--scanner=pip-audit", **environ)
     assert found.returncode == 1
     assert "TEST-2026-1" in found.stdout
-    with standins.osv(package="not-in-the-image") as service:
+    with fakes.osv(package="not-in-the-image") as service:
         environ["PIP_AUDIT_OSV_URL"] = f"http://{service.address}/v1/query"
         clean = run("image.scan", "--scanner=pip-audit", **environ)
     assert clean.returncode == 0, clean.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from harness import standins
+from harness import fakes
 from harness.registry import Line, Registry, registry
 
 Inv = Callable[..., CompletedProcess[str]]
@@ -101,7 +101,7 @@ def test_an_image_that_was_never_pushed_names_the_task_that_does_it(
 
 
 def test_a_repository_that_nobody_has_made_names_the_task_that_makes_it(stack_of: StackOf) -> None:
-    with standins.ecr_without_repository() as ecr:
+    with fakes.ecr_without_repository() as ecr:
         done = stack_of("local-dev", ecr.address)("image.push")
     there = f"--set=project.name=devai-regtest --set=image.registry={ecr.address}/devai"
     assert_one_message(done, f"`inv tf.apply --env=dev --cloud=local {there}` creates it")

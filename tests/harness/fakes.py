@@ -33,7 +33,7 @@ class Asked:
 
 
 @dataclass
-class Service:
+class FakeService:
     """A stand-in that runs."""
 
     address: str = ""
@@ -43,7 +43,7 @@ class Service:
 class _Handler(BaseHTTPRequestHandler):
     """What all of them share: the request is noted, and answered with status and JSON by `reply`."""
 
-    service: Service
+    service: FakeService
     protocol_version = "HTTP/1.1"
 
     def reply(self, asked: Asked) -> tuple[int, object]:
@@ -81,8 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _running(handler: type[_Handler], **attributes: object) -> Iterator[Service]:
-    service = Service()
+def _running(handler: type[_Handler], **attributes: object) -> Iterator[FakeService]:
+    service = FakeService()
     own = type(handler.__name__, (handler,), {"service": service, **attributes})
     with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
         service.address = f"127.0.0.1:{server.server_port}"
@@ -227,28 +227,28 @@ def _password(asked: Asked) -> str:
 
 
 @contextmanager
-def azure(*, entra_token: str, refresh_token: str, behind: str = "") -> Iterator[Service]:
+def azure(*, entra_token: str, refresh_token: str, behind: str = "") -> Iterator[FakeService]:
     """Stands in for Azure's identity endpoint and a Container Registry's login, before a registry if one is given."""
     with _running(_Azure, entra_token=entra_token, refresh_token=refresh_token, behind=behind) as service:
         yield service
 
 
 @contextmanager
-def google(*, token: str) -> Iterator[Service]:
+def google(*, token: str) -> Iterator[FakeService]:
     """Stands in for the metadata server of a Google Cloud machine."""
     with _running(_Google, token=token) as service:
         yield service
 
 
 @contextmanager
-def ecr_without_repository() -> Iterator[Service]:
+def ecr_without_repository() -> Iterator[FakeService]:
     """Stands in for an Elastic Container Registry that has no repository of that name."""
     with _running(_WithoutRepository) as service:
         yield service
 
 
 @contextmanager
-def osv(*, package: str) -> Iterator[Service]:
+def osv(*, package: str) -> Iterator[FakeService]:
     """Stands in for the vulnerability service, which knows of one weakness, in one package."""
     with _running(_Osv, package=package) as service:
         yield service
