@@ -1,7 +1,7 @@
-"""A stack of a cloud on this machine: the real tasks, Terraform, registry and pods; the cloud around them is played.
+"""A stack of a cloud on this machine: real tasks, Terraform, registry and pods on a simulated cloud.
 
-Played are what `harness.rehearsal` names, the cloud's command line (`harness.cloud_cli`), its load balancer, and its
-shared file system: ready volumes of the cluster's own class.
+Simulated are what `harness.simulated_cloud` lists, the cloud's command line (`harness.cloud_cli`), the cloud's load
+balancer, and the cloud's shared file system: volumes of the cluster's storage class.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from harness.registry import Registry, registry
 from harness.repository import commit, committed
 from harness.settings import load
 
-HOST = "lab.rehearsal.test"
+HOST = "lab.simulated-cloud.test"
 # What a company's own base would be called: clouds get none that was made here in an official one's place.
-BASE = "rehearsal.test/debian:trixie"
+BASE = "simulated-cloud.test/debian:trixie"
 TESTS = Path(__file__).parents[1]
 _PROGRAM = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
 
@@ -71,7 +71,7 @@ class CloudStack:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A task on the stack that goes on while the caller looks at it; all that it says is one stream."""
         return subprocess.Popen(
-            [sys.executable, "-m", "harness.rehearsal", *words, "--env=prod", f"--cloud={self.cloud}"],
+            [sys.executable, "-m", "harness.simulated_cloud", *words, "--env=prod", f"--cloud={self.cloud}"],
             cwd=self.project.root,
             env={**os.environ, **self.environ},
             stdin=subprocess.DEVNULL,
@@ -83,7 +83,7 @@ class CloudStack:
     def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A task on the stack."""
         return subprocess.run(
-            [sys.executable, "-m", "harness.rehearsal", *words, "--env=prod", f"--cloud={self.cloud}"],
+            [sys.executable, "-m", "harness.simulated_cloud", *words, "--env=prod", f"--cloud={self.cloud}"],
             cwd=self.project.root,
             env={**os.environ, **self.environ},
             stdin=subprocess.DEVNULL,
@@ -141,8 +141,8 @@ def cloud_stack(cloud: str, cluster: OwnCluster, folder: Path) -> Iterator[Cloud
         kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
         environ = {
             **cloud_cli.install(folder / "bin", log),
-            "DEVAI_REHEARSAL_AUTHORITY": str(authority),
-            "DEVAI_REHEARSAL_LOAD_BALANCER": f"{HOST}={at}",
+            "DEVAI_TEST_AUTHORITY": str(authority),
+            "DEVAI_TEST_LOAD_BALANCER": f"{HOST}={at}",
             # Stronger than what Terraform's outputs say: the registry of a cloud can't be on this machine.
             "DEVAI__IMAGE__REGISTRY": f"{own.address}/lab",
             "KUBECONFIG": str(kubeconfig),

@@ -49,11 +49,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, providers: str) -> Pa
         of = backend(cloud, settings)
         return {"path": str(folder / of["bucket"] / of["key"])}
 
-    def on_recordings(site: Any, settings: Settings, environ: Mapping[str, str], *rest: Any, **flags: Any) -> Any:
+    def with_provider_snapshots(
+        site: Any, settings: Settings, environ: Mapping[str, str], *rest: Any, **flags: Any
+    ) -> Any:
         return tool(site, settings, {**environ, "TF_REATTACH_PROVIDERS": providers}, *rest, **flags)
 
     monkeypatch.setattr(Aws, "backend", in_folder)
-    monkeypatch.setattr(terraform, "_tool", on_recordings)
+    monkeypatch.setattr(terraform, "_tool", with_provider_snapshots)
     monkeypatch.setattr(Aws, "check_account", lambda *_, **__: None)
     return folder / "shared"
 

@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from harness.rehearsal import on_recordings
+from harness.simulated_cloud import with_provider_snapshots
 
 from devai_tasks.clouds.aws import Aws
 from devai_tasks.config.project import Project
@@ -32,7 +32,7 @@ SERVICE = "terraform_data.service[0]"
 def cloud(monkeypatch: pytest.MonkeyPatch, small: Project) -> None:
     """Recorded schemas in the cloud's place, with an account that is the stack's."""
     shutil.copy(Path(__file__).with_name("record.tf"), small.root / "deploy/terraform/aws")
-    monkeypatch.setattr(terraform, "work", on_recordings(terraform.work))
+    monkeypatch.setattr(terraform, "work", with_provider_snapshots(terraform.work))
     monkeypatch.setattr(Aws, "check_account", lambda *_, **__: None)
 
 

@@ -1,8 +1,8 @@
-"""`inv` in a rehearsal: three things that can't be had without a cloud are played, all else is the program as it is.
+"""Run `inv` on a simulated cloud. Three things need a cloud and are replaced; the rest is the real program.
 
-- Terraform asks providers that answer from recorded schemas, and keeps its state in a file.
-- The lab's host name leads to a load balancer of this machine (DEVAI_REHEARSAL_LOAD_BALANCER, as HOST=ADDRESS:PORT).
-- Its certificate is signed by an authority of the tests' own (DEVAI_REHEARSAL_AUTHORITY, a file).
+- Terraform uses providers that answer from provider schema snapshots, and keeps its state in a file.
+- The lab's host name resolves to a load balancer on this machine (DEVAI_TEST_LOAD_BALANCER, as HOST=ADDRESS:PORT).
+- The tests' certificate authority signs the lab's certificate (DEVAI_TEST_AUTHORITY, a file).
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.targets.terraform import deployment as terraform
 
 
-def on_recordings(real: Callable[..., AbstractContextManager[terraform.TerraformProject]]) -> Callable[..., Any]:
-    """Terraform's work as it is, but always on recorded schemas."""
+def with_provider_snapshots(
+    real: Callable[..., AbstractContextManager[terraform.TerraformProject]],
+) -> Callable[..., Any]:
+    """Return the real function, called with `offline` for every stack."""
 
     def work(
         project: Project, settings: Settings, *, offline: bool = False, dry: bool = False, looking: bool = False
@@ -34,8 +36,8 @@ def on_recordings(real: Callable[..., AbstractContextManager[terraform.Terraform
     return work
 
 
-def play_the_name_server(host: str, address: str, port: int) -> None:
-    """Have a name lead to an address of this machine, whatever port is asked for."""
+def resolve_to(host: str, address: str, port: int) -> None:
+    """Resolve a host name to an address and a port of this machine, whatever port is requested."""
     real = socket.getaddrinfo
 
     def getaddrinfo(name: Any, service: Any, *arguments: Any, **options: Any) -> Any:
@@ -43,23 +45,23 @@ def play_the_name_server(host: str, address: str, port: int) -> None:
             return real(address, port, *arguments, **options)
         return real(name, service, *arguments, **options)
 
-    socket.getaddrinfo = getaddrinfo  # type: ignore[assignment] # more forms than a stand-in has
+    socket.getaddrinfo = getaddrinfo  # type: ignore[assignment] # the fake has fewer overloads
 
 
 def trust(authority: str) -> None:
-    """Have the look at a site trust one more authority."""
+    """Trust an additional certificate authority when the lab's URL is checked."""
     context = ssl.create_default_context(cafile=authority)
 
     def get(url: str, *, timeout: float, verify: bool) -> httpx.Response:
         with httpx.Client(verify=verify and context) as client:
             return client.get(url, timeout=timeout)
 
-    httpx.get = get  # type: ignore[assignment] # the one form that is used
+    httpx.get = get  # type: ignore[assignment] # only the arguments that the package passes
 
 
 if __name__ == "__main__":
-    terraform.work = on_recordings(terraform.work)
-    host, _, target = os.environ["DEVAI_REHEARSAL_LOAD_BALANCER"].partition("=")
-    play_the_name_server(host, target.partition(":")[0], int(target.partition(":")[2]))
-    trust(os.environ["DEVAI_REHEARSAL_AUTHORITY"])
+    terraform.work = with_provider_snapshots(terraform.work)
+    host, _, target = os.environ["DEVAI_TEST_LOAD_BALANCER"].partition("=")
+    resolve_to(host, target.partition(":")[0], int(target.partition(":")[2]))
+    trust(os.environ["DEVAI_TEST_AUTHORITY"])
     program.run()
