@@ -1,7 +1,7 @@
 """The life of a protected stack in each cloud, from nothing to nothing, through `inv up`, `plan` and `down`.
 
 Terraform applies the project's own roots, the image goes to a real registry and comes from there into real pods. What
-of a cloud is played, `harness.cloud_life` says.
+of a cloud is played, `harness.cloud_lifecycle` says.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.cloud_life import HOST, CloudStack, cloud_stack, token_in, values
+from harness.cloud_lifecycle import HOST, CloudStack, cloud_stack, token_in, values
 from harness.engine import require_engine
 from harness.kubernetes.api import Cluster
 from harness.kubernetes.cluster import OwnCluster
