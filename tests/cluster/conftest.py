@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from harness.cloud_kinds import DEFINITIONS
+from harness.cloud_crds import DEFINITIONS
 from harness.kubernetes import crds
 from harness.kubernetes.api import Kubernetes
 

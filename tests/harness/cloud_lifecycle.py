@@ -25,7 +25,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.engine.docker import Docker
 from devai_tasks.targets.image import building
 from harness import cloud_cli, engine
-from harness.cloud_kinds import DEFINITIONS
+from harness.cloud_crds import DEFINITIONS
 from harness.kubernetes import crds
 from harness.kubernetes.cluster import OwnCluster
 from harness.load_balancer import load_balancer
