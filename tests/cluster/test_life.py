@@ -15,7 +15,7 @@ from harness.cloud_lifecycle import HOST, CloudStack, cloud_stack, token_in, val
 from harness.engine import require_engine
 from harness.kubernetes.api import Cluster
 from harness.kubernetes.cluster import OwnCluster
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 from devai_tasks.workspace import runs
 
@@ -25,7 +25,7 @@ def life(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> It
     """A stack of which nothing is there yet."""
     require_engine()
     if not isinstance(cluster, OwnCluster):
-        missing("a cluster of one's own: it pulls from a registry of this machine")
+        skip_or_fail("a cluster of one's own: it pulls from a registry of this machine")
     with cloud_stack(request.param, cluster, tmp_path) as own:
         yield own
 

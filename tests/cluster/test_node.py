@@ -19,7 +19,7 @@ from harness.kubernetes.certificates import CONTEXT
 from harness.kubernetes.node import Node
 from harness.kubernetes.paths import alone
 from harness.kubernetes.releases import NEWEST
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 # What a kubelet sets for a whole machine, and where containerd, the kubelet and network plugins keep things by default.
 SETTINGS = (
@@ -39,7 +39,7 @@ def own(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--context"):
         pytest.skip("the cluster is somebody else's")
     if os.geteuid() != 0:
-        missing("a node needs root")
+        skip_or_fail("a node needs root")
 
 
 @pytest.fixture

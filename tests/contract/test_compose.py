@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.project import fresh
 from harness.settings import load
 
@@ -38,14 +38,14 @@ KINDS = list(itertools.product(ENVIRONMENTS, (False, True), MODES))
 def docker(*words: str, folder: Path) -> str:
     """What the program prints; it needs no engine, and finds none."""
     if not shutil.which("docker"):
-        missing("docker is not installed")
+        skip_or_fail("docker is not installed")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "DEVAI_"))}
     environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
     result = subprocess.run(
         ["docker", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if "is not a docker command" in result.stderr:
-        missing(result.stderr.strip())
+        skip_or_fail(result.stderr.strip())
     assert result.returncode == 0, result.stderr
     assert "level=warning" not in result.stderr
     return result.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness.kubernetes.releases import SOPS
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.settings import load
 
 from devai_tasks.config.project import Project
@@ -26,7 +26,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def programs() -> Path:
     """The folder with `sops` and `age-keygen`; they are built where everything has to run."""
     if not SOPS.folder.is_dir() and os.environ.get("CI") != "true":
-        missing("sops is not built; `nox -s cluster` builds it")
+        skip_or_fail("sops is not built; `nox -s cluster` builds it")
     return SOPS.programs()
 
 

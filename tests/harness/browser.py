@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from harness import debian
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -23,7 +23,7 @@ def page() -> Iterator[Page]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        missing("playwright is not installed; `nox -s smoke` has it")
+        skip_or_fail("playwright is not installed; `nox -s smoke` has it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=_program(),
@@ -40,4 +40,4 @@ def _program() -> str:
     if not any(map(shutil.which, PROGRAMS)) and os.geteuid() == 0:
         debian.install("chromium")
     found = [path for path in map(shutil.which, PROGRAMS) if path]
-    return found[0] if found else missing("no Chromium is installed")
+    return found[0] if found else skip_or_fail("no Chromium is installed")

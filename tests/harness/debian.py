@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "devai-tasks" / "tests"
 # Its programs run on this release and the one before, and later ones.
@@ -25,7 +25,7 @@ def unpacked(*packages: str) -> Path:
     folder = CACHE / f"{RELEASE}-{'-'.join(packages)}"
     if not folder.exists():
         if not shutil.which("apt-get"):
-            missing(f"{', '.join(packages)}: no apt-get to fetch them with")
+            skip_or_fail(f"{', '.join(packages)}: no apt-get to fetch them with")
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as work:
             _fetch(Path(work), packages)
@@ -36,7 +36,7 @@ def unpacked(*packages: str) -> Path:
 def install(*packages: str) -> None:
     """Have packages of the machine's own release, at the places that they are made for."""
     if not shutil.which("apt-get"):
-        missing(f"{', '.join(packages)}: no apt-get to install them with")
+        skip_or_fail(f"{', '.join(packages)}: no apt-get to install them with")
     if subprocess.run(["dpkg", "--status", *packages], capture_output=True, check=False).returncode:
         environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for words in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
@@ -71,5 +71,5 @@ def _of_release(work: Path, mirror: str) -> list[str]:
 def _run(command: Sequence[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        missing(f"{command[0]}: {done.stderr.strip()}")
+        skip_or_fail(f"{command[0]}: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness import debian
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def require_engine() -> None:
     """End what needs an engine where there is none."""
     found = shutil.which("docker")
     if not found or subprocess.run([found, "version"], capture_output=True, check=False).returncode:
-        missing("no container engine answers: scripts/bootstrap.sh")
+        skip_or_fail("no container engine answers: scripts/bootstrap.sh")
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def newer_engine() -> Iterator[str]:
     Its builder gives files the time that it is told, exports caches, and builds for several platforms.
     """
     if os.geteuid() != 0:
-        missing("an engine of one's own needs root")
+        skip_or_fail("an engine of one's own needs root")
     files = debian.unpacked("docker.io", "containerd")
     folder = Path(tempfile.mkdtemp(prefix="devai-"))  # sockets have short paths
     # In memory: what an engine writes and removes again takes a disk longer than the builds.

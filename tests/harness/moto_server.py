@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.registry import free_port
 
 
@@ -20,7 +20,7 @@ def running(account: str = "123456789012") -> Iterator[str]:
     """The services of one account, at an address for AWS_ENDPOINT_URL."""
     program = Path(sys.executable).with_name("moto_server")
     if not program.exists():
-        missing("moto_server is not installed: nox -s registry")
+        skip_or_fail("moto_server is not installed: nox -s registry")
     port = free_port()
     environ = os.environ | {"MOTO_ACCOUNT_ID": account}
     with subprocess.Popen(

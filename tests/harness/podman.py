@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import debian
 from harness.engine import wait_for
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 # Without aardvark-dns, which Debian only recommends, services don't find each other by name.
 PACKAGES = ["podman", "netavark", "aardvark-dns"]
@@ -47,7 +47,7 @@ services:
 def podman() -> Iterator[str]:
     """The address of its socket."""
     if os.geteuid() != 0:
-        missing("an engine of one's own needs root")
+        skip_or_fail("an engine of one's own needs root")
     debian.install(*PACKAGES)
     _remove_port_forwards()
     folder = Path(tempfile.mkdtemp(prefix="devai-podman-", dir="/var/tmp"))

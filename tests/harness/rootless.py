@@ -17,8 +17,8 @@ from pathlib import Path
 
 from harness import debian
 from harness.engine import wait_for
-from harness.missing import missing
 from harness.podman import PACKAGES, SETTINGS
+from harness.prerequisites import skip_or_fail
 from harness.stack import UID  # as in rootless.sh
 
 SCRIPT = Path(__file__).with_name("rootless.sh")
@@ -79,7 +79,7 @@ class Person:
 def person(engine: str) -> Iterator[Person]:
     """Somebody whose engine, `podman` or `docker`, answers."""
     if os.geteuid() != 0:
-        missing("a person of one's own needs root")
+        skip_or_fail("a person of one's own needs root")
     debian.install(*_PACKAGES[engine], "uidmap", "slirp4netns")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"devai-{engine}-", dir="/var/tmp")))

@@ -19,7 +19,7 @@ from subprocess import CompletedProcess
 import pytest
 from harness.cli import inv
 from harness.engine import copy_image, docker, inspect, newer_engine
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.project import fresh
 from harness.registry import Line, Registry, registry
 from harness.repository import commit
@@ -83,7 +83,7 @@ def test_an_image_for_several_platforms_is_pushed_as_one(little: Inv, local_regi
     """Two levels of one architecture: the machine needs no emulation for them."""
     platforms = "--platform=linux/amd64,linux/amd64/v2"
     if not docker("version", "--format={{.Server.Arch}}").startswith("amd64"):
-        missing("the second platform of this test is one of amd64")
+        skip_or_fail("the second platform of this test is one of amd64")
     built = little("image.build", platforms)
     assert built.returncode == 0, built.stderr
     pushed = little("image.push", platforms, "--json")
@@ -159,7 +159,7 @@ def test_an_engine_that_gives_up_at_once_is_asked_again(little: Inv, local_regis
 def full_registry(tmp_path: Path) -> Iterator[Registry]:
     """A registry whose disk is smaller than the image."""
     if os.geteuid() != 0:
-        missing("a small disk needs root")
+        skip_or_fail("a small disk needs root")
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=True)
@@ -187,7 +187,7 @@ def test_what_is_locked_has_wheels_for_arm64_too(lab: Project, tmp_path: Path) -
     """Emulation may be missing, wheels may not: nothing would be built from source there."""
     uv = Path(sys.executable).with_name("uv")
     if not uv.exists():
-        missing("uv is not installed")
+        skip_or_fail("uv is not installed")
     for lock in ("minimal", "standard", "full", "cuda13", "cuda12"):
         file = lab.root / f"deploy/image/requirements/{lock}.lock"
         command = [uv, "pip", "install", "--dry-run", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from harness import podman
 from harness.engine import docker, give
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
 from devai_tasks.config import image_names, naming
@@ -50,7 +50,7 @@ def engine() -> None:
         else None
     )
     if ran is None or ran.returncode != 0:
-        missing("no container engine answers: scripts/bootstrap.sh")
+        skip_or_fail("no container engine answers: scripts/bootstrap.sh")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from harness.cli import inv
 from harness.jupyter import Jupyter
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.stack import CANARY, UID, ComposeStack, assert_nowhere, docker
 
 REPOSITORY = Path(__file__).parents[2]
@@ -393,7 +393,7 @@ def own_gguf(stack: ComposeStack, tmp_path_factory: pytest.TempPathFactory) -> P
 def small_engine() -> Iterator[str]:
     """The address of an engine whose disk is too small for the lab's image."""
     if os.geteuid() != 0:
-        missing("an engine of one's own needs root")
+        skip_or_fail("an engine of one's own needs root")
     # Sockets have short paths.
     folder = Path(tempfile.mkdtemp(prefix="devai-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", folder], check=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from harness.arbitrary_uid import OPENSHIFT_UID, assert_lab_runs_as_arbitrary_uid, package, run
 from harness.jupyter import Jupyter
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.stack import ComposeStack, assert_powerless, docker
 
 IMAGE = "devai-test-lab:local-smoke"
@@ -49,7 +49,7 @@ HOOKS = "/usr/local/bin/before-start.d"
 def work(stack: ComposeStack) -> Path:
     """A work folder with a Python package in it, for `pip install` without a network."""
     if os.geteuid() != 0:
-        missing("only root has files of several users")
+        skip_or_fail("only root has files of several users")
     folder = stack.project.root / "users-work"
     folder.mkdir()
     package(folder)

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 SCRIPT = Path(__file__).parents[2] / "deploy/kubernetes/base/files/forward.pl"
 # In Ollama's place: says how much it got once the client has ended its half, or answers at once and reads nothing.
@@ -74,7 +74,7 @@ Forwarding = Callable[..., tuple[subprocess.Popen[bytes], int]]
 def forwarding() -> Iterator[Forwarding]:
     """A function that starts the forwarder with a server behind it, and returns it with its port."""
     if not shutil.which("perl"):
-        missing("no perl, which is a package of every system")
+        skip_or_fail("no perl, which is a package of every system")
     started: list[subprocess.Popen[bytes]] = []
 
     def start(program: str = SERVER, *options: str, script: Path = SCRIPT) -> tuple[subprocess.Popen[bytes], int]:

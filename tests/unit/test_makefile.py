@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -22,7 +22,7 @@ PROMISED = {
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
     if not shutil.which("make"):
-        missing("make is not installed")
+        skip_or_fail("make is not installed")
     # Those of a `make test` that this runs in are not for it.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(["make", *words], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 from devai_tasks.cli.collections import namespace
 
@@ -187,7 +187,7 @@ iptables -t nat -S POSTROUTING
 def test_only_replies_come_to_an_engines_containers_from_outside(tmp_path: Path) -> None:
     """Real packets by the script's own rules; nothing else of this machine is touched."""
     if os.geteuid() != 0 or not shutil.which("iptables"):
-        missing("network namespaces need root, and rules iptables")
+        skip_or_fail("network namespaces need root, and rules iptables")
     for name, text in ENGINE.items():
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(text, encoding="utf-8")

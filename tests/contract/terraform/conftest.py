@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 
 from devai_tasks.config.project import Project
 from devai_tasks.system.errors import MissingToolError
@@ -23,7 +23,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         client.find("auto")
     except MissingToolError as error:
-        missing(str(error))
+        skip_or_fail(str(error))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from harness.kubernetes import foreign, node
 from harness.kubernetes.api import Cluster, Kubernetes, kubectl_program
 from harness.kubernetes.certificates import CONTEXT
 from harness.kubernetes.releases import NEWEST, OLDEST
-from harness.missing import missing
+from harness.prerequisites import skip_or_fail
 from harness.project import fresh
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return
     _need(*own.NEEDS, kubectl_program())
     if os.geteuid() != 0:
-        missing("a cluster of our own needs root; --context=NAME takes one that runs already")
+        skip_or_fail("a cluster of our own needs root; --context=NAME takes one that runs already")
     with own.running() as started:
         yield started
 
@@ -82,4 +82,4 @@ def _need(*programs: str) -> None:
     """Name the programs that aren't here."""
     absent = [program for program in programs if shutil.which(program) is None]
     if absent:
-        missing(f"not installed: {', '.join(absent)}")
+        skip_or_fail(f"not installed: {', '.join(absent)}")

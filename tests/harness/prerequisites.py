@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 
-def missing(reason: str) -> NoReturn:
+def skip_or_fail(reason: str) -> NoReturn:
     """End a test that this machine can't run: skipped, and where CI=true failed."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
