@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from harness.kubernetes.releases import JUDGE
+from harness.kubernetes.releases import KUBE_SCORE
 from harness.manifests import build, kinds, variants
 from harness.project import fresh
 
@@ -20,7 +20,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def score(text: str) -> list[str]:
     """Everything that is said about manifests, a line for each check of each object."""
-    program = JUDGE.programs() / "kube-score"
+    program = KUBE_SCORE.programs() / "kube-score"
     done = subprocess.run(
         [program, "score", "--output-format=ci", "-"], input=text, capture_output=True, text=True, check=False
     )

@@ -13,12 +13,12 @@ from harness.kubernetes import cluster, node
 from harness.kubernetes.go import BuildFailed
 from harness.kubernetes.paths import alone
 from harness.kubernetes.programs import DidNotStart
-from harness.kubernetes.releases import JUDGE, NEWEST, OLDEST, SOPS
+from harness.kubernetes.releases import KUBE_SCORE, NEWEST, OLDEST, SOPS
 
 
 def build() -> None:
     """Build the programs of both releases and what else tests run, or wait for whoever does."""
-    for module in (SOPS, NEWEST, OLDEST, JUDGE):
+    for module in (SOPS, NEWEST, OLDEST, KUBE_SCORE):
         module.programs()
 
 

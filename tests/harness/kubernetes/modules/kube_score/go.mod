@@ -1,4 +1,4 @@
-module devai-tasks.invalid/judge
+module devai-tasks.invalid/kube_score
 
 go 1.26.0
 
