@@ -15,18 +15,18 @@ import testinfra
 from harness.kubernetes import images
 from harness.kubernetes.api import Cluster, kubectl_program
 from harness.kubernetes.cluster import OwnCluster
-from harness.kubernetes.releases import WITNESS
+from harness.kubernetes.releases import TEST_POD
 from harness.stack import docker
 
-IMAGE = "devai.invalid/witness:test"
-NAME = {"name": "witness"}
-LABELS = {"app": "witness"}
+IMAGE = "devai.invalid/test-pod:test"
+NAME = {"name": "test-pod"}
+LABELS = {"app": "test-pod"}
 
 
 @pytest.fixture(scope="module")
 def image(cluster: Cluster) -> Iterator[str]:
     """An image of the local engine that the cluster was given."""
-    archive = images.single_program(IMAGE, WITNESS.programs() / "witness")
+    archive = images.single_program(IMAGE, TEST_POD.programs() / "test_pod")
     subprocess.run(["docker", "load"], input=archive, check=True, capture_output=True)
     cluster.load_image(IMAGE)
     yield IMAGE
@@ -41,12 +41,12 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def witness(cluster: Cluster, namespace: str, image: str) -> str:
-    """A Deployment that serves a volume, and its service, both called `witness`; the namespace that they are in."""
+def pod_namespace(cluster: Cluster, namespace: str, image: str) -> str:
+    """A Deployment that serves a volume, and its service, both called `test-pod`; the namespace that they are in."""
     many = isinstance(cluster, OwnCluster)  # others' default class is seldom one that many pods may mount
     applied = cluster.apply(*objects(image, cluster.storage_class, many=many), namespace=namespace)
     assert (applied.returncode, applied.stderr) == (0, "")
-    rolled = cluster.kubectl("rollout", "status", "deployment/witness", f"--namespace={namespace}", "--timeout=90s")
+    rolled = cluster.kubectl("rollout", "status", "deployment/test-pod", f"--namespace={namespace}", "--timeout=90s")
     assert rolled.returncode == 0, rolled.stdout + rolled.stderr
     wrote = run_in(cluster, namespace, "write", "/data/hello", "kept")
     assert wrote.returncode == 0, wrote.stderr
@@ -61,7 +61,7 @@ def objects(image: str, storage_class: str, *, many: bool) -> list[dict[str, Any
         "readOnlyRootFilesystem": True,
     }
     container = {
-        "name": "witness",
+        "name": "test-pod",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["serve", "/data"],
@@ -79,7 +79,7 @@ def objects(image: str, storage_class: str, *, many: bool) -> list[dict[str, Any
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],
-        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "witness"}}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "test-pod"}}],
     }
     claim = {
         "accessModes": ["ReadWriteMany" if many else "ReadWriteOnce"],
@@ -98,40 +98,40 @@ def objects(image: str, storage_class: str, *, many: bool) -> list[dict[str, Any
 
 def run_in(cluster: Cluster, namespace: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the program once more in a pod that runs it."""
-    return cluster.kubectl("exec", "deployment/witness", f"--namespace={namespace}", "--", "/witness", *words)
+    return cluster.kubectl("exec", "deployment/test-pod", f"--namespace={namespace}", "--", "/test_pod", *words)
 
 
-def test_all_replicas_share_one_volume(cluster: Cluster, witness: str) -> None:
-    pods = cluster.get("pods", f"--namespace={witness}")["items"]
+def test_all_replicas_share_one_volume(cluster: Cluster, pod_namespace: str) -> None:
+    pods = cluster.get("pods", f"--namespace={pod_namespace}")["items"]
     for pod in pods:
         page = "http://127.0.0.1:8080/hello"
-        command = ("--namespace", witness, pod["metadata"]["name"], "--", "/witness", "fetch", page)
+        command = ("--namespace", pod_namespace, pod["metadata"]["name"], "--", "/test_pod", "fetch", page)
         assert cluster.kubectl("exec", *command).stdout == "kept"
-    assert cluster.get("pvc/witness", f"--namespace={witness}")["status"]["phase"] == "Bound"
+    assert cluster.get("pvc/test-pod", f"--namespace={pod_namespace}")["status"]["phase"] == "Bound"
 
 
 @pytest.mark.parametrize("suffix", ["", ".{namespace}.svc.cluster.local"], ids=["short", "full"])
-def test_a_service_answers_by_its_name(cluster: Cluster, witness: str, suffix: str) -> None:
-    url = f"http://witness{suffix.format(namespace=witness)}/hello"
-    fetched = run_in(cluster, witness, "fetch", url)
+def test_a_service_answers_by_its_name(cluster: Cluster, pod_namespace: str, suffix: str) -> None:
+    url = f"http://test-pod{suffix.format(namespace=pod_namespace)}/hello"
+    fetched = run_in(cluster, pod_namespace, "fetch", url)
     # A service knows its pods a moment after they are ready: kube-proxy writes its rules in rounds.
     for _ in range(20):
         if fetched.returncode == 0:
             break
         time.sleep(0.5)
-        fetched = run_in(cluster, witness, "fetch", url)
+        fetched = run_in(cluster, pod_namespace, "fetch", url)
     assert (fetched.stdout, fetched.returncode) == ("kept", 0), fetched.stderr
 
 
-def test_what_a_pod_prints_is_in_its_log(cluster: Cluster, witness: str) -> None:
-    logs = cluster.kubectl("logs", "deployment/witness", f"--namespace={witness}")
+def test_what_a_pod_prints_is_in_its_log(cluster: Cluster, pod_namespace: str) -> None:
+    logs = cluster.kubectl("logs", "deployment/test-pod", f"--namespace={pod_namespace}")
     assert logs.stdout.endswith("serving /data\n")
 
 
-def test_a_port_is_forwarded_to_the_machines_loopback(cluster: Cluster, witness: str) -> None:
-    command = [kubectl_program(), f"--kubeconfig={cluster.kubeconfig}", f"--namespace={witness}"]
+def test_a_port_is_forwarded_to_the_machines_loopback(cluster: Cluster, pod_namespace: str) -> None:
+    command = [kubectl_program(), f"--kubeconfig={cluster.kubeconfig}", f"--namespace={pod_namespace}"]
     with subprocess.Popen(
-        [*command, "port-forward", "service/witness", ":80"], stdout=subprocess.PIPE, text=True
+        [*command, "port-forward", "service/test-pod", ":80"], stdout=subprocess.PIPE, text=True
     ) as forwarding:
         try:
             assert forwarding.stdout is not None
@@ -143,24 +143,26 @@ def test_a_port_is_forwarded_to_the_machines_loopback(cluster: Cluster, witness:
             forwarding.terminate()
 
 
-def test_testinfra_looks_into_a_pod(cluster: Cluster, witness: str) -> None:
-    pod = cluster.get("pods", f"--namespace={witness}")["items"][0]["metadata"]["name"]
-    host = testinfra.get_host(f"kubectl://{pod}?namespace={witness}&kubeconfig={cluster.kubeconfig}")
+def test_testinfra_looks_into_a_pod(cluster: Cluster, pod_namespace: str) -> None:
+    pod = cluster.get("pods", f"--namespace={pod_namespace}")["items"][0]["metadata"]["name"]
+    host = testinfra.get_host(f"kubectl://{pod}?namespace={pod_namespace}&kubeconfig={cluster.kubeconfig}")
     # The image has one program and no shell, which is what testinfra says then: that it reached the pod.
     assert "/bin/sh" in host.run("true").stderr
 
 
-def test_a_new_pod_takes_the_place_of_one_that_ends(cluster: Cluster, witness: str) -> None:
-    deleted = cluster.kubectl("delete", "pods", "--selector=app=witness", f"--namespace={witness}")
+def test_a_new_pod_takes_the_place_of_one_that_ends(cluster: Cluster, pod_namespace: str) -> None:
+    deleted = cluster.kubectl("delete", "pods", "--selector=app=test-pod", f"--namespace={pod_namespace}")
     assert deleted.returncode == 0, deleted.stderr
-    rolled = cluster.kubectl("rollout", "status", "deployment/witness", f"--namespace={witness}", "--timeout=90s")
+    rolled = cluster.kubectl(
+        "rollout", "status", "deployment/test-pod", f"--namespace={pod_namespace}", "--timeout=90s"
+    )
     assert rolled.returncode == 0, rolled.stderr
-    assert run_in(cluster, witness, "fetch", "http://127.0.0.1:8080/hello").stdout == "kept"
+    assert run_in(cluster, pod_namespace, "fetch", "http://127.0.0.1:8080/hello").stdout == "kept"
 
 
-def test_a_pod_above_its_memory_limit_is_ended(cluster: Cluster, witness: str) -> None:
+def test_a_pod_above_its_memory_limit_is_ended(cluster: Cluster, pod_namespace: str) -> None:
     """By the kernel: what limits are for."""
-    command = ("--namespace", witness, "deployment/witness", "--", "/witness", "fill", "128")
+    command = ("--namespace", pod_namespace, "deployment/test-pod", "--", "/test_pod", "fill", "128")
     assert cluster.kubectl("exec", *command).returncode == 137
 
 

@@ -107,6 +107,6 @@ class Release(Module):
 
 OLDEST = Release("oldest")
 NEWEST = Release("newest")
-WITNESS = Module("witness")
+TEST_POD = Module("test_pod")
 SOPS = Module("sops")
 KUBE_SCORE = Module("kube_score")

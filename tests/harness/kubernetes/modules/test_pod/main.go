@@ -12,7 +12,7 @@ import (
 
 func main() {
 	if len(os.Args) < 3 {
-		log.Fatal("usage: witness serve FOLDER | fetch URL | write FILE TEXT | fill MEGABYTES")
+		log.Fatal("usage: test_pod serve FOLDER | fetch URL | write FILE TEXT | fill MEGABYTES")
 	}
 	switch what := os.Args[2]; os.Args[1] {
 	case "serve":

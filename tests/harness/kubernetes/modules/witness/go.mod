@@ -1,3 +1,0 @@
-module devai-tasks.invalid/witness
-
-go 1.26.0
