@@ -49,7 +49,7 @@ def main() -> None:
 
 
 @contextmanager
-def a_cluster() -> Iterator[cluster.OwnCluster]:
+def a_cluster() -> Iterator[cluster.LocalCluster]:
     """The one that `nox -s cluster -- up` started, else one for this run."""
     if kept := node.kept():
         yield cluster.of(kept)

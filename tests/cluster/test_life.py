@@ -14,7 +14,7 @@ import pytest
 from harness.cloud_lifecycle import HOST, CloudStack, cloud_stack, token_in, values
 from harness.engine import require_engine
 from harness.kubernetes.api import Cluster
-from harness.kubernetes.cluster import OwnCluster
+from harness.kubernetes.cluster import LocalCluster
 from harness.prerequisites import skip_or_fail
 
 from devai_tasks.workspace import runs
@@ -24,7 +24,7 @@ from devai_tasks.workspace import runs
 def life(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[CloudStack]:
     """A stack of which nothing is there yet."""
     require_engine()
-    if not isinstance(cluster, OwnCluster):
+    if not isinstance(cluster, LocalCluster):
         skip_or_fail("a cluster of one's own: it pulls from a registry of this machine")
     with cloud_stack(request.param, cluster, tmp_path) as own:
         yield own

@@ -14,7 +14,7 @@ import pytest
 import testinfra
 from harness.kubernetes import images
 from harness.kubernetes.api import Cluster, kubectl_program
-from harness.kubernetes.cluster import OwnCluster
+from harness.kubernetes.cluster import LocalCluster
 from harness.kubernetes.releases import TEST_POD
 from harness.stack import docker
 
@@ -43,7 +43,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def pod_namespace(cluster: Cluster, namespace: str, image: str) -> str:
     """A Deployment that serves a volume, and its service, both called `test-pod`; the namespace that they are in."""
-    many = isinstance(cluster, OwnCluster)  # others' default class is seldom one that many pods may mount
+    many = isinstance(cluster, LocalCluster)  # others' default class is seldom one that many pods may mount
     applied = cluster.apply(*objects(image, cluster.storage_class, many=many), namespace=namespace)
     assert (applied.returncode, applied.stderr) == (0, "")
     rolled = cluster.kubectl("rollout", "status", "deployment/test-pod", f"--namespace={namespace}", "--timeout=90s")
@@ -170,7 +170,7 @@ def test_volumes_go_with_their_claims(cluster: Cluster, namespace: str) -> None:
     claim = objects("unused", cluster.storage_class, many=False)[0]
     claim["metadata"] = {"name": "short-lived"}
     cluster.apply(claim, namespace=namespace)
-    if not isinstance(cluster, OwnCluster):
+    if not isinstance(cluster, LocalCluster):
         pytest.skip("another's class may bind claims late, and keep volumes")
     bound = cluster.kubectl(
         "wait", "pvc/short-lived", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s", f"--namespace={namespace}"

@@ -17,7 +17,7 @@ import pytest
 from harness.cluster_stack import ClusterStack
 from harness.jupyter import Jupyter
 from harness.kubernetes.api import kubectl_program
-from harness.kubernetes.cluster import OwnCluster
+from harness.kubernetes.cluster import LocalCluster
 from harness.settings import load
 from harness.stack import CANARY, assert_nowhere
 
@@ -314,7 +314,7 @@ def test_applying_a_stack_that_is_stopped_starts_it(stack: ClusterStack, in_pyth
 def test_an_autoscaled_stack_starts_with_the_least(
     stack: ClusterStack, in_python: Callable[..., Cluster], way: str
 ) -> None:
-    if not isinstance(stack.cluster, OwnCluster):
+    if not isinstance(stack.cluster, LocalCluster):
         pytest.skip("another's default class is seldom one that several labs may share")
     # Small ones: a node of two cores has room for a third while one takes another's place.
     scaled = ("compute.replicas.min=2", "compute.replicas.max=3", "kubernetes.requests=10")

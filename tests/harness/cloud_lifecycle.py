@@ -27,7 +27,7 @@ from devai_tasks.targets.image import building
 from harness import cloud_cli, engine
 from harness.cloud_crds import DEFINITIONS
 from harness.kubernetes import crds
-from harness.kubernetes.cluster import OwnCluster
+from harness.kubernetes.cluster import LocalCluster
 from harness.load_balancer import load_balancer
 from harness.port_forwarder import forwarded
 from harness.registry import Registry, registry
@@ -47,7 +47,7 @@ class CloudStack:
 
     cloud: str
     project: Project
-    cluster: OwnCluster
+    cluster: LocalCluster
     environ: Mapping[str, str]
     authority: Path
     load_balancer: str
@@ -127,7 +127,7 @@ class CloudStack:
 
 
 @contextmanager
-def cloud_stack(cloud: str, cluster: OwnCluster, folder: Path) -> Iterator[CloudStack]:
+def cloud_stack(cloud: str, cluster: LocalCluster, folder: Path) -> Iterator[CloudStack]:
     """The stack of a cloud, with nothing made of it yet."""
     crds.install(cluster, *DEFINITIONS)
     project = committed(folder / "lab")
@@ -156,13 +156,13 @@ def cloud_stack(cloud: str, cluster: OwnCluster, folder: Path) -> Iterator[Cloud
         yield made
 
 
-def _clear(cluster: OwnCluster, made: CloudStack) -> None:
+def _clear(cluster: LocalCluster, made: CloudStack) -> None:
     """Leave no pods of a test that failed to the next one, and no image: `up` would have nothing to build."""
     cluster.kubectl("delete", "namespace", f"devai-{made.name}", "--ignore-not-found")
     engine.docker("rmi", "--force", f"devai-lab:{made.name}")
 
 
-def values(cloud: str, cluster: OwnCluster, registry_address: str) -> dict[str, Any]:
+def values(cloud: str, cluster: LocalCluster, registry_address: str) -> dict[str, Any]:
     """What a person would put in place of the documentation's values.
 
     And what makes three labs fit on two cores, beside another stack.
@@ -183,7 +183,7 @@ def values(cloud: str, cluster: OwnCluster, registry_address: str) -> dict[str, 
     }
 
 
-def _reach_from_node(stack: ExitStack, cluster: OwnCluster, address: str) -> None:
+def _reach_from_node(stack: ExitStack, cluster: LocalCluster, address: str) -> None:
     """Let the node reach the registry by the name that the machine has it by: 127.0.0.1, which each has of its own."""
     port = int(address.rpartition(":")[2])
     stack.enter_context(forwarded(cluster.node.machine_address, port, ("127.0.0.1", port)))

@@ -21,7 +21,7 @@ from devai_tasks.targets.kubernetes.rendering import lab_image, namespace
 from harness.cli import inv
 from harness.jupyter import Jupyter
 from harness.kubernetes.api import Cluster
-from harness.kubernetes.cluster import OwnCluster
+from harness.kubernetes.cluster import LocalCluster
 from harness.settings import load
 from harness.stack import CANARY, RunningStack, command_lines, of_image
 
@@ -128,7 +128,7 @@ class ClusterStack(RunningStack):
 @contextmanager
 def running(project: Project, cluster: Cluster) -> Iterator[ClusterStack]:
     """A stack of the tests' own, applied by the task; removed with all that it has."""
-    inside = cluster.node.inside if isinstance(cluster, OwnCluster) else None
+    inside = cluster.node.inside if isinstance(cluster, LocalCluster) else None
     loader = " ".join(inside("ctr", "--namespace=k8s.io", "images", "import", "-")) if inside else "auto"
     (project.conf / "profiles" / f"{ENVIRONMENT}.yaml").write_text(
         "project: {name: devai-test}\n"

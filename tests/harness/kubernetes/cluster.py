@@ -24,7 +24,7 @@ NEEDS = ("containerd", "ctr", "runc", "iptables", "ip", "openssl", "nsenter", "s
 
 
 @dataclass(frozen=True)
-class OwnCluster(Cluster):
+class LocalCluster(Cluster):
     """A cluster that was started here."""
 
     node: Node
@@ -40,7 +40,7 @@ class OwnCluster(Cluster):
 
 
 @contextmanager
-def running() -> Iterator[OwnCluster]:
+def running() -> Iterator[LocalCluster]:
     """A cluster for as long as the block lasts, and no longer than this process."""
     cluster = start(keep=False)
     try:
@@ -49,7 +49,7 @@ def running() -> Iterator[OwnCluster]:
         cluster.node.remove()
 
 
-def start(*, keep: bool) -> OwnCluster:
+def start(*, keep: bool) -> LocalCluster:
     """Start a cluster that is ready for pods; one that is kept runs until its node is removed.
 
     Needs root and NEEDS. Raises go.BuildFailed, DidNotStart with the end of a log, or subprocess.CalledProcessError.
@@ -63,12 +63,12 @@ def start(*, keep: bool) -> OwnCluster:
         raise
 
 
-def of(own: Node) -> OwnCluster:
+def of(own: Node) -> LocalCluster:
     """The cluster on a node."""
-    return OwnCluster(own.folder / "kubeconfig", NEWEST.version, CONTEXT, node_config.STORAGE_CLASS, own)
+    return LocalCluster(own.folder / "kubeconfig", NEWEST.version, CONTEXT, node_config.STORAGE_CLASS, own)
 
 
-def _start_in(own: Node) -> OwnCluster:
+def _start_in(own: Node) -> LocalCluster:
     outside = ControlPlane(own.folder, Authority.new(own.folder / "pki"), etcd_port=2379, peer_port=2380, port=PORT)
     outside.issue(["127.0.0.1", ADDRESS, own.reachable_at])
     _write_kubeconfigs(own, outside.authority)
@@ -150,6 +150,6 @@ def _succeeds(own: Node, *command: str) -> bool:
     return subprocess.run(own.inside(*command), capture_output=True, check=False).returncode == 0
 
 
-def _ready(cluster: OwnCluster) -> bool:
+def _ready(cluster: LocalCluster) -> bool:
     wait = ("wait", f"node/{NODE}", "--for=condition=Ready", "--timeout=1s")
     return cluster.kubectl(*wait).returncode == 0

@@ -15,7 +15,7 @@ import pytest
 
 from harness.kubernetes import api_server as alone
 from harness.kubernetes import cluster as own
-from harness.kubernetes import foreign, node
+from harness.kubernetes import existing, node
 from harness.kubernetes.api import Cluster, Kubernetes, kubectl_program
 from harness.kubernetes.certificates import CONTEXT
 from harness.kubernetes.releases import NEWEST, OLDEST
@@ -60,7 +60,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if context := request.config.getoption("--context"):
         _need(kubectl_program())
         kept = node.kept() if context == CONTEXT else None
-        yield own.of(kept) if kept else foreign.connect(context, tmp_path_factory.mktemp("context"))
+        yield own.of(kept) if kept else existing.connect(context, tmp_path_factory.mktemp("context"))
         return
     _need(*own.NEEDS, kubectl_program())
     if os.geteuid() != 0:

@@ -11,16 +11,16 @@ from harness.kubernetes.api import Cluster, kubectl_program
 
 
 @dataclass(frozen=True)
-class ForeignCluster(Cluster):
+class ExistingCluster(Cluster):
     """Nothing of it is started or stopped; tests stay in namespaces of their own."""
 
     def load_image(self, name: str) -> None:
         """Hand an image to the cluster's nodes, in the way of the program that made it."""
-        if command := loader(self.context, name):
+        if command := load_command(self.context, name):
             subprocess.run(command, check=True, capture_output=True)
 
 
-def loader(context: str, image: str) -> list[str]:
+def load_command(context: str, image: str) -> list[str]:
     """The command that loads an image, empty where the cluster shares the engine's; raises ValueError for others."""
     maker, _, name = context.partition("-")
     match maker:
@@ -35,7 +35,7 @@ def loader(context: str, image: str) -> list[str]:
     raise ValueError(f"{context}: images are loaded into clusters of kind, k3d, minikube or Docker Desktop only")
 
 
-def connect(context: str, folder: Path) -> ForeignCluster:
+def connect(context: str, folder: Path) -> ExistingCluster:
     """Reach a cluster through a kubeconfig with that context only; raises AssertionError with kubectl's own words."""
     view = ["config", "view", "--minify", "--flatten", "--output=json"]
     kubeconfig = folder / "kubeconfig"
@@ -45,7 +45,7 @@ def connect(context: str, folder: Path) -> ForeignCluster:
     classes = json.loads(_kubectl(context, "get", "storageclasses", "--output=json"))["items"]
     default = "storageclass.kubernetes.io/is-default-class"
     names = [item["metadata"]["name"] for item in classes if item["metadata"].get("annotations", {}).get(default)]
-    return ForeignCluster(kubeconfig, version, context, storage_class=names[0] if names else "")
+    return ExistingCluster(kubeconfig, version, context, storage_class=names[0] if names else "")
 
 
 def _kubectl(context: str, *arguments: str) -> str:
