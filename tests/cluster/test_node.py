@@ -17,7 +17,7 @@ from harness.kubernetes import cgroups, cluster, node
 from harness.kubernetes.api import kubectl_program
 from harness.kubernetes.certificates import CONTEXT
 from harness.kubernetes.node import Node
-from harness.kubernetes.paths import alone
+from harness.kubernetes.paths import exclusive_lock
 from harness.kubernetes.releases import NEWEST
 from harness.prerequisites import skip_or_fail
 
@@ -189,8 +189,8 @@ def test_a_cluster_is_kept_until_it_is_taken_down(tmp_path: Path) -> None:
 
 def test_two_that_build_wait_for_each_other(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from harness.kubernetes.paths import alone\n"
-        "with alone(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+        "import sys, time; from pathlib import Path; from harness.kubernetes.paths import exclusive_lock\n"
+        "with exclusive_lock(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(command, env=ENVIRON, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -198,7 +198,7 @@ def test_two_that_build_wait_for_each_other(tmp_path: Path) -> None:
         assert other.stdout.readline() == "in\n"
         started = time.monotonic()
         release = subprocess.Popen(["sh", "-c", f"sleep 1; kill -KILL {other.pid}"])
-        with alone(tmp_path):
+        with exclusive_lock(tmp_path):
             waited = time.monotonic() - started
         release.wait()
     assert waited >= 1  # until the other one was gone, killed as it was

@@ -10,9 +10,9 @@ import sys
 import time
 
 from harness.kubernetes import cluster, node
-from harness.kubernetes.go import BuildFailed
-from harness.kubernetes.paths import alone
-from harness.kubernetes.programs import DidNotStart
+from harness.kubernetes.go import BuildError
+from harness.kubernetes.paths import exclusive_lock
+from harness.kubernetes.programs import StartError
 from harness.kubernetes.releases import KUBE_SCORE, NEWEST, OLDEST, SOPS
 
 
@@ -39,7 +39,7 @@ def up() -> None:
 
 def down() -> None:
     """End that cluster, and whatever a crash has left."""
-    with alone(node.nodes()):
+    with exclusive_lock(node.nodes()):
         node.sweep()
     if kept := node.kept():
         kept.remove()
@@ -75,7 +75,7 @@ def main() -> None:
                 down()
             case "load":
                 load(words.image)
-    except (BuildFailed, DidNotStart, OSError, subprocess.CalledProcessError) as error:
+    except (BuildError, StartError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(str(error))
 
 

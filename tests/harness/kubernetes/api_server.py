@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.kubernetes.api import Kubernetes
 from harness.kubernetes.certificates import CONTEXT, Authority
 from harness.kubernetes.control_plane import ControlPlane
-from harness.kubernetes.programs import Program, dies_with_its_parent
+from harness.kubernetes.programs import Program, kill_with_parent
 from harness.kubernetes.releases import NEWEST, Release
 
 LOOPBACK = "127.0.0.1"
@@ -38,12 +38,12 @@ def running(release: Release) -> Iterator[ApiServer]:
         server = ApiServer(kubeconfig, release.version, CONTEXT)
         with ExitStack() as stack:
             # One etcd does for both: releases are built from what differs between them.
-            etcd = Program([*dies_with_its_parent(), *plane.etcd(newest)], folder / "etcd.log")
+            etcd = Program([*kill_with_parent(), *plane.etcd(newest)], folder / "etcd.log")
             stack.callback(etcd.stop)
             etcd.wait_until(lambda: _listens(etcd_port))
             # Without pods nobody asks for the endpoints of the service `kubernetes`; loopback can't be one.
             command = [*plane.apiserver(programs, listen=LOOPBACK), "--endpoint-reconciler-type=none"]
-            api = Program([*dies_with_its_parent(), *command], folder / "kube-apiserver.log")
+            api = Program([*kill_with_parent(), *command], folder / "kube-apiserver.log")
             stack.callback(api.stop)
             api.wait_until(lambda: server.kubectl("get", "--raw=/readyz").returncode == 0)
             yield server

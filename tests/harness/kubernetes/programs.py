@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
-class DidNotStart(Exception):  # noqa: N818 - says what happened
+class StartError(Exception):
     """A part of Kubernetes ended or gave no sign of life; carries the end of its log."""
 
 
-def dies_with_its_parent() -> list[str]:
+def kill_with_parent() -> list[str]:
     """What to put before a command so that it ends when the process that started it does, even when that is killed."""
     return [setpriv, "--pdeathsig=KILL"] if (setpriv := shutil.which("setpriv")) else []
 
@@ -29,14 +29,14 @@ class Program:
             )
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
-        """Return when something holds that the program brings about; raises DidNotStart."""
+        """Return when something holds that the program brings about; raises StartError."""
         deadline = time.monotonic() + seconds
         while not ready():
             ended = self.process.poll()
             if ended is not None or time.monotonic() > deadline:
                 what = "was not ready in time" if ended is None else f"ended with code {ended}"
                 last = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
-                raise DidNotStart(f"{self.log.stem} {what}; the end of its log:\n{last}")
+                raise StartError(f"{self.log.stem} {what}; the end of its log:\n{last}")
             time.sleep(0.1)
 
     def stop(self) -> None:

@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.kubernetes import go
-from harness.kubernetes.paths import alone, cache
+from harness.kubernetes.paths import cache, exclusive_lock
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Module:
     def programs(self) -> Path:
         """The folder with its programs, built if they aren't there; whoever else builds is waited for.
 
-        Raises go.BuildFailed.
+        Raises go.BuildError.
         """
         if self.folder.is_dir():
             return self.folder
         parent = self.folder.parent
-        with alone(parent):
+        with exclusive_lock(parent):
             if not self.folder.is_dir():
                 for unfinished in parent.glob("unfinished-*"):
                     shutil.rmtree(unfinished)
