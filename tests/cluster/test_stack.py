@@ -19,7 +19,7 @@ from harness.jupyter import Jupyter
 from harness.kubernetes.api import kubectl_program
 from harness.kubernetes.cluster import LocalCluster
 from harness.settings import load
-from harness.stack import CANARY, assert_nowhere
+from harness.stack import CANARY, assert_not_exposed
 
 from devai_tasks.targets.kubernetes import scaling
 from devai_tasks.targets.kubernetes.deployment import Cluster
@@ -66,7 +66,7 @@ def test_the_lab_can_write_at_home_only_and_knows_no_account_of_the_cluster(stac
 def test_a_secret_reaches_a_kernel_and_nothing_else(stack: ClusterStack) -> None:
     code = "import os; print(os.environ['OPENAI_API_KEY'], os.environ.get('GOOGLE_API_KEY'))"
     assert stack.jupyter.execute(code).strip() == f"{CANARY} None"
-    assert_nowhere(stack, CANARY)
+    assert_not_exposed(stack, CANARY)
 
 
 def test_there_is_room_for_the_tokens_that_clouds_mount(stack: ClusterStack) -> None:

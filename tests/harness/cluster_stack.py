@@ -23,7 +23,7 @@ from harness.jupyter import Jupyter
 from harness.kubernetes.api import Cluster
 from harness.kubernetes.cluster import LocalCluster
 from harness.settings import load
-from harness.stack import CANARY, RunningStack, command_lines, of_image
+from harness.stack import CANARY, RunningStack, command_lines, image_texts
 
 ENVIRONMENT = "cluster"
 
@@ -52,7 +52,7 @@ class ClusterStack(RunningStack):
         """The image's own account, which no pod needs another one in place of."""
         return 10001, 10001
 
-    def places(self) -> dict[str, str]:
+    def visible_texts(self) -> dict[str, str]:
         """Where others may look, and what they find there."""
         settings = load(self.project, self.settings.stack)  # with the tag that was loaded since
         return {
@@ -60,7 +60,7 @@ class ClusterStack(RunningStack):
             "the log": self.inv("k8s.logs", "--service=devai").stdout,
             "the process list": command_lines(self.host("devai")),
             "artifacts": self.artifacts(),
-            **of_image(":".join(lab_image(settings))),
+            **image_texts(":".join(lab_image(settings))),
         }
 
     def inv(self, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -26,7 +26,7 @@ _PACKAGES = {"podman": PACKAGES, "docker": ["rootlesskit"]}
 
 
 @dataclass(frozen=True)
-class Person:
+class RootlessUser:
     """Somebody without root, and the engine that is theirs."""
 
     folder: Path
@@ -76,7 +76,7 @@ class Person:
 
 
 @contextmanager
-def person(engine: str) -> Iterator[Person]:
+def rootless_user(engine: str) -> Iterator[RootlessUser]:
     """Somebody whose engine, `podman` or `docker`, answers."""
     if os.geteuid() != 0:
         skip_or_fail("a person of one's own needs root")
@@ -85,7 +85,7 @@ def person(engine: str) -> Iterator[Person]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"devai-{engine}-", dir="/var/tmp")))
         folder.chmod(0o755)
         _write(folder)
-        own = Person(folder, stack.enter_context(_view(folder)), f"unix://{folder}/run/engine.sock")
+        own = RootlessUser(folder, stack.enter_context(_view(folder)), f"unix://{folder}/run/engine.sock")
         stack.enter_context(_serving(own, engine))
         yield own
 
@@ -117,7 +117,7 @@ def _view(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _serving(own: Person, engine: str) -> Iterator[None]:
+def _serving(own: RootlessUser, engine: str) -> Iterator[None]:
     with own.start(*(_PODMAN if engine == "podman" else _docker(own.folder)), own.socket) as process:
         try:
             wait_for(own.socket, process, own.folder / "log")

@@ -51,7 +51,7 @@ class RunningStack(ABC):
         """A service's container, as testinfra sees it."""
 
     @abstractmethod
-    def places(self) -> dict[str, str]:
+    def visible_texts(self) -> dict[str, str]:
         """Where others may look, and what they find there."""
 
     @property
@@ -115,7 +115,7 @@ class ComposeStack(RunningStack):
         """A service's container, as testinfra sees it."""
         return testinfra.get_host(f"docker://{self.container(service)}")
 
-    def places(self) -> dict[str, str]:
+    def visible_texts(self) -> dict[str, str]:
         """Where others may look, and what they find there."""
         container = self.container("devai")
         image = json.loads(docker("inspect", container))[0]["Image"]
@@ -125,7 +125,7 @@ class ComposeStack(RunningStack):
             "the log": logs.stdout + logs.stderr,
             "the process list": command_lines(self.host("devai")),
             "artifacts": self.artifacts(),
-            **of_image(image),
+            **image_texts(image),
         }
 
 
@@ -165,7 +165,7 @@ def command_lines(host: Host) -> str:
     return str(host.check_output("cat /proc/[0-9]*/cmdline 2>/dev/null; true"))
 
 
-def assert_powerless(host: Host) -> None:
+def assert_no_capabilities(host: Host) -> None:
     """The first process of a container has no capability, whoever it is, and can gain none."""
     status = host.file("/proc/1/status").content_string
     sets = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Cap"))
@@ -180,13 +180,13 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def of_image(name: str) -> dict[str, str]:
+def image_texts(name: str) -> dict[str, str]:
     """What an image of the engine tells whoever has it."""
     return {"the image": docker("inspect", name), "the image's history": docker("history", "--no-trunc", name)}
 
 
-def assert_nowhere(stack: RunningStack, secret: str) -> None:
+def assert_not_exposed(stack: RunningStack, secret: str) -> None:
     """No place that others look into shows a secret."""
-    places = stack.places()
+    places = stack.visible_texts()
     assert all(places.values()), places.keys()  # each of them shows something
     assert [place for place, text in places.items() if secret in text] == []

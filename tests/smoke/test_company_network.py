@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from harness.proxy import Proxy, proxy
-from harness.stack import CANARY, ComposeStack, assert_nowhere, docker
+from harness.stack import CANARY, ComposeStack, assert_not_exposed, docker
 
 IMAGE = "devai-test-lab:local-smoke"
 PASSWORD = "canary-of-the-proxy-0123456789"
@@ -119,7 +119,7 @@ def test_the_lab_and_ollama_know_proxy_and_certificates_and_tell_nobody(
         assert not company.refused
         logs = stack.inv("compose.logs", "--service=ollama").stdout
         for canary in (PASSWORD, CERTIFICATE):
-            assert_nowhere(stack, canary)
+            assert_not_exposed(stack, canary)
             assert canary not in started.stderr + pulled.stderr
             assert canary not in json.dumps([docker("inspect", stack.container(name)) for name in stack.services])
             assert canary not in logs

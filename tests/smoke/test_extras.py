@@ -17,7 +17,7 @@ import certifi
 import pytest
 from harness import debian
 from harness.jupyter import Jupyter
-from harness.stack import ComposeStack, assert_nowhere, docker
+from harness.stack import ComposeStack, assert_not_exposed, docker
 
 IMAGE = "devai-test-lab:local-extras"
 # Embeddings of one's own, for the usual ones come from a hub.
@@ -85,7 +85,7 @@ def test_the_lab_speaks_https_with_a_certificate_for_its_address(extras: Compose
         Jupyter(lab.url, Path(certifi.where())).status("api/status")
     key = extras.project.state(extras.settings.stack) / "tls.key"
     assert key.stat().st_mode & 0o777 == 0o600
-    assert_nowhere(extras, key.read_text(encoding="utf-8").splitlines()[1])
+    assert_not_exposed(extras, key.read_text(encoding="utf-8").splitlines()[1])
     assert lab.url.partition("?")[0] in extras.inv("compose.logs", "--service=devai").stdout  # as Jupyter shows it
 
 

@@ -21,7 +21,7 @@ import pytest
 from harness.cli import inv
 from harness.jupyter import Jupyter
 from harness.prerequisites import skip_or_fail
-from harness.stack import CANARY, UID, ComposeStack, assert_nowhere, docker
+from harness.stack import CANARY, UID, ComposeStack, assert_not_exposed, docker
 
 REPOSITORY = Path(__file__).parents[2]
 # Written by a kernel to the file that the lab's own messages go to.
@@ -103,7 +103,7 @@ def test_what_a_notebook_leaves_for_programs_of_this_machine_is_told(stack: Comp
 def test_a_secret_reaches_the_kernel_and_nothing_else(stack: ComposeStack) -> None:
     assert stack.jupyter.execute("import os; print(os.environ['OPENAI_API_KEY'])").strip() == CANARY
     assert stack.jupyter.execute("import os; print(os.environ.get('GOOGLE_API_KEY'))").strip() == "None"
-    assert_nowhere(stack, CANARY)
+    assert_not_exposed(stack, CANARY)
 
 
 def test_a_changed_secret_reaches_a_running_lab(stack: ComposeStack) -> None:
@@ -137,7 +137,7 @@ def test_a_leaked_token_is_replaced_by_one_command_and_its_sessions_end(stack: C
     del stack.__dict__["jupyter"]  # the stack's own is the one of before
     assert rotated.stdout.strip() == stack.jupyter.url
     assert stack.jupyter.status("api/status") == 200
-    assert_nowhere(stack, stack.jupyter.token)
+    assert_not_exposed(stack, stack.jupyter.token)
 
 
 def test_two_stacks_live_side_by_side(stack: ComposeStack, free_port: Callable[[], int]) -> None:

@@ -26,13 +26,13 @@ print(ollama.list().models, os.getuid())
 
 
 @pytest.fixture(params=["podman", "docker"])
-def own(request: pytest.FixtureRequest) -> Iterator[tuple[str, rootless.Person]]:
-    with rootless.person(request.param) as person:
+def own(request: pytest.FixtureRequest) -> Iterator[tuple[str, rootless.RootlessUser]]:
+    with rootless.rootless_user(request.param) as person:
         yield request.param, person
 
 
 def test_a_person_without_root_has_a_lab(
-    stack: ComposeStack, own: tuple[str, rootless.Person], free_port: Callable[[], int]
+    stack: ComposeStack, own: tuple[str, rootless.RootlessUser], free_port: Callable[[], int]
 ) -> None:
     name, person = own
     project = fresh(person.folder / "home/lab")

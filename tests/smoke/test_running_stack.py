@@ -8,7 +8,7 @@ import time
 import uuid
 
 import pytest
-from harness.stack import RunningStack, assert_nowhere, assert_powerless, processes
+from harness.stack import RunningStack, assert_no_capabilities, assert_not_exposed, processes
 
 ASK = """
 import ollama
@@ -154,7 +154,7 @@ def test_limits_are_in_force(stack: RunningStack) -> None:
 
 
 def test_the_lab_has_no_capabilities_and_gains_none(stack: RunningStack) -> None:
-    assert_powerless(stack.host("devai"))
+    assert_no_capabilities(stack.host("devai"))
 
 
 def test_variables_reach_a_kernel_to_the_letter(stack: RunningStack) -> None:
@@ -173,11 +173,11 @@ def test_the_log_of_requests_that_fail_has_no_token(stack: RunningStack) -> None
     encoded = "".join(f"%{ord(letter):02x}" for letter in token)
     assert stack.jupyter.status(f"api/contents/{mark}-5?token={encoded}", token=False) == 404
     assert stack.jupyter.status(f"{mark}-6/{encoded}", token=False) == 404
-    log = stack.places()["the log"]
+    log = stack.visible_texts()["the log"]
     assert {f"{mark}-{number}" for number in range(1, 7)} == set(re.findall(rf"{mark}-\d", log))
     assert token not in log
     assert encoded not in log.lower()
 
 
 def test_the_token_is_in_no_definition_image_log_or_process_list(stack: RunningStack) -> None:
-    assert_nowhere(stack, stack.jupyter.token)
+    assert_not_exposed(stack, stack.jupyter.token)

@@ -15,7 +15,7 @@ import pytest
 from harness.arbitrary_uid import OPENSHIFT_UID, assert_lab_runs_as_arbitrary_uid, package, run
 from harness.jupyter import Jupyter
 from harness.prerequisites import skip_or_fail
-from harness.stack import ComposeStack, assert_powerless, docker
+from harness.stack import ComposeStack, assert_no_capabilities, docker
 
 IMAGE = "devai-test-lab:local-smoke"
 CELL = """
@@ -91,7 +91,7 @@ def test_files_belong_to_the_caller_and_the_home_is_the_callers(
 
     jupyter = Jupyter(started.stdout.strip())
     assert jupyter.execute(CELL).split() == ["installed"]
-    assert_powerless(anybodys.host("devai"))  # also as root
+    assert_no_capabilities(anybodys.host("devai"))  # also as root
     shown = anybodys.inv("compose.shell", "--command=sh -c 'env; cat /proc/self/status'", *caller).stdout
     assert "\nGREETING=it's $5\n" in shown
     assert set(re.findall(r"^Cap(?:Prm|Eff):\t(\w+)$", shown, flags=re.MULTILINE)) == {"0" * 16}
@@ -125,7 +125,7 @@ def test_no_program_that_a_lab_as_root_replaces_gets_a_capability(anybodys: Comp
         shell = anybodys.inv("compose.shell", "--command=grep CapEff /proc/self/status", *caller)
         assert shell.stdout == "CapEff:\t0000000000000000\n", shell.stderr
         docker("exec", "--user=0", anybodys.container("devai"), "/usr/local/bin/healthcheck")
-        assert_powerless(anybodys.host("devai"))
+        assert_no_capabilities(anybodys.host("devai"))
         ran = (work / "ran").read_text(encoding="utf-8")
         assert {line for line in ran.splitlines() if line.startswith("/")} == {*names}
         found = re.findall(r"^Cap\w+:\t(\w+)$", ran, flags=re.MULTILINE)
