@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from harness.kubernetes.api import Kubernetes, kubectl_program
-from harness.manifests import Kind, build, kinds, variants
+from harness.manifests import Variant, base_variants, build, option_variants
 from harness.project import fresh
 from harness.settings import Sources
 
@@ -53,7 +53,7 @@ def stored(server: Kubernetes, text: str) -> dict[str, Any]:
 def test_every_combination_is_taken_without_a_warning_and_again_without_a_change(
     server: Kubernetes, lab: Project
 ) -> None:
-    for kind in kinds():
+    for kind in base_variants():
         text = build(lab, kind).text
         applied(server, text)
         before = stored(server, text)
@@ -61,8 +61,8 @@ def test_every_combination_is_taken_without_a_warning_and_again_without_a_change
         assert stored(server, text) == before, kind
 
 
-@pytest.mark.parametrize("kind", [kind for kind in variants() if kind.cloud in ("gcp", "local")], ids=str)
-def test_every_option_is_taken_without_a_warning(server: Kubernetes, lab: Project, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in option_variants() if kind.cloud in ("gcp", "local")], ids=str)
+def test_every_option_is_taken_without_a_warning(server: Kubernetes, lab: Project, kind: Variant) -> None:
     # A stack of its own each time: some options are for new stacks only.
     name = f"project.name=lab{next(NUMBERS)}"
     applied(server, build(lab, replace(kind, overrides=(*kind.overrides, name))).text)
@@ -70,7 +70,7 @@ def test_every_option_is_taken_without_a_warning(server: Kubernetes, lab: Projec
 
 def test_the_server_would_refuse_a_pod_that_does_not_keep_to_the_restrictions(server: Kubernetes, lab: Project) -> None:
     """The namespaces enforce it: what is taken above is taken because of what it is."""
-    applied(server, build(lab, Kind("local", "dev")).text)
+    applied(server, build(lab, Variant("local", "dev")).text)
     pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -282,7 +282,7 @@ def test_on_aws_the_cluster_gets_machines_with_gpus_for_whoever_asks(another_sta
 
 
 def test_two_stacks_share_a_cluster(server: Kubernetes, lab: Project) -> None:
-    one, other = build(lab, Kind("aws", "dev")), build(lab, Kind("aws", "staging"))
+    one, other = build(lab, Variant("aws", "dev")), build(lab, Variant("aws", "staging"))
     names = [
         {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in built.objects}
         for built in (one, other)

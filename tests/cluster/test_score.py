@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from harness.kubernetes.releases import KUBE_SCORE
-from harness.manifests import build, kinds, variants
+from harness.manifests import base_variants, build, option_variants
 from harness.project import fresh
 
 from devai_tasks.config.project import Project
@@ -32,7 +32,7 @@ def score(text: str) -> list[str]:
 def test_nothing_critical_is_found_in_any_stack(lab: Project) -> None:
     found = {
         f"{kind}: {line}"
-        for kind in [*kinds(), *variants()]
+        for kind in [*base_variants(), *option_variants()]
         for line in score(build(lab, kind).text)
         if line.startswith("[CRITICAL]")
     }
@@ -40,5 +40,5 @@ def test_nothing_critical_is_found_in_any_stack(lab: Project) -> None:
 
 
 def test_it_would_be_found(lab: Project) -> None:
-    text = build(lab, kinds()[0]).text.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
+    text = build(lab, base_variants()[0]).text.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
     assert [line for line in score(text) if line.startswith("[CRITICAL]")]

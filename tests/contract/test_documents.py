@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness.documents import REFUSED, blocks, documents, prints
+from harness.documents import REFUSED, blocks, documents, first_mismatch
 
 from devai_tasks.config.project import Project
 
@@ -35,5 +35,5 @@ def test_the_commands_of_a_document_work_one_after_the_other(project: Project, d
             )
             wanted = 2 if REFUSED in block.marks else 0
             assert done.returncode == wanted, f"{block.place}: {command.line}\n{done.stdout}"
-            missed = prints(command.output, done.stdout)
+            missed = first_mismatch(command.output, done.stdout)
             assert missed is None, f"{block.place}: {command.line} does not print {missed!r}\n{done.stdout}"

@@ -87,7 +87,7 @@ def _commands(text: str) -> Iterator[Command]:
         yield Command(lines[start][2:], tuple(lines[start + 1 : end]))
 
 
-def prints(expected: tuple[str, ...], printed: str) -> str | None:
+def first_mismatch(expected: tuple[str, ...], printed: str) -> str | None:
     """The first line that a document promises and a command does not print there; None where all is as promised.
 
     A line that is `…` alone stands for any number of lines; nothing else may be left out.

@@ -28,7 +28,7 @@ def docker(*words: str, engine: str = "") -> str:
     return done.stdout.strip()
 
 
-def give(image: str, names: Sequence[str], socket: str) -> None:
+def transfer_image(image: str, names: Sequence[str], socket: str) -> None:
     """Give another engine an image of this one, under names that are asked for there."""
     load = ["docker", "--host", socket, "load"]
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
@@ -90,7 +90,7 @@ def copy_image(name: str, target: str) -> None:
         docker("load", "--input", str(archive), engine=target)
 
 
-def files_of(image: str, engine: str = "") -> dict[str, tuple[object, ...]]:
+def image_files(image: str, engine: str = "") -> dict[str, tuple[object, ...]]:
     """All files of an image: kind, mode, owner and a hash of the content, but not the time.
 
     Read by a tar in the image, as `docker export` doesn't show the same with every engine; what an engine puts into a
@@ -114,7 +114,7 @@ def files_of(image: str, engine: str = "") -> dict[str, tuple[object, ...]]:
     return found
 
 
-def names_of(repository: str) -> list[str]:
+def image_names(repository: str) -> list[str]:
     """The names that the engine has images by, in repositories of a pattern."""
     listed = docker("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={repository}")
     return [name for name in listed.split() if not name.endswith(":<none>")]

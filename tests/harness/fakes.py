@@ -1,6 +1,6 @@
 """Stand-ins for what can't run here: the clouds' own services. Each says what it stands for and by which description.
 
-They answer only what their descriptions say, note what they were asked, and refuse everything else.
+They answer only what their descriptions say, record the requests, and refuse everything else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """One request."""
 
     method: str
@@ -37,7 +37,7 @@ class FakeService:
     """A stand-in that runs."""
 
     address: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,18 +46,18 @@ class _Handler(BaseHTTPRequestHandler):
     service: FakeService
     protocol_version = "HTTP/1.1"
 
-    def reply(self, asked: Asked) -> tuple[int, object]:
+    def reply(self, request: Request) -> tuple[int, object]:
         raise NotImplementedError
 
     def _answer(self) -> None:
         url = urllib.parse.urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        asked = Asked(
+        request = Request(
             self.command, url.path, dict(urllib.parse.parse_qsl(url.query)),
             {name.lower(): value for name, value in self.headers.items()}, body,
         )  # fmt: skip
-        self.service.asked.append(asked)
-        status, answer = self.reply(asked)
+        self.service.requests.append(request)
+        status, answer = self.reply(request)
         content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         self.send_response(status)
         for name, value in self.extra_headers(status).items():
@@ -141,20 +141,20 @@ class _Azure(_Handler):
         self.rfile.readline()
         return b"".join(pieces)
 
-    def reply(self, asked: Asked) -> tuple[int, object]:
-        match asked.method, asked.path:
+    def reply(self, request: Request) -> tuple[int, object]:
+        match request.method, request.path:
             case "GET", "/identity":
                 return 200, {
                     "access_token": self.entra_token,
                     "expires_on": "4102444800",
-                    "resource": asked.query.get("resource", ""),
+                    "resource": request.query.get("resource", ""),
                     "token_type": "Bearer",
                 }
             case "POST", "/oauth2/exchange":
-                known = asked.form.get("access_token") == self.entra_token
+                known = request.form.get("access_token") == self.entra_token
                 return (200, {"refresh_token": self.refresh_token}) if known else (401, {"errors": []})
             case _, "/v2/":
-                return (200, {}) if _password(asked) == self.refresh_token else (401, {"errors": []})
+                return (200, {}) if _password(request) == self.refresh_token else (401, {"errors": []})
         return 404, {}
 
     def extra_headers(self, status: int) -> dict[str, str]:
@@ -170,9 +170,9 @@ class _Google(_Handler):
 
     token: str
 
-    def reply(self, asked: Asked) -> tuple[int, object]:
+    def reply(self, request: Request) -> tuple[int, object]:
         account = "/computeMetadata/v1/instance/service-accounts/default/"
-        match asked.path:
+        match request.path:
             case "/" | "/computeMetadata/v1/":
                 return 200, "ok"
             case "/computeMetadata/v1/project/project-id":
@@ -192,15 +192,15 @@ class _Google(_Handler):
 
 
 class _WithoutRepository(_Handler):
-    """Amazon ECR with no repository of the name that is asked for: NAME_UNKNOWN, in ECR's words.
+    """Amazon ECR with no repository of the name that is requested: NAME_UNKNOWN, in ECR's words.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-docker.html
     """
 
-    def reply(self, asked: Asked) -> tuple[int, object]:
-        if asked.path == "/v2/":
+    def reply(self, request: Request) -> tuple[int, object]:
+        if request.path == "/v2/":
             return 200, {}
-        name = asked.path.removeprefix("/v2/").partition("/blobs/")[0].partition("/manifests/")[0]
+        name = request.path.removeprefix("/v2/").partition("/blobs/")[0].partition("/manifests/")[0]
         message = f"The repository with name '{name}' does not exist in the registry with id '123456789012'"
         return 404, {"errors": [{"code": "NAME_UNKNOWN", "message": message}]}
 
@@ -213,16 +213,16 @@ class _Osv(_Handler):
 
     package: str
 
-    def reply(self, asked: Asked) -> tuple[int, object]:
-        if json.loads(asked.body)["package"]["name"] != self.package:
+    def reply(self, request: Request) -> tuple[int, object]:
+        if json.loads(request.body)["package"]["name"] != self.package:
             return 200, {}
         affected = {"package": {"name": self.package, "ecosystem": "PyPI"}, "ranges": [], "versions": []}
         return 200, {"vulns": [{"id": "TEST-2026-1", "summary": "a weakness of the tests", "affected": [affected]}]}
 
 
-def _password(asked: Asked) -> str:
+def _password(request: Request) -> str:
     """The password of a Basic login."""
-    scheme, _, encoded = asked.headers.get("authorization", "").partition(" ")
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     return base64.b64decode(encoded).decode().partition(":")[2] if scheme == "Basic" else ""
 
 

@@ -39,7 +39,7 @@ CLASS = ("ingress.class_name=own", "ingress.controller=ingress", "tls.certificat
 
 
 @dataclass(frozen=True)
-class Kind:
+class Variant:
     """A stack in one of its forms."""
 
     cloud: str
@@ -85,24 +85,24 @@ class Manifests:
                 yield name, container
 
 
-def kinds() -> list[Kind]:
+def base_variants() -> list[Variant]:
     """Every environment on every cloud, with and without GPUs."""
-    return [Kind(cloud, env, gpu) for cloud, env, gpu in itertools.product(CLOUDS, ENVIRONMENTS, (False, True))]
+    return [Variant(cloud, env, gpu) for cloud, env, gpu in itertools.product(CLOUDS, ENVIRONMENTS, (False, True))]
 
 
-def variants() -> list[Kind]:
+def option_variants() -> list[Variant]:
     """Each option alone, and all together, on every cloud."""
     found = []
     for cloud in CLOUDS:
         options = {**OPTIONS, **({} if cloud == "gcp" else {"a class of one's own": CLASS})}
-        found += [Kind(cloud, "dev", overrides=flags(given), name=name) for name, given in options.items()]
+        found += [Variant(cloud, "dev", overrides=flags(given), name=name) for name, given in options.items()]
         together = [
             flag
             for name, given in options.items()
             if name not in ("external Ollama", "no HTTPS", "no host name")
             for flag in given
         ]
-        found.append(Kind(cloud, "prod", overrides=flags(together), name="all options"))
+        found.append(Variant(cloud, "prod", overrides=flags(together), name="all options"))
     return found
 
 
@@ -111,7 +111,7 @@ def flags(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(flag for flag in given if not flag.startswith("protected"))
 
 
-def build(project: Project, kind: Kind) -> Manifests:
+def build(project: Project, kind: Variant) -> Manifests:
     """Render a stack to its folder, and have kubectl build that."""
     stack = Stack(kind.environment, kind.cloud)
     settings = Sources(project, {}).configuration(stack, kind.overrides, gpu=kind.gpu).settings

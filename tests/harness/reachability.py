@@ -15,7 +15,7 @@ Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class End:
+class Endpoint:
     """One end of a connection: a pod, or an address outside of the cluster."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -28,12 +28,12 @@ class End:
         return bool(self.namespace)
 
 
-def may_connect(policies: Sequence[Object], source: End, target: End, port: int) -> bool:
+def may_connect(policies: Sequence[Object], source: Endpoint, target: Endpoint, port: int) -> bool:
     """Whether a TCP connection comes about."""
     return _leave(policies, "Egress", (source, target), port) and _leave(policies, "Ingress", (target, source), port)
 
 
-def _leave(policies: Sequence[Object], direction: str, ends: tuple[End, End], port: int) -> bool:
+def _leave(policies: Sequence[Object], direction: str, ends: tuple[Endpoint, Endpoint], port: int) -> bool:
     """Whether the policies of the first end let a connection with the other pass."""
     own, other = ends
     selecting = [policy for policy in policies if _selects(policy, own) and direction in policy["spec"]["policyTypes"]]
@@ -48,7 +48,7 @@ def _leave(policies: Sequence[Object], direction: str, ends: tuple[End, End], po
     )
 
 
-def _selects(policy: Object, pod: End) -> bool:
+def _selects(policy: Object, pod: Endpoint) -> bool:
     return pod.namespace == policy["metadata"]["namespace"] and matches(policy["spec"]["podSelector"], pod.labels)
 
 
@@ -57,7 +57,7 @@ def _port_matches(rule: Object, port: int) -> bool:
     return not ports or any(entry["port"] == port and entry.get("protocol", "TCP") == "TCP" for entry in ports)
 
 
-def _peer_matches(peer: Object, policy: Object, other: End) -> bool:
+def _peer_matches(peer: Object, policy: Object, other: Endpoint) -> bool:
     if block := peer.get("ipBlock"):
         # Of pods it speaks where their addresses are in it, too: the cautious reading.
         address = ip_address(other.address)

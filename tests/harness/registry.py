@@ -100,7 +100,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], *, seconds: float = 20) ->
     raise AssertionError(f"the registry does not answer at {url}")
 
 
-class Line:
+class FlakyProxy:
     """A line to an address, which breaks once in the middle of what is sent, and is down for a while then.
 
     It passes bytes on and looks into none of them. While it is down, it answers as a registry that has been asked too

@@ -85,7 +85,7 @@ def small(noise: Path) -> Iterator[str]:
     noise.with_name("Dockerfile").write_text('FROM scratch\nCOPY noise /\nCMD ["none"]\n', encoding="utf-8")
     engines.docker("build", "--quiet", "--tag=devai-regtest-small", str(noise.parent))
     yield "devai-regtest-small"
-    engines.docker("rmi", "--force", "devai-regtest-small", *engines.names_of("*/devai/devai-regtest-lab"))
+    engines.docker("rmi", "--force", "devai-regtest-small", *engines.image_names("*/devai/devai-regtest-lab"))
 
 
 @pytest.fixture

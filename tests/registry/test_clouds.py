@@ -68,7 +68,7 @@ class Machine:
         names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
         return {**self.environ, **dict.fromkeys(names, service.address)}
 
-    def assert_nowhere(self, secret: str, done: CompletedProcess[str], project: Path) -> None:
+    def assert_not_exposed(self, secret: str, done: CompletedProcess[str], project: Path) -> None:
         """No place that others look into has the secret, and nothing of the login is left."""
         called = self.log.read_text(encoding="utf-8")
         assert "docker login" in called or " login " in called
@@ -98,7 +98,7 @@ def test_amazons_login_opens_a_registry(
     assert pushed.returncode == 0, pushed.stderr
     assert pulled.returncode == 0, pulled.stderr
     assert ("aws ecr get-login-password" in machine.log.read_text(encoding="utf-8")) == bool(clis)
-    machine.assert_nowhere(AWS_TOKEN, pushed, lab.root)
+    machine.assert_not_exposed(AWS_TOKEN, pushed, lab.root)
 
 
 def test_without_amazons_credentials_the_message_says_how_to_get_them(stack_of: StackOf, machine: Machine) -> None:
@@ -123,7 +123,7 @@ def test_azures_token_is_exchanged_for_one_that_opens_the_registry_as_its_docume
         done = stack_of("azure-dev", service.address)("image.push", **machine.environ, **identity)
     assert done.returncode == 0, done.stderr
     assert "Retrying" not in done.stderr, done.stderr
-    token, exchange = service.asked
+    token, exchange = service.requests
     assert (token.path, token.query["resource"]) == ("/identity", "https://management.azure.com")
     assert token.headers["x-identity-header"] == "of-the-tests"
     assert (exchange.method, exchange.path) == ("POST", "/oauth2/exchange")
@@ -131,7 +131,7 @@ def test_azures_token_is_exchanged_for_one_that_opens_the_registry_as_its_docume
     login = f"--username=00000000-0000-0000-0000-000000000000 --password-stdin {service.address}"
     assert login in machine.log.read_text(encoding="utf-8")
     for secret in (ENTRA, REFRESH):
-        machine.assert_nowhere(secret, done, lab.root)
+        machine.assert_not_exposed(secret, done, lab.root)
 
 
 @pytest.fixture
@@ -147,10 +147,10 @@ def test_googles_token_opens_a_registry_as_its_documentation_says(
     with fakes.google(token=GOOGLE) as service:
         done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
     assert done.returncode == 0, done.stderr
-    token = [asked for asked in service.asked if asked.path.endswith("/token")]
+    token = [asked for asked in service.requests if asked.path.endswith("/token")]
     assert token
     assert all(asked.headers["metadata-flavor"] == "Google" for asked in token)
-    machine.assert_nowhere(GOOGLE, done, lab.root)
+    machine.assert_not_exposed(GOOGLE, done, lab.root)
 
 
 def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
@@ -162,7 +162,7 @@ def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
     assert done.returncode == 1, done.stderr
     assert "check the selected account of gcp and its permissions on this registry" in done.stderr
     assert "Traceback" not in done.stderr
-    machine.assert_nowhere(other, done, lab.root)
+    machine.assert_not_exposed(other, done, lab.root)
 
 
 def test_a_clouds_token_stays_away_from_a_registry_that_is_not_its_own(
@@ -177,7 +177,7 @@ def test_a_clouds_token_stays_away_from_a_registry_that_is_not_its_own(
         )
         done = stack_of("gcp-dev", elsewhere)("image.push", **machine.at(service))
     assert done.returncode == 0, done.stderr
-    assert service.asked == []
+    assert service.requests == []
     assert "oauth2accesstoken" not in machine.log.read_text(encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ from harness.cli import inv
 from harness.engine import copy_image, docker, inspect, newer_engine
 from harness.prerequisites import skip_or_fail
 from harness.project import fresh
-from harness.registry import Line, Registry, registry
+from harness.registry import FlakyProxy, Registry, registry
 from harness.repository import commit
 
 from devai_tasks.config.project import Project
@@ -142,7 +142,7 @@ def test_an_architecture_without_emulation_is_refused_with_the_way_out(little: I
 def test_an_engine_that_gives_up_at_once_is_asked_again(little: Inv, local_registry: Registry) -> None:
     """This one doesn't try again on its own."""
     assert little("image.build").returncode == 0
-    line = Line(local_registry.address, breaks_after=1 << 20, refusals=2)
+    line = FlakyProxy(local_registry.address, breaks_after=1 << 20, refusals=2)
     try:
         pushed = little("image.push", "--json", f"--set=image.registry={line.address}/cut", "--set=image.tags=[]")
     finally:

@@ -13,7 +13,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from harness import fakes
-from harness.engine import docker, files_of, inspect, names_of
+from harness.engine import docker, image_files, image_names, inspect
 from harness.registry import Registry, free_port
 from harness.repository import git
 
@@ -90,7 +90,7 @@ def test_two_builds_of_one_commit_have_equal_files(built: str, run: Inv) -> None
             assert second["Id"] == first["Id"]
         else:
             assert "builds of the same commit differ in their digests only" in again.stderr
-            one, other = files_of("devai-regtest-first"), files_of(built)
+            one, other = image_files("devai-regtest-first"), image_files(built)
             assert len(one) > 20_000
             assert {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} == set()
     finally:
@@ -130,7 +130,7 @@ def test_files_that_differ_from_the_commit_show_in_the_tag(lab: Project, run: In
 @pytest.fixture
 def pulled(built: str, run: Inv, pushed: dict[str, str]) -> str:
     """The image, gone from the engine and brought back by its digest."""
-    docker("rmi", "--force", *names_of("*/devai/devai-regtest-lab"), built)
+    docker("rmi", "--force", *image_names("*/devai/devai-regtest-lab"), built)
     done = run("image.pull", "--json")
     assert done.returncode == 0, done.stderr
     assert f"@{pushed['digest']}" in done.stderr
@@ -204,7 +204,7 @@ def test_a_scan_ends_with_1_where_a_weakness_is_known(built: str, run: Inv) -> N
         environ["PIP_AUDIT_OSV_URL"] = f"http://{service.address}/v1/query"
         clean = run("image.scan", "--scanner=pip-audit", **environ)
     assert clean.returncode == 0, clean.stderr
-    assert len(service.asked) > 80  # every package was asked about
+    assert len(service.requests) > 80  # every package was asked about
 
 
 def test_a_scan_that_could_not_look_is_no_clean_one(built: str, run: Inv) -> None:  # noqa: ARG001

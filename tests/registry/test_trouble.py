@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from harness import fakes
-from harness.registry import Line, Registry, registry
+from harness.registry import FlakyProxy, Registry, registry
 
 Inv = Callable[..., CompletedProcess[str]]
 StackOf = Callable[[str, str], Inv]
@@ -28,15 +28,15 @@ def assert_one_message(done: CompletedProcess[str], *words: str) -> None:
 
 
 @pytest.fixture
-def line(local_registry: Registry) -> Iterator[Line]:
+def line(local_registry: Registry) -> Iterator[FlakyProxy]:
     """A line to the registry that breaks after the third megabyte."""
-    line = Line(local_registry.address, breaks_after=3 << 20, refusals=0)
+    line = FlakyProxy(local_registry.address, breaks_after=3 << 20, refusals=0)
     yield line
     line.close()
 
 
 def test_a_push_that_is_cut_in_the_middle_goes_on_and_ends_with_the_right_digest(
-    stack_of: StackOf, line: Line, local_registry: Registry
+    stack_of: StackOf, line: FlakyProxy, local_registry: Registry
 ) -> None:
     cut = stack_of("local-dev", f"{line.address}/cut")("image.push", "--json")
     assert cut.returncode == 0, cut.stderr

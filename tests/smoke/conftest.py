@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from harness import podman
-from harness.engine import docker, give
+from harness.engine import docker, transfer_image
 from harness.prerequisites import skip_or_fail
 from harness.stack import CANARY, UID, ComposeStack, RunningStack
 
@@ -119,7 +119,7 @@ def on_podman(own: ComposeStack) -> Iterator[None]:
     with podman.podman() as socket, pytest.MonkeyPatch.context() as patch:
         ollama = image_names.ollama(building.ensure_ollama(own.project, own.settings, Docker()))
         for name in (image_names.lab(own.settings), ollama):
-            give(name, [name], socket)
+            transfer_image(name, [name], socket)
         override = own.project.root / "deploy/compose/docker-compose.override.yml"
         override.write_text(podman.OVERRIDE, encoding="utf-8")
         patch.setenv("DOCKER_HOST", socket)

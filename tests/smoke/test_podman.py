@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness import podman
 from harness.arbitrary_uid import assert_lab_runs_as_arbitrary_uid, package
-from harness.engine import docker, give
+from harness.engine import docker, transfer_image
 from harness.jupyter import Jupyter
 from harness.stack import UID, ComposeStack
 
@@ -43,8 +43,8 @@ def own(stack: ComposeStack, engine_of_podman: str, free_port: Callable[[], int]
     )
     override = root / "deploy/compose/docker-compose.override.yml"
     override.write_text(podman.OVERRIDE, encoding="utf-8")
-    give("devai-test-lab:local-smoke", [LAB], engine_of_podman)
-    give(stack.ollama_image, [stack.ollama_image], engine_of_podman)
+    transfer_image("devai-test-lab:local-smoke", [LAB], engine_of_podman)
+    transfer_image(stack.ollama_image, [stack.ollama_image], engine_of_podman)
     yield ComposeStack(stack.project, "podman")
     override.unlink()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import podman, rootless
-from harness.engine import give
+from harness.engine import transfer_image
 from harness.jupyter import Jupyter
 from harness.project import fresh
 from harness.stack import UID, ComposeStack
@@ -51,9 +51,9 @@ def test_a_person_without_root_has_a_lab(
         override.write_text(podman.OVERRIDE, encoding="utf-8")
         given.append(building.base_image(stack.project, stack.settings, Docker()).name)  # it builds the lab itself
     else:
-        give(image_names.lab(stack.settings), ["devai-test-lab:local-rootless"], person.socket)
+        transfer_image(image_names.lab(stack.settings), ["devai-test-lab:local-rootless"], person.socket)
     for each in given:
-        give(each, [each], person.socket)
+        transfer_image(each, [each], person.socket)
     for path in (project.root, *project.root.rglob("*")):
         os.chown(path, UID, UID, follow_symlinks=False)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from harness.documents import NEEDS, REFUSED, ROOT, Block, blocks, documents, prints
+from harness.documents import NEEDS, REFUSED, ROOT, Block, blocks, documents, first_mismatch
 from invoke.parser import Parser
 from invoke.parser.context import ParserContext
 from invoke.program import Program
@@ -74,19 +74,19 @@ def test_what_says_of_no_need_can_be_run_anywhere(block: Block) -> None:
 
 
 def test_a_promise_is_all_lines_with_what_differs_left_out() -> None:
-    assert prints(("a…c", "d"), "abc\nd  \n") is None
-    assert prints((), "a\n") is None
-    assert prints(("d", "a…c"), "abc\nd\n") == "d"
-    assert prints(("a",), "ab\n") == "a"
-    assert prints(("a", "c"), "a\nb\nc\n") == "c"
-    assert prints(("a",), "a\nb\n") == "nothing more"
+    assert first_mismatch(("a…c", "d"), "abc\nd  \n") is None
+    assert first_mismatch((), "a\n") is None
+    assert first_mismatch(("d", "a…c"), "abc\nd\n") == "d"
+    assert first_mismatch(("a",), "ab\n") == "a"
+    assert first_mismatch(("a", "c"), "a\nb\nc\n") == "c"
+    assert first_mismatch(("a",), "a\nb\n") == "nothing more"
 
 
 def test_lines_that_a_document_leaves_out_are_a_line_of_its_own() -> None:
-    assert prints(("…", "b"), "a\nb\n") is None
-    assert prints(("…", "b"), "b\n") is None
-    assert prints(("a", "…", "c", "d", "…"), "a\nc\nb\nc\nd\ne\n") is None
-    assert prints(("a", "…", "e"), "a\nb\n") == "e"
+    assert first_mismatch(("…", "b"), "a\nb\n") is None
+    assert first_mismatch(("…", "b"), "b\n") is None
+    assert first_mismatch(("a", "…", "c", "d", "…"), "a\nc\nb\nc\nd\ne\n") is None
+    assert first_mismatch(("a", "…", "e"), "a\nb\n") == "e"
 
 
 def test_the_table_of_checks_has_all_sessions() -> None:

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from harness.manifests import Kind, Manifests, build, kinds, variants
+from harness.manifests import Manifests, Variant, base_variants, build, option_variants
 from harness.project import fresh
 
 from devai_tasks.config.project import Project
 
-EVERY = [*kinds(), *variants()]
+EVERY = [*base_variants(), *option_variants()]
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def stacks(lab: Project) -> dict[Kind, Manifests]:
+def stacks(lab: Project) -> dict[Variant, Manifests]:
     """Every kind of stack."""
     with ThreadPoolExecutor(4) as pool:  # kubectl has processes of its own
         built = dict(zip(EVERY, pool.map(lambda kind: build(lab, kind), EVERY), strict=True))
@@ -35,6 +35,6 @@ def stacks(lab: Project) -> dict[Kind, Manifests]:
 
 
 @pytest.fixture(params=EVERY, ids=str)
-def stack(request: pytest.FixtureRequest, stacks: dict[Kind, Manifests]) -> Manifests:
+def stack(request: pytest.FixtureRequest, stacks: dict[Variant, Manifests]) -> Manifests:
     """Each kind of stack in turn."""
     return stacks[request.param]

@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from harness import hcl
-from harness.manifests import Kind, Manifests, Object, build
+from harness.manifests import Manifests, Object, Variant, build
 
 from devai_tasks.config.project import Project
 from devai_tasks.targets.kubernetes.deployment import Cluster
@@ -24,7 +24,7 @@ CLOUDS = ("aws", "azure", "gcp")
 
 @cache
 def built(project: Project, cloud: str, *overrides: str) -> Manifests:
-    return build(project, Kind(cloud, "prod", overrides=overrides))
+    return build(project, Variant(cloud, "prod", overrides=overrides))
 
 
 def ingress_of(stack: Manifests) -> Object:

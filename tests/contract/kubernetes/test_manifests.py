@@ -12,7 +12,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from harness.manifests import Kind, Manifests, Object, build, kinds
+from harness.manifests import Manifests, Object, Variant, base_variants, build
 from harness.reachability import matches
 
 from devai_tasks import clouds
@@ -27,13 +27,13 @@ OWN_KINDS = {"BackendConfig", "FrontendConfig", "ManagedCertificate", "ExternalS
 CLUSTER_KINDS = {"Namespace", "PersistentVolume", "StorageClass", "IngressClass"}
 
 
-def test_all_combinations_are_among_them(stacks: dict[Kind, Manifests]) -> None:
-    assert len(kinds()) == 3 * 4 * 2
-    assert len({built.text for kind, built in stacks.items() if kind in kinds()}) == 24
+def test_all_combinations_are_among_them(stacks: dict[Variant, Manifests]) -> None:
+    assert len(base_variants()) == 3 * 4 * 2
+    assert len({built.text for kind, built in stacks.items() if kind in base_variants()}) == 24
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_schemas_of_a_version_accept_every_object(stacks: dict[Kind, Manifests], version: str) -> None:
+def test_the_schemas_of_a_version_accept_every_object(stacks: dict[Variant, Manifests], version: str) -> None:
     every = {}
     for stack in stacks.values():
         for found in stack.objects:
@@ -175,8 +175,8 @@ def test_the_number_of_labs_has_one_owner(stack: Manifests) -> None:
     assert spec["behavior"]["scaleDown"]["selectPolicy"] == allowed
 
 
-def test_prod_has_three_labs_or_more_spread_over_nodes(stacks: dict[Kind, Manifests]) -> None:
-    for kind in kinds():
+def test_prod_has_three_labs_or_more_spread_over_nodes(stacks: dict[Variant, Manifests]) -> None:
+    for kind in base_variants():
         spec = stacks[kind].of("Deployment")["devai"]["spec"]["template"]["spec"]
         spread = {constraint["topologyKey"] for constraint in spec.get("topologySpreadConstraints", ())}
         if kind.environment == "prod":
@@ -197,9 +197,9 @@ def test_labs_share_their_home_and_stay_with_it(stack: Manifests) -> None:
         assert volume["spec"]["claimRef"]["namespace"] == stack.namespace
 
 
-def test_a_home_that_is_roots_at_first_is_given_to_the_labs_group(stacks: dict[Kind, Manifests]) -> None:
+def test_a_home_that_is_roots_at_first_is_given_to_the_labs_group(stacks: dict[Variant, Manifests]) -> None:
     """By the kubelet, whatever the driver of Filestore says of itself: it takes a type, and ReadWriteOnce beside."""
-    for kind in kinds():
+    for kind in base_variants():
         security = stacks[kind].pods["devai"]["spec"]["securityContext"]
         assert security["fsGroup"] == security["runAsGroup"]
         if kind.cloud == "gcp":
@@ -251,7 +251,7 @@ def test_every_ingress_has_its_host_and_asks_for_health_under_the_base_url(stack
         assert backend["spec"]["securityPolicy"]["name"]  # who may connect is in force
 
 
-def test_https_is_redirected_to_where_it_is_on(stacks: dict[Kind, Manifests]) -> None:
+def test_https_is_redirected_to_where_it_is_on(stacks: dict[Variant, Manifests]) -> None:
     for kind, stack in stacks.items():
         for ingress in stack.of("Ingress").values():
             notes = ingress["metadata"]["annotations"]
@@ -262,7 +262,7 @@ def test_https_is_redirected_to_where_it_is_on(stacks: dict[Kind, Manifests]) ->
             assert any(redirects) == stack.settings.tls.enabled, kind
 
 
-def test_on_google_cloud_https_has_one_certificate_and_a_policy(stacks: dict[Kind, Manifests]) -> None:
+def test_on_google_cloud_https_has_one_certificate_and_a_policy(stacks: dict[Variant, Manifests]) -> None:
     """For a host name the ingress has one made, unless one is named; else it is the one that Terraform made."""
     prefixes = ("networking.gke.io/managed-certificates", "ingress.gcp.kubernetes.io/pre-shared-cert")
     seen = set()
@@ -294,7 +294,7 @@ def test_secrets_are_files_and_stand_in_no_object(stack: Manifests) -> None:
         assert not any("secretKeyRef" in str(variable) for variable in container.get("env", ()))
 
 
-def test_a_secret_store_gives_the_token_and_every_secret(stacks: dict[Kind, Manifests]) -> None:
+def test_a_secret_store_gives_the_token_and_every_secret(stacks: dict[Variant, Manifests]) -> None:
     for stack in stacks.values():
         external = stack.of("ExternalSecret")
         assert bool(external) == bool(stack.settings.kubernetes.secret_store)
@@ -306,18 +306,18 @@ def test_a_secret_store_gives_the_token_and_every_secret(stacks: dict[Kind, Mani
             assert clouds.of(stack.settings).secret_name(stack.settings, "OPENAI_API_KEY") in keys
 
 
-def test_models_are_brought_by_a_job_that_is_named_after_them(lab: Project, stacks: dict[Kind, Manifests]) -> None:
-    stack = stacks[Kind("local", "dev")]
+def test_models_are_brought_by_a_job_that_is_named_after_them(lab: Project, stacks: dict[Variant, Manifests]) -> None:
+    stack = stacks[Variant("local", "dev")]
     (name,) = stack.of("Job")
     assert {entry["name"]: entry["value"] for entry in stack.pods[name]["spec"]["containers"][0]["env"]}[
         "MODELS"
     ] == "smollm2:135m"
     for override in ("models=[llama3.2:1b]", "labels={a: b}", "ollama.image=ollama/ollama:0.18.0"):
-        (other,) = build(lab, Kind("local", "dev", overrides=(override,))).of("Job")
+        (other,) = build(lab, Variant("local", "dev", overrides=(override,))).of("Job")
         assert other != name
 
 
-def test_ollama_gets_the_gpus_and_labs_only_on_request(stacks: dict[Kind, Manifests]) -> None:
+def test_ollama_gets_the_gpus_and_labs_only_on_request(stacks: dict[Variant, Manifests]) -> None:
     for stack in stacks.values():
         gpus = {name: container["resources"]["limits"].get("nvidia.com/gpu") for name, container in stack.containers}
         wanted = stack.settings.gpu
@@ -333,7 +333,7 @@ def test_ollama_gets_the_gpus_and_labs_only_on_request(stacks: dict[Kind, Manife
 
 def test_a_lab_with_gpus_finds_the_drivers_libraries_where_gke_puts_them(lab: Project) -> None:
     def searched(*overrides: str) -> str:
-        built = build(lab, Kind("gcp", "dev", gpu=True, overrides=overrides))
+        built = build(lab, Variant("gcp", "dev", gpu=True, overrides=overrides))
         maps = [found["data"] for found in built.of("ConfigMap").values()]
         (own,) = (data for data in maps if "JUPYTER_BASE_URL" in data)
         return str(own.get("LD_LIBRARY_PATH", ""))
@@ -348,7 +348,7 @@ def test_an_environment_of_ones_own_is_built_on_the_overlay_that_it_names(lab: P
     cluster = lab.conf / "clouds" / "lan.yaml"
     cluster.write_text("compute: {provider: none}\nkubernetes: {context: lan}\ntls: {enabled: true}\n")
     try:
-        stack = build(lab, Kind("lan", "demo"))
+        stack = build(lab, Variant("lan", "demo"))
     finally:
         profile.unlink()
         cluster.unlink()
@@ -362,7 +362,7 @@ def test_the_folder_works_through_its_link_and_alone(lab: Project, program: str)
     """`kubectl apply -k` begins with this."""
     beside = Path(sys.executable).with_name("kubectl")
     found = beside if program == "of the extra" else shutil.which("kubectl")
-    built = build(lab, Kind("aws", "prod"))
+    built = build(lab, Variant("aws", "prod"))
     folder = lab.root / "generated/aws-prod/kubernetes"
     assert folder.is_symlink()
     for path in (folder, folder.resolve()):
@@ -373,7 +373,7 @@ def test_the_folder_works_through_its_link_and_alone(lab: Project, program: str)
 
 
 def test_building_twice_gives_the_same_text(lab: Project) -> None:
-    kind = Kind("gcp", "prod", gpu=True)
+    kind = Variant("gcp", "prod", gpu=True)
     assert build(lab, kind).text == build(lab, kind).text
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from harness import hcl
-from harness.manifests import Kind, Manifests, build
-from harness.reachability import End, may_connect
+from harness.manifests import Manifests, Variant, build
+from harness.reachability import Endpoint, may_connect
 
 from devai_tasks.config.project import Project
 
@@ -15,24 +15,26 @@ METADATA = {"gcp": "169.254.169.254", "aws": "169.254.170.23"}
 CACHES = ("169.254.20.10", "169.254.25.10", "169.254.10.10", "169.254.10.11")
 # No address of the internet: of nodes and other machines, of carriers, of a service, of the API server in a cluster.
 PRIVATE = ("10.42.0.200", "172.16.0.2", "172.20.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "198.18.0.1")
-INTERNET = End(address="93.184.215.14")
+INTERNET = Endpoint(address="93.184.215.14")
 PORTS = {"lab": 8888, "ollama": 11434}
 
 
-def ends(stack: Manifests) -> dict[str, End]:
+def ends(stack: Manifests) -> dict[str, Endpoint]:
     """All that could want to talk to something of the stack; pods may have addresses of the cloud's own network."""
     namespace, provider = stack.namespace, stack.settings.compute.provider
     balancer = str(hcl.load_balancers(provider)[-1][7]) if provider in hcl.CLOUDS else "10.42.240.7"
     found = {
-        {"devai": "lab"}.get(name, name.partition("-")[0]): End(template["metadata"]["labels"], namespace, "10.42.0.1")
+        {"devai": "lab"}.get(name, name.partition("-")[0]): Endpoint(
+            template["metadata"]["labels"], namespace, "10.42.0.1"
+        )
         for name, template in stack.pods.items()
     }
     return {
         **found,
-        "other pod": End({"app": "other"}, namespace, "10.42.0.2"),
-        "another stack's lab": End({"app.kubernetes.io/name": "devai"}, "devai-other", "10.42.0.3"),
-        "ingress controller": End({"app": "controller"}, "ingress", "10.42.0.4"),
-        "load balancer": End(address=balancer),
+        "other pod": Endpoint({"app": "other"}, namespace, "10.42.0.2"),
+        "another stack's lab": Endpoint({"app.kubernetes.io/name": "devai"}, "devai-other", "10.42.0.3"),
+        "ingress controller": Endpoint({"app": "controller"}, "ingress", "10.42.0.4"),
+        "load balancer": Endpoint(address=balancer),
         "internet": INTERNET,
     }
 
@@ -42,15 +44,15 @@ def allowed(stack: Manifests) -> set[tuple[str, str]]:
     policies = list(stack.of("NetworkPolicy").values())
     found = ends(stack)
     outside = {
-        "dns": (End({"k8s-app": "kube-dns"}, "kube-system", "10.8.0.10"), 53),
-        "dns cache": (End({"k8s-app": "node-local-dns"}, "kube-system", "10.0.0.10"), 53),
-        **{address: (End(address=address), 53) for address in CACHES},
-        "metadata's dns": (End(address="169.254.169.254"), 53),
+        "dns": (Endpoint({"k8s-app": "kube-dns"}, "kube-system", "10.8.0.10"), 53),
+        "dns cache": (Endpoint({"k8s-app": "node-local-dns"}, "kube-system", "10.0.0.10"), 53),
+        **{address: (Endpoint(address=address), 53) for address in CACHES},
+        "metadata's dns": (Endpoint(address="169.254.169.254"), 53),
         "internet": (INTERNET, 443),
-        "metadata": (End(address="169.254.169.254"), 80),
-        "identity": (End(address=METADATA.get(stack.settings.compute.provider, "169.254.169.250")), 80),
-        "wire server": (End(address="168.63.129.16"), 80),
-        **{f"private {address}": (End(address=address), 443) for address in PRIVATE},
+        "metadata": (Endpoint(address="169.254.169.254"), 80),
+        "identity": (Endpoint(address=METADATA.get(stack.settings.compute.provider, "169.254.169.250")), 80),
+        "wire server": (Endpoint(address="168.63.129.16"), 80),
+        **{f"private {address}": (Endpoint(address=address), 443) for address in PRIVATE},
     }
     targets = {**{name: (found[name], PORTS[name]) for name in PORTS if name in found}, **outside}
     return {
@@ -90,12 +92,12 @@ def test_who_may_talk_to_whom_is_what_is_intended(stack: Manifests) -> None:
 
 
 def test_networks_that_are_named_are_open_to_the_lab_and_its_ollama_only(lab: Project) -> None:
-    stack = build(lab, Kind("local", "dev", overrides=("network.egress_cidrs=[10.9.0.0/16, 192.168.1.7/32]",)))
+    stack = build(lab, Variant("local", "dev", overrides=("network.egress_cidrs=[10.9.0.0/16, 192.168.1.7/32]",)))
     policies, pods = list(stack.of("NetworkPolicy").values()), ends(stack)
 
     def reach(name: str) -> list[bool]:
         addresses = ("10.9.8.7", "192.168.1.7", "192.168.1.8", "169.254.169.254")
-        return [may_connect(policies, pods[name], End(address=address), 3128) for address in addresses]
+        return [may_connect(policies, pods[name], Endpoint(address=address), 3128) for address in addresses]
 
     assert reach("lab") == reach("ollama") == [True, True, False, False]
     assert reach("other pod") == [False] * 4
@@ -103,6 +105,6 @@ def test_networks_that_are_named_are_open_to_the_lab_and_its_ollama_only(lab: Pr
 
 def test_a_pod_that_nobody_knows_is_under_the_policies_too(stack: Manifests) -> None:
     policies = list(stack.of("NetworkPolicy").values())
-    unknown = End({"anything": "else"}, stack.namespace, "10.42.0.9")
+    unknown = Endpoint({"anything": "else"}, stack.namespace, "10.42.0.9")
     assert not may_connect(policies, unknown, INTERNET, 443)
     assert not may_connect(policies, INTERNET, unknown, 80)

@@ -6,7 +6,7 @@ import json
 import random
 
 import yaml
-from harness.manifests import Kind, build
+from harness.manifests import Variant, build
 
 from devai_tasks.config.project import Project
 from devai_tasks.targets.kubernetes import objects
@@ -17,13 +17,13 @@ def test_variables_arrive_as_they_were_written(lab: Project) -> None:
     overrides = tuple(
         f"env.{name}={yaml.safe_dump(text, default_style=chr(39)).strip()}" for name, text in texts.items()
     )
-    stack = build(lab, Kind("local", "dev", overrides=overrides))
+    stack = build(lab, Variant("local", "dev", overrides=overrides))
     (settings,) = (found for name, found in stack.of("ConfigMap").items() if "JUPYTER_BASE_URL" in found["data"])
     assert {name: settings["data"][name] for name in texts} == texts
 
 
 def test_labels_arrive_as_kubernetes_allows_them(lab: Project) -> None:
-    stack = build(lab, Kind("gcp", "dev", overrides=("labels={Team/x_y: 'R & D, Köln'}",)))
+    stack = build(lab, Variant("gcp", "dev", overrides=("labels={Team/x_y: 'R & D, Köln'}",)))
     for found in stack.objects:
         assert found["metadata"]["labels"]["team/x_y"] == "R___D__K_ln"
 
@@ -35,7 +35,7 @@ def test_texts_stay_texts_whatever_a_reader_of_yaml_could_take_them_for(lab: Pro
     env = {f"A{number}": text for number, text in enumerate(sorted(texts))}
     names = {"n": "y", "o": "0o17"}
     overrides = (f"env={json.dumps(env | {'y': 'n'})}", f"labels={json.dumps(names)}", "project.name=n")
-    stack = build(lab, Kind("aws", "dev", True, (*overrides, "kubernetes.gpu_nodes={n: 1e3}"), "texts"))
+    stack = build(lab, Variant("aws", "dev", True, (*overrides, "kubernetes.gpu_nodes={n: 1e3}"), "texts"))
     (data,) = (found["data"] for found in stack.of("ConfigMap").values() if "JUPYTER_BASE_URL" in found["data"])
     assert env.items() | {("y", "n")} <= data.items()
     assert names.items() <= stack.pods["devai"]["metadata"]["labels"].items()
