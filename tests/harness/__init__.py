@@ -1,1 +1,1 @@
-"""The real parts that tests start or talk to. What stands in for something is in fakes.py, and says for what."""
+"""Real programs and services that tests start or use. Fakes are in `fakes` and name what they replace."""

@@ -1,4 +1,4 @@
-"""The lab's image as somebody whom no account of it knows, by whichever engine."""
+"""Run the lab's image with a user ID that has no account in the image, on any engine."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-# As OpenShift gives them: a number that no account has, in group 0.
+# A user ID as OpenShift assigns them: without an account, in group 0.
 OPENSHIFT_UID = 1000680000
 _SCRIPT = """
     jupyter lab >/tmp/log 2>&1 &
     until healthcheck 2>/dev/null; do sleep 0.3; done
     pip install --quiet --no-index work/*.whl
     python -c 'import greeting; print(greeting.TEXT)'
-    touch made-at-home work/made-by-a-number
+    touch file-in-home work/file-in-work
     id --user
     id --group
 """
 
 
 def package(folder: Path) -> None:
-    """Put a Python package there, for `pip install` without a network."""
+    """Write a Python package into the folder, for `pip install` without a network."""
     info = "greeting-1.dist-info"
     with zipfile.ZipFile(folder / "greeting-1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("greeting.py", "TEXT = 'installed'\n")
@@ -31,7 +31,7 @@ def package(folder: Path) -> None:
 
 
 def run(image: str, *options: str, command: tuple[str, ...], engine: str = "") -> subprocess.CompletedProcess[str]:
-    """A container of an image without a network, with another command in Jupyter's place."""
+    """Run a command instead of Jupyter in a container of the image, without a network."""
     host = [f"--host={engine}"] if engine else []
     return subprocess.run(
         ["docker", *host, "run", "--rm", "--network=none", *options, image, *command],
@@ -40,15 +40,18 @@ def run(image: str, *options: str, command: tuple[str, ...], engine: str = "") -
 
 
 def assert_lab_runs_as_arbitrary_uid(image: str, work: Path, *options: str, engine: str = "") -> None:
-    """The way of OpenShift, and of every cluster that gives out user ids; `work` has the package."""
+    """Assert that the lab runs as on OpenShift and other clusters that assign user IDs.
+
+    `work` contains the package that `package` writes.
+    """
     work.chmod(0o770)
     os.chown(work, 0, 0)
-    ran = run(
+    result = run(
         image, f"--user={OPENSHIFT_UID}:0", "--cap-drop=ALL", "--env=JUPYTER_TOKEN=any",
         f"--volume={work}:/home/devai/work", *options,
         command=("timeout", "60", "bash", "-euc", _SCRIPT), engine=engine,
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == ["installed", str(OPENSHIFT_UID), "0"]
-    made = work / "made-by-a-number"
-    assert (made.stat().st_uid, made.stat().st_gid) == (OPENSHIFT_UID, 0)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["installed", str(OPENSHIFT_UID), "0"]
+    created = (work / "file-in-work").stat()
+    assert (created.st_uid, created.st_gid) == (OPENSHIFT_UID, 0)

@@ -1,4 +1,4 @@
-"""Archives that anybody could make, and a home that they are restored into."""
+"""Archives with arbitrary members, and their restore into a home folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Make = Callable[[tarfile.TarFile], None]
 
 
 def packed(*makes: Make, **options: Any) -> bytes:
-    """Return an archive of members."""
+    """Return an archive with these members."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1, **options) as tar:
         for make in makes:
@@ -24,7 +24,7 @@ def packed(*makes: Make, **options: Any) -> bytes:
 
 
 def member(name: str, content: bytes | None = None, **attributes: Any) -> Make:
-    """Return a member: a file with its content, or whatever the attributes say."""
+    """Return a member: a file with the content, or what the attributes of `tarfile.TarInfo` define."""
 
     def add(tar: tarfile.TarFile) -> None:
         info = tarfile.TarInfo(name)
@@ -53,14 +53,14 @@ def restore(home: Path, archive: bytes) -> Report:
 
 
 def tree(root: Path) -> dict[str, str]:
-    """Return all that a folder has: the texts of files, the targets of links."""
-    found = {}
+    """Return the contents of a folder by path: text of files, targets of symbolic links."""
+    contents = {}
     for path in sorted(root.rglob("*")):
         if path.is_symlink():
-            found[str(path.relative_to(root))] = f"-> {path.readlink()}"
+            contents[str(path.relative_to(root))] = f"-> {path.readlink()}"
         elif not path.is_dir():
-            found[str(path.relative_to(root))] = path.read_text(encoding="utf-8") if path.is_file() else "no file"
-    return found
+            contents[str(path.relative_to(root))] = path.read_text(encoding="utf-8") if path.is_file() else "no file"
+    return contents
 
 
 def reasons(report: Report) -> dict[str, list[str]]:
@@ -68,5 +68,5 @@ def reasons(report: Report) -> dict[str, list[str]]:
 
 
 def left_behind(home: Path) -> list[str]:
-    """Return what a restore that is over should have removed."""
+    """Return the temporary files that a finished restore should have removed."""
     return [path.name for path in home.glob(f"{RESERVED_NAME}*")]

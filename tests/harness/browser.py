@@ -1,4 +1,4 @@
-"""A browser without a screen: Debian's Chromium, or the one that is here."""
+"""A headless browser: the installed Chromium or Chrome, or Debian's Chromium."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 @contextmanager
 def page() -> Iterator[Page]:
-    """An empty page, of a browser that knows nothing yet."""
+    """Open an empty page in a browser with a new profile."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        skip_or_fail("playwright is not installed; `nox -s smoke` has it")
+        skip_or_fail("playwright is not installed; `nox -s smoke` installs it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=_program(),
-            # In a container of its own the browser's sandbox has no rights to make another, and root none to use it.
+            # Chromium's sandbox cannot create namespaces in a container, and does not support root.
             args=["--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"],
         )
         try:
@@ -39,5 +39,5 @@ def page() -> Iterator[Page]:
 def _program() -> str:
     if not any(map(shutil.which, PROGRAMS)) and os.geteuid() == 0:
         debian.install("chromium")
-    found = [path for path in map(shutil.which, PROGRAMS) if path]
-    return found[0] if found else skip_or_fail("no Chromium is installed")
+    installed = [path for path in map(shutil.which, PROGRAMS) if path]
+    return installed[0] if installed else skip_or_fail("no Chromium is installed")

@@ -1,4 +1,4 @@
-"""The command lines that people type, run as they run them."""
+"""Run the command line as users do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 def inv(
     *arguments: str, cwd: Path, environ: Mapping[str, str] | None = None, seconds: float = 900, program: str = "inv"
 ) -> subprocess.CompletedProcess[str]:
-    """`inv` (or `devai`) of the environment that the tests run in, without a terminal."""
+    """Run `inv` (or `devai`) of the tests' environment, without a terminal."""
     return subprocess.run(
         [str(Path(sys.executable).with_name(program)), *arguments],
         cwd=cwd,

@@ -1,8 +1,8 @@
-"""Kinds that controllers of the clouds bring, with as much of their schemas as our manifests use, and no more.
+"""Kinds that controllers of the clouds define, with the part of their schemas that the manifests use.
 
 Sources: GKE's "Ingress configuration on Google Cloud" and "Use Google-managed SSL certificates", EKS's "Create a Node
-Pool for EKS Auto Mode", and the API specification of the External Secrets Operator. A field that isn't here is refused
-by the server.
+Pool for EKS Auto Mode", and the API specification of the External Secrets Operator. The API server rejects any other
+field.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ TEXT, NUMBER, SWITCH = {"type": "string"}, {"type": "integer"}, {"type": "boolea
 
 
 def fields(**properties: Any) -> dict[str, Any]:
-    """An object with these fields."""
+    """Return the schema of an object with these fields."""
     return {"type": "object", "properties": properties}
 
 
 def items(schema: dict[str, Any]) -> dict[str, Any]:
-    """A list."""
+    """Return the schema of a list."""
     return {"type": "array", "items": schema}
 
 

@@ -1,4 +1,4 @@
-"""Amazon's services, as moto has them: a stand-in; the command line and the SDK that talk to it are Amazon's own."""
+"""A fake of Amazon Web Services: moto's server. The command line and the SDK that use it are Amazon's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.registry import free_port
 
 @contextmanager
 def running(account: str = "123456789012") -> Iterator[str]:
-    """The services of one account, at an address for AWS_ENDPOINT_URL."""
+    """Run the services of one account; yield the URL for AWS_ENDPOINT_URL."""
     program = Path(sys.executable).with_name("moto_server")
     if not program.exists():
         skip_or_fail("moto_server is not installed: nox -s registry")

@@ -1,4 +1,4 @@
-"""Connections to one address, led on to another; also from within a node, where this file is run as a program."""
+"""Forward TCP connections from one address to another. In a node this file runs as a program."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 
 
 def serve(listener: socket.socket, target: tuple[str, int]) -> None:
-    """Lead every connection on to a target, until the listener is closed."""
+    """Forward every connection to the target until the listener is closed."""
     with suppress(OSError):
         while True:
             client, _ = listener.accept()
-            threading.Thread(target=_lead, args=(client, target), daemon=True).start()
+            threading.Thread(target=_forward, args=(client, target), daemon=True).start()
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def forwarded(address: str, port: int, target: tuple[str, int]) -> Iterator[None
         yield
 
 
-def _lead(client: socket.socket, target: tuple[str, int]) -> None:
+def _forward(client: socket.socket, target: tuple[str, int]) -> None:
     with client, suppress(OSError), socket.create_connection(target, timeout=10) as server:
         server.settimeout(None)
         back = threading.Thread(target=_copy, args=(server, client), daemon=True)
@@ -48,5 +48,5 @@ def _address(text: str) -> tuple[str, int]:
 
 
 if __name__ == "__main__":
-    with socket.create_server(_address(sys.argv[1])) as own:
-        serve(own, _address(sys.argv[2]))
+    with socket.create_server(_address(sys.argv[1])) as listening:
+        serve(listening, _address(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""What a machine lacks: a gap for one person, a failure where everything has to run."""
+"""Prerequisites of tests that may be missing on a machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """End a test that this machine can't run: skipped, and where CI=true failed."""
+    """Skip a test that cannot run on this machine; fail it if CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""A project of the tests' own."""
+"""Projects for tests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from devai_tasks.workspace import scaffold
 
 
 def fresh(root: Path) -> Project:
-    """A new project, as `devai new` writes it: from the wheel's own data where the wheel is installed."""
+    """Create a project as `devai new` does; if the wheel is installed, from the wheel's data."""
     scaffold.write(root)
     return Project(root)
 
 
 def declare(project: Project, *variables: str) -> None:
-    """Have a project's values take in variables of the environment."""
+    """Declare environment variables that the project's values may use."""
     text = f"variables: [{', '.join(variables)}]\n"
     (project.conf / "common/variables.yaml").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A company's proxy: wants a password, lets through what has it, and notes who asked for what."""
+"""A forward proxy as companies run it: it requires a password and records the requested targets."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-USER = "somebody"
+USER = "proxy-user"
 
 
 class Proxy(ThreadingHTTPServer):
-    """It tunnels, as proxies do for HTTPS."""
+    """An HTTP proxy that supports CONNECT, which clients use for HTTPS."""
 
     daemon_threads = True
 
     def __init__(self, password: str) -> None:
         super().__init__(("0.0.0.0", 0), _Tunnel)
-        self.wanted = "Basic " + base64.b64encode(f"{USER}:{password}".encode()).decode()
+        self.expected = "Basic " + base64.b64encode(f"{USER}:{password}".encode()).decode()
         self.password = password
         self.tunnels: list[str] = []
         self.refused: list[str] = []
 
     def url(self, host: str) -> str:
-        """Its address for who reaches this machine as `host`, with the password in it."""
+        """Return the proxy's URL with the password, for clients that reach this machine as `host`."""
         return f"http://{USER}:{self.password}@{host}:{self.server_port}"
 
 
@@ -35,8 +35,8 @@ class _Tunnel(BaseHTTPRequestHandler):
     server: Proxy
 
     def do_CONNECT(self) -> None:
-        """Connect two sockets."""
-        if self.headers.get("Proxy-Authorization") != self.server.wanted:
+        """Open a tunnel to the requested host."""
+        if self.headers.get("Proxy-Authorization") != self.server.expected:
             self.server.refused.append(self.path)
             return self.send_error(407)
         self.server.tunnels.append(self.path)
@@ -48,16 +48,16 @@ class _Tunnel(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         with upstream, contextlib.suppress(OSError):
-            _carry(self.connection, upstream)
+            _copy_both_ways(self.connection, upstream)
 
     def log_message(self, *_: object) -> None:
-        """Nothing on stderr."""
+        """Log nothing to stderr."""
 
 
-def _carry(one: socket.socket, other: socket.socket) -> None:
-    peers = {one: other, other: one}
+def _copy_both_ways(left: socket.socket, right: socket.socket) -> None:
+    peers = {left: right, right: left}
     while True:
-        for ready in select.select([one, other], [], [], 60)[0]:
+        for ready in select.select([left, right], [], [], 60)[0]:
             data = ready.recv(65536)
             if not data:
                 return
@@ -66,7 +66,7 @@ def _carry(one: socket.socket, other: socket.socket) -> None:
 
 @contextmanager
 def proxy(password: str) -> Iterator[Proxy]:
-    """A proxy that listens on every address of this machine: containers, too, are its clients."""
+    """Run a proxy on every address of this machine, so that containers can use it too."""
     with Proxy(password) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

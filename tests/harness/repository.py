@@ -1,4 +1,4 @@
-"""A project of the tests' own that is a git repository."""
+"""Projects for tests that are git repositories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.project import fresh
 
 
 def committed(root: Path) -> Project:
-    """A fresh project with one commit."""
+    """Create a project with one commit."""
     project = fresh(root)
     git(root, "init", "--quiet")
     git(root, "remote", "add", "origin", "https://someone:a-token@git.example.com/lab.git")
@@ -19,12 +19,12 @@ def committed(root: Path) -> Project:
 
 
 def commit(root: Path) -> str:
-    """Commit everything; returns the commit."""
+    """Commit all files; return the commit's hash."""
     git(root, "add", "--all")
     git(root, "-c", "user.name=tests", "-c", "user.email=tests@example.com", "commit", "--quiet", "--message=tests")
     return git(root, "rev-parse", "HEAD")
 
 
-def git(root: Path, *words: str) -> str:
-    """What git prints."""
-    return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
+def git(root: Path, *arguments: str) -> str:
+    """Run git; return its output."""
+    return subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""The configuration of stacks as tasks load it: with the rules of their clouds."""
+"""Load the configuration of stacks as tasks do: with the rules of the clouds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(
 
 
 class Sources(loading.Sources):
-    """All layers of a project."""
+    """The sources of a project's configuration, with the rules of the clouds."""
 
     def __init__(self, project: Project, environ: Mapping[str, str] = os.environ, **options: Any) -> None:
         super().__init__(project, environ, deployment=deployment, **options)
