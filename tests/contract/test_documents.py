@@ -12,7 +12,7 @@ from harness.documents import REFUSED, blocks, documents, first_mismatch
 
 from devai_tasks.config.project import Project
 
-RUN = [document for document in documents() if any(block.runs for block in blocks(document))]
+RUN = [document for document in documents() if any(block.is_runnable for block in blocks(document))]
 
 
 @pytest.mark.parametrize("document", RUN)
@@ -20,7 +20,7 @@ RUN = [document for document in documents() if any(block.runs for block in block
 def test_the_commands_of_a_document_work_one_after_the_other(project: Project, document: str) -> None:
     """In a new project, as somebody who follows it line by line."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for block in (block for block in blocks(document) if block.runs):
+    for block in (block for block in blocks(document) if block.is_runnable):
         for command in block.commands:
             done = subprocess.run(
                 ["bash", "-c", command.line],
@@ -34,6 +34,6 @@ def test_the_commands_of_a_document_work_one_after_the_other(project: Project, d
                 check=False,
             )
             wanted = 2 if REFUSED in block.marks else 0
-            assert done.returncode == wanted, f"{block.place}: {command.line}\n{done.stdout}"
+            assert done.returncode == wanted, f"{block.location}: {command.line}\n{done.stdout}"
             missed = first_mismatch(command.output, done.stdout)
-            assert missed is None, f"{block.place}: {command.line} does not print {missed!r}\n{done.stdout}"
+            assert missed is None, f"{block.location}: {command.line} does not print {missed!r}\n{done.stdout}"

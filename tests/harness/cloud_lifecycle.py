@@ -35,7 +35,8 @@ from harness.repository import commit, committed
 from harness.settings import load
 
 HOST = "lab.simulated-cloud.test"
-# What a company's own base would be called: clouds get none that was made here in an official one's place.
+# Named like a company's base image: stacks of clouds are not built on a base that was built on this machine in place of
+# an official image.
 BASE = "simulated-cloud.test/debian:trixie"
 TESTS = Path(__file__).parents[1]
 _PROGRAM = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
@@ -43,7 +44,7 @@ _PROGRAM = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
 
 @dataclass(frozen=True)
 class CloudStack:
-    """The protected stack of a cloud, and the command line that works on it."""
+    """The protected stack of a cloud, and its command line."""
 
     cloud: str
     project: Project
@@ -55,23 +56,23 @@ class CloudStack:
 
     @property
     def name(self) -> str:
-        """What has to be typed."""
+        """The name to type for confirmation."""
         return f"{self.cloud}-prod"
 
     @property
     def file(self) -> Path:
-        """What the stack has of its own in `conf/`."""
+        """The stack's file in `conf/stacks`."""
         return self.project.conf / "stacks" / f"{self.name}.yaml"
 
     def edit(self, values: Mapping[str, Any]) -> None:
-        """Write that again, and commit it."""
+        """Overwrite the stack's file and commit it."""
         self.file.write_text(json.dumps(values), encoding="utf-8")
         commit(self.project.root)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """A task on the stack that goes on while the caller looks at it; all that it says is one stream."""
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a task on the stack in the background, with stdout and stderr in one stream."""
         return subprocess.Popen(
-            [sys.executable, "-m", "harness.simulated_cloud", *words, "--env=prod", f"--cloud={self.cloud}"],
+            [sys.executable, "-m", "harness.simulated_cloud", *arguments, "--env=prod", f"--cloud={self.cloud}"],
             cwd=self.project.root,
             env={**os.environ, **self.environ},
             stdin=subprocess.DEVNULL,
@@ -80,10 +81,10 @@ class CloudStack:
             text=True,
         )
 
-    def inv(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A task on the stack."""
+    def inv(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a task on the stack."""
         return subprocess.run(
-            [sys.executable, "-m", "harness.simulated_cloud", *words, "--env=prod", f"--cloud={self.cloud}"],
+            [sys.executable, "-m", "harness.simulated_cloud", *arguments, "--env=prod", f"--cloud={self.cloud}"],
             cwd=self.project.root,
             env={**os.environ, **self.environ},
             stdin=subprocess.DEVNULL,
@@ -93,22 +94,22 @@ class CloudStack:
             check=False,
         )
 
-    def kill_at(self, mark: str, *words: str) -> str:
-        """Kill a task as soon as it prints a text; returns all that it has printed."""
-        said = ""
-        with self.start(*words) as process:
+    def kill_at(self, mark: str, *arguments: str) -> str:
+        """Kill a task as soon as it prints a line with `mark`; return all of its output."""
+        output = ""
+        with self.start(*arguments) as process:
             assert process.stdout
             for line in process.stdout:
-                said += line
+                output += line
                 if mark in line:
                     process.send_signal(signal.SIGKILL)
                     break
-        return said
+        return output
 
     def get(self, path: str, token: str = "") -> int:
-        """The status of a page, asked of the load balancer as a browser does."""
+        """Return the HTTP status of a page that is requested from the load balancer as a browser does."""
         context = ssl.create_default_context(cafile=str(self.authority))
-        context.check_hostname = False  # it is asked by its address; the name is in the request
+        context.check_hostname = False  # the URL has the address; the host name is in a header
         request = urllib.request.Request(f"https://{self.load_balancer}/{path}", headers={"Host": HOST})
         if token:
             request.add_header("Authorization", f"token {token}")
@@ -119,53 +120,53 @@ class CloudStack:
             return error.code
 
     def plan(self) -> dict[str, Any]:
-        """What `up` would change."""
-        done = self.inv("plan", "--json")
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        """Return what `up` would change."""
+        result = self.inv("plan", "--json")
+        assert result.returncode == 0, result.stderr
+        changes: dict[str, Any] = json.loads(result.stdout)
+        return changes
 
 
 @contextmanager
 def cloud_stack(cloud: str, cluster: LocalCluster, folder: Path) -> Iterator[CloudStack]:
-    """The stack of a cloud, with nothing made of it yet."""
+    """Prepare the stack of a cloud; none of its resources exists yet."""
     crds.install(cluster, *DEFINITIONS)
     project = committed(folder / "lab")
     with ExitStack() as stack:
         (folder / "registry").mkdir()
-        own = stack.enter_context(registry(folder / "registry"))
-        _reach_from_node(stack, cluster, own.address)
-        at, authority = stack.enter_context(load_balancer(cluster, HOST, folder / "site"))
+        images = stack.enter_context(registry(folder / "registry"))
+        _forward_from_node(stack, cluster, images.address)
+        address, authority = stack.enter_context(load_balancer(cluster, HOST, folder / "site"))
         log = folder / "cloud.log"
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
         environ = {
             **cloud_cli.install(folder / "bin", log),
             "DEVAI_TEST_AUTHORITY": str(authority),
-            "DEVAI_TEST_LOAD_BALANCER": f"{HOST}={at}",
-            # Stronger than what Terraform's outputs say: the registry of a cloud can't be on this machine.
-            "DEVAI__IMAGE__REGISTRY": f"{own.address}/lab",
+            "DEVAI_TEST_LOAD_BALANCER": f"{HOST}={address}",
+            # Overrides the registry of Terraform's outputs, which cannot be on this machine.
+            "DEVAI__IMAGE__REGISTRY": f"{images.address}/lab",
             "KUBECONFIG": str(kubeconfig),
             "PYTHONPATH": str(TESTS),
         }
-        made = CloudStack(cloud, project, cluster, environ, authority, at, own)
-        made.edit(values(cloud, cluster, own.address))
-        _play_images(project, own.address)
-        _clear(cluster, made)  # a test that was killed had no time to
-        stack.callback(_clear, cluster, made)
-        yield made
+        created = CloudStack(cloud, project, cluster, environ, authority, address, images)
+        created.edit(values(cloud, cluster, images.address))
+        _prepare_images(project, images.address)
+        _clean_up(cluster, created)  # a killed test leaves its resources
+        stack.callback(_clean_up, cluster, created)
+        yield created
 
 
-def _clear(cluster: LocalCluster, made: CloudStack) -> None:
-    """Leave no pods of a test that failed to the next one, and no image: `up` would have nothing to build."""
-    cluster.kubectl("delete", "namespace", f"devai-{made.name}", "--ignore-not-found")
-    engine.docker("rmi", "--force", f"devai-lab:{made.name}")
+def _clean_up(cluster: LocalCluster, created: CloudStack) -> None:
+    """Remove the pods of a failed test, and its image: `up` would not build the image again."""
+    cluster.kubectl("delete", "namespace", f"devai-{created.name}", "--ignore-not-found")
+    engine.docker("rmi", "--force", f"devai-lab:{created.name}")
 
 
 def values(cloud: str, cluster: LocalCluster, registry_address: str) -> dict[str, Any]:
-    """What a person would put in place of the documentation's values.
+    """Return the values that replace the placeholders of the documentation.
 
-    And what makes three labs fit on two cores, beside another stack.
+    The resources let three labs and another stack run on two CPU cores.
     """
     terraform = {"account": cloud_cli.ACCOUNT[_PROGRAM[cloud]]}
     if cloud == "azure":
@@ -183,18 +184,21 @@ def values(cloud: str, cluster: LocalCluster, registry_address: str) -> dict[str
     }
 
 
-def _reach_from_node(stack: ExitStack, cluster: LocalCluster, address: str) -> None:
-    """Let the node reach the registry by the name that the machine has it by: 127.0.0.1, which each has of its own."""
+def _forward_from_node(stack: ExitStack, cluster: LocalCluster, address: str) -> None:
+    """Forward the registry's port on the node's loopback to the registry.
+
+    Image names contain the registry's address, 127.0.0.1, which is the node's own loopback in a node.
+    """
     port = int(address.rpartition(":")[2])
     stack.enter_context(forwarded(cluster.node.machine_address, port, ("127.0.0.1", port)))
     program = str(Path(__file__).with_name("port_forwarder.py"))
-    words = [sys.executable, program, address, f"{cluster.node.machine_address}:{port}"]
-    inside = cluster.node.start("port-forwarder", words)
-    stack.callback(inside.process.terminate)
+    arguments = [sys.executable, program, address, f"{cluster.node.machine_address}:{port}"]
+    forwarder = cluster.node.start("port-forwarder", arguments)
+    stack.callback(forwarder.process.terminate)
 
 
-def _play_images(project: Project, address: str) -> None:
-    """Have a base of one's own in the engine, and Ollama's image in the registry, as it is in the public one."""
+def _prepare_images(project: Project, address: str) -> None:
+    """Tag a base image in the engine as BASE, and push Ollama's image to the registry."""
     local = load(project, project.stack("dev", "local"))
     engine.docker("tag", building.base_image(project, local, Docker()).name, BASE)
     provided = building.ensure_ollama(project, local, Docker())
@@ -205,7 +209,7 @@ def _play_images(project: Project, address: str) -> None:
 
 
 def token_in(output: str) -> str:
-    """The token of the address that `up` printed last."""
-    found = re.search(r"token=(\w+)", output.splitlines()[-1])
-    assert found, output
-    return found[1]
+    """Return the token of the URL in the last line that `up` printed."""
+    match = re.search(r"token=(\w+)", output.splitlines()[-1])
+    assert match, output
+    return match[1]

@@ -1,4 +1,4 @@
-"""A stack in a cluster, from outside."""
+"""A stack that runs in a cluster, as tests use it."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ class ClusterStack(RunningStack):
 
     @cached_property
     def settings(self) -> Settings:
-        """Its settings."""
+        """The stack's settings."""
         return load(self.project, self.project.stack(ENVIRONMENT, "local"))
 
     @property
     def namespace(self) -> str:
-        """Where it is."""
+        """The stack's namespace."""
         return namespace(self.settings)
 
     @property
     def user(self) -> tuple[int, int]:
-        """The image's own account, which no pod needs another one in place of."""
+        """User ID and group ID of the account in the image; pods need no other account."""
         return 10001, 10001
 
     def visible_texts(self) -> dict[str, str]:
-        """Where others may look, and what they find there."""
-        settings = load(self.project, self.settings.stack)  # with the tag that was loaded since
+        """Return all texts that other users of the cluster may see, by source."""
+        settings = load(self.project, self.settings.stack)  # reloaded for the image's current tag
         return {
             "the objects": self.kubectl("get", "all,configmaps,events", "--output=yaml"),
             "the log": self.inv("k8s.logs", "--service=devai").stdout,
@@ -64,19 +64,19 @@ class ClusterStack(RunningStack):
         }
 
     def inv(self, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """A task on it."""
+        """Run a task on the stack."""
         return inv(
             *arguments, f"--env={ENVIRONMENT}", cwd=self.project.root, environ={**self.environ, **(environ or {})}
         )
 
     def kubectl(self, *arguments: str) -> str:
-        """What kubectl says about its namespace."""
-        done = self.cluster.kubectl(*arguments, f"--namespace={self.namespace}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """Run kubectl in the stack's namespace; return its output."""
+        result = self.cluster.kubectl(*arguments, f"--namespace={self.namespace}")
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     def pod(self, service: str) -> str:
-        """The name of a service's ready pod."""
+        """Return the name of a ready pod of the service."""
         listed = self.cluster.get(
             "pods", f"--namespace={self.namespace}", f"--selector=app.kubernetes.io/name={service}"
         )
@@ -89,17 +89,17 @@ class ClusterStack(RunningStack):
         return str(ready[0])
 
     def host(self, service: str) -> Host:
-        """A service's container, as testinfra sees it."""
+        """Return testinfra's host of a service's container."""
         connection = f"kubectl://{self.pod(service)}?container={service}&namespace={self.namespace}"
         return testinfra.get_host(connection, kubeconfig=str(self.cluster.kubeconfig))
 
     @property
     def jupyter(self) -> Jupyter:
-        """Its JupyterLab, through any port of this machine; the pod behind it may be another than the last time."""
+        """The stack's JupyterLab, forwarded to a free port; each access may reach a different pod."""
         return self.jupyter_on("0")
 
     def jupyter_on(self, port: str) -> Jupyter:
-        """The same on a port of the caller's choice: cookies are one host's, and Jupyter names them after its port."""
+        """Return the stack's JupyterLab on a given port: Jupyter names its cookies after host and port."""
         self.close()
         program = str(Path(sys.executable).with_name("inv"))
         process = subprocess.Popen(
@@ -118,7 +118,7 @@ class ClusterStack(RunningStack):
         return Jupyter(url)
 
     def close(self) -> None:
-        """End the forwarded port."""
+        """Stop forwarding the port."""
         for process in self._forward:
             process.terminate()
             process.communicate()
@@ -127,9 +127,9 @@ class ClusterStack(RunningStack):
 
 @contextmanager
 def running(project: Project, cluster: Cluster) -> Iterator[ClusterStack]:
-    """A stack of the tests' own, applied by the task; removed with all that it has."""
-    inside = cluster.node.inside if isinstance(cluster, LocalCluster) else None
-    loader = " ".join(inside("ctr", "--namespace=k8s.io", "images", "import", "-")) if inside else "auto"
+    """Apply a stack with `k8s.apply`; delete the stack and its data afterwards."""
+    node_command = cluster.node.inside if isinstance(cluster, LocalCluster) else None
+    loader = " ".join(node_command("ctr", "--namespace=k8s.io", "images", "import", "-")) if node_command else "auto"
     (project.conf / "profiles" / f"{ENVIRONMENT}.yaml").write_text(
         "project: {name: devai-test}\n"
         f"kubernetes: {{context: {cluster.context}, image_loader: '{loader}'}}\n"

@@ -1,7 +1,8 @@
-"""Programs of Debian's own packages, fetched by apt and unpacked aside.
+"""Programs from Debian packages, downloaded by apt and unpacked into a cache.
 
-Nothing is installed and nobody needs root: the machine stays as it is, and knows one release. The copies outlive the
-run, so that only the first one asks the mirror. What works in its own place only is installed, by root.
+Unpacking needs no root and installs nothing; the machine's package sources stay unchanged. The cache outlives the test
+run, so that only the first run uses the mirror. Packages that work only in their installed location are installed, as
+root.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from pathlib import Path
 from harness.prerequisites import skip_or_fail
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "devai-tasks" / "tests"
-# Its programs run on this release and the one before, and later ones.
+# Programs of this release run on this release, the previous one and later ones.
 RELEASE = "trixie"
 
 
 def unpacked(*packages: str) -> Path:
-    """A folder with the files of some packages."""
+    """Return a folder with the files of the packages."""
     folder = CACHE / f"{RELEASE}-{'-'.join(packages)}"
     if not folder.exists():
         if not shutil.which("apt-get"):
-            skip_or_fail(f"{', '.join(packages)}: no apt-get to fetch them with")
+            skip_or_fail(f"{', '.join(packages)}: apt-get is not installed, cannot download packages")
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as work:
             _fetch(Path(work), packages)
@@ -34,13 +35,13 @@ def unpacked(*packages: str) -> Path:
 
 
 def install(*packages: str) -> None:
-    """Have packages of the machine's own release, at the places that they are made for."""
+    """Install packages of the machine's own release."""
     if not shutil.which("apt-get"):
-        skip_or_fail(f"{', '.join(packages)}: no apt-get to install them with")
+        skip_or_fail(f"{', '.join(packages)}: apt-get is not installed, cannot install packages")
     if subprocess.run(["dpkg", "--status", *packages], capture_output=True, check=False).returncode:
         environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-            subprocess.run(["apt-get", *words], env=environ, capture_output=True, check=True)
+        for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+            subprocess.run(["apt-get", *arguments], env=environ, capture_output=True, check=True)
 
 
 def _fetch(work: Path, packages: Sequence[str]) -> None:
@@ -57,7 +58,7 @@ def _fetch(work: Path, packages: Sequence[str]) -> None:
 
 
 def _of_release(work: Path, mirror: str) -> list[str]:
-    """What makes apt look at one release of Debian; a relative of Debian has its own packages."""
+    """Return options that make apt use RELEASE of Debian only, also on distributions derived from Debian."""
     signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
     (work / "sources.list").write_text(f"deb {signed} {mirror} {RELEASE} main\n", encoding="utf-8")
     options = {
@@ -69,7 +70,7 @@ def _of_release(work: Path, mirror: str) -> list[str]:
 
 
 def _run(command: Sequence[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        skip_or_fail(f"{command[0]}: {done.stderr.strip()}")
-    return done.stdout.strip()
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        skip_or_fail(f"{command[0]}: {result.stderr.strip()}")
+    return result.stdout.strip()

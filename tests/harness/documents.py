@@ -1,8 +1,8 @@
-"""The commands in the project's documents: what stands in a `console` block, and what it says beside.
+"""The commands in the project's documents: the contents of `console` blocks, and the marks on their fences.
 
-A block is run as it stands, unless its fence says what it needs, as "console engine" does. Lines that begin with `$ `
-are commands, and what follows is what they print (`…` for what differs or is left out); without such a line every
-line is a command.
+Tests run a block as it is written, unless its fence names a prerequisite, as "console engine" does. Lines that begin
+with `$ ` are commands; the lines after a command are its expected output (`…` for a part that differs or is left out).
+In a block without `$ ` every line is a command.
 """
 
 from __future__ import annotations
@@ -14,67 +14,67 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# What a block may need that not every machine has: the tests of that part try it, and here it is only parsed.
+# Prerequisites of blocks that not every machine has. Other tests cover what these blocks do; here they are only parsed.
 NEEDS = {"engine", "cluster", "cloud", "setup"}
-# A block that ends in a refusal, with exit code 2.
+# A block whose last command exits with code 2.
 REFUSED = "refused"
 
 
 @dataclass(frozen=True)
 class Command:
-    """One line that a person types."""
+    """A command that a user types."""
 
     line: str
     output: tuple[str, ...]
-    """What it prints, as the document says; nothing where the document says nothing."""
+    """The documented output; empty if the document shows none."""
 
     @property
     def programs(self) -> Iterator[list[str]]:
-        """The words of each program in it, without variables and `sudo` before them."""
+        """The arguments of each program in the line, without variable assignments and `sudo`."""
         lexer = shlex.shlex(self.line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
-        words: list[str] = []
-        for word in [*lexer, ";"]:
-            if word in ("&&", "||", "|", ";"):
-                while words and (re.match(r"\w+=", words[0]) or words[0] == "sudo"):
-                    words.pop(0)
-                if words:
-                    yield words
-                words = []
+        arguments: list[str] = []
+        for argument in [*lexer, ";"]:
+            if argument in ("&&", "||", "|", ";"):
+                while arguments and (re.match(r"\w+=", arguments[0]) or arguments[0] == "sudo"):
+                    arguments.pop(0)
+                if arguments:
+                    yield arguments
+                arguments = []
             else:
-                words.append(word)
+                arguments.append(argument)
 
 
 @dataclass(frozen=True)
 class Block:
     """A fenced block of commands."""
 
-    place: str
+    location: str
     marks: frozenset[str]
     commands: tuple[Command, ...]
 
     @property
-    def runs(self) -> bool:
-        """Whether it needs nothing that some machine may lack."""
+    def is_runnable(self) -> bool:
+        """Whether the block has no prerequisite that a machine may be missing."""
         return not self.marks & NEEDS
 
 
 def documents() -> list[str]:
-    """README and everything in docs/, relative to the project."""
+    """Return the paths of README, CONTRIBUTING and all files in docs/, relative to the project."""
     files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return [file.relative_to(ROOT).as_posix() for file in files]
 
 
 def blocks(document: str) -> list[Block]:
-    """The blocks of commands in a document."""
+    """Return the blocks of commands in a document."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    found = []
+    result = []
     for match in re.finditer(
         r"^```(console|bash|sh|shell)\b([^\n]*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL
     ):
-        place = f"{document}:{text.count(chr(10), 0, match.start()) + 1}"
-        found.append(Block(place, frozenset(match[2].split()), tuple(_commands(match[3]))))
-    return found
+        location = f"{document}:{text.count(chr(10), 0, match.start()) + 1}"
+        result.append(Block(location, frozenset(match[2].split()), tuple(_commands(match[3]))))
+    return result
 
 
 def _commands(text: str) -> Iterator[Command]:
@@ -88,16 +88,17 @@ def _commands(text: str) -> Iterator[Command]:
 
 
 def first_mismatch(expected: tuple[str, ...], printed: str) -> str | None:
-    """The first line that a document promises and a command does not print there; None where all is as promised.
+    """Return the first documented line that is missing in the output at its position; None if all lines match.
 
-    A line that is `…` alone stands for any number of lines; nothing else may be left out.
+    A line with only `…` stands for any number of lines. Output after the last documented line is a mismatch, returned
+    as "nothing more".
     """
     if not expected:
         return None
     text = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
     pattern = ""
-    for promise in (line.rstrip() for line in expected):
-        pattern += r"(?:.*\n)*?" if promise == "…" else ".*".join(map(re.escape, promise.split("…"))) + r"\n"
+    for line in (line.rstrip() for line in expected):
+        pattern += r"(?:.*\n)*?" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
         if not re.match(pattern, text):
-            return promise
+            return line
     return None if re.fullmatch(pattern, text) else "nothing more"

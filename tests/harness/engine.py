@@ -1,4 +1,4 @@
-"""The engine that tests use, and a newer one of their own beside it."""
+"""The container engine that tests use, and a newer engine that tests start."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from harness.prerequisites import skip_or_fail
 REPOSITORY = Path(__file__).parents[2]
 
 
-def docker(*words: str, engine: str = "") -> str:
-    """What the docker command line prints."""
-    command = ["docker", *(["--host", engine] if engine else []), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
-    return done.stdout.strip()
+def docker(*arguments: str, engine: str = "") -> str:
+    """Run the docker command line; return its output."""
+    command = ["docker", *(["--host", engine] if engine else []), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{' '.join(arguments)}: {result.stderr}"
+    return result.stdout.strip()
 
 
 def transfer_image(image: str, names: Sequence[str], socket: str) -> None:
-    """Give another engine an image of this one, under names that are asked for there."""
+    """Copy an image to another engine and tag it there with the given names."""
     load = ["docker", "--host", socket, "load"]
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
         loaded = subprocess.run(load, stdin=saved.stdout, capture_output=True, text=True, check=True).stdout
-    here = loaded.rpartition("Loaded image: ")[2].strip()  # Podman puts localhost/ in front
+    loaded_name = loaded.rpartition("Loaded image: ")[2].strip()  # Podman adds the prefix localhost/
     for name in names:
-        docker("tag", here, name, engine=socket)
+        docker("tag", loaded_name, name, engine=socket)
 
 
 def wait_for(socket: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until an engine that was just started answers; one that ends or stays silent is a failure."""
+    """Wait until a starting engine answers; raise AssertionError with its log if it exits or is not ready in time."""
     for _ in range(300):
-        asked = subprocess.run(["docker", "--host", socket, "version"], capture_output=True, check=False)
-        if asked.returncode == 0:
+        result = subprocess.run(["docker", "--host", socket, "version"], capture_output=True, check=False)
+        if result.returncode == 0:
             return
         if process.poll() is not None:
             break
@@ -51,23 +51,24 @@ def wait_for(socket: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def require_engine() -> None:
-    """End what needs an engine where there is none."""
-    found = shutil.which("docker")
-    if not found or subprocess.run([found, "version"], capture_output=True, check=False).returncode:
+    """Skip or fail a test if no engine answers."""
+    program = shutil.which("docker")
+    if not program or subprocess.run([program, "version"], capture_output=True, check=False).returncode:
         skip_or_fail("no container engine answers: scripts/bootstrap.sh")
 
 
 @contextmanager
 def newer_engine() -> Iterator[str]:
-    """The address of an engine that keeps images in containerd, which Debian's own doesn't before release 13.
+    """Run an engine that stores images in containerd; yield its address.
 
-    Its builder gives files the time that it is told, exports caches, and builds for several platforms.
+    Debian's own engine stores images in containerd from release 13 on.
+    The engine's builder sets files' times as requested, exports caches, and builds for several platforms.
     """
     if os.geteuid() != 0:
-        skip_or_fail("an engine of one's own needs root")
+        skip_or_fail("starting an engine needs root")
     files = debian.unpacked("docker.io", "containerd")
-    folder = Path(tempfile.mkdtemp(prefix="devai-"))  # sockets have short paths
-    # In memory: what an engine writes and removes again takes a disk longer than the builds.
+    folder = Path(tempfile.mkdtemp(prefix="devai-"))  # paths of sockets are limited in length
+    # In memory: on a disk, writing and removing the engine's files takes longer than the builds.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6g", "tmpfs", folder], check=True)
     (folder / "daemon.json").write_text('{"features": {"containerd-snapshotter": true}}', encoding="utf-8")
     path = f"{files}/usr/sbin:{files}/usr/bin:{os.environ['PATH']}"
@@ -83,7 +84,7 @@ def newer_engine() -> Iterator[str]:
 
 
 def copy_image(name: str, target: str) -> None:
-    """Give another engine an image."""
+    """Copy an image to another engine."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
         docker("save", "--output", str(archive), name)
@@ -91,36 +92,36 @@ def copy_image(name: str, target: str) -> None:
 
 
 def image_files(image: str, engine: str = "") -> dict[str, tuple[object, ...]]:
-    """All files of an image: kind, mode, owner and a hash of the content, but not the time.
+    """Return type, mode, owner and content hash of all files of an image by path, without their times.
 
-    Read by a tar in the image, as `docker export` doesn't show the same with every engine; what an engine puts into a
-    container is not the image's.
+    The image's own tar reads the files, because the output of `docker export` differs by engine. Files that an engine
+    adds to containers are left out.
     """
-    engines_own = (".dockerenv", "dev", "proc", "sys", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf")
+    added_by_engine = (".dockerenv", "dev", "proc", "sys", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf")
     command = [
         "docker", *(["--host", engine] if engine else []), "run", "--rm", "--user=0", "--network=none",
-        "--entrypoint=tar", image, "-C", "/", *(f"--exclude=./{path}" for path in engines_own), "-c", ".",
+        "--entrypoint=tar", image, "-C", "/", *(f"--exclude=./{path}" for path in added_by_engine), "-c", ".",
     ]  # fmt: skip
-    found: dict[str, tuple[object, ...]] = {}
+    files: dict[str, tuple[object, ...]] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
             for entry in archive:
                 content = archive.extractfile(entry) if entry.isfile() else None
                 digest = hashlib.sha256(content.read()).hexdigest() if content else entry.linkname
-                found[entry.name] = (entry.type, entry.mode, entry.uid, entry.gid, digest)
-        process.stdout.read()  # tar fills its last block; closed before that, docker fails with a broken pipe
+                files[entry.name] = (entry.type, entry.mode, entry.uid, entry.gid, digest)
+        process.stdout.read()  # the padding after the archive's end: without this docker fails with a broken pipe
     assert process.returncode == 0
-    return found
+    return files
 
 
 def image_names(repository: str) -> list[str]:
-    """The names that the engine has images by, in repositories of a pattern."""
+    """Return the names of the engine's images in repositories that match a pattern."""
     listed = docker("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={repository}")
     return [name for name in listed.split() if not name.endswith(":<none>")]
 
 
 def inspect(image: str, engine: str = "") -> dict[str, object]:
-    """What the engine knows of an image."""
-    found: dict[str, object] = json.loads(docker("image", "inspect", image, engine=engine))[0]
-    return found
+    """Return the result of `docker image inspect`."""
+    attributes: dict[str, object] = json.loads(docker("image", "inspect", image, engine=engine))[0]
+    return attributes

@@ -1,6 +1,6 @@
-"""Stand-ins for what can't run here: the clouds' own services. Each says what it stands for and by which description.
+"""Fakes of cloud services that cannot run in tests. Each names the service that it replaces and the specification.
 
-They answer only what their descriptions say, record the requests, and refuse everything else.
+A fake answers only what the specification defines, records its requests, and rejects everything else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Request:
-    """One request."""
+    """An HTTP request."""
 
     method: str
     path: str
@@ -28,20 +28,20 @@ class Request:
 
     @property
     def form(self) -> Mapping[str, str]:
-        """What a form sent."""
+        """The fields of a form in the body."""
         return dict(urllib.parse.parse_qsl(self.body))
 
 
 @dataclass
 class FakeService:
-    """A stand-in that runs."""
+    """A running fake."""
 
     address: str = ""
     requests: list[Request] = field(default_factory=list)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """What all of them share: the request is noted, and answered with status and JSON by `reply`."""
+    """Base of all fakes: records the request, and answers with the status and the JSON that `reply` returns."""
 
     service: FakeService
     protocol_version = "HTTP/1.1"
@@ -67,24 +67,24 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def extra_headers(self, status: int) -> dict[str, str]:  # noqa: ARG002 - for those that differ
+    def extra_headers(self, status: int) -> dict[str, str]:  # noqa: ARG002 - for overrides
         return {"Content-Type": "application/json"}
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        """Every method of HTTP is answered in the same way (http.server looks for `do_GET` and its like)."""
+        """Answer all HTTP methods in the same way (http.server looks up `do_GET` and similar names)."""
         if name.startswith("do_"):
             return self._answer
         raise AttributeError(name)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def _running(handler: type[_Handler], **attributes: object) -> Iterator[FakeService]:
     service = FakeService()
-    own = type(handler.__name__, (handler,), {"service": service, **attributes})
-    with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
+    bound = type(handler.__name__, (handler,), {"service": service, **attributes})
+    with ThreadingHTTPServer(("127.0.0.1", 0), bound) as server:
         service.address = f"127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -105,7 +105,7 @@ class _Azure(_Handler):
     behind: str
 
     def _answer(self) -> None:
-        """Images are the business of the registry behind, if there is one."""
+        """Forward requests for images to the registry behind the fake, if one is set."""
         if self.behind and self.path.startswith("/v2/"):
             self._forward()
         else:
@@ -118,8 +118,8 @@ class _Azure(_Handler):
             else self._chunks()
         )
         registry = http.client.HTTPConnection(self.behind)
-        kept = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
-        registry.request(self.command, self.path, body=body, headers=kept | {"Content-Length": str(len(body))})
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
+        registry.request(self.command, self.path, body=body, headers=headers | {"Content-Length": str(len(body))})
         answer = registry.getresponse()
         content = answer.read()
         self.send_response(answer.status)
@@ -133,13 +133,13 @@ class _Azure(_Handler):
         registry.close()
 
     def _chunks(self) -> bytes:
-        """A body that comes in pieces (RFC 9112, 7.1)."""
-        pieces = []
+        """Read a chunked body (RFC 9112, section 7.1)."""
+        chunks = []
         while size := int(self.rfile.readline().split(b";")[0], 16):
-            pieces.append(self.rfile.read(size))
+            chunks.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()
-        return b"".join(pieces)
+        return b"".join(chunks)
 
     def reply(self, request: Request) -> tuple[int, object]:
         match request.method, request.path:
@@ -158,7 +158,7 @@ class _Azure(_Handler):
         return 404, {}
 
     def extra_headers(self, status: int) -> dict[str, str]:
-        challenge = {"WWW-Authenticate": 'Basic realm="stand-in"'} if status == 401 else {}
+        challenge = {"WWW-Authenticate": 'Basic realm="fake"'} if status == 401 else {}
         return {"Content-Type": "application/json", **challenge}
 
 
@@ -192,7 +192,7 @@ class _Google(_Handler):
 
 
 class _WithoutRepository(_Handler):
-    """Amazon ECR with no repository of the name that is requested: NAME_UNKNOWN, in ECR's words.
+    """Amazon ECR without the requested repository: NAME_UNKNOWN, with ECR's message.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-docker.html
     """
@@ -206,7 +206,7 @@ class _WithoutRepository(_Handler):
 
 
 class _Osv(_Handler):
-    """The vulnerability service that pip-audit asks, with one weakness of one package.
+    """OSV, the vulnerability service that pip-audit uses, with one vulnerability of one package.
 
     https://google.github.io/osv.dev/post-v1-query/
     """
@@ -217,38 +217,38 @@ class _Osv(_Handler):
         if json.loads(request.body)["package"]["name"] != self.package:
             return 200, {}
         affected = {"package": {"name": self.package, "ecosystem": "PyPI"}, "ranges": [], "versions": []}
-        return 200, {"vulns": [{"id": "TEST-2026-1", "summary": "a weakness of the tests", "affected": [affected]}]}
+        return 200, {"vulns": [{"id": "TEST-2026-1", "summary": "a vulnerability for tests", "affected": [affected]}]}
 
 
 def _password(request: Request) -> str:
-    """The password of a Basic login."""
+    """Return the password of HTTP Basic authentication."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     return base64.b64decode(encoded).decode().partition(":")[2] if scheme == "Basic" else ""
 
 
 @contextmanager
 def azure(*, entra_token: str, refresh_token: str, behind: str = "") -> Iterator[FakeService]:
-    """Stands in for Azure's identity endpoint and a Container Registry's login, before a registry if one is given."""
+    """Fake Azure's identity endpoint and a Container Registry's login; forward images to the registry `behind` it."""
     with _running(_Azure, entra_token=entra_token, refresh_token=refresh_token, behind=behind) as service:
         yield service
 
 
 @contextmanager
 def google(*, token: str) -> Iterator[FakeService]:
-    """Stands in for the metadata server of a Google Cloud machine."""
+    """Fake the metadata server of a Google Cloud machine."""
     with _running(_Google, token=token) as service:
         yield service
 
 
 @contextmanager
 def ecr_without_repository() -> Iterator[FakeService]:
-    """Stands in for an Elastic Container Registry that has no repository of that name."""
+    """Fake an Elastic Container Registry without the requested repository."""
     with _running(_WithoutRepository) as service:
         yield service
 
 
 @contextmanager
 def osv(*, package: str) -> Iterator[FakeService]:
-    """Stands in for the vulnerability service, which knows of one weakness, in one package."""
+    """Fake the vulnerability service OSV, with one vulnerability in one package."""
     with _running(_Osv, package=package) as service:
         yield service

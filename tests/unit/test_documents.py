@@ -53,7 +53,7 @@ def test_documents_have_commands() -> None:
     assert {"README.md", "docs/tours/laptop.md", "docs/tours/aws.md"} <= set(documents())
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.location)
 def test_every_command_can_be_typed(block: Block) -> None:
     assert block.marks <= NEEDS | {REFUSED}
     assert block.commands
@@ -68,7 +68,7 @@ def test_every_command_can_be_typed(block: Block) -> None:
                 assert name in OTHERS | SHELL
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.runs], ids=lambda block: block.place)
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.is_runnable], ids=lambda block: block.location)
 def test_what_says_of_no_need_can_be_run_anywhere(block: Block) -> None:
     assert {words[0] for command in block.commands for words in command.programs} <= {"inv", "devai"} | SHELL
 
