@@ -1,7 +1,7 @@
-"""What Terraform's modules declare, read from their files; `python -m harness.hcl` writes it into their READMEs.
+"""The declarations of Terraform modules, parsed from their files; `python -m harness.hcl` writes the modules' READMEs.
 
-The READMEs have the layout of terraform-docs (`markdown table`, without anchors and HTML). The same command writes each
-root's example of variables: what is rendered for the environment dev of the shipped configuration.
+The READMEs have the layout of terraform-docs (`markdown table`, without anchors and HTML). The same command writes an
+example of variables for each root: the values that are rendered for the environment dev of the shipped configuration.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ROOT = Path(__file__).parents[2] / "deploy/terraform"
 CLOUDS = ("aws", "azure", "gcp")
 BEGIN, END = "<!-- BEGIN_TF_DOCS: written by `python -m harness.hcl` -->", "<!-- END_TF_DOCS -->"
 REGISTRY = "https://registry.terraform.io/providers/hashicorp"
-# The provider that is built into Terraform is documented with the language.
+# The documentation of the provider that is built into Terraform is part of the language's documentation.
 BUILT_IN = {"terraform_data": "https://developer.hashicorp.com/terraform/language/resources/terraform-data"}
 
 
 def plain(value: Any) -> Any:
-    """Return a value without the parser's marks: quotes of strings, `${}` of expressions."""
+    """Return a value without the parser's quotes around strings and `${}` around expressions."""
     if not isinstance(value, str):
         return value
     return re.sub(r"^\$\{(.*)\}$", r"\1", value, flags=re.DOTALL).strip('"')
@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource or a data source as a file declares it."""
+    """A declared resource or data source."""
 
     type: str
     name: str
@@ -49,17 +49,17 @@ class Resource:
 
     @property
     def address(self) -> str:
-        """Its address inside its module."""
+        """The resource's address in its module."""
         return f"{'data.' if self.data else ''}{self.type}.{self.name}"
 
     @property
     def provider(self) -> str:
-        """The local name of its provider."""
+        """The local name of the resource's provider."""
         return self.type.partition("_")[0]
 
     @property
     def documentation(self) -> str:
-        """The address of its page in the provider's documentation."""
+        """The URL of the resource's page in the provider's documentation."""
         kind, short = ("data-sources" if self.data else "resources"), self.type.partition("_")[2]
         return BUILT_IN.get(self.type, f"{REGISTRY}/{self.provider}/latest/docs/{kind}/{short}")
 
@@ -71,7 +71,7 @@ def _parsed(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Module:
-    """A folder of Terraform files: a module, or a root."""
+    """A folder of Terraform files: a module or a root."""
 
     folder: Path
 
@@ -91,27 +91,27 @@ class Module:
 
     @cached_property
     def variables(self) -> dict[str, dict[str, Any]]:
-        """Each variable with its arguments."""
+        """The arguments of each variable."""
         return dict(self._blocks("variable"))
 
     @cached_property
     def outputs(self) -> dict[str, dict[str, Any]]:
-        """Each output with its arguments."""
+        """The arguments of each output."""
         return dict(self._blocks("output"))
 
     @property
     def interface(self) -> list[str]:
-        """The names of its variables and outputs."""
+        """The names of the module's variables and outputs."""
         return [*self.variables, *self.outputs]
 
     @cached_property
     def resources(self) -> list[Resource]:
-        """Its own resources."""
+        """The resources that the module itself declares."""
         return self._declared("resource")
 
     @cached_property
     def data_sources(self) -> list[Resource]:
-        """Its own data sources."""
+        """The data sources that the module itself declares."""
         return self._declared("data")
 
     def _declared(self, block: str) -> list[Resource]:
@@ -124,29 +124,29 @@ class Module:
 
     @cached_property
     def calls(self) -> dict[str, dict[str, Any]]:
-        """The modules that it calls, each with its arguments."""
+        """The arguments of each module call."""
         return dict(self._blocks("module"))
 
     @cached_property
     def providers(self) -> list[dict[str, Any]]:
-        """Its configurations of providers."""
+        """The module's provider configurations."""
         return [body for _, body in self._blocks("provider")]
 
     @cached_property
     def terraform(self) -> list[dict[str, Any]]:
-        """Its `terraform` blocks."""
+        """The module's `terraform` blocks."""
         return [block for content in self._content for block in content.get("terraform", [])]
 
     @cached_property
     def body(self) -> str:
-        """Everything but the declarations of its variables."""
+        """The text of all files except variables.tf."""
         return "\n".join(
             file.read_text(encoding="utf-8") for file in sorted(self.folder.glob("*.tf")) if file.name != "variables.tf"
         )
 
     @cached_property
     def requirements(self) -> dict[str, str]:
-        """The versions that it requires: of Terraform, then of each provider."""
+        """The version constraints for Terraform and then for each provider."""
         versions: dict[str, str] = {}
         for block in self.terraform:
             if "required_version" in block:
@@ -159,9 +159,9 @@ class Module:
 
     @property
     def tables(self) -> str:
-        """What its README shows: the sections of terraform-docs."""
+        """The generated part of the README: the sections of terraform-docs."""
         declared = [*self.resources, *self.data_sources]
-        versions = {**self.requirements, "terraform": "n/a"}  # the built-in provider has Terraform's own
+        versions = {**self.requirements, "terraform": "n/a"}  # the built-in provider has Terraform's version
         sections = {
             "Requirements": _table(("Name", "Version"), self.requirements.items()),
             "Providers": _table(
@@ -193,12 +193,12 @@ class Module:
 
     @property
     def readme(self) -> Path:
-        """Where the tables stand."""
+        """The file that contains the tables."""
         return self.folder / "README.md"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a table in Markdown; an empty text without rows."""
+    """Return a Markdown table, or an empty string if there are no rows."""
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     rule = ["-" * len(cell) if cell != "Required" else ":------:" for cell in head]
     return "\n".join([f"| {' | '.join(head)} |", f"| {' | '.join(rule)} |", *lines]) if lines else ""
@@ -217,46 +217,46 @@ def _default(block: dict[str, Any]) -> str:
 
 
 def capabilities() -> list[str]:
-    """What there is a module for in each cloud."""
+    """Return the names of the folders in `modules/` that have a module for each cloud."""
     return sorted(folder.name for folder in (ROOT / "modules").iterdir() if (folder / "aws").is_dir())
 
 
 def load_balancers(cloud: str) -> list[IPv4Network]:
-    """From where the load balancer of a cloud reaches the lab, as its networking module says it."""
+    """Return the source networks of a cloud's load balancer, as the networking module defines them."""
     module = Module(ROOT / "modules/networking" / cloud)
-    if own := re.search(r"cidrsubnet\(var\.cidr, 8, (\d+)( \+ index)?\)", module.body):
+    if subnet := re.search(r"cidrsubnet\(var\.cidr, 8, (\d+)( \+ index)?\)", module.body):
         network = IPv4Network(plain(module.variables["cidr"]["default"]))
-        subnets, first = list(network.subnets(8)), int(own[1])
-        return subnets[first : first + (3 if own[2] else 1)]  # one in each zone, of which there are three at most
-    (named,) = re.findall(r"balancers = (\[.+\])", module.body)
-    return [IPv4Network(each) for each in json.loads(named)]
+        subnets, first = list(network.subnets(8)), int(subnet[1])
+        return subnets[first : first + (3 if subnet[2] else 1)]  # one in each of at most three zones
+    (ranges,) = re.findall(r"balancers = (\[.+\])", module.body)
+    return [IPv4Network(each) for each in json.loads(ranges)]
 
 
 def modules() -> list[Module]:
-    """All modules, without the roots."""
+    """Return all modules except the roots."""
     return [Module(file.parent) for file in sorted((ROOT / "modules").rglob("main.tf"))]
 
 
 def roots() -> list[Module]:
-    """The roots."""
+    """Return the roots."""
     return [Module(ROOT / cloud) for cloud in CLOUDS]
 
 
 def example(cloud: str) -> str:
-    """The variables of a root with the values of `<cloud>-dev`, as a person would write them."""
-    with TemporaryDirectory() as folder:  # a project without anybody's own settings
+    """Return the variables of a root with the values of `<cloud>-dev`, in the syntax of a variables file."""
+    with TemporaryDirectory() as folder:  # a project without personal settings
         values = terraform.variables(load(fresh(Path(folder, "lab")), Stack("dev", cloud), environ={}))
     lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
     return f"# What `inv config.render --cloud={cloud}` makes of the shipped configuration.\n{''.join(lines)}"
 
 
 def example_file(cloud: str) -> Path:
-    """Where the example stands."""
+    """Return the path of a root's example."""
     return ROOT / cloud / "terraform.tfvars.example"
 
 
 def write() -> None:
-    """Write the tables into the READMEs, between their marks, and the examples."""
+    """Write the tables between the markers in the READMEs, and write the examples."""
     for cloud in CLOUDS:
         example_file(cloud).write_text(example(cloud), encoding="utf-8")
     for module in [*modules(), *roots()]:

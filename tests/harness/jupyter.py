@@ -1,4 +1,4 @@
-"""A JupyterLab as its own page talks to it: HTTP, and a kernel's websocket."""
+"""A client of JupyterLab that uses the same interfaces as the web page: HTTP and a kernel's WebSocket."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ import websocket
 
 @dataclass(frozen=True)
 class Jupyter:
-    """The lab behind a printed URL, that with the token in it."""
+    """The lab at a output URL with a token."""
 
     url: str
     certificate: Path | None = None
-    """That of HTTPS, which is trusted for that and for nothing else."""
+    """The lab's HTTPS certificate, the only one that the client trusts."""
 
     @property
     def token(self) -> str:
-        """The token in the URL."""
+        """The token of the URL."""
         return urllib.parse.parse_qs(urllib.parse.urlsplit(self.url).query)["token"][0]
 
     @property
     def base(self) -> str:
-        """The URL under which the API's paths stand."""
+        """The base URL of the API."""
         return self.url.partition("lab?")[0]
 
     def status(self, path: str, *, token: bool = True, headers: Mapping[str, str] | None = None) -> int:
-        """The HTTP status of a GET."""
+        """Return the HTTP status of a GET request."""
         request = self._request(path, token=token)
         request.headers.update(headers or {})
         try:
@@ -45,16 +45,16 @@ class Jupyter:
             return error.code
 
     def cookies(self) -> list[str]:
-        """What the printed URL has a browser keep, as the server says it."""
+        """Return the Set-Cookie headers of the response to the output URL."""
         with urllib.request.urlopen(self.url, timeout=10, context=self._tls) as answer:
             return list(answer.headers.get_all("Set-Cookie"))
 
     def session(self) -> dict[str, str]:
-        """The header by which a browser is known that has opened the printed URL."""
+        """Return the headers that authenticate a browser that has opened the output URL."""
         return {"Cookie": "; ".join(cookie.partition(";")[0] for cookie in self.cookies())}
 
     def handshake(self, kernel: str, **options: Any) -> int:
-        """The HTTP status that a websocket of a kernel gets; the options are those of `websocket`."""
+        """Return the HTTP status of a WebSocket handshake with a kernel; the options are those of `websocket`."""
         address = f"{self.base.replace('http', 'ws', 1)}api/kernels/{kernel}/channels"
         try:
             websocket.create_connection(address, timeout=10, **options).close()
@@ -63,14 +63,14 @@ class Jupyter:
         return 101
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer of an API call, as JSON."""
+        """Call the API; return the parsed JSON response."""
         request = self._request(path, method=method, data=None if body is None else json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=30, context=self._tls) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
     def execute(self, code: str, *, seconds: float = 180) -> str:
-        """What a cell prints, run in a fresh kernel; raises AssertionError with the traceback where it fails."""
+        """Run a cell in a new kernel; return its output, or raise AssertionError with its traceback."""
         kernel = self.call("POST", "api/kernels", {"name": "python3"})["id"]
         try:
             channels = websocket.create_connection(
@@ -97,22 +97,22 @@ class Jupyter:
 
 
 def _run_cell(channels: websocket.WebSocket, code: str) -> str:
-    """The messages of https://jupyter-client.readthedocs.io/en/stable/messaging.html for one cell."""
+    """Run a cell by the messages of https://jupyter-client.readthedocs.io/en/stable/messaging.html."""
     message = uuid.uuid4().hex
     header = {"msg_id": message, "msg_type": "execute_request", "username": "", "session": message, "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
     channels.send(
         json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content})
     )
-    printed = ""
+    output = ""
     while True:
         answer = json.loads(channels.recv())
         if answer["parent_header"].get("msg_id") != message:
             continue
         kind = answer["msg_type"]
         if kind == "stream":
-            printed += answer["content"]["text"]
+            output += answer["content"]["text"]
         elif kind == "error":
             raise AssertionError("\n".join(answer["content"]["traceback"]))
         elif kind == "status" and answer["content"]["execution_state"] == "idle":
-            return printed
+            return output

@@ -1,4 +1,4 @@
-"""Plays a cloud's load balancer: ends TLS, and leads requests to the service that an Ingress of the cluster names."""
+"""Fake of a cloud's load balancer: terminates TLS, and forwards requests to the service of an Ingress."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.kubernetes.certificates import Authority
 
 @contextmanager
 def load_balancer(cluster: Cluster, host: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """A load balancer for a host name; gives its address and the file of the authority to trust."""
+    """Run a load balancer for a host name; yield its address and the file of its certificate authority."""
     authority = Authority.new(folder)
     authority.issue("site", user=host, addresses=[f"DNS:{host}"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority.certificate("site"), authority.key("site"))
     handler = type("Handler", (_Handler,), {"cluster": cluster, "host": host})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        # The handshake is each connection's own: one that fails is not the listener's end.
+        # Each connection does its own handshake, so that a failed handshake does not stop the listener.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"127.0.0.1:{server.server_port}", authority.ca
@@ -37,17 +37,17 @@ class _Handler(BaseHTTPRequestHandler):
     host: str
 
     def do_GET(self) -> None:
-        """Answer as the service does, or as load balancers do where there is none."""
-        found = _service(self.cluster, self.host)
-        if not found:
+        """Answer as the service does; without a service or a ready pod answer as load balancers do."""
+        service = _service(self.cluster, self.host)
+        if not service:
             return self.send_error(503)
-        with _forwarded(self.cluster, *found) as port:
+        with _forwarded(self.cluster, *service) as port:
             if not port:
                 return self.send_error(502)
-            kept = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
             try:
                 with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as backend:
-                    backend.request("GET", self.path, headers=kept)
+                    backend.request("GET", self.path, headers=headers)
                     answer = backend.getresponse()
                     content = answer.read()
             except OSError:
@@ -62,11 +62,11 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _service(cluster: Cluster, host: str) -> tuple[str, str, str] | None:
-    """Namespace, name and port of the service behind the Ingress for a host."""
+    """Return namespace, name and port of the service behind the Ingress of a host."""
     for item in cluster.get("ingresses", "--all-namespaces")["items"]:
         for rule in item["spec"]["rules"]:
             if rule["host"] == host:
@@ -78,7 +78,7 @@ def _service(cluster: Cluster, host: str) -> tuple[str, str, str] | None:
 
 @contextmanager
 def _forwarded(cluster: Cluster, namespace: str, service: str, port: str) -> Iterator[int]:
-    """A port of this machine that leads to a service; 0 where no pod of it is ready."""
+    """Forward a port of this machine to a service; yield the port, or 0 if no pod of the service is ready."""
     target = [f"--namespace={namespace}", "port-forward", f"service/{service}", f":{port}"]
     with subprocess.Popen(
         [kubectl_program(), f"--kubeconfig={cluster.kubeconfig}", *target],
@@ -87,6 +87,6 @@ def _forwarded(cluster: Cluster, namespace: str, service: str, port: str) -> Ite
         text=True,
     ) as process:
         assert process.stdout
-        found = re.search(r":(\d+) ->", process.stdout.readline())
-        yield int(found[1]) if found else 0
+        match = re.search(r":(\d+) ->", process.stdout.readline())
+        yield int(match[1]) if match else 0
         process.terminate()

@@ -21,26 +21,26 @@ Object = Mapping[str, Any]
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 CLOUDS = ("local", "aws", "azure", "gcp")
-# What a person may choose beside environment, cloud and GPU; each alone, and then all of them.
+# Options besides environment, cloud and GPU; tests use each option alone, and then all of them.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "external Ollama": ("ollama.mode=external", "ollama.url=http://192.0.2.7:11434"),
     "secret store": ("kubernetes.secret_store=vault",),
     "GPUs for labs": ("gpu.enabled=true", "gpu.lab=true", "gpu.count=2"),
-    "classes of one's own": ("storage.home_class=shared", "storage.models_class=fast"),
-    "labs come and go": ("compute.replicas.min=2", "compute.replicas.max=4", "kubernetes.scale_down=true"),
+    "custom storage classes": ("storage.home_class=shared", "storage.models_class=fast"),
+    "autoscaled labs": ("compute.replicas.min=2", "compute.replicas.max=4", "kubernetes.scale_down=true"),
     "no HTTPS": ("protected=false", "tls.enabled=false"),
     "no host name": ("protected=false", "ingress.host="),
-    "a certificate of one's own": ("terraform.certificate=mine",),
+    "custom certificate": ("terraform.certificate=mine",),
     "another path": ("network.base_url=/lab/", "ports.lab=80"),
-    "models from files": ("models=[own.gguf]",),
+    "models from files": ("models=[local.gguf]",),
 }
-# Not on Google Cloud, whose controller looks at no class; `protected` is for shared files only.
-CLASS = ("ingress.class_name=own", "ingress.controller=ingress", "tls.certificate=lab-tls")
+# Not for Google Cloud, whose controller ignores the class.
+CLASS = ("ingress.class_name=custom", "ingress.controller=ingress", "tls.certificate=lab-tls")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A stack in one of its forms."""
+    """A stack with an environment, a cloud and options."""
 
     cloud: str
     environment: str
@@ -55,30 +55,30 @@ class Variant:
 
 @dataclass(frozen=True)
 class Manifests:
-    """The objects of a stack."""
+    """The rendered Kubernetes objects of a stack."""
 
     settings: Settings
     text: str
     objects: Sequence[Object]
 
     def of(self, kind: str) -> dict[str, Object]:
-        """The objects of a kind, by name."""
-        return {found["metadata"]["name"]: found for found in self.objects if found["kind"] == kind}
+        """Return the objects of a kind by name."""
+        return {item["metadata"]["name"]: item for item in self.objects if item["kind"] == kind}
 
     @property
     def namespace(self) -> str:
-        """The one that everything of the stack is in."""
+        """The namespace of all objects of the stack."""
         return str(self.of("PersistentVolumeClaim")["home"]["metadata"]["namespace"])
 
     @property
     def pods(self) -> dict[str, Object]:
-        """The pod templates of all workloads, by the workload's name."""
+        """The pod templates of all workloads by the workload's name."""
         workloads = {**self.of("Deployment"), **self.of("Job")}
         return {name: workload["spec"]["template"] for name, workload in workloads.items()}
 
     @property
     def containers(self) -> Iterator[tuple[str, Object]]:
-        """All containers, with their workload's name."""
+        """All containers with the name of their workload."""
         for name, template in self.pods.items():
             spec = template["spec"]
             for container in (*spec["containers"], *spec.get("initContainers", ())):
@@ -86,37 +86,37 @@ class Manifests:
 
 
 def base_variants() -> list[Variant]:
-    """Every environment on every cloud, with and without GPUs."""
+    """Return every environment on every cloud, with and without GPUs."""
     return [Variant(cloud, env, gpu) for cloud, env, gpu in itertools.product(CLOUDS, ENVIRONMENTS, (False, True))]
 
 
 def option_variants() -> list[Variant]:
-    """Each option alone, and all together, on every cloud."""
-    found = []
+    """Return each option alone and all options together, on every cloud."""
+    result = []
     for cloud in CLOUDS:
-        options = {**OPTIONS, **({} if cloud == "gcp" else {"a class of one's own": CLASS})}
-        found += [Variant(cloud, "dev", overrides=flags(given), name=name) for name, given in options.items()]
+        options = {**OPTIONS, **({} if cloud == "gcp" else {"custom ingress class": CLASS})}
+        result += [Variant(cloud, "dev", overrides=flags(overrides), name=name) for name, overrides in options.items()]
         together = [
             flag
-            for name, given in options.items()
+            for name, overrides in options.items()
             if name not in ("external Ollama", "no HTTPS", "no host name")
-            for flag in given
+            for flag in overrides
         ]
-        found.append(Variant(cloud, "prod", overrides=flags(together), name="all options"))
-    return found
+        result.append(Variant(cloud, "prod", overrides=flags(together), name="all options"))
+    return result
 
 
-def flags(given: Sequence[str]) -> tuple[str, ...]:
-    """Overrides that a flag may set."""
-    return tuple(flag for flag in given if not flag.startswith("protected"))
+def flags(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides that `--set` may change; `protected` can be set in shared files only."""
+    return tuple(flag for flag in overrides if not flag.startswith("protected"))
 
 
-def build(project: Project, kind: Variant) -> Manifests:
-    """Render a stack to its folder, and have kubectl build that."""
-    stack = Stack(kind.environment, kind.cloud)
-    settings = Sources(project, {}).configuration(stack, kind.overrides, gpu=kind.gpu).settings
-    # Forms of one stack are built side by side.
-    folder = project.root / "generated" / re.sub(r"\W+", "-", str(kind))
+def build(project: Project, variant: Variant) -> Manifests:
+    """Render a stack to a folder, and build the folder with kubectl."""
+    stack = Stack(variant.environment, variant.cloud)
+    settings = Sources(project, {}).configuration(stack, variant.overrides, gpu=variant.gpu).settings
+    # One folder for each variant, as tests build variants of a stack in parallel.
+    folder = project.root / "generated" / re.sub(r"\W+", "-", str(variant))
     writer.write(kubernetes.render(settings), folder)
     text = kubectl.build(folder / "kubernetes")
     return Manifests(settings, text, live.parse(text))

@@ -1,4 +1,4 @@
-"""Podman with a socket like Docker's, and a storage of its own that is gone afterwards."""
+"""Podman with a socket that is compatible with Docker's, and with temporary storage."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harness import debian
 from harness.engine import wait_for
 from harness.prerequisites import skip_or_fail
 
-# Without aardvark-dns, which Debian only recommends, services don't find each other by name.
+# Debian only recommends aardvark-dns, which services need to resolve each other's names.
 PACKAGES = ["podman", "netavark", "aardvark-dns"]
-# Where no systemd is; what builds an image is in the machine's own network, whose name servers it can reach.
+# For machines without systemd. Image builds use the machine's own network, where they reach its name servers.
 SETTINGS = '[engine]\nevents_logger = "file"\ncgroup_manager = "cgroupfs"\n[containers]\nnetns = "host"\n'
-# Podman's own default is more than a machine may allow that is itself a container; who starts one has to say less.
+# A machine that is itself a container may not allow Podman's default limits; lower limits have to be set.
 _NPROC, _NOFILE = (
     min(resource.getrlimit(limit)[1], 16384) for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE)
 )
 LIMITS = (f"--ulimit=nofile={_NOFILE}", f"--ulimit=nproc={_NPROC}")
-# All that Podman starts ends with these namespaces, and they end with the tests, even if those are killed. And it has
-# /run/containers to itself: there root's Podman keeps the names that its DNS server answers for, whatever its storage.
+# The kernel stops all processes of these namespaces when the tests stop, even if the tests are killed. /run/containers
+# is private too: root's Podman keeps the names of its DNS server there, independently of the storage.
 _NAMESPACES = ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"]
 _SERVE = """
 mkdir --parents /run/containers
@@ -45,9 +45,9 @@ services:
 
 @contextmanager
 def podman() -> Iterator[str]:
-    """The address of its socket."""
+    """Run Podman's service; yield the address of its socket."""
     if os.geteuid() != 0:
-        skip_or_fail("an engine of one's own needs root")
+        skip_or_fail("starting an engine needs root")
     debian.install(*PACKAGES)
     _remove_port_forwards()
     folder = Path(tempfile.mkdtemp(prefix="devai-podman-", dir="/var/tmp"))
@@ -84,11 +84,11 @@ def podman() -> Iterator[str]:
 def _remove_port_forwards() -> None:
     """Remove rules that forward ports of this machine to containers of tests.
 
-    Podman leaves them where it is killed, and whatever listens on such a port later is not reached.
+    A killed Podman leaves its rules, and a program that later listens on such a port cannot be reached.
     """
     table = ("iptables", "-w", "-t", "nat")
     listed = subprocess.run([*table, "-S", "NETAVARK-HOSTPORT-DNAT"], capture_output=True, text=True, check=False)
     for rule in listed.stdout.splitlines():
         if "dnat name: devai-test" in rule:
-            _, *words = shlex.split(rule)
-            subprocess.run([*table, "-D", *words], check=True)
+            _, *arguments = shlex.split(rule)
+            subprocess.run([*table, "-D", *arguments], check=True)

@@ -1,7 +1,7 @@
-"""Who may talk to whom, by the rules of NetworkPolicy (networking.k8s.io/v1), computed and not tried.
+"""Allowed connections by the rules of NetworkPolicy (networking.k8s.io/v1), computed without a cluster.
 
-A connection needs the leave of the policies that select its source (egress) and of those that select its target
-(ingress); pods that no policy of that direction selects have it.
+The policies that select the source (egress) and the policies that select the target (ingress) must allow a connection.
+Without a policy that selects a pod, all of the pod's connections in that direction are allowed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One end of a connection: a pod, or an address outside of the cluster."""
+    """An endpoint of a connection: a pod, or an address outside the cluster."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     namespace: str = ""
@@ -24,25 +24,29 @@ class Endpoint:
 
     @property
     def is_pod(self) -> bool:
-        """Whether it is a pod."""
+        """Whether the endpoint is a pod."""
         return bool(self.namespace)
 
 
 def may_connect(policies: Sequence[Object], source: Endpoint, target: Endpoint, port: int) -> bool:
-    """Whether a TCP connection comes about."""
-    return _leave(policies, "Egress", (source, target), port) and _leave(policies, "Ingress", (target, source), port)
+    """Whether the policies allow a TCP connection."""
+    return _allowed(policies, "Egress", (source, target), port) and _allowed(
+        policies, "Ingress", (target, source), port
+    )
 
 
-def _leave(policies: Sequence[Object], direction: str, ends: tuple[Endpoint, Endpoint], port: int) -> bool:
-    """Whether the policies of the first end let a connection with the other pass."""
-    own, other = ends
-    selecting = [policy for policy in policies if _selects(policy, own) and direction in policy["spec"]["policyTypes"]]
+def _allowed(policies: Sequence[Object], direction: str, endpoints: tuple[Endpoint, Endpoint], port: int) -> bool:
+    """Whether the policies that select the first endpoint allow a connection with the second."""
+    selected, peer_endpoint = endpoints
+    selecting = [
+        policy for policy in policies if _selects(policy, selected) and direction in policy["spec"]["policyTypes"]
+    ]
     if not selecting:
         return True
     rules, peers = direction.lower(), "to" if direction == "Egress" else "from"
     return any(
         _port_matches(rule, port)
-        and (peers not in rule or any(_peer_matches(peer, policy, other) for peer in rule[peers]))
+        and (peers not in rule or any(_peer_matches(peer, policy, peer_endpoint) for peer in rule[peers]))
         for policy in selecting
         for rule in policy["spec"].get(rules, ())
     )
@@ -57,24 +61,24 @@ def _port_matches(rule: Object, port: int) -> bool:
     return not ports or any(entry["port"] == port and entry.get("protocol", "TCP") == "TCP" for entry in ports)
 
 
-def _peer_matches(peer: Object, policy: Object, other: Endpoint) -> bool:
+def _peer_matches(peer: Object, policy: Object, endpoint: Endpoint) -> bool:
     if block := peer.get("ipBlock"):
-        # Of pods it speaks where their addresses are in it, too: the cautious reading.
-        address = ip_address(other.address)
+        # The block also matches pods with an address in the block: the stricter interpretation.
+        address = ip_address(endpoint.address)
         within = address in ip_network(block["cidr"])
-        return within and not any(address in ip_network(gap) for gap in block.get("except", ()))
-    if not other.is_pod:
+        return within and not any(address in ip_network(excluded) for excluded in block.get("except", ()))
+    if not endpoint.is_pod:
         return False
     if selector := peer.get("namespaceSelector"):
-        if not matches(selector, {"kubernetes.io/metadata.name": other.namespace}):
+        if not matches(selector, {"kubernetes.io/metadata.name": endpoint.namespace}):
             return False
-    elif other.namespace != policy["metadata"]["namespace"]:
+    elif endpoint.namespace != policy["metadata"]["namespace"]:
         return False
-    return matches(peer.get("podSelector", {}), other.labels)
+    return matches(peer.get("podSelector", {}), endpoint.labels)
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector selects something with these labels."""
+    """Whether a label selector matches labels."""
     equal = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
     return equal and all(_expression_matches(part, labels) for part in selector.get("matchExpressions", ()))
 

@@ -1,4 +1,4 @@
-"""A real image registry on the loopback (distribution, as Debian packages it), and a line to it that can be cut."""
+"""A real image registry on loopback (distribution, from Debian's package), and a proxy that breaks connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness import debian
 
 @dataclass
 class Registry:
-    """A registry that can be started, and be gone for a while."""
+    """A registry that tests can stop and start again."""
 
     address: str
     folder: Path
@@ -30,18 +30,18 @@ class Registry:
 
     @property
     def log(self) -> Path:
-        """What it has said."""
+        """The registry's log file."""
         return self.folder / "log"
 
     def start(self) -> None:
-        """Run it, with what it had before."""
+        """Start the registry with the images that it stored before."""
         with self.log.open("a") as log:
-            words = [_program(), "serve", str(self.folder / "registry.yml")]
-            self._process = subprocess.Popen(words, stdout=log, stderr=log)
+            command = [_program(), "serve", str(self.folder / "registry.yml")]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         _wait(f"http://{self.address}/v2/", self._process)
 
     def stop(self) -> None:
-        """End it; what it has stays in its folder."""
+        """Stop the registry; the folder keeps its images."""
         if self._process:
             self._process.terminate()
             self._process.wait(timeout=10)
@@ -51,7 +51,7 @@ class Registry:
 def registry(
     folder: Path, *, users: Mapping[str, str] | None = None, storage: Path | None = None
 ) -> Iterator[Registry]:
-    """A registry of its own in a folder; with `users`, only they are let in. It is gone afterwards."""
+    """Run a registry with its data in a folder. With `users` (passwords by name), the registry requires a login."""
     address = f"127.0.0.1:{free_port()}"
     definition = {
         "version": "0.1",
@@ -60,33 +60,36 @@ def registry(
         "http": {"addr": address},
     }
     if users:
-        lines = (f"{name}:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()}\n" for name, word in users.items())
+        lines = (
+            f"{name}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
+            for name, password in users.items()
+        )
         (folder / "users").write_text("".join(lines), encoding="utf-8")
         definition["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "users")}}
     (folder / "registry.yml").write_text(yaml.safe_dump(definition), encoding="utf-8")
-    own = Registry(address, folder)
+    running = Registry(address, folder)
     try:
-        own.start()
-        yield own
+        running.start()
+        yield running
     finally:
-        own.stop()
+        running.stop()
 
 
 def _program() -> str:
-    """One that is installed, or an unpacked one."""
-    found = shutil.which("docker-registry") or shutil.which("registry")
-    return found or str(debian.unpacked("docker-registry") / "usr/bin/docker-registry")
+    """Return the installed registry's program, or that of the unpacked Debian package."""
+    installed = shutil.which("docker-registry") or shutil.which("registry")
+    return installed or str(debian.unpacked("docker-registry") / "usr/bin/docker-registry")
 
 
 def free_port() -> int:
-    """A port of the loopback that nothing listens on."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], *, seconds: float = 20) -> None:
-    """Wait until something answers; a refusal for want of a login is an answer."""
+    """Wait until the registry answers; a response that requires a login counts."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -101,10 +104,15 @@ def _wait(url: str, process: subprocess.Popen[bytes], *, seconds: float = 20) ->
 
 
 class FlakyProxy:
-    """A line to an address, which breaks once in the middle of what is sent, and is down for a while then.
+    """A TCP proxy that breaks one connection during an upload, and then rejects some requests.
 
-    It passes bytes on and looks into none of them. While it is down, it answers as a registry that has been asked too
-    much, which an engine doesn't try again on its own.
+    The proxy forwards bytes without parsing them. It rejects requests with HTTP 429 as a registry does that is rate
+    limited, because engines do not retry after this status.
+
+    Args:
+        target: address of the registry, as host:port.
+        breaks_after: bytes sent to the registry until the connection breaks.
+        refusals: number of connections that are rejected after the break.
     """
 
     _BUSY = b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "too many requests"}]}'
@@ -112,7 +120,7 @@ class FlakyProxy:
     def __init__(self, target: str, *, breaks_after: int, refusals: int) -> None:
         host, _, port = target.partition(":")
         self._target = (host, int(port))
-        self._left = breaks_after
+        self._remaining = breaks_after
         self._refusals = refusals
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -121,38 +129,38 @@ class FlakyProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more calls."""
+        """Accept no more connections."""
         self._listener.close()
 
     def _accept(self) -> None:
         with suppress(OSError):  # closed
             while True:
-                caller, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(caller,), daemon=True).start()
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _serve(self, caller: socket.socket) -> None:
+    def _serve(self, client: socket.socket) -> None:
         if self.broken and self.refused < self._refusals:
             self.refused += 1
-            with caller, suppress(OSError):
-                caller.recv(65536)
+            with client, suppress(OSError):
+                client.recv(65536)
                 head = "HTTP/1.1 429 Too Many Requests", "Connection: close", "Content-Type: application/json"
                 length = f"Content-Length: {len(self._BUSY)}"
-                caller.sendall("\r\n".join([*head, length, "", ""]).encode() + self._BUSY)
+                client.sendall("\r\n".join([*head, length, "", ""]).encode() + self._BUSY)
             return
         registry = socket.create_connection(self._target)
-        threading.Thread(target=self._pass_on, args=(registry, caller), daemon=True).start()
-        self._pass_on(caller, registry, counted=True)
+        threading.Thread(target=self._forward, args=(registry, client), daemon=True).start()
+        self._forward(client, registry, counted=True)
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, *, counted: bool = False) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, *, counted: bool = False) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
                 if counted and not self.broken:
-                    self._left -= len(data)
-                    if self._left <= 0:
+                    self._remaining -= len(data)
+                    if self._remaining <= 0:
                         self.broken = True
                         break
-        for end in (source, target):
+        for connection in (source, target):
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()

@@ -1,7 +1,7 @@
-"""Engines that a person runs without being root, Podman and Docker, each in a view of this machine of their own.
+"""Rootless engines, Podman and Docker, each of a user in separate mount and PID namespaces.
 
-The person exists in that view only (`rootless.sh`), and all that they started ends with it. Their tasks may read what
-is root's, for there the interpreter of the tests may be; their engines may not.
+The user exists only in these namespaces (`rootless.sh`), and the kernel stops the user's processes with the namespaces.
+The user's tasks may read root's files, since the tests' Python may be among these; the user's engines may not.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _PACKAGES = {"podman": PACKAGES, "docker": ["rootlesskit"]}
 
 @dataclass(frozen=True)
 class RootlessUser:
-    """Somebody without root, and the engine that is theirs."""
+    """A user without root privileges, and the user's engine."""
 
     folder: Path
     first_process: int
     socket: str
 
     def inv(self, *arguments: str, project: Path) -> subprocess.CompletedProcess[str]:
-        """A task in a folder of theirs."""
+        """Run a task as the user in a project."""
         program = str(Path(sys.executable).with_name("inv"))
         reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         return subprocess.run(
-            [*self._words(project, *reading), program, *arguments],
+            [*self._command_as_user(project, *reading), program, *arguments],
             env={**self.environ(), "DOCKER_HOST": self.socket},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -48,10 +48,10 @@ class RootlessUser:
         )
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
-        """A program of theirs, which says all in the folder's log."""
+        """Start a program as the user; the folder's log receives its output."""
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [*self._words(self.folder / "home"), *command],
+                [*self._command_as_user(self.folder / "home"), *command],
                 env=self.environ(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -59,7 +59,7 @@ class RootlessUser:
             )
 
     def environ(self) -> dict[str, str]:
-        """What a login gives them, and where Podman finds its settings."""
+        """Return the environment of a login, with the locations of Podman's settings."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "XDG_"))},
             "HOME": str(self.folder / "home"),
@@ -70,28 +70,28 @@ class RootlessUser:
             "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
         }
 
-    def _words(self, folder: Path, *options: str) -> list[str]:
+    def _command_as_user(self, folder: Path, *options: str) -> list[str]:
         enter = ["nsenter", f"--target={self.first_process}", "--mount", "--pid", f"--wd={folder}", "--"]
         return [*enter, "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *options]
 
 
 @contextmanager
 def rootless_user(engine: str) -> Iterator[RootlessUser]:
-    """Somebody whose engine, `podman` or `docker`, answers."""
+    """Create a user whose engine, `podman` or `docker`, is ready."""
     if os.geteuid() != 0:
-        skip_or_fail("a person of one's own needs root")
+        skip_or_fail("creating a user needs root")
     debian.install(*_PACKAGES[engine], "uidmap", "slirp4netns")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"devai-{engine}-", dir="/var/tmp")))
         folder.chmod(0o755)
         _write(folder)
-        own = RootlessUser(folder, stack.enter_context(_view(folder)), f"unix://{folder}/run/engine.sock")
-        stack.enter_context(_serving(own, engine))
-        yield own
+        user = RootlessUser(folder, stack.enter_context(_namespaces(folder)), f"unix://{folder}/run/engine.sock")
+        stack.enter_context(_serving(user, engine))
+        yield user
 
 
 def _write(folder: Path) -> None:
-    """Their home, and what Podman is told where no systemd is."""
+    """Write the user's home, and Podman's settings for machines without systemd."""
     for name in ("home", "run"):
         (folder / name).mkdir(mode=0o700)
         os.chown(folder / name, UID, UID)
@@ -101,8 +101,8 @@ def _write(folder: Path) -> None:
 
 
 @contextmanager
-def _view(folder: Path) -> Iterator[int]:
-    """The first process of their view."""
+def _namespaces(folder: Path) -> Iterator[int]:
+    """Create the namespaces; yield the ID of their first process."""
     unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private", "--mount-proc"]
     with subprocess.Popen(
         [*unshare, "sh", "-eu", str(SCRIPT), str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -117,24 +117,27 @@ def _view(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _serving(own: RootlessUser, engine: str) -> Iterator[None]:
-    with own.start(*(_PODMAN if engine == "podman" else _docker(own.folder)), own.socket) as process:
+def _serving(user: RootlessUser, engine: str) -> Iterator[None]:
+    with user.start(*(_PODMAN if engine == "podman" else _docker(user.folder)), user.socket) as process:
         try:
-            wait_for(own.socket, process, own.folder / "log")
+            wait_for(user.socket, process, user.folder / "log")
             yield
         finally:
-            process.kill()  # who has entered the view; what was started there ends with that
+            process.kill()  # the process outside of the namespaces; the processes inside stop with the namespaces
 
 
 _PODMAN = ["podman", "system", "service", "--time=0"]
 
 
 def _docker(folder: Path) -> list[str]:
-    """As dockerd-rootless.sh starts it (https://docs.docker.com/engine/security/rootless/); its socket follows."""
+    """Return the command of dockerd-rootless.sh, without the socket.
+
+    https://docs.docker.com/engine/security/rootless/
+    """
     network = ["--net=slirp4netns", "--mtu=65520", "--disable-host-loopback", "--port-driver=builtin"]
-    view = ["--copy-up=/etc", "--copy-up=/run", "--propagation=rslave", f"--state-dir={folder}/run/rootlesskit"]
-    places = ["--data-root=home/docker", "--exec-root=run/docker", "--pidfile=run/docker.pid"]
-    daemon = " ".join(place.replace("=", f"={folder}/") for place in places)
-    # In the copy of /run, these are links to root's own.
-    words = f'rm -rf /run/docker /run/containerd /run/xtables.lock; exec dockerd {daemon} --host="$0"'
-    return ["rootlesskit", *network, *view, "sh", "-c", words]
+    mounts = ["--copy-up=/etc", "--copy-up=/run", "--propagation=rslave", f"--state-dir={folder}/run/rootlesskit"]
+    options = ["--data-root=home/docker", "--exec-root=run/docker", "--pidfile=run/docker.pid"]
+    daemon = " ".join(option.replace("=", f"={folder}/") for option in options)
+    # In the copy of /run, these are links to root's files.
+    script = f'rm -rf /run/docker /run/containerd /run/xtables.lock; exec dockerd {daemon} --host="$0"'
+    return ["rootlesskit", *network, *mounts, "sh", "-c", script]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first process of a view of this machine in which there is a person `lab`, who may have 65536 users of their own
-# and open the device of user-mode networks. Nothing of it is left when it ends: sh rootless.sh FOLDER
+# The first process of mount and PID namespaces with a user `lab`, who has 65536 subordinate user IDs and may open the
+# TUN device for user-mode networking. The kernel removes the mounts when the process stops: sh rootless.sh FOLDER
 set -eu
 folder=$1
 

@@ -1,4 +1,4 @@
-"""A stack that runs, from outside: the same questions, whatever it runs on."""
+"""A running stack as tests use it, independent of the platform."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from harness.cli import inv
 from harness.jupyter import Jupyter
 from harness.settings import load
 
-# Nobody's, so that what belongs to it was mapped on purpose.
+# No account has this user ID; files with this owner were mapped on purpose.
 UID = 4242
 CANARY = "canary-of-the-smoke-test-0123456789"
 
 
 class RunningStack(ABC):
-    """A stack that runs, and the command line that works on it."""
+    """A running stack and its command line."""
 
     project: Project
 
     @property
     @abstractmethod
     def settings(self) -> Settings:
-        """Its settings."""
+        """The stack's settings."""
 
     @property
     @abstractmethod
     def jupyter(self) -> Jupyter:
-        """Its JupyterLab."""
+        """The stack's JupyterLab."""
 
     @property
     @abstractmethod
     def user(self) -> tuple[int, int]:
-        """Who the lab's processes are, by user and group."""
+        """User ID and group ID of the lab's processes."""
 
     @abstractmethod
     def host(self, service: str) -> Host:
-        """A service's container, as testinfra sees it."""
+        """Return testinfra's host of a service's container."""
 
     @abstractmethod
     def visible_texts(self) -> dict[str, str]:
-        """Where others may look, and what they find there."""
+        """Return all texts that other users may see, by source."""
 
     @property
     def services(self) -> list[str]:
-        """What runs in containers of its own."""
+        """The names of the services that run in containers."""
         return ["devai", "ollama"] if self.settings.ollama.mode == "container" else ["devai"]
 
     def artifacts(self) -> str:
-        """All that was rendered for it."""
+        """Return the text of all rendered artifacts."""
         files = sorted(self.project.artifacts(self.settings.stack).rglob("*"))
         return "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
 
@@ -75,35 +75,35 @@ class ComposeStack(RunningStack):
 
     @cached_property
     def settings(self) -> Settings:
-        """Its settings."""
+        """The stack's settings."""
         return load(self.project, self.project.stack(self.environment, self.cloud))
 
     @property
     def ollama_image(self) -> str:
-        """The image that its Ollama runs: noted when it was brought up."""
+        """The image of the stack's Ollama, which `up` recorded."""
         return image_names.ollama(load(self.project, self.settings.stack))
 
     @cached_property
     def jupyter(self) -> Jupyter:
-        """Its JupyterLab."""
+        """The stack's JupyterLab."""
         return Jupyter(f"{url(self.settings)}?token={state.token(self.project, self.settings.stack)}")
 
     @property
     def user(self) -> tuple[int, int]:
-        """That of the configuration, whom the files in the home belong to on this machine."""
+        """The configured user and group, which own the files of the home on this machine."""
         return self.settings.engine.uid, self.settings.engine.gid
 
     def inv(self, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """A task on it."""
+        """Run a task on the stack."""
         return inv(*arguments, f"--env={self.environment}", cwd=self.project.root, environ=environ)
 
     def container(self, service: str) -> str:
-        """The name of a service's container."""
+        """Return the name of a service's container."""
         return f"{naming.stack(self.settings)}-{service}-1"
 
     @property
     def published(self) -> dict[str, tuple[str, int]]:
-        """Address and port of this machine by service."""
+        """Published address and port by service."""
         return {
             name: (binding["HostIp"], int(binding["HostPort"]))
             for name in self.services
@@ -112,11 +112,11 @@ class ComposeStack(RunningStack):
         }
 
     def host(self, service: str) -> Host:
-        """A service's container, as testinfra sees it."""
+        """Return testinfra's host of a service's container."""
         return testinfra.get_host(f"docker://{self.container(service)}")
 
     def visible_texts(self) -> dict[str, str]:
-        """Where others may look, and what they find there."""
+        """Return all texts that other users may see, by source."""
         container = self.container("devai")
         image = json.loads(docker("inspect", container))[0]["Image"]
         logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
@@ -131,7 +131,7 @@ class ComposeStack(RunningStack):
 
 @dataclass(frozen=True)
 class Process:
-    """A process in a container, as its kernel describes it."""
+    """A process in a container, as /proc shows it."""
 
     number: int
     parent: int
@@ -141,52 +141,52 @@ class Process:
 
 
 def processes(host: Host) -> set[Process]:
-    """The processes of a container, without those that look at them."""
-    shell, *found = host.check_output("echo $$; cat /proc/[0-9]*/status 2>/dev/null; true").split("Name:\t")
-    known = {process.number: process for process in map(_process, found)}
-    own = {int(shell)}
+    """Return the processes of a container, without those of this query."""
+    shell, *statuses = host.check_output("echo $$; cat /proc/[0-9]*/status 2>/dev/null; true").split("Name:\t")
+    known = {process.number: process for process in map(_process, statuses)}
+    query = {int(shell)}
     for number in sorted(known):
-        if known[number].parent in own:
-            own.add(number)
-    return {process for number, process in known.items() if number not in own}
+        if known[number].parent in query:
+            query.add(number)
+    return {process for number, process in known.items() if number not in query}
 
 
 def _process(status: str) -> Process:
     def number(field: str) -> int:
-        found = re.search(rf"^{field}:\t(\d+)", status, flags=re.MULTILINE)
-        assert found, status
-        return int(found[1])
+        match = re.search(rf"^{field}:\t(\d+)", status, flags=re.MULTILINE)
+        assert match, status
+        return int(match[1])
 
     return Process(number("Pid"), number("PPid"), status.partition("\n")[0], number("Uid"), number("Gid"))
 
 
 def command_lines(host: Host) -> str:
-    """What a container's processes were called with."""
+    """Return the command lines of a container's processes."""
     return str(host.check_output("cat /proc/[0-9]*/cmdline 2>/dev/null; true"))
 
 
 def assert_no_capabilities(host: Host) -> None:
-    """The first process of a container has no capability, whoever it is, and can gain none."""
+    """Assert that the first process of a container has no capability and cannot gain any."""
     status = host.file("/proc/1/status").content_string
     sets = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Cap"))
-    assert {name: int(found, 16) for name, found in sets.items()} == dict.fromkeys(sets, 0)
+    assert {name: int(value, 16) for name, value in sets.items()} == dict.fromkeys(sets, 0)
     assert {"CapEff", "CapBnd"} <= sets.keys()
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status  # a filter
 
 
 def docker(*arguments: str) -> str:
-    """Output of the docker command line."""
+    """Run the docker command line; return its output."""
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def image_texts(name: str) -> dict[str, str]:
-    """What an image of the engine tells whoever has it."""
+    """Return the texts that anyone with access to the image can read."""
     return {"the image": docker("inspect", name), "the image's history": docker("history", "--no-trunc", name)}
 
 
 def assert_not_exposed(stack: RunningStack, secret: str) -> None:
-    """No place that others look into shows a secret."""
-    places = stack.visible_texts()
-    assert all(places.values()), places.keys()  # each of them shows something
-    assert [place for place, text in places.items() if secret in text] == []
+    """Assert that a secret is in no text that other users may see."""
+    texts = stack.visible_texts()
+    assert all(texts.values()), texts.keys()  # no text is empty
+    assert [source for source, text in texts.items() if secret in text] == []
