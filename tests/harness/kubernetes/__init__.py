@@ -1,5 +1,5 @@
-"""A real Kubernetes for tests, from its published source: no image is pulled, and nothing of it stays on the machine.
+"""A real Kubernetes for tests, built from published source: it pulls no image and leaves nothing on the machine.
 
-`ApiServer` is etcd and kube-apiserver on loopback, for all that admission decides. `Cluster` is a node with real pods.
-Tests get both as the fixtures `api_server` and `cluster`.
+`ApiServer` is etcd and kube-apiserver on loopback, for tests of admission. `Cluster` is a node that runs real pods. The
+fixtures `api_server` and `cluster` provide both.
 """

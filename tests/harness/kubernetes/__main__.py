@@ -17,56 +17,58 @@ from harness.kubernetes.releases import KUBE_SCORE, NEWEST, OLDEST, SOPS
 
 
 def build() -> None:
-    """Build the programs of both releases and what else tests run, or wait for whoever does."""
+    """Build the programs of both releases and all other programs of tests, or wait for another process that does."""
     for module in (SOPS, NEWEST, OLDEST, KUBE_SCORE):
         module.programs()
 
 
 def up() -> None:
-    """Start a cluster that runs until `down`; what it says on stdout is for a shell."""
+    """Start a cluster that runs until `down`; print shell commands to stdout."""
     started = time.monotonic()
     if kept := node.kept():
         running = cluster.of(kept)
-        print("the cluster runs already", file=sys.stderr)
+        print("the cluster is already running", file=sys.stderr)
     else:
-        absent = [program for program in cluster.NEEDS if shutil.which(program) is None]
-        if absent:
-            sys.exit(f"not installed: {', '.join(absent)}")
+        missing = [program for program in cluster.NEEDS if shutil.which(program) is None]
+        if missing:
+            sys.exit(f"not installed: {', '.join(missing)}")
         running = cluster.start(keep=True)
         print(f"Kubernetes {running.version} is ready after {time.monotonic() - started:.0f} s", file=sys.stderr)
     print(f"export KUBECONFIG={running.kubeconfig}")
 
 
 def down() -> None:
-    """End that cluster, and whatever a crash has left."""
+    """Remove the cluster, and the remains of crashed clusters."""
     with exclusive_lock(node.nodes()):
         node.sweep()
     if kept := node.kept():
         kept.remove()
-        print("the cluster is gone", file=sys.stderr)
+        print("the cluster is removed", file=sys.stderr)
 
 
 def load(image: str) -> None:
-    """Give the running cluster an image of the local Docker engine."""
+    """Load an image of the local Docker engine into the running cluster."""
     kept = node.kept()
     if kept is None:
-        sys.exit("no cluster runs: up starts one")
+        sys.exit("no cluster is running; start one with `up`")
     cluster.of(kept).load_image(image)
 
 
 def main() -> None:
-    """Do what the words say."""
-    parser = argparse.ArgumentParser(prog="nox -s cluster --", description="A Kubernetes of one node, for tests.")
+    """Parse the arguments and run the command."""
+    parser = argparse.ArgumentParser(
+        prog="nox -s cluster --", description="A Kubernetes cluster with one node, for tests."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("build", help="build its programs, which else happens when they are needed")
-    verbs.add_parser("up", help="start it, and print how to reach it")
-    verbs.add_parser("down", help="end it")
-    verbs.add_parser("load", help="give it an image of the local Docker engine").add_argument("image")
-    words = parser.parse_args()
-    if words.verb != "build" and os.geteuid() != 0:
-        sys.exit("a cluster needs root: it makes namespaces, mounts and cgroups")
+    verbs.add_parser("build", help="build the programs, which otherwise happens on first use")
+    verbs.add_parser("up", help="start the cluster and print its KUBECONFIG")
+    verbs.add_parser("down", help="remove the cluster")
+    verbs.add_parser("load", help="load an image of the local Docker engine").add_argument("image")
+    arguments = parser.parse_args()
+    if arguments.verb != "build" and os.geteuid() != 0:
+        sys.exit("a cluster needs root to create namespaces, mounts and cgroups")
     try:
-        match words.verb:
+        match arguments.verb:
             case "build":
                 build()
             case "up":
@@ -74,7 +76,7 @@ def main() -> None:
             case "down":
                 down()
             case "load":
-                load(words.image)
+                load(arguments.image)
     except (BuildError, StartError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(str(error))
 

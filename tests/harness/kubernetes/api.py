@@ -1,4 +1,4 @@
-"""A Kubernetes that answers, whoever started it."""
+"""A running Kubernetes API, of a test cluster or an existing cluster."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from typing import Any
 
 
 def kubectl_program() -> str:
-    """The kubectl of the environment that the tests run in, else the one on PATH."""
-    beside = Path(sys.executable).with_name("kubectl")
-    return str(beside) if beside.exists() else "kubectl"
+    """Return the kubectl of the tests' environment, or else the one on PATH."""
+    installed = Path(sys.executable).with_name("kubectl")
+    return str(installed) if installed.exists() else "kubectl"
 
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """An API server as a person reaches it: through a kubeconfig of its own."""
+    """An API server with its kubeconfig."""
 
     kubeconfig: Path
     version: str
-    """As the server gives it: v1.37.2."""
+    """The server's version, such as v1.37.2."""
     context: str
     """The kubeconfig's only context."""
 
     def kubectl(self, *arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:  # noqa: A002
-        """Run kubectl; what it says and its exit code are the caller's to judge."""
+        """Run kubectl; return its output and exit code, also if kubectl fails."""
         return subprocess.run(
             [kubectl_program(), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=input or "",
@@ -42,23 +42,23 @@ class Kubernetes:
         )
 
     def get(self, *arguments: str) -> Any:
-        """What `kubectl get` shows, as JSON; raises AssertionError with kubectl's own words."""
-        shown = self.kubectl("get", *arguments, "--output=json")
-        assert shown.returncode == 0, shown.stderr
-        return json.loads(shown.stdout)
+        """Return the parsed JSON of `kubectl get`; raise AssertionError with kubectl's stderr if it fails."""
+        result = self.kubectl("get", *arguments, "--output=json")
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
 
     def apply(self, *objects: dict[str, Any], namespace: str = "default") -> subprocess.CompletedProcess[str]:
-        """Apply objects on the server side."""
+        """Apply objects by server-side apply."""
         documents = "\n---\n".join(json.dumps(item) for item in objects)
         return self.kubectl("apply", "--server-side", f"--namespace={namespace}", "--filename=-", input=documents)
 
     @contextmanager
     def namespace(self, **labels: str) -> Iterator[str]:
-        """A namespace of the caller's own, which is gone afterwards (where a controller manager runs)."""
+        """Create a namespace; delete it afterwards (deletion finishes only where a controller manager runs)."""
         name = f"devai-test-{uuid.uuid4().hex[:8]}"
         metadata = {"name": name, "labels": labels}
-        made = self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        assert made.returncode == 0, made.stderr
+        created = self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        assert created.returncode == 0, created.stderr
         try:
             yield name
         finally:
@@ -67,14 +67,15 @@ class Kubernetes:
 
 @dataclass(frozen=True)
 class Cluster(Kubernetes, ABC):
-    """A Kubernetes with nodes, where pods run."""
+    """A Kubernetes with nodes that run pods."""
 
     storage_class: str
-    """The class for claims; on a cluster of our own many pods may mount its volumes (ReadWriteMany)."""
+    """The storage class of claims; on a cluster that tests start, its volumes are ReadWriteMany."""
 
     @abstractmethod
     def load_image(self, name: str) -> None:
-        """Give pods an image of the local Docker engine, under the same name.
+        """Load an image of the local Docker engine into the cluster, under the same name.
 
-        Raises subprocess.CalledProcessError.
+        Raises:
+            subprocess.CalledProcessError: the image does not exist or could not be loaded.
         """

@@ -1,6 +1,6 @@
-"""An API server alone: all of admission, validation and storage, and no controller, scheduler or node.
+"""An API server with admission, validation and storage, without controllers, scheduler and nodes.
 
-So no pod starts, a namespace gets no default service account, and a deleted one stays `Terminating`.
+So no pod starts, a namespace gets no default service account, and a deleted namespace stays `Terminating`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ApiServer(Kubernetes):
 
 @contextmanager
 def running(release: Release) -> Iterator[ApiServer]:
-    """An API server of a release, for as long as the block lasts; it needs no root."""
+    """Run an API server of a release; this needs no root."""
     programs, newest = release.programs(), NEWEST.programs()
     folder = Path(tempfile.mkdtemp(prefix="devai-kubernetes-"))
     try:
@@ -37,11 +37,11 @@ def running(release: Release) -> Iterator[ApiServer]:
         kubeconfig = plane.authority.kubeconfig("admin", f"https://{LOOPBACK}:{port}", folder / "kubeconfig")
         server = ApiServer(kubeconfig, release.version, CONTEXT)
         with ExitStack() as stack:
-            # One etcd does for both: releases are built from what differs between them.
+            # Both releases use the newest etcd; the oldest release builds only its API server.
             etcd = Program([*kill_with_parent(), *plane.etcd(newest)], folder / "etcd.log")
             stack.callback(etcd.stop)
             etcd.wait_until(lambda: _listens(etcd_port))
-            # Without pods nobody asks for the endpoints of the service `kubernetes`; loopback can't be one.
+            # No pod uses the endpoints of the service `kubernetes`, and endpoints cannot be loopback addresses.
             command = [*plane.apiserver(programs, listen=LOOPBACK), "--endpoint-reconciler-type=none"]
             api = Program([*kill_with_parent(), *command], folder / "kube-apiserver.log")
             stack.callback(api.stop)
@@ -52,7 +52,7 @@ def running(release: Release) -> Iterator[ApiServer]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nothing listens on."""
+    """Return free ports on loopback."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

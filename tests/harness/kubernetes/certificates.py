@@ -1,4 +1,4 @@
-"""Certificates of a cluster: one authority, and a client or server for each part."""
+"""Certificates of a cluster: one certificate authority, and client or server certificates of the components."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# For as long as a cluster that somebody forgets may run.
+# Also covers a cluster that keeps running because it was not stopped.
 DAYS = "30"
 CONTEXT = "devai-tests"
 
 
 @dataclass(frozen=True)
 class Authority:
-    """Issues certificates into a folder, as `<name>.crt` and `<name>.key`; by openssl, from 3.0 on."""
+    """A certificate authority that writes `<name>.crt` and `<name>.key` into a folder; needs openssl 3.0 or later."""
 
     folder: Path
 
     @classmethod
     def new(cls, folder: Path) -> Authority:
-        """An authority whose folder is not there yet."""
+        """Create an authority and its folder, which must not exist."""
         folder.mkdir(mode=0o700)
         authority = cls(folder)
         authority._request(
@@ -32,19 +32,19 @@ class Authority:
 
     @property
     def ca(self) -> Path:
-        """The authority's own certificate."""
+        """The file with the authority's certificate."""
         return self.certificate("ca")
 
     def certificate(self, name: str) -> Path:
-        """The file with a certificate."""
+        """Return the file with a certificate."""
         return self.folder / f"{name}.crt"
 
     def key(self, name: str) -> Path:
-        """The file with a private key."""
+        """Return the file with a private key."""
         return self.folder / f"{name}.key"
 
     def issue(self, name: str, *, user: str, group: str = "", addresses: Iterable[str] = ()) -> None:
-        """A certificate for a user of the API; with addresses (`IP:…`, `DNS:…`) also for a server."""
+        """Issue a client certificate for a user of the API; with addresses (`IP:…`, `DNS:…`) also for a server."""
         subject = (f"/O={group}" if group else "") + f"/CN={user}"
         names = ",".join(addresses)
         extensions = ["basicConstraints=critical,CA:FALSE", "authorityKeyIdentifier=keyid"]
@@ -54,7 +54,7 @@ class Authority:
         self._request(name, subject, *signed, *_extensions(*extensions))
 
     def kubeconfig(self, name: str, server: str, file: Path) -> Path:
-        """Write how a user reaches an API server, with all that it takes in one file."""
+        """Write a user's self-contained kubeconfig for an API server."""
 
         def data(path: Path) -> str:
             return base64.b64encode(path.read_bytes()).decode()
@@ -80,4 +80,4 @@ class Authority:
 
 
 def _extensions(*values: str) -> list[str]:
-    return [word for value in values for word in ("-addext", value)]
+    return [argument for value in values for argument in ("-addext", value)]

@@ -1,4 +1,4 @@
-"""The cgroup below which a node's kubelet keeps those of its pods, apart from all others on the machine."""
+"""The parent cgroup of a node's pods, separate from all other cgroups of the machine."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 def hierarchies() -> list[Path]:
-    """Where cgroups are mounted: one place with version 2, one for each controller with version 1, or both."""
+    """Return the mount points of cgroups: one for version 2, one for each controller of version 1, or both."""
     mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
     return [Path(fields[4]) for fields in mounts if fields[fields.index("-") + 1] in {"cgroup", "cgroup2"}]
 
 
 def make(name: str) -> None:
-    """Make a cgroup in every hierarchy."""
+    """Create a cgroup in every hierarchy."""
     for hierarchy in hierarchies():
         (hierarchy / name).mkdir()
-        # Version 2 hands controllers down on request.
+        # In version 2 a cgroup has to enable controllers for its children.
         controllers = hierarchy / "cgroup.controllers"
         if controllers.exists() and (names := controllers.read_text(encoding="utf-8").split()):
             for folder in (hierarchy, hierarchy / name):
@@ -26,7 +26,7 @@ def make(name: str) -> None:
 
 
 def remove(name: str, *, seconds: float = 20) -> None:
-    """Remove a cgroup from every hierarchy, with all below it, once its last process has gone; raises TimeoutError."""
+    """Remove a cgroup and its children from every hierarchy after its last process has stopped; raise TimeoutError."""
     deadline = time.monotonic() + seconds
     for hierarchy in hierarchies():
         top = hierarchy / name

@@ -1,4 +1,4 @@
-"""A cluster of one node: the components of the newest release, and pods that run."""
+"""A cluster with one node that runs pods, with the components of the newest release."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.kubernetes import images, node, node_config
+from harness.kubernetes import images, node_config
+from harness.kubernetes import node as nodes
 from harness.kubernetes.api import Cluster
 from harness.kubernetes.certificates import CONTEXT, Authority
 from harness.kubernetes.control_plane import ControlPlane
 from harness.kubernetes.node import ADDRESS, Node
 from harness.kubernetes.releases import NEWEST
 
-# As they are called in the node.
+# Paths in the node.
 HERE, PROGRAMS = Path("/run/node"), Path("/run/programs")
 PORT = 6443
 NODE = "node"
 NEEDS = ("containerd", "ctr", "runc", "iptables", "ip", "openssl", "nsenter", "setpriv", "unshare")
-"""Programs of the machine that a cluster needs."""
+"""Programs that must be installed for a cluster."""
 
 
 @dataclass(frozen=True)
 class LocalCluster(Cluster):
-    """A cluster that was started here."""
+    """A cluster that tests started on this machine."""
 
     node: Node
 
     @property
     def containerd(self) -> Path:
-        """The node's containerd as the machine's `ctr --address` reaches it."""
+        """The socket of the node's containerd, for `ctr --address` on the machine."""
         return Path(f"/proc/{self.node.first_process}/root/run/containerd/containerd.sock")
 
     def load_image(self, name: str) -> None:
@@ -41,7 +42,7 @@ class LocalCluster(Cluster):
 
 @contextmanager
 def running() -> Iterator[LocalCluster]:
-    """A cluster for as long as the block lasts, and no longer than this process."""
+    """Run a cluster, at most until this process ends."""
     cluster = start(keep=False)
     try:
         yield cluster
@@ -50,44 +51,49 @@ def running() -> Iterator[LocalCluster]:
 
 
 def start(*, keep: bool) -> LocalCluster:
-    """Start a cluster that is ready for pods; one that is kept runs until its node is removed.
+    """Start a cluster that is ready for pods; with `keep` it runs until its node is removed.
 
-    Needs root and NEEDS. Raises go.BuildError, StartError with the end of a log, or subprocess.CalledProcessError.
+    Needs root and the programs in NEEDS.
+
+    Raises:
+        go.BuildError: a program could not be built.
+        StartError: a component did not start; the message contains the last lines of its log.
+        subprocess.CalledProcessError: the node could not be set up.
     """
     programs = NEWEST.programs()
-    own = node.make(programs, keep=keep)
+    node = nodes.make(programs, keep=keep)
     try:
-        return _start_in(own)
+        return _start_in(node)
     except BaseException:
-        own.remove()
+        node.remove()
         raise
 
 
-def of(own: Node) -> LocalCluster:
-    """The cluster on a node."""
-    return LocalCluster(own.folder / "kubeconfig", NEWEST.version, CONTEXT, node_config.STORAGE_CLASS, own)
+def of(node: Node) -> LocalCluster:
+    """Return the cluster on a node."""
+    return LocalCluster(node.folder / "kubeconfig", NEWEST.version, CONTEXT, node_config.STORAGE_CLASS, node)
 
 
-def _start_in(own: Node) -> LocalCluster:
-    outside = ControlPlane(own.folder, Authority.new(own.folder / "pki"), etcd_port=2379, peer_port=2380, port=PORT)
-    outside.issue(["127.0.0.1", ADDRESS, own.reachable_at])
-    _write_kubeconfigs(own, outside.authority)
-    node_config.write(own.folder, own.name)
-    cluster = of(own)
+def _start_in(node: Node) -> LocalCluster:
+    outside = ControlPlane(node.folder, Authority.new(node.folder / "pki"), etcd_port=2379, peer_port=2380, port=PORT)
+    outside.issue(["127.0.0.1", ADDRESS, node.reachable_at])
+    _write_kubeconfigs(node, outside.authority)
+    node_config.write(node.folder, node.name)
+    cluster = of(node)
 
-    # The same files by their names in the node.
+    # The same files with their paths in the node.
     plane = ControlPlane(HERE, Authority(HERE / "pki"), outside.etcd_port, outside.peer_port, PORT)
-    own.start("etcd", plane.etcd(PROGRAMS))
-    containerd = own.start("containerd", ["containerd", f"--config={HERE}/containerd.toml"])
+    node.start("etcd", plane.etcd(PROGRAMS))
+    containerd = node.start("containerd", ["containerd", f"--config={HERE}/containerd.toml"])
     serve = [*plane.apiserver(PROGRAMS, listen="0.0.0.0"), f"--advertise-address={ADDRESS}"]
-    api = own.start("kube-apiserver", serve)
-    containerd.wait_until(lambda: _succeeds(own, "ctr", "version"))
-    images.load_program(own, node_config.PAUSE_IMAGE, NEWEST.folder / "pause")
+    api = node.start("kube-apiserver", serve)
+    containerd.wait_until(lambda: _succeeds(node, "ctr", "version"))
+    images.load_program(node, node_config.PAUSE_IMAGE, NEWEST.folder / "pause")
     api.wait_until(lambda: cluster.kubectl("get", "--raw=/readyz").returncode == 0)
     applied = cluster.apply(*node_config.objects())
     assert applied.returncode == 0, applied.stderr
 
-    parts = {name: own.start(name, [f"{PROGRAMS}/{name}", *words]) for name, words in _parts(plane).items()}
+    parts = {name: node.start(name, [f"{PROGRAMS}/{name}", *arguments]) for name, arguments in _parts(plane).items()}
     parts["kubelet"].wait_until(lambda: _ready(cluster))
     parts["coredns"].wait_until(lambda: "CoreDNS-" in parts["coredns"].log.read_text(encoding="utf-8"))
     account = ("get", "serviceaccount/default", "--namespace=default")
@@ -95,20 +101,20 @@ def _start_in(own: Node) -> LocalCluster:
     return cluster
 
 
-def _write_kubeconfigs(own: Node, authority: Authority) -> None:
-    """How each part reaches the API server, and how the machine does."""
-    folder = own.folder / "kubeconfigs"
+def _write_kubeconfigs(node: Node, authority: Authority) -> None:
+    """Write the kubeconfigs of the components, and the kubeconfig for use on the machine."""
+    folder = node.folder / "kubeconfigs"
     folder.mkdir()
     authority.issue(NODE, user=f"system:node:{NODE}", group="system:nodes", addresses=[f"IP:{ADDRESS}", f"DNS:{NODE}"])
     for part in ("kube-controller-manager", "kube-scheduler", "kube-proxy"):
         authority.issue(part, user=f"system:{part}")
     for user in ("admin", NODE, "kube-controller-manager", "kube-scheduler", "kube-proxy"):
         authority.kubeconfig(user, f"https://127.0.0.1:{PORT}", folder / user)
-    authority.kubeconfig("admin", f"https://{own.reachable_at}:{PORT}", own.folder / "kubeconfig")
+    authority.kubeconfig("admin", f"https://{node.reachable_at}:{PORT}", node.folder / "kubeconfig")
 
 
 def _parts(plane: ControlPlane) -> dict[str, list[str]]:
-    """The flags of everything that talks to the API server."""
+    """Return the arguments of the components that use the API server."""
 
     def as_user(name: str) -> str:
         return f"--kubeconfig={HERE}/kubeconfigs/{name}"
@@ -127,7 +133,7 @@ def _parts(plane: ControlPlane) -> dict[str, list[str]]:
             f"--hostname-override={NODE}",
             "--proxy-mode=iptables",
             f"--cluster-cidr={node_config.PODS}",
-            # What it would set for the whole machine.
+            # Keep kube-proxy from changing settings of the machine's kernel.
             *("--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0"),
             "--conntrack-tcp-timeout-close-wait=0",
         ],
@@ -146,8 +152,8 @@ def _parts(plane: ControlPlane) -> dict[str, list[str]]:
     }
 
 
-def _succeeds(own: Node, *command: str) -> bool:
-    return subprocess.run(own.inside(*command), capture_output=True, check=False).returncode == 0
+def _succeeds(node: Node, *command: str) -> bool:
+    return subprocess.run(node.inside(*command), capture_output=True, check=False).returncode == 0
 
 
 def _ready(cluster: LocalCluster) -> bool:

@@ -1,4 +1,4 @@
-"""The command lines of etcd and kube-apiserver, and what both need."""
+"""The command lines of etcd and kube-apiserver, and their certificates."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from harness.kubernetes.certificates import Authority
 
 SERVICE_ADDRESSES = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
-"""The first of them: the service `kubernetes`, by which pods reach the API server."""
+"""The first service address, of the service `kubernetes`, which pods use to reach the API server."""
 NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
 
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """Where an API server keeps its files and listens."""
+    """The files and ports of an API server and its etcd."""
 
     folder: Path
     authority: Authority
@@ -26,13 +26,13 @@ class ControlPlane:
     port: int
 
     def issue(self, addresses: Iterable[str]) -> None:
-        """The certificates of the API server, reached by some addresses, and of the person who may do all."""
-        own = (*(f"DNS:{name}" for name in NAMES), "DNS:localhost", f"IP:{API_SERVICE}")
+        """Issue certificates for the API server, which clients reach at these addresses, and the administrator."""
+        names = (*(f"DNS:{name}" for name in NAMES), "DNS:localhost", f"IP:{API_SERVICE}")
         self.authority.issue(
             "kube-apiserver",
             user="kube-apiserver",
             group="system:masters",  # as a client: of kubelets
-            addresses=(*own, *(f"IP:{address}" for address in addresses)),
+            addresses=(*names, *(f"IP:{address}" for address in addresses)),
         )
         self.authority.issue("admin", user="admin", group="system:masters")
         key = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(self.account_key)]
@@ -40,11 +40,11 @@ class ControlPlane:
 
     @property
     def account_key(self) -> Path:
-        """What the tokens of service accounts are signed with."""
+        """The key that signs the tokens of service accounts."""
         return self.authority.key("service-accounts")
 
     def etcd(self, programs: Path) -> list[str]:
-        """The command line of etcd: on loopback, and quick instead of safe."""
+        """Return the command line of etcd: on loopback, without fsync for speed."""
         client = f"http://127.0.0.1:{self.etcd_port}"
         peer = f"http://127.0.0.1:{self.peer_port}"
         return [
@@ -60,7 +60,7 @@ class ControlPlane:
         ]
 
     def apiserver(self, programs: Path, *, listen: str) -> list[str]:
-        """The command line of kube-apiserver, with the admission that it has by default."""
+        """Return the command line of kube-apiserver, with the default admission plugins and NodeRestriction."""
         certificate, key = self.authority.certificate("kube-apiserver"), self.authority.key("kube-apiserver")
         return [
             str(programs / "kube-apiserver"),

@@ -1,4 +1,4 @@
-"""Kinds that a cloud's controllers bring, as far as an API server has to know them: their names and schemas."""
+"""Custom resource definitions of kinds that a cloud's controllers define: names and schemas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.kubernetes.api import Kubernetes
 ANYTHING: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-def definition(  # noqa: PLR0913 - what a kind consists of
+def definition(  # noqa: PLR0913 - the parts of a definition
     group: str,
     version: str,
     kind: str,
@@ -18,10 +18,10 @@ def definition(  # noqa: PLR0913 - what a kind consists of
     scope: str = "Namespaced",
     schema: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A CustomResourceDefinition (apiextensions.k8s.io/v1) for one version of a kind.
+    """Return a CustomResourceDefinition (apiextensions.k8s.io/v1) for one version of a kind.
 
     `scope` is Namespaced or Cluster. `schema` is the OpenAPI schema of the whole object, without apiVersion, kind and
-    metadata; without one every field is accepted.
+    metadata; without a schema every field is accepted.
     """
     served = {
         "name": version,
@@ -45,7 +45,7 @@ def definition(  # noqa: PLR0913 - what a kind consists of
 
 
 def install(server: Kubernetes, *definitions: dict[str, Any]) -> None:
-    """Add kinds to a server, and return when it takes objects of them; raises AssertionError with its own words."""
+    """Add kinds to a server and wait until it accepts their objects; raise AssertionError with kubectl's stderr."""
     applied = server.apply(*definitions)
     assert applied.returncode == 0, applied.stderr
     names = [f"crd/{item['metadata']['name']}" for item in definitions]

@@ -1,4 +1,4 @@
-"""A cluster that somebody runs already: kind, k3d, minikube, Docker Desktop or any other, by its context."""
+"""A cluster that already runs: kind, k3d, minikube, Docker Desktop or another, selected by its context."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from harness.kubernetes.api import Cluster, kubectl_program
 
 @dataclass(frozen=True)
 class ExistingCluster(Cluster):
-    """Nothing of it is started or stopped; tests stay in namespaces of their own."""
+    """A cluster that tests neither start nor stop; tests use separate namespaces."""
 
     def load_image(self, name: str) -> None:
-        """Hand an image to the cluster's nodes, in the way of the program that made it."""
+        """Load an image into the cluster's nodes, with the program that created the cluster."""
         if command := load_command(self.context, name):
             subprocess.run(command, check=True, capture_output=True)
 
 
 def load_command(context: str, image: str) -> list[str]:
-    """The command that loads an image, empty where the cluster shares the engine's; raises ValueError for others."""
-    maker, _, name = context.partition("-")
-    match maker:
+    """Return the command that loads an image; it is empty if the cluster uses the engine's images.
+
+    Raises:
+        ValueError: the program that created the cluster is not supported.
+    """
+    creator, _, name = context.partition("-")
+    match creator:
         case "kind":
             return ["kind", "load", "docker-image", image, f"--name={name}"]
         case "k3d":
@@ -36,7 +40,7 @@ def load_command(context: str, image: str) -> list[str]:
 
 
 def connect(context: str, folder: Path) -> ExistingCluster:
-    """Reach a cluster through a kubeconfig with that context only; raises AssertionError with kubectl's own words."""
+    """Connect to a cluster with a kubeconfig of only that context; raise AssertionError with kubectl's stderr."""
     view = ["config", "view", "--minify", "--flatten", "--output=json"]
     kubeconfig = folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
@@ -50,6 +54,6 @@ def connect(context: str, folder: Path) -> ExistingCluster:
 
 def _kubectl(context: str, *arguments: str) -> str:
     command = [kubectl_program(), f"--context={context}", "--request-timeout=10s", *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout

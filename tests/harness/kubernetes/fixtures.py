@@ -1,7 +1,7 @@
-"""The fixtures `api_server` and `cluster`, for any test; started when the first test asks, stopped after the last.
+"""The fixtures `api_server` and `cluster`, for any test; started on first use, stopped after the last test.
 
-With `--context=kind-dev` (or DEVAI_TEST_CONTEXT) both are a cluster that runs already, and nothing is started;
-`--context=devai-tests` is the one of `nox -s cluster -- up`.
+With `--context=kind-dev` (or DEVAI_TEST_CONTEXT) both are an existing cluster, and nothing is started;
+`--context=devai-tests` is the cluster of `nox -s cluster -- up`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.kubernetes import api_server as alone
-from harness.kubernetes import cluster as own
+from harness.kubernetes import api_server as api_servers
+from harness.kubernetes import cluster as clusters
 from harness.kubernetes import existing, node
 from harness.kubernetes.api import Cluster, Kubernetes, kubectl_program
 from harness.kubernetes.certificates import CONTEXT
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a person name a cluster."""
+    """Add the option that selects an existing cluster."""
     parser.addoption(
         "--context",
         default=os.environ.get("DEVAI_TEST_CONTEXT"),
-        help="a cluster that runs already, such as kind-dev: tests stay in namespaces of their own",
+        help="context of an existing cluster, such as kind-dev; tests use separate namespaces",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with an API server runs on both ends of what is supported, or on the cluster that was named."""
+    """Run tests with an API server on the oldest and the newest release, or on the selected cluster."""
     if "api_server" in metafunc.fixturenames:
         context = metafunc.config.getoption("--context")
         names = [context] if context else [OLDEST.name, NEWEST.name]
@@ -45,41 +45,41 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def api_server(request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
-    """An API server that admits, validates and stores as a cluster's does; alone, it starts no pod."""
+    """An API server with a cluster's admission, validation and storage; it may start no pods."""
     if request.config.getoption("--context"):
         yield request.getfixturevalue("cluster")
         return
-    _need("openssl", kubectl_program())
-    with alone.running(OLDEST if request.param == OLDEST.name else NEWEST) as server:
+    _require("openssl", kubectl_program())
+    with api_servers.running(OLDEST if request.param == OLDEST.name else NEWEST) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster in which pods run."""
+    """A cluster that runs pods."""
     if context := request.config.getoption("--context"):
-        _need(kubectl_program())
+        _require(kubectl_program())
         kept = node.kept() if context == CONTEXT else None
-        yield own.of(kept) if kept else existing.connect(context, tmp_path_factory.mktemp("context"))
+        yield clusters.of(kept) if kept else existing.connect(context, tmp_path_factory.mktemp("context"))
         return
-    _need(*own.NEEDS, kubectl_program())
+    _require(*clusters.NEEDS, kubectl_program())
     if os.geteuid() != 0:
-        skip_or_fail("a cluster of our own needs root; --context=NAME takes one that runs already")
-    with own.running() as started:
+        skip_or_fail("starting a cluster needs root; use an existing one with --context=NAME")
+    with clusters.running() as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def cluster_stack(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterStack]:
-    """A stack that `inv k8s.apply` brought up, with its images built here and its model from the hub or a package."""
+    """A stack that `inv k8s.apply` deployed, with images built on this machine."""
     from harness.cluster_stack import running
 
     with running(fresh(tmp_path_factory.mktemp("cluster") / "lab"), cluster) as stack:
         yield stack
 
 
-def _need(*programs: str) -> None:
-    """Name the programs that aren't here."""
-    absent = [program for program in programs if shutil.which(program) is None]
-    if absent:
-        skip_or_fail(f"not installed: {', '.join(absent)}")
+def _require(*programs: str) -> None:
+    """Skip or fail a test if programs are not installed."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        skip_or_fail(f"not installed: {', '.join(missing)}")
