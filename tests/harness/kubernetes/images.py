@@ -1,4 +1,4 @@
-"""Images in and out of a node's containerd."""
+"""Images for a node's containerd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.kubernetes.node import Node
 
 
 def load(node: Node, image: str) -> None:
-    """Take an image from the local Docker engine; raises subprocess.CalledProcessError with what was said."""
+    """Load an image of the local Docker engine; raise subprocess.CalledProcessError with the output if this fails."""
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:
         subprocess.run(_import(node), stdin=saving.stdout, check=True, capture_output=True)
     if saving.returncode != 0:
@@ -21,7 +21,7 @@ def load(node: Node, image: str) -> None:
 
 
 def load_program(node: Node, image: str, program: Path) -> None:
-    """Make an image of one static program and nothing else."""
+    """Load an image that contains only one static program."""
     archive = single_program(image, program)
     subprocess.run(_import(node), input=archive, check=True, capture_output=True)
 
@@ -31,9 +31,9 @@ def _import(node: Node) -> list[str]:
 
 
 def single_program(image: str, program: Path) -> bytes:
-    """An image as `docker save` writes it (https://github.com/moby/docker-image-spec), with a program as its only file.
+    """Return an image that contains only one program, as an archive in the format of `docker save`.
 
-    The image's user is nobody, and its entrypoint the program.
+    The image runs the program as user 65534. Format: https://github.com/moby/docker-image-spec.
     """
     layer = _tar({program.name: program.read_bytes()}, mode=0o755)
     config = json.dumps(

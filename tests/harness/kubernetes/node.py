@@ -1,8 +1,8 @@
-"""A node: a machine within the machine, of namespaces for processes, mounts and network, and a cgroup for its pods.
+"""A node: PID, mount and network namespaces on this machine, and a cgroup for the pods.
 
-All that runs in it ends with its first process: the kernel sees to that, and with the last one go its mounts, addresses
-and rules. The machine keeps one end of a cable (a veth pair with link-local addresses), a folder and the empty cgroup,
-which `remove` takes away, also from a node whose owner was killed.
+When the node's first process stops, the kernel stops all other processes of the node, and then removes the node's
+mounts, addresses and rules. On the machine remain one end of a veth pair with link-local addresses, a folder and the
+empty cgroup; `remove` removes these, also if the process that created the node was killed.
 """
 
 from __future__ import annotations
@@ -22,58 +22,58 @@ from harness.kubernetes.paths import cache, exclusive_lock
 from harness.kubernetes.programs import Program, kill_with_parent
 
 ADDRESS = "10.240.0.1"
-"""A node's address: the same in each, as none sees another."""
+"""The node's address, the same in all nodes, whose networks are isolated from each other."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node by its folder, whose name is its number on this machine."""
+    """A node, identified by its folder; the folder's name is the node's number on this machine."""
 
     folder: Path
     started: list[Program] = field(default_factory=list, compare=False)
-    """What this process started in it."""
+    """Programs that this process started in the node."""
 
     @property
     def name(self) -> str:
-        """Its name in the kernel: of its cgroup, and of the machine's end of the cable."""
+        """The name of the node's cgroup, and of the machine's end of the veth pair."""
         return f"devai-node{self.folder.name}"
 
     @property
     def kept(self) -> bool:
-        """Whether it runs on when the process that made it has ended."""
+        """Whether the node keeps running after the process that created it has ended."""
         return (self.folder / "kept").exists()
 
     @property
     def machine_address(self) -> str:
-        """The machine's end of the cable: an address that no router forwards."""
+        """The address of the machine's end of the veth pair: link-local, not forwarded by routers."""
         return f"169.254.{64 + int(self.folder.name)}.1"
 
     @property
     def reachable_at(self) -> str:
-        """The node's end of it."""
+        """The address of the node's end of the veth pair."""
         return f"169.254.{64 + int(self.folder.name)}.2"
 
     @property
     def first_process(self) -> int:
-        """The process that holds the namespaces, as the machine numbers it."""
+        """The ID of the process that holds the namespaces, in the machine's PID namespace."""
         return int((self.folder / "first-process").read_text(encoding="utf-8"))
 
     def inside(self, *command: str) -> list[str]:
-        """A command that runs in the node."""
+        """Return the command that runs a command in the node."""
         return ["nsenter", f"--target={self.first_process}", "--mount", "--net", "--pid", "--wd=/", "--", *command]
 
     def start(self, name: str, command: Sequence[str]) -> Program:
-        """Run a part of the node, with its log in the node's folder."""
+        """Start a component in the node, with its log in the node's folder."""
         program = Program(self.inside(*command), self.folder / f"{name}.log")
         self.started.append(program)
         return program
 
     def remove(self) -> None:
-        """End all that runs in the node, and remove what the machine keeps of it."""
+        """Stop all processes of the node, and remove what remains on the machine."""
         for process in _processes_of(self.folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-            _wait_for_end(process)
+            _wait_until_stopped(process)
         for program in self.started:
             program.process.wait()
         subprocess.run(["ip", "link", "delete", self.name], capture_output=True, check=False)  # may be gone already
@@ -82,9 +82,12 @@ class Node:
 
 
 def make(programs: Path, *, keep: bool) -> Node:
-    """Start a node with no more in it than its first process; unless it is kept, it ends when this process does.
+    """Start a node with only its first process; unless `keep`, the node stops when this process ends.
 
-    Raises subprocess.CalledProcessError. Needs root.
+    Needs root.
+
+    Raises:
+        subprocess.CalledProcessError: the namespaces or the network could not be set up.
     """
     with exclusive_lock(nodes()):
         sweep()
@@ -102,40 +105,40 @@ def make(programs: Path, *, keep: bool) -> Node:
 
 
 def nodes() -> Path:
-    """The folder with a folder for each node."""
+    """Return the parent folder of the nodes' folders."""
     return cache() / "nodes"
 
 
 def existing() -> list[Node]:
-    """All nodes that the machine knows of."""
+    """Return all nodes that have a folder."""
     return [Node(folder) for folder in sorted(nodes().glob("[0-9]*"))]
 
 
 def kept() -> Node | None:
-    """The node that somebody wanted to have."""
+    """Return the running node that was started with `keep`."""
     return next((node for node in existing() if node.kept and _processes_of(node.folder)), None)
 
 
 def sweep() -> None:
-    """Remove what is left of nodes that ended otherwise: their owner was killed, or the machine restarted."""
+    """Remove the remains of nodes that were not removed, since their creator was killed or the machine restarted."""
     for node in existing():
         if not _processes_of(node.folder):
             node.remove()
 
 
 def _taken(number: int) -> bool:
-    """Whether a number is in use, perhaps by a node of somebody with another cache."""
+    """Whether a number is in use, which may be by a node in another user's cache."""
     node = Node(nodes() / str(number))
-    places = [node.folder, Path("/sys/class/net", node.name)]
-    places += [hierarchy / node.name for hierarchy in cgroups.hierarchies()]
-    return any(place.exists() for place in places)
+    paths = [node.folder, Path("/sys/class/net", node.name)]
+    paths += [hierarchy / node.name for hierarchy in cgroups.hierarchies()]
+    return any(path.exists() for path in paths)
 
 
 def _set_up(node: Node, programs: Path, *, keep: bool) -> None:
     cgroups.make(node.name)
     namespaces = ["--mount", "--propagation=slave", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     lifetime = [] if keep else kill_with_parent()
-    hold = [str(programs / "pause"), str(node.folder)]  # the folder says whose process it is
+    hold = [str(programs / "pause"), str(node.folder)]  # the folder identifies the node's process
     init = Program([*lifetime, "unshare", *namespaces, "--", *hold], node.folder / "init.log")
     node.started.append(init)
     init.wait_until(lambda: bool(_processes_of(node.folder, first=True)))
@@ -144,16 +147,16 @@ def _set_up(node: Node, programs: Path, *, keep: bool) -> None:
 
     script = Path(__file__).with_name("node.sh")
     subprocess.run(node.inside("sh", str(script), str(node.folder), str(programs), ADDRESS), check=True)
-    cable = ["ip", "link", "add", node.name, "type", "veth", "peer", "name", "machine", "netns", str(first)]
-    subprocess.run(cable, check=True)
-    for command in _plug(node.machine_address, node.name):
+    veth = ["ip", "link", "add", node.name, "type", "veth", "peer", "name", "machine", "netns", str(first)]
+    subprocess.run(veth, check=True)
+    for command in _configure_link(node.machine_address, node.name):
         subprocess.run(command, check=True)
-    for command in _plug(node.reachable_at, "machine"):
+    for command in _configure_link(node.reachable_at, "machine"):
         subprocess.run(node.inside(*command), check=True)
 
 
-def _plug(address: str, device: str) -> list[list[str]]:
-    """The commands that give an end of a cable its address, and switch it on."""
+def _configure_link(address: str, device: str) -> list[list[str]]:
+    """Return the commands that set the address of one end of the veth pair and enable it."""
     return [
         ["ip", "address", "add", f"{address}/30", "dev", device],
         ["ip", "link", "set", device, "up"],
@@ -161,22 +164,25 @@ def _plug(address: str, device: str) -> list[list[str]]:
 
 
 def _processes_of(folder: Path, *, first: bool = False) -> list[int]:
-    """The processes that hold a node, those that started the first one included; a number in a file may be reused."""
-    found = []
+    """Return the IDs of a node's first process and, without `first`, of the processes that started it.
+
+    The IDs come from /proc, as an ID in a file may have been reused by another process.
+    """
+    processes = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                words = (entry / "cmdline").read_text(encoding="utf-8", errors="replace").rstrip("\0").split("\0")
-            except OSError:  # ended meanwhile
+                arguments = (entry / "cmdline").read_text(encoding="utf-8", errors="replace").rstrip("\0").split("\0")
+            except OSError:  # has stopped meanwhile
                 continue
-            names_it = words[-1] == str(folder) and words[-2:-1] and words[-2].endswith("/pause")
-            if names_it and (len(words) == 2 or not first):
-                found.append(int(entry.name))
-    return sorted(found)
+            matches = arguments[-1] == str(folder) and arguments[-2:-1] and arguments[-2].endswith("/pause")
+            if matches and (len(arguments) == 2 or not first):
+                processes.append(int(entry.name))
+    return sorted(processes)
 
 
-def _wait_for_end(process: int, *, seconds: float = 30) -> None:
-    """Wait until a process is gone, or has ended and its parent doesn't know yet."""
+def _wait_until_stopped(process: int, *, seconds: float = 30) -> None:
+    """Wait until a process has stopped; a zombie counts as stopped."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -186,4 +192,4 @@ def _wait_for_end(process: int, *, seconds: float = 30) -> None:
         if status.rpartition(")")[2].split()[0] == "Z":
             return
         time.sleep(0.02)
-    raise TimeoutError(f"process {process} does not end")
+    raise TimeoutError(f"process {process} does not stop")

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes a node of new namespaces, from within them: what it writes to the usual places stays its own, and nothing that
-# it sets reaches the machine's kernel. Arguments: the node's folder, the folder with its programs, its address.
+# Set up a node's namespaces from inside: files that the node writes to the usual paths stay in the node, and its
+# settings do not change the machine's kernel. Arguments: folder of the node, folder of its programs, its address.
 set -eu
 folder=$1 programs=$2 address=$3
 
-# Mounts: the machine's file system, with places of our own where a node's parts keep things.
+# Mounts: the machine's file system, with separate folders where the node's components store data.
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
 mkdir /run/node /run/programs
@@ -14,7 +14,8 @@ mkdir -p "$folder/lib" "$folder/log" "$folder/sysctl"
 mount --bind /run/node/lib /var/lib
 mount --bind /run/node/log /var/log
 
-# The kubelet wants these of the whole machine, and writes what it doesn't find so: it finds it so.
+# The kubelet requires these settings of the whole machine, and changes them if they differ. It reads these values
+# instead.
 pretend() {
     echo "$2" >"/run/node/sysctl/$(basename "$1")"
     mount --bind "/run/node/sysctl/$(basename "$1")" "/proc/sys/$1"
@@ -26,10 +27,10 @@ pretend kernel/panic_on_oops 1
 pretend kernel/keys/root_maxkeys 1000000
 pretend kernel/keys/root_maxbytes 25000000
 
-# Network: an address of the node's own and a default route, so that the addresses of services have one. Without NAT
-# and another way out there is no way to the world.
+# Network: an address of the node and a default route, which the addresses of services need. Without NAT and other
+# routes the node cannot reach other networks.
 ip link set lo up
-ip link add node type bridge # with nothing on it
+ip link add node type bridge # without ports
 ip address add "$address/32" dev node
 ip link set node up
 ip route add default dev node

@@ -1,4 +1,4 @@
-"""What the parts of a node read: containerd, its network plugins, the kubelet, the name server."""
+"""The configuration of a node's components: containerd, its network plugins, the kubelet, the DNS server."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PAUSE_IMAGE = "devai.invalid/pause:node"
 STORAGE_CLASS = "node"
 PROVISIONER = "devai.invalid/node"
 
-# Its own defaults for folders and sockets: in a node these places are the node's own. Version 2 of the format is what
-# containerd 1.6 reads; 2.x translates it.
+# Folders and sockets have containerd's defaults, as these paths are private in a node. Format version 2 is for
+# containerd 1.6; containerd 2.x converts it.
 CONTAINERD = f"""\
 version = 2
 
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE_IMAGE}"
-restrict_oom_score_adj = true # without CAP_SYS_RESOURCE, as in a container, runc fails on pods of high priority
+restrict_oom_score_adj = true # without CAP_SYS_RESOURCE, as in a container, runc fails for pods of high priority
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
@@ -40,8 +40,8 @@ NETWORK: dict[str, Any] = {
     "name": "pods",
     "plugins": [
         {
-            # A cable to each pod: what pods say to each other passes the rules for services, also where the kernel
-            # has no br_netfilter to make a bridge's traffic do that.
+            # A veth pair for each pod: traffic between pods passes the rules for services, also if the kernel has no
+            # br_netfilter, which a bridge would need.
             "type": "ptp",
             "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
         }
@@ -61,7 +61,7 @@ COREFILE = f"""\
 
 
 def kubelet(cgroup: str) -> dict[str, Any]:
-    """The kubelet's configuration (kubelet.config.k8s.io/v1beta1), with a cgroup of its own for its pods."""
+    """Return the kubelet's configuration (kubelet.config.k8s.io/v1beta1), with a parent cgroup for the pods."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -75,17 +75,17 @@ def kubelet(cgroup: str) -> dict[str, Any]:
         "failSwapOn": False,
         "clusterDNS": [ADDRESS],
         "clusterDomain": DOMAIN,
-        "resolvConf": "",  # what the machine asks can't be reached from here
-        # The disk is the machine's: its filling up is not the node's to cure, and images here can't be pulled again.
+        "resolvConf": "",  # the node cannot reach the machine's DNS servers
+        # The disk is the machine's. The node must not remove images when it fills up: images cannot be pulled again.
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
-        # Nor under a second name, where the kubelet has pulled the same image under a first one.
+        # The kubelet must not pull an image again by a second name either.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",
     }
 
 
 def objects() -> list[dict[str, Any]]:
-    """What the cluster is given once its API answers: a storage class whose volumes are the node's folders."""
+    """Return the objects to create in the cluster: a storage class whose volumes are folders of the node."""
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
     return [
         {
@@ -100,7 +100,7 @@ def objects() -> list[dict[str, Any]]:
 
 
 def write(folder: Path, cgroup: str) -> None:
-    """Write it all into a node's folder."""
+    """Write all configuration files into a node's folder."""
     files: Mapping[str, str] = {
         "containerd.toml": CONTAINERD,
         "network/pods.conflist": json.dumps(NETWORK, indent=2),

@@ -1,4 +1,4 @@
-"""Where things are kept that outlive a checkout."""
+"""Folders that outlive a checkout, and their locks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    """The project's folder in the person's cache; whatever is in it can be made again."""
+    """Return the project's folder in the user's cache; all of its contents can be recreated."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "devai-tasks"
 
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Be the only process in a folder; others that want to be wait. The kernel frees it when a process dies."""
+    """Hold the exclusive lock of a folder; other processes wait. The kernel releases it when the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Programs that run until they are stopped."""
+"""Background programs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 
 class StartError(Exception):
-    """A part of Kubernetes ended or gave no sign of life; carries the end of its log."""
+    """A component of Kubernetes exited or did not become ready; the message contains the last lines of its log."""
 
 
 def kill_with_parent() -> list[str]:
-    """What to put before a command so that it ends when the process that started it does, even when that is killed."""
+    """Return the command prefix that kills a program when its parent process ends, even if the parent is killed."""
     return [setpriv, "--pdeathsig=KILL"] if (setpriv := shutil.which("setpriv")) else []
 
 
 class Program:
-    """A running program whose output is in a file."""
+    """A running program that writes its output to a file."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self.log = log
@@ -29,18 +29,22 @@ class Program:
             )
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
-        """Return when something holds that the program brings about; raises StartError."""
+        """Wait until a condition holds.
+
+        Raises:
+            StartError: the program exited, or the condition did not hold in time.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
-            ended = self.process.poll()
-            if ended is not None or time.monotonic() > deadline:
-                what = "was not ready in time" if ended is None else f"ended with code {ended}"
-                last = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
-                raise StartError(f"{self.log.stem} {what}; the end of its log:\n{last}")
+            code = self.process.poll()
+            if code is not None or time.monotonic() > deadline:
+                reason = "was not ready in time" if code is None else f"exited with code {code}"
+                tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
+                raise StartError(f"{self.log.stem} {reason}; the last lines of its log:\n{tail}")
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End the program, gently first."""
+        """Stop the program: SIGTERM, then SIGKILL after 10 seconds."""
         self.process.terminate()
         try:
             self.process.wait(timeout=10)

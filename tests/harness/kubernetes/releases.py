@@ -1,12 +1,12 @@
-"""The programs that tests need, built from Go modules: two versions of Kubernetes, a small one for pods, and SOPS.
+"""Programs for tests, built from Go modules: two versions of Kubernetes, kube-score, SOPS, and the test pod's program.
 
-A folder of `modules/` is a Go module that pins all that goes into it, with checksums, and names as its tools what is
-needed of others. Oldest is the oldest minor that a cloud serves at its ordinary price (EKS until 2 December 2026:
-https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html), newest the newest there is.
-kubernetes-validate has the schemas of both, and one Go builds both.
+A folder of `modules/` is a Go module that pins its dependencies with checksums, and lists programs of other modules as
+tools. OLDEST is the oldest minor version that a cloud supports without a surcharge (EKS until 2 December 2026:
+https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html), NEWEST the newest version.
+kubernetes-validate has the schemas of both versions, and the same Go builds both.
 
-To move one: change the versions in its go.mod (k8s.io/kubernetes and, with 0 for 1, all that is replaced), then
-`go mod tidy`. Only the newest has a node, so the oldest needs nothing but its API server.
+To change a version, edit go.mod (k8s.io/kubernetes and, with major version 0 instead of 1, the replaced modules) and
+run `go mod tidy`. Nodes run only NEWEST, so OLDEST builds only its API server.
 """
 
 from __future__ import annotations
@@ -26,37 +26,38 @@ from harness.kubernetes.paths import cache, exclusive_lock
 
 @dataclass(frozen=True)
 class Module:
-    """A Go module of ours, by the name of its folder in `modules/`."""
+    """A Go module of the tests, named like its folder in `modules/`."""
 
     name: str
 
     @property
     def source(self) -> Path:
-        """Its folder."""
+        """The module's source folder."""
         return Path(__file__).parent / "modules" / self.name
 
     @property
     def label(self) -> str:
-        """What its programs are."""
+        """The name of the programs, for messages and folders."""
         return self.name
 
     @property
     def flags(self) -> list[str]:
-        """What `go build` is told about them."""
+        """Flags of `go build`."""
         return ["-ldflags=-s -w"]
 
     @cached_property
     def folder(self) -> Path:
-        """Where its programs are once they are built; the name changes with every change of the module."""
+        """The folder of the built programs; its name changes with the module's files."""
         digest = hashlib.sha256()
         for file in sorted(path for path in self.source.rglob("*") if path.is_file()):
             digest.update(f"{file.relative_to(self.source)}\0".encode() + file.read_bytes())
         return cache() / "kubernetes" / f"{self.label}-{digest.hexdigest()[:8]}"
 
     def programs(self) -> Path:
-        """The folder with its programs, built if they aren't there; whoever else builds is waited for.
+        """Return the folder of the programs after building them if needed; wait if another process is building.
 
-        Raises go.BuildError.
+        Raises:
+            go.BuildError: Go could not be installed or the build failed.
         """
         if self.folder.is_dir():
             return self.folder
@@ -70,12 +71,12 @@ class Module:
 
     def _build(self, work: Path) -> None:
         print(f"building {self.label} from Go modules, once", file=sys.stderr, flush=True)
-        took = go.build(self.source, work, flags=self.flags)
+        duration = go.build(self.source, work, flags=self.flags)
         if (work / "server").exists():
-            (work / "server").rename(work / "etcd")  # Go names a program after its folder
+            (work / "server").rename(work / "etcd")  # Go names a program like its folder
         work.chmod(0o755)
         work.rename(self.folder)
-        print(f"built {self.label} in {took}", file=sys.stderr, flush=True)
+        print(f"built {self.label} in {duration}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ class Release(Module):
 
     @cached_property
     def version(self) -> str:
-        """Its version, as in v1.37.2."""
+        """The version, such as v1.37.2."""
         text = (self.source / "go.mod").read_text(encoding="utf-8")
-        found = re.search(r"^\s*(?:require )?k8s\.io/kubernetes (v\S+)", text, re.MULTILINE)
-        if found is None:
+        match = re.search(r"^\s*(?:require )?k8s\.io/kubernetes (v\S+)", text, re.MULTILINE)
+        if match is None:
             raise ValueError(f"{self.source}/go.mod requires no k8s.io/kubernetes")
-        return found[1]
+        return match[1]
 
     @property
     def label(self) -> str:
@@ -98,7 +99,7 @@ class Release(Module):
 
     @property
     def flags(self) -> list[str]:
-        """With the version, which the programs can't know otherwise."""
+        """Flags of `go build` that set the version."""
         major, minor, _ = self.version.removeprefix("v").split(".")
         numbers = {"gitVersion": self.version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
         variables = (f"-X k8s.io/component-base/version.{name}={value}" for name, value in numbers.items())

@@ -1,4 +1,4 @@
-// What the tests of the cluster run in pods: it serves a folder, fetches a page, writes a file, or fills memory.
+// The program that cluster tests run in pods: it serves a folder, fetches a page, writes a file, or allocates memory.
 package main
 
 import (
@@ -40,7 +40,7 @@ func main() {
 		}
 		fmt.Println("filled", len(memory))
 	default:
-		fmt.Fprintln(os.Stderr, "no such verb:", os.Args[1])
+		fmt.Fprintln(os.Stderr, "unknown command:", os.Args[1])
 		os.Exit(2)
 	}
 }
