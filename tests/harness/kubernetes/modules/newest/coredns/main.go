@@ -1,4 +1,4 @@
-// CoreDNS with what a cluster's own names need, and nothing else.
+// CoreDNS with only the plugins that resolving a cluster's own names needs.
 package main
 
 import (

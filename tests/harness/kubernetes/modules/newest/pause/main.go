@@ -1,4 +1,4 @@
-// The first process of a node and of every pod: it holds their namespaces and collects what ends in them.
+// The first process of a node and of every pod: it holds the namespaces and reaps their orphaned processes.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Volumes on demand: a folder of the node each, also for claims that many pods write to (ReadWriteMany).
+// Provisions a folder of the node for each volume, also for claims with access mode ReadWriteMany.
 package main
 
 import (
@@ -15,12 +15,12 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
-// folders makes and removes them below its own path.
+// folders creates and deletes the volumes' folders below its path.
 type folders string
 
 func (root folders) Provision(_ context.Context, options controller.ProvisionOptions) (*core.PersistentVolume, controller.ProvisioningState, error) {
 	path := filepath.Join(string(root), options.PVName)
-	// Whoever mounts it may write, as on a file share: the kubelet changes no owner of a hostPath.
+	// Every pod may write, as on a file share: the kubelet does not change the owner of a hostPath volume.
 	err := os.MkdirAll(path, 0o777)
 	if err == nil {
 		err = os.Chmod(path, 0o777)
@@ -44,8 +44,8 @@ func (root folders) Delete(_ context.Context, volume *core.PersistentVolume) err
 }
 
 func main() {
-	kubeconfig := flag.String("kubeconfig", "", "how to reach the API server")
-	root := flag.String("root", "", "where the folders are made")
+	kubeconfig := flag.String("kubeconfig", "", "path of the kubeconfig")
+	root := flag.String("root", "", "parent folder of the volumes")
 	name := flag.String("name", "", "the provisioner that storage classes name")
 	flag.Parse()
 
