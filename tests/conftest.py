@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests may use."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from devai_tasks.config.stack import Stack
 
 pytest_plugins = ["harness.kubernetes.fixtures"]
 
-# How long an example takes says nothing on a machine that does something else, too; Hypothesis has no deadline in CI.
+# The duration of an example is meaningless on a busy machine. In CI, Hypothesis has no deadline by default.
 if "CI" not in os.environ:
     settings.register_profile("no deadline", deadline=None)
     settings.load_profile("no deadline")
-# `--hypothesis-profile=fuzz` is what `nox -s fuzz` takes.
+# The profile of `nox -s fuzz`.
 settings.register_profile("fuzz", max_examples=2000)
 
-# All projects are the tests' own; who trusts none says so.
+# All projects are created by tests; tests of untrusted projects unset this.
 os.environ["DEVAI_TRUST"] = "1"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what is known of all projects of a machine apart from the caller's."""
+def separate_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the state of all projects separate from the user's state."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
@@ -41,13 +41,13 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A fresh project."""
+    """A new project."""
     return fresh(tmp_path / "lab")
 
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same for tests that change nothing in it."""
+    """A new project that tests only read."""
     return fresh(tmp_path_factory.mktemp("shipped") / "lab")
 
 
@@ -57,8 +57,8 @@ def local_dev() -> Stack:
 
 
 @pytest.fixture
-def nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Without what the person who runs the tests has set for labs of their own; no engine is found."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An environment without the caller's variables for labs, and without an engine."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     for name in os.environ:
         if name.startswith(("DEVAI__", "COMPOSE_", "DOCKER_")) or name.endswith("_API_KEY"):
@@ -70,11 +70,11 @@ def nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
 
 
 @pytest.fixture
-def cli(project: Project, nobodys_environment: None) -> Run:  # noqa: ARG001 - for its effect
-    """Run `inv` or `devai` in the project, as a process of its own with nobody at the terminal."""
+def cli(project: Project, clean_environment: None) -> Run:  # noqa: ARG001 - for its effect
+    """Run `inv` or `devai` in the project, in a separate process without a terminal."""
 
-    def run(program: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return inv(*words, cwd=project.root, environ=variables, seconds=60, program=program)
+    def run(program: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return inv(*arguments, cwd=project.root, environ=variables, seconds=60, program=program)
 
     return run
 
@@ -82,24 +82,24 @@ def cli(project: Project, nobodys_environment: None) -> Run:  # noqa: ARG001 - f
 @pytest.fixture
 def devai(
     project: Project,
-    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    clean_environment: None,  # noqa: ARG001 - for its effect
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
-    """Run `devai` in the project, within this process: the code of the console script, without its start-up time."""
+    """Run `devai` in the project, in this process: the code of the console script, without its startup time."""
     from devai_tasks.cli.program import program
 
     monkeypatch.chdir(project.root)
-    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody at the terminal
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()
         code = 0
         try:
-            program.run(["devai", *words])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
+            program.run(["devai", *arguments])
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
         output, errors = capsys.readouterr()
-        return subprocess.CompletedProcess(list(words), code, output, errors)
+        return subprocess.CompletedProcess(list(arguments), code, output, errors)
 
     return run

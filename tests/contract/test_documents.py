@@ -16,7 +16,7 @@ RUN = [document for document in documents() if any(block.is_runnable for block i
 
 
 @pytest.mark.parametrize("document", RUN)
-@pytest.mark.usefixtures("nobodys_environment")
+@pytest.mark.usefixtures("clean_environment")
 def test_the_commands_of_a_document_work_one_after_the_other(project: Project, document: str) -> None:
     """In a new project, as somebody who follows it line by line."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -41,7 +41,7 @@ def key(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def encrypted(project: Project, key: str, nobodys_environment: None) -> Project:  # noqa: ARG001 - for its effect
+def encrypted(project: Project, key: str, clean_environment: None) -> Project:  # noqa: ARG001 - for its effect
     """A project whose secrets are in git, for those who have the key."""
     file = project.conf / "secrets.sops.yaml"
     text = f"OPENAI_API_KEY: {CANARY}\nDB_PASSWORD: '0123'\n"

@@ -112,7 +112,7 @@ def test_no_stack_is_meant_where_nothing_says_which(project: Project, devai: Run
     assert "conf/common/defaults.yaml:1:1  defaults.env has no value\n  one of: dev, prod, staging" in result.stderr
 
 
-def test_who_reads_no_more_ends_it_quietly(project: Project, nobodys_environment: None) -> None:  # noqa: ARG001 - its effect
+def test_who_reads_no_more_ends_it_quietly(project: Project, clean_environment: None) -> None:  # noqa: ARG001 - its effect
     program = str(Path(sys.executable).with_name("inv"))
     with subprocess.Popen([program, "config.show"], cwd=project.root, stdout=-1, stderr=-1, text=True) as process:
         assert process.stdout

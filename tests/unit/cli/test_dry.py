@@ -48,7 +48,7 @@ NOTHING_RENDERED = (
 
 @pytest.fixture(autouse=True)
 def nobodys_machine(
-    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    clean_environment: None,  # noqa: ARG001 - for its effect
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No programs are there, and whoever runs the tests is not root."""

@@ -26,7 +26,7 @@ Run = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
-def unseen(nobodys_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - for its effect
+def unseen(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - for its effect
     """A machine that has not seen any project."""
     monkeypatch.delenv("DEVAI_TRUST")
 

@@ -62,7 +62,7 @@ def on_a_terminal(project: Project, words: Sequence[str] = DOCTOR, **variables: 
     return printed.decode()
 
 
-@pytest.mark.usefixtures("nobodys_environment")
+@pytest.mark.usefixtures("clean_environment")
 def test_a_terminal_gets_colors_and_a_sign_that_it_goes_on(project: Project) -> None:
     printed = on_a_terminal(project)
     assert COLOR in printed
@@ -70,7 +70,7 @@ def test_a_terminal_gets_colors_and_a_sign_that_it_goes_on(project: Project) -> 
     assert "cannot run" in printed
 
 
-@pytest.mark.usefixtures("nobodys_environment")
+@pytest.mark.usefixtures("clean_environment")
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_who_wants_no_colors_gets_none(project: Project, variables: dict[str, str]) -> None:
     printed = on_a_terminal(project, **variables)
@@ -78,7 +78,7 @@ def test_who_wants_no_colors_gets_none(project: Project, variables: dict[str, st
     assert "cannot run" in printed
 
 
-@pytest.mark.usefixtures("nobodys_environment")
+@pytest.mark.usefixtures("clean_environment")
 def test_a_pipe_gets_text_and_nothing_else(project: Project) -> None:
     done = subprocess.run(DOCTOR, cwd=project.root, capture_output=True, text=True, check=False)
     assert ESCAPE not in done.stdout + done.stderr

@@ -21,7 +21,7 @@ KEPT = "OPENAI_API_KEY: no value on this machine; the stored value is kept\n"
 
 def test_a_proxy_is_looked_for_in_an_encrypted_file_only_where_sops_is(
     project: Project,
-    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    clean_environment: None,  # noqa: ARG001 - for its effect
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in PROXIES:
@@ -40,7 +40,7 @@ def own(project: Project, *overrides: str) -> Settings:
 
 
 @pytest.fixture
-def brought_up(project: Project, nobodys_environment: None, monkeypatch: pytest.MonkeyPatch) -> Project:  # noqa: ARG001 - for its effect
+def brought_up(project: Project, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Project:  # noqa: ARG001 - for its effect
     """A project whose stack got a key from a shell that is closed now."""
     monkeypatch.setenv("OPENAI_API_KEY", "of-one-shell")
     hand_over(project, own(project))

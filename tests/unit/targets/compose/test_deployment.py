@@ -211,7 +211,7 @@ def workload(project: Project, settings: Settings, docker: Docker) -> ComposeWor
 
 def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     project: Project,
-    nobodys_environment: None,  # noqa: ARG001 - for its effect
+    clean_environment: None,  # noqa: ARG001 - for its effect
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own, fake = settings(project), BreaksOff()
@@ -241,7 +241,7 @@ def test_a_new_token_reaches_the_lab_though_the_first_start_is_interrupted(
     assert fake.recreated[-1] == "nothing"
 
 
-@pytest.mark.usefixtures("nobodys_environment")
+@pytest.mark.usefixtures("clean_environment")
 def test_a_folder_that_became_dangerous_is_not_mounted_by_a_start_or_a_restart(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
