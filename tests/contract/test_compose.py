@@ -98,30 +98,30 @@ def stacks(lab: Project) -> dict[tuple[str, bool, str], Read]:
     return {kind: read(lab, kind[0], MODES[kind[2]], gpu=kind[1]) for kind in KINDS}
 
 
-def test_compose_accepts_every_kind_of_stack(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_compose_accepts_every_stack_variant(stacks: dict[tuple[str, bool, str], Read]) -> None:
     assert len(stacks) == 18
     for (environment, _, mode), stack in stacks.items():
         assert stack.definition["name"] == f"devai-local-{environment}"
         assert set(stack.definition["services"]) == ({"devai", "ollama"} if mode == "container" else {"devai"})
 
 
-def test_nothing_is_published_beyond_this_machine(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_ports_are_published_on_loopback_by_default(stacks: dict[tuple[str, bool, str], Read]) -> None:
     for stack in stacks.values():
         assert {address for address, _ in stack.published} == {"127.0.0.1"}
 
 
-def test_ollama_stays_on_this_machine_wherever_the_lab_is_published(lab: Project) -> None:
+def test_bind_address_of_lab_does_not_publish_ollama(lab: Project) -> None:
     stack = read(lab, "dev", ["network.bind_address=0.0.0.0", "tls.proxy=true"])
     assert stack.published == {("0.0.0.0", "8888"), ("127.0.0.1", "11434")}
 
 
-def test_ollamas_port_can_be_left_out(lab: Project) -> None:
+def test_null_port_leaves_ollama_unpublished(lab: Project) -> None:
     stack = read(lab, "dev", ["ports.ollama=null"])
     assert stack.published == {("127.0.0.1", "8888")}
     assert stack.lab["environment"]["OLLAMA_HOST"] == "http://ollama:11434"
 
 
-def test_containers_have_no_names_of_their_own_and_few_rights(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_containers_drop_privileges_and_set_no_name(stacks: dict[tuple[str, bool, str], Read]) -> None:
     for stack in stacks.values():
         for service in stack.definition["services"].values():
             assert "container_name" not in service
@@ -131,7 +131,7 @@ def test_containers_have_no_names_of_their_own_and_few_rights(stacks: dict[tuple
             assert service["networks"].keys() == {"lab"}
 
 
-def test_capabilities_are_for_becoming_somebody_else_than_root_only(lab: Project) -> None:
+def test_lab_adds_capabilities_only_for_nonroot_uid(lab: Project) -> None:
     def rights(uid: int) -> tuple[str, list[str]]:
         services = read(lab, "dev", [f"engine.uid={uid}", "engine.gid=7", "vector_store.kind=chroma"]).definition[
             "services"
@@ -143,7 +143,7 @@ def test_capabilities_are_for_becoming_somebody_else_than_root_only(lab: Project
     assert rights(4242) == ("0:0", ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETPCAP", "SETUID"])
 
 
-def test_no_service_may_fork_without_end_and_only_the_labs_root_is_writable(lab: Project) -> None:
+def test_services_limit_pids_and_only_lab_has_writable_root(lab: Project) -> None:
     limits = ["resources.lab.pids=5000", "resources.ollama.pids=600", "resources.vector_store.pids=700"]
     services = read(lab, "dev", ["vector_store.kind=chroma", *limits]).definition["services"]
     assert {name: service["pids_limit"] for name, service in services.items()} == {
@@ -164,7 +164,7 @@ def test_data_is_in_named_volumes(stacks: dict[tuple[str, bool, str], Read]) -> 
         }
 
 
-def test_secrets_are_files_of_the_stack_and_in_no_environment(
+def test_secrets_are_files_and_not_environment_variables(
     lab: Project, stacks: dict[tuple[str, bool, str], Read]
 ) -> None:
     for stack in stacks.values():
@@ -178,7 +178,7 @@ def test_secrets_are_files_of_the_stack_and_in_no_environment(
         assert not names & set(stack.lab["environment"])
 
 
-def test_limits_arrive(lab: Project) -> None:
+def test_resource_limits_reach_compose(lab: Project) -> None:
     limits = ["resources.lab.cpu=1500m", "resources.lab.memory=1.5Gi", "resources.ollama.memory=3GB"]
     definition = read(lab, "dev", limits).definition
     lab_service, ollama = definition["services"]["devai"], definition["services"]["ollama"]
@@ -188,19 +188,19 @@ def test_limits_arrive(lab: Project) -> None:
     assert int(ollama["mem_limit"]) == 3 * 10**9
 
 
-def test_prod_has_the_limits_of_its_profile(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_prod_uses_limits_of_its_profile(stacks: dict[tuple[str, bool, str], Read]) -> None:
     assert int(stacks["prod", False, "container"].lab["mem_limit"]) == 8 * 2**30
     assert int(stacks["dev", False, "container"].lab["mem_limit"]) == 4 * 2**30
 
 
-def test_gpus_are_asked_for_in_gpu_stacks_only(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_only_gpu_stacks_reserve_gpus(stacks: dict[tuple[str, bool, str], Read]) -> None:
     for (_, gpu, _), stack in stacks.items():
         for service in stack.definition["services"].values():
             devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
             assert [device["driver"] for device in devices] == (["nvidia"] if gpu else [])
 
 
-def test_a_vector_store_is_a_service_for_the_lab_only(lab: Project) -> None:
+def test_vector_store_is_an_unpublished_service(lab: Project) -> None:
     stack = read(lab, "dev", ["vector_store.kind=chroma", "resources.vector_store.memory=3GB"])
     chroma = stack.definition["services"]["chroma"]
     assert "ports" not in chroma
@@ -215,7 +215,7 @@ def test_a_vector_store_is_a_service_for_the_lab_only(lab: Project) -> None:
     assert "chroma" not in read(lab, "dev").definition["services"]
 
 
-def test_https_is_two_files_of_the_stack_and_another_address(lab: Project) -> None:
+def test_https_adds_certificate_files_and_changes_url(lab: Project) -> None:
     stack = read(lab, "dev", ["tls.local=true", "network.bind_address=192.0.2.7", "network.base_url=/a/"])
     assert {"tls.crt", "tls.key"} <= {secret["source"] for secret in stack.lab["secrets"]}
     assert stack.definition["secrets"]["tls.key"]["file"].endswith("/.devai/local-dev/tls.key")
@@ -223,7 +223,7 @@ def test_https_is_two_files_of_the_stack_and_another_address(lab: Project) -> No
     assert "tls.key" not in read(lab, "dev").definition["secrets"]
 
 
-def test_amds_gpus_are_ollamas_by_devices_groups_and_another_tag(lab: Project) -> None:
+def test_amd_gpu_gives_ollama_devices_groups_and_rocm_image(lab: Project) -> None:
     stack = read(lab, "dev", ["gpu.vendor=amd"], gpu=True)
     ollama = stack.definition["services"]["ollama"]
     assert ollama["image"] == "ollama/ollama:0.35.1-rocm"
@@ -234,7 +234,7 @@ def test_amds_gpus_are_ollamas_by_devices_groups_and_another_tag(lab: Project) -
     assert stack.lab["image"] == "devai-lab:local-dev"  # CUDA is for others
 
 
-def test_on_podman_compose_waits_for_no_health_and_names_gpus_as_podman_does(lab: Project) -> None:
+def test_podman_stack_skips_health_and_uses_cdi_gpu_names(lab: Project) -> None:
     stack = read(lab, "dev", ["engine.name=podman"], gpu=True)
     assert stack.lab["depends_on"]["ollama"] == {"condition": "service_started", "required": False}
     for service in stack.definition["services"].values():
@@ -242,7 +242,7 @@ def test_on_podman_compose_waits_for_no_health_and_names_gpus_as_podman_does(lab
         assert "deploy" not in service or "reservations" not in service["deploy"].get("resources", {})
 
 
-def test_the_number_of_gpus_arrives(lab: Project) -> None:
+def test_gpu_count_reaches_compose(lab: Project) -> None:
     def count(text: str) -> int:
         stack = read(lab, "dev", [f"gpu.count={text}"], gpu=True)
         (device,) = stack.lab["deploy"]["resources"]["reservations"]["devices"]
@@ -252,7 +252,7 @@ def test_the_number_of_gpus_arrives(lab: Project) -> None:
     assert count("2") == 2
 
 
-def test_two_stacks_share_no_name(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_two_stacks_share_no_resource_name(stacks: dict[tuple[str, bool, str], Read]) -> None:
     def names(stack: Read) -> set[str]:
         definition = stack.definition
         owned = [thing["name"] for kind in ("volumes", "networks", "secrets") for thing in definition[kind].values()]
@@ -264,7 +264,7 @@ def test_two_stacks_share_no_name(stacks: dict[tuple[str, bool, str], Read]) -> 
         assert not names(stacks[one, False, "container"]) & names(stacks[two, False, "container"])
 
 
-def test_a_gpu_stack_is_the_same_stack(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_gpu_option_keeps_names_volumes_and_ports(stacks: dict[tuple[str, bool, str], Read]) -> None:
     for environment in ENVIRONMENTS:
         plain, gpu = stacks[environment, False, "container"], stacks[environment, True, "container"]
         for kind in ("name", "volumes", "networks"):
@@ -288,7 +288,7 @@ NASTY = [
 ]
 
 
-def test_labels_and_variables_arrive_as_they_were_written(lab: Project) -> None:
+def test_labels_and_variables_reach_compose_unchanged(lab: Project) -> None:
     texts = {f"N{index}": text for index, text in enumerate(NASTY)}
     flow = quote_yaml(texts).replace("${", "\\\\${")  # \${ is how conf/ writes a text that begins like a reference
     stack = read(lab, "dev", [f"labels={flow}", f"env={flow}"])
@@ -297,21 +297,21 @@ def test_labels_and_variables_arrive_as_they_were_written(lab: Project) -> None:
         assert {name: found[name] for name in texts} == texts
 
 
-def test_nothing_of_the_configurations_variables_means_anything_before_the_entrypoint_drops(lab: Project) -> None:
+def test_configured_variables_are_prefixed_until_entrypoint_drops_root(lab: Project) -> None:
     names = ("PYTHONPATH", "GIT_AUTHOR_NAME", "OPENSSL_CONF", "TMPDIR")
     environment = read(lab, "dev", [f"env.{name}=/home/devai/work" for name in names]).lab["environment"]
     assert not {*names} & {*environment}
     assert {f"DEVAI_ENV_{name}" for name in names} <= {*environment}
 
 
-def test_a_work_folder_of_any_name_is_mounted(lab: Project) -> None:
+def test_work_folder_with_special_characters_is_mounted(lab: Project) -> None:
     for name in ("it's $mine", "a b", "a:b", "back\\slash", "end\\", "# 1", '"'):
         stack = read(lab, "dev", [f"storage.work_dir=/srv/{name}"])
         mounts = {mount["target"]: mount["source"] for mount in stack.lab["volumes"]}
         assert mounts["/home/devai/work"] == f"/srv/{name}"
 
 
-def test_every_text_of_up_to_three_awkward_characters_survives_an_environment_file(tmp_path: Path) -> None:
+def test_special_characters_survive_quoting_in_env_file(tmp_path: Path) -> None:
     """Exhaustive, in one call: quoting is wrong for one combination, or for none."""
     awkward = "'\"\\$# {"
     texts = ["".join(letters) for length in (1, 2, 3) for letters in itertools.product(awkward, repeat=length)]
@@ -325,7 +325,7 @@ def test_every_text_of_up_to_three_awkward_characters_survives_an_environment_fi
     assert {name: found[name] for name in names} == dict(zip(names, texts, strict=True))
 
 
-def test_a_persons_own_file_has_the_last_word(lab: Project) -> None:
+def test_personal_override_file_is_merged_last(lab: Project) -> None:
     own = lab.root / "deploy/compose/docker-compose.override.yml"
     shutil.copy(f"{own}.example", own)
     try:
@@ -335,7 +335,7 @@ def test_a_persons_own_file_has_the_last_word(lab: Project) -> None:
     assert "/home/devai/datasets" in mounts
 
 
-def test_compose_works_by_hand_with_the_example(shipped: Project, tmp_path: Path) -> None:
+def test_compose_accepts_example_env_file(shipped: Project, tmp_path: Path) -> None:
     scaffold.copy(shipped.root, tmp_path / "lab")
     folder = tmp_path / "lab/deploy/compose"
     shutil.copy(folder / ".env.example", folder / ".env")
@@ -348,7 +348,7 @@ def test_compose_works_by_hand_with_the_example(shipped: Project, tmp_path: Path
     assert mounts["/home/devai/work"] == str(tmp_path / "lab/work")
 
 
-def test_escaped_text_is_what_compose_reads(tmp_path: Path) -> None:
+def test_compose_reads_escaped_text_unchanged(tmp_path: Path) -> None:
     labels = {f"l{index}": escape_compose(text) for index, text in enumerate(NASTY)}
     text = f"services: {{s: {{image: x, labels: {quote_yaml(labels)}}}}}\n"
     (tmp_path / "compose.yaml").write_text(text, encoding="utf-8")
@@ -359,7 +359,7 @@ def test_escaped_text_is_what_compose_reads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_buildx_accepts_every_definition_of_images(lab: Project, environment: str, gpu: bool) -> None:
+def test_buildx_accepts_every_bake_file(lab: Project, environment: str, gpu: bool) -> None:
     certificates = lab.root / "ca.crt"
     certificates.touch()
     settings = load(lab, Stack(environment, "local"), [f"image.ca_file={certificates}"], gpu=gpu, environ={})
@@ -376,9 +376,7 @@ def test_buildx_accepts_every_definition_of_images(lab: Project, environment: st
         assert target["secret"] == [f"id=ca,src={certificates}"]
 
 
-def test_the_base_that_was_found_is_given_to_the_build_from_outside(
-    lab: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_base_image_of_build_comes_from_environment(lab: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASE_IMAGE", "devai-base:trixie")
     artifacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
     output = docker(
@@ -387,7 +385,7 @@ def test_the_base_that_was_found_is_given_to_the_build_from_outside(
     assert json.loads(output)["target"]["lab"]["args"]["BASE_IMAGE"] == "devai-base:trixie"
 
 
-def test_a_proxy_is_an_argument_of_builds_where_there_is_one(lab: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_variables_become_build_arguments(lab: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     artifacts.write(lab, load(lab, Stack("dev", "local"), environ={}))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -401,7 +399,7 @@ def test_a_proxy_is_an_argument_of_builds_where_there_is_one(lab: Project, monke
         }
 
 
-def test_certificates_of_the_network_are_mounted_and_named(lab: Project) -> None:
+def test_ca_file_is_mounted_and_set_in_variables(lab: Project) -> None:
     (lab.root / "company $ca.crt").touch()
     stack = read(lab, "dev", ["image.ca_file=company $ca.crt", "env.PIP_CERT=/own.crt"])
     for service in stack.definition["services"].values():
@@ -416,7 +414,7 @@ def test_certificates_of_the_network_are_mounted_and_named(lab: Project) -> None
         assert not [name for name in service["environment"] if name.endswith("SSL_CERT_FILE")]
 
 
-def test_ollama_gets_the_proxies_as_files_and_no_other_secret(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_ollama_gets_only_proxies_as_secrets(stacks: dict[tuple[str, bool, str], Read]) -> None:
     ollama = stacks["dev", False, "container"].definition["services"]["ollama"]
     assert {secret["source"] for secret in ollama["secrets"]} == {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
     assert not [name for name in ollama["environment"] if name.endswith("_PROXY")]

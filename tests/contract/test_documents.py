@@ -17,7 +17,7 @@ RUN = [document for document in documents() if any(block.is_runnable for block i
 
 @pytest.mark.parametrize("document", RUN)
 @pytest.mark.usefixtures("clean_environment")
-def test_the_commands_of_a_document_work_one_after_the_other(project: Project, document: str) -> None:
+def test_documented_commands_print_documented_output(project: Project, document: str) -> None:
     """In a new project, as somebody who follows it line by line."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in (block for block in blocks(document) if block.is_runnable):

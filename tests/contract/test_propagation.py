@@ -169,9 +169,7 @@ def changed(before: Artifacts, after: Artifacts) -> frozenset[str]:
 
 
 @pytest.mark.parametrize(("name", "key"), CASES, ids=[f"{name}:{dotted(key)}" for name, key in CASES])
-def test_a_value_changes_only_artifacts_that_it_is_observed_to_affect(
-    laboratory: Laboratory, name: str, key: Key
-) -> None:
+def test_edited_value_changes_only_its_affected_artifacts(laboratory: Laboratory, name: str, key: Key) -> None:
     tried, reached, overridden = 0, frozenset[str](), False
     for value in others(key, value_of(laboratory.project, name, key)):
         sources = laboratory.edited(name, key, value)
@@ -194,7 +192,7 @@ def test_a_value_changes_only_artifacts_that_it_is_observed_to_affect(
 
 
 @pytest.mark.parametrize("key", MAPS, ids=dotted)
-def test_an_entry_more_reaches_what_the_map_does(laboratory: Laboratory, key: Key) -> None:
+def test_added_map_entry_changes_only_artifacts_of_the_map(laboratory: Laboratory, key: Key) -> None:
     added, reached = (*key, "ADDED"), frozenset[str]()
     sources = laboratory.edited(common(key), added, others(added, None)[0])
     for stack, form in laboratory.loading(common(key)):
@@ -206,7 +204,7 @@ def test_an_entry_more_reaches_what_the_map_does(laboratory: Laboratory, key: Ke
     assert reached or entry_of(key).meta.tasks, "a dead map: it changes nothing anywhere"
 
 
-def test_the_address_of_an_external_ollama_changes_what_it_is_observed_to_affect(laboratory: Laboratory) -> None:
+def test_external_ollama_url_changes_only_its_affected_artifacts(laboratory: Laboratory) -> None:
     """Without one, there is no such stack to begin with."""
     form, other = "with an Ollama elsewhere", "ollama.url=http://192.0.2.8:2"
     sources = Sources(laboratory.project, {})
@@ -217,7 +215,7 @@ def test_the_address_of_an_external_ollama_changes_what_it_is_observed_to_affect
         assert frozenset() != changed(before[1], files) <= after.affected(("ollama", "url"))
 
 
-def test_the_cases_are_the_files_that_are_shipped(shipped: Project) -> None:
+def test_cases_cover_all_shipped_files(shipped: Project) -> None:
     """The wheel's copy of conf/ and the repository's are one."""
     assert [file.relative_to(shipped.conf) for file in files(shipped.conf)] == [
         file.relative_to(SHIPPED) for file in files(SHIPPED)
@@ -232,7 +230,7 @@ def anywhere() -> Mapping[Key, Collection[str]]:
 
 
 @pytest.mark.parametrize("key", reader.leaves(Settings), ids=dotted)
-def test_a_key_affects_an_artifact_in_some_mode_or_says_what_it_decides(
+def test_every_key_affects_an_artifact_or_documents_its_tasks(
     anywhere: Mapping[Key, Collection[str]], key: Key
 ) -> None:
     assert anywhere.get(key) or reader.leaves(Settings)[key].meta.tasks
@@ -246,7 +244,7 @@ REUSED = [
 
 
 @pytest.mark.parametrize("name", REUSED)
-def test_what_every_kind_of_stack_needs_reaches_every_target(laboratory: Laboratory, name: str) -> None:
+def test_common_keys_affect_every_target(laboratory: Laboratory, name: str) -> None:
     """The reuse matrix: image, port, CPU and memory, storage, environment, secrets, networking and labels."""
     for stack in laboratory.project.stacks:
         before = laboratory.before(stack, PLAIN)
@@ -263,7 +261,7 @@ def test_what_every_kind_of_stack_needs_reaches_every_target(laboratory: Laborat
         assert reached >= {artifact.partition("/")[0] for artifact in rendered} - elsewhere, stack
 
 
-def test_editing_the_labs_port_changes_one_line_in_compose(laboratory: Laboratory) -> None:
+def test_edited_lab_port_changes_one_line_in_compose_env(laboratory: Laboratory) -> None:
     stack = Stack("dev", "local")
     before = laboratory.before(stack, PLAIN)
     after = laboratory.render(laboratory.edited("conf/common/ports.yaml", ("ports", "lab"), "9000"), stack, PLAIN)
@@ -273,7 +271,7 @@ def test_editing_the_labs_port_changes_one_line_in_compose(laboratory: Laborator
     assert set(new) - set(old) == {"DEVAI_LAB_PORT='9000'"}
 
 
-def test_a_value_arrives_as_it_was_written(shipped: Project) -> None:
+def test_values_reach_artifacts_unchanged(shipped: Project) -> None:
     overrides = ("env.A=1.10", "labels={b: 0123}", "ports.lab=9123", "storage.work_dir=/a b/$c")
     settings = Sources(shipped, {}).configuration(Stack("dev", "local"), overrides).settings
     files = artifacts.render(shipped, settings)
@@ -284,7 +282,7 @@ def test_a_value_arrives_as_it_was_written(shipped: Project) -> None:
     assert isinstance(json.loads(files["image/docker-bake.json"]), Mapping)
 
 
-def test_no_artifact_names_this_machine(shipped: Project) -> None:
+def test_artifacts_contain_no_path_of_this_machine(shipped: Project) -> None:
     sources = Sources(shipped, {})
     for stack in shipped.stacks:
         settings = sources.configuration(stack, ("engine.uid=1000", "engine.gid=1000", "image.ca_file=")).settings

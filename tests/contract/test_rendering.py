@@ -68,7 +68,7 @@ def target(files: Artifacts, like: Artifacts) -> Artifacts:
     return {path: text for path, text in files.items() if path.startswith(f"{name}/")}
 
 
-def test_a_run_that_is_killed_at_any_moment_leaves_whole_sets(project: Project) -> None:
+def test_killed_write_leaves_complete_artifact_sets(project: Project) -> None:
     settings = tuple(load(project, STACK, overrides, environ={}) for overrides in OVERRIDES)
     sets = [artifacts.render(project, one) for one in settings]
     artifacts.write(project, settings[0])
@@ -86,7 +86,7 @@ def test_a_run_that_is_killed_at_any_moment_leaves_whole_sets(project: Project) 
 
 
 @pytest.mark.parametrize("turn", range(5))
-def test_two_runs_at_the_same_time_leave_the_set_of_one(project: Project, turn: int) -> None:
+def test_concurrent_writes_leave_artifacts_of_one_run(project: Project, turn: int) -> None:
     del turn  # chance decides which of them is later
     devai = str(Path(sys.executable).with_name("devai"))
     command = [devai, "config.render", f"--env={STACK.environment}", f"--cloud={STACK.cloud}"]
@@ -103,7 +103,7 @@ def test_two_runs_at_the_same_time_leave_the_set_of_one(project: Project, turn: 
         assert files in [target(one, like=files) for one in sets]
 
 
-def test_rendering_is_the_same_byte_for_byte_wherever_and_whenever(project: Project, cli: Run, tmp_path: Path) -> None:
+def test_rendering_is_reproducible_in_another_folder_and_locale(project: Project, cli: Run, tmp_path: Path) -> None:
     def rendered(root: Path) -> dict[str, bytes]:
         links = [path for path in (root / "generated").glob("*/*") if not path.name.startswith(".")]
         return {

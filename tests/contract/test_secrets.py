@@ -58,14 +58,16 @@ def values(project: Project) -> dict[str, str]:
     return secret_values.values(project, load(project, LOCAL_DEV, overrides, environ={}))
 
 
-def test_an_encrypted_secret_is_handed_over_as_it_was_written(encrypted: Project) -> None:
+def test_encrypted_secret_is_decrypted_unchanged(encrypted: Project) -> None:
     found = values(encrypted)
     assert found["OPENAI_API_KEY"] == CANARY
     assert found["DATABASE_URL"] == "postgres://lab:0123@db/lab"
     assert found["ANTHROPIC_API_KEY"] == ""
 
 
-def test_the_environment_and_the_private_file_come_first(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_and_private_file_override_encrypted_secrets(
+    encrypted: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "environment")
     file = encrypted.conf / "secrets.yaml"
     file.write_text("DB_PASSWORD: file\n", encoding="utf-8")
@@ -74,20 +76,20 @@ def test_the_environment_and_the_private_file_come_first(encrypted: Project, mon
     assert values(encrypted)["DATABASE_URL"] == "postgres://lab:file@db/lab"
 
 
-def test_who_has_no_key_is_told_so_and_sees_nothing(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_key_fails_without_showing_secrets(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOPS_AGE_KEY_FILE")
     with pytest.raises(ToolError, match=r"sops can't decrypt secrets\.sops\.yaml:") as refusal:
         values(encrypted)
     assert CANARY not in str(refusal.value)
 
 
-def test_who_has_no_sops_is_told_where_it_is(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_sops_program_is_reported(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     with pytest.raises(MissingToolError, match=r"secrets\.sops\.yaml is encrypted and sops is not installed"):
         values(encrypted)
 
 
-def test_what_sops_opened_is_in_nothing_that_is_shown_or_rendered(encrypted: Project, cli: Run) -> None:
+def test_decrypted_secrets_are_neither_printed_nor_rendered(encrypted: Project, cli: Run) -> None:
     for words in (["config.show"], ["config.explain", "--key=secrets", "--json"], ["config.render"], ["config.check"]):
         result = cli("devai", *words, DEVAI_TRACEBACK="1")
         assert result.returncode == 0, result.stderr

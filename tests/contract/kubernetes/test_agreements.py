@@ -38,7 +38,7 @@ def module(capability: str, cloud: str) -> hcl.Module:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_an_identity_is_for_the_labs_account_in_the_stacks_namespace(lab: Project, cloud: str) -> None:
+def test_identity_is_bound_to_service_account_of_lab(lab: Project, cloud: str) -> None:
     stack = built(lab, cloud)
     variables = json.loads(terraform.render(stack.settings)[TFVARS[cloud]])
     assert variables["namespace"] == stack.namespace
@@ -47,7 +47,7 @@ def test_an_identity_is_for_the_labs_account_in_the_stacks_namespace(lab: Projec
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_a_service_account_names_its_identity_where_the_cluster_does_not_know_it(lab: Project, cloud: str) -> None:
+def test_service_account_is_annotated_unless_eks_associates_identity(lab: Project, cloud: str) -> None:
     known = outputs.known({"identity": "made-identity"}, built(lab, cloud).settings)
     stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
     annotations = stack.of("ServiceAccount")["devai"]["metadata"].get("annotations", {})
@@ -56,7 +56,7 @@ def test_a_service_account_names_its_identity_where_the_cluster_does_not_know_it
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
-def test_the_ingress_names_what_terraform_says_it_made(lab: Project, cloud: str) -> None:
+def test_ingress_uses_names_from_terraform_outputs(lab: Project, cloud: str) -> None:
     """Its details come by the outputs of the root, and none of them has to be guessed."""
     names = hcl.plain(hcl.Module(hcl.ROOT / cloud).outputs["ingress"]["value"])
     assert {"firewall", "address_name"} <= {hcl.plain(name) for name in names}
@@ -71,7 +71,7 @@ def test_the_ingress_names_what_terraform_says_it_made(lab: Project, cloud: str)
     assert backend["spec"]["securityPolicy"]["name"] == "made-firewall"
 
 
-def test_efs_gives_the_home_to_the_labs_own_user(lab: Project) -> None:
+def test_efs_access_point_owner_is_user_of_lab(lab: Project) -> None:
     """Whoever mounts by the access point is that user to it, so the group doesn't matter."""
     owner = re.search(r"owner = \{ uid = (\d+),", module("storage", "aws").body)
     assert owner
@@ -95,7 +95,7 @@ HOMES = {
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_home_is_the_share_that_terraform_made(lab: Project, cloud: str) -> None:
+def test_home_volume_is_file_share_of_terraform(lab: Project, cloud: str) -> None:
     told, handle, attributes = HOMES[cloud]
     key = "storage.file_system"
     stack = built(lab, cloud, f"{key}={outputs.known(told, built(lab, cloud).settings)[key]}")
@@ -108,7 +108,7 @@ def test_the_home_is_the_share_that_terraform_made(lab: Project, cloud: str) -> 
     assert form[cloud] in body
 
 
-def test_aks_hands_out_the_gpus_of_the_nodes_that_terraform_makes(lab: Project) -> None:
+def test_aks_device_plugin_runs_on_gpu_nodes_of_terraform(lab: Project) -> None:
     """Azure installs the driver; who gives pods their GPUs has to run on those nodes, taints or not."""
     stack = built(lab, "azure", "gpu.enabled=true")
     (plugin,) = yaml.safe_load_all(Cluster(lab, stack.settings).shared)
@@ -125,12 +125,12 @@ def test_aks_hands_out_the_gpus_of_the_nodes_that_terraform_makes(lab: Project) 
 
 
 @pytest.mark.parametrize(("cloud", "gpu"), [("azure", "false"), ("gcp", "true")])
-def test_other_clusters_need_nothing_of_that(lab: Project, cloud: str, gpu: str) -> None:
+def test_other_clusters_have_no_shared_objects(lab: Project, cloud: str, gpu: str) -> None:
     assert Cluster(lab, built(lab, cloud, f"gpu.enabled={gpu}").settings).shared == ""
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_lab_lets_in_the_networks_that_its_load_balancer_is_in_and_no_more(lab: Project, cloud: str) -> None:
+def test_lab_accepts_networks_of_load_balancer_only(lab: Project, cloud: str) -> None:
     let_in = [IPv4Network(network) for network in built(lab, cloud).settings.network.load_balancers]
     made = hcl.load_balancers(cloud)
     assert all(any(network.subnet_of(own) for own in let_in) for network in made)
@@ -139,7 +139,7 @@ def test_the_lab_lets_in_the_networks_that_its_load_balancer_is_in_and_no_more(l
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_firewalls_and_policies_open_the_port_that_the_pod_listens_on(lab: Project, cloud: str) -> None:
+def test_firewalls_and_policies_open_container_port(lab: Project, cloud: str) -> None:
     """Which port the service has is of no concern to a load balancer."""
     stack = built(lab, cloud, "ports.lab=9000")
     (listening,) = (port["containerPort"] for port in stack.pods["devai"]["spec"]["containers"][0]["ports"])
@@ -161,7 +161,7 @@ def gpu_pool(stack: Manifests, project: Project) -> tuple[dict[str, str], set[st
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_pods_that_want_gpus_go_where_they_are(lab: Project, cloud: str) -> None:
+def test_gpu_pods_match_labels_and_taints_of_gpu_nodes(lab: Project, cloud: str) -> None:
     stack = built(lab, cloud, "gpu.enabled=true")
     labels, taints = gpu_pool(stack, lab)
     spec = stack.pods["ollama"]["spec"]
@@ -172,11 +172,11 @@ def test_pods_that_want_gpus_go_where_they_are(lab: Project, cloud: str) -> None
     assert taints <= {entry["key"] for entry in spec["tolerations"]}
 
 
-def test_stacks_without_gpus_bring_no_machines_that_have_some(lab: Project) -> None:
+def test_stack_without_gpus_creates_no_gpu_node_pool(lab: Project) -> None:
     assert "NodePool" not in Cluster(lab, built(lab, "aws").settings).shared
 
 
-def test_every_node_of_eks_can_mount_the_models(lab: Project) -> None:
+def test_eks_has_only_nodes_with_ebs_driver(lab: Project) -> None:
     """Auto Mode's driver is on its own nodes only, and they have no other: no node is somebody else's."""
     (storage,) = built(lab, "aws", "gpu.enabled=true").of("StorageClass").values()
     assert storage["provisioner"] == "ebs.csi.eks.amazonaws.com"
@@ -184,7 +184,7 @@ def test_every_node_of_eks_can_mount_the_models(lab: Project) -> None:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_cluster_of_a_stack_is_found_by_its_outputs(cloud: str) -> None:
+def test_roots_declare_all_outputs_that_become_settings(cloud: str) -> None:
     """Every output that becomes a setting is one of the root's."""
     root = hcl.Module(hcl.ROOT / cloud)
     wanted = {"registry", "image", "kube_context", "identity", "file_system", "volumes", "ingress", "certificate"}

@@ -27,13 +27,13 @@ OWN_KINDS = {"BackendConfig", "FrontendConfig", "ManagedCertificate", "ExternalS
 CLUSTER_KINDS = {"Namespace", "PersistentVolume", "StorageClass", "IngressClass"}
 
 
-def test_all_combinations_are_among_them(stacks: dict[Variant, Manifests]) -> None:
+def test_base_variants_have_distinct_manifests(stacks: dict[Variant, Manifests]) -> None:
     assert len(base_variants()) == 3 * 4 * 2
     assert len({built.text for kind, built in stacks.items() if kind in base_variants()}) == 24
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_schemas_of_a_version_accept_every_object(stacks: dict[Variant, Manifests], version: str) -> None:
+def test_objects_match_schemas_of_supported_versions(stacks: dict[Variant, Manifests], version: str) -> None:
     every = {}
     for stack in stacks.values():
         for found in stack.objects:
@@ -48,7 +48,7 @@ def test_the_schemas_of_a_version_accept_every_object(stacks: dict[Variant, Mani
     assert unknown == OWN_KINDS
 
 
-def test_names_are_unique_and_those_of_the_whole_cluster_are_the_stacks(stack: Manifests) -> None:
+def test_names_are_unique_and_cluster_scoped_names_have_stack_prefix(stack: Manifests) -> None:
     names = [(found["kind"], found["metadata"]["name"]) for found in stack.objects]
     assert len(names) == len(set(names))
     own = f"{stack.settings.project.name}-{stack.settings.stack}"
@@ -62,7 +62,7 @@ def test_names_are_unique_and_those_of_the_whole_cluster_are_the_stacks(stack: M
         assert metadata["labels"]["devai.io/stack"] == own
 
 
-def test_selectors_find_exactly_their_own_pods(stack: Manifests) -> None:
+def test_selectors_match_only_their_pods(stack: Manifests) -> None:
     labels = {name: template["metadata"]["labels"] for name, template in stack.pods.items()}
 
     def selected(selector: Object) -> set[str]:
@@ -109,7 +109,7 @@ def references_between(stack: Manifests) -> Iterator[tuple[str, str]]:
         yield "PersistentVolumeClaim", volume["spec"]["claimRef"]["name"]
 
 
-def test_what_is_referred_to_is_there(stack: Manifests) -> None:
+def test_referenced_objects_exist(stack: Manifests) -> None:
     for kind, name in references(stack):
         assert name in stack.of(kind), f"no {kind} {name}"
     for template in stack.pods.values():
@@ -120,7 +120,7 @@ def test_what_is_referred_to_is_there(stack: Manifests) -> None:
         assert [port["targetPort"] for port in service["spec"]["ports"]] == ports == ["http"]
 
 
-def test_images_have_versions_and_that_of_a_cloud_a_digest(stack: Manifests) -> None:
+def test_images_have_tags_and_cloud_lab_image_has_digest(stack: Manifests) -> None:
     for name, container in stack.containers:
         image = container["image"]
         assert "@sha256:" in image or ":" in image.rpartition("/")[2]
@@ -131,7 +131,7 @@ def test_images_have_versions_and_that_of_a_cloud_a_digest(stack: Manifests) -> 
         assert container["imagePullPolicy"] == pulled
 
 
-def test_containers_have_limits_and_few_rights(stack: Manifests) -> None:
+def test_containers_have_limits_and_restricted_security_context(stack: Manifests) -> None:
     for _, container in stack.containers:
         assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["limits"].keys()
         assert {"cpu", "memory", "ephemeral-storage"} <= container["resources"]["requests"].keys()
@@ -149,7 +149,7 @@ def test_containers_have_limits_and_few_rights(stack: Manifests) -> None:
         assert not any(spec.get(name) for name in ("hostNetwork", "hostPID", "hostIPC"))
 
 
-def test_probes_differ_and_ask_under_the_base_url(stack: Manifests) -> None:
+def test_probes_use_base_url_and_liveness_uses_no_http(stack: Manifests) -> None:
     for name, deployment in stack.of("Deployment").items():
         container = deployment["spec"]["template"]["spec"]["containers"][0]
         start, ready, alive = (container[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness"))
@@ -160,7 +160,7 @@ def test_probes_differ_and_ask_under_the_base_url(stack: Manifests) -> None:
             assert start["httpGet"]["path"] == ready["httpGet"]["path"] == f"{stack.settings.network.base_url}api"
 
 
-def test_the_number_of_labs_has_one_owner(stack: Manifests) -> None:
+def test_replicas_are_set_by_deployment_or_autoscaler(stack: Manifests) -> None:
     replicas = stack.settings.compute.replicas
     given = stack.of("Deployment")["devai"]["spec"].get("replicas")
     scalers = stack.of("HorizontalPodAutoscaler")
@@ -175,7 +175,7 @@ def test_the_number_of_labs_has_one_owner(stack: Manifests) -> None:
     assert spec["behavior"]["scaleDown"]["selectPolicy"] == allowed
 
 
-def test_prod_has_three_labs_or_more_spread_over_nodes(stacks: dict[Variant, Manifests]) -> None:
+def test_prod_spreads_at_least_three_labs_over_nodes(stacks: dict[Variant, Manifests]) -> None:
     for kind in base_variants():
         spec = stacks[kind].of("Deployment")["devai"]["spec"]["template"]["spec"]
         spread = {constraint["topologyKey"] for constraint in spec.get("topologySpreadConstraints", ())}
@@ -187,7 +187,7 @@ def test_prod_has_three_labs_or_more_spread_over_nodes(stacks: dict[Variant, Man
             assert not spread
 
 
-def test_labs_share_their_home_and_stay_with_it(stack: Manifests) -> None:
+def test_home_volume_is_shared_and_retained(stack: Manifests) -> None:
     claim = stack.of("PersistentVolumeClaim")["home"]["spec"]
     assert claim["accessModes"] == [stack.settings.storage.access]
     if stack.settings.compute.provider != "local":
@@ -197,7 +197,7 @@ def test_labs_share_their_home_and_stay_with_it(stack: Manifests) -> None:
         assert volume["spec"]["claimRef"]["namespace"] == stack.namespace
 
 
-def test_a_home_that_is_roots_at_first_is_given_to_the_labs_group(stacks: dict[Variant, Manifests]) -> None:
+def test_fs_group_gives_home_to_group_of_lab(stacks: dict[Variant, Manifests]) -> None:
     """By the kubelet, whatever the driver of Filestore says of itself: it takes a type, and ReadWriteOnce beside."""
     for kind in base_variants():
         security = stacks[kind].pods["devai"]["spec"]["securityContext"]
@@ -217,7 +217,7 @@ AFFINITY: Mapping[str, tuple[str, str]] = {
 }
 
 
-def test_a_person_stays_on_one_pod_and_a_quiet_kernel_is_not_cut_off(stack: Manifests) -> None:
+def test_load_balancer_has_session_affinity_and_long_timeout(stack: Manifests) -> None:
     if not stack.of("Ingress"):
         assert stack.of("Service")["devai"]["spec"]["sessionAffinity"] == "ClientIP"
         return
@@ -226,7 +226,7 @@ def test_a_person_stays_on_one_pod_and_a_quiet_kernel_is_not_cut_off(stack: Mani
         assert words in text
 
 
-def test_on_eks_a_lab_stays_on_its_node_and_is_ready_when_the_load_balancer_reaches_it(stack: Manifests) -> None:
+def test_eks_lab_is_not_disrupted_and_has_readiness_gate(stack: Manifests) -> None:
     (namespace,) = stack.of("Namespace").values()
     notes = {name: pod["metadata"].get("annotations", {}) for name, pod in stack.pods.items()}
     staying = [name for name, own in notes.items() if own.get("karpenter.sh/do-not-disrupt") == "true"]
@@ -235,7 +235,7 @@ def test_on_eks_a_lab_stays_on_its_node_and_is_ready_when_the_load_balancer_reac
     assert (staying, gated) == ((["devai"], True) if stack.settings.compute.provider == "aws" else ([], False))
 
 
-def test_every_ingress_has_its_host_and_asks_for_health_under_the_base_url(stack: Manifests) -> None:
+def test_ingress_has_host_and_health_check_under_base_url(stack: Manifests) -> None:
     base = stack.settings.network.base_url
     for ingress in stack.of("Ingress").values():
         for rule in ingress["spec"]["rules"]:
@@ -251,7 +251,7 @@ def test_every_ingress_has_its_host_and_asks_for_health_under_the_base_url(stack
         assert backend["spec"]["securityPolicy"]["name"]  # who may connect is in force
 
 
-def test_https_is_redirected_to_where_it_is_on(stacks: dict[Variant, Manifests]) -> None:
+def test_enabled_https_redirects_http(stacks: dict[Variant, Manifests]) -> None:
     for kind, stack in stacks.items():
         for ingress in stack.of("Ingress").values():
             notes = ingress["metadata"]["annotations"]
@@ -262,7 +262,7 @@ def test_https_is_redirected_to_where_it_is_on(stacks: dict[Variant, Manifests])
             assert any(redirects) == stack.settings.tls.enabled, kind
 
 
-def test_on_google_cloud_https_has_one_certificate_and_a_policy(stacks: dict[Variant, Manifests]) -> None:
+def test_gke_https_has_one_certificate_and_ssl_policy(stacks: dict[Variant, Manifests]) -> None:
     """For a host name the ingress has one made, unless one is named; else it is the one that Terraform made."""
     prefixes = ("networking.gke.io/managed-certificates", "ingress.gcp.kubernetes.io/pre-shared-cert")
     seen = set()
@@ -283,7 +283,7 @@ def test_on_google_cloud_https_has_one_certificate_and_a_policy(stacks: dict[Var
     assert seen == {(True, False), (False, True), (False, False)}
 
 
-def test_secrets_are_files_and_stand_in_no_object(stack: Manifests) -> None:
+def test_secrets_are_mounted_files_and_not_rendered(stack: Manifests) -> None:
     assert not stack.of("Secret")
     volumes = {volume["name"]: volume for volume in stack.pods["devai"]["spec"]["volumes"]}
     token, *others = (source["secret"] for source in volumes["secrets"]["projected"]["sources"])
@@ -294,7 +294,7 @@ def test_secrets_are_files_and_stand_in_no_object(stack: Manifests) -> None:
         assert not any("secretKeyRef" in str(variable) for variable in container.get("env", ()))
 
 
-def test_a_secret_store_gives_the_token_and_every_secret(stacks: dict[Variant, Manifests]) -> None:
+def test_external_secret_contains_token_and_all_secrets(stacks: dict[Variant, Manifests]) -> None:
     for stack in stacks.values():
         external = stack.of("ExternalSecret")
         assert bool(external) == bool(stack.settings.kubernetes.secret_store)
@@ -306,7 +306,7 @@ def test_a_secret_store_gives_the_token_and_every_secret(stacks: dict[Variant, M
             assert clouds.of(stack.settings).secret_name(stack.settings, "OPENAI_API_KEY") in keys
 
 
-def test_models_are_brought_by_a_job_that_is_named_after_them(lab: Project, stacks: dict[Variant, Manifests]) -> None:
+def test_model_job_name_changes_with_models_and_image(lab: Project, stacks: dict[Variant, Manifests]) -> None:
     stack = stacks[Variant("local", "dev")]
     (name,) = stack.of("Job")
     assert {entry["name"]: entry["value"] for entry in stack.pods[name]["spec"]["containers"][0]["env"]}[
@@ -317,7 +317,7 @@ def test_models_are_brought_by_a_job_that_is_named_after_them(lab: Project, stac
         assert other != name
 
 
-def test_ollama_gets_the_gpus_and_labs_only_on_request(stacks: dict[Variant, Manifests]) -> None:
+def test_ollama_gets_gpus_and_lab_only_if_configured(stacks: dict[Variant, Manifests]) -> None:
     for stack in stacks.values():
         gpus = {name: container["resources"]["limits"].get("nvidia.com/gpu") for name, container in stack.containers}
         wanted = stack.settings.gpu
@@ -331,7 +331,7 @@ def test_ollama_gets_the_gpus_and_labs_only_on_request(stacks: dict[Variant, Man
                 assert {entry["key"] for entry in spec["tolerations"]} == {"nvidia.com/gpu", "sku"}
 
 
-def test_a_lab_with_gpus_finds_the_drivers_libraries_where_gke_puts_them(lab: Project) -> None:
+def test_gke_lab_with_gpus_searches_driver_libraries(lab: Project) -> None:
     def searched(*overrides: str) -> str:
         built = build(lab, Variant("gcp", "dev", gpu=True, overrides=overrides))
         maps = [found["data"] for found in built.of("ConfigMap").values()]
@@ -342,7 +342,7 @@ def test_a_lab_with_gpus_finds_the_drivers_libraries_where_gke_puts_them(lab: Pr
     assert searched("gpu.lab=true").startswith("/usr/local/nvidia/lib64:")
 
 
-def test_an_environment_of_ones_own_is_built_on_the_overlay_that_it_names(lab: Project) -> None:
+def test_custom_environment_uses_configured_overlay(lab: Project) -> None:
     profile = lab.conf / "profiles" / "demo.yaml"
     profile.write_text("protected: true\nkubernetes: {overlay: prod}\ningress: {host: demo.example.org}\n")
     cluster = lab.conf / "clouds" / "lan.yaml"
@@ -358,7 +358,7 @@ def test_an_environment_of_ones_own_is_built_on_the_overlay_that_it_names(lab: P
 
 
 @pytest.mark.parametrize("program", ["on PATH", "of the extra"])
-def test_the_folder_works_through_its_link_and_alone(lab: Project, program: str) -> None:
+def test_kustomize_builds_linked_and_resolved_folder(lab: Project, program: str) -> None:
     """`kubectl apply -k` begins with this."""
     beside = Path(sys.executable).with_name("kubectl")
     found = beside if program == "of the extra" else shutil.which("kubectl")
@@ -372,11 +372,11 @@ def test_the_folder_works_through_its_link_and_alone(lab: Project, program: str)
         assert list(yaml.safe_load_all(done.stdout)) == built.objects
 
 
-def test_building_twice_gives_the_same_text(lab: Project) -> None:
+def test_build_is_reproducible(lab: Project) -> None:
     kind = Variant("gcp", "prod", gpu=True)
     assert build(lab, kind).text == build(lab, kind).text
 
 
-def test_a_folder_that_is_no_kustomization_gets_one_clear_message(tmp_path: Path) -> None:
+def test_folder_without_kustomization_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"unable to find one of 'kustomization\.yaml'"):
         kubectl.build(tmp_path)

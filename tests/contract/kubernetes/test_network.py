@@ -87,11 +87,11 @@ def intended(stack: Manifests) -> set[tuple[str, str]]:
     return pairs | {(source, target) for source in free for target in outside if source != target}
 
 
-def test_who_may_talk_to_whom_is_what_is_intended(stack: Manifests) -> None:
+def test_allowed_connections_match_intended_connections(stack: Manifests) -> None:
     assert allowed(stack) == intended(stack)
 
 
-def test_networks_that_are_named_are_open_to_the_lab_and_its_ollama_only(lab: Project) -> None:
+def test_configured_egress_is_open_to_lab_and_ollama_only(lab: Project) -> None:
     stack = build(lab, Variant("local", "dev", overrides=("network.egress_cidrs=[10.9.0.0/16, 192.168.1.7/32]",)))
     policies, pods = list(stack.of("NetworkPolicy").values()), ends(stack)
 
@@ -103,7 +103,7 @@ def test_networks_that_are_named_are_open_to_the_lab_and_its_ollama_only(lab: Pr
     assert reach("other pod") == [False] * 4
 
 
-def test_a_pod_that_nobody_knows_is_under_the_policies_too(stack: Manifests) -> None:
+def test_unknown_pod_is_isolated(stack: Manifests) -> None:
     policies = list(stack.of("NetworkPolicy").values())
     unknown = Endpoint({"anything": "else"}, stack.namespace, "10.42.0.9")
     assert not may_connect(policies, unknown, INTERNET, 443)

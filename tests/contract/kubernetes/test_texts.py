@@ -12,7 +12,7 @@ from devai_tasks.config.project import Project
 from devai_tasks.targets.kubernetes import objects
 
 
-def test_variables_arrive_as_they_were_written(lab: Project) -> None:
+def test_variables_reach_config_map_unchanged(lab: Project) -> None:
     texts = {"PRICE": "5$(X) & up", "QUOTED": "'\"", "LINES": "a\\nb", "NUMBER": "0123", "YES": "yes", "EDGE": " x "}
     overrides = tuple(
         f"env.{name}={yaml.safe_dump(text, default_style=chr(39)).strip()}" for name, text in texts.items()
@@ -22,13 +22,13 @@ def test_variables_arrive_as_they_were_written(lab: Project) -> None:
     assert {name: settings["data"][name] for name in texts} == texts
 
 
-def test_labels_arrive_as_kubernetes_allows_them(lab: Project) -> None:
+def test_labels_are_converted_to_valid_kubernetes_labels(lab: Project) -> None:
     stack = build(lab, Variant("gcp", "dev", overrides=("labels={Team/x_y: 'R & D, Köln'}",)))
     for found in stack.objects:
         assert found["metadata"]["labels"]["team/x_y"] == "R___D__K_ln"
 
 
-def test_texts_stay_texts_whatever_a_reader_of_yaml_could_take_them_for(lab: Project) -> None:
+def test_yaml_like_texts_stay_strings(lab: Project) -> None:
     chance = random.Random(0)
     texts = {"".join(chance.choices("0178aefxob_+-.EyYnN:T", k=chance.randint(1, 6))) for _ in range(500)}
     texts |= {"1e3", "0o17", "123456e7", "-_1", ".inf", "on", "null", "~", "2001-1-2T1:2:3", "=", "<<", "", "{"}
