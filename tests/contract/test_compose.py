@@ -1,4 +1,4 @@
-"""Docker Compose itself reads what is rendered: every shipped stack, with and without GPUs, in every mode of Ollama."""
+"""Docker Compose parses the rendered files of every shipped stack, with and without GPUs, in every mode of Ollama."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ MODES = {
     "host": ("ollama.mode=host",),
     "external": ("ollama.mode=external", "ollama.url=http://192.0.2.7:11434"),
 }
-KINDS = list(itertools.product(ENVIRONMENTS, (False, True), MODES))
+VARIANTS = list(itertools.product(ENVIRONMENTS, (False, True), MODES))
 
 
-def docker(*words: str, folder: Path) -> str:
-    """What the program prints; it needs no engine, and finds none."""
+def docker(*arguments: str, folder: Path) -> str:
+    """Run the docker command line without an engine; return its output."""
     if not shutil.which("docker"):
         skip_or_fail("docker is not installed")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "DEVAI_"))}
     environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
     result = subprocess.run(
-        ["docker", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["docker", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if "is not a docker command" in result.stderr:
         skip_or_fail(result.stderr.strip())
@@ -52,7 +52,7 @@ def docker(*words: str, folder: Path) -> str:
 
 
 def compose(folder: Path, env_file: str) -> dict[str, Any]:
-    """The definition as Compose reads it; in its output `$` is doubled."""
+    """Return the definition that Compose parses, without the doubled `$` of its output."""
     output = docker("compose", "--env-file", env_file, "config", "--format=json", folder=folder)
     definition = json.loads(output.replace("$$", "$"))
     assert isinstance(definition, dict)
@@ -60,52 +60,52 @@ def compose(folder: Path, env_file: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Read:
-    """A stack's settings, and its definition as Compose reads it."""
+class ParsedStack:
+    """A stack's settings and the definition that Compose parses."""
 
     settings: Settings
     definition: dict[str, Any]
 
     @property
     def lab(self) -> dict[str, Any]:
-        """The lab's service."""
+        """The service of the lab."""
         service = self.definition["services"]["devai"]
         assert isinstance(service, dict)
         return service
 
     @property
     def published(self) -> set[tuple[str, str]]:
-        """Address and port of everything that is published."""
+        """Address and port of all published ports."""
         services = self.definition["services"].values()
         return {(port["host_ip"], port["published"]) for service in services for port in service.get("ports", ())}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One project, in a folder whose name is not made for shells."""
+    """A project in a folder whose name contains shell metacharacters."""
     return fresh(tmp_path_factory.mktemp("my labs") / "it's $one")
 
 
-def read(project: Project, environment: str, overrides: Sequence[str] = (), *, gpu: bool = False) -> Read:
+def read(project: Project, environment: str, overrides: Sequence[str] = (), *, gpu: bool = False) -> ParsedStack:
     settings = load(project, Stack(environment, "local"), overrides, gpu=gpu, environ={})
     artifacts.write(project, settings)
-    return Read(settings, compose(project.root, f"generated/local-{environment}/compose/.env"))
+    return ParsedStack(settings, compose(project.root, f"generated/local-{environment}/compose/.env"))
 
 
 @pytest.fixture(scope="module")
-def stacks(lab: Project) -> dict[tuple[str, bool, str], Read]:
-    """Every kind of stack that is shipped."""
-    return {kind: read(lab, kind[0], MODES[kind[2]], gpu=kind[1]) for kind in KINDS}
+def stacks(lab: Project) -> dict[tuple[str, bool, str], ParsedStack]:
+    """All variants of the shipped stacks, by environment, GPU and mode of Ollama."""
+    return {(env, gpu, mode): read(lab, env, MODES[mode], gpu=gpu) for env, gpu, mode in VARIANTS}
 
 
-def test_compose_accepts_every_stack_variant(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_compose_accepts_every_stack_variant(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     assert len(stacks) == 18
     for (environment, _, mode), stack in stacks.items():
         assert stack.definition["name"] == f"devai-local-{environment}"
         assert set(stack.definition["services"]) == ({"devai", "ollama"} if mode == "container" else {"devai"})
 
 
-def test_ports_are_published_on_loopback_by_default(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_ports_are_published_on_loopback_by_default(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     for stack in stacks.values():
         assert {address for address, _ in stack.published} == {"127.0.0.1"}
 
@@ -121,7 +121,7 @@ def test_null_port_leaves_ollama_unpublished(lab: Project) -> None:
     assert stack.lab["environment"]["OLLAMA_HOST"] == "http://ollama:11434"
 
 
-def test_containers_drop_privileges_and_set_no_name(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_containers_drop_privileges_and_set_no_name(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     for stack in stacks.values():
         for service in stack.definition["services"].values():
             assert "container_name" not in service
@@ -132,15 +132,15 @@ def test_containers_drop_privileges_and_set_no_name(stacks: dict[tuple[str, bool
 
 
 def test_lab_adds_capabilities_only_for_nonroot_uid(lab: Project) -> None:
-    def rights(uid: int) -> tuple[str, list[str]]:
+    def user_and_capabilities(uid: int) -> tuple[str, list[str]]:
         services = read(lab, "dev", [f"engine.uid={uid}", "engine.gid=7", "vector_store.kind=chroma"]).definition[
             "services"
         ]
         assert not any("cap_add" in services[name] for name in ("ollama", "chroma"))
         return services["devai"]["user"], sorted(services["devai"].get("cap_add", ()))
 
-    assert rights(0) == ("0:7", [])
-    assert rights(4242) == ("0:0", ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETPCAP", "SETUID"])
+    assert user_and_capabilities(0) == ("0:7", [])
+    assert user_and_capabilities(4242) == ("0:0", ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETPCAP", "SETUID"])
 
 
 def test_services_limit_pids_and_only_lab_has_writable_root(lab: Project) -> None:
@@ -154,7 +154,7 @@ def test_services_limit_pids_and_only_lab_has_writable_root(lab: Project) -> Non
     }  # fmt: skip
 
 
-def test_data_is_in_named_volumes(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_data_is_in_named_volumes(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     for stack in stacks.values():
         mounts = {mount["target"]: mount for mount in stack.lab["volumes"]}
         assert mounts["/home/devai"]["type"] == "volume"
@@ -165,7 +165,7 @@ def test_data_is_in_named_volumes(stacks: dict[tuple[str, bool, str], Read]) -> 
 
 
 def test_secrets_are_files_and_not_environment_variables(
-    lab: Project, stacks: dict[tuple[str, bool, str], Read]
+    lab: Project, stacks: dict[tuple[str, bool, str], ParsedStack]
 ) -> None:
     for stack in stacks.values():
         names = {"JUPYTER_TOKEN", *stack.settings.secrets}
@@ -188,12 +188,12 @@ def test_resource_limits_reach_compose(lab: Project) -> None:
     assert int(ollama["mem_limit"]) == 3 * 10**9
 
 
-def test_prod_uses_limits_of_its_profile(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_prod_uses_limits_of_its_profile(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     assert int(stacks["prod", False, "container"].lab["mem_limit"]) == 8 * 2**30
     assert int(stacks["dev", False, "container"].lab["mem_limit"]) == 4 * 2**30
 
 
-def test_only_gpu_stacks_reserve_gpus(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_only_gpu_stacks_reserve_gpus(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     for (_, gpu, _), stack in stacks.items():
         for service in stack.definition["services"].values():
             devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
@@ -231,7 +231,7 @@ def test_amd_gpu_gives_ollama_devices_groups_and_rocm_image(lab: Project) -> Non
     assert ollama["group_add"] == ["video", "render"]
     assert "devices" not in stack.lab
     assert "deploy" not in ollama or "reservations" not in ollama["deploy"].get("resources", {})
-    assert stack.lab["image"] == "devai-lab:local-dev"  # CUDA is for others
+    assert stack.lab["image"] == "devai-lab:local-dev"  # no CUDA for AMD
 
 
 def test_podman_stack_skips_health_and_uses_cdi_gpu_names(lab: Project) -> None:
@@ -252,19 +252,19 @@ def test_gpu_count_reaches_compose(lab: Project) -> None:
     assert count("2") == 2
 
 
-def test_two_stacks_share_no_resource_name(stacks: dict[tuple[str, bool, str], Read]) -> None:
-    def names(stack: Read) -> set[str]:
+def test_two_stacks_share_no_resource_name(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
+    def names(stack: ParsedStack) -> set[str]:
         definition = stack.definition
-        owned = [thing["name"] for kind in ("volumes", "networks", "secrets") for thing in definition[kind].values()]
+        resources = [item["name"] for kind in ("volumes", "networks", "secrets") for item in definition[kind].values()]
         images = [service["image"] for service in definition["services"].values()]
         ports = [port for _, port in stack.published]
-        return {definition["name"], *owned, *images, *ports} - {stack.settings.ollama.image}
+        return {definition["name"], *resources, *images, *ports} - {stack.settings.ollama.image}
 
-    for one, two in itertools.combinations(ENVIRONMENTS, 2):
-        assert not names(stacks[one, False, "container"]) & names(stacks[two, False, "container"])
+    for left, right in itertools.combinations(ENVIRONMENTS, 2):
+        assert not names(stacks[left, False, "container"]) & names(stacks[right, False, "container"])
 
 
-def test_gpu_option_keeps_names_volumes_and_ports(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_gpu_option_keeps_names_volumes_and_ports(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     for environment in ENVIRONMENTS:
         plain, gpu = stacks[environment, False, "container"], stacks[environment, True, "container"]
         for kind in ("name", "volumes", "networks"):
@@ -272,7 +272,7 @@ def test_gpu_option_keeps_names_volumes_and_ports(stacks: dict[tuple[str, bool, 
         assert plain.published == gpu.published
 
 
-NASTY = [
+SPECIAL_TEXTS = [
     "5$",
     "${HOME}",
     "it's",
@@ -289,12 +289,12 @@ NASTY = [
 
 
 def test_labels_and_variables_reach_compose_unchanged(lab: Project) -> None:
-    texts = {f"N{index}": text for index, text in enumerate(NASTY)}
-    flow = quote_yaml(texts).replace("${", "\\\\${")  # \${ is how conf/ writes a text that begins like a reference
+    texts = {f"N{index}": text for index, text in enumerate(SPECIAL_TEXTS)}
+    flow = quote_yaml(texts).replace("${", "\\\\${")  # \${ escapes a reference in conf/
     stack = read(lab, "dev", [f"labels={flow}", f"env={flow}"])
     assert {name: stack.lab["environment"][f"DEVAI_ENV_{name}"] for name in texts} == texts
-    for found in (stack.lab["labels"], stack.definition["services"]["ollama"]["labels"]):
-        assert {name: found[name] for name in texts} == texts
+    for labels in (stack.lab["labels"], stack.definition["services"]["ollama"]["labels"]):
+        assert {name: labels[name] for name in texts} == texts
 
 
 def test_configured_variables_are_prefixed_until_entrypoint_drops_root(lab: Project) -> None:
@@ -312,26 +312,38 @@ def test_work_folder_with_special_characters_is_mounted(lab: Project) -> None:
 
 
 def test_special_characters_survive_quoting_in_env_file(tmp_path: Path) -> None:
-    """Exhaustive, in one call: quoting is wrong for one combination, or for none."""
-    awkward = "'\"\\$# {"
-    texts = ["".join(letters) for length in (1, 2, 3) for letters in itertools.product(awkward, repeat=length)]
-    texts += [*NASTY, "${X:-y}", "`ls`", "$(ls)", "\\n", "\\t", "%{x}", "=", "tab\there", "\u2028", "ends with '"]
+    """Test all texts of up to three special characters in one call of Compose."""
+    special = "'\"\\$# {"
+    texts = ["".join(letters) for length in (1, 2, 3) for letters in itertools.product(special, repeat=length)]
+    texts += [
+        *SPECIAL_TEXTS,
+        "${X:-y}",
+        "`ls`",
+        "$(ls)",
+        "\\n",
+        "\\t",
+        "%{x}",
+        "=",
+        "tab\there",
+        "\u2028",
+        "ends with '",
+    ]
     names = [f"V{index}" for index in range(len(texts))]
     dotenv = "".join(f"{name}={quote_dotenv(text)}\n" for name, text in zip(names, texts, strict=True))
     service = {"image": "x", "environment": {name: f"${{{name}}}" for name in names}}
     (tmp_path / ".env").write_text(dotenv, encoding="utf-8")
     (tmp_path / "compose.yaml").write_text(yaml.safe_dump({"services": {"s": service}}), encoding="utf-8")
-    found = compose(tmp_path, ".env")["services"]["s"]["environment"]
-    assert {name: found[name] for name in names} == dict(zip(names, texts, strict=True))
+    environment = compose(tmp_path, ".env")["services"]["s"]["environment"]
+    assert {name: environment[name] for name in names} == dict(zip(names, texts, strict=True))
 
 
 def test_personal_override_file_is_merged_last(lab: Project) -> None:
-    own = lab.root / "deploy/compose/docker-compose.override.yml"
-    shutil.copy(f"{own}.example", own)
+    override = lab.root / "deploy/compose/docker-compose.override.yml"
+    shutil.copy(f"{override}.example", override)
     try:
         mounts = {mount["target"] for mount in read(lab, "dev").lab["volumes"]}
     finally:
-        own.unlink()
+        override.unlink()
     assert "/home/devai/datasets" in mounts
 
 
@@ -349,12 +361,12 @@ def test_compose_accepts_example_env_file(shipped: Project, tmp_path: Path) -> N
 
 
 def test_compose_reads_escaped_text_unchanged(tmp_path: Path) -> None:
-    labels = {f"l{index}": escape_compose(text) for index, text in enumerate(NASTY)}
+    labels = {f"l{index}": escape_compose(text) for index, text in enumerate(SPECIAL_TEXTS)}
     text = f"services: {{s: {{image: x, labels: {quote_yaml(labels)}}}}}\n"
     (tmp_path / "compose.yaml").write_text(text, encoding="utf-8")
     (tmp_path / ".env").touch()
-    found = compose(tmp_path, ".env")["services"]["s"]["labels"]
-    assert [found[name] for name in labels] == NASTY
+    parsed = compose(tmp_path, ".env")["services"]["s"]["labels"]
+    assert [parsed[name] for name in labels] == SPECIAL_TEXTS
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -401,7 +413,7 @@ def test_proxy_variables_become_build_arguments(lab: Project, monkeypatch: pytes
 
 def test_ca_file_is_mounted_and_set_in_variables(lab: Project) -> None:
     (lab.root / "company $ca.crt").touch()
-    stack = read(lab, "dev", ["image.ca_file=company $ca.crt", "env.PIP_CERT=/own.crt"])
+    stack = read(lab, "dev", ["image.ca_file=company $ca.crt", "env.PIP_CERT=/custom.crt"])
     for service in stack.definition["services"].values():
         mounts = {mount["target"]: mount for mount in service["volumes"]}
         bundle = mounts["/etc/ssl/devai/ca.crt"]
@@ -409,12 +421,12 @@ def test_ca_file_is_mounted_and_set_in_variables(lab: Project) -> None:
     assert stack.definition["services"]["ollama"]["environment"]["SSL_CERT_FILE"] == "/etc/ssl/devai/ca.crt"
     for name in ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"):
         assert stack.lab["environment"][f"DEVAI_ENV_{name}"] == "/etc/ssl/devai/ca.crt"
-    assert stack.lab["environment"]["DEVAI_ENV_PIP_CERT"] == "/own.crt"  # a person's own word is stronger
+    assert stack.lab["environment"]["DEVAI_ENV_PIP_CERT"] == "/custom.crt"  # the user's value has precedence
     for service in read(lab, "dev", ["image.ca_file="]).definition["services"].values():
         assert not [name for name in service["environment"] if name.endswith("SSL_CERT_FILE")]
 
 
-def test_ollama_gets_only_proxies_as_secrets(stacks: dict[tuple[str, bool, str], Read]) -> None:
+def test_ollama_gets_only_proxies_as_secrets(stacks: dict[tuple[str, bool, str], ParsedStack]) -> None:
     ollama = stacks["dev", False, "container"].definition["services"]["ollama"]
     assert {secret["source"] for secret in ollama["secrets"]} == {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
     assert not [name for name in ollama["environment"] if name.endswith("_PROXY")]

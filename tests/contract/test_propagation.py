@@ -1,7 +1,7 @@
-"""One source: every value in every file of conf/ changes artifacts that it is observed to affect, and no others.
+"""Single source of truth: an edited value of conf/ changes only artifacts that it is observed to affect.
 
-The cases are the files themselves, and what has its value from the schema alone as if it stood in a file: whoever adds
-a key has a test of it.
+The cases are generated from the files of conf/ and from the defaults of the schema, so that a new key is tested without
+a new test.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from devai_tasks.stack import affected, artifacts
 from devai_tasks.system.errors import ConfigError
 from devai_tasks.workspace.writer import Artifacts
 
-# Some keys are about one kind of stack only: each stack is looked at in all of these forms, where it can have them.
-PLAIN = "as it is"
-FORMS: Mapping[str, tuple[str, ...]] = {
+# Some keys affect only stacks with certain options. Each stack is tested with each option that is valid for the stack.
+PLAIN = "without options"
+OPTIONS: Mapping[str, tuple[str, ...]] = {
     PLAIN: (),
     "with a GPU": ("gpu.enabled=true",),
-    "with AMD's": ("gpu.enabled=true", "gpu.vendor=amd"),
-    "on Podman, with CUDA 12": ("gpu.enabled=true", "engine.name=podman", "image.gpu.cuda=12"),
-    "with an Ollama elsewhere": ("ollama.mode=external", "ollama.url=http://192.0.2.7:1", "compute.replicas.max=9"),
+    "with an AMD GPU": ("gpu.enabled=true", "gpu.vendor=amd"),
+    "on Podman with CUDA 12": ("gpu.enabled=true", "engine.name=podman", "image.gpu.cuda=12"),
+    "with an external Ollama": ("ollama.mode=external", "ollama.url=http://192.0.2.7:1", "compute.replicas.max=9"),
     "behind a proxy": ("tls.proxy=true",),
 }
-# Some value of nearly every text that a key may want.
-ALMOST_ANYTHING = (
+# Texts of which at least one is valid for each text key.
+TEXTS = (
     "other", "192.0.2.8", "198.18.0.0/16", "/other/", "1.2.3", "http://192.0.2.8:2", "other.example.org", "7",
     f"sha256:{'1' * 64}", "codex", "other:1",
     "otherproject1", f"other:1@sha256:{'1' * 64}",
 )  # fmt: skip
-SOME: Mapping[Any, list[Tree]] = {
+SAMPLES: Mapping[Any, list[Tree]] = {
     bool: ["true", "false"], int: ["7", "2", "2048"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],
 }  # fmt: skip
-# What is so anyway, by another name: without an engine to ask, auto means Docker.
-SAME: Mapping[Key, Tree] = {("engine", "name"): "docker"}
+# Values with the same effect as the default: without an engine, auto means Docker.
+EQUIVALENT: Mapping[Key, Tree] = {("engine", "name"): "docker"}
 
 Rendered = tuple[Configuration, Artifacts]
 
@@ -59,7 +59,7 @@ def files(conf: Path) -> list[Path]:
 
 
 def leaves(tree: Tree, key: Key = ()) -> Iterator[Key]:
-    """What can be edited alone: values, whole lists, entries of maps."""
+    """Yield the keys that can be edited separately: values, whole lists, entries of maps."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             yield from leaves(value, (*key, name))
@@ -80,18 +80,19 @@ WRITTEN = [
     for file in files(SHIPPED)
     for key in leaves(document.read(file, file.name).tree)
 ]
-# What a stack was deployed with: any value but the configured one is refused (tests/contract/terraform).
-GUARDS = [("terraform", "deployed", name) for name in ("project", "account", "region", "store", "group")]
+# The recorded deployment of a stack. A value that differs from the configured one is an error; see
+# tests/contract/terraform.
+RECORDED = [("terraform", "deployed", name) for name in ("project", "account", "region", "store", "group")]
 DEFAULTS = [
     (common(key), key)
     for key, entry in reader.leaves(Settings).items()
-    if entry.default is not None and (common(key), key) not in WRITTEN and key not in GUARDS
+    if entry.default is not None and (common(key), key) not in WRITTEN and key not in RECORDED
 ]
 CASES = WRITTEN + DEFAULTS
 
 
 def value_of(project: Project, name: str, key: Key) -> Tree:
-    """What a file says, or the schema where no file does."""
+    """Return the value in a file, or the schema's default."""
     if (name, key) in DEFAULTS:
         return reader.leaves(Settings)[key].default
     written: Tree = at(document.read(project.root / name, name).tree, key)
@@ -102,66 +103,68 @@ def entry_of(key: Key) -> reader.Entry:
     return next(entry for path, entry in reader.leaves(Settings).items() if key[: len(path)] == path)
 
 
-def others(key: Key, written: Tree) -> list[Tree]:
-    """Other values that a key may have than the one written, as a person would write them."""
+def other_values(key: Key, written: Tree) -> list[Tree]:
+    """Return valid values of a key that differ from the written value, as text."""
     entry = entry_of(key)
     kind = reader.value_kind(entry.kind)
     if typing.get_origin(kind) is Mapping:
         kind = typing.get_args(kind)[1]
         return [{Secret: "${secret:OTHER}", int: "7"}.get(kind, "other")]
     if typing.get_origin(kind) is tuple:
-        return [[next(text for text in ALMOST_ANYTHING if not refused(entry, (text,)))]]
+        return [[next(text for text in TEXTS if not is_invalid(entry, (text,)))]]
     if typing.get_origin(kind) is typing.Literal:
         candidates = list(typing.get_args(kind))
     elif kind is str:
-        candidates = [text for text in ALMOST_ANYTHING if text != written and not refused(entry, text)][:1]
+        candidates = [text for text in TEXTS if text != written and not is_invalid(entry, text)][:1]
     else:
-        candidates = SOME[kind]
-    nothing = [None] if reader.may_be_null(entry.kind) else []
-    return [text for text in [*candidates, *nothing] if text not in (written, SAME.get(key))]
+        candidates = SAMPLES[kind]
+    null = [None] if reader.may_be_null(entry.kind) else []
+    return [text for text in [*candidates, *null] if text not in (written, EQUIVALENT.get(key))]
 
 
-def refused(entry: reader.Entry, value: Any) -> bool:
+def is_invalid(entry: reader.Entry, value: Any) -> bool:
     return bool(entry.meta.check and entry.meta.check.refusal(value))
 
 
-class Laboratory:
-    """A project whose files can be read as if they were others."""
+class Renders:
+    """The rendered stacks of a project, before and after simulated edits of its files."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
         sources = Sources(project, {})
-        self._before = {(stack, form): self.render(sources, stack, form) for stack in project.stacks for form in FORMS}
+        self._before = {
+            (stack, option): self.render(sources, stack, option) for stack in project.stacks for option in OPTIONS
+        }
 
-    def before(self, stack: Stack, form: str) -> Rendered | None:
-        """A stack in a form, of the files as they are."""
-        return self._before[stack, form]
+    def before(self, stack: Stack, option: str) -> Rendered | None:
+        """Return a stack with an option, rendered from the unedited files."""
+        return self._before[stack, option]
 
-    def render(self, sources: Sources, stack: Stack, form: str) -> Rendered | None:
-        """Settings and artifacts of a stack in a form, or None where it can't have that."""
+    def render(self, sources: Sources, stack: Stack, option: str) -> Rendered | None:
+        """Return configuration and artifacts of a stack with an option, or None if the option is invalid."""
         try:
-            configuration = sources.configuration(stack, FORMS[form])
+            configuration = sources.configuration(stack, OPTIONS[option])
         except ConfigError:
             return None
         return configuration, artifacts.render(self.project, configuration.settings)
 
     def edited(self, name: str, key: Key, value: Tree) -> Sources:
-        """The project's sources as if one value in one file were another."""
+        """Return the project's sources with another value in one file."""
         file = self.project.root / name
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         replaced = {name: edit.edited(text, [(key, value)])}
         return Sources(self.project, {}, replaced=replaced)
 
     def loading(self, name: str) -> list[tuple[Stack, str]]:
-        """The stacks that load a file, in their forms; what all of them load, only some of them in every form."""
-        every = [(stack, form) for stack in self.project.loading(name) for form in FORMS]
-        everybodys = Path(name).parts[1] == "common"
-        return [case for case in every if not everybodys or case[0].environment == "dev" or case[1] == PLAIN]
+        """Return the stacks that load a file, with each option; for files in common/, options only in dev."""
+        cases = [(stack, option) for stack in self.project.loading(name) for option in OPTIONS]
+        is_common = Path(name).parts[1] == "common"
+        return [case for case in cases if not is_common or case[0].environment == "dev" or case[1] == PLAIN]
 
 
 @pytest.fixture(scope="module")
-def laboratory(shipped: Project) -> Laboratory:
-    return Laboratory(shipped)
+def renders(shipped: Project) -> Renders:
+    return Renders(shipped)
 
 
 def changed(before: Artifacts, after: Artifacts) -> frozenset[str]:
@@ -169,54 +172,54 @@ def changed(before: Artifacts, after: Artifacts) -> frozenset[str]:
 
 
 @pytest.mark.parametrize(("name", "key"), CASES, ids=[f"{name}:{dotted(key)}" for name, key in CASES])
-def test_edited_value_changes_only_its_affected_artifacts(laboratory: Laboratory, name: str, key: Key) -> None:
-    tried, reached, overridden = 0, frozenset[str](), False
-    for value in others(key, value_of(laboratory.project, name, key)):
-        sources = laboratory.edited(name, key, value)
-        for stack, form in laboratory.loading(name):
-            old, new = laboratory.before(stack, form), laboratory.render(sources, stack, form)
+def test_edited_value_changes_only_its_affected_artifacts(renders: Renders, name: str, key: Key) -> None:
+    tried, affected_files, overridden = 0, frozenset[str](), False
+    for value in other_values(key, value_of(renders.project, name, key)):
+        sources = renders.edited(name, key, value)
+        for stack, option in renders.loading(name):
+            old, new = renders.before(stack, option), renders.render(sources, stack, option)
             if not (old and new):
                 continue
             tried += 1
             difference = changed(old[1], new[1])
-            # A stronger layer, or the flag of this form, may have the last word.
-            decides = new[0].origins(key)[0].layer == name
-            expected = old[0].affected(key) | new[0].affected(key) if decides else frozenset()
-            assert difference <= expected, f"{stack} {form}: {dotted(key)} = {value} in {name}"
-            reached |= difference
-            overridden |= not decides
-    assert tried, "no other value of it is valid in any stack"
-    # What stands in no file may have a value of its own wherever it matters.
-    elsewhere = overridden and (name, key) in DEFAULTS
-    assert reached or entry_of(key).meta.tasks or elsewhere, "a dead leaf: it changes nothing anywhere"
+            # A layer with higher precedence, or this option, may override the value.
+            is_effective = new[0].origins(key)[0].layer == name
+            expected = old[0].affected(key) | new[0].affected(key) if is_effective else frozenset()
+            assert difference <= expected, f"{stack} {option}: {dotted(key)} = {value} in {name}"
+            affected_files |= difference
+            overridden |= not is_effective
+    assert tried, "no other value is valid in any stack"
+    # A default may be overridden in all stacks that use the key.
+    overridden_default = overridden and (name, key) in DEFAULTS
+    assert affected_files or entry_of(key).meta.tasks or overridden_default, "unused key: changes no artifact"
 
 
 @pytest.mark.parametrize("key", MAPS, ids=dotted)
-def test_added_map_entry_changes_only_artifacts_of_the_map(laboratory: Laboratory, key: Key) -> None:
-    added, reached = (*key, "ADDED"), frozenset[str]()
-    sources = laboratory.edited(common(key), added, others(added, None)[0])
-    for stack, form in laboratory.loading(common(key)):
-        old, new = laboratory.before(stack, form), laboratory.render(sources, stack, form)
-        assert (old and new) or form != PLAIN
-        if old and new:  # not every stack can have every form
+def test_added_map_entry_changes_only_artifacts_of_the_map(renders: Renders, key: Key) -> None:
+    added, affected_files = (*key, "ADDED"), frozenset[str]()
+    sources = renders.edited(common(key), added, other_values(added, None)[0])
+    for stack, option in renders.loading(common(key)):
+        old, new = renders.before(stack, option), renders.render(sources, stack, option)
+        assert (old and new) or option != PLAIN
+        if old and new:  # not every option is valid for every stack
             assert changed(old[1], new[1]) <= new[0].affected(added)
-            reached |= changed(old[1], new[1])
-    assert reached or entry_of(key).meta.tasks, "a dead map: it changes nothing anywhere"
+            affected_files |= changed(old[1], new[1])
+    assert affected_files or entry_of(key).meta.tasks, "unused map: changes no artifact"
 
 
-def test_external_ollama_url_changes_only_its_affected_artifacts(laboratory: Laboratory) -> None:
-    """Without one, there is no such stack to begin with."""
-    form, other = "with an Ollama elsewhere", "ollama.url=http://192.0.2.8:2"
-    sources = Sources(laboratory.project, {})
-    for stack in laboratory.project.stacks:
-        before, after = laboratory.before(stack, form), sources.configuration(stack, [*FORMS[form], other])
+def test_external_ollama_url_changes_only_its_affected_artifacts(renders: Renders) -> None:
+    """Test the URL separately, since a stack is only valid with an external Ollama if a URL is set."""
+    option, other = "with an external Ollama", "ollama.url=http://192.0.2.8:2"
+    sources = Sources(renders.project, {})
+    for stack in renders.project.stacks:
+        before, after = renders.before(stack, option), sources.configuration(stack, [*OPTIONS[option], other])
         assert before
-        files = artifacts.render(laboratory.project, after.settings)
+        files = artifacts.render(renders.project, after.settings)
         assert frozenset() != changed(before[1], files) <= after.affected(("ollama", "url"))
 
 
 def test_cases_cover_all_shipped_files(shipped: Project) -> None:
-    """The wheel's copy of conf/ and the repository's are one."""
+    """The wheel's copy of conf/ has the same files as the repository's."""
     assert [file.relative_to(shipped.conf) for file in files(shipped.conf)] == [
         file.relative_to(SHIPPED) for file in files(SHIPPED)
     ]
@@ -225,15 +228,15 @@ def test_cases_cover_all_shipped_files(shipped: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def anywhere() -> Mapping[Key, Collection[str]]:
+def affected_anywhere() -> Mapping[Key, Collection[str]]:
     return affected.anywhere()
 
 
 @pytest.mark.parametrize("key", reader.leaves(Settings), ids=dotted)
 def test_every_key_affects_an_artifact_or_documents_its_tasks(
-    anywhere: Mapping[Key, Collection[str]], key: Key
+    affected_anywhere: Mapping[Key, Collection[str]], key: Key
 ) -> None:
-    assert anywhere.get(key) or reader.leaves(Settings)[key].meta.tasks
+    assert affected_anywhere.get(key) or reader.leaves(Settings)[key].meta.tasks
 
 
 REUSED = [
@@ -244,27 +247,27 @@ REUSED = [
 
 
 @pytest.mark.parametrize("name", REUSED)
-def test_common_keys_affect_every_target(laboratory: Laboratory, name: str) -> None:
-    """The reuse matrix: image, port, CPU and memory, storage, environment, secrets, networking and labels."""
-    for stack in laboratory.project.stacks:
-        before = laboratory.before(stack, PLAIN)
+def test_common_keys_affect_every_target(renders: Renders, name: str) -> None:
+    """Test keys of image, port, CPU and memory, storage, environment, secrets, networking and labels."""
+    for stack in renders.project.stacks:
+        before = renders.before(stack, PLAIN)
         assert before
         configuration, rendered = before
-        reached = {artifact.partition("/")[0] for artifact in configuration.affected(configuration.keys(name)[0])}
-        elsewhere = {"image"}
+        targets = {artifact.partition("/")[0] for artifact in configuration.affected(configuration.keys(name)[0])}
+        exempt = {"image"}
         if name.startswith("secrets."):
-            elsewhere.add("terraform")  # by a variable when it runs, and in no artifact: tests/contract/terraform
+            exempt.add("terraform")  # passed by an environment variable, in no artifact: tests/contract/terraform
         if name.startswith("storage."):
-            elsewhere.add("compose")  # whose volumes are as large as the disk
+            exempt.add("compose")  # Compose's volumes have no size
         if name == "ports.lab" and "kubernetes/lab.yaml" in rendered:
-            elsewhere.add("terraform")  # the service's port is seen inside of the cluster only
-        assert reached >= {artifact.partition("/")[0] for artifact in rendered} - elsewhere, stack
+            exempt.add("terraform")  # the service's port is used only inside the cluster
+        assert targets >= {artifact.partition("/")[0] for artifact in rendered} - exempt, stack
 
 
-def test_edited_lab_port_changes_one_line_in_compose_env(laboratory: Laboratory) -> None:
+def test_edited_lab_port_changes_one_line_in_compose_env(renders: Renders) -> None:
     stack = Stack("dev", "local")
-    before = laboratory.before(stack, PLAIN)
-    after = laboratory.render(laboratory.edited("conf/common/ports.yaml", ("ports", "lab"), "9000"), stack, PLAIN)
+    before = renders.before(stack, PLAIN)
+    after = renders.render(renders.edited("conf/common/ports.yaml", ("ports", "lab"), "9000"), stack, PLAIN)
     assert before
     assert after
     old, new = (files[1]["compose/.env"].splitlines() for files in (before, after))

@@ -1,4 +1,4 @@
-"""Secrets that SOPS keeps, opened by the real program: at the moment of handing over, and shown to nobody."""
+"""Secrets that SOPS encrypts: the real program decrypts them on use, and no output shows them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    """The folder with `sops` and `age-keygen`; they are built where everything has to run."""
+    """The folder with `sops` and `age-keygen`, built in CI if needed."""
     if not SOPS.folder.is_dir() and os.environ.get("CI") != "true":
         skip_or_fail("sops is not built; `nox -s cluster` builds it")
     return SOPS.programs()
@@ -32,7 +32,7 @@ def programs() -> Path:
 
 @pytest.fixture
 def key(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A key of one's own, by its public half; its private half is where sops looks for it."""
+    """The public part of a new age key; sops finds the private part by its environment variable."""
     file = tmp_path / "key.txt"
     subprocess.run([programs / "age-keygen", "-o", file], check=True, capture_output=True)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
@@ -42,7 +42,7 @@ def key(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def encrypted(project: Project, key: str, clean_environment: None) -> Project:  # noqa: ARG001 - for its effect
-    """A project whose secrets are in git, for those who have the key."""
+    """A project with encrypted secrets."""
     file = project.conf / "secrets.sops.yaml"
     text = f"OPENAI_API_KEY: {CANARY}\nDB_PASSWORD: '0123'\n"
     command = ["sops", "encrypt", f"--age={key}", "--input-type=yaml", "--filename-override=conf/secrets.sops.yaml"]
@@ -59,10 +59,10 @@ def values(project: Project) -> dict[str, str]:
 
 
 def test_encrypted_secret_is_decrypted_unchanged(encrypted: Project) -> None:
-    found = values(encrypted)
-    assert found["OPENAI_API_KEY"] == CANARY
-    assert found["DATABASE_URL"] == "postgres://lab:0123@db/lab"
-    assert found["ANTHROPIC_API_KEY"] == ""
+    result = values(encrypted)
+    assert result["OPENAI_API_KEY"] == CANARY
+    assert result["DATABASE_URL"] == "postgres://lab:0123@db/lab"
+    assert result["ANTHROPIC_API_KEY"] == ""
 
 
 def test_environment_and_private_file_override_encrypted_secrets(
@@ -78,9 +78,9 @@ def test_environment_and_private_file_override_encrypted_secrets(
 
 def test_missing_key_fails_without_showing_secrets(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOPS_AGE_KEY_FILE")
-    with pytest.raises(ToolError, match=r"sops can't decrypt secrets\.sops\.yaml:") as refusal:
+    with pytest.raises(ToolError, match=r"sops can't decrypt secrets\.sops\.yaml:") as error:
         values(encrypted)
-    assert CANARY not in str(refusal.value)
+    assert CANARY not in str(error.value)
 
 
 def test_missing_sops_program_is_reported(encrypted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,8 +90,13 @@ def test_missing_sops_program_is_reported(encrypted: Project, monkeypatch: pytes
 
 
 def test_decrypted_secrets_are_neither_printed_nor_rendered(encrypted: Project, cli: Run) -> None:
-    for words in (["config.show"], ["config.explain", "--key=secrets", "--json"], ["config.render"], ["config.check"]):
-        result = cli("devai", *words, DEVAI_TRACEBACK="1")
+    for arguments in (
+        ["config.show"],
+        ["config.explain", "--key=secrets", "--json"],
+        ["config.render"],
+        ["config.check"],
+    ):
+        result = cli("devai", *arguments, DEVAI_TRACEBACK="1")
         assert result.returncode == 0, result.stderr
         assert CANARY not in result.stdout + result.stderr
     files = [file for file in (encrypted.root / "generated").rglob("*") if file.is_file()]

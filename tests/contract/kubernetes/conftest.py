@@ -1,4 +1,4 @@
-"""The manifests of every kind of stack, built once for all that is asked of them."""
+"""Fixtures with the manifests of every stack variant, built once for all tests."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from harness.project import fresh
 
 from devai_tasks.config.project import Project
 
-EVERY = [*base_variants(), *option_variants()]
+VARIANTS = [*base_variants(), *option_variants()]
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One project, in a folder whose name is not made for shells."""
+    """A project in a folder whose name contains shell metacharacters."""
     return fresh(tmp_path_factory.mktemp("my labs") / "it's $one")
 
 
 @pytest.fixture(scope="session")
 def stacks(lab: Project) -> dict[Variant, Manifests]:
-    """Every kind of stack."""
-    with ThreadPoolExecutor(4) as pool:  # kubectl has processes of its own
-        built = dict(zip(EVERY, pool.map(lambda kind: build(lab, kind), EVERY), strict=True))
-    # For those who judge them next, as `nox -s validate` does.
+    """The manifests of every variant."""
+    with ThreadPoolExecutor(4) as pool:  # kubectl runs in separate processes
+        built = dict(zip(VARIANTS, pool.map(lambda variant: build(lab, variant), VARIANTS), strict=True))
+    # `nox -s validate` passes these files to scanners.
     if folder := os.environ.get("DEVAI_MANIFESTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        for kind, manifests in built.items():
-            (Path(folder) / f"{kind}.yaml").write_text(manifests.text, encoding="utf-8")
+        for variant, manifests in built.items():
+            (Path(folder) / f"{variant}.yaml").write_text(manifests.text, encoding="utf-8")
     return built
 
 
-@pytest.fixture(params=EVERY, ids=str)
+@pytest.fixture(params=VARIANTS, ids=str)
 def stack(request: pytest.FixtureRequest, stacks: dict[Variant, Manifests]) -> Manifests:
-    """Each kind of stack in turn."""
+    """The manifests of one variant; tests run once for each variant."""
     return stacks[request.param]

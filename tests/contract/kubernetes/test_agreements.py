@@ -1,4 +1,4 @@
-"""What Terraform makes and the manifests name: both sides are read, for neither knows the other's files."""
+"""Names and values that Terraform modules and manifests must share, compared from both sources."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def built(project: Project, cloud: str, *overrides: str) -> Manifests:
     return build(project, Variant(cloud, "prod", overrides=overrides))
 
 
-def ingress_of(stack: Manifests) -> Object:
-    (found,) = stack.of("Ingress").values()
-    annotations: Object = found["metadata"]["annotations"]
+def ingress_annotations(stack: Manifests) -> Object:
+    (ingress,) = stack.of("Ingress").values()
+    annotations: Object = ingress["metadata"]["annotations"]
     return annotations
 
 
@@ -48,37 +48,39 @@ def test_identity_is_bound_to_service_account_of_lab(lab: Project, cloud: str) -
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_service_account_is_annotated_unless_eks_associates_identity(lab: Project, cloud: str) -> None:
-    known = outputs.known({"identity": "made-identity"}, built(lab, cloud).settings)
+    known = outputs.known({"identity": "test-identity"}, built(lab, cloud).settings)
     stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
     annotations = stack.of("ServiceAccount")["devai"]["metadata"].get("annotations", {})
-    associated = "aws_eks_pod_identity_association" in {found.type for found in module("kubernetes", cloud).resources}
-    assert list(annotations.values()) == ([] if associated else ["made-identity"])
+    associated = "aws_eks_pod_identity_association" in {
+        resource.type for resource in module("kubernetes", cloud).resources
+    }
+    assert list(annotations.values()) == ([] if associated else ["test-identity"])
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_ingress_uses_names_from_terraform_outputs(lab: Project, cloud: str) -> None:
-    """Its details come by the outputs of the root, and none of them has to be guessed."""
+    """The root's outputs contain the names that the ingress needs."""
     names = hcl.plain(hcl.Module(hcl.ROOT / cloud).outputs["ingress"]["value"])
     assert {"firewall", "address_name"} <= {hcl.plain(name) for name in names}
-    told = {"ingress": {"firewall": "made-firewall", "address_name": "made-address"}}
-    known = outputs.known(told, built(lab, cloud).settings)
+    result = {"ingress": {"firewall": "test-firewall", "address_name": "test-address"}}
+    known = outputs.known(result, built(lab, cloud).settings)
     stack = built(lab, cloud, *(f"{key}={value}" for key, value in known.items()))
     if cloud == "aws":
-        assert ingress_of(stack)["alb.ingress.kubernetes.io/security-groups"] == "made-firewall"
+        assert ingress_annotations(stack)["alb.ingress.kubernetes.io/security-groups"] == "test-firewall"
         return
-    assert ingress_of(stack)["kubernetes.io/ingress.global-static-ip-name"] == "made-address"
+    assert ingress_annotations(stack)["kubernetes.io/ingress.global-static-ip-name"] == "test-address"
     (backend,) = stack.of("BackendConfig").values()
-    assert backend["spec"]["securityPolicy"]["name"] == "made-firewall"
+    assert backend["spec"]["securityPolicy"]["name"] == "test-firewall"
 
 
 def test_efs_access_point_owner_is_user_of_lab(lab: Project) -> None:
-    """Whoever mounts by the access point is that user to it, so the group doesn't matter."""
+    """All clients of the access point act as its user, so the group does not matter."""
     owner = re.search(r"owner = \{ uid = (\d+),", module("storage", "aws").body)
     assert owner
     assert int(owner[1]) == built(lab, "aws").pods["devai"]["spec"]["securityContext"]["runAsUser"]
 
 
-# What a plan of the storage module would tell, and the volume that pods mount then.
+# Outputs of the storage module, and the volume that pods mount.
 HOMES = {
     "aws": ({"file_system": "fs-1", "volumes": {"home": "fs-1::fsap-2"}}, "fs-1::fsap-2", {}),
     "azure": (
@@ -96,26 +98,26 @@ HOMES = {
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_home_volume_is_file_share_of_terraform(lab: Project, cloud: str) -> None:
-    told, handle, attributes = HOMES[cloud]
+    result, handle, attributes = HOMES[cloud]
     key = "storage.file_system"
-    stack = built(lab, cloud, f"{key}={outputs.known(told, built(lab, cloud).settings)[key]}")
+    stack = built(lab, cloud, f"{key}={outputs.known(result, built(lab, cloud).settings)[key]}")
     (volume,) = stack.of("PersistentVolume").values()
     assert volume["spec"]["csi"]["volumeHandle"] == handle
     assert attributes.items() <= volume["spec"]["csi"].get("volumeAttributes", {}).items()
-    # And those forms are the modules' own.
+    # The module creates handles of the same form.
     body = module("storage", cloud).body
     form = {"aws": "${aws_efs_file_system.this.id}::${point.id}", "azure": "share.name", "gcp": "modeInstance/${"}
     assert form[cloud] in body
 
 
 def test_aks_device_plugin_runs_on_gpu_nodes_of_terraform(lab: Project) -> None:
-    """Azure installs the driver; who gives pods their GPUs has to run on those nodes, taints or not."""
+    """AKS installs the driver, but not the device plugin, which must run on the GPU nodes and tolerate their taints."""
     stack = built(lab, "azure", "gpu.enabled=true")
     (plugin,) = yaml.safe_load_all(Cluster(lab, stack.settings).shared)
     kubernetes_validate.validate(plugin, "1.34", strict=True)
     assert (plugin["kind"], plugin["metadata"]["namespace"]) == ("DaemonSet", "kube-system")
     pod = plugin["spec"]["template"]["spec"]
-    # Wherever pods of the stack wait for GPUs, by whichever taints nodes are kept for them.
+    # On the same nodes, and with the same taints, as pods of the stack that use GPUs.
     model_server = stack.pods["ollama"]["spec"]
     assert pod["nodeSelector"] == model_server["nodeSelector"]
     assert pod["tolerations"] == model_server["tolerations"]
@@ -131,29 +133,29 @@ def test_other_clusters_have_no_shared_objects(lab: Project, cloud: str, gpu: st
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_lab_accepts_networks_of_load_balancer_only(lab: Project, cloud: str) -> None:
-    let_in = [IPv4Network(network) for network in built(lab, cloud).settings.network.load_balancers]
-    made = hcl.load_balancers(cloud)
-    assert all(any(network.subnet_of(own) for own in let_in) for network in made)
-    # As they are, or in the least network that holds them all.
-    assert all(sum(network.num_addresses for network in made) * 2 > own.num_addresses for own in let_in)
+    accepted = [IPv4Network(network) for network in built(lab, cloud).settings.network.load_balancers]
+    actual = hcl.load_balancers(cloud)
+    assert all(any(network.subnet_of(each) for each in accepted) for network in actual)
+    # The same networks, or the smallest network that contains all of them.
+    assert all(sum(network.num_addresses for network in actual) * 2 > each.num_addresses for each in accepted)
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_firewalls_and_policies_open_container_port(lab: Project, cloud: str) -> None:
-    """Which port the service has is of no concern to a load balancer."""
+    """Load balancers connect to the pod's port, not to the service's port."""
     stack = built(lab, cloud, "ports.lab=9000")
-    (listening,) = (port["containerPort"] for port in stack.pods["devai"]["spec"]["containers"][0]["ports"])
-    (let_in,) = stack.of("NetworkPolicy")["lab-from-ingress"]["spec"]["ingress"]
-    assert [port["port"] for port in let_in["ports"]] == [listening]
-    assert terraform.variables(stack.settings)["port"] == listening
+    (port,) = (each["containerPort"] for each in stack.pods["devai"]["spec"]["containers"][0]["ports"])
+    (rule,) = stack.of("NetworkPolicy")["lab-from-ingress"]["spec"]["ingress"]
+    assert [each["port"] for each in rule["ports"]] == [port]
+    assert terraform.variables(stack.settings)["port"] == port
 
 
 def gpu_pool(stack: Manifests, project: Project) -> tuple[dict[str, str], set[str]]:
-    """What the nodes with GPUs are labeled with, and the taints that keep other pods away."""
+    """Return the labels of nodes with GPUs, and the keys of their taints."""
     cloud = stack.settings.compute.provider
-    if cloud == "aws":  # where the pool is no resource of Terraform's
+    if cloud == "aws":  # the pool is a Kubernetes object, not a Terraform resource
         shared = yaml.safe_load_all(Cluster(project, stack.settings).shared)
-        (nodes,) = (found["spec"]["template"] for found in shared if found["kind"] == "NodePool")
+        (nodes,) = (item["spec"]["template"] for item in shared if item["kind"] == "NodePool")
         return nodes["metadata"]["labels"], {taint["key"] for taint in nodes["spec"]["taints"]}
     body = module("kubernetes", cloud).body
     labels = re.findall(r'labels += \{.*"([\w.]+/\w+)"\]?(?: =|.*=>) "(\w+)"', body)
@@ -165,7 +167,7 @@ def test_gpu_pods_match_labels_and_taints_of_gpu_nodes(lab: Project, cloud: str)
     stack = built(lab, cloud, "gpu.enabled=true")
     labels, taints = gpu_pool(stack, lab)
     spec = stack.pods["ollama"]["spec"]
-    # On AWS the pool is for machines of every type.
+    # On AWS the pool has machines of all types.
     machine = {"node.kubernetes.io/instance-type": stack.settings.gpu.machine_type} if cloud == "aws" else {}
     assert labels
     assert spec["nodeSelector"] == labels | machine
@@ -177,7 +179,7 @@ def test_stack_without_gpus_creates_no_gpu_node_pool(lab: Project) -> None:
 
 
 def test_eks_has_only_nodes_with_ebs_driver(lab: Project) -> None:
-    """Auto Mode's driver is on its own nodes only, and they have no other: no node is somebody else's."""
+    """Auto Mode's EBS driver runs only on Auto Mode's nodes, so the cluster must have no other nodes."""
     (storage,) = built(lab, "aws", "gpu.enabled=true").of("StorageClass").values()
     assert storage["provisioner"] == "ebs.csi.eks.amazonaws.com"
     assert "aws_eks_node_group" not in {resource.type for resource in module("kubernetes", "aws").resources}
@@ -185,7 +187,7 @@ def test_eks_has_only_nodes_with_ebs_driver(lab: Project) -> None:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_roots_declare_all_outputs_that_become_settings(cloud: str) -> None:
-    """Every output that becomes a setting is one of the root's."""
+    """The root declares every output that becomes a setting."""
     root = hcl.Module(hcl.ROOT / cloud)
-    wanted = {"registry", "image", "kube_context", "identity", "file_system", "volumes", "ingress", "certificate"}
-    assert wanted | {"secret_versions"} <= root.outputs.keys()
+    expected = {"registry", "image", "kube_context", "identity", "file_system", "volumes", "ingress", "certificate"}
+    assert expected | {"secret_versions"} <= root.outputs.keys()
