@@ -68,7 +68,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("cloud", "platform"), SIZES)
-def test_a_stack_is_made_looked_at_changed_and_destroyed(  # noqa: PLR0913, PLR0917 - fixtures
+def test_stack_is_planned_applied_changed_and_destroyed(  # noqa: PLR0913, PLR0917 - fixtures
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch, arguments: Path, cloud: str, platform: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
@@ -144,7 +144,7 @@ STARTED_AGAIN = {
 
 
 @pytest.mark.parametrize("cloud", STARTED_AGAIN)
-def test_a_secrets_new_value_reaches_the_lab_and_one_that_is_set_elsewhere_stays(
+def test_new_secret_value_restarts_lab_and_missing_value_keeps_it(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch, cloud: str
 ) -> None:
     flags = (f"--cloud={cloud}", "--offline")
@@ -183,7 +183,7 @@ PROTECTED = {
 
 
 @pytest.mark.parametrize(("cloud", "platform"), PROTECTED)
-def test_what_the_cloud_protects_goes_with_a_stack_that_is_protected_no_longer(
+def test_unprotected_stack_is_destroyed_with_cloud_protected_resources(
     project: Project, devai: Run, cloud: str, platform: str
 ) -> None:
     """As the cloud has it, it still is; and the home, which is another one without protection, is not replaced."""
@@ -216,7 +216,7 @@ def test_what_the_cloud_protects_goes_with_a_stack_that_is_protected_no_longer(
     assert devai("tf.state-list", *flags[:3]).stdout == ""
 
 
-def test_a_protected_service_can_be_stopped(project: Project, devai: Run) -> None:
+def test_service_of_protected_stack_can_be_stopped(project: Project, devai: Run) -> None:
     """It holds no data, and Cloud Run has no stopped services: it goes, and comes again."""
     flags = ("--cloud=gcp", "--env=prod", "--offline", "--confirm=devai-gcp-prod")
     running = {"compute": {"platform": "simple"}, "resources": PROTECTED["gcp", "simple"][1]}

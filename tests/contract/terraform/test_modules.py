@@ -37,7 +37,7 @@ def interface(module: hcl.Module) -> dict[str, tuple[Any, Any, Any, Any]]:
 
 
 @pytest.mark.parametrize("capability", hcl.capabilities())
-def test_what_modules_of_a_capability_have_in_common_has_one_type_and_one_default(capability: str) -> None:
+def test_common_variables_of_cloud_modules_have_same_type_and_default(capability: str) -> None:
     """Each takes only what it uses."""
     modules = [interface(hcl.Module(hcl.ROOT / "modules" / capability / cloud)) for cloud in hcl.CLOUDS]
 
@@ -60,7 +60,7 @@ OWN = {
 }  # fmt: skip
 
 
-def test_only_what_one_cloud_alone_has_is_named_as_in_no_other() -> None:
+def test_cloud_specific_variables_and_outputs_are_listed() -> None:
     names = {
         cloud: {name for module in hcl.modules() if module.folder.name == cloud for name in module.interface}
         for cloud in hcl.CLOUDS
@@ -77,7 +77,7 @@ FIELD = re.compile(r"(\w+) = ")
 
 
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
-def test_a_module_uses_every_field_of_an_object_that_it_takes(module: hcl.Module) -> None:
+def test_module_uses_every_field_of_its_object_variables(module: hcl.Module) -> None:
     """A bag of what others use would hide what a module needs."""
     unused = [
         f"{name}.{field}"
@@ -91,7 +91,7 @@ def test_a_module_uses_every_field_of_an_object_that_it_takes(module: hcl.Module
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
-def test_a_root_passes_everything_that_a_module_takes_and_reads_everything_that_it_returns(cloud: str) -> None:
+def test_root_sets_all_variables_and_uses_all_outputs_of_modules(cloud: str) -> None:
     """Else a default would hold unnoticed. The address range of the network is not configurable."""
     root = hcl.Module(hcl.ROOT / cloud)
 
@@ -105,19 +105,19 @@ def test_a_root_passes_everything_that_a_module_takes_and_reads_everything_that_
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS[1:])
-def test_the_roots_take_and_give_the_same(cloud: str) -> None:
+def test_roots_have_same_variables_and_outputs(cloud: str) -> None:
     aws, other = hcl.Module(hcl.ROOT / "aws"), hcl.Module(hcl.ROOT / cloud)
 
     assert interface(other) == interface(aws)
     assert list(other.outputs) == list(aws.outputs)
 
 
-def test_there_is_a_module_for_everything_that_a_lab_needs() -> None:
+def test_every_capability_has_a_module() -> None:
     assert set(hcl.capabilities()) == NEEDED
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_every_variable_is_typed_described_and_says_whether_it_may_be_null(module: hcl.Module) -> None:
+def test_variables_have_type_description_and_nullable(module: hcl.Module) -> None:
     incomplete = {
         name: missing
         for name, said in module.variables.items()
@@ -128,17 +128,17 @@ def test_every_variable_is_typed_described_and_says_whether_it_may_be_null(modul
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_every_output_is_described(module: hcl.Module) -> None:
+def test_outputs_have_descriptions(module: hcl.Module) -> None:
     assert [name for name, said in module.outputs.items() if not said.get("description")] == []
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_every_variable_is_used(module: hcl.Module) -> None:
+def test_variables_are_used(module: hcl.Module) -> None:
     assert [name for name in module.variables if not re.search(rf"\bvar\.{name}\b", module.body)] == []
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_files_are_where_people_look_for_them(module: hcl.Module) -> None:
+def test_modules_have_standard_file_names(module: hcl.Module) -> None:
     wanted = FILES | ({"backend.tf"} if module.folder.parent == hcl.ROOT else set())
 
     assert {file.name for file in module.folder.iterdir() if file.suffix in {".tf", ".md"}} == wanted
@@ -152,7 +152,7 @@ def test_the_readme_shows_what_is_declared(module: hcl.Module) -> None:
 
 
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
-def test_the_readmes_example_passes_what_the_module_requires(module: hcl.Module) -> None:
+def test_readme_example_sets_required_variables(module: hcl.Module) -> None:
     text = module.readme.read_text(encoding="utf-8").partition("```hcl\n")[2].partition("```")[0]
     (call,) = hcl2.loads(text)["module"][0].values()
     passed = {name for name in call if not name.startswith("__")} - {"source"}
@@ -162,14 +162,14 @@ def test_the_readmes_example_passes_what_the_module_requires(module: hcl.Module)
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
-def test_the_example_of_variables_is_what_is_rendered(cloud: str) -> None:
+def test_example_of_variables_matches_rendered_variables(cloud: str) -> None:
     example = hcl.example_file(cloud).read_text(encoding="utf-8")
 
     assert example == hcl.example(cloud), "PYTHONPATH=tests python -m harness.hcl writes it"
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
-def test_what_is_rendered_is_what_a_root_declares(cloud: str) -> None:
+def test_rendered_variables_match_declared_variables(cloud: str) -> None:
     rendered = {line.partition(" = ")[0] for line in hcl.example(cloud).splitlines()[1:]}
     ephemeral = {name for name, said in hcl.Module(hcl.ROOT / cloud).variables.items() if said.get("ephemeral")}
 
@@ -178,7 +178,7 @@ def test_what_is_rendered_is_what_a_root_declares(cloud: str) -> None:
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_versions_are_named_once_and_the_same_everywhere(module: hcl.Module) -> None:
+def test_version_constraints_are_the_same_everywhere(module: hcl.Module) -> None:
     block = module.terraform[0] if module.folder.parent != hcl.ROOT else module.terraform[-1]
     wanted = {"aws": ">= 6.25, < 7", "azurerm": "~> 5.2", "google": ">= 7.6, < 8", "tls": "~> 4.1"}
     named = {
@@ -193,7 +193,7 @@ def test_versions_are_named_once_and_the_same_everywhere(module: hcl.Module) -> 
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azurerm", "google", "tls"])
-def test_what_was_recorded_is_a_version_that_is_asked_for(cloud: str) -> None:
+def test_provider_snapshot_version_meets_constraint(cloud: str) -> None:
     recorded = recording.read(recording.FOLDER / f"{cloud}.json").version
     least, below = {"aws": ("6.25", "7"), "azurerm": ("5.2", "6"), "google": ("6.50", "8"), "tls": ("4.1", "5")}[cloud]
 
@@ -205,7 +205,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_everything_that_can_carry_labels_carries_them(module: hcl.Module) -> None:
+def test_resources_with_labels_support_set_labels(module: hcl.Module) -> None:
     recordings = map(recording.read, recording.FOLDER.glob("*.json"))
     known = {name: block for recorded in recordings for name, block in recorded.resources.items()}
     bare = [
@@ -238,7 +238,7 @@ SERVICES = {
 OF_A_CLUSTER = {"Microsoft.Compute", "Microsoft.OperationsManagement", "Microsoft.PolicyInsights"}
 
 
-def test_a_subscription_is_registered_for_every_service_of_azure_in_use() -> None:
+def test_azure_registers_all_used_resource_providers() -> None:
     types = {resource.type for module in EVERYTHING if "azure" in str(module) for resource in module.resources}
     used = {
         next(name for name, starts in SERVICES.items() if kind.removeprefix("azurerm_").startswith(starts))
@@ -250,7 +250,7 @@ def test_a_subscription_is_registered_for_every_service_of_azure_in_use() -> Non
 
 
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
-def test_homes_and_their_backups_have_prevent_destroy_and_nothing_else_has(module: hcl.Module) -> None:
+def test_only_homes_and_backups_have_prevent_destroy(module: hcl.Module) -> None:
     kept = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}
 
     assert kept == {
@@ -265,7 +265,7 @@ def test_homes_and_their_backups_have_prevent_destroy_and_nothing_else_has(modul
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_secrets_are_handed_on_by_write_only_arguments(module: hcl.Module) -> None:
+def test_secrets_are_passed_by_write_only_arguments(module: hcl.Module) -> None:
     """An ephemeral value in another argument is Terraform's own error; a secret that isn't ephemeral would be ours."""
     for name, said in module.variables.items():
         assert bool(said.get("ephemeral")) == (name == "secret_values")
@@ -284,7 +284,7 @@ IN_STATE = {
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=str)
-def test_only_the_named_exceptions_put_a_secret_into_the_state(module: hcl.Module) -> None:
+def test_only_listed_modules_store_secrets_in_state(module: hcl.Module) -> None:
     found = re.findall(
         r"\b(tls_private_key(?=\")|primary_access_key|storage_account_key(?=\s*=)|secret_string(?=\s*=)|secret_data(?=\s*=)|admin_password)\b",
         module.body,

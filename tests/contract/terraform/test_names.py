@@ -53,7 +53,7 @@ def providers() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_no_resource_of_two_stacks_has_the_same_name(project: Project, providers: str, pair: str) -> None:
+def test_resources_of_two_stacks_have_different_names(project: Project, providers: str, pair: str) -> None:
     left, right = (planned_names(project, providers, stack) for stack in PAIRS[pair])
     assert len(left) > 10
     assert left & right == set()

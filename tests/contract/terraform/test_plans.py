@@ -39,14 +39,14 @@ def run(*arguments: str, data: Path, providers: str = "") -> subprocess.Complete
     return subprocess.run([*client.find("auto"), *arguments], env=environ, capture_output=True, text=True, check=False)
 
 
-def test_files_are_formatted(tmp_path: Path) -> None:
+def test_terraform_files_are_formatted(tmp_path: Path) -> None:
     result = run("fmt", "-check", "-diff", "-recursive", str(hcl.ROOT), data=tmp_path)
 
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
-def test_a_root_is_valid_and_does_what_its_tests_say(cloud: str, providers: str, tmp_path: Path) -> None:
+def test_root_is_valid_and_passes_its_tests(cloud: str, providers: str, tmp_path: Path) -> None:
     chdir = f"-chdir={hcl.ROOT / cloud}"
     steps = (["init", "-backend=false", "-input=false"], ["validate"], ["test"])
 
@@ -56,7 +56,7 @@ def test_a_root_is_valid_and_does_what_its_tests_say(cloud: str, providers: str,
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
-def test_each_cloud_has_its_share_of_assertions(cloud: str) -> None:
+def test_each_root_has_enough_assertions(cloud: str) -> None:
     files = (hcl.ROOT / cloud / "tests").glob("*.tftest.hcl")
 
     assert sum(file.read_text(encoding="utf-8").count("error_message") for file in files) >= LEAST_ASSERTIONS
@@ -88,7 +88,7 @@ def copied(cloud: str, providers: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
-def test_every_stack_is_planned_on_each_platform_with_and_without_gpus(
+def test_plan_succeeds_for_every_platform_and_gpu_setting(
     cloud: str, providers: str, project: Project, tmp_path: Path
 ) -> None:
     root = copied(cloud, providers, tmp_path)
@@ -124,7 +124,7 @@ LEFT: dict[str, tuple[str, Sequence[str], Sequence[str], str, str]] = {
 
 
 @pytest.mark.parametrize("change", LEFT)
-def test_what_is_in_use_is_let_go_before_it_is_destroyed(
+def test_resource_in_use_is_released_before_destruction(
     change: str, providers: str, project: Project, tmp_path: Path
 ) -> None:
     cloud, before, after, gone, let_go = LEFT[change]
@@ -173,7 +173,7 @@ LIVES_BY = {
 
 
 @pytest.mark.parametrize("cloud", LIVES_BY)
-def test_what_runs_comes_after_what_it_lives_by_and_goes_before_it(
+def test_service_depends_on_everything_it_needs_to_run(
     cloud: str, providers: str, project: Project, tmp_path: Path
 ) -> None:
     kind, needed = LIVES_BY[cloud]
@@ -191,9 +191,7 @@ def test_what_runs_comes_after_what_it_lives_by_and_goes_before_it(
     assert needed - set(service["instances"][0]["dependencies"]) == set()
 
 
-def test_a_secrets_old_version_goes_when_nothing_starts_with_it_any_more(
-    providers: str, project: Project, tmp_path: Path
-) -> None:
+def test_old_secret_version_is_destroyed_after_service_update(providers: str, project: Project, tmp_path: Path) -> None:
     """Google destroys versions: without one that it names, an instance of Cloud Run doesn't start."""
     root, values = copied("gcp", providers, tmp_path), tmp_path / "values.tfvars.json"
     settings = load(project, Stack("dev", "gcp"), ["compute.platform=simple", *SIZES["gcp"]], environ={})

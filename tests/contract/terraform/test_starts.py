@@ -53,7 +53,7 @@ def eventually(log: Path, line: str) -> None:
     pytest.fail(f"{line!r} is not in {log.read_text(encoding='utf-8')!r}")
 
 
-def test_the_model_server_pulls_what_is_named_passes_over_what_fails_and_ends_when_told(log: Path) -> None:
+def test_model_server_skips_failed_pulls_and_stops_on_sigterm(log: Path) -> None:
     command = ["/bin/sh", "-c", OLLAMA.read_text(encoding="utf-8"), "ollama", "missing", "smollm2:135m"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         eventually(log, "pull smollm2:135m")
@@ -98,7 +98,7 @@ def azure() -> Iterator[str]:
         thread.join()
 
 
-def test_the_lab_fetches_its_secrets_and_prints_none(azure: str) -> None:
+def test_lab_fetches_secrets_without_printing_them(azure: str) -> None:
     script = START.read_text(encoding="utf-8").replace("http://169.254.169.254", azure).replace("sleep(5)", "sleep(0)")
     environ = {"AZURE_CLIENT_ID": "me", "SECRETS": json.dumps({"JUPYTER_TOKEN": f"{azure}/secrets/JUPYTER-TOKEN"})}
     shown = "import os; print(len(os.environ['JUPYTER_TOKEN']), 'SECRETS' in os.environ)"

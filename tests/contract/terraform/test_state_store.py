@@ -99,7 +99,7 @@ def applied(devai: Run, *flags: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_two_projects_in_one_store_have_a_state_each(
+def test_two_projects_in_one_store_have_separate_states(
     store: Path, project_of: Callable[..., Project], devai: Run
 ) -> None:
     project_of("first")
@@ -134,7 +134,7 @@ def test_state_of_another_project_of_the_same_name_is_refused(
     assert not (other.root / ".devai/aws-dev/deployment.yaml").exists()
 
 
-def test_clone_without_the_identity_is_told_it_and_gets_no_other_one(
+def test_clone_without_project_id_reports_recorded_id(
     store: Path, project_of: Callable[..., Project], devai: Run
 ) -> None:
     del store
@@ -149,7 +149,7 @@ def test_clone_without_the_identity_is_told_it_and_gets_no_other_one(
     assert (clone.root / ownership.FILE).read_text(encoding="utf-8") == "project:\n  name: first\n"
 
 
-def test_state_stays_where_version_0_1_kept_it(store: Path, project_of: Callable[..., Project], devai: Run) -> None:
+def test_state_of_version_0_1_keeps_its_location(store: Path, project_of: Callable[..., Project], devai: Run) -> None:
     project = project_of("first", record=False)
     applied(devai)
     new, old = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate", store / "aws-dev.tfstate"
@@ -199,9 +199,7 @@ def types(state: Path) -> list[str]:
     return sorted(entry["type"] for entry in records.managed(json.loads(state.read_text(encoding="utf-8"))))
 
 
-def test_what_is_imported_first_is_recorded_as_the_projects_own(
-    store: Path, project_of: Callable[..., Project], devai: Run
-) -> None:
+def test_import_into_empty_state_records_owner(store: Path, project_of: Callable[..., Project], devai: Run) -> None:
     first = project_of("first")
     (first.root / ownership.FILE).write_text("project:\n  name: first\n", encoding="utf-8")
     imported(devai)
@@ -233,7 +231,7 @@ CHANGING = {
 
 
 @pytest.mark.parametrize("identity", ["", "the first one's"], ids=["no record", "a record without an identity"])
-def test_state_that_does_not_say_whose_it_is_is_changed_only_after_a_question(
+def test_state_without_owner_changes_only_after_confirmation(
     store: Path, project_of: Callable[..., Project], devai: Run, identity: str
 ) -> None:
     """Also where a look has noted what is there. Who takes it over is not asked again."""
@@ -277,7 +275,7 @@ MOVED = {
 
 
 @pytest.mark.parametrize("what", MOVED)
-def test_live_stack_is_not_built_a_second_time(
+def test_deployed_stack_is_not_created_twice(
     store: Path, project_of: Callable[..., Project], devai: Run, what: str
 ) -> None:
     """Whatever task it is, and also where it is configured in a file: the stack is known on this machine."""
@@ -308,7 +306,7 @@ def test_live_stack_is_not_built_a_second_time(
     assert set(planned(devai, f"--set={key}={new}")) == {"created"}
 
 
-def test_state_that_a_person_has_moved_to_another_store_is_found_there(
+def test_manually_moved_state_is_found_in_new_store(
     store: Path, project_of: Callable[..., Project], devai: Run
 ) -> None:
     """As docs/terraform.md says it."""
@@ -319,7 +317,7 @@ def test_state_that_a_person_has_moved_to_another_store_is_found_there(
     assert planned(devai, "--set=terraform.state.store=other") == {}
 
 
-def test_stack_that_version_0_1_deployed_from_here_is_not_built_a_second_time(
+def test_stack_of_version_0_1_is_not_created_twice_from_same_machine(
     store: Path, project_of: Callable[..., Project], devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It noted neither region nor account, but Terraform has noted where the state is."""

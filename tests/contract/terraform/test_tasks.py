@@ -43,7 +43,7 @@ def home(project: Project) -> Path:
 
 
 @pytest.mark.usefixtures("small")
-def test_everything_that_rests_on_recordings_says_so(devai: Run) -> None:
+def test_offline_results_name_provider_snapshots(devai: Run) -> None:
     note = "offline: aws-dev according to provider schema snapshots (aws 6.25.0"
     assert note in ok(devai("tf.validate", *STACK)).stderr
     assert note in ok(devai("tf.plan", *STACK)).stdout
@@ -55,7 +55,7 @@ def test_everything_that_rests_on_recordings_says_so(devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_an_output_of_nothing_is_told_how_it_comes_to_be(devai: Run) -> None:
+def test_output_before_apply_suggests_apply(devai: Run) -> None:
     result = devai("tf.output", *STACK, "--name=url")
     assert result.returncode == 1
     message = "aws-dev has no outputs yet; `inv tf.apply --env=dev --cloud=aws --offline` creates them"
@@ -63,7 +63,7 @@ def test_an_output_of_nothing_is_told_how_it_comes_to_be(devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_from_nothing_all_but_compute_is_made_and_the_next_two_commands_are_said(devai: Run) -> None:
+def test_first_apply_without_image_skips_compute_and_prints_next_commands(devai: Run) -> None:
     planned = [change["address"] for change in plan_of(devai)["changes"]]
     assert "aws_ecr_repository.this" in planned
     assert not [address for address in planned if "service" in address]
@@ -72,7 +72,7 @@ def test_from_nothing_all_but_compute_is_made_and_the_next_two_commands_are_said
     assert [change["address"] for change in plan_of(devai, *PUSHED)["changes"]] == ["terraform_data.service[0]"]
 
 
-def test_a_saved_plan_is_its_owners_and_is_applied_as_it_is(small: Project, devai: Run) -> None:
+def test_saved_plan_is_private_and_applied_unchanged(small: Project, devai: Run) -> None:
     ok(devai("tf.plan", *STACK, "--resource=aws_vpc.this"))
     saved = home(small) / "plan"
     assert saved.stat().st_mode & 0o777 == 0o600
@@ -82,7 +82,7 @@ def test_a_saved_plan_is_its_owners_and_is_applied_as_it_is(small: Project, deva
 
 
 @pytest.mark.usefixtures("small")
-def test_a_plan_of_another_configuration_is_refused(devai: Run) -> None:
+def test_saved_plan_of_other_configuration_is_refused(devai: Run) -> None:
     ok(devai("tf.plan", *STACK))
     refused = devai("tf.apply", *STACK, "--yes", HOST)
     assert refused.returncode == 2
@@ -92,7 +92,7 @@ def test_a_plan_of_another_configuration_is_refused(devai: Run) -> None:
 
 
 @pytest.mark.parametrize("file", ["aws/main.tf", "modules/storage/aws/main.tf", "modules/storage/start.sh"])
-def test_a_plan_of_older_files_is_refused(small: Project, devai: Run, file: str) -> None:
+def test_saved_plan_of_older_files_is_refused(small: Project, devai: Run, file: str) -> None:
     """What modules read with file() is a part of the plan, too."""
     changed = small.root / "deploy/terraform" / file
     changed.touch()
@@ -101,7 +101,7 @@ def test_a_plan_of_older_files_is_refused(small: Project, devai: Run, file: str)
     assert "the configuration has changed since the plan was saved" in devai("tf.apply", *STACK, "--yes").stderr
 
 
-def test_a_plan_of_an_older_state_is_refused_by_terraform(small: Project, devai: Run) -> None:
+def test_saved_plan_of_older_state_is_refused_by_terraform(small: Project, devai: Run) -> None:
     ok(devai("tf.apply", *STACK, "--yes"))
     ok(devai("tf.plan", *STACK, HOST))
     file = home(small) / "terraform.tfstate"
@@ -114,7 +114,7 @@ def test_a_plan_of_an_older_state_is_refused_by_terraform(small: Project, devai:
 
 
 @pytest.mark.usefixtures("small")
-def test_nothing_is_applied_or_destroyed_without_a_word(devai: Run) -> None:
+def test_apply_and_destroy_require_confirmation(devai: Run) -> None:
     assert devai("tf.apply", *STACK).returncode == 2
     assert ok(devai("tf.state-list", *STACK)).stdout == ""
     ok(devai("tf.apply", *STACK, "--yes"))
@@ -127,14 +127,14 @@ def test_nothing_is_applied_or_destroyed_without_a_word(devai: Run) -> None:
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("words", [("tf.destroy",), ("tf.destroy", "--data"), ("tf.plan", "--destroy")])
-def test_a_protected_stack_is_latched(devai: Run, words: tuple[str, ...]) -> None:
+def test_protected_stack_cannot_be_destroyed(devai: Run, words: tuple[str, ...]) -> None:
     refused = devai(*words, *STACK, "--env=prod", "--confirm=devai-aws-prod" if "destroy" in words[0] else "--json")
     assert refused.returncode == 2
     assert "aws-prod is protected (conf/profiles/prod.yaml:2:" in refused.stderr
 
 
 @pytest.mark.usefixtures("small")
-def test_a_protected_stack_wants_its_name_and_shows_what_it_loses(devai: Run) -> None:
+def test_protected_stack_requires_its_name_and_lists_removed_resources(devai: Run) -> None:
     prod = ("--cloud=aws", "--offline", "--env=prod")
     unnamed = devai("tf.apply", *prod, *PUSHED, "--yes")
     assert unnamed.returncode == 2
@@ -148,7 +148,7 @@ def test_a_protected_stack_wants_its_name_and_shows_what_it_loses(devai: Run) ->
 
 
 @pytest.mark.usefixtures("small")
-def test_home_storage_can_be_neither_replaced_nor_destroyed_by_mistake(devai: Run) -> None:
+def test_home_storage_is_destroyed_only_with_data_flag(devai: Run) -> None:
     ok(devai("tf.apply", *STACK, "--yes"))
     refused = devai("tf.plan", *STACK, "--set=project.name=other")
     assert refused.returncode == 1
@@ -161,7 +161,7 @@ def test_home_storage_can_be_neither_replaced_nor_destroyed_by_mistake(devai: Ru
     assert ok(devai("tf.state-list", *STACK)).stdout == ""
 
 
-def test_what_a_cloud_protects_is_not_destroyed(small: Project, devai: Run) -> None:
+def test_deletion_protection_prevents_destruction(small: Project, devai: Run) -> None:
     """The recorded provider refuses it, as the real one does, until the protection is gone."""
     more = small.root / "deploy/terraform/aws/more.tf"
     for protected, code in ((True, 1), (False, 0)):
@@ -174,7 +174,7 @@ def test_what_a_cloud_protects_is_not_destroyed(small: Project, devai: Run) -> N
         assert ("aws_lb can't be destroyed: enable_deletion_protection" in gone.stderr) == protected
 
 
-def test_another_stacks_state_is_refused(small: Project, devai: Run) -> None:
+def test_state_of_other_stack_is_refused(small: Project, devai: Run) -> None:
     ok(devai("tf.apply", *STACK, "--yes"))
     file = home(small) / "data/terraform.tfstate"
     file.write_text(
@@ -188,14 +188,14 @@ def test_another_stacks_state_is_refused(small: Project, devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_the_exit_code_tells_of_changes_where_that_is_asked_for(devai: Run) -> None:
+def test_detailed_exit_code_reports_changes(devai: Run) -> None:
     assert devai("tf.plan", *STACK, "--detailed-exitcode").returncode == 2
     ok(devai("tf.apply", *STACK, "--yes"))
     assert devai("tf.plan", *STACK, "--detailed-exitcode").returncode == 0
 
 
 @pytest.mark.usefixtures("small")
-def test_something_that_is_there_already_is_imported(devai: Run) -> None:
+def test_existing_resource_is_imported(devai: Run) -> None:
     imported = ("--address=aws_vpc.this", "--id=vpc-123")
     assert "pass --yes" in devai("tf.import", *STACK, *imported).stderr.lower()
     ok(devai("tf.import", *STACK, *imported, "--yes"))
@@ -206,7 +206,7 @@ def test_something_that_is_there_already_is_imported(devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_secret_with_a_new_value_has_a_new_version(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_secret_value_creates_new_version(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "one")
     ok(devai("tf.apply", *STACK, "--yes"))
     assert plan_of(devai)["empty"]
@@ -222,7 +222,7 @@ def test_a_secret_with_a_new_value_has_a_new_version(devai: Run, monkeypatch: py
 
 
 @pytest.mark.usefixtures("small")
-def test_no_secret_is_written_without_its_value(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_without_value_is_refused(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "one")
     ok(devai("tf.plan", *STACK))
     monkeypatch.delenv("OPENAI_API_KEY")
@@ -234,7 +234,7 @@ def test_no_secret_is_written_without_its_value(devai: Run, monkeypatch: pytest.
     ok(devai("tf.apply", *STACK, "--yes"))
 
 
-def test_what_terraform_says_reaches_the_person_whole(small: Project, devai: Run) -> None:
+def test_terraform_error_is_printed_completely(small: Project, devai: Run) -> None:
     (small.root / "deploy/terraform/aws/more.tf").write_text(
         'resource "aws_vpc" "wrong" {\n  cidr_blocks = "10.0.0.0/16"\n}\n', encoding="utf-8"
     )
@@ -244,7 +244,7 @@ def test_what_terraform_says_reaches_the_person_whole(small: Project, devai: Run
     assert re.search(r"on more\.tf line 2", refused.stderr)
 
 
-def test_a_type_that_was_never_recorded_is_named(small: Project, devai: Run) -> None:
+def test_resource_type_without_snapshot_is_reported(small: Project, devai: Run) -> None:
     (small.root / "deploy/terraform/aws/more.tf").write_text('resource "aws_nobody" "x" {}\n', encoding="utf-8")
     refused = devai("tf.plan", *STACK)
     assert refused.returncode == 2
@@ -283,7 +283,7 @@ def assert_that_the_first_is_known(project: Project) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_end_reaches_terraform_once_and_it_ends_what_it_has_begun(slow: Project, number: signal.Signals) -> None:
+def test_interrupt_reaches_terraform_once_and_running_operation_finishes(slow: Project, number: signal.Signals) -> None:
     with subprocess.Popen(
         APPLY_SLOWLY,
         cwd=slow.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -309,7 +309,7 @@ def at_terminal(end: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def test_terraform_outlives_its_terminal_until_it_has_ended_what_it_has_begun(slow: Project) -> None:
+def test_closed_terminal_lets_running_operation_finish(slow: Project) -> None:
     terminal, end = os.openpty()
     with subprocess.Popen(
         APPLY_SLOWLY,

@@ -72,7 +72,7 @@ def test_upgraded_stack_is_recorded_by_its_next_apply(project: Project, devai: R
 
 
 @pytest.mark.parametrize(("cloud", "platform"), [*STACKS[::2], STACKS[1]])
-def test_destruction_names_what_a_cluster_leaves_behind_before_it_asks(
+def test_destroy_warns_of_cluster_resources_before_confirmation(
     project: Project, devai: Run, cloud: str, platform: str
 ) -> None:
     upgraded(project, cloud, platform)
@@ -88,7 +88,7 @@ def test_destruction_names_what_a_cluster_leaves_behind_before_it_asks(
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
-def test_stack_of_version_0_1_is_not_built_a_second_time(project: Project, devai: Run, cloud: str) -> None:
+def test_stack_of_version_0_1_is_not_created_twice(project: Project, devai: Run, cloud: str) -> None:
     """Its state has no record, but its resources tell where they are."""
     upgraded(project, cloud, "kubernetes")
     refused = devai("tf.plan", f"--cloud={cloud}", "--offline", "--set=terraform.region=otherregion1")

@@ -41,7 +41,7 @@ def services(devai: Run) -> list[Any]:
     return [address for address in addresses if "service" in address]
 
 
-def test_stop_takes_the_service_away_and_start_brings_it_back(devai: Run, project: Project) -> None:
+def test_stop_destroys_service_and_start_recreates_it(devai: Run, project: Project) -> None:
     assert devai("tf.apply", *STACK, "--yes").returncode == 0
     assert services(devai) == [SERVICE]
 
@@ -64,7 +64,7 @@ def test_stop_takes_the_service_away_and_start_brings_it_back(devai: Run, projec
     assert f"service is done, address is not done; `{again}` continues there" in started.stderr
 
 
-def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, project: Project) -> None:
+def test_down_keeps_data_and_deletes_deployment_record(devai: Run, project: Project) -> None:
     assert devai("tf.apply", *STACK, "--yes").returncode == 0
     unnamed = devai("down", *STACK, "--yes")
     assert unnamed.returncode == 2
@@ -80,7 +80,7 @@ def test_down_takes_all_but_the_data_and_forgets_the_deployment(devai: Run, proj
     assert not noted.exists()
 
 
-def test_a_step_that_is_not_there_is_named_with_those_that_are(devai: Run) -> None:
+def test_unknown_step_lists_known_steps(devai: Run) -> None:
     refused = devai("up", *STACK, "--from=imag")
     assert refused.returncode == 2
     assert "unknown step 'imag'; did you mean image? (there are: address, image, service, terraform)" in refused.stderr
@@ -111,7 +111,7 @@ def elsewhere(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("flags", [ELSEWHERE, STACK], ids=["nothing is known", "the image is known"])
-def test_on_another_machine_there_is_nothing_to_change(
+def test_other_machine_plans_no_changes(
     devai: Run, project: Project, elsewhere: Callable[[], None], flags: tuple[str, ...]
 ) -> None:
     elsewhere()
@@ -125,7 +125,7 @@ def test_on_another_machine_there_is_nothing_to_change(
     assert not (project.root / ".devai/aws-dev/token").exists()  # which would not be the lab's
 
 
-def test_a_secret_that_another_machine_has_added_stays(
+def test_secret_added_on_other_machine_is_kept(
     devai: Run, project: Project, elsewhere: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = project.root / ".devai/aws-dev"
@@ -140,7 +140,7 @@ def test_a_secret_that_another_machine_has_added_stays(
 
 
 @pytest.mark.parametrize("here", [True, False], ids=["where the token was made", "on another machine"])
-def test_a_leaked_token_is_replaced_by_one_command(
+def test_leaked_token_is_replaced_by_rotation(
     devai: Run, project: Project, elsewhere: Callable[[], None], here: bool
 ) -> None:
     token = project.root / ".devai/aws-dev/token"
@@ -161,9 +161,7 @@ def test_a_leaked_token_is_replaced_by_one_command(
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_a_rotation_that_fails_says_that_the_old_token_is_still_good(
-    devai: Run, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_rotation_reports_valid_old_token(devai: Run, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that is refused keeps it."""
 
     def fail(*_: object, **__: object) -> None:
@@ -184,15 +182,13 @@ def test_a_rotation_that_fails_says_that_the_old_token_is_still_good(
     assert 'aws_secretsmanager_secret_version.this["JUPYTER_TOKEN"]' in again.stdout
 
 
-def test_an_image_that_was_pushed_since_is_what_is_rolled_out(devai: Run, elsewhere: Callable[[], None]) -> None:
+def test_newer_image_is_rolled_out(devai: Run, elsewhere: Callable[[], None]) -> None:
     elsewhere()
     changes = json.loads(devai("tf.plan", *ELSEWHERE, NEW_IMAGE, "--json").stdout)["changes"]
     assert [change["address"] for change in changes] == [SERVICE]
 
 
-def test_another_machine_stops_the_service_alone_and_a_third_can_not_start_it(
-    devai: Run, elsewhere: Callable[[], None]
-) -> None:
+def test_other_machine_stops_service_and_third_cannot_start_it(devai: Run, elsewhere: Callable[[], None]) -> None:
     elsewhere()
     stopped = devai("stop", *ELSEWHERE, "--yes")
     assert stopped.returncode == 0, stopped.stderr
