@@ -1,4 +1,4 @@
-"""Projects for Terraform itself, which works on recorded schemas here: no cloud, no credentials, no registry."""
+"""Projects for the real Terraform with provider schema snapshots: without cloud, credentials and registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALL_ROOT = Path(__file__).with_name("small_root")
 
 @pytest.fixture(autouse=True)
 def program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Terraform or OpenTofu as it comes, without one person's settings."""
+    """Require Terraform or OpenTofu, and ignore the user's settings for it."""
     monkeypatch.delenv("TF_CLI_CONFIG_FILE", raising=False)
     monkeypatch.delenv("DEVAI_PROVIDER_DIR", raising=False)
     try:
@@ -28,7 +28,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small(project: Project) -> Project:
-    """A fresh project with a root of a few resources for AWS."""
+    """A new project with a root of a few AWS resources."""
     shutil.rmtree(project.root / "deploy/terraform")
     shutil.copytree(SMALL_ROOT, project.root / "deploy/terraform")
     return project

@@ -1,4 +1,4 @@
-# The record of whose a stack is, as the shipped roots have it.
+# The record of a stack's owner, as in the shipped roots.
 
 variable "name" { type = string }
 

@@ -1,4 +1,4 @@
-"""What the modules and roots of Terraform declare, and that the clouds have the same names for the same things."""
+"""The declarations of Terraform modules and roots, which use the same names in all clouds."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from harness import hcl
 from devai_tasks.offline import recording
 
 FILES = {"README.md", "main.tf", "outputs.tf", "variables.tf", "versions.tf"}
-EVERYTHING = [*hcl.modules(), *hcl.roots()]
-# What a provider lets people put their labels into.
+ALL_MODULES = [*hcl.modules(), *hcl.roots()]
+# Arguments of providers for labels.
 LABELS = ("tags", "labels", "resource_labels", "user_labels")
-NEEDED = {
+CAPABILITIES = {
     "compute", "container-registry", "identity", "ingress", "kubernetes", "networking", "observability", "secrets",
     "storage",
 }  # fmt: skip
 
 
 def interface(module: hcl.Module) -> dict[str, tuple[Any, Any, Any, Any]]:
-    """Return what a caller has to know of each variable; descriptions differ where services do."""
+    """Return the properties of each variable that callers depend on; descriptions may differ between clouds."""
     return {
         name: (
             hcl.plain(declared["type"]),
             declared.get("nullable"),
             declared.get("ephemeral"),
-            # Each cloud has its own machines.
+            # Machine types differ by cloud.
             "default" in declared if name == "gpu_machine_type" else str(declared.get("default", "required")),
         )
         for name, declared in module.variables.items()
@@ -38,7 +38,7 @@ def interface(module: hcl.Module) -> dict[str, tuple[Any, Any, Any, Any]]:
 
 @pytest.mark.parametrize("capability", hcl.capabilities())
 def test_common_variables_of_cloud_modules_have_same_type_and_default(capability: str) -> None:
-    """Each takes only what it uses."""
+    """Compare only common variables, since modules declare only the variables that they use."""
     modules = [interface(hcl.Module(hcl.ROOT / "modules" / capability / cloud)) for cloud in hcl.CLOUDS]
 
     for left, right in itertools.combinations(modules, 2):
@@ -46,8 +46,8 @@ def test_common_variables_of_cloud_modules_have_same_type_and_default(capability
         assert {name: left[name] for name in common} == {name: right[name] for name in common}
 
 
-# What modules of one cloud only take or return. Everything else has the same name in each cloud that has it.
-OWN = {
+# Variables and outputs of modules of one cloud only. All others have the same name in several clouds.
+CLOUD_SPECIFIC = {
     "aws": {
         "gateway_security_group_id", "kms_key_arn", "log_group_arn", "node_identity_id", "security_group_id",
         "storage_security_group_id", "subnet_ids", "target_group_arn",
@@ -67,23 +67,23 @@ def test_cloud_specific_variables_and_outputs_are_listed() -> None:
     }
 
     assert {
-        cloud: own - set().union(*(names[other] for other in hcl.CLOUDS if other != cloud))
-        for cloud, own in names.items()
-    } == OWN
+        cloud: declared - set().union(*(names[other] for other in hcl.CLOUDS if other != cloud))
+        for cloud, declared in names.items()
+    } == CLOUD_SPECIFIC
 
 
-# The fields of an object, in its type.
+# A field in the type of an object.
 FIELD = re.compile(r"(\w+) = ")
 
 
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
 def test_module_uses_every_field_of_its_object_variables(module: hcl.Module) -> None:
-    """A bag of what others use would hide what a module needs."""
+    """Unused fields would hide what a module needs."""
     unused = [
         f"{name}.{field}"
         for name, declared in module.variables.items()
         for field in FIELD.findall(hcl.plain(declared["type"]))
-        # Volumes are gone through by name.
+        # Volumes are iterated by name.
         if name != "volumes" and not re.search(rf"\.{field}\b", module.body)
     ]
 
@@ -92,16 +92,16 @@ def test_module_uses_every_field_of_its_object_variables(module: hcl.Module) -> 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
 def test_root_sets_all_variables_and_uses_all_outputs_of_modules(cloud: str) -> None:
-    """Else a default would hold unnoticed. The address range of the network is not configurable."""
+    """An unset variable would silently use its default. Only the network's address range is not configurable."""
     root = hcl.Module(hcl.ROOT / cloud)
 
     for name, call in root.calls.items():
         module = hcl.Module((root.folder / hcl.plain(call["source"])).resolve())
         assert module.variables.keys() - call.keys() == {"cidr"} & module.variables.keys(), name
-        unread = [
+        unused = [
             output for output in module.outputs if not re.search(rf"module\.{name}(\[.\])?\.{output}\b", root.body)
         ]
-        assert unread == []
+        assert unused == []
 
 
 @pytest.mark.parametrize("cloud", hcl.CLOUDS[1:])
@@ -113,38 +113,38 @@ def test_roots_have_same_variables_and_outputs(cloud: str) -> None:
 
 
 def test_every_capability_has_a_module() -> None:
-    assert set(hcl.capabilities()) == NEEDED
+    assert set(hcl.capabilities()) == CAPABILITIES
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_variables_have_type_description_and_nullable(module: hcl.Module) -> None:
     incomplete = {
         name: missing
-        for name, said in module.variables.items()
-        if (missing := {"type", "description", "nullable"} - said.keys())
+        for name, declared in module.variables.items()
+        if (missing := {"type", "description", "nullable"} - declared.keys())
     }
 
     assert not incomplete
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_outputs_have_descriptions(module: hcl.Module) -> None:
-    assert [name for name, said in module.outputs.items() if not said.get("description")] == []
+    assert [name for name, declared in module.outputs.items() if not declared.get("description")] == []
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_variables_are_used(module: hcl.Module) -> None:
     assert [name for name in module.variables if not re.search(rf"\bvar\.{name}\b", module.body)] == []
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_modules_have_standard_file_names(module: hcl.Module) -> None:
-    wanted = FILES | ({"backend.tf"} if module.folder.parent == hcl.ROOT else set())
+    expected = FILES | ({"backend.tf"} if module.folder.parent == hcl.ROOT else set())
 
-    assert {file.name for file in module.folder.iterdir() if file.suffix in {".tf", ".md"}} == wanted
+    assert {file.name for file in module.folder.iterdir() if file.suffix in {".tf", ".md"}} == expected
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_the_readme_shows_what_is_declared(module: hcl.Module) -> None:
     _, _, rest = module.readme.read_text(encoding="utf-8").partition(hcl.BEGIN)
 
@@ -171,54 +171,56 @@ def test_example_of_variables_matches_rendered_variables(cloud: str) -> None:
 @pytest.mark.parametrize("cloud", hcl.CLOUDS)
 def test_rendered_variables_match_declared_variables(cloud: str) -> None:
     rendered = {line.partition(" = ")[0] for line in hcl.example(cloud).splitlines()[1:]}
-    ephemeral = {name for name, said in hcl.Module(hcl.ROOT / cloud).variables.items() if said.get("ephemeral")}
+    ephemeral = {name for name, declared in hcl.Module(hcl.ROOT / cloud).variables.items() if declared.get("ephemeral")}
 
     assert rendered | ephemeral == hcl.Module(hcl.ROOT / cloud).variables.keys()
     assert ephemeral == {"secret_values"}
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_version_constraints_are_the_same_everywhere(module: hcl.Module) -> None:
     block = module.terraform[0] if module.folder.parent != hcl.ROOT else module.terraform[-1]
-    wanted = {"aws": ">= 6.25, < 7", "azurerm": "~> 5.2", "google": ">= 7.6, < 8", "tls": "~> 4.1"}
-    named = {
-        name: hcl.plain(said["version"])
+    expected = {"aws": ">= 6.25, < 7", "azurerm": "~> 5.2", "google": ">= 7.6, < 8", "tls": "~> 4.1"}
+    actual = {
+        name: hcl.plain(provider["version"])
         for providers in block.get("required_providers", [])
-        for name, said in providers.items()
+        for name, provider in providers.items()
         if not name.startswith("__")
     }
 
     assert hcl.plain(block["required_version"]) == ">= 1.11"
-    assert named == {name: wanted[name] for name in named}
+    assert actual == {name: expected[name] for name in actual}
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azurerm", "google", "tls"])
 def test_provider_snapshot_version_meets_constraint(cloud: str) -> None:
-    recorded = recording.read(recording.FOLDER / f"{cloud}.json").version
-    least, below = {"aws": ("6.25", "7"), "azurerm": ("5.2", "6"), "google": ("6.50", "8"), "tls": ("4.1", "5")}[cloud]
+    version = recording.read(recording.FOLDER / f"{cloud}.json").version
+    minimum, below = {"aws": ("6.25", "7"), "azurerm": ("5.2", "6"), "google": ("6.50", "8"), "tls": ("4.1", "5")}[
+        cloud
+    ]
 
-    assert _number(least) <= _number(recorded) < _number(below)
+    assert _number(minimum) <= _number(version) < _number(below)
 
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_resources_with_labels_support_set_labels(module: hcl.Module) -> None:
-    recordings = map(recording.read, recording.FOLDER.glob("*.json"))
-    known = {name: block for recorded in recordings for name, block in recorded.resources.items()}
-    bare = [
+    snapshots = map(recording.read, recording.FOLDER.glob("*.json"))
+    known = {name: block for snapshot in snapshots for name, block in snapshot.resources.items()}
+    unlabeled = [
         resource.address
         for resource in module.resources
-        for taken in [[name for name in LABELS if name in known.get(resource.type, {}).get("attributes", {})]]
-        if taken and not any(name in resource.arguments for name in taken)
+        for supported in [[name for name in LABELS if name in known.get(resource.type, {}).get("attributes", {})]]
+        if supported and not any(name in resource.arguments for name in supported)
     ]
 
-    assert bare == []
+    assert unlabeled == []
 
 
-# Azure's services, by the beginnings of the types that they make; of the rest every subscription has.
+# Azure's resource providers by prefixes of their resource types; "" for types without a provider to register.
 SERVICES = {
     "Microsoft.ContainerInstance": ("container_group",),
     "Microsoft.ContainerRegistry": ("container_registry",),
@@ -234,26 +236,26 @@ SERVICES = {
     "microsoft.insights": ("monitor",),
     "": ("resource_group", "role_assignment", "terraform_data"),
 }  # fmt: skip
-# What a cluster makes, or its add-ons.
-OF_A_CLUSTER = {"Microsoft.Compute", "Microsoft.OperationsManagement", "Microsoft.PolicyInsights"}
+# Resource providers that an AKS cluster or its add-ons use.
+CLUSTER_SERVICES = {"Microsoft.Compute", "Microsoft.OperationsManagement", "Microsoft.PolicyInsights"}
 
 
 def test_azure_registers_all_used_resource_providers() -> None:
-    types = {resource.type for module in EVERYTHING if "azure" in str(module) for resource in module.resources}
+    types = {resource.type for module in ALL_MODULES if "azure" in str(module) for resource in module.resources}
     used = {
-        next(name for name, starts in SERVICES.items() if kind.removeprefix("azurerm_").startswith(starts))
+        next(name for name, prefixes in SERVICES.items() if kind.removeprefix("azurerm_").startswith(prefixes))
         for kind in types
     }
     (provider,) = hcl.Module(hcl.ROOT / "azure").providers
 
-    assert {*map(hcl.plain, provider["resource_providers_to_register"])} == used - {""} | OF_A_CLUSTER
+    assert {*map(hcl.plain, provider["resource_providers_to_register"])} == used - {""} | CLUSTER_SERVICES
 
 
 @pytest.mark.parametrize("module", hcl.modules(), ids=str)
 def test_only_homes_and_backups_have_prevent_destroy(module: hcl.Module) -> None:
-    kept = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}
+    protected = {resource.type for resource in module.resources if "prevent_destroy" in str(resource.arguments)}
 
-    assert kept == {
+    assert protected == {
         "storage/aws": {"aws_efs_file_system"},
         "storage/azure": {
             "azurerm_storage_account",
@@ -264,17 +266,17 @@ def test_only_homes_and_backups_have_prevent_destroy(module: hcl.Module) -> None
     }.get(str(module).removeprefix("modules/"), set())
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_secrets_are_passed_by_write_only_arguments(module: hcl.Module) -> None:
-    """An ephemeral value in another argument is Terraform's own error; a secret that isn't ephemeral would be ours."""
-    for name, said in module.variables.items():
-        assert bool(said.get("ephemeral")) == (name == "secret_values")
+    """Terraform rejects ephemeral values in other arguments; this test ensures that secrets are ephemeral."""
+    for name, declared in module.variables.items():
+        assert bool(declared.get("ephemeral")) == (name == "secret_values")
     written = re.findall(r"^\s*(\w+)\s*=.*var\.secret_values\b", module.body, re.MULTILINE)
 
     assert all(argument.endswith("_wo") or argument == "secret_values" for argument in written)
 
 
-# Places where a provider offers no other way; SECURITY.md names them, too.
+# Secrets in the state, for which providers offer no alternative; SECURITY.md lists them too.
 IN_STATE = {
     "modules/ingress/aws": ["tls_private_key"],
     "modules/ingress/gcp": ["tls_private_key"],
@@ -283,11 +285,11 @@ IN_STATE = {
 }
 
 
-@pytest.mark.parametrize("module", EVERYTHING, ids=str)
+@pytest.mark.parametrize("module", ALL_MODULES, ids=str)
 def test_only_listed_modules_store_secrets_in_state(module: hcl.Module) -> None:
-    found = re.findall(
+    secrets = re.findall(
         r"\b(tls_private_key(?=\")|primary_access_key|storage_account_key(?=\s*=)|secret_string(?=\s*=)|secret_data(?=\s*=)|admin_password)\b",
         module.body,
     )
 
-    assert sorted(set(found)) == IN_STATE.get(str(module), [])
+    assert sorted(set(secrets)) == IN_STATE.get(str(module), [])

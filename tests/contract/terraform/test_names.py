@@ -1,4 +1,4 @@
-"""What stacks are called in a cloud, as Terraform plans it: two of them can be in one account, region and all."""
+"""Names of resources in Terraform's plans: two stacks in the same account and region have different names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMING = (
     "name", "bucket", "secret_id", "account_id", "repository_id", "creation_token", "family", "bucket_id", "dns_prefix",
     "domain_name_label",
 )  # fmt: skip
-# Types whose names are those of parts of another resource, which has the stack's name.
+# Types of sub-resources, whose parent has the stack's name.
 PARTS = {
     "aws_appautoscaling_policy", "aws_ecs_service", "aws_iam_role_policy", "azurerm_key_vault_certificate",
     "azurerm_key_vault_secret",
@@ -31,7 +31,7 @@ PARTS = {
 }  # fmt: skip
 SIMPLE = ["compute.platform=simple", "resources.lab.cpu=1", "resources.lab.memory=2Gi", "resources.ollama.cpu=2"]
 SMALL = [*SIMPLE, "resources.ollama.memory=4Gi"]
-# Pairs of stacks of one account: project, environment, cloud's file, and what else is configured.
+# Pairs of stacks in one account: project, environment, the cloud's file, and overrides.
 PAIRS = {
     f"{cloud}, {platform}": [("lab", "ml-dev", cloud, sizes), ("lab-ml", "dev", cloud, sizes)]
     for cloud, platform, sizes in (
@@ -47,7 +47,7 @@ PAIRS = {
 
 @pytest.fixture(scope="module")
 def providers() -> Iterator[str]:
-    """All recorded providers, served; the value by which Terraform finds them."""
+    """Serve all provider schema snapshots; the value of TF_REATTACH_PROVIDERS."""
     with serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         yield addresses
 
@@ -60,18 +60,18 @@ def test_resources_of_two_stacks_have_different_names(project: Project, provider
 
 
 def planned_names(project: Project, providers: str, stack: Planned) -> set[tuple[str, str, str]]:
-    """Return the names in a plan from nothing: type, argument, value."""
+    """Return the names in a first plan: resource type, argument, value."""
     name, environment, cloud, overrides = stack
     for kind, file, like in (("profiles", environment, "dev"), ("clouds", cloud, cloud.partition("-")[0])):
         text = (project.conf / kind / f"{like}.yaml").read_text(encoding="utf-8")
         (project.conf / kind / f"{file}.yaml").write_text(text, encoding="utf-8")
     pushed = ["image.registry=registry.example.org/lab", f"image.digest=sha256:{'1' * 64}"]
     settings = load(project, Stack(environment, cloud), [f"project.name={name}", *pushed, *overrides], environ={})
-    site = workdir.offline(project, settings, dry=False)
-    tool = Terraform(site.root, site.data, environ={"TF_REATTACH_PROVIDERS": providers})
+    directory = workdir.offline(project, settings, dry=False)
+    tool = Terraform(directory.root, directory.data, environ={"TF_REATTACH_PROVIDERS": providers})
     tool.init(None)
-    tool.plan(site.values, site.plan)
-    planned = tool._json(["show", "-json", str(site.plan)], otherwise={})  # noqa: SLF001 - more than tasks want of it
+    tool.plan(directory.values, directory.plan)
+    planned = tool._json(["show", "-json", str(directory.plan)], otherwise={})  # noqa: SLF001 - for values that tasks do not use
     return {
         (resource["type"], argument, resource["values"][argument])
         for resource in resources(planned["planned_values"]["root_module"])
@@ -81,7 +81,7 @@ def planned_names(project: Project, providers: str, stack: Planned) -> set[tuple
 
 
 def resources(module: Any) -> Iterator[Any]:
-    """The resources of a module and of those inside."""
+    """Yield the resources of a module and of its child modules."""
     yield from module.get("resources", ())
     for child in module.get("child_modules", ()):
         yield from resources(child)

@@ -1,6 +1,6 @@
-"""Terraform itself on every root: formatted, valid, and the assertions of `tests/*.tftest.hcl` hold.
+"""Terraform's checks of every root: format, validity, the assertions of `tests/*.tftest.hcl`, and plans.
 
-Nothing is asked of a cloud: the providers are recorded schemas, and in the tests Terraform's own mocks of them.
+No test uses a cloud: the providers are schema snapshots, and in `tests/*.tftest.hcl` Terraform's own mocks of them.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.offline import recording, serving
 from devai_tasks.targets.terraform import client, rendering
 
-# Of the issue that asked for them, and of each cloud's share.
-LEAST_ASSERTIONS = 60
+# The minimum for each root.
+MINIMUM_ASSERTIONS = 60
 
 
 @pytest.fixture(scope="module")
 def providers() -> Iterator[str]:
-    """All recorded providers, served; the value by which Terraform finds them."""
+    """Serve all provider schema snapshots; the value of TF_REATTACH_PROVIDERS."""
     with serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         yield addresses
 
 
 def run(*arguments: str, data: Path, providers: str = "") -> subprocess.CompletedProcess[str]:
-    """Terraform in a root of this checkout, which it leaves as it was."""
+    """Run Terraform; its data folder is outside the root, which stays unchanged."""
     environ = {**os.environ, "TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1", "TF_REATTACH_PROVIDERS": providers}
     return subprocess.run([*client.find("auto"), *arguments], env=environ, capture_output=True, text=True, check=False)
 
@@ -59,11 +59,11 @@ def test_root_is_valid_and_passes_its_tests(cloud: str, providers: str, tmp_path
 def test_each_root_has_enough_assertions(cloud: str) -> None:
     files = (hcl.ROOT / cloud / "tests").glob("*.tftest.hcl")
 
-    assert sum(file.read_text(encoding="utf-8").count("error_message") for file in files) >= LEAST_ASSERTIONS
+    assert sum(file.read_text(encoding="utf-8").count("error_message") for file in files) >= MINIMUM_ASSERTIONS
 
 
 CERTIFICATE = "terraform.certificate=https://mine.vault.azure.net/secrets/lab"
-# What a platform wants beside the shipped values: sizes that it offers, a certificate where Azure gives none.
+# Overrides that the platforms need: sizes that they offer, and a certificate, which Azure does not issue.
 SIZES = {
     "aws": ("gpu.machine_type=g6.2xlarge",),
     "azure": (
@@ -79,7 +79,7 @@ IMAGE = f"registry.example.com/devai-lab@sha256:{'0' * 64}"
 
 
 def copied(cloud: str, providers: str, folder: Path) -> Path:
-    """A root of one's own with its modules, whose state is a file."""
+    """Return a copy of a root and its modules, with its state in a file."""
     shutil.copytree(hcl.ROOT, folder / "terraform")
     root = folder / "terraform" / cloud
     (root / "backend.tf").unlink()
@@ -95,7 +95,7 @@ def test_plan_succeeds_for_every_platform_and_gpu_setting(
 
     for environment, platform, gpu in itertools.product(("dev", "staging", "prod"), PLATFORMS, (False, True)):
         if (cloud, platform, gpu) == ("azure", "simple", True):
-            continue  # the configuration refuses it: there are no such machines
+            continue  # the configuration rejects this: Container Instances has no such machines
         overrides = [f"compute.platform={platform}", *SIZES[cloud]]
         settings = load(project, Stack(environment, cloud), overrides, gpu=gpu, environ={})
         values = tmp_path / "values.tfvars.json"
@@ -109,40 +109,40 @@ def test_plan_succeeds_for_every_platform_and_gpu_setting(
 CLUSTER = "module.compute[0].aws_ecs_cluster_capacity_providers.this: Modifications complete"
 MACHINES = "module.compute[0].aws_ecs_capacity_provider.gpu[0]"
 HTTP = "module.ingress.google_compute_target_http_proxy.this[0]: Modifications complete"
-# Another proxy has taken its place by then.
+# Another proxy has replaced the proxy before.
 HTTPS = "module.ingress.google_compute_target_https_proxy.this[0]: Destruction complete"
 ENTRY = "module.ingress.google_certificate_manager_certificate_map_entry.this[0]"
 REDIRECT = "module.ingress.google_compute_url_map.redirect[0]"
-# What a stack has, what it has later, what is taken away then, and how something else has let it go before, for clouds
-# refuse to destroy what is in use.
-LEFT: dict[str, tuple[str, Sequence[str], Sequence[str], str, str]] = {
+# Clouds refuse to destroy resources in use. By change: cloud, overrides before and after, the destroyed resource, and
+# the message of the operation that must release the resource first.
+RELEASES: dict[str, tuple[str, Sequence[str], Sequence[str], str, str]] = {
     "no GPUs": ("aws", ["gpu.enabled=true"], [], MACHINES, CLUSTER),
-    "a certificate of one's own": ("gcp", [], ["terraform.certificate=mine"], ENTRY, HTTPS),
+    "custom certificate": ("gcp", [], ["terraform.certificate=mine"], ENTRY, HTTPS),
     "no host name": ("gcp", [], ["ingress.host="], ENTRY, HTTPS),
     "no HTTPS": ("gcp", [], ["tls.enabled=false"], REDIRECT, HTTP),
 }
 
 
-@pytest.mark.parametrize("change", LEFT)
+@pytest.mark.parametrize("change", RELEASES)
 def test_resource_in_use_is_released_before_destruction(
     change: str, providers: str, project: Project, tmp_path: Path
 ) -> None:
-    cloud, before, after, gone, let_go = LEFT[change]
+    cloud, before, after, destroyed, release = RELEASES[change]
     root, values = copied(cloud, providers, tmp_path), tmp_path / "values.tfvars.json"
 
     for overrides in (before, after):
-        simple = ["compute.platform=simple", *SIZES[cloud], *overrides]
-        settings = load(project, Stack("dev", cloud), simple, environ={})
+        containers = ["compute.platform=simple", *SIZES[cloud], *overrides]
+        settings = load(project, Stack("dev", cloud), containers, environ={})
         values.write_text(json.dumps(rendering.variables(settings) | {"image": IMAGE}), encoding="utf-8")
         flags = ("apply", "-auto-approve", "-no-color", f"-var-file={values}")
         applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
         assert applied.returncode == 0, applied.stdout + applied.stderr
 
-    assert applied.stdout.index(let_go) < applied.stdout.index(f"{gone}: Destroying")
+    assert applied.stdout.index(release) < applied.stdout.index(f"{destroyed}: Destroying")
 
 
-# What runs without a cluster, and what it can neither begin nor end without, though nothing in it names that.
-LIVES_BY = {
+# The service of each cloud, and the resources that it needs to start and to stop but does not reference.
+DEPENDENCIES = {
     "aws": (
         "aws_ecs_service",
         {
@@ -172,11 +172,11 @@ LIVES_BY = {
 }
 
 
-@pytest.mark.parametrize("cloud", LIVES_BY)
+@pytest.mark.parametrize("cloud", DEPENDENCIES)
 def test_service_depends_on_everything_it_needs_to_run(
     cloud: str, providers: str, project: Project, tmp_path: Path
 ) -> None:
-    kind, needed = LIVES_BY[cloud]
+    kind, expected = DEPENDENCIES[cloud]
     root, values = copied(cloud, providers, tmp_path), tmp_path / "values.tfvars.json"
     settings = load(project, Stack("dev", cloud), ["compute.platform=simple", *SIZES[cloud]], environ={})
     secrets = {"secret_versions": {"JUPYTER_TOKEN": 1}, "secret_values": {"JUPYTER_TOKEN": "1"}}
@@ -188,11 +188,11 @@ def test_service_depends_on_everything_it_needs_to_run(
     assert applied.returncode == 0, applied.stdout + applied.stderr
     state = json.loads((root / "terraform.tfstate").read_text(encoding="utf-8"))
     (service,) = (entry for entry in state["resources"] if entry["type"] == kind)
-    assert needed - set(service["instances"][0]["dependencies"]) == set()
+    assert expected - set(service["instances"][0]["dependencies"]) == set()
 
 
 def test_old_secret_version_is_destroyed_after_service_update(providers: str, project: Project, tmp_path: Path) -> None:
-    """Google destroys versions: without one that it names, an instance of Cloud Run doesn't start."""
+    """Google destroys old versions, and an instance of Cloud Run does not start without the version that it uses."""
     root, values = copied("gcp", providers, tmp_path), tmp_path / "values.tfvars.json"
     settings = load(project, Stack("dev", "gcp"), ["compute.platform=simple", *SIZES["gcp"]], environ={})
 
@@ -203,7 +203,7 @@ def test_old_secret_version_is_destroyed_after_service_update(providers: str, pr
         applied = run(f"-chdir={root}", *flags, data=tmp_path, providers=providers)
         assert applied.returncode == 0, applied.stdout + applied.stderr
 
-    own, said = "module.secrets.google_secret_manager_secret_version.this", applied.stdout
-    made = said.index(f'{own}["JUPYTER_TOKEN"]: Creation complete')
-    used = said.index("module.compute[0].google_cloud_run_v2_service.this: Modifications complete")
-    assert made < used < said.index(f'{own}["JUPYTER_TOKEN"] (deposed object')
+    address, output = "module.secrets.google_secret_manager_secret_version.this", applied.stdout
+    created = output.index(f'{address}["JUPYTER_TOKEN"]: Creation complete')
+    used = output.index("module.compute[0].google_cloud_run_v2_service.this: Modifications complete")
+    assert created < used < output.index(f'{address}["JUPYTER_TOKEN"] (deposed object')

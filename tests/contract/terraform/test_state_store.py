@@ -1,7 +1,7 @@
-"""Several stacks whose states are in one store: each has its own there, and no other one is touched.
+"""Several stacks with states in one store: each stack has a separate state, and changes no other state.
 
-The store is played: Terraform's own backend for files keeps each state where the rendered settings of the cloud's
-backend put it, in a folder for each bucket.
+The store is simulated: Terraform's backend for local files stores each state at the path that the rendered settings of
+the cloud's backend define, in a folder for each bucket.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ RECORD = Path(__file__).with_name("record.tf")
 
 @pytest.fixture(scope="module")
 def providers() -> Iterator[str]:
-    """All recorded providers, served; the value by which Terraform finds them."""
+    """Serve all provider schema snapshots; the value of TF_REATTACH_PROVIDERS."""
     with serving.serving(sorted(recording.FOLDER.glob("*.json"))) as addresses:
         yield addresses
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, providers: str) -> Path:
-    """Where the states are kept; recorded schemas are in the cloud's place, and the account is the stack's."""
+    """The folder of the states; provider schema snapshots replace the cloud, and every account is accepted."""
     folder, backend, tool = tmp_path / "store", Aws.backend, terraform._tool  # noqa: SLF001 - to wrap it
 
     def in_folder(cloud: Aws, settings: Settings) -> dict[str, Any]:
-        of = backend(cloud, settings)
-        return {"path": str(folder / of["bucket"] / of["key"])}
+        values = backend(cloud, settings)
+        return {"path": str(folder / values["bucket"] / values["key"])}
 
     def with_provider_snapshots(
-        site: Any, settings: Settings, environ: Mapping[str, str], *rest: Any, **flags: Any
+        directory: Any, settings: Settings, environ: Mapping[str, str], *rest: Any, **flags: Any
     ) -> Any:
-        return tool(site, settings, {**environ, "TF_REATTACH_PROVIDERS": providers}, *rest, **flags)
+        return tool(directory, settings, {**environ, "TF_REATTACH_PROVIDERS": providers}, *rest, **flags)
 
     monkeypatch.setattr(Aws, "backend", in_folder)
     monkeypatch.setattr(terraform, "_tool", with_provider_snapshots)
@@ -62,9 +62,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, providers: str) -> Pa
 
 @pytest.fixture
 def project_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
-    """Make a project, or go to it once more."""
+    """A function that creates a project if needed and changes to its folder."""
 
-    def go(name: str, *, folder: str = "", record: bool = True) -> Project:
+    def enter(name: str, *, folder: str = "", record: bool = True) -> Project:
         root = tmp_path / (folder or name)
         if not root.exists():
             project = fresh(root)
@@ -75,16 +75,16 @@ def project_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             main.write_text(main.read_text(encoding="utf-8").replace('backend "s3"', 'backend "local"'), "utf-8")
             if record:
                 shutil.copy(RECORD, main.parent)
-            own = {
+            values = {
                 "terraform": {"account": ACCOUNT},
                 "network": {"allowed_cidrs": ["198.18.0.0/15"]},
-                "ingress": {"host": "lab.mine.test"},
+                "ingress": {"host": "lab.example.test"},
             }
-            (project.conf / "stacks/aws-dev.yaml").write_text(json.dumps(own), encoding="utf-8")
+            (project.conf / "stacks/aws-dev.yaml").write_text(json.dumps(values), encoding="utf-8")
         monkeypatch.chdir(root)
         return Project(root)
 
-    return go
+    return enter
 
 
 def planned(devai: Run, *flags: str) -> dict[str, int]:
@@ -117,7 +117,7 @@ def test_two_projects_in_one_store_have_separate_states(
 def test_state_of_another_project_of_the_same_name_is_refused(
     store: Path, project_of: Callable[..., Project], devai: Run
 ) -> None:
-    """Whatever is to be done with it: nothing is planned, and nothing written down."""
+    """Refuse every task, without a plan and without recording anything."""
     project_of("first")
     applied(devai)
     state = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate"
@@ -125,8 +125,8 @@ def test_state_of_another_project_of_the_same_name_is_refused(
 
     other = project_of("first", folder="elsewhere")
     for task in ("tf.plan", "tf.apply", "tf.destroy", "tf.output", "plan", "up", "down"):
-        asked = () if task in ("tf.plan", "tf.output", "plan") else ("--yes", "--confirm=devai-aws-dev")
-        refused = devai(task, *STACK, "--set=compute.platform=simple", *asked)
+        flags = () if task in ("tf.plan", "tf.output", "plan") else ("--yes", "--confirm=devai-aws-dev")
+        refused = devai(task, *STACK, "--set=compute.platform=simple", *flags)
         assert refused.returncode == 2, refused.stderr
         assert "the state of aws-dev belongs to another project: first (project.id " in refused.stderr
         assert "another project.name" in refused.stderr
@@ -144,8 +144,8 @@ def test_clone_without_project_id_reports_recorded_id(
     (clone.root / ownership.FILE).write_text("project:\n  name: first\n", encoding="utf-8")
     refused = devai("tf.apply", *STACK, "--yes")
     assert refused.returncode == 2
-    own = (identity.root / ownership.FILE).read_text(encoding="utf-8")
-    assert own.partition("id: ")[2].strip() in refused.stderr
+    text = (identity.root / ownership.FILE).read_text(encoding="utf-8")
+    assert text.partition("id: ")[2].strip() in refused.stderr
     assert (clone.root / ownership.FILE).read_text(encoding="utf-8") == "project:\n  name: first\n"
 
 
@@ -157,13 +157,13 @@ def test_state_of_version_0_1_keeps_its_location(store: Path, project_of: Callab
     shutil.rmtree(project.root / ".devai/aws-dev/terraform")
     (project.root / ".devai/aws-dev/deployment.yaml").unlink()
     assert planned(devai) == {}
-    noted = json.loads((project.root / ".devai/aws-dev/deployment.yaml").read_text(encoding="utf-8"))
-    assert noted["terraform"]["deployed"]["state"] == "aws-dev"
+    recorded = json.loads((project.root / ".devai/aws-dev/deployment.yaml").read_text(encoding="utf-8"))
+    assert recorded["terraform"]["deployed"]["state"] == "aws-dev"
     assert "aws_vpc.this" in devai("tf.state-list", *STACK).stdout
 
     shutil.copy(RECORD, project.root / "deploy/terraform/aws")
     assert planned(devai) == {"created": 1}
-    # No record says whose it is, and another project of the same name may have made it.
+    # Without a record, another project of the same name may be the owner.
     refused = devai("tf.apply", *STACK, "--yes")
     assert refused.returncode == 2
     assert "the state of aws-dev (aws-dev in shared) has no recorded owner" in refused.stderr
@@ -171,7 +171,7 @@ def test_state_of_version_0_1_keeps_its_location(store: Path, project_of: Callab
     assert old.exists()
     assert not new.exists()
 
-    # A person moves it.
+    # The state is moved manually.
     old.rename(new)
     assert planned(devai) == {}
 
@@ -208,8 +208,8 @@ def test_import_into_empty_state_records_owner(store: Path, project_of: Callable
     assert "id: " in (first.root / ownership.FILE).read_text(encoding="utf-8")
     before = state.read_bytes()
     project_of("first", folder="elsewhere")
-    for words in (("tf.plan",), ("tf.destroy", "--data", "--confirm=first-aws-dev", "--take-over")):
-        refused = devai(*words, *STACK)
+    for arguments in (("tf.plan",), ("tf.destroy", "--data", "--confirm=first-aws-dev", "--take-over")):
+        refused = devai(*arguments, *STACK)
         assert refused.returncode == 2
         assert "the state of aws-dev belongs to another project: first (project.id " in refused.stderr
     assert state.read_bytes() == before
@@ -230,38 +230,40 @@ CHANGING = {
 }
 
 
-@pytest.mark.parametrize("identity", ["", "the first one's"], ids=["no record", "a record without an identity"])
+@pytest.mark.parametrize("identity", ["", "of the first project"], ids=["no record", "a record without an identity"])
 def test_state_without_owner_changes_only_after_confirmation(
     store: Path, project_of: Callable[..., Project], devai: Run, identity: str
 ) -> None:
-    """Also where a look has noted what is there. Who takes it over is not asked again."""
+    """Ask also after a read-only task has recorded the deployment; do not ask again after `--take-over`."""
     first = project_of("first", record=bool(identity))
     imported(devai)
     state = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate"
     if identity:
-        own = (first.root / ownership.FILE).read_text(encoding="utf-8").partition("id: ")[2].strip()
-        state.write_text(state.read_text(encoding="utf-8").replace(f'"{own}"', '""'), encoding="utf-8")
+        project_id = (first.root / ownership.FILE).read_text(encoding="utf-8").partition("id: ")[2].strip()
+        state.write_text(state.read_text(encoding="utf-8").replace(f'"{project_id}"', '""'), encoding="utf-8")
     before = state.read_bytes()
 
     project_of("first", folder="elsewhere")
-    told = "the state of aws-dev (first/210987654321/eu-central-1/aws/dev in shared) has no recorded owner, and this is"
+    question = (
+        "the state of aws-dev (first/210987654321/eu-central-1/aws/dev in shared) has no recorded owner, and this is"
+    )
     simple = (*STACK, "--set=compute.platform=simple")
-    assert told in devai("tf.destroy", *simple, *CHANGING["tf.destroy"]).stderr
-    for look in ("tf.plan", "tf.output", "status"):
-        assert told in devai(look, *simple).stderr, look
+    assert question in devai("tf.destroy", *simple, *CHANGING["tf.destroy"]).stderr
+    for task in ("tf.plan", "tf.output", "status"):
+        assert question in devai(task, *simple).stderr, task
     for task, flags in CHANGING.items():
         refused = devai(task, *simple, *flags)
         assert refused.returncode == 2, refused.stderr
-        assert told in refused.stderr, task
+        assert question in refused.stderr, task
         assert (
             "no terminal to ask; nothing was changed; `--take-over` takes the stack over [DEVAI-STACK-006]"
             in refused.stderr
         )
     assert state.read_bytes() == before
 
-    taken = devai("tf.unlock", *STACK, "--yes", "--lock-id=1", "--take-over")
-    assert "has no recorded owner" not in taken.stderr
-    assert "terraform force-unlock failed" in taken.stderr
+    unlocked = devai("tf.unlock", *STACK, "--yes", "--lock-id=1", "--take-over")
+    assert "has no recorded owner" not in unlocked.stderr
+    assert "terraform force-unlock failed" in unlocked.stderr
     assert devai("tf.destroy", *STACK, "--data", "--confirm=first-aws-dev").returncode == 0
     assert types(state) == []
 
@@ -278,7 +280,7 @@ MOVED = {
 def test_deployed_stack_is_not_created_twice(
     store: Path, project_of: Callable[..., Project], devai: Run, what: str
 ) -> None:
-    """Whatever task it is, and also where it is configured in a file: the stack is known on this machine."""
+    """Refuse every task that would use another location than the one recorded on this machine."""
     key, old, new = MOVED[what]
     project = project_of("first")
     applied(devai)
@@ -298,7 +300,7 @@ def test_deployed_stack_is_not_created_twice(
 
     assert planned(devai, f"--set={key}={old}") == {}
     assert {file: file.read_bytes() for file in store.parent.rglob("*.tfstate")} == states
-    # The home keeps it where it is.
+    # The stack cannot move while its home exists.
     assert devai("tf.destroy", *STACK, "--confirm=first-aws-dev").returncode == 0
     assert devai("tf.plan", *STACK, f"--set={key}={new}").returncode == 2
     assert devai("tf.destroy", *STACK, "--data", "--confirm=first-aws-dev").returncode == 0
@@ -309,7 +311,7 @@ def test_deployed_stack_is_not_created_twice(
 def test_manually_moved_state_is_found_in_new_store(
     store: Path, project_of: Callable[..., Project], devai: Run
 ) -> None:
-    """As docs/terraform.md says it."""
+    """Follow the steps of docs/terraform.md."""
     project = project_of("first")
     applied(devai)
     store.rename(store.with_name("other"))
@@ -320,19 +322,19 @@ def test_manually_moved_state_is_found_in_new_store(
 def test_stack_of_version_0_1_is_not_created_twice_from_same_machine(
     store: Path, project_of: Callable[..., Project], devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It noted neither region nor account, but Terraform has noted where the state is."""
+    """Version 0.1 did not record region and account, but Terraform has recorded the location of the state."""
     project = project_of("first", record=False)
     with monkeypatch.context() as old:
         old.setattr(naming, "state", naming.first_state)
         applied(devai)
     file = project.root / ".devai/aws-dev/deployment.yaml"
-    noted = json.loads(file.read_text(encoding="utf-8"))
-    del noted["terraform"]["deployed"]
-    file.write_text(json.dumps(noted), encoding="utf-8")
+    recorded = json.loads(file.read_text(encoding="utf-8"))
+    del recorded["terraform"]["deployed"]
+    file.write_text(json.dumps(recorded), encoding="utf-8")
     (project.root / ".devai/aws-dev/terraform/prepared").unlink()
     assert (store / "aws-dev.tfstate").exists()
 
-    # In another region, the store that nobody has named is another one, too.
+    # In another region, the default store is another one too.
     refused = devai("tf.plan", STACK[0], "--set=terraform.state.store=other", "--set=terraform.region=us-east-1")
     assert refused.returncode == 2, refused.stderr
     assert (
@@ -340,9 +342,9 @@ def test_stack_of_version_0_1_is_not_created_twice_from_same_machine(
         in refused.stderr
     )
     assert "`inv down --env=dev --cloud=aws " in refused.stderr
-    # Where it is the same one, the state tells.
+    # If the store is the same, the state contains the region.
     refused = devai("tf.plan", *STACK, "--set=terraform.region=us-east-1")
     assert refused.returncode == 2, refused.stderr
     assert f"aws-dev is deployed with {REGION}" in refused.stderr
     assert planned(devai) == {}
-    applied(devai)  # without a question, also after a look
+    applied(devai)  # without confirmation, also after a read-only task

@@ -1,4 +1,4 @@
-"""The tf tasks around Terraform: what they refuse, what they keep, what they say."""
+"""The tf tasks: refusals, stored files and messages."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_saved_plan_of_other_configuration_is_refused(devai: Run) -> None:
 
 @pytest.mark.parametrize("file", ["aws/main.tf", "modules/storage/aws/main.tf", "modules/storage/start.sh"])
 def test_saved_plan_of_older_files_is_refused(small: Project, devai: Run, file: str) -> None:
-    """What modules read with file() is a part of the plan, too."""
+    """Include files that modules read with file()."""
     changed = small.root / "deploy/terraform" / file
     changed.touch()
     ok(devai("tf.plan", *STACK))
@@ -126,9 +126,11 @@ def test_apply_and_destroy_require_confirmation(devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("words", [("tf.destroy",), ("tf.destroy", "--data"), ("tf.plan", "--destroy")])
-def test_protected_stack_cannot_be_destroyed(devai: Run, words: tuple[str, ...]) -> None:
-    refused = devai(*words, *STACK, "--env=prod", "--confirm=devai-aws-prod" if "destroy" in words[0] else "--json")
+@pytest.mark.parametrize("arguments", [("tf.destroy",), ("tf.destroy", "--data"), ("tf.plan", "--destroy")])
+def test_protected_stack_cannot_be_destroyed(devai: Run, arguments: tuple[str, ...]) -> None:
+    refused = devai(
+        *arguments, *STACK, "--env=prod", "--confirm=devai-aws-prod" if "destroy" in arguments[0] else "--json"
+    )
     assert refused.returncode == 2
     assert "aws-prod is protected (conf/profiles/prod.yaml:2:" in refused.stderr
 
@@ -142,8 +144,8 @@ def test_protected_stack_requires_its_name_and_lists_removed_resources(devai: Ru
     ok(devai("tf.apply", *prod, *PUSHED, "--confirm=devai-aws-prod"))
     without_image = devai("tf.apply", *prod, "--yes")
     assert without_image.returncode == 2
-    loses = "this permanently removes what is destroyed or replaced here (terraform_data.service[0])"
-    assert loses in without_image.stderr
+    warning = "this permanently removes what is destroyed or replaced here (terraform_data.service[0])"
+    assert warning in without_image.stderr
     ok(devai("tf.apply", *prod, "--confirm=devai-aws-prod"))
 
 
@@ -162,16 +164,16 @@ def test_home_storage_is_destroyed_only_with_data_flag(devai: Run) -> None:
 
 
 def test_deletion_protection_prevents_destruction(small: Project, devai: Run) -> None:
-    """The recorded provider refuses it, as the real one does, until the protection is gone."""
+    """The provider of the snapshot refuses to destroy a protected resource, as the real one does."""
     more = small.root / "deploy/terraform/aws/more.tf"
     for protected, code in ((True, 1), (False, 0)):
         setting = f"enable_deletion_protection = {json.dumps(protected)}"
         more.write_text(f'resource "aws_lb" "kept" {{\n  {setting}\n}}\n', encoding="utf-8")
         ok(devai("tf.apply", *STACK, "--yes"))
         more.unlink()
-        gone = devai("tf.apply", *STACK, "--yes")
-        assert gone.returncode == code
-        assert ("aws_lb can't be destroyed: enable_deletion_protection" in gone.stderr) == protected
+        applied = devai("tf.apply", *STACK, "--yes")
+        assert applied.returncode == code
+        assert ("aws_lb can't be destroyed: enable_deletion_protection" in applied.stderr) == protected
 
 
 def test_state_of_other_stack_is_refused(small: Project, devai: Run) -> None:
@@ -216,7 +218,7 @@ def test_new_secret_value_creates_new_version(devai: Run, monkeypatch: pytest.Mo
         ('aws_secretsmanager_secret_version.this["OPENAI_API_KEY"]', ["secret_string_wo_version"])
     ]
     ok(devai("tf.apply", *STACK, "--yes"))
-    # Without a value the one in the cloud is left alone.
+    # Without a value the value in the cloud is kept.
     monkeypatch.delenv("OPENAI_API_KEY")
     assert plan_of(devai)["empty"]
 
@@ -245,10 +247,10 @@ def test_terraform_error_is_printed_completely(small: Project, devai: Run) -> No
 
 
 def test_resource_type_without_snapshot_is_reported(small: Project, devai: Run) -> None:
-    (small.root / "deploy/terraform/aws/more.tf").write_text('resource "aws_nobody" "x" {}\n', encoding="utf-8")
+    (small.root / "deploy/terraform/aws/more.tf").write_text('resource "aws_unknown" "x" {}\n', encoding="utf-8")
     refused = devai("tf.plan", *STACK)
     assert refused.returncode == 2
-    assert "no provider schema snapshot of aws_nobody; `inv tf.record` creates it" in refused.stderr
+    assert "no provider schema snapshot of aws_unknown; `inv tf.record` creates it" in refused.stderr
 
 
 APPLY_SLOWLY = [
@@ -258,25 +260,25 @@ APPLY_SLOWLY = [
 
 @pytest.fixture
 def slow(small: Project) -> Project:
-    """A root with something that takes seconds to make, and something that would come after it."""
+    """A root with a resource that takes seconds to create, and a resource that depends on it."""
     (small.root / "deploy/terraform/aws/more.tf").write_text(
         'resource "terraform_data" "slow" {\n  provisioner "local-exec" {\n'
-        f'    command = "touch {small.root}/begun; sleep 3; touch {small.root}/ended"\n  }}\n}}\n\n'
+        f'    command = "touch {small.root}/started; sleep 3; touch {small.root}/finished"\n  }}\n}}\n\n'
         'resource "terraform_data" "later" {\n  input = terraform_data.slow.id\n}\n',
         encoding="utf-8",
     )
     return small
 
 
-def wait_until_begun(project: Project) -> None:
+def wait_until_started(project: Project) -> None:
     for _ in range(600):
-        if (project.root / "begun").exists():
+        if (project.root / "started").exists():
             break
         time.sleep(0.1)
 
 
-def assert_that_the_first_is_known(project: Project) -> None:
-    """The state was written: it knows what was begun, and not what would have followed. So was the history."""
+def assert_first_resource_is_recorded(project: Project) -> None:
+    """Assert that the state contains only the first resource, and that the history contains the interrupted run."""
     state = json.loads((home(project) / "terraform.tfstate").read_text(encoding="utf-8"))
     assert [entry["name"] for entry in state["resources"] if entry["type"] == "terraform_data"] == ["slow"]
     assert '"result": "interrupted"' in (project.root / ".devai/history.jsonl").read_text(encoding="utf-8")
@@ -288,23 +290,23 @@ def test_interrupt_reaches_terraform_once_and_running_operation_finishes(slow: P
         APPLY_SLOWLY,
         cwd=slow.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
-        # A shell starts what it runs in the background deaf to Ctrl-C, tests included.
+        # Shells start background processes, which may include the tests, with SIGINT ignored.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     ) as process:  # fmt: skip
-        wait_until_begun(slow)
+        wait_until_started(slow)
         os.killpg(process.pid, number)  # as a terminal does
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number
-    assert (slow.root / "ended").exists() or "Interrupt received" in errors, output + errors
+    assert (slow.root / "finished").exists() or "Interrupt received" in errors, output + errors
     assert errors.count("Terraform was asked to stop") == 1
     assert "`inv tf.plan` shows the remaining changes" in errors
     assert "Two interrupts" not in errors
     assert "Traceback" not in errors
-    assert_that_the_first_is_known(slow)
+    assert_first_resource_is_recorded(slow)
 
 
 def at_terminal(end: int) -> None:
-    """Make a terminal the one of a new session, which its end reaches even where these tests run under `nohup`."""
+    """Set the controlling terminal of a new session, and receive SIGHUP even if the tests run under `nohup`."""
     fcntl.ioctl(end, termios.TIOCSCTTY)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -318,7 +320,7 @@ def test_closed_terminal_lets_running_operation_finish(slow: Project) -> None:
         preexec_fn=partial(at_terminal, end),  # noqa: PLW1509 - no threads here
     ) as process:  # fmt: skip
         os.close(end)
-        wait_until_begun(slow)
+        wait_until_started(slow)
         os.close(terminal)
         assert process.wait(timeout=120) == 128 + signal.SIGHUP
-    assert_that_the_first_is_known(slow)
+    assert_first_resource_is_recorded(slow)

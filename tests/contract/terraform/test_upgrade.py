@@ -1,7 +1,7 @@
-"""Stacks that version 0.1 deployed: what it wrote is upgraded, and nothing is lost or replaced.
+"""Stacks that version 0.1 deployed: their states are upgraded, and no resource is destroyed or replaced.
 
-The states in `states/` are what version 0.1 wrote for the environment dev of its shipped configuration, with sizes that
-each platform offers, an image, and recorded schemas in the cloud's place.
+Version 0.1 wrote the states in `states/` for the environment dev of its shipped configuration, with sizes that each
+platform offers, an image, and provider schema snapshots instead of a cloud.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SIZES: dict[tuple[str, str], Any] = {
 
 
 def upgraded(project: Project, cloud: str, platform: str) -> Path:
-    """Have the project be that of a stack which version 0.1 deployed; returns the file of its state."""
+    """Set the project up with a stack that version 0.1 deployed; return the file of its state."""
     content = {
         "compute": {"platform": platform},
         "image": {"registry": "registry.example.org/lab", "digest": f"sha256:{'1' * 64}"},
         "resources": SIZES.get((cloud, platform), {}),
-        "ollama": {"version": "0.17.4"},  # as its own conf/common has it
+        "ollama": {"version": "0.17.4"},  # as in conf/common of version 0.1
     }
     (project.conf / f"stacks/{cloud}-dev.yaml").write_text(json.dumps(content), encoding="utf-8")
     file = project.root / f".devai/{cloud}-dev/offline/terraform.tfstate"
@@ -51,7 +51,7 @@ def test_stack_of_version_0_1_keeps_its_names(project: Project, devai: Run, clou
     plan = json.loads(planned.stdout)
     assert plan["counts"].get("destroyed", 0) + plan["counts"].get("replaced", 0) == 0
     changes = {change["address"]: change["kind"] for change in plan["changes"]}
-    # Version 0.1 let any principal mount the file system.
+    # Version 0.1 allowed any principal to mount the file system.
     assert changes.pop("module.storage.aws_efs_file_system_policy.this", "changed") == "changed"
     assert changes == {"terraform_data.stack": "created"}
 
@@ -76,20 +76,20 @@ def test_destroy_warns_of_cluster_resources_before_confirmation(
     project: Project, devai: Run, cloud: str, platform: str
 ) -> None:
     upgraded(project, cloud, platform)
-    asked = devai("tf.destroy", f"--cloud={cloud}", "--offline", "--data")
-    assert asked.returncode == 2
-    warning, _, question = asked.stderr.partition("no terminal to ask")
+    refused = devai("tf.destroy", f"--cloud={cloud}", "--offline", "--data")
+    assert refused.returncode == 2
+    warning, _, question = refused.stderr.partition("no terminal to ask")
     assert question
     assert ("the cluster's load balancer and disks are not managed by Terraform and remain" in warning) == (
         platform == "kubernetes"
     )
-    removing = f"`inv down --env=dev --cloud={cloud} --data` removes them first"
-    assert (removing in warning) == (platform == "kubernetes")
+    hint = f"`inv down --env=dev --cloud={cloud} --data` removes them first"
+    assert (hint in warning) == (platform == "kubernetes")
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_stack_of_version_0_1_is_not_created_twice(project: Project, devai: Run, cloud: str) -> None:
-    """Its state has no record, but its resources tell where they are."""
+    """The state has no owner's record, but the resources contain their region."""
     upgraded(project, cloud, "kubernetes")
     refused = devai("tf.plan", f"--cloud={cloud}", "--offline", "--set=terraform.region=otherregion1")
     assert refused.returncode == 2, refused.stdout

@@ -1,5 +1,5 @@
-# A root as small as one can be that has all that the tasks have to deal with: the providers' labels, a secret, a latch
-# on data in a module, and something that only runs when there is an image.
+# A minimal root with everything that the tasks handle: the providers' labels, a secret, prevent_destroy on data in a
+# module, and a service that exists only if there is an image.
 
 terraform {
   required_version = ">= 1.11"

@@ -1,4 +1,4 @@
-"""What containers of the simple platforms are started with, run as they run it: a shell script and a Python one."""
+"""The start scripts of managed containers, run as the platforms run them: one for sh and one for Python."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from harness import hcl
 OLLAMA = hcl.ROOT / "modules/compute/ollama.sh"
 START = hcl.ROOT / "modules/compute/azure/start.py"
 
-# Stands in for Ollama: serves until it is told to end, is ready after a moment, has no model that is called `missing`.
-STAND_IN = """#!/bin/sh
+# Fake of Ollama: runs until SIGTERM, is ready after a moment, and has no model `missing`.
+FAKE_OLLAMA = """#!/bin/sh
 echo "$*" >>"$LOG"
 case "$1" in
 serve)
     touch "$LOG.up"
-    trap 'echo ended >>"$LOG"; exit 0' TERM
+    trap 'echo stopped >>"$LOG"; exit 0' TERM
     while :; do sleep 0.05; done ;;
 list) test -e "$LOG.up" ;;
 pull) test "$2" != missing ;;
@@ -35,9 +35,9 @@ esac
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the stand-in for Ollama was asked; it is the first `ollama` on PATH."""
+    """The log of the fake Ollama's commands; the fake is the first `ollama` on PATH."""
     program = tmp_path / "ollama"
-    program.write_text(STAND_IN, encoding="utf-8")
+    program.write_text(FAKE_OLLAMA, encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
@@ -45,7 +45,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def eventually(log: Path, line: str) -> None:
-    """Wait until a line is there."""
+    """Wait until the log has a line."""
     for _ in range(200):
         if log.exists() and line in log.read_text(encoding="utf-8").splitlines():
             return
@@ -57,28 +57,28 @@ def test_model_server_skips_failed_pulls_and_stops_on_sigterm(log: Path) -> None
     command = ["/bin/sh", "-c", OLLAMA.read_text(encoding="utf-8"), "ollama", "missing", "smollm2:135m"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         eventually(log, "pull smollm2:135m")
-        process.send_signal(signal.SIGTERM)  # as a platform ends a container
+        process.send_signal(signal.SIGTERM)  # as a platform stops a container
         _, errors = process.communicate(timeout=10)
 
     assert "not pulled: missing" in errors
-    assert log.read_text(encoding="utf-8").splitlines()[-1] == "ended"
+    assert log.read_text(encoding="utf-8").splitlines()[-1] == "stopped"
 
 
 class Azure(BaseHTTPRequestHandler):
-    """Stands in for the metadata service and the vault, whose first answer is that the role isn't there yet."""
+    """Fake of the metadata service and the vault; the vault denies the first request, as before a role takes effect."""
 
-    asked: list[str]
+    requests: list[str]
 
     def do_GET(self) -> None:
-        """A token for whoever shows the metadata header, a secret for whoever shows the token."""
+        """Return a token for a request with the metadata header, and a secret for a request with the token."""
         if self.path.startswith("/metadata"):
-            known = self.headers["Metadata"] == "true" and "client_id=me" in self.path
+            allowed = self.headers["Metadata"] == "true" and "client_id=me" in self.path
             answer = {"access_token": "token"}
         else:
-            known = self.headers["Authorization"] == "Bearer token" and self.path in self.asked
+            allowed = self.headers["Authorization"] == "Bearer token" and self.path in self.requests
             answer = {"value": "canary"}
-        self.asked.append(self.path)
-        self.send_response(200 if known else 403)
+        self.requests.append(self.path)
+        self.send_response(200 if allowed else 403)
         self.end_headers()
         self.wfile.write(json.dumps(answer).encode())
 
@@ -88,8 +88,8 @@ class Azure(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def azure() -> Iterator[str]:
-    """Address of the stand-in."""
-    Azure.asked = []
+    """The address of the fake."""
+    Azure.requests = []
     with HTTPServer(("127.0.0.1", 0), Azure) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -101,10 +101,10 @@ def azure() -> Iterator[str]:
 def test_lab_fetches_secrets_without_printing_them(azure: str) -> None:
     script = START.read_text(encoding="utf-8").replace("http://169.254.169.254", azure).replace("sleep(5)", "sleep(0)")
     environ = {"AZURE_CLIENT_ID": "me", "SECRETS": json.dumps({"JUPYTER_TOKEN": f"{azure}/secrets/JUPYTER-TOKEN"})}
-    shown = "import os; print(len(os.environ['JUPYTER_TOKEN']), 'SECRETS' in os.environ)"
+    code = "import os; print(len(os.environ['JUPYTER_TOKEN']), 'SECRETS' in os.environ)"
 
     result = subprocess.run(
-        [sys.executable, "-c", script, sys.executable, "-c", shown],
+        [sys.executable, "-c", script, sys.executable, "-c", code],
         env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

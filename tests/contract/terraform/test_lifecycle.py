@@ -1,7 +1,7 @@
-"""The whole life of a stack in each cloud, through the tasks: the project's own roots, applied offline.
+"""The lifecycle of a stack in each cloud, through the tasks: the project's own roots, applied offline.
 
-A secret goes with it, and is afterwards looked for everywhere. What no provider offers a better way for is no exception
-here: the keys that Terraform makes itself (of a self-signed certificate, of a storage account) are not given to it.
+The stack has a secret, and the test searches all files and output for it. The search does not cover keys that Terraform
+creates itself (of a self-signed certificate, of a storage account) and that providers store in the state.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Run = Callable[..., CompletedProcess[str]]
 
 CANARY = "canary-of-the-terraform-tests-0123456789"
 PUSHED = f"sha256:{'1' * 64}"
-# Sizes that each simple platform offers.
+# Sizes that Azure Container Instances offers; the other platforms offer the configured sizes.
 SMALL = {"lab": {"cpu": 1, "memory": "2Gi"}, "ollama": {"cpu": 2, "memory": "4Gi"}}
 SIZES: dict[tuple[str, str], Any] = {
     (cloud, platform): SMALL if (cloud, platform) == ("azure", "simple") else {}
     for cloud in ("aws", "azure", "gcp")
     for platform in ("kubernetes", "simple")
 }
-# What of a stack changes when other networks may connect, and nothing else does.
+# The changes when `network.allowed_cidrs` changes.
 RULE = "module.networking.aws_vpc_security_group_ingress_rule.gateway"
 RULES = {
     "created": [f'{RULE}["198.19.0.0/16-443"]', f'{RULE}["198.19.0.0/16-80"]'],
@@ -44,7 +44,7 @@ RULES = {
 VAULT = "azurerm_key_vault.this"
 GATEWAY = 'module.networking.azurerm_network_security_rule.in["gateway-allowed"]'
 ARMOR = "module.networking.google_compute_security_policy.this"
-OPENED: dict[tuple[str, str], dict[str, list[str]]] = {
+NETWORK_CHANGES: dict[tuple[str, str], dict[str, list[str]]] = {
     ("aws", "kubernetes"): {**RULES, "changed": ["module.kubernetes[0].aws_eks_cluster.this"]},
     ("aws", "simple"): RULES,
     ("azure", "kubernetes"): {"changed": [VAULT, "module.kubernetes[0].azurerm_kubernetes_cluster.this", GATEWAY]},
@@ -56,7 +56,7 @@ OPENED: dict[tuple[str, str], dict[str, list[str]]] = {
 
 @pytest.fixture
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Everything that Terraform is called with, as the process list would show it: it is called through a script."""
+    """A log of Terraform's command lines, which the process list would show; a wrapper script writes it."""
     log, folder = tmp_path / "arguments", tmp_path / "bin"
     folder.mkdir()
     script = folder / "terraform"
@@ -80,19 +80,19 @@ def test_stack_is_planned_applied_changed_and_destroyed(  # noqa: PLR0913, PLR09
         "resources": SIZES[cloud, platform],
     }
     stack_file(project, cloud, content)
-    said: list[str] = []
+    printed: list[str] = []
 
     def tf(task: str, *flags: str) -> str:
         result = devai(f"tf.{task}", f"--cloud={cloud}", "--offline", *flags)
         assert result.returncode == 0, result.stderr
-        said.extend((result.stdout, result.stderr))
+        printed.extend((result.stdout, result.stderr))
         return result.stdout
 
     tf("init")
     planned = json.loads(tf("plan", "--json"))
     assert set(planned["counts"]) == {"created"}
     assert planned["offline"] is True
-    in_the_plan = kept(project)
+    first_plan = stored_texts(project)
 
     tf("apply", "--yes")
     outputs = json.loads(tf("output", "--json"))
@@ -102,48 +102,50 @@ def test_stack_is_planned_applied_changed_and_destroyed(  # noqa: PLR0913, PLR09
     assert bool(outputs.get("cluster_name")) == (platform == "kubernetes")
     assert outputs["secret_versions"] == {"JUPYTER_TOKEN": 1, "OPENAI_API_KEY": 1}
     settings = load(project, project.stack("dev", cloud))
-    asked = clouds.terraform_of(settings).secret_command(settings, TOKEN)
-    assert where_the_token_is(project, cloud) <= {*asked}
+    command = clouds.terraform_of(settings).secret_command(settings, TOKEN)
+    assert token_flags(project, cloud) <= {*command}
 
     assert json.loads(tf("plan", "--json"))["empty"]
     stack_file(project, cloud, {**content, "network": {"allowed_cidrs": ["198.19.0.0/16"]}})
     changed = json.loads(tf("plan", "--json"))
-    assert by_kind(changed) == OPENED[cloud, platform]
+    assert by_kind(changed) == NETWORK_CHANGES[cloud, platform]
     assert changed["outputs"] == []
-    if cloud == "azure":  # from another network nobody reads the secrets before the vault lets it in
-        alone = json.loads(tf("plan", "--json", f"--resource={VAULT}"))
-        assert by_kind(alone) == {"changed": [VAULT, GATEWAY]}
-    places = {"the first plan": "".join(in_the_plan.values()), **kept(project)}
+    if cloud == "azure":  # another network can read the secrets only after the vault accepts it
+        targeted = json.loads(tf("plan", "--json", f"--resource={VAULT}"))
+        assert by_kind(targeted) == {"changed": [VAULT, GATEWAY]}
+    texts = {"the first plan": "".join(first_plan.values()), **stored_texts(project)}
 
     tf("destroy", f"--confirm=devai-{cloud}-dev")
-    left = json.loads(tf("state-list", "--json"))
-    assert [address for address in left if address.startswith("module.storage.")]
-    assert "terraform_data.stack" in left  # by its names the home is found again
-    assert not [address for address in left if address.startswith(("module.compute", "module.kub", "module.registry"))]
-    if cloud == "azure":  # a home needs its group, and neither network nor vault, which cost something
-        assert [address for address in left if not address.startswith(("data.", "module.storage."))] == [
+    remaining = json.loads(tf("state-list", "--json"))
+    assert [address for address in remaining if address.startswith("module.storage.")]
+    assert "terraform_data.stack" in remaining  # records the names that find the home again
+    assert not [
+        address for address in remaining if address.startswith(("module.compute", "module.kub", "module.registry"))
+    ]
+    if cloud == "azure":  # the home needs its resource group; network and vault, which cost money, are destroyed
+        assert [address for address in remaining if not address.startswith(("data.", "module.storage."))] == [
             "azurerm_resource_group.this",
             "terraform_data.stack",
         ]
     tf("destroy", f"--confirm=devai-{cloud}-dev", "--data")
     assert json.loads(tf("state-list", "--json")) == []
 
-    places |= {"what was said": "".join(said), "the arguments": arguments.read_text(encoding="utf-8")}
-    assert [name for name, text in places.items() if CANARY in text or token in text] == []
+    texts |= {"the output": "".join(printed), "the arguments": arguments.read_text(encoding="utf-8")}
+    assert [name for name, text in texts.items() if CANARY in text or token in text] == []
     assert contents(project.root / "deploy") == deployed
     assert not (project.root / f".devai/{cloud}-dev/deployment.yaml").exists()
     assert not (project.root / f"generated/{cloud}-dev").exists()
 
 
-# What of a service starts another lab when it changes.
-STARTED_AGAIN = {
+# The resource whose change restarts the lab.
+RESTARTS = {
     "aws": "module.compute[0].aws_ecs_task_definition.this",
     "azure": "module.compute[0].azurerm_container_group.this",
     "gcp": "module.compute[0].google_cloud_run_v2_service.this",
 }
 
 
-@pytest.mark.parametrize("cloud", STARTED_AGAIN)
+@pytest.mark.parametrize("cloud", RESTARTS)
 def test_new_secret_value_restarts_lab_and_missing_value_keeps_it(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch, cloud: str
 ) -> None:
@@ -155,27 +157,27 @@ def test_new_secret_value_restarts_lab_and_missing_value_keeps_it(
     }
     stack_file(project, cloud, content)
 
-    def changing() -> list[str]:
+    def changed_addresses() -> list[str]:
         planned = devai("tf.plan", *flags, "--json")
         assert planned.returncode == 0, planned.stderr
         return [change["address"] for change in json.loads(planned.stdout)["changes"]]
 
     for value in ("leaked", "other"):
         monkeypatch.setenv("OPENAI_API_KEY", value)
-        assert STARTED_AGAIN[cloud] in changing()
+        assert RESTARTS[cloud] in changed_addresses()
         applied = devai("tf.apply", *flags, "--yes")
         assert applied.returncode == 0, applied.stderr
-        assert changing() == []
+        assert changed_addresses() == []
 
     monkeypatch.delenv("OPENAI_API_KEY")
-    assert changing() == []
+    assert changed_addresses() == []
 
 
-# The homes of protected stacks, and a size of Ollama that a platform offers.
+# The resource of the home of protected stacks, and a size of Ollama that the platform offers.
 PROTECTED = {
     ("aws", "kubernetes"): ("aws_efs_file_system", {}),
     ("azure", "kubernetes"): ("azurerm_storage_account", {}),
-    # What is kept of its backups is the home's as well.
+    # The backups are kept with the home.
     ("azure", "simple"): ("azurerm_backup_protected_file_share", SIZES["azure", "simple"]),
     ("gcp", "kubernetes"): ("google_filestore_instance", {}),
     ("gcp", "simple"): ("google_storage_bucket", {"ollama": {"cpu": 4, "memory": "16Gi"}}),
@@ -186,7 +188,7 @@ PROTECTED = {
 def test_unprotected_stack_is_destroyed_with_cloud_protected_resources(
     project: Project, devai: Run, cloud: str, platform: str
 ) -> None:
-    """As the cloud has it, it still is; and the home, which is another one without protection, is not replaced."""
+    """Destroy a stack whose resources are still protected in the cloud, without replacing the home."""
     home, sizes = PROTECTED[cloud, platform]
     flags = (f"--cloud={cloud}", "--env=prod", "--offline", f"--confirm=devai-{cloud}-prod")
     content = {
@@ -205,19 +207,20 @@ def test_unprotected_stack_is_destroyed_with_cloud_protected_resources(
     stack_file(project, cloud, {**content, "protected": False}, env="prod")
     down = devai("tf.destroy", *flags)
     assert down.returncode == 0, down.stderr
-    held = platform == "kubernetes" and cloud != "azure"  # a service holds nothing; Azure has nothing of the kind
-    lifted = "".join(re.findall("^disabling deletion protection of (.*)$", down.stderr, flags=re.MULTILINE))
-    assert bool(lifted) == held
-    # For a month nobody could have a secret of the same name.
-    assert ("module.secrets.aws_secretsmanager_secret.this" in lifted) == (cloud == "aws")
+    # Services of managed containers and Azure's resources have no deletion protection.
+    is_protected = platform == "kubernetes" and cloud != "azure"
+    disabled = "".join(re.findall("^disabling deletion protection of (.*)$", down.stderr, flags=re.MULTILINE))
+    assert bool(disabled) == is_protected
+    # Otherwise the secret's name could not be used again for a month.
+    assert ("module.secrets.aws_secretsmanager_secret.this" in disabled) == (cloud == "aws")
     assert in_state(file, home) == before
-    gone = devai("tf.destroy", *flags, "--data")
-    assert gone.returncode == 0, gone.stderr
+    destroyed = devai("tf.destroy", *flags, "--data")
+    assert destroyed.returncode == 0, destroyed.stderr
     assert devai("tf.state-list", *flags[:3]).stdout == ""
 
 
 def test_service_of_protected_stack_can_be_stopped(project: Project, devai: Run) -> None:
-    """It holds no data, and Cloud Run has no stopped services: it goes, and comes again."""
+    """Destroy the service, since Cloud Run cannot stop services; a service has no data."""
     flags = ("--cloud=gcp", "--env=prod", "--offline", "--confirm=devai-gcp-prod")
     running = {"compute": {"platform": "simple"}, "resources": PROTECTED["gcp", "simple"][1]}
     running["image"] = {"registry": "registry.example.org/lab", "digest": PUSHED}
@@ -229,26 +232,26 @@ def test_service_of_protected_stack_can_be_stopped(project: Project, devai: Run)
 
 
 def in_state(file: Path, kind: str) -> list[Any]:
-    """All that a state has of a type."""
+    """Return the attributes of all instances of a resource type in a state."""
     resources = json.loads(file.read_text(encoding="utf-8"))["resources"]
-    return [one["attributes"] for entry in resources if entry["type"] == kind for one in entry["instances"]]
+    return [instance["attributes"] for entry in resources if entry["type"] == kind for instance in entry["instances"]]
 
 
-def where_the_token_is(project: Project, cloud: str) -> set[str]:
-    """The flags by which a cloud's command line is told of the secret that was made."""
+def token_flags(project: Project, cloud: str) -> set[str]:
+    """Return the flags by which the cloud's command line reads the token's secret."""
     file = project.root / f".devai/{cloud}-dev/offline/terraform.tfstate"
     match cloud:
         case "aws":
-            names = {one["name"] for one in in_state(file, "aws_secretsmanager_secret")}
+            names = {secret["name"] for secret in in_state(file, "aws_secretsmanager_secret")}
             (name,) = (name for name in names if name.endswith("TOKEN"))
             return {f"--secret-id={name}"}
         case "azure":
-            names = {one["name"] for one in in_state(file, "azurerm_key_vault_secret")}
+            names = {secret["name"] for secret in in_state(file, "azurerm_key_vault_secret")}
             (name,) = (name for name in names if name.endswith("TOKEN"))
             (vault,) = in_state(file, "azurerm_key_vault")
             return {f"--vault-name={vault['name']}", f"--name={name}"}
         case _:
-            names = {one["secret_id"] for one in in_state(file, "google_secret_manager_secret")}
+            names = {secret["secret_id"] for secret in in_state(file, "google_secret_manager_secret")}
             (name,) = (name for name in names if name.endswith("TOKEN"))
             return {f"--secret={name}"}
 
@@ -258,10 +261,10 @@ def stack_file(project: Project, cloud: str, content: dict[str, Any], env: str =
 
 
 def by_kind(plan: Any) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for change in plan["changes"]:
-        found.setdefault(change["kind"], []).append(change["address"])
-    return found
+        result.setdefault(change["kind"], []).append(change["address"])
+    return result
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -272,17 +275,17 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def kept(project: Project) -> dict[str, str]:
-    """All that is kept of a stack beside its token: plans, state, artifacts; zipped files unpacked."""
+def stored_texts(project: Project) -> dict[str, str]:
+    """Return the contents of all stored files except the token, such as plans and states; zip archives are unpacked."""
     import io
     import zipfile
 
-    found = {}
+    texts = {}
     for file in (project.root / ".devai").rglob("*"):
         if file.is_file() and file.name != "token":
             data = file.read_bytes()
-            found[str(file)] = data.decode(errors="replace")
+            texts[str(file)] = data.decode(errors="replace")
             if zipfile.is_zipfile(io.BytesIO(data)):  # a plan
                 with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                    found[str(file)] = "".join(archive.read(n).decode(errors="replace") for n in archive.namelist())
-    return found
+                    texts[str(file)] = "".join(archive.read(n).decode(errors="replace") for n in archive.namelist())
+    return texts
