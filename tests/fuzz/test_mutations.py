@@ -107,7 +107,7 @@ def judge(schema: dict[str, object], text: str) -> bool:
     return jsonschema.Draft202012Validator(schema).is_valid(tree)
 
 
-def test_any_mutation_of_any_file_gives_settings_or_a_clean_refusal(project: Project) -> None:
+def test_mutated_file_loads_or_is_refused(project: Project) -> None:
     files = [file for folder in SHARED for file in sorted((project.conf / folder).glob("*.yaml"))]
     schema = json.loads((project.conf / "schema.json").read_text(encoding="utf-8"))
     some, valid, slowest = random.Random(0), 0, 0.0
@@ -146,7 +146,7 @@ def taken(schema: dict[str, object], key: str, value: str, printed: str) -> bool
     return key != "env.A" or "${" in value or shown["env"]["A"] == value
 
 
-def test_any_overrides_and_variables_give_settings_or_a_clean_refusal(project: Project) -> None:
+def test_random_overrides_load_or_are_refused(project: Project) -> None:
     schema = json.loads((project.conf / "schema.json").read_text(encoding="utf-8"))
     valid = 0
     some, keys = (
@@ -187,7 +187,7 @@ def twice(text: str, line: int, _: random.Random) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("spoil", [wrong_key, wrong_value, twice], ids=lambda spoil: spoil.__name__)
-def test_a_file_with_a_mistake_is_never_taken_and_the_mistake_is_found_where_it_is(
+def test_invalid_file_is_refused_with_location_of_mistake(
     project: Project, spoil: Callable[[str, int, random.Random], tuple[str, int]]
 ) -> None:
     some = random.Random(2)

@@ -65,7 +65,7 @@ def location(settings: Settings) -> tuple[str, str]:
 @example(left=stack(cloud="aws"), right=stack(cloud="aws-us"))
 @example(left=stack(region="eu-central-1"), right=stack(region="us-east-1"))
 @example(left=stack(LONG, environment="dev-eins"), right=stack(LONG, environment="dev-zwei"))
-def test_different_stacks_never_share_a_name(shipped: Settings, left: Identity, right: Identity) -> None:
+def test_different_stacks_have_different_names(shipped: Settings, left: Identity, right: Identity) -> None:
     assume(left != right)
     for name_of in (naming.name, naming.unique, location):
         names = [name_of(settings_of(shipped, identity)) for identity in (left, right)]
@@ -73,7 +73,7 @@ def test_different_stacks_never_share_a_name(shipped: Settings, left: Identity, 
 
 
 @given(identity=IDENTITIES)
-def test_every_service_takes_the_names(shipped: Settings, identity: Identity) -> None:
+def test_names_meet_limits_of_all_services(shipped: Settings, identity: Identity) -> None:
     settings = settings_of(shipped, identity)
     assert re.fullmatch(r"[a-z][a-z0-9-]{1,23}", naming.name(settings))
     assert not naming.name(settings).endswith("-")
@@ -81,7 +81,7 @@ def test_every_service_takes_the_names(shipped: Settings, identity: Identity) ->
 
 
 @given(identity=IDENTITIES)
-def test_a_deployed_stack_keeps_its_names(shipped: Settings, identity: Identity) -> None:
+def test_deployed_stack_keeps_its_names(shipped: Settings, identity: Identity) -> None:
     settings = settings_of(shipped, identity)
     deployed = dataclasses.replace(settings.terraform.deployed, name="devai-dev", unique="devaidev0123abcd")
     settings = dataclasses.replace(settings, terraform=dataclasses.replace(settings.terraform, deployed=deployed))

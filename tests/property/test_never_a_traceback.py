@@ -54,21 +54,21 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @steady
 @given(TEXT)
-def test_any_text_is_a_document_or_refused(text: str) -> None:
+def test_any_text_parses_or_is_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
         assert isinstance(document.parse(text, "file").tree, dict)
 
 
 @steady
 @given(some.text(some.characters(exclude_categories=["Cs", "Cc"])))
-def test_any_text_that_is_quoted_stays_what_it_is(text: str) -> None:
+def test_quoted_text_is_parsed_unchanged(text: str) -> None:
     written = yaml.safe_dump({"key": text}, allow_unicode=True, default_style='"')
     assert document.parse(written, "file").tree == {"key": text}
 
 
 @steady
 @given(TEXT)
-def test_any_value_of_an_override_is_taken_or_refused(text: str) -> None:
+def test_any_override_value_parses_or_is_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
         document.parse_value(text)
 
@@ -82,7 +82,7 @@ def settings_or_refusal(project: Project, overrides: list[str]) -> Settings | No
 
 @steady
 @given(OVERRIDES)
-def test_any_overrides_give_settings_that_can_be_written_or_are_refused(shipped: Project, overrides: list[str]) -> None:
+def test_any_overrides_render_or_are_refused(shipped: Project, overrides: list[str]) -> None:
     if loaded := settings_or_refusal(shipped, overrides):
         with tempfile.TemporaryDirectory() as folder:
             files = artifacts.render(shipped, loaded)
@@ -93,6 +93,6 @@ def test_any_overrides_give_settings_that_can_be_written_or_are_refused(shipped:
 
 @steady
 @given(some.dictionaries(some.sampled_from(SECTIONS) | TEXT, TREES, min_size=1, max_size=3))
-def test_any_layer_gives_settings_or_is_refused(own: Project, tree: dict[str, object]) -> None:
+def test_any_layer_loads_or_is_refused(own: Project, tree: dict[str, object]) -> None:
     (own.conf / "personal.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
     settings_or_refusal(own, [])

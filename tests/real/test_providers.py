@@ -46,16 +46,16 @@ def prepared(source: Path, tmp_path: Path, provider: str) -> Terraform:
 
 
 @pytest.mark.parametrize("cloud", PROVIDERS)
-def test_a_root_is_valid_to_the_provider_itself(tmp_path: Path, cloud: str) -> None:
+def test_root_is_valid_for_real_provider(tmp_path: Path, cloud: str) -> None:
     prepared(ROOTS / cloud, tmp_path, PROVIDERS[cloud]).validate()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
-def test_a_module_is_valid_to_the_provider_itself(tmp_path: Path, module: Path) -> None:
+def test_module_is_valid_for_real_provider(tmp_path: Path, module: Path) -> None:
     prepared(module, tmp_path, PROVIDERS[module.name]).validate()
 
 
-def test_what_azures_root_is_tested_for_holds_with_the_provider_itself(tmp_path: Path) -> None:
+def test_azure_root_passes_its_tests_with_real_provider(tmp_path: Path) -> None:
     """Its mocks have the form that the provider wants, and the provider checks what is planned with them."""
     terraform = prepared(ROOTS / "azure", tmp_path, "azurerm")
     shutil.copytree(ROOTS / "azure/tests", terraform.root / "tests")
@@ -71,7 +71,7 @@ def test_what_azures_root_is_tested_for_holds_with_the_provider_itself(tmp_path:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_provider_refuses_a_value_that_it_does_not_know(tmp_path: Path) -> None:
+def test_real_provider_rejects_unknown_value(tmp_path: Path) -> None:
     terraform = prepared(ROOTS / "azure", tmp_path, "azurerm")
     (terraform.root / "wrong.tf").write_text(
         'resource "azurerm_container_registry" "wrong" {\n  name = "x12345"\n  resource_group_name = "x"\n'
@@ -83,7 +83,7 @@ def test_the_provider_refuses_a_value_that_it_does_not_know(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("provider", PROVIDERS.values())
-def test_what_was_recorded_is_what_the_provider_says(tmp_path: Path, provider: str) -> None:
+def test_snapshot_matches_real_provider(tmp_path: Path, provider: str) -> None:
     recorded = read(FOLDER / f"{provider}.json")
     (tmp_path / "main.tf").write_text(
         "terraform {\n  required_providers {\n"
@@ -112,7 +112,7 @@ def names(recording: Snapshot) -> set[str]:
     return set().union(*(below(name, block) for name, block in recording.resources.items()))
 
 
-def test_the_tasks_take_providers_from_a_folder(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_use_providers_from_folder(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVAI_PROVIDER_DIR", str(mirror("azurerm")))
     fixed = project.root / "deploy/terraform/azure/versions.tf"
     assert "hashicorp/azurerm" in fixed.read_text(encoding="utf-8")

@@ -86,7 +86,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.mark.parametrize("clis", [("aws",), ()], ids=["by its command line", "by its SDK"])
-def test_amazons_login_opens_a_registry(
+def test_aws_login_pushes_and_pulls(
     moto: str, stack_of: StackOf, lab: Project, tmp_path: Path, clis: tuple[str, ...]
 ) -> None:
     machine = Machine(tmp_path / "machine", *clis)
@@ -101,7 +101,7 @@ def test_amazons_login_opens_a_registry(
     machine.assert_not_exposed(AWS_TOKEN, pushed, lab.root)
 
 
-def test_without_amazons_credentials_the_message_says_how_to_get_them(stack_of: StackOf, machine: Machine) -> None:
+def test_missing_aws_credentials_print_login_hint(stack_of: StackOf, machine: Machine) -> None:
     nobody = {"AWS_EC2_METADATA_DISABLED": "true"}
     done = stack_of("aws-dev", "127.0.0.1:9")("image.push", **machine.environ, **nobody)
     assert done.returncode == 1
@@ -111,7 +111,7 @@ def test_without_amazons_credentials_the_message_says_how_to_get_them(stack_of: 
     assert "Traceback" not in done.stderr
 
 
-def test_azures_token_is_exchanged_for_one_that_opens_the_registry_as_its_documentation_says(
+def test_azure_token_is_exchanged_for_registry_token(
     stack_of: StackOf, machine: Machine, lab: Project, tmp_path: Path
 ) -> None:
     """The registry stands behind a front that exchanges tokens, as Azure's does."""
@@ -141,7 +141,7 @@ def google_registry(tmp_path: Path) -> Iterator[Registry]:
         yield private
 
 
-def test_googles_token_opens_a_registry_as_its_documentation_says(
+def test_google_token_pushes_to_registry(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
     with fakes.google(token=GOOGLE) as service:
@@ -153,7 +153,7 @@ def test_googles_token_opens_a_registry_as_its_documentation_says(
     machine.assert_not_exposed(GOOGLE, done, lab.root)
 
 
-def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
+def test_rejected_token_suggests_checking_account(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
     other = "canary-of-another-account-0123456789"
@@ -165,9 +165,7 @@ def test_a_token_that_a_registry_does_not_take_asks_for_the_account(
     machine.assert_not_exposed(other, done, lab.root)
 
 
-def test_a_clouds_token_stays_away_from_a_registry_that_is_not_its_own(
-    stack_of: StackOf, machine: Machine, tmp_path: Path
-) -> None:
+def test_cloud_token_is_not_sent_to_foreign_registry(stack_of: StackOf, machine: Machine, tmp_path: Path) -> None:
     """There the person's own login counts, as with a stack of no cloud."""
     with registry(tmp_path, users={"somebody": "secret"}) as private, fakes.google(token=GOOGLE) as service:
         elsewhere = private.address.replace("127.0.0.1", "localhost")
@@ -189,7 +187,7 @@ REGISTRIES = {
 
 
 @pytest.mark.parametrize("cloud", REGISTRIES)
-def test_what_would_be_done_is_shown_without_asking_anybody(stack_of: StackOf, machine: Machine, cloud: str) -> None:
+def test_dry_run_prints_commands_without_running_them(stack_of: StackOf, machine: Machine, cloud: str) -> None:
     host = REGISTRIES[cloud]
     done = stack_of(f"{cloud}-dev", host)("--dry", "image.push", **machine.environ)
     assert done.returncode == 0, done.stderr

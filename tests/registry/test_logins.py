@@ -40,22 +40,22 @@ def credentials(project: Project, environ: Mapping[str, str], *, of: str) -> dic
     return dict(found)
 
 
-def test_a_login_of_the_stacks_own_account_is_well(project: Project, account: str) -> None:
+def test_login_of_stacks_account_is_ok(project: Project, account: str) -> None:
     assert credentials(project, KEYS | {"AWS_ENDPOINT_URL": account}, of=OURS)["state"] == "ok"
 
 
-def test_a_login_of_another_account_is_named(project: Project, account: str) -> None:
+def test_login_of_other_account_is_reported(project: Project, account: str) -> None:
     found = credentials(project, KEYS | {"AWS_ENDPOINT_URL": account}, of=OTHER)
     assert (found["state"], found["found"], found["wanted"]) == ("failed", f"account {OURS}", f"account {OTHER}")
     assert f"a profile of account {OTHER}" in found["way_out"]
 
 
-def test_who_has_no_login_is_told_how_to_get_one(project: Project, account: str) -> None:
+def test_missing_login_prints_login_hint(project: Project, account: str) -> None:
     found = credentials(project, {"AWS_ENDPOINT_URL": account}, of=OURS)
     assert (found["state"], found["found"]) == ("failed", "not logged in to aws")
     assert found["way_out"].startswith("`aws sso login`")
 
 
-def test_a_cloud_that_can_not_be_reached_is_not_taken_for_a_login_that_lacks(project: Project) -> None:
+def test_unreachable_cloud_is_not_reported_as_missing_login(project: Project) -> None:
     found = credentials(project, KEYS | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, of=OURS)
     assert (found["state"], found["found"]) == ("failed", "cannot check the login: the cloud is unreachable")

@@ -46,7 +46,7 @@ def first_build(newer: str, run: Inv) -> CompletedProcess[str]:
     return done
 
 
-def test_two_builds_of_one_commit_have_one_digest(newer: str, run: Inv, first_build: CompletedProcess[str]) -> None:
+def test_builds_of_same_commit_have_same_digest(newer: str, run: Inv, first_build: CompletedProcess[str]) -> None:
     first = inspect(LAB, newer)
     again = run("image.build", "--no-cache", DOCKER_HOST=newer)
     assert again.returncode == 0, again.stderr
@@ -79,7 +79,7 @@ def little(tmp_path_factory: pytest.TempPathFactory, noise: Path, newer: str, lo
     return task
 
 
-def test_an_image_for_several_platforms_is_pushed_as_one(little: Inv, local_registry: Registry) -> None:
+def test_multi_platform_image_is_pushed_as_one_index(little: Inv, local_registry: Registry) -> None:
     """Two levels of one architecture: the machine needs no emulation for them."""
     platforms = "--platform=linux/amd64,linux/amd64/v2"
     if not docker("version", "--format={{.Server.Arch}}").startswith("amd64"):
@@ -108,7 +108,7 @@ def test_an_image_for_several_platforms_is_pushed_as_one(little: Inv, local_regi
 
 
 @pytest.mark.parametrize("kind", ["registry", "folder"])
-def test_a_cache_travels(little: Inv, newer: str, tmp_path: Path, kind: str) -> None:
+def test_exported_cache_is_imported_by_next_build(little: Inv, newer: str, tmp_path: Path, kind: str) -> None:
     cache = "registry" if kind == "registry" else str(tmp_path / "cache")
     filled = little("image.build", "--no-cache", f"--cache-to={cache}")
     assert filled.returncode == 0, filled.stderr
@@ -119,7 +119,7 @@ def test_a_cache_travels(little: Inv, newer: str, tmp_path: Path, kind: str) -> 
     assert re.search(r"^#\d+ (CACHED|sha256:[0-9a-f]+ \S+ / \S+ .*done)$", used.stderr, re.MULTILINE), used.stderr
 
 
-def test_a_builder_that_exports_no_cache_says_which_one_does(little: Inv) -> None:
+def test_builder_without_cache_export_is_reported(little: Inv) -> None:
     older = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if "containerd.snapshotter" in docker("info", "--format={{.DriverStatus}}"):
         pytest.skip("this machine's own engine exports caches")
@@ -129,7 +129,7 @@ def test_a_builder_that_exports_no_cache_says_which_one_does(little: Inv) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_an_architecture_without_emulation_is_refused_with_the_way_out(little: Inv, newer: str) -> None:
+def test_platform_without_emulation_is_refused(little: Inv, newer: str) -> None:
     able = docker("buildx", "inspect", engine=newer)
     foreign = "linux/arm64" if "linux/arm64" not in able else "linux/s390x"
     if foreign in able:
@@ -139,7 +139,7 @@ def test_an_architecture_without_emulation_is_refused_with_the_way_out(little: I
     assert f"but not {foreign}: the machine has no emulation for it" in done.stderr
 
 
-def test_an_engine_that_gives_up_at_once_is_asked_again(little: Inv, local_registry: Registry) -> None:
+def test_interrupted_push_is_retried(little: Inv, local_registry: Registry) -> None:
     """This one doesn't try again on its own."""
     assert little("image.build").returncode == 0
     line = FlakyProxy(local_registry.address, breaks_after=1 << 20, refusals=2)
@@ -170,9 +170,7 @@ def full_registry(tmp_path: Path) -> Iterator[Registry]:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_registry_with_a_full_disk_says_so_without_being_asked_again_and_again(
-    little: Inv, full_registry: Registry
-) -> None:
+def test_full_registry_disk_is_reported_without_retry(little: Inv, full_registry: Registry) -> None:
     assert little("image.build").returncode == 0
     done = little("image.push", f"--set=image.registry={full_registry.address}/devai")
     assert done.returncode == 1
@@ -183,7 +181,7 @@ def test_a_registry_with_a_full_disk_says_so_without_being_asked_again_and_again
     assert "no space left on device" in full_registry.log.read_text(encoding="utf-8")
 
 
-def test_what_is_locked_has_wheels_for_arm64_too(lab: Project, tmp_path: Path) -> None:
+def test_locked_packages_have_arm64_wheels(lab: Project, tmp_path: Path) -> None:
     """Emulation may be missing, wheels may not: nothing would be built from source there."""
     uv = Path(sys.executable).with_name("uv")
     if not uv.exists():

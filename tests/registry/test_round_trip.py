@@ -44,7 +44,7 @@ def in_registry(registry: Registry, name: str, reference: str) -> str:
         return str(answer.headers["Docker-Content-Digest"])
 
 
-def test_the_image_is_named_after_its_commit_and_the_registry_confirms_the_digest(
+def test_image_tag_has_commit_and_registry_confirms_digest(
     lab: Project, local_registry: Registry, pushed: dict[str, str]
 ) -> None:
     tag = f"0.1.0-{git(lab.root, 'rev-parse', 'HEAD')[:12]}"
@@ -53,12 +53,12 @@ def test_the_image_is_named_after_its_commit_and_the_registry_confirms_the_diges
         assert in_registry(local_registry, "devai/devai-regtest-lab", reference) == pushed["digest"]
 
 
-def test_the_digest_is_recorded_for_the_stack(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
+def test_pushed_digest_is_recorded_for_stack(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
     assert run("config.show", "--key=image.digest").stdout.strip() == pushed["digest"]
     assert pushed["digest"] in (lab.root / ".devai/local-registry/deployment.yaml").read_text(encoding="utf-8")
 
 
-def test_what_is_in_the_image_and_what_it_was_made_of_are_beside_it(
+def test_sbom_and_provenance_are_attached_as_referrers(
     lab: Project, local_registry: Registry, run: Inv, pushed: dict[str, str]
 ) -> None:
     """As referrers: this registry has no list of them, so it is under a tag that is named after the digest."""
@@ -77,7 +77,7 @@ def test_what_is_in_the_image_and_what_it_was_made_of_are_beside_it(
     assert made_of["base"]["uri"] == f"docker://{json.loads(run('image.inspect', '--json').stdout)['base']}"
 
 
-def test_two_builds_of_one_commit_have_equal_files(built: str, run: Inv) -> None:
+def test_builds_of_same_commit_have_equal_files(built: str, run: Inv) -> None:
     """And one digest where the builder can give files one time; which of the two, the build says."""
     first = inspect(built)
     docker("tag", built, "devai-regtest-first")
@@ -98,7 +98,7 @@ def test_two_builds_of_one_commit_have_equal_files(built: str, run: Inv) -> None
         docker("rmi", "devai-regtest-first")
 
 
-def test_pushing_again_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
+def test_repeated_push_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
     again = run("image.push", "--json")
     assert json.loads(again.stdout) == pushed
     assert f"{pushed['name']}: present" in again.stderr
@@ -106,7 +106,7 @@ def test_pushing_again_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
     assert "attached attestations: 2, of which new: 0" in again.stderr
 
 
-def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run: Inv, pushed: dict[str, str]) -> None:
+def test_different_image_of_same_commit_is_refused(built: str, small: str, run: Inv, pushed: dict[str, str]) -> None:
     own = str(inspect(built)["Id"])
     docker("tag", small, built)
     try:
@@ -117,7 +117,7 @@ def test_another_image_of_the_same_commit_is_refused(built: str, small: str, run
     assert f"exists already and is another image ({pushed['digest']})" in refused.stderr
 
 
-def test_files_that_differ_from_the_commit_show_in_the_tag(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
+def test_uncommitted_files_change_the_tag(lab: Project, run: Inv, pushed: dict[str, str]) -> None:
     new = lab.root / "new"
     new.touch()
     try:
@@ -150,7 +150,7 @@ def running(pulled: str, address: str) -> Iterator[str]:
     docker("rm", "--force", container)
 
 
-def test_what_was_pulled_by_digest_runs(running: str, address: str) -> None:
+def test_image_pulled_by_digest_runs(running: str, address: str) -> None:
     started = time.monotonic()
     while True:
         try:
@@ -163,7 +163,7 @@ def test_what_was_pulled_by_digest_runs(running: str, address: str) -> None:
     assert docker("exec", running, "id", "-u") == "10001"
 
 
-def test_the_labels_say_where_the_image_comes_from(lab: Project, built: str, run: Inv) -> None:  # noqa: ARG001
+def test_labels_contain_origin_of_image(lab: Project, built: str, run: Inv) -> None:  # noqa: ARG001
     said = json.loads(run("image.inspect", "--json").stdout)
     assert said["revision"] == git(lab.root, "rev-parse", "HEAD")
     assert said["version"] == "0.1.0"
@@ -173,9 +173,7 @@ def test_the_labels_say_where_the_image_comes_from(lab: Project, built: str, run
     assert said["base_source"] == ("registry" if said["base_digest"] else "debootstrap")
 
 
-def test_the_bill_of_materials_is_valid_and_names_what_is_in_the_image(
-    lab: Project, built: str, run: Inv, tmp_path: Path
-) -> None:
+def test_sbom_is_valid_and_lists_packages_of_image(lab: Project, built: str, run: Inv, tmp_path: Path) -> None:
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
@@ -194,7 +192,7 @@ def test_the_bill_of_materials_is_valid_and_names_what_is_in_the_image(
     assert run("image.sbom").stdout == text  # the same image, the same text
 
 
-def test_a_scan_ends_with_1_where_a_weakness_is_known(built: str, run: Inv) -> None:  # noqa: ARG001
+def test_scan_fails_on_known_vulnerability(built: str, run: Inv) -> None:  # noqa: ARG001
     with fakes.osv(package="jupyterlab") as service:
         environ = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": f"http://{service.address}/v1/query"}
         found = run("image.scan", "--scanner=pip-audit", **environ)
@@ -207,7 +205,7 @@ def test_a_scan_ends_with_1_where_a_weakness_is_known(built: str, run: Inv) -> N
     assert len(service.requests) > 80  # every package was asked about
 
 
-def test_a_scan_that_could_not_look_is_no_clean_one(built: str, run: Inv) -> None:  # noqa: ARG001
+def test_failed_scanner_fails_the_scan(built: str, run: Inv) -> None:  # noqa: ARG001
     nowhere = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": "http://127.0.0.1:9/v1/query"}
     failed = run("image.scan", "--scanner=pip-audit", **nowhere)
     assert failed.returncode == 1
@@ -215,14 +213,14 @@ def test_a_scan_that_could_not_look_is_no_clean_one(built: str, run: Inv) -> Non
     assert "Traceback" not in failed.stderr
 
 
-def test_the_size_adds_up(built: str, run: Inv) -> None:
+def test_image_size_is_sum_of_layers(built: str, run: Inv) -> None:
     shown = json.loads(run("image.size", "--json").stdout)
     assert shown["bytes"] == sum(layer["bytes"] for layer in shown["layers"])
     assert "COPY /opt/lab /opt/lab" in [layer["step"] for layer in shown["layers"]]
     assert built
 
 
-def test_the_gpu_variant_goes_through_the_same_steps(built: str, lab: Project, run: Inv) -> None:  # noqa: ARG001
+def test_gpu_dockerfile_reuses_steps_of_cpu_image(built: str, lab: Project, run: Inv) -> None:  # noqa: ARG001
     """Every step but CUDA's: on the CPU image's own base, with its packages, nothing is left to do."""
     base = json.loads(run("image.base", "--json").stdout)["name"]
     assert run("config.render", "--gpu").returncode == 0
@@ -241,9 +239,7 @@ def test_the_gpu_variant_goes_through_the_same_steps(built: str, lab: Project, r
     docker("rmi", "devai-regtest-gpu")
 
 
-def test_a_base_is_held_to_the_digest_that_its_registry_has(
-    built: str, lab: Project, local_registry: Registry, run: Inv
-) -> None:
+def test_base_image_is_pinned_to_registry_digest(built: str, lab: Project, local_registry: Registry, run: Inv) -> None:
     base = json.loads(run("image.base", "--json").stdout)["name"]
     name = f"{local_registry.address}/debian:trixie-slim"
     docker("tag", base, name)
@@ -269,7 +265,7 @@ def test_a_base_is_held_to_the_digest_that_its_registry_has(
     assert built
 
 
-def test_pruning_asks_and_keeps_what_the_present_commit_and_the_stack_use(
+def test_prune_requires_confirmation_and_keeps_used_images(
     built: str, local_registry: Registry, run: Inv, small: str
 ) -> None:
     assert small
@@ -284,7 +280,7 @@ def test_pruning_asks_and_keeps_what_the_present_commit_and_the_stack_use(
     assert built in left
 
 
-def test_pruning_keeps_what_a_container_is_of_when_its_name_has_gone_to_a_newer_build(run: Inv, tmp_path: Path) -> None:
+def test_prune_keeps_untagged_image_of_a_container(run: Inv, tmp_path: Path) -> None:
     name, ids = "devai-regtest-rebuilt", []
     for build in ("used", "forgotten", "newest"):
         (tmp_path / "Dockerfile").write_text(f'FROM scratch\nLABEL build={build}\nCMD ["none"]\n', encoding="utf-8")

@@ -35,7 +35,7 @@ def line(local_registry: Registry) -> Iterator[FlakyProxy]:
     line.close()
 
 
-def test_a_push_that_is_cut_in_the_middle_goes_on_and_ends_with_the_right_digest(
+def test_interrupted_push_completes_with_same_digest(
     stack_of: StackOf, line: FlakyProxy, local_registry: Registry
 ) -> None:
     cut = stack_of("local-dev", f"{line.address}/cut")("image.push", "--json")
@@ -48,7 +48,7 @@ def test_a_push_that_is_cut_in_the_middle_goes_on_and_ends_with_the_right_digest
     assert ": present" in whole.stderr
 
 
-def test_a_registry_that_is_not_there_is_named(stack_of: StackOf) -> None:
+def test_unreachable_registry_is_reported(stack_of: StackOf) -> None:
     done = stack_of("local-dev", "127.0.0.1:9")("image.push")
     assert_one_message(done, "127.0.0.1:9", "connection refused")
 
@@ -60,7 +60,7 @@ def private_registry(tmp_path: Path) -> Iterator[Registry]:
         yield running
 
 
-def test_a_registry_that_knows_nobody_says_how_to_log_in(
+def test_missing_registry_login_prints_login_hint(
     stack_of: StackOf, private_registry: Registry, tmp_path: Path
 ) -> None:
     task = stack_of("local-dev", private_registry.address)
@@ -71,7 +71,7 @@ def test_a_registry_that_knows_nobody_says_how_to_log_in(
         )
 
 
-def test_a_login_that_is_not_valid_any_more_says_so_too(
+def test_expired_registry_login_prints_login_hint(
     stack_of: StackOf, private_registry: Registry, tmp_path: Path
 ) -> None:
     auth = base64.b64encode(b"somebody:of-yesterday").decode()
@@ -83,7 +83,7 @@ def test_a_login_that_is_not_valid_any_more_says_so_too(
         assert "retrying in" not in done.stderr
 
 
-def test_a_persons_own_login_is_used(stack_of: StackOf, private_registry: Registry, tmp_path: Path) -> None:
+def test_users_registry_login_is_used(stack_of: StackOf, private_registry: Registry, tmp_path: Path) -> None:
     own = {"DOCKER_CONFIG": str(tmp_path / "own")}
     login = ["docker", "login", "--username=somebody", "--password-stdin", private_registry.address]
     subprocess.run(login, input="secret", text=True, capture_output=True, env={**os.environ, **own}, check=True)
@@ -92,15 +92,13 @@ def test_a_persons_own_login_is_used(stack_of: StackOf, private_registry: Regist
     assert "attached attestations: 1, of which new: 1" in pushed.stderr  # there are no packages in it to list
 
 
-def test_an_image_that_was_never_pushed_names_the_task_that_does_it(
-    stack_of: StackOf, local_registry: Registry
-) -> None:
+def test_pull_of_unpushed_image_suggests_push(stack_of: StackOf, local_registry: Registry) -> None:
     done = stack_of("local-dev", f"{local_registry.address}/elsewhere")("image.pull")
     elsewhere = f"--set=project.name=devai-regtest --set=image.registry={local_registry.address}/elsewhere/devai"
     assert_one_message(done, f"`inv image.push --env=dev --cloud=local {elsewhere}` pushes it")
 
 
-def test_a_repository_that_nobody_has_made_names_the_task_that_makes_it(stack_of: StackOf) -> None:
+def test_missing_ecr_repository_suggests_apply(stack_of: StackOf) -> None:
     with fakes.ecr_without_repository() as ecr:
         done = stack_of("local-dev", ecr.address)("image.push")
     there = f"--set=project.name=devai-regtest --set=image.registry={ecr.address}/devai"
