@@ -1,4 +1,4 @@
-"""The lab's real image and a real registry on the loopback, which `inv` pushes to and pulls from."""
+"""Fixtures with the lab's real image, and a real registry on loopback that `inv` pushes to and pulls from."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ LAB = "devai-regtest-lab:local-registry"
 
 @pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
-    """The engine that all of this needs."""
+    """Require a container engine."""
     engines.require_engine()
 
 
 @pytest.fixture(scope="session")
 def local_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that lets everybody in."""
+    """A registry without authentication."""
     with registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, local_registry: Registry) -> Project:
-    """A project with an environment `registry`, whose images go to that registry; committed."""
+    """A committed project with an environment `registry`, which pushes images to the local registry."""
     project = committed(tmp_path_factory.mktemp("lab") / "lab")
     (project.conf / "profiles/registry.yaml").write_text(
         "project: {name: devai-regtest}\n"
         f"image: {{packages: minimal, registry: {local_registry.address}/devai, tags: [latest]}}\n",
         encoding="utf-8",
     )
-    # A cloud's token goes to its own registries only; for the tests of logins this address is one.
+    # Tokens of a cloud are sent only to the cloud's own registries; the tests of logins add loopback to these.
     with (project.root / "tasks.py").open("a", encoding="utf-8") as tasks:
         tasks.write(
             "\nfrom devai_tasks import clouds\n\n"
@@ -54,26 +54,26 @@ def lab(tmp_path_factory: pytest.TempPathFactory, local_registry: Registry) -> P
 
 @pytest.fixture(scope="session")
 def run(lab: Project) -> Inv:
-    """A task on the stack of that environment."""
+    """A function that runs a task on the stack of the environment `registry`."""
 
-    def task(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return inv(*words, "--env=registry", cwd=lab.root, environ=environ)
+    def task(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return inv(*arguments, "--env=registry", cwd=lab.root, environ=environ)
 
     return task
 
 
 @pytest.fixture(scope="session")
 def built(run: Inv) -> Iterator[str]:
-    """The lab's image, built by `inv image.build`; its name in the engine."""
-    done = run("image.build")
-    assert done.returncode == 0, done.stderr
+    """The name of the lab's image that `inv image.build` built."""
+    result = run("image.build")
+    assert result.returncode == 0, result.stderr
     yield LAB
     run("image.prune", "--yes")
 
 
 @pytest.fixture(scope="session")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of some megabytes that nothing compresses."""
+    """An incompressible file of 12 MiB."""
     file = tmp_path_factory.mktemp("noise") / "noise"
     file.write_bytes(os.urandom(12 << 20))
     return file
@@ -81,7 +81,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small(noise: Path) -> Iterator[str]:
-    """A small image, for what isn't about the lab's own."""
+    """A small image, for tests that do not need the lab's image."""
     noise.with_name("Dockerfile").write_text('FROM scratch\nCOPY noise /\nCMD ["none"]\n', encoding="utf-8")
     engines.docker("build", "--quiet", "--tag=devai-regtest-small", str(noise.parent))
     yield "devai-regtest-small"
@@ -90,7 +90,7 @@ def small(noise: Path) -> Iterator[str]:
 
 @pytest.fixture
 def stack_of(lab: Project, small: str) -> Iterator[Callable[[str, str], Inv]]:
-    """A function that gives a stack the small image and a registry; what that returns runs tasks on the stack."""
+    """A function that prepares a stack with the small image and a registry; it returns a function that runs tasks."""
     tagged = []
 
     def stack(name: str, registry_address: str) -> Inv:
@@ -100,9 +100,11 @@ def stack_of(lab: Project, small: str) -> Iterator[Callable[[str, str], Inv]]:
         state = lab.state(lab.stack(environment, cloud)) / "deployment.yaml"
         state.unlink(missing_ok=True)
 
-        def task(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        def task(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
             flags = (f"--env={environment}", f"--cloud={cloud}", "--set=project.name=devai-regtest")
-            return inv(*words, *flags, f"--set=image.registry={registry_address}/devai", cwd=lab.root, environ=environ)
+            return inv(
+                *arguments, *flags, f"--set=image.registry={registry_address}/devai", cwd=lab.root, environ=environ
+            )
 
         return task
 

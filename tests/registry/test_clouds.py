@@ -1,7 +1,7 @@
-"""The clouds' own short-lived logins, on their way to a registry that lets nobody else in.
+"""Short-lived registry logins of the clouds, used with private registries.
 
-Amazon's service is moto's, which its users test with, and its command line and SDK are the real ones. Azure's and
-Google's services are stand-ins that answer what their descriptions say; the SDKs that talk to them are the real ones.
+AWS is simulated by moto, and its command line and SDK are real. The services of Azure and Google are fakes that answer
+as their documentation specifies; the SDKs that use the fakes are real.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from devai_tasks.config.project import Project
 Inv = Callable[..., CompletedProcess[str]]
 StackOf = Callable[[str, str], Inv]
 
-AWS_TOKEN = "123456789012-auth-token"  # moto's, for its one account
+AWS_TOKEN = "123456789012-auth-token"  # moto's token for its account
 ENTRA = "canary-entra-0123456789"
 REFRESH = "canary-refresh-0123456789"
 GOOGLE = "canary-google-0123456789"
@@ -32,16 +32,16 @@ GOOGLE = "canary-google-0123456789"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    """Amazon's services, as moto has them."""
+    """The URL of moto's AWS services."""
     with moto_server.running() as address:
         yield address
 
 
 class Machine:
-    """A machine with few programs, none of them a cloud's unless named; notes what each was called as."""
+    """A machine with few programs, and only the given command lines of clouds; logs the commands that are run."""
 
     def __init__(self, folder: Path, *clis: str) -> None:
-        self.log = folder / "called"
+        self.log = folder / "commands"
         self.home = folder / "home"
         self.temporary = folder / "tmp"
         programs = folder / "bin"
@@ -63,21 +63,21 @@ class Machine:
             "TMPDIR": str(self.temporary), "AZURE_CONFIG_DIR": str(self.home), "CLOUDSDK_CONFIG": str(self.home),
         }  # fmt: skip
 
-    def at(self, service: fakes.FakeService) -> dict[str, str]:
-        """Its environment where it is one of Google's, with that service for metadata."""
+    def metadata_environ(self, service: fakes.FakeService) -> dict[str, str]:
+        """Return the environment of a Google Cloud machine whose metadata server is the service."""
         names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
         return {**self.environ, **dict.fromkeys(names, service.address)}
 
-    def assert_not_exposed(self, secret: str, done: CompletedProcess[str], project: Path) -> None:
-        """No place that others look into has the secret, and nothing of the login is left."""
-        called = self.log.read_text(encoding="utf-8")
-        assert "docker login" in called or " login " in called
-        assert secret not in called
-        assert secret not in done.stdout + done.stderr
+    def assert_not_exposed(self, secret: str, result: CompletedProcess[str], project: Path) -> None:
+        """Assert that commands, output and files do not contain the secret, and that no login is stored."""
+        commands = self.log.read_text(encoding="utf-8")
+        assert "docker login" in commands or " login " in commands
+        assert secret not in commands
+        assert secret not in result.stdout + result.stderr
         assert [*self.temporary.iterdir()] == []
         assert not (self.home / ".docker/config.json").exists()
-        kept = [file for file in project.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
-        assert kept == []
+        exposed = [file for file in project.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+        assert exposed == []
 
 
 @pytest.fixture
@@ -102,41 +102,41 @@ def test_aws_login_pushes_and_pulls(
 
 
 def test_missing_aws_credentials_print_login_hint(stack_of: StackOf, machine: Machine) -> None:
-    nobody = {"AWS_EC2_METADATA_DISABLED": "true"}
-    done = stack_of("aws-dev", "127.0.0.1:9")("image.push", **machine.environ, **nobody)
-    assert done.returncode == 1
-    assert "cannot log in to 127.0.0.1:9" in done.stderr
-    assert "\nboto3: Unable to locate credentials" in done.stderr
-    assert "\n`aws sso login`, or `export AWS_PROFILE=…`, then retry" in done.stderr
-    assert "Traceback" not in done.stderr
+    no_credentials = {"AWS_EC2_METADATA_DISABLED": "true"}
+    result = stack_of("aws-dev", "127.0.0.1:9")("image.push", **machine.environ, **no_credentials)
+    assert result.returncode == 1
+    assert "cannot log in to 127.0.0.1:9" in result.stderr
+    assert "\nboto3: Unable to locate credentials" in result.stderr
+    assert "\n`aws sso login`, or `export AWS_PROFILE=…`, then retry" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_azure_token_is_exchanged_for_registry_token(
     stack_of: StackOf, machine: Machine, lab: Project, tmp_path: Path
 ) -> None:
-    """The registry stands behind a front that exchanges tokens, as Azure's does."""
+    """Push to a registry behind a fake that exchanges tokens as Azure Container Registry does."""
     with (
         registry(tmp_path, users={clouds.WITH_TERRAFORM["azure"].registry_user: REFRESH}) as private,
         fakes.azure(entra_token=ENTRA, refresh_token=REFRESH, behind=private.address) as service,
     ):
-        identity = {"IDENTITY_ENDPOINT": f"http://{service.address}/identity", "IDENTITY_HEADER": "of-the-tests"}
-        done = stack_of("azure-dev", service.address)("image.push", **machine.environ, **identity)
-    assert done.returncode == 0, done.stderr
-    assert "Retrying" not in done.stderr, done.stderr
+        identity = {"IDENTITY_ENDPOINT": f"http://{service.address}/identity", "IDENTITY_HEADER": "test-header"}
+        result = stack_of("azure-dev", service.address)("image.push", **machine.environ, **identity)
+    assert result.returncode == 0, result.stderr
+    assert "Retrying" not in result.stderr, result.stderr
     token, exchange = service.requests
     assert (token.path, token.query["resource"]) == ("/identity", "https://management.azure.com")
-    assert token.headers["x-identity-header"] == "of-the-tests"
+    assert token.headers["x-identity-header"] == "test-header"
     assert (exchange.method, exchange.path) == ("POST", "/oauth2/exchange")
     assert exchange.form == {"grant_type": "access_token", "service": service.address, "access_token": ENTRA}
     login = f"--username=00000000-0000-0000-0000-000000000000 --password-stdin {service.address}"
     assert login in machine.log.read_text(encoding="utf-8")
     for secret in (ENTRA, REFRESH):
-        machine.assert_not_exposed(secret, done, lab.root)
+        machine.assert_not_exposed(secret, result, lab.root)
 
 
 @pytest.fixture
 def google_registry(tmp_path: Path) -> Iterator[Registry]:
-    """A registry that takes Google's access token, as Artifact Registry does."""
+    """A registry that accepts Google's access token, as Artifact Registry does."""
     with registry(tmp_path, users={"oauth2accesstoken": GOOGLE}) as private:
         yield private
 
@@ -145,36 +145,36 @@ def test_google_token_pushes_to_registry(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
     with fakes.google(token=GOOGLE) as service:
-        done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
-    assert done.returncode == 0, done.stderr
-    token = [asked for asked in service.requests if asked.path.endswith("/token")]
-    assert token
-    assert all(asked.headers["metadata-flavor"] == "Google" for asked in token)
-    machine.assert_not_exposed(GOOGLE, done, lab.root)
+        result = stack_of("gcp-dev", google_registry.address)("image.push", **machine.metadata_environ(service))
+    assert result.returncode == 0, result.stderr
+    tokens = [request for request in service.requests if request.path.endswith("/token")]
+    assert tokens
+    assert all(request.headers["metadata-flavor"] == "Google" for request in tokens)
+    machine.assert_not_exposed(GOOGLE, result, lab.root)
 
 
 def test_rejected_token_suggests_checking_account(
     stack_of: StackOf, machine: Machine, google_registry: Registry, lab: Project
 ) -> None:
-    other = "canary-of-another-account-0123456789"
-    with fakes.google(token=other) as service:
-        done = stack_of("gcp-dev", google_registry.address)("image.push", **machine.at(service))
-    assert done.returncode == 1, done.stderr
-    assert "check the selected account of gcp and its permissions on this registry" in done.stderr
-    assert "Traceback" not in done.stderr
-    machine.assert_not_exposed(other, done, lab.root)
+    other_token = "canary-of-another-account-0123456789"
+    with fakes.google(token=other_token) as service:
+        result = stack_of("gcp-dev", google_registry.address)("image.push", **machine.metadata_environ(service))
+    assert result.returncode == 1, result.stderr
+    assert "check the selected account of gcp and its permissions on this registry" in result.stderr
+    assert "Traceback" not in result.stderr
+    machine.assert_not_exposed(other_token, result, lab.root)
 
 
 def test_cloud_token_is_not_sent_to_foreign_registry(stack_of: StackOf, machine: Machine, tmp_path: Path) -> None:
-    """There the person's own login counts, as with a stack of no cloud."""
-    with registry(tmp_path, users={"somebody": "secret"}) as private, fakes.google(token=GOOGLE) as service:
-        elsewhere = private.address.replace("127.0.0.1", "localhost")
-        login = ["docker", "login", "--username=somebody", "--password-stdin", elsewhere]
+    """Use the user's own login for other registries, as for a stack without a cloud."""
+    with registry(tmp_path, users={"alice": "secret"}) as private, fakes.google(token=GOOGLE) as service:
+        foreign = private.address.replace("127.0.0.1", "localhost")
+        login = ["docker", "login", "--username=alice", "--password-stdin", foreign]
         subprocess.run(
             login, input="secret", text=True, capture_output=True, env={**os.environ, **machine.environ}, check=True
         )
-        done = stack_of("gcp-dev", elsewhere)("image.push", **machine.at(service))
-    assert done.returncode == 0, done.stderr
+        result = stack_of("gcp-dev", foreign)("image.push", **machine.metadata_environ(service))
+    assert result.returncode == 0, result.stderr
     assert service.requests == []
     assert "oauth2accesstoken" not in machine.log.read_text(encoding="utf-8")
 
@@ -189,17 +189,18 @@ REGISTRIES = {
 @pytest.mark.parametrize("cloud", REGISTRIES)
 def test_dry_run_prints_commands_without_running_them(stack_of: StackOf, machine: Machine, cloud: str) -> None:
     host = REGISTRIES[cloud]
-    done = stack_of(f"{cloud}-dev", host)("--dry", "image.push", **machine.environ)
-    assert done.returncode == 0, done.stderr
-    first = {
+    result = stack_of(f"{cloud}-dev", host)("--dry", "image.push", **machine.environ)
+    assert result.returncode == 0, result.stderr
+    commands = {
         "aws": "aws ecr get-login-password --region eu-central-1",
         "azure": "az acr login --name labs --expose-token --output json",
         "gcp": "gcloud auth print-access-token",
     }
-    lines = done.stderr.splitlines()
-    at = lines.index(first[cloud])
+    lines = result.stderr.splitlines()
+    index = lines.index(commands[cloud])
     assert (
-        lines[at + 1] == f"docker login --username={clouds.WITH_TERRAFORM[cloud].registry_user} --password-stdin {host}"
+        lines[index + 1]
+        == f"docker login --username={clouds.WITH_TERRAFORM[cloud].registry_user} --password-stdin {host}"
     )
     assert any(line.startswith(f"docker image push {host}/devai/devai-regtest-lab:0.1.0-") for line in lines)
     assert "docker" not in machine.log.read_text(encoding="utf-8").replace("docker --", "")

@@ -1,4 +1,4 @@
-"""The lab's image: built, named after its commit, pushed, pulled by its digest, and run."""
+"""The lab's image: built, tagged with its commit, pushed, pulled by its digest, and run."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Inv = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def pushed(built: str, run: Inv) -> dict[str, str]:  # noqa: ARG001 - it has to be there
-    """What `inv image.push` says of the image in the registry."""
-    done = run("image.push", "--json")
-    assert done.returncode == 0, done.stderr
-    said: dict[str, str] = json.loads(done.stdout)
-    return said
+def pushed(built: str, run: Inv) -> dict[str, str]:  # noqa: ARG001 - the image must exist
+    """The output of `inv image.push --json`."""
+    result = run("image.push", "--json")
+    assert result.returncode == 0, result.stderr
+    output: dict[str, str] = json.loads(result.stdout)
+    return output
 
 
 def in_registry(registry: Registry, name: str, reference: str) -> str:
-    """The digest that the registry itself gives for a tag or a digest."""
-    kinds = (
+    """Return the digest that the registry reports for a tag or a digest."""
+    accept = (
         "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, "
         "application/vnd.oci.image.index.v1+json"
     )
     url = f"http://{registry.address}/v2/{name}/manifests/{reference}"
-    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD", headers={"Accept": kinds})) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, method="HEAD", headers={"Accept": accept})) as answer:
         return str(answer.headers["Docker-Content-Digest"])
 
 
@@ -61,40 +61,40 @@ def test_pushed_digest_is_recorded_for_stack(lab: Project, run: Inv, pushed: dic
 def test_sbom_and_provenance_are_attached_as_referrers(
     lab: Project, local_registry: Registry, run: Inv, pushed: dict[str, str]
 ) -> None:
-    """As referrers: this registry has no list of them, so it is under a tag that is named after the digest."""
-    beside = Repository(pushed["name"].rpartition(":")[0])
-    found = {entry["artifactType"]: entry["digest"] for entry in beside.referrers(pushed["digest"])}
-    assert found.keys() == {attestations.SBOM, attestations.STATEMENT}
+    """This registry has no referrers API, so the list of referrers has a tag that contains the digest."""
+    repository = Repository(pushed["name"].rpartition(":")[0])
+    referrers = {entry["artifactType"]: entry["digest"] for entry in repository.referrers(pushed["digest"])}
+    assert referrers.keys() == {attestations.SBOM, attestations.STATEMENT}
     assert in_registry(local_registry, "devai/devai-regtest-lab", pushed["digest"].replace(":", "-"))
-    assert beside.content(found[attestations.SBOM]).decode() == run("image.sbom").stdout
-    statement = json.loads(beside.content(found[attestations.STATEMENT]))
+    assert repository.content(referrers[attestations.SBOM]).decode() == run("image.sbom").stdout
+    statement = json.loads(repository.content(referrers[attestations.STATEMENT]))
     assert statement["subject"][0]["digest"] == {"sha256": pushed["digest"].removeprefix("sha256:")}
-    made_of = {part["name"]: part for part in statement["predicate"]["buildDefinition"]["resolvedDependencies"]}
-    assert made_of["source"]["digest"] == {"gitCommit": git(lab.root, "rev-parse", "HEAD")}
-    assert made_of["source"]["annotations"] == {"dirty": False}
+    dependencies = {part["name"]: part for part in statement["predicate"]["buildDefinition"]["resolvedDependencies"]}
+    assert dependencies["source"]["digest"] == {"gitCommit": git(lab.root, "rev-parse", "HEAD")}
+    assert dependencies["source"]["annotations"] == {"dirty": False}
     lock = "deploy/image/requirements/minimal.lock"
-    assert made_of[lock]["digest"] == {"sha256": hashlib.sha256((lab.root / lock).read_bytes()).hexdigest()}
-    assert made_of["base"]["uri"] == f"docker://{json.loads(run('image.inspect', '--json').stdout)['base']}"
+    assert dependencies[lock]["digest"] == {"sha256": hashlib.sha256((lab.root / lock).read_bytes()).hexdigest()}
+    assert dependencies["base"]["uri"] == f"docker://{json.loads(run('image.inspect', '--json').stdout)['base']}"
 
 
 def test_builds_of_same_commit_have_equal_files(built: str, run: Inv) -> None:
-    """And one digest where the builder can give files one time; which of the two, the build says."""
+    """Compare digests if the builder sets the times of files, as its output reports; otherwise compare files."""
     first = inspect(built)
     docker("tag", built, "devai-regtest-first")
     again = run("image.build", "--no-cache")
     second = inspect(built)
     try:
         assert again.returncode == 0, again.stderr
-        assert "Successfully installed" in again.stderr  # pip's word: nothing was taken from the first
+        assert "Successfully installed" in again.stderr  # pip's output, so nothing was cached
         if "builds of the same commit have the same digest" in again.stderr:
             assert second["Id"] == first["Id"]
         else:
             assert "builds of the same commit differ in their digests only" in again.stderr
-            one, other = image_files("devai-regtest-first"), image_files(built)
-            assert len(one) > 20_000
-            assert {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} == set()
+            left, right = image_files("devai-regtest-first"), image_files(built)
+            assert len(left) > 20_000
+            assert {name for name in left.keys() | right.keys() if left.get(name) != right.get(name)} == set()
     finally:
-        docker("tag", "devai-regtest-first", built)  # the one that was pushed
+        docker("tag", "devai-regtest-first", built)  # the pushed image
         docker("rmi", "devai-regtest-first")
 
 
@@ -107,12 +107,12 @@ def test_repeated_push_sends_nothing(run: Inv, pushed: dict[str, str]) -> None:
 
 
 def test_different_image_of_same_commit_is_refused(built: str, small: str, run: Inv, pushed: dict[str, str]) -> None:
-    own = str(inspect(built)["Id"])
+    original = str(inspect(built)["Id"])
     docker("tag", small, built)
     try:
         refused = run("image.push")
     finally:
-        docker("tag", own, built)
+        docker("tag", original, built)
     assert refused.returncode == 2
     assert f"exists already and is another image ({pushed['digest']})" in refused.stderr
 
@@ -121,19 +121,19 @@ def test_uncommitted_files_change_the_tag(lab: Project, run: Inv, pushed: dict[s
     new = lab.root / "new"
     new.touch()
     try:
-        named = json.loads(run("image.tag", "--json").stdout)
+        result = json.loads(run("image.tag", "--json").stdout)
     finally:
         new.unlink()
-    assert re.fullmatch(rf"{re.escape(pushed['name'])}-dirty-[0-9a-f]{{8}}", named["name"])
+    assert re.fullmatch(rf"{re.escape(pushed['name'])}-dirty-[0-9a-f]{{8}}", result["name"])
 
 
 @pytest.fixture
 def pulled(built: str, run: Inv, pushed: dict[str, str]) -> str:
-    """The image, gone from the engine and brought back by its digest."""
+    """The image, removed from the engine and pulled by its digest."""
     docker("rmi", "--force", *image_names("*/devai/devai-regtest-lab"), built)
-    done = run("image.pull", "--json")
-    assert done.returncode == 0, done.stderr
-    assert f"@{pushed['digest']}" in done.stderr
+    result = run("image.pull", "--json")
+    assert result.returncode == 0, result.stderr
+    assert f"@{pushed['digest']}" in result.stderr
     return built
 
 
@@ -144,8 +144,8 @@ def address() -> str:
 
 @pytest.fixture
 def running(pulled: str, address: str) -> Iterator[str]:
-    """A container of the pulled image, as any engine runs it."""
-    container = docker("run", "--detach", "--env=JUPYTER_TOKEN=of-the-tests", f"--publish={address}:8888", pulled)
+    """A container of the pulled image, run without Compose."""
+    container = docker("run", "--detach", "--env=JUPYTER_TOKEN=test-token", f"--publish={address}:8888", pulled)
     yield container
     docker("rm", "--force", container)
 
@@ -164,13 +164,13 @@ def test_image_pulled_by_digest_runs(running: str, address: str) -> None:
 
 
 def test_labels_contain_origin_of_image(lab: Project, built: str, run: Inv) -> None:  # noqa: ARG001
-    said = json.loads(run("image.inspect", "--json").stdout)
-    assert said["revision"] == git(lab.root, "rev-parse", "HEAD")
-    assert said["version"] == "0.1.0"
-    assert said["licenses"] == "Apache-2.0"
-    assert said["source"] == "https://git.example.com/lab.git"  # without the token that git has
-    assert said["base"] in ("debian:trixie-slim", "devai-base:trixie")
-    assert said["base_source"] == ("registry" if said["base_digest"] else "debootstrap")
+    info = json.loads(run("image.inspect", "--json").stdout)
+    assert info["revision"] == git(lab.root, "rev-parse", "HEAD")
+    assert info["version"] == "0.1.0"
+    assert info["licenses"] == "Apache-2.0"
+    assert info["source"] == "https://git.example.com/lab.git"  # without the token of git's remote
+    assert info["base"] in ("debian:trixie-slim", "devai-base:trixie")
+    assert info["base_source"] == ("registry" if info["base_digest"] else "debootstrap")
 
 
 def test_sbom_is_valid_and_lists_packages_of_image(lab: Project, built: str, run: Inv, tmp_path: Path) -> None:
@@ -189,53 +189,53 @@ def test_sbom_is_valid_and_lists_packages_of_image(lab: Project, built: str, run
     assert ("pkg:pypi", "jupyterlab", version) in packages
     dpkg = docker("run", "--rm", "--entrypoint=dpkg-query", built, "--show", "--showformat=${Version}", "tini")
     assert ("pkg:deb", "tini", dpkg) in packages
-    assert run("image.sbom").stdout == text  # the same image, the same text
+    assert run("image.sbom").stdout == text  # the same text for the same image
 
 
 def test_scan_fails_on_known_vulnerability(built: str, run: Inv) -> None:  # noqa: ARG001
     with fakes.osv(package="jupyterlab") as service:
         environ = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": f"http://{service.address}/v1/query"}
-        found = run("image.scan", "--scanner=pip-audit", **environ)
-    assert found.returncode == 1
-    assert "TEST-2026-1" in found.stdout
+        vulnerable = run("image.scan", "--scanner=pip-audit", **environ)
+    assert vulnerable.returncode == 1
+    assert "TEST-2026-1" in vulnerable.stdout
     with fakes.osv(package="not-in-the-image") as service:
         environ["PIP_AUDIT_OSV_URL"] = f"http://{service.address}/v1/query"
         clean = run("image.scan", "--scanner=pip-audit", **environ)
     assert clean.returncode == 0, clean.stderr
-    assert len(service.requests) > 80  # every package was asked about
+    assert len(service.requests) > 80  # a request for every package
 
 
 def test_failed_scanner_fails_the_scan(built: str, run: Inv) -> None:  # noqa: ARG001
-    nowhere = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": "http://127.0.0.1:9/v1/query"}
-    failed = run("image.scan", "--scanner=pip-audit", **nowhere)
+    unreachable = {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": "http://127.0.0.1:9/v1/query"}
+    failed = run("image.scan", "--scanner=pip-audit", **unreachable)
     assert failed.returncode == 1
     assert "pip-audit failed (exit code " in failed.stderr
     assert "Traceback" not in failed.stderr
 
 
 def test_image_size_is_sum_of_layers(built: str, run: Inv) -> None:
-    shown = json.loads(run("image.size", "--json").stdout)
-    assert shown["bytes"] == sum(layer["bytes"] for layer in shown["layers"])
-    assert "COPY /opt/lab /opt/lab" in [layer["step"] for layer in shown["layers"]]
+    result = json.loads(run("image.size", "--json").stdout)
+    assert result["bytes"] == sum(layer["bytes"] for layer in result["layers"])
+    assert "COPY /opt/lab /opt/lab" in [layer["step"] for layer in result["layers"]]
     assert built
 
 
 def test_gpu_dockerfile_reuses_steps_of_cpu_image(built: str, lab: Project, run: Inv) -> None:  # noqa: ARG001
-    """Every step but CUDA's: on the CPU image's own base, with its packages, nothing is left to do."""
+    """Build Dockerfile.gpu on the CPU image's base with the same packages: all steps except CUDA's are cached."""
     base = json.loads(run("image.base", "--json").stdout)["name"]
     assert run("config.render", "--gpu").returncode == 0
     from subprocess import run as start
 
     file = "generated/local-registry/image/docker-bake.json"
     command = ["docker", "buildx", "bake", "--progress=plain", f"--file={file}", "--set=lab.args.PACKAGES=minimal"]
-    done = start(
+    result = start(
         [*command, f"--set=lab.args.BASE_IMAGE={base}", "--set=lab.tags=devai-regtest-gpu", "lab"],
         cwd=lab.root, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "load build definition from Dockerfile.gpu" in done.stderr
-    steps = re.findall(r"^(#\d+) \[[^]]+\] RUN ", done.stderr, re.MULTILINE)
+    assert "load build definition from Dockerfile.gpu" in result.stderr
+    steps = re.findall(r"^(#\d+) \[[^]]+\] RUN ", result.stderr, re.MULTILINE)
     assert steps
-    assert {f"{step} CACHED" for step in steps} <= set(done.stderr.splitlines()), done.stderr
+    assert {f"{step} CACHED" for step in steps} <= set(result.stderr.splitlines()), result.stderr
     docker("rmi", "devai-regtest-gpu")
 
 
@@ -246,13 +246,13 @@ def test_base_image_is_pinned_to_registry_digest(built: str, lab: Project, local
     docker("push", "--quiet", name)
     digest = in_registry(local_registry, "debian", "trixie-slim")
     pins = lab.root / "conf/common/pins.yaml"
-    here = [f"--set=image.base.{key}={name}" for key in ("name", "cuda12", "cuda13")]
+    overrides = [f"--set=image.base.{key}={name}" for key in ("name", "cuda12", "cuda13")]
     try:
-        locked = run("image.lock", "--only=images", *here, f"--set=ollama.image={name}@{digest}")
+        locked = run("image.lock", "--only=images", *overrides, f"--set=ollama.image={name}@{digest}")
         written = pins.read_text(encoding="utf-8")
         used = json.loads(run("image.base", "--json", f"--set=image.base.name={name}").stdout)
         rebuilt = run("image.build", f"--set=image.base.name={name}")
-        said = json.loads(run("image.inspect", "--json").stdout)
+        info = json.loads(run("image.inspect", "--json").stdout)
     finally:
         pins.unlink(missing_ok=True)
         run("image.build")
@@ -261,7 +261,7 @@ def test_base_image_is_pinned_to_registry_digest(built: str, lab: Project, local
     assert written.endswith(f"pins:\n  - {name}@{digest}\n")
     assert used == {"name": f"{name}@{digest}", "source": "present", "digest": digest}
     assert rebuilt.returncode == 0, rebuilt.stderr
-    assert (said["base"], said["base_digest"]) == (f"{name}@{digest}", digest)
+    assert (info["base"], info["base_digest"]) == (f"{name}@{digest}", digest)
     assert built
 
 
@@ -271,18 +271,18 @@ def test_prune_requires_confirmation_and_keeps_used_images(
     assert small
     repository = f"{local_registry.address}/devai/devai-regtest-lab"
     docker("tag", built, f"{repository}:0.1.0-of-another-commit")
-    asked = run("image.prune")
-    assert asked.returncode == 2
-    assert "no terminal to ask; nothing was changed" in asked.stderr
+    refused = run("image.prune")
+    assert refused.returncode == 2
+    assert "no terminal to ask; nothing was changed" in refused.stderr
     assert run("image.prune", "--yes").returncode == 0
-    left = docker("images", "--format={{.Repository}}:{{.Tag}}").split()
-    assert f"{repository}:0.1.0-of-another-commit" not in left
-    assert built in left
+    remaining = docker("images", "--format={{.Repository}}:{{.Tag}}").split()
+    assert f"{repository}:0.1.0-of-another-commit" not in remaining
+    assert built in remaining
 
 
 def test_prune_keeps_untagged_image_of_a_container(run: Inv, tmp_path: Path) -> None:
     name, ids = "devai-regtest-rebuilt", []
-    for build in ("used", "forgotten", "newest"):
+    for build in ("used", "unused", "newest"):
         (tmp_path / "Dockerfile").write_text(f'FROM scratch\nLABEL build={build}\nCMD ["none"]\n', encoding="utf-8")
         docker("build", "--quiet", "--label=io.devai.project=devai-regtest", f"--tag={name}", str(tmp_path))
         ids.append(str(inspect(name)["Id"]))
@@ -290,9 +290,9 @@ def test_prune_keeps_untagged_image_of_a_container(run: Inv, tmp_path: Path) -> 
             container = docker("create", name)
     try:
         pruned = run("image.prune", "--yes")
-        left = docker("images", "--all", "--quiet", "--no-trunc").split()
+        remaining = docker("images", "--all", "--quiet", "--no-trunc").split()
     finally:
         docker("rm", container)
         docker("rmi", "--force", ids[0], name)
     assert pruned.returncode == 0, pruned.stderr
-    assert [one in left for one in ids] == [True, False, True]
+    assert [each in remaining for each in ids] == [True, False, True]
