@@ -1,4 +1,4 @@
-"""Names in clouds: different stacks never share one, and every service takes them."""
+"""Names of cloud resources: different for different stacks, and valid for all services."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from harness.project import fresh
 from harness.settings import load
 from hypothesis import assume, example, given
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from devai_tasks.config import naming
 from devai_tasks.config.schema import Settings
@@ -19,16 +19,16 @@ Identity = tuple[str, str, str, str, str, str]
 """Identity and name of the project, cloud, environment, account, region."""
 
 LONG = "a-very-long-name-of-a-labora"
-WORDS = some.sampled_from(["lab", "lab-ml", "ml", "ml-dev", "dev", "aws", "aws-us", LONG, f"{LONG}to"])
-NAMES = WORDS | some.from_regex(STACK_NAME, fullmatch=True)
-PROJECTS = WORDS | some.from_regex(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?", fullmatch=True)
-IDENTITIES = some.tuples(
-    some.sampled_from(["", "abcdefghijkl", "abcdefghijkm"]),
+WORDS = st.sampled_from(["lab", "lab-ml", "ml", "ml-dev", "dev", "aws", "aws-us", LONG, f"{LONG}to"])
+NAMES = WORDS | st.from_regex(STACK_NAME, fullmatch=True)
+PROJECTS = WORDS | st.from_regex(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?", fullmatch=True)
+IDENTITIES = st.tuples(
+    st.sampled_from(["", "abcdefghijkl", "abcdefghijkm"]),
     PROJECTS,
     NAMES,
     NAMES,
-    some.sampled_from(["123456789012", "210987654321"]),
-    some.sampled_from(["eu-central-1", "us-east-1"]),
+    st.sampled_from(["123456789012", "210987654321"]),
+    st.sampled_from(["eu-central-1", "us-east-1"]),
 )
 
 
@@ -40,7 +40,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def settings_of(shipped: Settings, identity: Identity) -> Settings:
-    """The settings of another stack: the same in all but what makes it another one."""
+    """Return settings that differ from the shipped ones only in the stack's identity."""
     project_id, project, cloud, environment, account, region = identity
     return dataclasses.replace(
         shipped,
@@ -51,12 +51,12 @@ def settings_of(shipped: Settings, identity: Identity) -> Settings:
 
 
 def stack(project: str = "lab", cloud: str = "aws", environment: str = "dev", region: str = "eu-central-1") -> Identity:
-    """What tells a stack from others, with values of no importance here."""
+    """Return an identity with defaults for the values that a test does not set."""
     return ("", project, cloud, environment, "123456789012", region)
 
 
 def location(settings: Settings) -> tuple[str, str]:
-    """Return where the stack's state is, in a store that is given; and with what identity, which its record tells."""
+    """Return the state's key in its store, and the project ID, which the state's record contains."""
     return naming.state(settings), settings.project.id
 
 

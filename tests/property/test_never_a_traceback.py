@@ -1,4 +1,4 @@
-"""Whatever stands in a file or on the command line: settings, or one clean refusal."""
+"""Any text in a file or on the command line gives settings or one error message, never a traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from harness.project import fresh
 from harness.settings import load
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 
 from devai_tasks.config import document, reader
 from devai_tasks.config.project import Project
@@ -21,52 +21,52 @@ from devai_tasks.stack import artifacts
 from devai_tasks.system.errors import ConfigError, UsageError
 from devai_tasks.workspace import writer
 
-# What YAML and OmegaConf give a meaning to, beside any text at all.
-PIECES = some.sampled_from(
+# Texts with a meaning in YAML or OmegaConf, in addition to arbitrary text.
+PIECES = st.sampled_from(
     [
         *"{}[],:#&*!|>'\"%@`-?~$.=\\/ \n\t",
         "${", "${env.A}", "${project.name}", "${oc.env:HOME}", "???", "<<", "---", "...", "&a", "*a", "!!int", "1.10",
         "0123", "no", "null", "models", "ports", "lab", "\\U0001F600", "\\xff", "é", "\u2028", "\ufeff",
     ]
 )  # fmt: skip
-TEXT = some.lists(PIECES, max_size=12).map("".join) | some.text(max_size=30)
+TEXT = st.lists(PIECES, max_size=12).map("".join) | st.text(max_size=30)
 LEAVES = [".".join(map(str, key)) for key in reader.leaves(Settings)]
 SECTIONS = list(reader.fields(Settings))
-KEYS = some.sampled_from([*LEAVES, *SECTIONS, "env.A", "labels.b", "nobody"]) | TEXT
-OVERRIDES = some.lists(some.builds("{}={}".format, KEYS, TEXT) | TEXT, min_size=1, max_size=3)
+KEYS = st.sampled_from([*LEAVES, *SECTIONS, "env.A", "labels.b", "unknown"]) | TEXT
+OVERRIDES = st.lists(st.builds("{}={}".format, KEYS, TEXT) | TEXT, min_size=1, max_size=3)
 
-TREES = some.recursive(
-    some.none() | TEXT,
-    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(KEYS | TEXT, inner, max_size=3),
+TREES = st.recursive(
+    st.none() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | TEXT, inner, max_size=3),
     max_leaves=8,
 )
 
-# OmegaConf warns of an interpolation like `${oc.env:,}`; a person's typing is no concern of the test's.
+# OmegaConf warns about interpolations like `${oc.env:,}`, which these tests ignore.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+no_deadline = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose personal.yaml is this module's."""
-    return fresh(tmp_path_factory.mktemp("own") / "lab")
+def writable(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose personal.yaml the tests overwrite."""
+    return fresh(tmp_path_factory.mktemp("personal") / "lab")
 
 
-@steady
+@no_deadline
 @given(TEXT)
 def test_any_text_parses_or_is_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
         assert isinstance(document.parse(text, "file").tree, dict)
 
 
-@steady
-@given(some.text(some.characters(exclude_categories=["Cs", "Cc"])))
+@no_deadline
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_quoted_text_is_parsed_unchanged(text: str) -> None:
     written = yaml.safe_dump({"key": text}, allow_unicode=True, default_style='"')
     assert document.parse(written, "file").tree == {"key": text}
 
 
-@steady
+@no_deadline
 @given(TEXT)
 def test_any_override_value_parses_or_is_refused(text: str) -> None:
     with contextlib.suppress(ConfigError):
@@ -80,7 +80,7 @@ def settings_or_refusal(project: Project, overrides: list[str]) -> Settings | No
         return None
 
 
-@steady
+@no_deadline
 @given(OVERRIDES)
 def test_any_overrides_render_or_are_refused(shipped: Project, overrides: list[str]) -> None:
     if loaded := settings_or_refusal(shipped, overrides):
@@ -91,8 +91,8 @@ def test_any_overrides_render_or_are_refused(shipped: Project, overrides: list[s
                 assert (written / path).read_bytes().decode() == text
 
 
-@steady
-@given(some.dictionaries(some.sampled_from(SECTIONS) | TEXT, TREES, min_size=1, max_size=3))
-def test_any_layer_loads_or_is_refused(own: Project, tree: dict[str, object]) -> None:
-    (own.conf / "personal.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
-    settings_or_refusal(own, [])
+@no_deadline
+@given(st.dictionaries(st.sampled_from(SECTIONS) | TEXT, TREES, min_size=1, max_size=3))
+def test_any_layer_loads_or_is_refused(writable: Project, tree: dict[str, object]) -> None:
+    (writable.conf / "personal.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+    settings_or_refusal(writable, [])

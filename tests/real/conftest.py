@@ -1,4 +1,4 @@
-"""Terraform with the providers themselves; no credentials, nothing is asked of a cloud."""
+"""Terraform with the real providers, without credentials and requests to a cloud."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Terraform as it comes, without one person's settings."""
+    """Ignore the user's settings for Terraform."""
     monkeypatch.delenv("TF_CLI_CONFIG_FILE", raising=False)

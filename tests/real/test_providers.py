@@ -1,7 +1,7 @@
-"""The roots and every module, validated by the real providers: their own schemas and their own checks of values.
+"""All roots and modules, validated by the schemas and the value checks of the real providers.
 
-Azure's is built from its source. The others are taken from DEVAI_PROVIDER_DIR, and passed by without it: there is no
-way to them but their registry.
+Azure's provider is built from source. The other providers come from DEVAI_PROVIDER_DIR, since only their registry
+publishes them; without this variable, their tests are skipped.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ MODULES = [folder for cloud in PROVIDERS for folder in sorted(ROOTS.glob(f"modul
 
 
 def mirror(provider: str) -> Path:
-    """The folder that a provider is taken from; skipped without one."""
-    given = os.environ.get("DEVAI_PROVIDER_DIR")
-    if provider not in provider_snapshots.MODULES and not (given and list(Path(given).glob(f"*/hashicorp/{provider}"))):
-        pytest.skip(f"DEVAI_PROVIDER_DIR names no folder with {provider}")
+    """Return the folder with a provider; skip the test if there is none."""
+    folder = os.environ.get("DEVAI_PROVIDER_DIR")
+    if provider not in provider_snapshots.MODULES and not (
+        folder and list(Path(folder).glob(f"*/hashicorp/{provider}"))
+    ):
+        pytest.skip(f"DEVAI_PROVIDER_DIR has no provider {provider}")
     return provider_snapshots.provider_folder(provider)
 
 
-def prepared(source: Path, tmp_path: Path, provider: str) -> Terraform:
-    """A folder of the configuration, copied with all the others, with its providers."""
+def initialized(source: Path, tmp_path: Path, provider: str) -> Terraform:
+    """Return Terraform in a copy of a root or module, initialized with the real provider."""
     shutil.copytree(ROOTS, tmp_path / "terraform", ignore=shutil.ignore_patterns(".terraform*", "tests"))
     root = tmp_path / "terraform" / source.relative_to(ROOTS)
     terraform = Terraform(root, tmp_path / "data", mirror=mirror(provider))
@@ -47,20 +49,20 @@ def prepared(source: Path, tmp_path: Path, provider: str) -> Terraform:
 
 @pytest.mark.parametrize("cloud", PROVIDERS)
 def test_root_is_valid_for_real_provider(tmp_path: Path, cloud: str) -> None:
-    prepared(ROOTS / cloud, tmp_path, PROVIDERS[cloud]).validate()
+    initialized(ROOTS / cloud, tmp_path, PROVIDERS[cloud]).validate()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_module_is_valid_for_real_provider(tmp_path: Path, module: Path) -> None:
-    prepared(module, tmp_path, PROVIDERS[module.name]).validate()
+    initialized(module, tmp_path, PROVIDERS[module.name]).validate()
 
 
 def test_azure_root_passes_its_tests_with_real_provider(tmp_path: Path) -> None:
-    """Its mocks have the form that the provider wants, and the provider checks what is planned with them."""
-    terraform = prepared(ROOTS / "azure", tmp_path, "azurerm")
+    """Run the root's tests with the real provider, which validates the mocks and the planned values."""
+    terraform = initialized(ROOTS / "azure", tmp_path, "azurerm")
     shutil.copytree(ROOTS / "azure/tests", terraform.root / "tests")
-    terraform.init(None, state=False)  # of the modules that the tests name
-    done = subprocess.run(
+    terraform.init(None, state=False)  # for the modules that the tests use
+    result = subprocess.run(
         [*find("auto"), "test", "-no-color"],
         cwd=terraform.root,
         env={**os.environ, "TF_DATA_DIR": str(terraform.data)},
@@ -68,11 +70,11 @@ def test_azure_root_passes_its_tests_with_real_provider(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_real_provider_rejects_unknown_value(tmp_path: Path) -> None:
-    terraform = prepared(ROOTS / "azure", tmp_path, "azurerm")
+    terraform = initialized(ROOTS / "azure", tmp_path, "azurerm")
     (terraform.root / "wrong.tf").write_text(
         'resource "azurerm_container_registry" "wrong" {\n  name = "x12345"\n  resource_group_name = "x"\n'
         '  location = "westeurope"\n  sku = "Bronze"\n}\n',
@@ -84,32 +86,32 @@ def test_real_provider_rejects_unknown_value(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("provider", PROVIDERS.values())
 def test_snapshot_matches_real_provider(tmp_path: Path, provider: str) -> None:
-    recorded = read(FOLDER / f"{provider}.json")
+    snapshot = read(FOLDER / f"{provider}.json")
     (tmp_path / "main.tf").write_text(
         "terraform {\n  required_providers {\n"
-        f'    {provider} = {{ source = "hashicorp/{provider}", version = "{recorded.version}" }}\n  }}\n}}\n',
+        f'    {provider} = {{ source = "hashicorp/{provider}", version = "{snapshot.version}" }}\n  }}\n}}\n',
         encoding="utf-8",
     )
     terraform = Terraform(tmp_path, tmp_path / "data", mirror=mirror(provider))
     terraform.init(None, state=False)
-    real = of_real_provider(terraform.schemas(), recorded.source, recorded.version, recorded.origin)
-    known = real.only(Used(frozenset(recorded.resources), frozenset(recorded.data)))
-    if "built from" in recorded.origin:
-        assert known == recorded
-    assert names(recorded) <= names(known)
+    real = of_real_provider(terraform.schemas(), snapshot.source, snapshot.version, snapshot.origin)
+    known = real.only(Used(frozenset(snapshot.resources), frozenset(snapshot.data)))
+    if "built from" in snapshot.origin:
+        assert known == snapshot
+    assert names(snapshot) <= names(known)
 
 
-def names(recording: Snapshot) -> set[str]:
-    """Every argument and attribute, by its path."""
+def names(snapshot: Snapshot) -> set[str]:
+    """Return the paths of all arguments and attributes."""
 
     def below(path: str, block: object) -> set[str]:
         content = json.loads(json.dumps(block))
-        found = {f"{path}.{name}" for name in content["attributes"]}
+        paths = {f"{path}.{name}" for name in content["attributes"]}
         for name, entry in content["block_types"].items():
-            found |= below(f"{path}.{name}", entry["block"])
-        return found
+            paths |= below(f"{path}.{name}", entry["block"])
+        return paths
 
-    return set().union(*(below(name, block) for name, block in recording.resources.items()))
+    return set().union(*(below(name, block) for name, block in snapshot.resources.items()))
 
 
 def test_tasks_use_providers_from_folder(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
