@@ -1,7 +1,7 @@
-"""What loading and rendering cost: one stack as a person runs it, and a thousand in one process.
+"""Benchmark of loading and rendering: one stack per process as users run it, and a thousand stacks in one process.
 
-`nox -s bench -- configuration` prints the tables of docs/performance.md. Only the growth can fail: a thousand stacks
-must not cost each more than the first hundreds do.
+`nox -s bench -- configuration` prints the tables of docs/performance.md. The benchmark fails only if the time per stack
+grows with the number of stacks.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from pathlib import Path
 from harness.project import fresh
 
 INV = str(Path(sys.executable).with_name("inv"))
-# The later half of the stacks, beside the earlier one.
+# Median time per stack: second half of the stacks divided by the first half.
 GROWTH_LIMIT = 1.3
 PROFILES = 250  # on each of the four clouds
 
 
 def main() -> None:
-    """Run all of it; exit code 1 where the cost of a stack grows with their number."""
+    """Run all benchmarks; exit with 1 if the time per stack grows."""
     if sys.argv[1:]:
-        many(Path(sys.argv[1]))
+        measure_many_stacks(Path(sys.argv[1]))
         return
     with tempfile.TemporaryDirectory() as folder:
         root = fresh(Path(folder) / "lab").root
-        one(root)
+        measure_processes(root)
         for number in range(PROFILES):
             text = f"resources: {{lab: {{memory: {number % 30 + 1}Gi}}}}\nenv: {{NUMBER: '{number}'}}\n"
             (root / f"conf/profiles/p{number}.yaml").write_text(text, encoding="utf-8")
-        # In a process of its own, whose memory is measured.
+        # In a separate process, to measure its memory.
         sys.exit(subprocess.run([sys.executable, __file__, root], check=False).returncode)
 
 
-def one(root: Path) -> None:
-    """Each as a whole process, beside Invoke's own start."""
+def measure_processes(root: Path) -> None:
+    """Measure whole processes, and Invoke's startup for comparison."""
     print("\n| whole process | median of 9 |\n| --- | --- |")
     for title, command in (
         ("`inv --list`", [INV, "--list"]),
@@ -51,8 +51,8 @@ def one(root: Path) -> None:
         print(f"| {title} | {statistics.median(seconds):.2f} s |", flush=True)
 
 
-def many(root: Path) -> None:
-    """All stacks of a project in this process: loaded and rendered, each timed."""
+def measure_many_stacks(root: Path) -> None:
+    """Measure loading and rendering of each stack of a project in this process."""
     start = time.perf_counter()
     from harness.settings import Sources
 
@@ -62,8 +62,8 @@ def many(root: Path) -> None:
     project = Project(root)
     sources = Sources(project, {})
     imported = time.perf_counter() - start
-    made = [stack for stack in project.stacks if stack.environment not in ("dev", "staging", "prod")]
-    stacks = sorted(made, key=lambda stack: stack.environment)  # so that both halves have all clouds
+    created = [stack for stack in project.stacks if stack.environment not in ("dev", "staging", "prod")]
+    stacks = sorted(created, key=lambda stack: stack.environment)  # both halves contain all clouds
     seconds = []
     for stack in stacks:
         start = time.perf_counter()
@@ -75,17 +75,17 @@ def many(root: Path) -> None:
     growth = statistics.median(later[half:]) / statistics.median(later[:half])
     print(f"\n| {len(stacks)} stacks in one process | |\n| --- | --- |")
     print(f"| imports | {imported:.2f} s |")
-    print(f"| the first stack | {seconds[0] * 1000:.0f} ms |")
-    print(f"| each further one, median | {statistics.median(later) * 1000:.1f} ms |")
-    print(f"| all of them | {sum(seconds):.1f} s |")
-    print(f"| the later half beside the earlier; limit {GROWTH_LIMIT} | {growth:.2f} |")
-    print(f"| memory at most | {memory:.0f} MB |", flush=True)
+    print(f"| first stack | {seconds[0] * 1000:.0f} ms |")
+    print(f"| each further stack, median | {statistics.median(later) * 1000:.1f} ms |")
+    print(f"| all stacks | {sum(seconds):.1f} s |")
+    print(f"| second half divided by first half; limit {GROWTH_LIMIT} | {growth:.2f} |")
+    print(f"| maximum memory | {memory:.0f} MB |", flush=True)
     if growth > GROWTH_LIMIT:
-        sys.exit(f"a stack costs {growth:.2f} times as much when there are many; limit {GROWTH_LIMIT}")
+        sys.exit(f"a stack takes {growth:.2f} times as long among many stacks; limit {GROWTH_LIMIT}")
 
 
 def timed(command: list[str], root: Path) -> float:
-    """Seconds that a command takes; nothing is rendered before it."""
+    """Return the seconds that a command takes without previously rendered artifacts."""
     subprocess.run(["rm", "-rf", root / "generated"], check=True)
     start = time.perf_counter()
     subprocess.run(command, cwd=root, capture_output=True, check=True)

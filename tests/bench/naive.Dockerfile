@@ -1,5 +1,5 @@
-# What the lab's image is measured against: the same packages on the same base as most first drafts have them.
-# One stage, apt's recommendations, pip's and apt's caches; nothing made worse on purpose.
+# The baseline for the lab's image: the same packages on the same base, in a typical first version. It has one stage,
+# apt's recommended packages, and the caches of pip and apt; nothing is made worse on purpose.
 ARG BASE_IMAGE=debian:trixie-slim
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE}
 RUN apt-get update && apt-get install --yes python3 python3-pip python3-venv tini
 ARG PACKAGES=standard
 COPY deploy/image/requirements/${PACKAGES}.lock /tmp/packages.lock
-# The bundle of a network that inspects TLS; it adds nothing to the layer.
+# The CA bundle of a network that inspects TLS; it is not part of the layer.
 # hadolint ignore=DL3042
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi; \

@@ -1,7 +1,7 @@
-"""Ratios within one run: what the tasks cost beside the plain tools, and the image beside a naive one.
+"""Benchmarks that compare the tasks with the tools they run, and the lab's image with a naive one.
 
-`nox -s bench` prints them as the tables of docs/performance.md. Pairs alternate, so that a busy machine slows both
-sides; the median of the pairs' ratios is what counts.
+`nox -s bench` prints the tables of docs/performance.md. The two sides of a comparison alternate, so that other load
+slows both sides; the result is the median of the pairs' ratios.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from devai_tasks.workspace import scaffold
 
 REPOSITORY = Path(__file__).parents[2]
 INV = str(Path(sys.executable).with_name("inv"))
-# As on a person's machine, where Python keeps the bytecode of what it imports.
+# As on a user's machine, where Python caches the bytecode of imported modules.
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-# The one limit that fails the session: `inv --list` is paid at every completion.
+# The only limit that fails the session: shell completion runs `inv --list` each time.
 LIST_LIMIT = 1.3
 
 ONE_TASK = """
@@ -44,7 +44,7 @@ PORTS = "ports: {lab: 18888, ollama: 18434}\nproject: {name: devai-bench}\n"
 
 
 def main() -> None:
-    """Run all of it; exit code 1 where a ratio is over its limit."""
+    """Run all benchmarks; exit with 1 if a ratio exceeds its limit."""
     with tempfile.TemporaryDirectory() as folder:
         lab = Path(folder) / "lab"
         scaffold.write(lab)
@@ -57,20 +57,20 @@ def main() -> None:
         finally:
             stack.inv("compose.down", "--data", "--confirm=devai-bench-local-bench")
     if listing > LIST_LIMIT:
-        sys.exit(f"inv --list takes {listing:.2f} times as long as in a project of one task; limit {LIST_LIMIT}")
+        sys.exit(f"inv --list takes {listing:.2f} times as long as in a project with one task; limit {LIST_LIMIT}")
 
 
 def start_up(folder: Path, lab: Path) -> float:
-    """`inv --list` in a project of ours, and in one with a single task."""
+    """Compare `inv --list` in a new project and in a project with a single task."""
     plain = folder / "plain"
     plain.mkdir()
     (plain / "tasks.py").write_text(ONE_TASK, encoding="utf-8")
     pairs = paired(lambda: run([INV, "--list"], plain), lambda: run([INV, "--list"], lab), rounds=15)
-    return report("`inv --list`, one task", "`inv --list`, ours", pairs)
+    return report("`inv --list`, one task", "`inv --list`, all tasks", pairs)
 
 
 def compose_up(stack: ComposeStack) -> None:
-    """`docker compose up --wait` and `inv compose.up`, both from nothing but built images."""
+    """Compare `docker compose up --wait` and `inv compose.up`, both with built images and without containers."""
     root = stack.project.root
     assert stack.inv("compose.up").returncode == 0
     plain = ["docker", "compose", "--env-file", "generated/local-bench/compose/.env"]
@@ -82,37 +82,37 @@ def compose_up(stack: ComposeStack) -> None:
 
         return measure
 
-    ours = from_down([INV, "compose.up", "--env=bench"])
-    pairs = paired(from_down([*plain, "up", "--detach", "--wait"]), ours, rounds=5)
+    task = from_down([INV, "compose.up", "--env=bench"])
+    pairs = paired(from_down([*plain, "up", "--detach", "--wait"]), task, rounds=5)
     report("`docker compose up --wait`", "`inv compose.up`", pairs)
 
 
 def image(stack: ComposeStack) -> None:
-    """The lab's image and a naive one of the same packages on the same base; a rebuild after a change."""
+    """Compare the lab's image and a naive one with the same packages and base; measure a rebuild after a change."""
     base = building.base_image(stack.project, stack.settings, Docker()).name
-    naive, ours, root = "devai-bench-naive", "devai-bench-lab:local-bench", stack.project.root
+    naive, lab_image, root = "devai-bench-naive", "devai-bench-lab:local-bench", stack.project.root
     arguments = {"BASE_IMAGE": base, "PACKAGES": stack.settings.image.packages}
     build = ["docker", "buildx", "build", "--no-cache", *(f"--build-arg={a}={b}" for a, b in arguments.items())]
     if stack.settings.image.ca_file:
         build.append(f"--secret=id=ca,src={stack.settings.image.ca_file}")
     naive_seconds = run([*build, f"--tag={naive}", f"--file={REPOSITORY}/tests/bench/naive.Dockerfile", "."], root)
-    cold = run([*build, f"--tag={ours}", "."], root)
+    cold = run([*build, f"--tag={lab_image}", "."], root)
     warm = timed(lambda: stack.inv("image.build").check_returncode())
     (root / "requirements.txt").write_text(f"tomli-w # {time.time()}\n", encoding="utf-8")
     changed = timed(lambda: stack.inv("image.build").check_returncode())
     print("\n| image | size | built in |\n| --- | --- | --- |")
-    print(f"| the base alone | {size(base) / 1e6:.0f} MB | |")
+    print(f"| base image | {size(base) / 1e6:.0f} MB | |")
     print(f"| naive | {size(naive) / 1e6:.0f} MB | {naive_seconds:.0f} s |")
-    print(f"| ours | {size(ours) / 1e6:.0f} MB | {cold:.0f} s |")
-    print(f"| ratio | {size(ours) / size(naive):.2f} | {cold / naive_seconds:.2f} |")
-    print(f"\nBuilt again: {warm:.1f} s; with one line of requirements.txt changed: {changed:.1f} s.")
-    pairs = paired(lambda: first_answer(naive), lambda: first_answer(ours), rounds=5)
-    report("naive, from `docker run` to the first answer of /api", "ours", pairs)
-    run(["docker", "rmi", "--force", naive, ours], root)
+    print(f"| lab image | {size(lab_image) / 1e6:.0f} MB | {cold:.0f} s |")
+    print(f"| ratio | {size(lab_image) / size(naive):.2f} | {cold / naive_seconds:.2f} |")
+    print(f"\nRebuilt: {warm:.1f} s; with one line of requirements.txt changed: {changed:.1f} s.")
+    pairs = paired(lambda: first_answer(naive), lambda: first_answer(lab_image), rounds=5)
+    report("naive, from `docker run` to the first response of /api", "lab image", pairs)
+    run(["docker", "rmi", "--force", naive, lab_image], root)
 
 
 def first_answer(name: str) -> float:
-    """Seconds from `docker run`, on an empty home, until JupyterLab answers."""
+    """Return the seconds from `docker run` with an empty home until JupyterLab answers."""
     address = f"127.0.0.1:{free_port()}"
     command = ["docker", "run", "--detach", "--env=JUPYTER_TOKEN=bench", f"--publish={address}:8888", name]
     start = time.perf_counter()
@@ -129,43 +129,43 @@ def first_answer(name: str) -> float:
     raise TimeoutError(f"{name} does not answer")
 
 
-def paired(one: Callable[[], float], other: Callable[[], float], *, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of both, in turns, each going first every other time; the first round warms up and does not count."""
+def paired(left: Callable[[], float], right: Callable[[], float], *, rounds: int) -> list[tuple[float, float]]:
+    """Measure both in turn, with the order swapped each round; the first round is a warm-up and not counted."""
     results = []
-    for turn in range(rounds + 1):
-        if turn % 2:
-            second, first = other(), one()
+    for round_number in range(rounds + 1):
+        if round_number % 2:
+            second, first = right(), left()
         else:
-            first, second = one(), other()
+            first, second = left(), right()
         results.append((first, second))
     return results[1:]
 
 
-def report(one: str, other: str, pairs: Sequence[tuple[float, float]]) -> float:
-    """Print a table; returns the median ratio."""
+def report(left: str, right: str, pairs: Sequence[tuple[float, float]]) -> float:
+    """Print a table; return the median ratio."""
     ratio = statistics.median(second / first for first, second in pairs)
     difference = statistics.median(second - first for first, second in pairs)
     print("\n| | median |\n| --- | --- |")
-    print(f"| {one} | {statistics.median(first for first, _ in pairs):.2f} s |")
-    print(f"| {other} | {statistics.median(second for _, second in pairs):.2f} s |")
+    print(f"| {left} | {statistics.median(first for first, _ in pairs):.2f} s |")
+    print(f"| {right} | {statistics.median(second for _, second in pairs):.2f} s |")
     print(f"| ratio of pairs | {ratio:.2f} ({difference:+.2f} s) |", flush=True)
     return ratio
 
 
 def run(command: Sequence[str], folder: Path) -> float:
-    """Seconds that a command takes; its output only when it fails."""
+    """Return the seconds that a command takes."""
     return timed(lambda: subprocess.run(command, cwd=folder, env=ENVIRON, capture_output=True, check=True))
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Seconds that an action takes."""
+    """Return the seconds that an action takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def size(name: str) -> int:
-    """Bytes of an image."""
+    """Return the size of an image in bytes."""
     output = subprocess.run(["docker", "inspect", name], capture_output=True, text=True, check=True).stdout
     return int(json.loads(output)[0]["Size"])
 
