@@ -2,8 +2,8 @@
 """Compare the artifacts that two commits render, for all shipped stacks and all switches: `compare_rendered.py BEFORE`.
 
 Prints one line for each artifact that differs, and exits with 1 if there is one; `--diff` prints the differences. AFTER
-defaults to the working tree. If a commit refuses to render a stack, the invalid keys are compared instead. Run the
-script in the project's environment (`.venv/bin/python scripts/compare_rendered.py …`).
+defaults to the working tree. If a commit cannot render a stack, the invalid keys are compared instead. Run the script
+in the project's environment (`.venv/bin/python scripts/compare_rendered.py …`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SWITCHES: Mapping[str, Sequence[str]] = {
     "kubernetes": ("compute.platform=kubernetes",),
     "ollama of the host": ("ollama.mode=host",),
     "external ollama": ("ollama.mode=external", "ollama.url=http://192.0.2.7:11434"),
-    "models from files": ("models=[own.gguf]",),
+    "models from files": ("models=[local.gguf]",),
     "chroma": ("vector_store.kind=chroma",),
     "podman": ("engine.name=podman",),
     "root": ("engine.uid=0", "engine.gid=0"),
@@ -43,7 +43,7 @@ SWITCHES: Mapping[str, Sequence[str]] = {
     "other ports and path": ("ports.lab=9000", "network.base_url=/lab/"),
     "labels and variables": ("labels={team: a}", "env={A: 'b c', D: \"it's\"}", "secrets={K: '${secret:K}'}"),
     "tools and compilers": ("image.tools=[claude]", "image.compilers=true"),
-    "own certificate": ("terraform.certificate=mine",),
+    "custom certificate": ("terraform.certificate=mine",),
     "no https": ("protected=false", "tls.enabled=false"),
     "no host name": ("protected=false", "ingress.host="),
     "secret store": ("kubernetes.secret_store=vault",),
@@ -75,8 +75,8 @@ def main() -> int:
 def rendered(folder: Path, commit: str | None, names: Sequence[str]) -> dict[str, str]:
     """Return the artifacts of a commit or of the working tree (None), by `switch/stack/artifact`."""
     folder.mkdir()
-    present = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    command = ["git", "archive", "--format=tar", commit] if commit else present
+    list_files = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = ["git", "archive", "--format=tar", commit] if commit else list_files
     files = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     if commit:
         subprocess.run(["tar", "-x"], cwd=folder, input=files, check=True)
@@ -106,15 +106,15 @@ def of_stack(folder: Path, stack: str, switch: str) -> dict[str, str]:
     return {path.removeprefix(f"{stack}/"): text for path, text in artifacts.items()}
 
 
-def render(folder: Path, switch: str, *which: str) -> dict[str, str]:
-    """Return the rendered artifacts by stack and path; if rendering is refused, the invalid keys as `refused`."""
+def render(folder: Path, switch: str, *flags: str) -> dict[str, str]:
+    """Return the rendered artifacts by stack and path; if rendering fails, the invalid keys as `refused`."""
     overrides = [f"--set={override}" for override in SWITCHES[switch]]
-    command = [sys.executable, "-m", "invoke", "config.render", *which, *overrides]
+    command = [sys.executable, "-m", "invoke", "config.render", *flags, *overrides]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DEVAI")}
     environ["PYTHONPATH"] = str(folder)
     result = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     texts = {}
-    for target in sorted((folder / "generated").glob("*/*")):  # a link to the newest folder
+    for target in sorted((folder / "generated").glob("*/*")):  # a symbolic link to the current folder
         if not target.is_symlink():
             continue
         for file in sorted(path for path in target.rglob("*") if path.is_file()):
