@@ -37,7 +37,7 @@ def with_provider_snapshots(
 
 
 def resolve_to(host: str, address: str, port: int) -> None:
-    """Resolve a host name to an address and a port of this machine, whatever port is requested."""
+    """Resolve a host name, with any port, to an address and a port of this machine."""
     real = socket.getaddrinfo
 
     def getaddrinfo(name: Any, service: Any, *arguments: Any, **options: Any) -> Any:

@@ -229,7 +229,7 @@ def test_load_balancer_has_session_affinity_and_long_timeout(stack: Manifests) -
 def test_eks_lab_is_not_disrupted_and_has_readiness_gate(stack: Manifests) -> None:
     (namespace,) = stack.of("Namespace").values()
     annotations = {name: pod["metadata"].get("annotations", {}) for name, pod in stack.pods.items()}
-    protected = [name for name, own in annotations.items() if own.get("karpenter.sh/do-not-disrupt") == "true"]
+    protected = [name for name, values in annotations.items() if values.get("karpenter.sh/do-not-disrupt") == "true"]
     gated = namespace["metadata"]["labels"].get("eks.amazonaws.com/pod-readiness-gate-inject") == "enabled"
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert (protected, gated) == ((["devai"], True) if stack.settings.compute.provider == "aws" else ([], False))
@@ -254,9 +254,9 @@ def test_ingress_has_host_and_health_check_under_base_url(stack: Manifests) -> N
 def test_enabled_https_redirects_http(stacks: dict[Variant, Manifests]) -> None:
     for variant, stack in stacks.items():
         for ingress in stack.of("Ingress").values():
-            notes = ingress["metadata"]["annotations"]
-            redirects = [notes.get("alb.ingress.kubernetes.io/ssl-redirect") == "443"]
-            redirects.append(notes.get("appgw.ingress.kubernetes.io/ssl-redirect") == "true")
+            annotations = ingress["metadata"]["annotations"]
+            redirects = [annotations.get("alb.ingress.kubernetes.io/ssl-redirect") == "443"]
+            redirects.append(annotations.get("appgw.ingress.kubernetes.io/ssl-redirect") == "true")
             redirects += [front["spec"]["redirectToHttps"]["enabled"] for front in stack.of("FrontendConfig").values()]
             redirects.append(bool(ingress["spec"].get("tls")))
             assert any(redirects) == stack.settings.tls.enabled, variant

@@ -123,7 +123,7 @@ def test_state_of_another_project_of_the_same_name_is_refused(
     state = store / f"first/{ACCOUNT}/{REGION}/aws/dev.tfstate"
     before = state.read_bytes()
 
-    other = project_of("first", folder="elsewhere")
+    other_project = project_of("first", folder="elsewhere")
     for task in ("tf.plan", "tf.apply", "tf.destroy", "tf.output", "plan", "up", "down"):
         flags = () if task in ("tf.plan", "tf.output", "plan") else ("--yes", "--confirm=devai-aws-dev")
         refused = devai(task, *STACK, "--set=compute.platform=simple", *flags)
@@ -131,7 +131,7 @@ def test_state_of_another_project_of_the_same_name_is_refused(
         assert "the state of aws-dev belongs to another project: first (project.id " in refused.stderr
         assert "another project.name" in refused.stderr
     assert state.read_bytes() == before
-    assert not (other.root / ".devai/aws-dev/deployment.yaml").exists()
+    assert not (other_project.root / ".devai/aws-dev/deployment.yaml").exists()
 
 
 def test_clone_without_project_id_reports_recorded_id(

@@ -76,7 +76,7 @@ class Node:
             _wait_until_stopped(process)
         for program in self.started:
             program.process.wait()
-        subprocess.run(["ip", "link", "delete", self.name], capture_output=True, check=False)  # may be gone already
+        subprocess.run(["ip", "link", "delete", self.name], capture_output=True, check=False)  # may be deleted already
         cgroups.remove(self.name)
         shutil.rmtree(self.folder)
 
