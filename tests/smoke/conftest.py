@@ -1,9 +1,9 @@
-"""A real stack: one of the tests' own, or one that runs already (`nox -s smoke -- --stack=local-dev`).
+"""Fixtures for a real stack: a temporary one, or one that runs already (`nox -s smoke -- --stack=local-dev`).
 
-With `--in-cluster`, as `nox -s cluster` has it, the one that the tests of the cluster have brought up there.
+With `--in-cluster`, which `nox -s cluster` passes, the stack is the one that the cluster tests have deployed.
 
-The tests' own stack is `local-smoke`, in a project of its own, on ports of its own, for a user id that is nobody's. Its
-images and its model come the way that the machine allows: pulled, or built here.
+The temporary stack is `local-smoke`, in a temporary project and on free ports. If the tests run as root, the lab's user
+ID is one that no account has. Images and the model are pulled, or built here if the machine can't pull.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ from devai_tasks.workspace import scaffold
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--stack", help="a stack that runs already, such as local-dev: looked at, and left as it is")
-    parser.addoption("--in-cluster", action="store_true", help="the stack that runs in the test cluster")
-    parser.addoption("--on-podman", action="store_true", help="a stack of the tests' own, on a Podman of theirs")
+    parser.addoption("--stack", help="a running stack, such as local-dev, which is tested but not changed")
+    parser.addoption("--in-cluster", action="store_true", help="test the stack in the test cluster")
+    parser.addoption("--on-podman", action="store_true", help="test a temporary stack on a temporary Podman")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A user's own stack goes through no life cycle, and gets no foreign archive."""
-    ours = collection_path.name in {"test_life_cycle.py", "test_data.py"}
-    return True if config.getoption("--stack") and ours else None
+    """Ignore tests that stop the stack or restore foreign archives into it, if `--stack` selects a user's stack."""
+    changes_stack = collection_path.name in {"test_life_cycle.py", "test_data.py"}
+    return True if config.getoption("--stack") and changes_stack else None
 
 
 @pytest.fixture(scope="session", autouse=True)
 def engine() -> None:
-    """The engine that all of this needs."""
-    ran = (
+    """Require a container engine."""
+    result = (
         subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
         if shutil.which("docker")
         else None
     )
-    if ran is None or ran.returncode != 0:
+    if result is None or result.returncode != 0:
         skip_or_fail("no container engine answers: scripts/bootstrap.sh")
 
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """A function that returns a port of the loopback that nothing listens on, each time another."""
-    given: set[int] = set()
+    """A function that returns a free port of the loopback interface, and no port twice."""
+    returned: set[int] = set()
 
     def choose() -> int:
         while True:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = int(probe.getsockname()[1])
-            if port not in given:
-                given.add(port)
+            if port not in returned:
+                returned.add(port)
                 return port
 
     return choose
@@ -72,7 +72,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def smoke_project(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Project:
-    """A fresh project with an environment `smoke`."""
+    """A new project with an environment `smoke`."""
     root = tmp_path_factory.mktemp("smoke") / "lab"
     scaffold.write(root)
     work = root / "work"
@@ -94,7 +94,7 @@ def smoke_project(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    """A running stack: the cluster's, the one that `--stack` names, or our own, which is gone afterwards."""
+    """A running stack: the cluster's, the one that `--stack` names, or a temporary one, which is removed afterwards."""
     if request.config.getoption("--in-cluster"):
         yield request.getfixturevalue("cluster_stack")
         return
@@ -103,50 +103,50 @@ def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
         cloud, _, environment = named.partition("-")
         yield ComposeStack(Project.find(), environment, cloud)
         return
-    own = ComposeStack(request.getfixturevalue("smoke_project"), "smoke")
+    temporary_stack = ComposeStack(request.getfixturevalue("smoke_project"), "smoke")
     if request.config.getoption("--on-podman"):
-        with on_podman(own):
-            yield from brought_up(own)
+        with on_podman(temporary_stack):
+            yield from started(temporary_stack)
     else:
-        yield from brought_up(own)
+        yield from started(temporary_stack)
 
 
 @contextmanager
-def on_podman(own: ComposeStack) -> Iterator[None]:
-    """A Podman that has the images that Docker builds, as whatever is started here meets it."""
-    built = own.inv("image.build")
+def on_podman(stack: ComposeStack) -> Iterator[None]:
+    """Run Podman with the stack's images, which Docker builds; DOCKER_HOST makes all programs use this Podman."""
+    built = stack.inv("image.build")
     assert built.returncode == 0, built.stderr
     with podman.podman() as socket, pytest.MonkeyPatch.context() as patch:
-        ollama = image_names.ollama(building.ensure_ollama(own.project, own.settings, Docker()))
-        for name in (image_names.lab(own.settings), ollama):
+        ollama = image_names.ollama(building.ensure_ollama(stack.project, stack.settings, Docker()))
+        for name in (image_names.lab(stack.settings), ollama):
             transfer_image(name, [name], socket)
-        override = own.project.root / "deploy/compose/docker-compose.override.yml"
+        override = stack.project.root / "deploy/compose/docker-compose.override.yml"
         override.write_text(podman.OVERRIDE, encoding="utf-8")
         patch.setenv("DOCKER_HOST", socket)
         yield
 
 
 def remove_orphans(name: str) -> None:
-    """Remove what tests that were killed have left of a stack of theirs; it would belong to their folder."""
+    """Remove the parts of a stack that a killed test run has left: they belong to the folder of that run."""
     label = f"label=com.docker.compose.project={name}"
-    for found, remove in (
+    for list_command, remove_command in (
         (("ps", "--all", "--quiet", "--filter", label), ("rm", "--force")),
         (("volume", "ls", "--quiet", "--filter", f"name=^{name}_"), ("volume", "rm")),
         (("network", "ls", "--quiet", "--filter", label), ("network", "rm")),
     ):
-        if left := docker(*found).split():
-            docker(*remove, *left)
+        if orphans := docker(*list_command).split():
+            docker(*remove_command, *orphans)
 
 
-def brought_up(own: ComposeStack) -> Iterator[ComposeStack]:
-    """A stack that `inv up` has brought up, until the tests are done with it."""
-    remove_orphans(naming.stack(own.settings))
-    started = own.inv("up", environ={"OPENAI_API_KEY": CANARY})
+def started(stack: ComposeStack) -> Iterator[ComposeStack]:
+    """Start a stack with `inv up`, and remove the stack after the tests."""
+    remove_orphans(naming.stack(stack.settings))
+    up = stack.inv("up", environ={"OPENAI_API_KEY": CANARY})
     try:
-        if started.returncode != 0:
-            pytest.fail("\n".join(["inv up failed", *started.stderr.splitlines()[-20:]]), pytrace=False)
-        assert started.stdout.strip() == own.jupyter.url  # the last word, and the only one on stdout
-        yield own
+        if up.returncode != 0:
+            pytest.fail("\n".join(["inv up failed", *up.stderr.splitlines()[-20:]]), pytrace=False)
+        assert up.stdout.strip() == stack.jupyter.url  # the address is the only output on stdout
+        yield stack
     finally:
-        removed = own.inv("compose.down", "--data", "--confirm=devai-test-local-smoke")
+        removed = stack.inv("compose.down", "--data", "--confirm=devai-test-local-smoke")
         assert removed.returncode == 0, removed.stderr

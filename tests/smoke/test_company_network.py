@@ -1,6 +1,6 @@
-"""Behind a proxy that wants a password, with certificates of the company's own: builds and the running lab.
+"""Builds and the running lab behind a proxy that requires a password, with a company's own CA certificates.
 
-The password, the certificates and a key carry canaries, and nothing that others look into shows one.
+The password, the certificates and an API key contain canaries, which must not appear in images, logs or definitions.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def company() -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def engines_host() -> str:
-    """This machine, as containers and builds see it."""
+    """The address of this machine for containers and builds."""
     return docker("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Gateway}}").strip()
 
 
 @pytest.fixture(scope="module")
 def bundle(stack: ComposeStack) -> Path:
-    """The certificates that this machine trusts, with a line more."""
+    """The certificates that this machine trusts, with a canary in a comment."""
     trusted = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
     file = stack.project.root / "company-ca.crt"
     text = Path(trusted).read_text(encoding="utf-8") if trusted else ""
@@ -56,26 +56,25 @@ def bundle(stack: ComposeStack) -> Path:
 
 @pytest.fixture
 def environ(company: Proxy, engines_host: str, bundle: Path) -> dict[str, str]:
-    """What a person's shell has there; the other way out, which this machine has, is none for what runs here."""
+    """The environment of a user behind the proxy; it overrides the proxy that this machine may use itself."""
     network = {"HTTPS_PROXY": company.url(engines_host), "DEVAI__IMAGE__CA_FILE": bundle.name, "NO_PROXY": "127.0.0.1"}
     return network | {"OPENAI_API_KEY": CANARY}
 
 
 def assert_no_layer_has(image: str, *secrets: str) -> None:
-    """Read all of an image, layer by layer, as the engine would hand it on."""
+    """Read the whole image as the engine exports it, and assert that no layer contains a secret."""
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
         assert saved.stdout
         rest, size = b"", 0
         while block := saved.stdout.read(1 << 22):
             size += len(block)
-            found = [secret for secret in secrets if secret.encode() in rest + block]
-            assert not found
+            assert not [secret for secret in secrets if secret.encode() in rest + block]
             rest = block[-100:]
     assert saved.returncode == 0
-    assert size > 100e6  # uncompressed, as `docker save` of this engine's kind writes it
+    assert size > 100e6  # `docker save` of this kind of engine writes layers uncompressed
 
 
-def test_a_build_goes_through_the_proxy_and_keeps_nothing_of_it(
+def test_build_uses_the_proxy_and_stores_no_trace_of_it_in_the_image(
     stack: ComposeStack, company: Proxy, environ: dict[str, str]
 ) -> None:
     requirements = stack.project.root / "requirements.txt"
@@ -85,7 +84,7 @@ def test_a_build_goes_through_the_proxy_and_keeps_nothing_of_it(
     try:
         built = stack.inv("image.build", environ=environ)
         assert built.returncode == 0, built.stderr
-        assert company.tunnels, "the build went another way"
+        assert company.tunnels, "the build did not use the proxy"
         assert not company.refused
         history = docker("history", "--no-trunc", IMAGE)
         definition = docker("inspect", IMAGE)
@@ -100,22 +99,22 @@ def test_a_build_goes_through_the_proxy_and_keeps_nothing_of_it(
         docker("rmi", f"{IMAGE}-before")
 
 
-def test_the_lab_and_ollama_know_proxy_and_certificates_and_tell_nobody(
+def test_lab_and_ollama_use_proxy_and_certificates_and_expose_no_secret(
     stack: ComposeStack, company: Proxy, engines_host: str, environ: dict[str, str]
 ) -> None:
     company.tunnels.clear()
     started = stack.inv("compose.up", environ=environ)
     try:
         assert started.returncode == 0, started.stderr
-        model, https, *trusted, canary = stack.jupyter.execute(ASK).split()
-        assert model == "smollm2:135m"  # beside the proxy: Ollama is a neighbor
-        assert https == environ["HTTPS_PROXY"]
-        assert set(trusted) == {"/etc/ssl/devai/ca.crt"}
-        assert canary == "True"
-        assert company.tunnels  # by pip
+        model, https_proxy, *ca_files, has_canary = stack.jupyter.execute(ASK).split()
+        assert model == "smollm2:135m"  # the lab connects to Ollama without the proxy
+        assert https_proxy == environ["HTTPS_PROXY"]
+        assert set(ca_files) == {"/etc/ssl/devai/ca.crt"}
+        assert has_canary == "True"
+        assert company.tunnels  # pip used the proxy
         pulled = stack.inv("models.pull", "--name=no-such-model-anywhere")
         assert pulled.returncode == 1
-        assert any("ollama" in host for host in company.tunnels), "Ollama went another way"
+        assert any("ollama" in host for host in company.tunnels), "Ollama did not use the proxy"
         assert not company.refused
         logs = stack.inv("compose.logs", "--service=ollama").stdout
         for canary in (PASSWORD, CERTIFICATE):

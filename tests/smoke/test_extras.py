@@ -1,4 +1,4 @@
-"""What a lab has when it is asked to: command-line tools, compilers, a vector store, HTTPS, an end of idle kernels."""
+"""Optional features of a lab: command-line tools, compilers, a vector store, HTTPS, a timeout for idle kernels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.jupyter import Jupyter
 from harness.stack import ComposeStack, assert_not_exposed, docker
 
 IMAGE = "devai-test-lab:local-extras"
-# Embeddings of one's own, for the usual ones come from a hub.
+# Explicit embeddings: the default embedding function downloads a model.
 STORE = """
 import os, chromadb
 client = chromadb.HttpClient(host=os.environ["CHROMA_HOST"], port=int(os.environ["CHROMA_PORT"]))
@@ -34,7 +34,7 @@ import os, chromadb
 client = chromadb.HttpClient(host=os.environ["CHROMA_HOST"], port=int(os.environ["CHROMA_PORT"]))
 large = client.get_or_create_collection("large")
 ids = [str(number) for number in range(1000)]
-large.add(ids=ids, embeddings=[[float(len(one)), 1.0] for one in ids], documents=["x" * 10_000] * 1000)
+large.add(ids=ids, embeddings=[[float(len(id)), 1.0] for id in ids], documents=["x" * 10_000] * 1000)
 print(large.count())
 client.delete_collection("large")
 """
@@ -49,7 +49,7 @@ gcc /tmp/six.c -o /tmp/six $(python3-config --includes --ldflags --embed) && /tm
 
 @pytest.fixture(scope="module")
 def extras(stack: ComposeStack, free_port: Callable[[], int]) -> Iterator[ComposeStack]:
-    """A stack with all of it, and without an Ollama."""
+    """A stack with all of these features, and without Ollama."""
     (stack.project.conf / "profiles/extras.yaml").write_text(
         f"project: {{name: devai-test}}\nports: {{lab: {free_port()}}}\nollama: {{mode: host}}\n"
         "storage: {work_dir: work}\nvector_store: {kind: chroma}\ntls: {local: true}\n"
@@ -57,11 +57,11 @@ def extras(stack: ComposeStack, free_port: Callable[[], int]) -> Iterator[Compos
         "resources: {lab: {memory: 1Gi}, vector_store: {memory: 1Gi}}\n",
         encoding="utf-8",
     )
-    own = ComposeStack(stack.project, "extras")
+    extras_stack = ComposeStack(stack.project, "extras")
     try:
-        yield own
+        yield extras_stack
     finally:
-        assert own.inv("compose.down", "--data", "--confirm=devai-test-local-extras").returncode == 0
+        assert extras_stack.inv("compose.down", "--data", "--confirm=devai-test-local-extras").returncode == 0
         docker("rmi", IMAGE)
 
 
@@ -73,11 +73,11 @@ def lab(extras: ComposeStack) -> Jupyter:
 
 
 def https(extras: ComposeStack, url: str) -> Jupyter:
-    """The lab behind a printed address, as whoever knows its certificate reaches it."""
+    """Return the lab at a printed address, for a client that trusts the lab's certificate."""
     return Jupyter(url.strip(), extras.project.state(extras.settings.stack) / "tls.crt")
 
 
-def test_the_lab_speaks_https_with_a_certificate_for_its_address(extras: ComposeStack, lab: Jupyter) -> None:
+def test_lab_serves_https_with_a_certificate_for_its_address(extras: ComposeStack, lab: Jupyter) -> None:
     assert lab.url.startswith("https://127.0.0.1:")
     assert lab.status("api/status", token=False) == 403
     assert lab.status("api/status") == 200
@@ -86,10 +86,12 @@ def test_the_lab_speaks_https_with_a_certificate_for_its_address(extras: Compose
     key = extras.project.state(extras.settings.stack) / "tls.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert_not_exposed(extras, key.read_text(encoding="utf-8").splitlines()[1])
-    assert lab.url.partition("?")[0] in extras.inv("compose.logs", "--service=devai").stdout  # as Jupyter shows it
+    assert lab.url.partition("?")[0] in extras.inv("compose.logs", "--service=devai").stdout  # Jupyter prints it
 
 
-def test_the_home_leaves_a_lab_that_no_authority_knows(extras: ComposeStack, lab: Jupyter, tmp_path: Path) -> None:
+def test_backup_and_restore_work_with_a_self_signed_certificate(
+    extras: ComposeStack, lab: Jupyter, tmp_path: Path
+) -> None:
     assert lab.status("api/status") == 200
     backed_up = extras.inv("data.backup", f"--file={tmp_path / 'home.tar.gz'}")
     assert backed_up.returncode == 0, backed_up.stderr
@@ -97,17 +99,17 @@ def test_the_home_leaves_a_lab_that_no_authority_knows(extras: ComposeStack, lab
     assert restored.returncode == 0, restored.stderr
 
 
-def test_embeddings_are_stored_and_stay(extras: ComposeStack, lab: Jupyter) -> None:
+def test_embeddings_survive_down_and_up(extras: ComposeStack, lab: Jupyter) -> None:
     assert lab.execute(STORE).strip() == "Paris"
     assert extras.inv("compose.down").returncode == 0
     started = extras.inv("compose.up")
     assert started.returncode == 0, started.stderr
-    kept = STORE.replace("if not towns.count():", "assert towns.count() == 2\nif False:")
-    assert https(extras, started.stdout).execute(kept).strip() == "Paris"
+    query_only = STORE.replace("if not towns.count():", "assert towns.count() == 2\nif False:")
+    assert https(extras, started.stdout).execute(query_only).strip() == "Paris"
 
 
-def test_pages_of_others_get_nothing_from_chroma_at_its_own_address(extras: ComposeStack, lab: Jupyter) -> None:
-    """Which a browser of this machine reaches, and to which a name can be made to lead."""
+def test_foreign_web_page_is_refused_by_chroma_at_the_container_address(extras: ComposeStack, lab: Jupyter) -> None:
+    """A browser on this machine reaches that address, also by a foreign host name that resolves to it."""
     assert lab.execute(STORE).strip() == "Paris"
     networks = json.loads(docker("inspect", extras.container("chroma")))[0]["NetworkSettings"]["Networks"]
     (address,) = [network["IPAddress"] for network in networks.values()]
@@ -129,35 +131,36 @@ def test_pages_of_others_get_nothing_from_chroma_at_its_own_address(extras: Comp
     with closing(http.client.HTTPConnection(address, 8000, timeout=20)) as connection:
         for _ in range(3):
             connection.request("GET", path, headers={"Host": "chroma:8000"})
-            answer = connection.getresponse()
-            assert (answer.status, [found["name"] for found in json.load(answer)]) == (200, ["towns"])
+            response = connection.getresponse()
+            collections = [collection["name"] for collection in json.load(response)]
+            assert (response.status, collections) == (200, ["towns"])
     assert lab.execute(LARGE).strip() == "1000"
-    with pytest.raises(OSError):  # noqa: PT011 - refused, or cut off
+    with pytest.raises(OSError):  # noqa: PT011 - connection refused, or timeout
         socket.create_connection((address, 8001), timeout=5)
 
 
-def test_a_kernel_that_nobody_uses_is_ended(lab: Jupyter) -> None:
+def test_idle_kernel_is_terminated(lab: Jupyter) -> None:
     idle = lab.call("POST", "api/kernels", {"name": "python3"})["id"]
-    end = time.monotonic() + 60
+    deadline = time.monotonic() + 60
     while idle in [kernel["id"] for kernel in lab.call("GET", "api/kernels")]:
-        assert time.monotonic() < end
+        assert time.monotonic() < deadline
         time.sleep(0.5)
 
 
 @pytest.mark.usefixtures("lab")
-def test_tools_and_compilers_work_as_the_labs_user() -> None:
+def test_tools_and_compilers_work_for_the_user_of_the_lab() -> None:
     script = f"for tool in gemini claude codex; do $tool --version; done; {COMPILE}"
     command = ["docker", "run", "--rm", "--network=none", "--user=4242:0", IMAGE, "bash", "-euc", script]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    gemini, claude, codex, six = ran.stdout.splitlines()
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    gemini, claude, codex, six = result.stdout.splitlines()
     assert gemini[0].isdigit()
     assert "Claude Code" in claude
     assert codex.startswith("codex-cli")
     assert six == "6"
 
 
-def test_mkcert_signs_again_what_was_self_signed_and_is_vouched_for_by_its_authority(
+def test_self_signed_certificate_is_replaced_if_mkcert_is_installed(
     extras: ComposeStack, lab: Jupyter, tmp_path: Path
 ) -> None:
     path = f"{debian.unpacked('mkcert')}/usr/bin:{os.environ['PATH']}"
