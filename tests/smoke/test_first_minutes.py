@@ -1,6 +1,6 @@
-"""The first ten minutes on a laptop, typed at a terminal: what is printed is what a new user reads.
+"""The first ten minutes on a laptop, typed at a terminal: the output is what a new user reads.
 
-`DEVAI_TRANSCRIPT=docs/tours/first-minutes.md` keeps what was said.
+`DEVAI_TRANSCRIPT=docs/tours/first-minutes.md` writes a transcript.
 """
 
 from __future__ import annotations
@@ -20,51 +20,58 @@ ROOT = Path(__file__).parents[2]
 PROMPT = "devai-lab> "
 HEAD = """# The first minutes
 
-A terminal, as a test types it and reads what comes (`tests/smoke/test_first_minutes.py`). Long output is cut, where a
-line has `…` only.
+A terminal session, recorded by a test (`tests/smoke/test_first_minutes.py`). A line with only `…` replaces the middle
+of long output.
 
 """
 
 
 @dataclass
 class Terminal:
-    """A shell at a terminal of 100 columns, and what was typed and said there."""
+    """A shell at a terminal of 100 columns, and its transcript."""
 
     child: pexpect.spawn[str]
-    said: list[tuple[str, str]] = field(default_factory=list)
+    transcript: list[tuple[str, str]] = field(default_factory=list)
+    """The typed lines, each with its output."""
 
     def type(self, line: str, *answers: tuple[str, str], minutes: float = 1) -> str:
-        """Type a line, answer what is asked (question, answer), and wait for the prompt; returns what was said."""
+        """Type a line, answer questions, and wait for the prompt; return the output.
+
+        Args:
+            line: the command line.
+            answers: pairs of a question and its answer.
+            minutes: time limit for each question and for the prompt.
+        """
         self.child.sendline(line)
         waiting = dict(answers)
         output = ""
         while True:
-            found = self.child.expect_exact([PROMPT, *waiting], timeout=minutes * 60)
+            index = self.child.expect_exact([PROMPT, *waiting], timeout=minutes * 60)
             output += self.child.before or ""
-            if found == 0:
+            if index == 0:
                 break
-            question = list(waiting)[found - 1]
+            question = list(waiting)[index - 1]
             output += question
             self.child.sendline(waiting.pop(question))
-        # The terminal repeats what is typed.
+        # The terminal echoes the typed line.
         text = output.replace("\r\n", "\n").partition("\n")[2]
-        self.said.append((line, text))
+        self.transcript.append((line, text))
         return text
 
     def code(self) -> int:
-        """The exit code of what was typed last."""
+        """Return the exit code of the last command."""
         self.child.sendline("echo code=$?")
         self.child.expect_exact(PROMPT)
-        found = re.search(r"^code=(\d+)", self.child.before or "", flags=re.MULTILINE)
-        assert found
-        return int(found[1])
+        match = re.search(r"^code=(\d+)", self.child.before or "", flags=re.MULTILINE)
+        assert match
+        return int(match[1])
 
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    """A shell in an empty folder."""
+    """A shell in an empty folder; the containers and volumes of the stack are removed afterwards."""
     environ = {**os.environ, "PS1": PROMPT, "TERM": "dumb", "NO_COLOR": "1", "VIRTUAL_ENV_DISABLE_PROMPT": "1"}
-    # A new user's terminal is not opened by a `make test` in a virtual environment.
+    # A new user's terminal is not in a virtual environment, and was not started by make.
     for name in ("VIRTUAL_ENV", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
         environ.pop(name, None)
     child = pexpect.spawn(
@@ -72,25 +79,25 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     )
     child.delaybeforesend = 0.1
     child.expect_exact(PROMPT)
-    own = Terminal(child)
-    yield own
+    terminal = Terminal(child)
+    yield terminal
     child.close(force=True)
-    if left := containers():
-        subprocess.run(["docker", "rm", "--force", "--volumes", *left], capture_output=True, check=True)
-        # Or the next run is refused what this one's folder has left.
+    if remaining := containers():
+        subprocess.run(["docker", "rm", "--force", "--volumes", *remaining], capture_output=True, check=True)
+        # Volumes would belong to the folder of this run, and the next run would be refused.
         command = ["docker", "volume", "ls", "--quiet", "--filter=name=tour-local-dev_"]
         volumes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         subprocess.run(["docker", "volume", "rm", *volumes], capture_output=True, check=False)
     if file := os.environ.get("DEVAI_TRANSCRIPT"):
-        (ROOT / file).write_text(transcript(own, tmp_path), encoding="utf-8")
+        (ROOT / file).write_text(markdown(terminal, tmp_path), encoding="utf-8")
 
 
-def test_the_first_ten_minutes(terminal: Terminal, free_port: Callable[[], int]) -> None:
+def test_first_ten_minutes_from_clone_to_down(terminal: Terminal, free_port: Callable[[], int]) -> None:
     lab, ollama = free_port(), free_port()
     terminal.type(f"git clone --quiet {ROOT} lab && cd lab")
-    # A name and ports of its own: on a developer's machine there may be a lab already.
-    own = f"{{project: {{name: tour}}, ports: {{lab: {lab}, ollama: {ollama}}}}}"
-    terminal.type(f"echo '{own}' >conf/personal.yaml")
+    # A separate name and free ports: a developer's machine may run a lab already.
+    personal = f"{{project: {{name: tour}}, ports: {{lab: {lab}, ollama: {ollama}}}}}"
+    terminal.type(f"echo '{personal}' >conf/personal.yaml")
     up = terminal.type("make up", ("continue? [y/N]", "y"), minutes=15)
     assert "bootstrap: to do on this machine:" in up
     assert re.search(r"\[1/3\] image: done in \d+ s\n", up)
@@ -114,15 +121,15 @@ def test_the_first_ten_minutes(terminal: Terminal, free_port: Callable[[], int])
     assert terminal.code() == 0
     assert containers() == []
 
-    wrong = terminal.type("inv down --data", ("type tour-local-dev to continue:", "local-dev"))
-    assert "'local-dev' is not tour-local-dev; nothing was changed" in wrong
+    refused = terminal.type("inv down --data", ("type tour-local-dev to continue:", "local-dev"))
+    assert "'local-dev' is not tour-local-dev; nothing was changed" in refused
     assert terminal.code() == 2
     terminal.type("inv down --data", ("type tour-local-dev to continue:", "tour-local-dev"))
     assert terminal.code() == 0
 
 
 def containers() -> list[str]:
-    """Those of the stack."""
+    """Return the IDs of the stack's containers."""
     command = ["docker", "ps", "--all", "--quiet", "--filter=label=com.docker.compose.project=tour-local-dev"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
@@ -130,11 +137,11 @@ def containers() -> list[str]:
 LONGEST = 14
 
 
-def transcript(terminal: Terminal, folder: Path) -> str:
-    """What was typed and said, for the documentation: without this machine's names, and long output cut."""
+def markdown(terminal: Terminal, folder: Path) -> str:
+    """Return the transcript for the documentation, without names of this machine, and with long output shortened."""
     blocks = []
-    for typed, text in terminal.said:
-        # Lines that were drawn again have their last form only.
+    for typed, text in terminal.transcript:
+        # Drop progress lines, which are redrawn, and duplicates.
         lines = [line.rstrip() for line in text.splitlines() if not re.search(r"\x1b|^ [⠀-⣿]", line)]
         lines = list(dict.fromkeys(lines))
         if len(lines) > LONGEST:

@@ -1,4 +1,4 @@
-"""Two folders, one name: a stack of this machine belongs to the folder that made it, and no other changes it."""
+"""Two folders with one project name: a stack on this machine belongs to the folder that created it."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ CONFIRM = "--confirm=devai-test-local-smoke"
 
 @pytest.fixture(scope="module")
 def second(stack: ComposeStack, tmp_path_factory: pytest.TempPathFactory) -> ComposeStack:
-    """A second checkout, with the same name and settings, on the same engine."""
+    """A second checkout with the same name and settings, and for the same engine."""
     project = fresh(tmp_path_factory.mktemp("second") / "lab")
     shutil.copyfile(stack.project.conf / "profiles/smoke.yaml", project.conf / "profiles/smoke.yaml")
     return ComposeStack(project, "smoke")
 
 
 def parts(stack: ComposeStack) -> tuple[str, str, str]:
-    """Containers, volumes and the lab's token."""
-    own = f"--filter=label=com.docker.compose.project={naming.stack(stack.settings)}"
+    """Return the IDs of a stack's containers, the names of its volumes, and the lab's URL with the token."""
+    selected = f"--filter=label=com.docker.compose.project={naming.stack(stack.settings)}"
     return (
-        docker("ps", "--all", "--quiet", "--no-trunc", own),
-        docker("volume", "ls", "--quiet", own),
+        docker("ps", "--all", "--quiet", "--no-trunc", selected),
+        docker("volume", "ls", "--quiet", selected),
         stack.jupyter.url,
     )
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [["up"], ["compose.up"], ["compose.restart"], ["stop"], ["down", "--data", CONFIRM], ["models.remove", "--name=a"]],
-    ids=lambda words: words[0],
+    ids=lambda arguments: arguments[0],
 )
-def test_a_second_folder_changes_nothing_of_the_first_ones_stack(
-    stack: ComposeStack, second: ComposeStack, words: list[str]
+def test_second_folder_cannot_change_the_stack_of_the_first(
+    stack: ComposeStack, second: ComposeStack, arguments: list[str]
 ) -> None:
     before = parts(stack)
-    refused = second.inv(*words, "--take-over")
+    refused = second.inv(*arguments, "--take-over")
     assert refused.returncode == 2, refused.stderr
     assert (
         f"the stack devai-test-local-smoke on this machine belongs to the folder {stack.project.root}, and this is the "
@@ -58,7 +58,7 @@ def test_a_second_folder_changes_nothing_of_the_first_ones_stack(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["compose.shell", "--command=touch work/entered"],
         ["compose.logs"],
@@ -71,13 +71,13 @@ def test_a_second_folder_changes_nothing_of_the_first_ones_stack(
         ["image.build"],
         ["image.tag", "--set=image.registry=r.test"],
     ],
-    ids=lambda words: words[0],
+    ids=lambda arguments: arguments[0],
 )
-def test_a_second_folder_neither_enters_the_first_ones_stack_nor_replaces_its_image(
-    stack: ComposeStack, second: ComposeStack, words: list[str]
+def test_second_folder_can_neither_read_the_stack_of_the_first_nor_replace_its_image(
+    stack: ComposeStack, second: ComposeStack, arguments: list[str]
 ) -> None:
     before = parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image_names.lab(stack.settings))
-    refused = second.inv(*words)
+    refused = second.inv(*arguments)
     assert refused.returncode == 2, refused.stderr
     assert refused.stdout == ""
     assert f"belongs to the folder {stack.project.root}, and this is the folder {second.project.root}" in refused.stderr
@@ -86,49 +86,49 @@ def test_a_second_folder_neither_enters_the_first_ones_stack_nor_replaces_its_im
     assert not [*second.project.root.glob("*.tar*")]
 
 
-def test_a_second_folder_removes_no_images_by_way_of_another_stack(stack: ComposeStack, second: ComposeStack) -> None:
-    forgotten = without_a_name()
+def test_second_folder_cannot_prune_images_through_another_stack(stack: ComposeStack, second: ComposeStack) -> None:
+    dangling = dangling_image()
     name = f"--set=project.name={stack.settings.project.name}"
     refused = inv("image.prune", "--env=staging", name, "--yes", cwd=second.project.root)
     assert refused.returncode == 2, refused.stderr
     assert (
         f"the stack devai-test-local-smoke on this machine belongs to the folder {stack.project.root}" in refused.stderr
     )
-    assert docker("image", "inspect", "--format={{.Id}}", forgotten).strip() == forgotten
-    docker("image", "rm", forgotten)
+    assert docker("image", "inspect", "--format={{.Id}}", dangling).strip() == dangling
+    docker("image", "rm", dangling)
 
 
-def without_a_name() -> str:
-    """An image as builds leave it behind; returns its id."""
-    done = subprocess.run(
+def dangling_image() -> str:
+    """Create an untagged image of the project, like the ones that builds leave behind; return its ID."""
+    result = subprocess.run(
         ["docker", "import", f"--change=LABEL io.devai.project=devai-test {uuid.uuid4().hex}=1", "-"],
         input=bytes(1024),
         capture_output=True,
         check=True,
     )
-    return done.stdout.decode().strip()
+    return result.stdout.decode().strip()
 
 
-def test_a_lab_does_not_run_what_another_folder_has_built_under_its_name(stack: ComposeStack) -> None:
-    """As a second folder could while no stack of the name was there: it is of other files, and runs as root."""
+def test_lab_does_not_run_an_image_that_another_folder_built_with_its_name(stack: ComposeStack) -> None:
+    """While no stack with the name exists, another folder may build the image: from other files, which run as root."""
     name = image_names.lab(stack.settings)
-    own = docker("image", "inspect", "--format={{.Id}}", name).strip()
-    foreign = without_a_name()
+    original = docker("image", "inspect", "--format={{.Id}}", name).strip()
+    foreign = dangling_image()
     try:
         docker("tag", foreign, name)
-        done = stack.inv("compose.up")
-        assert done.returncode == 0, done.stderr
-        assert f"{name}: built from other inputs than the current ones, and not pushed or pulled here" in done.stderr
+        up = stack.inv("compose.up")
+        assert up.returncode == 0, up.stderr
+        assert f"{name}: built from other inputs than the current ones, and not pushed or pulled here" in up.stderr
         running = docker("inspect", "--format={{.Image}}", stack.container("devai")).strip()
         assert running == docker("image", "inspect", "--format={{.Id}}", name).strip() != foreign
         assert stack.jupyter.status("api/status") == 200
     finally:
         if docker("image", "inspect", "--format={{.Id}}", name).strip() == foreign:
-            docker("tag", own, name)
+            docker("tag", original, name)
         docker("image", "rm", foreign)
 
 
-def test_who_looks_is_told_whose_stack_it_is(stack: ComposeStack, second: ComposeStack) -> None:
+def test_status_plan_and_doctor_report_the_owner(stack: ComposeStack, second: ComposeStack) -> None:
     foreign = f"the folder {stack.project.root}, and this is the folder {second.project.root}"
     assert f"owner: {foreign}\n" in second.inv("status").stdout
     assert f"owner: the folder {stack.project.root}, this one\n" in stack.inv("status").stdout
@@ -140,38 +140,38 @@ def test_who_looks_is_told_whose_stack_it_is(stack: ComposeStack, second: Compos
     assert "used by this stack" in stack.inv("doctor").stdout
 
 
-def test_volumes_belong_to_the_first_folder_after_its_down_too(stack: ComposeStack, second: ComposeStack) -> None:
+def test_volumes_still_belong_to_the_first_folder_after_down(stack: ComposeStack, second: ComposeStack) -> None:
     assert stack.inv("compose.down").returncode == 0
     before = parts(stack)
     assert before[:2] != ("", "")
-    for words in (["compose.up"], ["down", "--data", CONFIRM]):
-        refused = second.inv(*words)
+    for arguments in (["compose.up"], ["down", "--data", CONFIRM]):
+        refused = second.inv(*arguments)
         assert refused.returncode == 2
         assert f"belongs to the folder {stack.project.root}" in refused.stderr
     assert parts(stack) == before
     assert stack.inv("compose.up").returncode == 0
 
 
-def test_a_stack_of_version_0_1_is_its_folders_without_a_question(stack: ComposeStack) -> None:
-    """It marked no volumes; its containers name the folder."""
+def test_stack_of_version_0_1_belongs_to_the_folder_of_its_containers(stack: ComposeStack) -> None:
+    """Version 0.1 created no volume that marks the owner, but the labels of its containers contain the folder."""
     docker("volume", "rm", "devai-test-local-smoke_owner")
     assert stack.inv("compose.up").returncode == 0
     assert mark("devai-test-local-smoke") == str(stack.project.root)
 
 
 @pytest.fixture
-def left_over(stack: ComposeStack) -> Iterator[Callable[[str], ComposeStack]]:
-    """The volume of a stack that has been taken down, marked as a folder's, or as none's by version 0.1."""
+def stopped_stack(stack: ComposeStack) -> Iterator[Callable[[str], ComposeStack]]:
+    """A function that creates the volume of a stack without containers; with a folder, the stack has an owner mark."""
     name = f"own-{uuid.uuid4().hex[:8]}"
     (stack.project.conf / "profiles/left.yaml").write_text(f"project: {{name: {name}}}\n", encoding="utf-8")
-    own = ComposeStack(stack.project, "left")
+    stopped = ComposeStack(stack.project, "left")
 
     def make(folder: str) -> ComposeStack:
         label = f"--label=com.docker.compose.project={name}-local-left"
         docker("volume", "create", label, "--label=com.docker.compose.volume=home", f"{name}-local-left_home")
         if folder:
             docker("volume", "create", f"--label={FOLDER_LABEL}={folder}", f"{name}-local-left_owner")
-        return own
+        return stopped
 
     yield make
     docker("volume", "rm", "--force", f"{name}-local-left_home", f"{name}-local-left_owner")
@@ -179,27 +179,27 @@ def left_over(stack: ComposeStack) -> Iterator[Callable[[str], ComposeStack]]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "told"),
+    ("folder", "message"),
     [("/gone/lab", "belongs to the folder /gone/lab, which no longer exists"), ("", "has no recorded owner")],
 )
-def test_what_is_left_over_is_taken_over_after_a_question_only(
-    left_over: Callable[[str], ComposeStack], folder: str, told: str
+def test_volume_without_an_existing_owner_is_taken_over_only_if_confirmed(
+    stopped_stack: Callable[[str], ComposeStack], folder: str, message: str
 ) -> None:
-    own = left_over(folder)
-    name = naming.stack(own.settings)
-    refused = own.inv("down", "--data", f"--confirm={name}")
+    stack = stopped_stack(folder)
+    name = naming.stack(stack.settings)
+    refused = stack.inv("down", "--data", f"--confirm={name}")
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert "`--take-over` takes the stack over" in refused.stderr
     assert mark(name) == folder
-    assert own.inv("compose.down", "--take-over").returncode == 0
-    assert mark(name) == str(own.project.root)
-    removed = own.inv("down", "--data", f"--confirm={name}")
+    assert stack.inv("compose.down", "--take-over").returncode == 0
+    assert mark(name) == str(stack.project.root)
+    removed = stack.inv("down", "--data", f"--confirm={name}")
     assert removed.returncode == 0, removed.stderr
     assert docker("volume", "ls", "--quiet", f"--filter=name={name}") == ""
 
 
 def mark(name: str) -> str:
-    """The folder that a stack is marked with."""
-    shown = f'--format={{{{.Label "{FOLDER_LABEL}"}}}}'
-    return docker("volume", "ls", f"--filter=name=^{name}_owner$", shown).strip()
+    """Return the folder in the owner mark of a stack; empty without a mark."""
+    label = f'--format={{{{.Label "{FOLDER_LABEL}"}}}}'
+    return docker("volume", "ls", f"--filter=name=^{name}_owner$", label).strip()
