@@ -1,4 +1,4 @@
-"""What holds for any running stack, in Compose or in a cluster: reads, and one scratch notebook that goes again."""
+"""Tests for any running stack, on Compose or Kubernetes; a scratch notebook is all they write, and they delete it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ answer = ollama.chat(
 print(answer.message.content)
 """
 
-# What notebooks, their libraries and command-line agents ask of Ollama; `models.pull` and its like are in other tests.
+# Requests of notebooks, their libraries and command-line agents to Ollama; tasks such as `models.pull` are tested
+# elsewhere.
 PROTOCOLS = """
 import json, os, urllib.request
 def ask(path, **body):
@@ -32,7 +33,7 @@ model, options = {model!r}, {{"num_predict": 4}}
 messages = [{{"role": "user", "content": "Say yes."}}]
 print(json.dumps({{
     "version": ask("/api/version")["version"],
-    "tags": [found["name"] for found in ask("/api/tags")["models"]],
+    "tags": [entry["name"] for entry in ask("/api/tags")["models"]],
     "show": ask("/api/show", model=model)["details"]["format"],
     "generate": ask("/api/generate", model=model, prompt="Say yes.", stream=False, options=options)["response"],
     "chat": ask("/api/chat", model=model, messages=messages, stream=False, options=options)["message"]["content"],
@@ -42,24 +43,24 @@ print(json.dumps({{
 """
 
 
-def test_jupyterlab_refuses_without_the_token_and_answers_with_it(stack: RunningStack) -> None:
+def test_jupyterlab_requires_the_token(stack: RunningStack) -> None:
     assert stack.jupyter.status("api/status", token=False) == 403
     assert stack.jupyter.status("api/contents", token=False) == 403
     assert stack.jupyter.status("api/status") == 200
     assert stack.jupyter.status("lab") == 200
 
 
-def test_the_lab_answers_under_its_own_names_only(stack: RunningStack) -> None:
-    """Or a web page reaches it whose name is made to lead there."""
+def test_lab_accepts_only_its_own_host_names(stack: RunningStack) -> None:
+    """Otherwise DNS rebinding gives a web page access to the lab."""
     for path in ("lab", "api", "api/status", "static/favicon.ico", "login"):
         for host in ("evil.example", "evil.example:8888", "localhost.evil.example", "2130706433"):
             assert stack.jupyter.status(path, headers={"Host": host}) == 403, (path, host)
-    own = [f"a{name}" if name.startswith(".") else name for name in stack.settings.network.allowed_hosts]
-    for host in ("localhost", "LOCALHOST.", "127.0.0.1:1", "[::1]:8888", "192.0.2.7", *own):
+    configured = [f"a{name}" if name.startswith(".") else name for name in stack.settings.network.allowed_hosts]
+    for host in ("localhost", "LOCALHOST.", "127.0.0.1:1", "[::1]:8888", "192.0.2.7", *configured):
         assert stack.jupyter.status("api/status", headers={"Host": host}) == 200, host
 
 
-def test_pages_of_others_get_nothing_by_a_users_session(stack: RunningStack) -> None:
+def test_foreign_web_page_cannot_use_the_session_of_a_user(stack: RunningStack) -> None:
     session, foreign = stack.jupyter.session(), "https://evil.example"
     assert stack.jupyter.status("api/status", token=False, headers=session) == 200
     assert stack.jupyter.status("api/status", token=False, headers={**session, "Origin": foreign}) in (403, 404)
@@ -72,7 +73,7 @@ def test_pages_of_others_get_nothing_by_a_users_session(stack: RunningStack) -> 
         stack.jupyter.call("DELETE", f"api/kernels/{kernel}")
 
 
-def test_cookies_stay_with_the_site_and_are_named_after_the_stack(stack: RunningStack) -> None:
+def test_cookies_are_same_site_and_named_after_the_stack(stack: RunningStack) -> None:
     login, xsrf = sorted(stack.jupyter.cookies(), key=lambda cookie: cookie.startswith("_xsrf"))
     assert re.match(r"devai-[0-9a-f]{16}=", login)
     assert stack.jupyter.token not in login
@@ -82,10 +83,10 @@ def test_cookies_stay_with_the_site_and_are_named_after_the_stack(stack: Running
         assert f"Path={stack.settings.network.base_url}" in cookie
 
 
-def test_ollama_takes_no_foreign_host_or_origin(stack: RunningStack) -> None:
-    """Which a web page has whose name was made to lead to a forwarded port."""
+def test_ollama_refuses_a_foreign_host_or_origin(stack: RunningStack) -> None:
+    """A web page that reaches a forwarded port by DNS rebinding sends such headers."""
     if "ollama" not in stack.services:
-        pytest.skip("this stack uses another's")
+        pytest.skip("this stack uses an external Ollama")
     code = """
 import urllib.error, urllib.request
 for headers in ({}, {"Host": "localhost:11434"}, {"Host": "evil.example"}, {"Origin": "http://evil.example"}):
@@ -97,19 +98,19 @@ for headers in ({}, {"Host": "localhost:11434"}, {"Host": "evil.example"}, {"Ori
     assert stack.jupyter.execute(code).split() == ["200", "200", "403", "403"]
 
 
-def test_a_cell_of_a_notebook_gets_an_answer_from_a_real_model(stack: RunningStack) -> None:
+def test_cell_of_a_notebook_gets_an_answer_from_a_real_model(stack: RunningStack) -> None:
     if not stack.settings.models:
         pytest.skip("this stack is configured to have no models")
     answer = stack.jupyter.execute(ASK.format(model=stack.settings.models[0]))
     assert "Paris" in answer
 
 
-def test_ollama_answers_in_every_protocol_that_the_lab_uses(stack: RunningStack) -> None:
+def test_ollama_supports_every_protocol_that_the_lab_uses(stack: RunningStack) -> None:
     if not stack.settings.models:
         pytest.skip("this stack is configured to have no models")
-    model, own = stack.settings.models[0], stack.settings.ollama
+    model, ollama = stack.settings.models[0], stack.settings.ollama
     answers = json.loads(stack.jupyter.execute(PROTOCOLS.format(model=model)))
-    assert answers["version"] in (own.version, own.build_version)
+    assert answers["version"] in (ollama.version, ollama.build_version)
     assert model in answers["tags"]
     assert answers["show"] == "gguf"
     assert answers["generate"]
@@ -118,7 +119,7 @@ def test_ollama_answers_in_every_protocol_that_the_lab_uses(stack: RunningStack)
     assert answers["anthropic"]["type"] == "text"
 
 
-def test_a_notebook_is_kept_where_it_was_saved(stack: RunningStack) -> None:
+def test_saved_notebook_can_be_read(stack: RunningStack) -> None:
     path = f"api/contents/work/scratch-{uuid.uuid4().hex}.ipynb"
     notebook = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     stack.jupyter.call("PUT", path, {"type": "notebook", "content": notebook})
@@ -128,42 +129,42 @@ def test_a_notebook_is_kept_where_it_was_saved(stack: RunningStack) -> None:
         stack.jupyter.call("DELETE", path)
 
 
-def test_all_processes_belong_to_the_one_user(stack: RunningStack) -> None:
-    # The first one too: nothing stays root once the account is mapped. What the engine starts for a health check is
-    # root for its first moment: not what is there twice.
+def test_all_processes_run_as_the_user_of_the_lab(stack: RunningStack) -> None:
+    # Process 1 included: no process stays root after the entrypoint has mapped the account. Only processes that are
+    # listed twice are tested, because the engine starts health checks as root for a moment.
     host = stack.host("devai")
-    found = processes(host)
+    lasting = processes(host)
     time.sleep(1)
-    found &= processes(host)
-    assert {(process.user, process.group) for process in found} == {stack.user}
-    assert 1 in {process.number for process in found}
-    assert any("jupyter-lab" in process.name for process in found)
+    lasting &= processes(host)
+    assert {(process.user, process.group) for process in lasting} == {stack.user}
+    assert 1 in {process.number for process in lasting}
+    assert any("jupyter-lab" in process.name for process in lasting)
 
 
-def test_limits_are_in_force(stack: RunningStack) -> None:
+def test_resource_limits_are_in_force(stack: RunningStack) -> None:
     resources = {"devai": stack.settings.resources.lab, "ollama": stack.settings.resources.ollama}
     for service, limits in ((name, resources[name]) for name in stack.services):
-        # As both versions of control groups write them.
-        shown = stack.host(service).run(
+        # The files of cgroup v2 or v1.
+        limit_files = stack.host(service).run(
             "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2>/dev/null;"
             "cat cpu.max 2>/dev/null || cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us"
         )
-        memory, quota, period = map(int, shown.stdout.split())
+        memory, quota, period = map(int, limit_files.stdout.split())
         assert memory == limits.memory.bytes
         assert 1000 * quota / period == limits.cpu.millicores
 
 
-def test_the_lab_has_no_capabilities_and_gains_none(stack: RunningStack) -> None:
+def test_lab_has_no_capabilities_and_cannot_gain_any(stack: RunningStack) -> None:
     assert_no_capabilities(stack.host("devai"))
 
 
-def test_variables_reach_a_kernel_to_the_letter(stack: RunningStack) -> None:
+def test_variables_have_their_exact_values_in_a_kernel(stack: RunningStack) -> None:
     names = sorted(stack.settings.env)
-    shown = stack.jupyter.execute(f"import json, os; print(json.dumps([os.environ[name] for name in {names!r}]))")
-    assert json.loads(shown) == [stack.settings.env[name] for name in names]
+    output = stack.jupyter.execute(f"import json, os; print(json.dumps([os.environ[name] for name in {names!r}]))")
+    assert json.loads(output) == [stack.settings.env[name] for name in names]
 
 
-def test_the_log_of_requests_that_fail_has_no_token(stack: RunningStack) -> None:
+def test_log_of_failed_requests_does_not_contain_the_token(stack: RunningStack) -> None:
     token, mark = stack.jupyter.token, f"nope-{uuid.uuid4().hex}"
     inner = f"{stack.jupyter.base}login?next=%2Flab%3Ftoken%3D{token}"
     assert stack.jupyter.status(f"api/contents/{mark}-1?token={token}") == 404
@@ -179,5 +180,5 @@ def test_the_log_of_requests_that_fail_has_no_token(stack: RunningStack) -> None
     assert encoded not in log.lower()
 
 
-def test_the_token_is_in_no_definition_image_log_or_process_list(stack: RunningStack) -> None:
+def test_definition_image_log_and_process_list_do_not_contain_the_token(stack: RunningStack) -> None:
     assert_not_exposed(stack, stack.jupyter.token)
