@@ -1,4 +1,4 @@
-"""A stack of version 0.1 that runs with data in it is brought up by this version: nothing is lost."""
+"""Upgrade of a running stack of version 0.1: `up` of this version keeps all data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from devai_tasks.config.project import Project
 ENVIRONMENT = "research"
 NAME = "team-lab-local-research"
 DATA = {"devai": "/home/devai/results.csv", "ollama": "/models/of-version-0.1"}
-"""A file of each service's volume."""
+"""A file in the volume of each service."""
 
 
 @pytest.fixture(scope="module")
 def old_stack(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[ComposeStack]:
-    """The stack, as version 0.1 started it, with the images that this machine has; its project is upgraded since."""
+    """A stack that was started with the Compose file of version 0.1; its project has been upgraded afterwards."""
     folder = tmp_path_factory.mktemp("upgrade")
     root, newer = folder / "lab", folder / "newer"
     version_0_1.copy_project(root)
@@ -51,7 +51,7 @@ def old_stack(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], 
     }.items():
         text = re.sub(rf"^{name}=.*$", f"{name}='{value}'", text, flags=re.MULTILINE)
     environment.write_text(text, encoding="utf-8")
-    # The image of this version stands in for that of version 0.1, and takes one capability more to drop all.
+    # The image is that of this version, which needs one more capability than that of 0.1 in order to drop all.
     definition = root / "deploy/compose/docker-compose.yml"
     text = definition.read_text(encoding="utf-8").replace("DAC_OVERRIDE, FOWNER]", "DAC_OVERRIDE, FOWNER, SETPCAP]")
     definition.write_text(text, encoding="utf-8")
@@ -68,7 +68,7 @@ def old_stack(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], 
 
 
 def _ollama_image(root: Path) -> str:
-    """The image of Ollama that this machine has, brought the way that it allows."""
+    """Return the name of the Ollama image on this machine."""
     project = Project(root)
     settings = load(project, project.stack(ENVIRONMENT, "local"))
     return image_names.ollama(settings)
@@ -78,10 +78,10 @@ def test_data_token_and_secrets_survive_the_upgrade(old_stack: ComposeStack) -> 
     volumes, containers = _volumes(), _containers()
     refused = old_stack.inv("up")
     assert refused.returncode == 2, refused.stderr
-    assert "storage.work_dir" in refused.stderr  # notebooks are in the project's folder: the user decides first
+    assert "storage.work_dir" in refused.stderr  # notebooks are in the project's folder, so the user must decide first
     assert _containers() == containers
-    chosen = old_stack.inv("config.set", "--set=storage.allow_unsafe_work_dir=true")
-    assert chosen.returncode == 0, chosen.stderr
+    edited = old_stack.inv("config.set", "--set=storage.allow_unsafe_work_dir=true")
+    assert edited.returncode == 0, edited.stderr
     started = old_stack.inv("up")
     assert started.returncode == 0, started.stderr
     assert "token-of-version-0-1-0123456789" in started.stdout
@@ -94,7 +94,7 @@ def test_data_token_and_secrets_survive_the_upgrade(old_stack: ComposeStack) -> 
     assert old_stack.jupyter.execute("import os; print(os.environ['GREETING'], end='')") == "costs $5 & up"
 
 
-def test_status_names_the_owner_of_an_upgraded_stack(old_stack: ComposeStack) -> None:
+def test_status_shows_the_owner_of_an_upgraded_stack(old_stack: ComposeStack) -> None:
     assert str(old_stack.project.root) in old_stack.inv("status").stdout
 
 
