@@ -12,7 +12,7 @@ from harness.kubernetes.api import Kubernetes
 
 @pytest.fixture(scope="module")
 def server(api_server: Kubernetes) -> Iterator[Kubernetes]:
-    """The API server as kubectl's own environment names it, with the kinds that clouds bring."""
+    """The API server with the clouds' CRDs; KUBECONFIG is set to its kubeconfig."""
     crds.install(api_server, *DEFINITIONS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(api_server.kubeconfig))

@@ -1,4 +1,4 @@
-"""What only a real API server decides, on the oldest and the newest version that is supported."""
+"""Validation and admission by a real API server, of the oldest and the newest supported version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def restricted(api_server: Kubernetes) -> Iterator[str]:
 
 
 def deployment(**security: Any) -> dict[str, Any]:
-    """A Deployment whose container has a security context."""
+    """Return a Deployment with a container that has this security context."""
     container = {"name": "lab", "image": "lab.invalid/lab:1", "securityContext": security}
     pod = {"metadata": {"labels": {"app": "lab"}}, "spec": {"containers": [container]}}
     return {
@@ -38,12 +38,12 @@ def deployment(**security: Any) -> dict[str, Any]:
     }
 
 
-def test_an_api_server_is_the_version_that_it_is_for(api_server: Kubernetes) -> None:
-    shown = api_server.kubectl("version", "--output=json")
-    assert f'"gitVersion": "{api_server.version}"' in shown.stdout
+def test_api_server_has_the_requested_version(api_server: Kubernetes) -> None:
+    result = api_server.kubectl("version", "--output=json")
+    assert f'"gitVersion": "{api_server.version}"' in result.stdout
 
 
-def test_an_unknown_field_is_refused(api_server: Kubernetes, restricted: str) -> None:
+def test_unknown_field_is_refused(api_server: Kubernetes, restricted: str) -> None:
     mistyped = deployment(**HARDENED)
     mistyped["spec"]["replica"] = 2
     applied = api_server.apply(mistyped, namespace=restricted)
@@ -51,12 +51,14 @@ def test_an_unknown_field_is_refused(api_server: Kubernetes, restricted: str) ->
     assert ".spec.replica: field not declared in schema" in applied.stderr
 
 
-def test_what_is_hardened_is_admitted_without_a_word(api_server: Kubernetes, restricted: str) -> None:
+def test_hardened_deployment_is_admitted_without_warnings(api_server: Kubernetes, restricted: str) -> None:
     applied = api_server.apply(deployment(**HARDENED), namespace=restricted)
     assert (applied.returncode, applied.stderr) == (0, "")
 
 
-def test_what_is_not_hardened_is_warned_about_and_its_pods_are_refused(api_server: Kubernetes, restricted: str) -> None:
+def test_unhardened_deployment_causes_a_warning_and_its_pods_are_refused(
+    api_server: Kubernetes, restricted: str
+) -> None:
     applied = api_server.apply(deployment(), namespace=restricted)
     assert 'would violate PodSecurity "restricted:latest"' in applied.stderr
     pod = {
@@ -65,38 +67,38 @@ def test_what_is_not_hardened_is_warned_about_and_its_pods_are_refused(api_serve
         "metadata": {"name": "bare"},
         "spec": deployment()["spec"]["template"]["spec"],
     }
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}  # no controller made it
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}  # no controller runs
     refused = api_server.apply(account, pod, namespace=restricted)
     assert refused.returncode == 1
     assert 'violates PodSecurity "restricted:latest"' in refused.stderr
 
 
-def test_applying_again_changes_nothing(api_server: Kubernetes, restricted: str) -> None:
+def test_second_apply_changes_nothing(api_server: Kubernetes, restricted: str) -> None:
     def applied() -> object:
-        """What was asked for and when; controllers go on writing to the rest."""
+        """Return the generation, and kubectl's managed fields with their time; controllers write to other fields."""
         arguments = ("deployment/lab", f"--namespace={restricted}", "--show-managed-fields")
         metadata = api_server.get(*arguments)["metadata"]
         return metadata["generation"], [entry for entry in metadata["managedFields"] if entry["manager"] == "kubectl"]
 
     api_server.apply(deployment(**HARDENED), namespace=restricted)
     before = applied()
-    time.sleep(1.1)  # the time of an application has whole seconds
+    time.sleep(1.1)  # the time in managed fields has a resolution of 1 s
     api_server.apply(deployment(**HARDENED), namespace=restricted)
     assert applied() == before
 
 
-def test_kinds_of_a_cloud_are_admitted_by_their_schema(api_server: Kubernetes, restricted: str) -> None:
+def test_custom_resources_are_validated_by_their_schema(api_server: Kubernetes, restricted: str) -> None:
     spec = {"type": "object", "properties": {"timeoutSec": {"type": "integer"}}}
     schema = {"type": "object", "properties": {"spec": spec}}
     kind = crds.definition("devai.invalid", "v1", "BackendPolicy", "backendpolicies", schema=schema)
     try:
         crds.install(api_server, kind)
         policy = {"apiVersion": "devai.invalid/v1", "kind": "BackendPolicy", "metadata": {"name": "lab"}}
-        right = api_server.apply({**policy, "spec": {"timeoutSec": 3600}}, namespace=restricted)
-        wrong = api_server.apply({**policy, "spec": {"timeoutSec": "1h"}}, namespace=restricted)
+        valid = api_server.apply({**policy, "spec": {"timeoutSec": 3600}}, namespace=restricted)
+        wrong_type = api_server.apply({**policy, "spec": {"timeoutSec": "1h"}}, namespace=restricted)
         unknown = api_server.apply({**policy, "spec": {"timeout": 3600}}, namespace=restricted)
     finally:
         api_server.kubectl("delete", "crd", "backendpolicies.devai.invalid")
-    assert right.returncode == 0, right.stderr
-    assert (wrong.returncode, unknown.returncode) == (1, 1)
+    assert valid.returncode == 0, valid.stderr
+    assert (wrong_type.returncode, unknown.returncode) == (1, 1)
     assert ".spec.timeout: field not declared in schema" in unknown.stderr

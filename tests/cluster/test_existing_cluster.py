@@ -1,4 +1,4 @@
-"""A cluster that somebody runs already, by its context."""
+"""Tests on an existing cluster, which is selected by its kubectl context."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from harness.kubernetes import existing
 from harness.kubernetes.api import Cluster
 
 
-def test_a_context_is_enough_to_reach_a_cluster(
+def test_context_is_sufficient_to_connect_to_a_cluster(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    reached = existing.connect(cluster.context, tmp_path)
-    assert (reached.version, reached.storage_class) == (cluster.version, cluster.storage_class)
-    assert reached.get("nodes")["items"]
-    assert reached.kubeconfig.stat().st_mode & 0o77 == 0  # it has a key in it
+    connected = existing.connect(cluster.context, tmp_path)
+    assert (connected.version, connected.storage_class) == (cluster.version, cluster.storage_class)
+    assert connected.get("nodes")["items"]
+    assert connected.kubeconfig.stat().st_mode & 0o77 == 0  # the file contains a private key
 
 
-def test_an_unknown_context_is_named(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_context_is_reported(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    with pytest.raises(AssertionError, match="kind-nobodys"):
-        existing.connect("kind-nobodys", tmp_path)
+    with pytest.raises(AssertionError, match="kind-unknown"):
+        existing.connect("kind-unknown", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_an_unknown_context_is_named(cluster: Cluster, tmp_path: Path, monkeypat
         ("docker-desktop", []),
     ],
 )
-def test_an_image_is_loaded_in_the_way_of_the_program_that_made_the_cluster(context: str, command: list[str]) -> None:
-    """Their commands only: kind, k3d and minikube start from images, which not every machine can pull."""
+def test_image_is_loaded_with_the_program_that_created_the_cluster(context: str, command: list[str]) -> None:
+    """Only the commands are tested: kind, k3d and minikube need node images, which not every machine can pull."""
     assert existing.load_command(context, "lab:1") == command
 
 
-def test_images_are_for_local_clusters() -> None:
+def test_loading_an_image_into_a_remote_cluster_is_refused() -> None:
     with pytest.raises(ValueError, match="gke_lab: images are loaded into clusters of kind"):
         existing.load_command("gke_lab", "lab:1")
