@@ -1,4 +1,4 @@
-"""A real API server, of the oldest and the newest version that we support, takes the manifests and every change."""
+"""Manifests and their changes, applied to a real API server of the oldest and the newest supported version."""
 
 from __future__ import annotations
 
@@ -26,33 +26,31 @@ from devai_tasks.workspace import writer
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One project."""
+    """The project of all stacks in this module."""
     return fresh(tmp_path_factory.mktemp("manifests") / "lab")
 
 
 def applied(server: Kubernetes, text: str) -> list[str]:
-    """Apply manifests as a person would; what came of each object."""
-    done = server.kubectl("apply", "--server-side", "--field-manager=devai", "--filename=-", input=text)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
+    """Apply manifests without warnings, as a user would with kubectl; return the result for each object."""
+    result = server.kubectl("apply", "--server-side", "--field-manager=devai", "--filename=-", input=text)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout.splitlines()
 
 
 def stored(server: Kubernetes, text: str) -> dict[str, Any]:
-    """What the server has of manifests' objects, with who manages which field since when.
+    """Return the live objects of manifests by kind and name, with managed fields.
 
-    The number of its version apart: a claim that no controller has seen gets another one with each write.
+    `resourceVersion` is left out: a claim without a controller gets a new one with each write.
     """
-    shown = server.kubectl("get", "--filename=-", "--output=json", "--show-managed-fields", input=text)
-    assert shown.returncode == 0, shown.stderr
-    found = json.loads(shown.stdout)["items"]
-    for item in found:
+    result = server.kubectl("get", "--filename=-", "--output=json", "--show-managed-fields", input=text)
+    assert result.returncode == 0, result.stderr
+    live = json.loads(result.stdout)["items"]
+    for item in live:
         del item["metadata"]["resourceVersion"]
-    return {f"{item['kind']}/{item['metadata']['name']}": item for item in found}
+    return {f"{item['kind']}/{item['metadata']['name']}": item for item in live}
 
 
-def test_every_combination_is_taken_without_a_warning_and_again_without_a_change(
-    server: Kubernetes, lab: Project
-) -> None:
+def test_every_combination_is_applied_without_warnings_and_idempotently(server: Kubernetes, lab: Project) -> None:
     for kind in base_variants():
         text = build(lab, kind).text
         applied(server, text)
@@ -62,14 +60,14 @@ def test_every_combination_is_taken_without_a_warning_and_again_without_a_change
 
 
 @pytest.mark.parametrize("kind", [kind for kind in option_variants() if kind.cloud in ("gcp", "local")], ids=str)
-def test_every_option_is_taken_without_a_warning(server: Kubernetes, lab: Project, kind: Variant) -> None:
-    # A stack of its own each time: some options are for new stacks only.
+def test_every_option_is_applied_without_warnings(server: Kubernetes, lab: Project, kind: Variant) -> None:
+    # A new stack each time: some options can be set only for new stacks.
     name = f"project.name=lab{next(NUMBERS)}"
     applied(server, build(lab, replace(kind, overrides=(*kind.overrides, name))).text)
 
 
-def test_the_server_would_refuse_a_pod_that_does_not_keep_to_the_restrictions(server: Kubernetes, lab: Project) -> None:
-    """The namespaces enforce it: what is taken above is taken because of what it is."""
+def test_namespace_refuses_a_pod_that_violates_the_restricted_standard(server: Kubernetes, lab: Project) -> None:
+    """The namespaces enforce the Pod Security Standard, so the pods of the tests above comply with it."""
     applied(server, build(lab, Variant("local", "dev")).text)
     pod: dict[str, Any] = {
         "apiVersion": "v1",
@@ -83,29 +81,29 @@ def test_the_server_would_refuse_a_pod_that_does_not_keep_to_the_restrictions(se
 
 
 @pytest.mark.usefixtures("server")
-def test_plain_kubectl_applies_the_folder(lab: Project) -> None:
+def test_plain_kubectl_can_apply_the_generated_overlay(lab: Project) -> None:
     overrides = ("project.name=plain",)
     settings = Sources(lab, {}).configuration(Stack("prod", "azure"), overrides).settings
     writer.write(kubernetes.render(settings), lab.artifacts(settings.stack))
     folder = lab.artifacts(settings.stack) / "kubernetes"
     command = [kubectl_program(), "apply", "--server-side", "--force-conflicts", "--field-manager=devai", "-k"]
-    done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "deployment.apps/devai serverside-applied" in done.stdout
+    result = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "deployment.apps/devai serverside-applied" in result.stdout
 
 
-# Changes of a stack that lives.
+# Changes of an existing stack.
 
 
 @pytest.fixture(scope="module")
 def stack(server: Kubernetes, lab: Project) -> LiveStack:
-    """A stack on AWS whose claims are bound, as they are where pods run; every test changes it from what it is then."""
+    """A stack on AWS with bound claims, as in a cluster with pods; each test changes the result of the previous one."""
     return live_stack(server, lab, "live")
 
 
 @pytest.fixture
 def another_stack(server: Kubernetes, lab: Project) -> LiveStack:
-    """The same, for what can't be taken back."""
+    """A separate stack on AWS with bound claims, for changes that can't be reverted."""
     return live_stack(server, lab, f"live{next(NUMBERS)}")
 
 
@@ -113,14 +111,14 @@ NUMBERS = itertools.count()
 
 
 def live_stack(server: Kubernetes, lab: Project, name: str) -> LiveStack:
-    own = LiveStack(lab, server, name)
-    own.apply()
-    own.bind("models", "50Gi")
-    return own
+    stack = LiveStack(lab, server, name)
+    stack.apply()
+    stack.bind("models", "50Gi")
+    return stack
 
 
 class LiveStack:
-    """A stack that was applied, and is changed."""
+    """A stack that has been applied and that tests change."""
 
     def __init__(self, project: Project, server: Kubernetes, name: str) -> None:
         self.project = project
@@ -128,43 +126,43 @@ class LiveStack:
         self.overrides = (f"project.name={name}", f"kubernetes.context={server.context}")
 
     def cluster(self, *overrides: str) -> Cluster:
-        """The stack with other values."""
+        """Return the stack's cluster, with overrides of the configuration."""
         configuration = Sources(self.project, {}).configuration(Stack("dev", "aws"), (*self.overrides, *overrides))
         return Cluster(self.project, configuration.settings)
 
     def text(self, *overrides: str) -> str:
-        """Its manifests."""
+        """Return the stack's manifests."""
         cluster = self.cluster(*overrides)
         folder = writer.write(kubernetes.render(cluster.settings), self.project.artifacts(Stack("dev", "aws")))
         return kubectl.build(folder / "kubernetes")
 
     def changes(self, *overrides: str) -> str:
-        """What applying would change; what the tasks ask before they go on."""
+        """Return the diff that the tasks print before they ask."""
         cluster = self.cluster(*overrides)
         return operations.changes(cluster, self.text(*overrides), operations.objects(cluster))
 
     def apply(self, *overrides: str) -> None:
-        """Apply it, as the tasks do, without waiting for pods that nobody starts here."""
+        """Apply the stack as the tasks do, but without waiting for pods: no kubelet runs here."""
         cluster, text = self.cluster(*overrides), self.text(*overrides)
-        there = operations.objects(cluster)
-        operations.send(cluster, text, there)
-        operations.prune(cluster, objects.parse(text), there)
+        live = operations.objects(cluster)
+        operations.send(cluster, text, live)
+        operations.prune(cluster, objects.parse(text), live)
 
     @property
     def replicas(self) -> int:
-        """How many labs it has."""
-        found = self.cluster().kubectl.object("deployment", "devai")
-        assert found
-        return int(found["spec"]["replicas"])
+        """The desired number of labs in the cluster."""
+        deployment = self.cluster().kubectl.object("deployment", "devai")
+        assert deployment
+        return int(deployment["spec"]["replicas"])
 
     def bind(self, claim: str, size: str) -> None:
-        """Do what a provisioner does for a claim."""
+        """Bind a claim to a volume, as a provisioner does."""
         call, namespace = self.server.kubectl, f"--namespace={self.cluster().namespace}"
         bound = {"spec": {"volumeName": f"pv-{claim}"}}
         call("patch", "pvc", claim, namespace, f"--patch={json.dumps(bound)}")
         status = {"status": {"phase": "Bound", "capacity": {"storage": size}}}
-        done = call("patch", "pvc", claim, namespace, "--subresource=status", f"--patch={json.dumps(status)}")
-        assert done.returncode == 0, done.stderr
+        result = call("patch", "pvc", claim, namespace, "--subresource=status", f"--patch={json.dumps(status)}")
+        assert result.returncode == 0, result.stderr
 
 
 ACCEPTED = {
@@ -174,15 +172,15 @@ ACCEPTED = {
     "another port and path": ("ports.lab=80", "network.base_url=/lab/"),
     "more memory": ("resources.lab.memory=6Gi",),
     "more labs": ("compute.replicas.min=2", "compute.replicas.max=2"),
-    "as many labs as needed": ("compute.replicas.min=2", "compute.replicas.max=5"),
+    "autoscaled labs": ("compute.replicas.min=2", "compute.replicas.max=5"),
     "other labels": ("labels={team: physics}",),
     "another host": ("ingress.host=other.example.org",),
     "no HTTPS": ("tls.enabled=false",),
     "another secret": ("secrets={OTHER_KEY: '${secret:OTHER_KEY}'}",),
     "other models": ("models=[llama3.2:1b]",),
     "no models": ("models=[]",),
-    "an Ollama elsewhere": ("ollama.mode=external", "ollama.url=http://192.0.2.7:11434"),
-    "more room for the home": ("storage.home=80Gi",),
+    "an external Ollama": ("ollama.mode=external", "ollama.url=http://192.0.2.7:11434"),
+    "a larger home": ("storage.home=80Gi",),
     "a GPU": ("gpu.enabled=true",),
     "other networks": ("network.allowed_cidrs=[198.51.100.0/24]", "network.load_balancers=[10.1.0.0/16]"),
     "another firewall": ("ingress.firewall=sg-0123456789abcdef0",),
@@ -191,13 +189,13 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("overrides", ACCEPTED.values(), ids=list(ACCEPTED))
-def test_a_change_of_a_stack_that_lives_is_shown_and_taken(stack: LiveStack, overrides: tuple[str, ...]) -> None:
+def test_change_of_an_existing_stack_is_shown_and_applied(stack: LiveStack, overrides: tuple[str, ...]) -> None:
     assert stack.changes(*overrides)
     stack.apply(*overrides)
     assert stack.changes(*overrides) == ""
 
 
-def test_volumes_grow(another_stack: LiveStack) -> None:
+def test_volume_can_be_enlarged(another_stack: LiveStack) -> None:
     assert another_stack.changes("storage.models=80Gi")
     another_stack.apply("storage.models=80Gi")
     assert another_stack.changes("storage.models=80Gi") == ""
@@ -213,9 +211,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("key", REFUSED)
-def test_what_can_not_be_changed_is_refused_with_the_way_out_before_anything_is_sent(
-    stack: LiveStack, key: str
-) -> None:
+def test_immutable_field_is_refused_with_a_hint_and_nothing_is_applied(stack: LiveStack, key: str) -> None:
     text = stack.text()
     before = stored(stack.server, text)
     with pytest.raises(UsageError) as refused:
@@ -226,7 +222,7 @@ def test_what_can_not_be_changed_is_refused_with_the_way_out_before_anything_is_
     assert stored(stack.server, text) == before
 
 
-def test_what_the_server_refuses_is_refused_before_anything_is_sent(stack: LiveStack) -> None:
+def test_change_that_the_server_refuses_is_reported_before_anything_is_applied(stack: LiveStack) -> None:
     text = stack.text().replace("replicas: 1", "replicas: -1")
     before = stored(stack.server, stack.text())
     with pytest.raises(ToolError, match="must be greater than or equal to 0"):
@@ -234,33 +230,33 @@ def test_what_the_server_refuses_is_refused_before_anything_is_sent(stack: LiveS
     assert stored(stack.server, stack.text()) == before
 
 
-def test_labs_do_not_go_when_an_autoscaler_takes_over(another_stack: LiveStack) -> None:
+def test_enabling_an_autoscaler_keeps_running_labs(another_stack: LiveStack) -> None:
     stack = another_stack
-    fixed, free = (
+    fixed, autoscaled = (
         ("compute.replicas.min=3", "compute.replicas.max=3"),
         ("compute.replicas.min=2", "compute.replicas.max=6"),
     )
     stack.apply(*fixed)
-    diff = stack.changes(*free)
+    diff = stack.changes(*autoscaled)
     assert "-  replicas: 3" not in diff
-    stack.apply(*free)
+    stack.apply(*autoscaled)
     assert stack.replicas == 3
-    # What the autoscaler decides is not taken back by the next apply.
+    # The next apply does not revert the autoscaler's decision.
     namespace = f"--namespace={stack.cluster().namespace}"
     stack.server.kubectl("scale", "deployment/devai", namespace, "--replicas=5")
-    stack.apply(*free, "env.A=b")
+    stack.apply(*autoscaled, "env.A=b")
     assert stack.replicas == 5
-    # And what was stopped starts with the least: the autoscaler wouldn't look at it.
+    # A stopped stack starts with the minimum, because an autoscaler ignores a workload with zero replicas.
     stack.server.kubectl("scale", "deployment/devai", namespace, "--replicas=0")
-    assert "+  replicas: 2" in stack.changes(*free, "env.A=b")
-    stack.apply(*free, "env.A=b")
+    assert "+  replicas: 2" in stack.changes(*autoscaled, "env.A=b")
+    stack.apply(*autoscaled, "env.A=b")
     assert stack.replicas == 2
     stack.apply(*fixed)
     assert stack.replicas == 3
 
 
-def test_on_aws_the_cluster_is_told_to_enforce_network_policies(another_stack: LiveStack) -> None:
-    """Once for all stacks: what others have set beside stays, and it stays when a stack goes."""
+def test_apply_enables_network_policies_in_a_cluster_on_aws(another_stack: LiveStack) -> None:
+    """The setting is shared by all stacks: other settings are kept, and removing a stack does not remove it."""
     cluster, setting = another_stack.cluster(), ("configmap", "amazon-vpc-cni")
     call, namespace = another_stack.server.kubectl, "--namespace=kube-system"
     patch = {"data": {"enable-network-policy-controller": "false", "branch-eni-cooldown": "60"}}
@@ -268,31 +264,31 @@ def test_on_aws_the_cluster_is_told_to_enforce_network_policies(another_stack: L
     assert '+  enable-network-policy-controller: "true"' in another_stack.changes()
     another_stack.apply()
     assert another_stack.changes() == ""
-    found = cluster.system.object(*setting)
-    assert found
-    assert found["data"] == {"enable-network-policy-controller": "true", "branch-eni-cooldown": "60"}
+    config_map = cluster.system.object(*setting)
+    assert config_map
+    assert config_map["data"] == {"enable-network-policy-controller": "true", "branch-eni-cooldown": "60"}
     assert "amazon-vpc-cni" not in {item["metadata"]["name"] for item in operations.objects(cluster)}
 
 
-def test_on_aws_the_cluster_gets_machines_with_gpus_for_whoever_asks(another_stack: LiveStack) -> None:
+def test_gpu_stack_on_aws_creates_a_shared_gpu_node_pool(another_stack: LiveStack) -> None:
     cluster = another_stack.cluster()
     another_stack.apply("gpu.enabled=true")
     assert cluster.system.object("nodepools.karpenter.sh", "devai-gpu")
     assert "NodePool" not in {item["kind"] for item in operations.objects(cluster)}
 
 
-def test_two_stacks_share_a_cluster(server: Kubernetes, lab: Project) -> None:
-    one, other = build(lab, Variant("aws", "dev")), build(lab, Variant("aws", "staging"))
+def test_two_stacks_can_share_a_cluster(server: Kubernetes, lab: Project) -> None:
+    dev, staging = build(lab, Variant("aws", "dev")), build(lab, Variant("aws", "staging"))
     names = [
         {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in built.objects}
-        for built in (one, other)
+        for built in (dev, staging)
     ]
     assert names[0].isdisjoint(names[1])
-    for built in (one, other, one):
+    for built in (dev, staging, dev):
         applied(server, built.text)
 
 
-def test_a_context_that_is_not_there_is_refused(stack: LiveStack) -> None:
+def test_unknown_context_is_refused(stack: LiveStack) -> None:
     cluster = stack.cluster("kubernetes.context=elsewhere")
     with pytest.raises(UsageError, match="has no context elsewhere"):
         cluster.kubectl.check_context()
