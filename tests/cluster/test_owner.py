@@ -1,4 +1,4 @@
-"""A real API server: another project changes nothing in a stack's namespace, and a clone of the same project may."""
+"""Ownership of a stack's namespace: clones of the project may change the stack, other projects may not."""
 
 from __future__ import annotations
 
@@ -22,58 +22,61 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @dataclass
-class Shared:
-    """A name that several projects have, and the cluster in which each would have its stack."""
+class SharedName:
+    """A name that several projects use for their stack in one cluster."""
 
     server: Kubernetes
     name: str
 
     def of(self, project: Project) -> Run:
-        """Tasks of a project."""
+        """Return a function that runs tasks of a project."""
 
-        def run(*words: str) -> subprocess.CompletedProcess[str]:
-            chosen = (f"--set=project.name={self.name}", f"--set=kubernetes.context={self.server.context}")
-            return inv(*words, *chosen, cwd=project.root, environ={"KUBECONFIG": str(self.server.kubeconfig)})
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            settings = (f"--set=project.name={self.name}", f"--set=kubernetes.context={self.server.context}")
+            return inv(*arguments, *settings, cwd=project.root, environ={"KUBECONFIG": str(self.server.kubeconfig)})
 
         return run
 
-    def there(self, *options: str) -> str:
-        """What the cluster has of the stack."""
+    def live(self, *options: str) -> str:
+        """Return kubectl's output for the stack's namespace and secret."""
         names = [f"namespace/{self.name}-local-dev", "secret/devai"]
-        shown = self.server.kubectl("get", *names, f"--namespace={self.name}-local-dev", *options)
-        assert shown.returncode == 0, shown.stderr
-        return shown.stdout
+        result = self.server.kubectl("get", *names, f"--namespace={self.name}-local-dev", *options)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     @property
     def mark(self) -> str:
-        """The project that the namespace is marked with."""
-        dotted = PROJECT_LABEL.replace(".", r"\.")
-        return self.there(f"--output=jsonpath={{.items[0].metadata.labels.{dotted}}}")
+        """The project ID that the namespace is marked with; empty without a mark."""
+        escaped = PROJECT_LABEL.replace(".", r"\.")
+        return self.live(f"--output=jsonpath={{.items[0].metadata.labels.{escaped}}}")
 
 
 @pytest.fixture
-def shared(api_server: Kubernetes) -> Iterator[Shared]:
-    own = Shared(api_server, f"own-{uuid.uuid4().hex[:8]}")
-    yield own
-    api_server.kubectl("delete", "namespace", f"{own.name}-local-dev", "--wait=false", "--ignore-not-found")
+def shared(api_server: Kubernetes) -> Iterator[SharedName]:
+    """A unique name; its namespace is deleted afterwards."""
+    unique = SharedName(api_server, f"own-{uuid.uuid4().hex[:8]}")
+    yield unique
+    api_server.kubectl("delete", "namespace", f"{unique.name}-local-dev", "--wait=false", "--ignore-not-found")
 
 
-def test_another_project_changes_nothing_and_a_clone_may(shared: Shared, project: Project, tmp_path: Path) -> None:
+def test_another_project_is_refused_and_a_clone_is_allowed(
+    shared: SharedName, project: Project, tmp_path: Path
+) -> None:
     first = shared.of(project)
     made = first("k8s.secrets", "--yes")
     assert made.returncode == 0, made.stderr
     assert f"wrote project.id to {ownership.FILE}; commit the file" in made.stderr
-    before = shared.there("--output=yaml")
+    before = shared.live("--output=yaml")
 
-    other = fresh(tmp_path / "other")
-    scaffold.identify(other.root)
-    for words in (["k8s.secrets"], ["k8s.apply"], ["k8s.restart"], ["k8s.delete", "--data"]):
-        refused = shared.of(other)(*words, "--take-over", f"--confirm={shared.name}-local-dev", "--yes")
+    other_project = fresh(tmp_path / "other")
+    scaffold.identify(other_project.root)
+    for arguments in (["k8s.secrets"], ["k8s.apply"], ["k8s.restart"], ["k8s.delete", "--data"]):
+        refused = shared.of(other_project)(*arguments, "--take-over", f"--confirm={shared.name}-local-dev", "--yes")
         assert refused.returncode == 2, refused.stderr
         assert f"the namespace {shared.name}-local-dev in {shared.server.context} belongs to" in refused.stderr
         assert f"the project with the id {shared.mark}, and this is the project with the id " in refused.stderr
         assert "`inv config.set --set=project.name=NAME`" in refused.stderr
-    assert shared.there("--output=yaml") == before
+    assert shared.live("--output=yaml") == before
 
     shutil.copytree(
         project.root, tmp_path / "clone", symlinks=True, ignore=shutil.ignore_patterns(".devai", "generated")
@@ -83,7 +86,7 @@ def test_another_project_changes_nothing_and_a_clone_may(shared: Shared, project
     assert "nothing to change" in again.stderr
 
 
-def test_a_namespace_of_version_0_1_is_taken_over_after_a_question_only(shared: Shared, project: Project) -> None:
+def test_namespace_of_version_0_1_is_taken_over_only_if_confirmed(shared: SharedName, project: Project) -> None:
     run = shared.of(project)
     assert run("k8s.secrets", "--yes").returncode == 0
     marked = shared.mark

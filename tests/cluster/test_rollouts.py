@@ -1,4 +1,4 @@
-"""How a stack changes, rests and goes back, by an API server alone: what controllers write is written here."""
+"""Changes, scaling and rollbacks of a stack on an API server without controllers: the tests write their status."""
 
 from __future__ import annotations
 
@@ -27,121 +27,123 @@ NAMES = {"app.kubernetes.io/name": "devai"}
 def cluster(
     api_server: Kubernetes, project: Project, local_dev: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
-    """A stack whose namespace is there, with an account for pods, and nothing else."""
+    """A stack that consists of its namespace and the default service account."""
     if isinstance(api_server, Nodes):
-        pytest.skip("its controllers would write something else")
+        pytest.skip("the cluster's controllers would overwrite the status")
     monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig))
     monkeypatch.chdir(project.root)
     with api_server.namespace() as name:
         overrides = (f"kubernetes.context={api_server.context}", f"project.name={name}")
-        found = Cluster(project, load(project, local_dev, overrides))
-        for kind, it in (("Namespace", found.namespace), ("ServiceAccount", "default")):
-            found.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": kind, "metadata": {"name": it}}))
-        yield found
-        api_server.kubectl("delete", "namespace", found.namespace, "--wait=false")
+        stack = Cluster(project, load(project, local_dev, overrides))
+        for kind, object_name in (("Namespace", stack.namespace), ("ServiceAccount", "default")):
+            stack.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": kind, "metadata": {"name": object_name}}))
+        yield stack
+        api_server.kubectl("delete", "namespace", stack.namespace, "--wait=false")
 
 
 def of_stack(
     cluster: Cluster, kind: str, name: str, spec: Mapping[str, Any], version: str = "apps/v1", **metadata: Any
 ) -> str:
-    """An object with the stack's label, as a manifest."""
+    """Return the manifest of an object with the stack's label."""
     metadata |= {"name": name, "labels": {STACK_LABEL: cluster.namespace, **NAMES}}
     return json.dumps({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
 
 
 def pod(**labels: str) -> dict[str, Any]:
-    """A template of pods."""
+    """Return a pod template."""
     container = {"name": "devai", "image": "lab.invalid/lab:1"}
     return {"metadata": {"labels": {**NAMES, **labels}}, "spec": {"containers": [container]}}
 
 
 def deployment(cluster: Cluster, template: Mapping[str, Any], **spec: Any) -> str:
-    """The lab's workload."""
+    """Return the manifest of the lab's Deployment."""
     return of_stack(cluster, "Deployment", "devai", {"selector": {"matchLabels": NAMES}, "template": template, **spec})
 
 
-def has(api_server: Kubernetes, cluster: Cluster, name: str, **status: Any) -> None:
-    """Have an object be in a state that a controller or a node would have written."""
+def set_status(api_server: Kubernetes, cluster: Cluster, name: str, **status: Any) -> None:
+    """Set the status of an object, as a controller or a kubelet does."""
     patch = ("--subresource=status", "--type=merge", f"--patch={json.dumps({'status': status})}")
-    done = api_server.kubectl("patch", name, f"--namespace={cluster.namespace}", *patch)
-    assert done.returncode == 0, done.stderr
+    result = api_server.kubectl("patch", name, f"--namespace={cluster.namespace}", *patch)
+    assert result.returncode == 0, result.stderr
 
 
-def test_labs_that_an_autoscaler_added_since_a_person_was_asked_stay(cluster: Cluster) -> None:
+def test_apply_keeps_labs_that_an_autoscaler_added_after_the_diff(cluster: Cluster) -> None:
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=2))
-    there = cluster.kubectl.objects("deployments.apps")
+    before = cluster.kubectl.objects("deployments.apps")
     cluster.kubectl.scale(["devai"], 5)
-    kubernetes.send(cluster, deployment(cluster, pod(changed="yes")), there)
-    (found,) = cluster.kubectl.objects("deployments.apps")
-    assert found["spec"]["replicas"] == 5
-    assert found["spec"]["template"]["metadata"]["labels"]["changed"] == "yes"
+    kubernetes.send(cluster, deployment(cluster, pod(changed="yes")), before)
+    (live,) = cluster.kubectl.objects("deployments.apps")
+    assert live["spec"]["replicas"] == 5
+    assert live["spec"]["template"]["metadata"]["labels"]["changed"] == "yes"
 
 
-def test_a_stack_has_stopped_though_pods_that_were_evicted_are_still_listed(
+def test_stop_does_not_wait_for_evicted_pods(
     api_server: Kubernetes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scaling, "_END_SECONDS", 3)
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
     cluster.kubectl.apply(of_stack(cluster, "Pod", "devai-evicted", pod()["spec"], "v1"))
     with pytest.raises(ToolError, match="timed out"):
-        scaling.stop(cluster)  # it has not ended yet
-    has(api_server, cluster, "pod/devai-evicted", phase="Failed", reason="Evicted")
+        scaling.stop(cluster)  # the pod still runs
+    set_status(api_server, cluster, "pod/devai-evicted", phase="Failed", reason="Evicted")
     scaling.stop(cluster)
-    (found,) = cluster.kubectl.objects("deployments.apps")
-    assert found["spec"]["replicas"] == 0
+    (live,) = cluster.kubectl.objects("deployments.apps")
+    assert live["spec"]["replicas"] == 0
 
 
 def roll(cluster: Cluster, template: Mapping[str, Any], *, revision: int) -> dict[str, Any]:
-    """Have the workload at a revision, with the replica set of it, as the controller would."""
+    """Annotate the workload with a revision and create the revision's ReplicaSet, as the controller does."""
     (owner,) = cluster.kubectl.objects("deployments.apps")
-    numbered = {"annotations": {rollout.REVISION: str(revision)}}
-    at = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "devai", **numbered}}
-    cluster.kubectl.apply(json.dumps(at), manager="controller")
+    annotated = {"annotations": {rollout.REVISION: str(revision)}}
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "devai", **annotated}}
+    cluster.kubectl.apply(json.dumps(workload), manager="controller")
     labels = {**template["metadata"]["labels"], "pod-template-hash": str(revision)}
     spec = {"selector": {"matchLabels": labels}, "template": {**template, "metadata": {"labels": labels}}}
-    metadata: dict[str, Any] = {**numbered, "ownerReferences": owned_by(owner)}
+    metadata: dict[str, Any] = {**annotated, "ownerReferences": owned_by(owner)}
     cluster.kubectl.apply(of_stack(cluster, "ReplicaSet", f"devai-{revision}", spec, **metadata))
     return cluster.kubectl.object("replicaset", f"devai-{revision}") or {}
 
 
 def owned_by(owner: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What says of an object who made it."""
+    """Return the owner references to a controller."""
     names = {"apiVersion": "apps/v1", "kind": owner["kind"], "name": owner["metadata"]["name"]}
     return [{**names, "uid": owner["metadata"]["uid"], "controller": True}]
 
 
 def job(cluster: Cluster) -> str:
-    """The one that brings models, which nothing has changed."""
+    """Return the manifest of the job that pulls models."""
     template = {**pod(), "spec": {**pod()["spec"], "restartPolicy": "Never"}}
     return of_stack(cluster, "Job", "models-1", {"suspend": False, "template": template}, "batch/v1")
 
 
-def test_a_job_that_has_failed_is_shown_and_made_again(api_server: Kubernetes, cluster: Cluster) -> None:
+def test_failed_job_is_shown_in_the_diff_and_created_again(api_server: Kubernetes, cluster: Cluster) -> None:
     settings = cluster.settings
-    elsewhere = replace(cluster, settings=replace(settings, compute=replace(settings.compute, provider="none")))
+    remote = replace(cluster, settings=replace(settings, compute=replace(settings.compute, provider="none")))
     cluster.kubectl.apply(job(cluster))
     (first,) = cluster.kubectl.objects("jobs.batch")
-    assert kubernetes.changes(elsewhere, job(cluster), [first]) == ""
+    assert kubernetes.changes(remote, job(cluster), [first]) == ""
     conditions = [{"type": kind, "status": "True"} for kind in ("FailureTarget", "Failed")]
-    has(api_server, cluster, "job/models-1", startTime="2026-01-01T00:00:00Z", conditions=conditions)
+    set_status(api_server, cluster, "job/models-1", startTime="2026-01-01T00:00:00Z", conditions=conditions)
 
-    there = cluster.kubectl.objects("jobs.batch")
-    shown = kubernetes.changes(elsewhere, job(cluster), there)
-    assert objects.summary(shown) == [("~", "job.batch/models-1", [])]
-    assert "the job has failed and is created again" in shown
-    assert kubernetes.changes(cluster, job(cluster), there) == ""  # a local one's models are brought from here
-    kubernetes.send(elsewhere, job(cluster), there)
+    live = cluster.kubectl.objects("jobs.batch")
+    diff = kubernetes.changes(remote, job(cluster), live)
+    assert objects.summary(diff) == [("~", "job.batch/models-1", [])]
+    assert "the job has failed and is created again" in diff
+    assert kubernetes.changes(cluster, job(cluster), live) == ""  # for a local cluster, this machine pulls the models
+    kubernetes.send(remote, job(cluster), live)
     (second,) = cluster.kubectl.objects("jobs.batch")
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
     assert rollout.job_state(second) == "running"
 
 
-def test_a_job_rests_with_its_stack_and_goes_on_with_it(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_is_suspended_by_stop_and_resumed_by_start_and_apply(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def suspended() -> bool:
-        (found,) = cluster.kubectl.objects("jobs.batch")
-        return bool(found["spec"]["suspend"])
+        (live,) = cluster.kubectl.objects("jobs.batch")
+        return bool(live["spec"]["suspend"])
 
-    monkeypatch.setattr(rollout, "wait", lambda *_, **__: None)  # nothing runs here
+    monkeypatch.setattr(rollout, "wait", lambda *_, **__: None)  # no pods run here
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
     cluster.kubectl.apply(job(cluster))
     scaling.stop(cluster)
@@ -153,16 +155,18 @@ def test_a_job_rests_with_its_stack_and_goes_on_with_it(cluster: Cluster, monkey
     assert not suspended()
 
 
-def test_where_no_pod_can_be_made_the_workload_says_why(api_server: Kubernetes, cluster: Cluster) -> None:
+def test_rollout_reports_why_a_pod_cannot_be_created(api_server: Kubernetes, cluster: Cluster) -> None:
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
-    said = 'pods "devai-1-x" is forbidden: exceeded quota: small'
-    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": said}
-    has(api_server, cluster, "deployment/devai", observedGeneration=1, conditions=[failure])
-    with pytest.raises(DevaiError, match=said):
+    message = 'pods "devai-1-x" is forbidden: exceeded quota: small'
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    set_status(api_server, cluster, "deployment/devai", observedGeneration=1, conditions=[failure])
+    with pytest.raises(DevaiError, match=message):
         rollout.wait(cluster.kubectl, ["devai"], seconds=0)
 
 
-def test_what_a_pod_waits_for_outside_of_it_is_said(api_server: Kubernetes, cluster: Cluster) -> None:
+def test_rollout_reports_readiness_gates_and_events_that_a_pod_waits_for(
+    api_server: Kubernetes, cluster: Cluster
+) -> None:
     cluster.kubectl.apply(deployment(cluster, pod(), replicas=1))
     owner, gate = roll(cluster, pod(), revision=1), "target-health.elbv2.k8s.aws/devai"
     spec = {**pod()["spec"], "readinessGates": [{"conditionType": gate}]}
@@ -178,7 +182,9 @@ def test_what_a_pod_waits_for_outside_of_it_is_said(api_server: Kubernetes, clus
         "state": {"running": {}},
     }
     conditions = [not_yet, ready, {"type": "PodScheduled", "status": "True"}]
-    has(api_server, cluster, "pod/devai-1-a", phase="Running", conditions=conditions, containerStatuses=[container])
+    set_status(
+        api_server, cluster, "pod/devai-1-a", phase="Running", conditions=conditions, containerStatuses=[container]
+    )
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     cluster.kubectl.apply(of_stack(cluster, "PersistentVolumeClaim", "home", claim, "v1"))
     warning = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "one"}, "type": "Warning"}
@@ -193,18 +199,18 @@ def test_what_a_pod_waits_for_outside_of_it_is_said(api_server: Kubernetes, clus
     ]
 
 
-def test_what_a_rollback_brought_back_goes_with_the_next_apply_that_lacks_it(cluster: Cluster) -> None:
+def test_field_that_a_rollback_restored_is_removed_by_an_apply_without_it(cluster: Cluster) -> None:
     def labels() -> dict[str, str]:
-        (found,) = cluster.kubectl.objects("deployments.apps")
-        return dict(found["spec"]["template"]["metadata"]["labels"])
+        (live,) = cluster.kubectl.objects("deployments.apps")
+        return dict(live["spec"]["template"]["metadata"]["labels"])
 
-    without, having = (deployment(cluster, pod(**extra), replicas=1) for extra in ({}, {"extra": "yes"}))
-    cluster.kubectl.apply(having)
+    without_label, with_label = (deployment(cluster, pod(**extra), replicas=1) for extra in ({}, {"extra": "yes"}))
+    cluster.kubectl.apply(with_label)
     roll(cluster, pod(extra="yes"), revision=1)
-    cluster.kubectl.apply(without)
+    cluster.kubectl.apply(without_label)
     roll(cluster, pod(), revision=2)
     cluster.kubectl.undo("devai", revision=1)
     assert labels() == {**NAMES, "extra": "yes"}
-    cluster.kubectl.apply(without)
+    cluster.kubectl.apply(without_label)
     assert labels() == NAMES
-    assert cluster.kubectl.diff(without) == ""
+    assert cluster.kubectl.diff(without_label) == ""

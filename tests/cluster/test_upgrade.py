@@ -1,4 +1,4 @@
-"""What version 0.1 applied to a cluster is updated in place by this version."""
+"""Upgrade of a stack that version 0.1 has applied to a cluster: this version updates the objects in place."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from devai_tasks.targets.kubernetes import rendering as kubernetes
 from devai_tasks.targets.kubernetes.deployment import Cluster
 from devai_tasks.workspace import writer
 
-# Config maps, secrets and the job are made again under other names whenever their content changes.
+# Not ConfigMaps, Secrets and the job: they get another name when their content changes.
 KEPT = "persistentvolumeclaims,deployments,services,ingresses,serviceaccounts,networkpolicies"
 
 
 @pytest.fixture(scope="module")
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project of version 0.1 with the package's files of this version."""
+    """A project of version 0.1 after the upgrade to the package's files of this version."""
     root = tmp_path_factory.mktemp("upgrade") / "lab"
     version_0_1.copy_project(root)
     version_0_1.upgrade(root)
@@ -40,19 +40,19 @@ def test_objects_of_version_0_1_are_updated_in_place(server: Kubernetes, upgrade
     stack, overrides = Stack("research", cloud), (f"kubernetes.context={server.context}",)
     settings = Sources(upgraded, {}).configuration(stack, overrides).settings
     folder = writer.write(kubernetes.render(settings), upgraded.artifacts(stack))
-    newer, own = kubectl.build(folder / "kubernetes"), Cluster(upgraded, settings)
-    existing = operations.objects(own)
-    operations.send(own, newer, existing)
-    operations.prune(own, objects.parse(newer), existing)
+    manifests, cluster = kubectl.build(folder / "kubernetes"), Cluster(upgraded, settings)
+    live = operations.objects(cluster)
+    operations.send(cluster, manifests, live)
+    operations.prune(cluster, objects.parse(manifests), live)
 
     assert before.items() <= identities(server, cloud).items()
 
 
 def identities(server: Kubernetes, cloud: str) -> dict[str, str]:
-    """The UID of each object that an upgrade keeps."""
-    shown = server.kubectl("get", KEPT, f"--namespace=team-lab-{cloud}-research", "--output=json")
-    assert shown.returncode == 0, shown.stderr
+    """Return the UID of each object that an upgrade keeps."""
+    result = server.kubectl("get", KEPT, f"--namespace=team-lab-{cloud}-research", "--output=json")
+    assert result.returncode == 0, result.stderr
     return {
         f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["uid"]
-        for item in json.loads(shown.stdout)["items"]
+        for item in json.loads(result.stdout)["items"]
     }
