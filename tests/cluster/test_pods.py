@@ -1,4 +1,4 @@
-"""What a cluster does with pods: all that the lab relies on, with a small program in its place."""
+"""Features of a cluster that the lab relies on, tested with pods that run a small program instead of the lab."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS = {"app": "test-pod"}
 
 @pytest.fixture(scope="module")
 def image(cluster: Cluster) -> Iterator[str]:
-    """An image of the local engine that the cluster was given."""
+    """An image of the local engine that has been loaded into the cluster."""
     archive = images.single_program(IMAGE, TEST_POD.programs() / "test_pod")
     subprocess.run(["docker", "load"], input=archive, check=True, capture_output=True)
     cluster.load_image(IMAGE)
@@ -35,15 +35,15 @@ def image(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace that enforces `restricted`."""
+    """A namespace that enforces the Pod Security Standard `restricted`."""
     with cluster.namespace(**{"pod-security.kubernetes.io/enforce": "restricted"}) as name:
         yield name
 
 
 @pytest.fixture(scope="module")
 def pod_namespace(cluster: Cluster, namespace: str, image: str) -> str:
-    """A Deployment that serves a volume, and its service, both called `test-pod`; the namespace that they are in."""
-    many = isinstance(cluster, LocalCluster)  # others' default class is seldom one that many pods may mount
+    """A namespace with the Deployment `test-pod`, which serves the files of a volume, and with its service."""
+    many = isinstance(cluster, LocalCluster)  # the default class of other clusters rarely supports ReadWriteMany
     applied = cluster.apply(*objects(image, cluster.storage_class, many=many), namespace=namespace)
     assert (applied.returncode, applied.stderr) == (0, "")
     rolled = cluster.kubectl("rollout", "status", "deployment/test-pod", f"--namespace={namespace}", "--timeout=90s")
@@ -54,7 +54,7 @@ def pod_namespace(cluster: Cluster, namespace: str, image: str) -> str:
 
 
 def objects(image: str, storage_class: str, *, many: bool) -> list[dict[str, Any]]:
-    """A claim, a hardened Deployment with it, and a service."""
+    """Return a claim, a hardened Deployment that mounts it, and a service; `many` is for two pods on one volume."""
     hardened = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -96,9 +96,9 @@ def objects(image: str, storage_class: str, *, many: bool) -> list[dict[str, Any
     ]
 
 
-def run_in(cluster: Cluster, namespace: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the program once more in a pod that runs it."""
-    return cluster.kubectl("exec", "deployment/test-pod", f"--namespace={namespace}", "--", "/test_pod", *words)
+def run_in(cluster: Cluster, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program with arguments in a pod of the Deployment."""
+    return cluster.kubectl("exec", "deployment/test-pod", f"--namespace={namespace}", "--", "/test_pod", *arguments)
 
 
 def test_all_replicas_share_one_volume(cluster: Cluster, pod_namespace: str) -> None:
@@ -111,10 +111,10 @@ def test_all_replicas_share_one_volume(cluster: Cluster, pod_namespace: str) -> 
 
 
 @pytest.mark.parametrize("suffix", ["", ".{namespace}.svc.cluster.local"], ids=["short", "full"])
-def test_a_service_answers_by_its_name(cluster: Cluster, pod_namespace: str, suffix: str) -> None:
+def test_service_is_reachable_by_its_name(cluster: Cluster, pod_namespace: str, suffix: str) -> None:
     url = f"http://test-pod{suffix.format(namespace=pod_namespace)}/hello"
     fetched = run_in(cluster, pod_namespace, "fetch", url)
-    # A service knows its pods a moment after they are ready: kube-proxy writes its rules in rounds.
+    # kube-proxy updates its rules periodically, so a service may not reach a pod that has just become ready.
     for _ in range(20):
         if fetched.returncode == 0:
             break
@@ -123,34 +123,34 @@ def test_a_service_answers_by_its_name(cluster: Cluster, pod_namespace: str, suf
     assert (fetched.stdout, fetched.returncode) == ("kept", 0), fetched.stderr
 
 
-def test_what_a_pod_prints_is_in_its_log(cluster: Cluster, pod_namespace: str) -> None:
+def test_logs_contain_the_output_of_a_pod(cluster: Cluster, pod_namespace: str) -> None:
     logs = cluster.kubectl("logs", "deployment/test-pod", f"--namespace={pod_namespace}")
     assert logs.stdout.endswith("serving /data\n")
 
 
-def test_a_port_is_forwarded_to_the_machines_loopback(cluster: Cluster, pod_namespace: str) -> None:
+def test_port_forward_listens_on_the_loopback_interface(cluster: Cluster, pod_namespace: str) -> None:
     command = [kubectl_program(), f"--kubeconfig={cluster.kubeconfig}", f"--namespace={pod_namespace}"]
     with subprocess.Popen(
         [*command, "port-forward", "service/test-pod", ":80"], stdout=subprocess.PIPE, text=True
     ) as forwarding:
         try:
             assert forwarding.stdout is not None
-            said = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", forwarding.stdout.readline())
-            assert said is not None
-            with urllib.request.urlopen(f"http://127.0.0.1:{said[1]}/hello", timeout=10) as answer:
-                assert answer.read() == b"kept"
+            match = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", forwarding.stdout.readline())
+            assert match is not None
+            with urllib.request.urlopen(f"http://127.0.0.1:{match[1]}/hello", timeout=10) as response:
+                assert response.read() == b"kept"
         finally:
             forwarding.terminate()
 
 
-def test_testinfra_looks_into_a_pod(cluster: Cluster, pod_namespace: str) -> None:
+def test_testinfra_can_connect_to_a_pod(cluster: Cluster, pod_namespace: str) -> None:
     pod = cluster.get("pods", f"--namespace={pod_namespace}")["items"][0]["metadata"]["name"]
     host = testinfra.get_host(f"kubectl://{pod}?namespace={pod_namespace}&kubeconfig={cluster.kubeconfig}")
-    # The image has one program and no shell, which is what testinfra says then: that it reached the pod.
+    # The image has no shell, so testinfra's error about /bin/sh shows that it has reached the pod.
     assert "/bin/sh" in host.run("true").stderr
 
 
-def test_a_new_pod_takes_the_place_of_one_that_ends(cluster: Cluster, pod_namespace: str) -> None:
+def test_deleted_pod_is_replaced(cluster: Cluster, pod_namespace: str) -> None:
     deleted = cluster.kubectl("delete", "pods", "--selector=app=test-pod", f"--namespace={pod_namespace}")
     assert deleted.returncode == 0, deleted.stderr
     rolled = cluster.kubectl(
@@ -160,18 +160,18 @@ def test_a_new_pod_takes_the_place_of_one_that_ends(cluster: Cluster, pod_namesp
     assert run_in(cluster, pod_namespace, "fetch", "http://127.0.0.1:8080/hello").stdout == "kept"
 
 
-def test_a_pod_above_its_memory_limit_is_ended(cluster: Cluster, pod_namespace: str) -> None:
-    """By the kernel: what limits are for."""
+def test_process_that_exceeds_the_memory_limit_is_killed(cluster: Cluster, pod_namespace: str) -> None:
+    """137 is the exit code after SIGKILL, here by the kernel's OOM killer."""
     command = ("--namespace", pod_namespace, "deployment/test-pod", "--", "/test_pod", "fill", "128")
     assert cluster.kubectl("exec", *command).returncode == 137
 
 
-def test_volumes_go_with_their_claims(cluster: Cluster, namespace: str) -> None:
+def test_volume_is_deleted_with_its_claim(cluster: Cluster, namespace: str) -> None:
     claim = objects("unused", cluster.storage_class, many=False)[0]
     claim["metadata"] = {"name": "short-lived"}
     cluster.apply(claim, namespace=namespace)
     if not isinstance(cluster, LocalCluster):
-        pytest.skip("another's class may bind claims late, and keep volumes")
+        pytest.skip("the default storage class of an existing cluster may bind late or retain volumes")
     bound = cluster.kubectl(
         "wait", "pvc/short-lived", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s", f"--namespace={namespace}"
     )
