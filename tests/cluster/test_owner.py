@@ -63,9 +63,9 @@ def test_another_project_is_refused_and_a_clone_is_allowed(
     shared: SharedName, project: Project, tmp_path: Path
 ) -> None:
     first = shared.of(project)
-    made = first("k8s.secrets", "--yes")
-    assert made.returncode == 0, made.stderr
-    assert f"wrote project.id to {ownership.FILE}; commit the file" in made.stderr
+    created = first("k8s.secrets", "--yes")
+    assert created.returncode == 0, created.stderr
+    assert f"wrote project.id to {ownership.FILE}; commit the file" in created.stderr
     before = shared.live("--output=yaml")
 
     other_project = fresh(tmp_path / "other")
@@ -97,6 +97,6 @@ def test_namespace_of_version_0_1_is_taken_over_only_if_confirmed(shared: Shared
     assert "has no recorded owner" in refused.stderr
     assert "`--take-over` takes the stack over" in refused.stderr
     assert not shared.mark
-    taken = run("k8s.secrets", "--yes", "--take-over")
-    assert taken.returncode == 0, taken.stderr
+    taken_over = run("k8s.secrets", "--yes", "--take-over")
+    assert taken_over.returncode == 0, taken_over.stderr
     assert shared.mark == marked

@@ -392,7 +392,7 @@ def gguf_file(stack: ComposeStack, tmp_path_factory: pytest.TempPathFactory) -> 
 def small_engine() -> Iterator[str]:
     """The address of an engine with a disk that is too small for the lab's image."""
     if os.geteuid() != 0:
-        skip_or_fail("an engine of one's own needs root")
+        skip_or_fail("a temporary engine needs root")
     # The length of a socket's path is limited.
     folder = Path(tempfile.mkdtemp(prefix="devai-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", folder], check=True)

@@ -53,15 +53,15 @@ def podman_stack(stack: ComposeStack, podman_socket: str, free_port: Callable[[]
 @pytest.mark.parametrize("uid", [0, 1000, 1001, UID])
 def test_stack_runs_on_podman_for_each_user(podman_stack: ComposeStack, podman_socket: str, uid: int) -> None:
     environ = {"DOCKER_HOST": podman_socket}
-    made = podman_stack.project.root / "podman-work/made-by-podman"
-    os.chown(made.parent, uid, uid)
+    file = podman_stack.project.root / "podman-work/made-by-podman"
+    os.chown(file.parent, uid, uid)
     started = podman_stack.inv("compose.up", f"--set=engine.uid={uid}", f"--set=engine.gid={uid}", environ=environ)
     assert started.returncode == 0, started.stderr
     try:
         jupyter = Jupyter(started.stdout.strip())
         assert jupyter.status("api/status", token=False) == 403
         assert jupyter.execute(CELL).split() == ["[]", str(uid)]
-        assert (made.stat().st_uid, made.stat().st_gid) == (uid, uid)
+        assert (file.stat().st_uid, file.stat().st_gid) == (uid, uid)
         # Otherwise an enforcing SELinux denies the containers access to the user's files.
         for service in ("devai", "ollama"):
             options = "--format={{.HostConfig.SecurityOpt}}"
@@ -74,7 +74,7 @@ def test_stack_runs_on_podman_for_each_user(podman_stack: ComposeStack, podman_s
         assert identity.stdout.strip() == str(uid), identity.stderr
         assert "Jupyter Server" in podman_stack.inv("compose.logs", "--service=devai", environ=environ).stdout
     finally:
-        made.unlink(missing_ok=True)  # the user of the next test case cannot write to it
+        file.unlink(missing_ok=True)  # the user of the next test case cannot write to it
         removed = podman_stack.inv("compose.down", "--data", "--confirm=devai-test-local-podman", environ=environ)
         assert removed.returncode == 0, removed.stderr
     assert json.loads(podman_stack.inv("compose.ps", "--json", environ=environ).stdout) == []

@@ -98,9 +98,9 @@ def test_user_owns_work_files_and_home_for_each_uid(
     session.update(session or jupyter.session())
     assert jupyter.status("api/status", token=False, headers=session) == 200
     assert stack.jupyter.status("api/status", token=False, headers=session) == 403
-    made = work / "made-by-a-cell"
-    assert (made.stat().st_uid, made.stat().st_gid) == (uid, uid)
-    made.unlink()
+    file = work / "made-by-a-cell"
+    assert (file.stat().st_uid, file.stat().st_gid) == (uid, uid)
+    file.unlink()
     owners = docker("exec", user_stack.container("devai"), "stat", "--format=%u", "/home/devai", "/home/devai/.venv")
     assert set(owners.split()) == {str(uid)}
 
