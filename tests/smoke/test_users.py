@@ -136,9 +136,9 @@ def test_programs_that_a_root_lab_replaces_run_without_capabilities(user_stack: 
 
 @pytest.mark.usefixtures("stack")
 def test_entrypoint_reports_missing_capabilities() -> None:
-    failed = run(IMAGE, "--user=0", "--cap-drop=ALL", "--env=NB_UID=4242", command=("true",))
-    assert failed.returncode == 2
-    assert "to become uid 4242, root needs CHOWN" in failed.stderr
+    ran = run(IMAGE, "--user=0", "--cap-drop=ALL", "--env=NB_UID=4242", command=("true",))
+    assert ran.returncode == 2
+    assert "to become uid 4242, root needs CHOWN" in ran.stderr
 
 
 @pytest.mark.usefixtures("stack")
@@ -151,7 +151,8 @@ def test_home_of_another_user_is_refused_until_take_home_changes_its_owner() -> 
         assert run(IMAGE, *as_user, command=("mkdir", "/home/devai/closed")).returncode == 0
         refused = run(IMAGE, *as_root, command=("true",))
         assert refused.returncode == 2
-        assert "/home/devai is of uid 1000, and root has no capability to write there: `inv up`" in refused.stderr
+        assert "1000, and root has no capability to write" in refused.stderr
+        assert "`inv up`" in refused.stderr
         taken = run(IMAGE, *as_root, "--cap-add=CHOWN", "--cap-add=DAC_OVERRIDE", command=("--take-home",))
         assert (taken.returncode, taken.stdout) == (0, ""), taken.stderr
         owner = run(IMAGE, *as_root, command=("stat", "--format=%u", "/home/devai", "/home/devai/closed"))
