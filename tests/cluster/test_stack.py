@@ -107,7 +107,7 @@ def test_ollama_uses_the_proxy_and_does_not_log_its_password(stack: ClusterStack
         assert stack.inv("k8s.restart", "--yes").returncode == 0
 
 
-def test_new_secret_is_shown_and_applied_after_confirmation_and_kept_without_a_value(stack: ClusterStack) -> None:
+def test_new_secret_is_applied_after_confirmation_and_kept_without_a_value(stack: ClusterStack) -> None:
     environ = {"ANTHROPIC_API_KEY": "another-key"}
     refused = stack.inv("k8s.apply", environ=environ)
     assert refused.returncode == 2

@@ -73,7 +73,7 @@ def test_second_folder_cannot_change_the_stack_of_the_first(
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_second_folder_can_neither_read_the_stack_of_the_first_nor_replace_its_image(
+def test_second_folder_can_neither_read_the_stack_nor_replace_its_image(
     stack: ComposeStack, second: ComposeStack, arguments: list[str]
 ) -> None:
     before = parts(stack), docker("image", "ls", "--quiet", "--no-trunc", image_names.lab(stack.settings))

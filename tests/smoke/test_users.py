@@ -49,7 +49,7 @@ HOOKS = "/usr/local/bin/before-start.d"
 def work(stack: ComposeStack) -> Path:
     """A work folder with a Python package, for `pip install` without a network."""
     if os.geteuid() != 0:
-        skip_or_fail("only root has files of several users")
+        skip_or_fail("files of several users need root")
     folder = stack.project.root / "users-work"
     folder.mkdir()
     package(folder)
