@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 PROMPT = "devai-lab> "
 HEAD = """# The first minutes
 
-A terminal session, recorded by a test (`tests/smoke/test_first_minutes.py`). A line with only `…` replaces the middle
-of long output.
+A recorded terminal session of a test (`tests/smoke/test_first_minutes.py`). A line that contains only `…` represents
+omitted output.
 
 """
 
