@@ -1,6 +1,6 @@
 """The first ten minutes on a laptop, typed at a terminal: the output is what a new user reads.
 
-`DEVAI_TRANSCRIPT=docs/tours/first-minutes.md` writes a transcript.
+`DEVAI_TRANSCRIPT=docs/tutorials/first-minutes.md` writes a transcript.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
 
 def test_documents_have_commands() -> None:
     assert len(BLOCKS) > 20
-    assert {"README.md", "docs/tours/laptop.md", "docs/tours/aws.md"} <= set(documents())
+    assert {"README.md", "docs/tutorials/laptop.md", "docs/tutorials/aws.md"} <= set(documents())
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.location)

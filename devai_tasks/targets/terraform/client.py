@@ -94,7 +94,7 @@ _KNOWN = (
     KnownFailure(
         "ApplicationGatewayKeyVaultSecret",
         'the gateway may not read the certificate: its identity needs the role "Key Vault Secrets User"',
-        'see docs/tours/azure.md, "Another environment", to grant it; then run the same command again',
+        'see docs/tutorials/azure.md, "Another environment", to grant it; then run the same command again',
         "DEVAI-CLOUD-007",
     ),
     KnownFailure(

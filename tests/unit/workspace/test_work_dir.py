@@ -66,7 +66,7 @@ def test_a_new_project_has_a_folder_for_notebooks_with_a_welcome(project: Projec
         (".git/hooks", r"in \.git/ of the project"),
         (".nox", r"in \.nox/ of the project"),
         ("tests", "in tests/ of the project"),
-        ("docs/tours", "in docs/ of the project"),
+        ("docs/tutorials", "in docs/ of the project"),
         ("requirements.txt", r"in requirements\.txt/ of the project"),
         ("/etc", "a system folder"),
         ("/etc/cron.d", "a system folder"),
