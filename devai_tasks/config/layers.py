@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from devai_tasks.config import document, secrets
@@ -21,9 +22,9 @@ DEPLOYMENT_FILE = "deployment.yaml"
 PERSONAL_KINDS = ("personal", "variables")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
-    """One source of values: a file, the environment variables or the flags.
+    """One source of values: a file, the environment variables or the flags. Compared by identity.
 
     Attributes:
         name: Name of the source in messages.
@@ -104,19 +105,31 @@ class Files:
         name = self._name(file)
         try:
             replaced = self._replaced.get(name)
-            content = document.read(file, name) if replaced is None else document.parse(replaced, name)
+            text = document.read_text(file, name) if replaced is None else replaced
         except ConfigError as error:
             return Layer(name, kind, problems=tuple(error.problems))
-        tree, problems = content.tree, []
-        if kind == "common":
-            # Each section has one file, so that values are easy to find.
-            problems = [
-                Problem(content.key_locations[(section,)], section, f"must be set in conf/common/{section}.yaml")
-                for section in tree
-                if section != file.stem
-            ]
-            tree = {section: value for section, value in tree.items() if section == file.stem}
-        return Layer(name, kind, tree, content.locations, content.key_locations, tuple(problems))
+        return _parsed(name, kind, text)
+
+
+# A run may load the same files several times: before and after an edit or a deployment.
+@lru_cache(maxsize=1024)
+def _parsed(name: str, kind: str, text: str) -> Layer:
+    """Return the layer of a file with this text."""
+    try:
+        content = document.parse(text, name)
+    except ConfigError as error:
+        return Layer(name, kind, problems=tuple(error.problems))
+    tree, problems = content.tree, []
+    if kind == "common":
+        # Each section has one file, so that values are easy to find.
+        stem = Path(name).stem
+        problems = [
+            Problem(content.key_locations[(section,)], section, f"must be set in conf/common/{section}.yaml")
+            for section in tree
+            if section != stem
+        ]
+        tree = {section: value for section, value in tree.items() if section == stem}
+    return Layer(name, kind, tree, content.locations, content.key_locations, tuple(problems))
 
 
 def builtin(stack: Stack) -> dict[str, Tree]:

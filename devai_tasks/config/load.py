@@ -11,7 +11,7 @@ import pickle
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
@@ -65,7 +65,7 @@ class _NoDeployment:
 
 
 class Sources:
-    """All layers of a project. Each file is read once, and the layers that all stacks share are merged once.
+    """All layers of a project. Each file is read once.
 
     Args:
         project: Project whose files are read.
@@ -86,8 +86,7 @@ class Sources:
         self._deployment = deployment or _NoDeployment()
         self.files = Files(project, replaced)
         self._variables = sources.variables(environ, reader.maps(Settings))
-        self._clean: dict[str, tuple[Layer, DictConfig, list[Problem]]] = {}
-        self._shared: bytes = b""
+        self._passwords = variables.with_password(os.environ)  # OmegaConf resolves `oc.env` from os.environ
 
     def configuration(
         self, stack: Stack, overrides: Sequence[str] = (), *, gpu: bool = False, shared_only: bool = False
@@ -108,12 +107,9 @@ class Sources:
         specific = [*self.files.of_stack(stack), self._variables, flags]
         if shared_only:
             specific = [layer for layer in specific if layer.kind not in sources.PERSONAL_KINDS]
-        if not self._shared:
-            defaults = OmegaConf.create(reader.defaults(Settings))
-            shared = OmegaConf.merge(defaults, *(self._cleaned(layer)[0] for layer in common))
-            self._shared = pickle.dumps(shared)
+        shared = _merged(tuple(common), self._declared, self._passwords)
         # Unpickling a copy takes an eighth of the time that copying by `OmegaConf.merge` takes.
-        merged: DictConfig = pickle.loads(self._shared)  # noqa: S301 - pickled above
+        merged: DictConfig = pickle.loads(shared)  # noqa: S301 - pickled by `_merged`
         merged.merge_with(sources.builtin(stack), *(self._cleaned(layer)[0] for layer in specific))
         layers = [*common, *specific]
         problems = self.project.conflicts(stack)
@@ -149,12 +145,22 @@ class Sources:
         return variables.SHIPPED | {str(name) for value in values if isinstance(value, list) for name in value}
 
     def _cleaned(self, layer: Layer) -> tuple[DictConfig, list[Problem]]:
-        """Return a layer without invalid parts, for merging, and the problems of these parts."""
-        cached = self._clean.get(layer.name)
-        if not cached or cached[0] is not layer:  # flags differ between calls
-            tree, problems = _clean(layer, self._declared)
-            cached = self._clean[layer.name] = (layer, OmegaConf.create(tree), problems)
-        return cached[1:]
+        return _cleaned(layer, self._declared, self._passwords)
+
+
+# A run may load the same files several times: before and after an edit or a deployment.
+@lru_cache(maxsize=1024)
+def _cleaned(layer: Layer, declared: frozenset[str], passwords: frozenset[str]) -> tuple[DictConfig, list[Problem]]:
+    """Return a layer without invalid parts, for merging, and the problems of these parts. Callers change neither."""
+    tree, problems = _clean(layer, declared, passwords)
+    return OmegaConf.create(tree), problems
+
+
+@lru_cache(maxsize=64)
+def _merged(common: tuple[Layer, ...], declared: frozenset[str], passwords: frozenset[str]) -> bytes:
+    """Return the defaults merged with the layers that all stacks share, pickled."""
+    defaults = OmegaConf.create(reader.defaults(Settings))
+    return pickle.dumps(OmegaConf.merge(defaults, *(_cleaned(layer, declared, passwords)[0] for layer in common)))
 
 
 def _chosen(tree: DictConfig, name: str) -> str:
@@ -166,7 +172,9 @@ def _chosen(tree: DictConfig, name: str) -> str:
     return str(value or "")
 
 
-def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], list[Problem]]:
+def _clean(
+    layer: Layer, declared: Collection[str], passwords: Collection[str]
+) -> tuple[dict[str, Tree], list[Problem]]:
     problems = [*layer.problems]
 
     def report(key: Key, allowed: str, *, at_name: bool = False, code: str = "") -> None:
@@ -181,7 +189,7 @@ def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], li
             tree[name] = value
     tree = cast("dict[str, Tree]", reader.clean(Settings, tree, (), report))
     for key, text in list(scalars(tree, ())):
-        if refusal := _malformed(key, text, declared):
+        if refusal := _malformed(key, text, declared, passwords):
             report(key, refusal.reason, code=refusal.code)
             _remove(tree, key)
     for key, entry in reader.leaves(Settings).items():
@@ -195,7 +203,7 @@ def _clean(layer: Layer, declared: Collection[str]) -> tuple[dict[str, Tree], li
     return tree, problems
 
 
-def _malformed(key: Key, text: str, declared: Collection[str]) -> Refusal | None:
+def _malformed(key: Key, text: str, declared: Collection[str], passwords: Collection[str]) -> Refusal | None:
     """Return the reason why the interpolations in a text are invalid; None for valid ones.
 
     OmegaConf would refuse them, too, but without a location. A literal value of a secret is refused even if a stronger
@@ -211,7 +219,7 @@ def _malformed(key: Key, text: str, declared: Collection[str]) -> Refusal | None
     except OmegaConfBaseException:
         return secret or Refusal(_INTERPOLATIONS)
     supported = all(item.is_literal and (item.argument is None or item.name in ("oc.env", "secret")) for item in items)
-    if refusal := variables.refusal(text, declared) if supported else Refusal(_INTERPOLATIONS):
+    if refusal := variables.refusal(text, declared, passwords) if supported else Refusal(_INTERPOLATIONS):
         return secret or refusal
     for name, path in key_references(text, key):
         if text != f"${{{name}}}" and _has_parts(path):

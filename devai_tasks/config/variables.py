@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from devai_tasks.config.fields import Check
@@ -37,14 +36,25 @@ def names(text: str) -> list[str]:
     return [item.argument or "" for item in interpolations(text) if item.name == "oc.env"]
 
 
-def refusal(text: str, declared: Collection[str]) -> Refusal | None:
-    """Return the reason why a text may not refer to its environment variables; None if it may."""
+def with_password(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of the environment variables whose value is a URL with a password."""
+    return frozenset(name for name, value in environ.items() if _CREDENTIALS.search(value))
+
+
+def refusal(text: str, declared: Collection[str], passwords: Collection[str]) -> Refusal | None:
+    """Return the reason why a text may not refer to its environment variables; None if it may.
+
+    Args:
+        text: value of a key.
+        declared: names that the project declares.
+        passwords: names of variables whose value contains a password.
+    """
     for name in names(text):
         if not re.fullmatch(NAME, name):
             return Refusal("a literal variable name, as ${oc.env:NAME,default}")
         if reason := _secret(name):
             return Refusal(reason)
-        if _CREDENTIALS.search(os.environ.get(name, "")):
+        if name in passwords:
             reason = f"the value of {name} is a URL with a password: refer to it under secrets, as ${{secret:{name}}}"
             return Refusal(reason)
         if name not in declared:
