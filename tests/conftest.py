@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness.cli import inv
-from harness.project import fresh
+from harness.project import changed_files, fresh
 from hypothesis import settings
 
 from devai_tasks.config.project import Project
@@ -37,6 +37,13 @@ def separate_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unchanged_template() -> Iterator[None]:
+    """Fail the run if a test changed files that all projects share."""
+    yield
+    assert not changed_files(), "call `separate` before a file of `deploy/` is changed"
 
 
 @pytest.fixture

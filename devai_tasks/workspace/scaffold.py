@@ -104,7 +104,9 @@ def update(project: Project, names: Iterable[str]) -> None:
     for name in names:
         target = project.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source() / name, target)
+        updated = target.with_name(f".{target.name}.new")
+        shutil.copy(source() / name, updated)
+        updated.replace(target)
 
 
 def copy(source: Path, target: Path) -> None:

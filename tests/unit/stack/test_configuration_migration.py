@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
+from harness.project import separate
 
 from devai_tasks.config import document
 from devai_tasks.config.project import Project
@@ -70,7 +71,7 @@ def test_unreadable_lock_changes_nothing(old: Project) -> None:
 def test_files_of_the_package_are_replaced_and_their_previous_content_is_kept(old: Project) -> None:
     changed, missing = old.root / "deploy/kubernetes/base/devai.yaml", old.root / "deploy/image/entrypoint.sh"
     shipped = changed.read_text()
-    changed.write_text("# of version 0.1\n")
+    separate(changed).write_text("# of version 0.1\n")
     missing.unlink()
     overlay = old.root / "deploy/kubernetes/overlays/ours/kustomization.yaml"
     overlay.parent.mkdir()

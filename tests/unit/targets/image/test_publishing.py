@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
+from harness.project import separate
 from harness.repository import commit, committed, git
 from harness.settings import load
 
@@ -167,7 +168,7 @@ def push(engine: Engine) -> publishing.Published:
 
 
 def change_the_lock(project: Project) -> None:
-    with (project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
+    with separate(project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
         lock.write("# another\n")
 
 
@@ -300,5 +301,5 @@ def test_bytecode_of_the_image_programs_does_not_change_the_fingerprint(project:
     bytecode.parent.mkdir(exist_ok=True)
     bytecode.write_bytes(b"bytecode")
     assert fingerprint.of(project, settings) == before
-    bytecode.parents[1].joinpath("devai_home.py").write_text("changed\n")
+    separate(bytecode.parents[1] / "devai_home.py").write_text("changed\n")
     assert fingerprint.of(project, settings) != before
