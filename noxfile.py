@@ -83,7 +83,7 @@ COVERED = "*/devai_tasks/config/*,*/devai_tasks/clouds/*,*/devai_tasks/targets/*
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Unit tests on all installed interpreters; on the newest also property tests and coverage."""
+    """Unit tests on all installed interpreters; on the newest also integration and property tests, and coverage."""
     install(session, "dev", "offline")
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -103,7 +103,7 @@ def unit(session: nox.Session) -> None:
 
 @nox.session(default=False, python=PYTHONS[:1])
 def minimums(session: nox.Session) -> None:
-    """Unit and property tests with the oldest dependencies that setup.cfg allows."""
+    """Unit, integration and property tests with the oldest dependencies that setup.cfg allows."""
     session.install("--resolution=lowest-direct", ".[dev,offline]")
     session.run("pytest", *session.posargs)
 
