@@ -1,4 +1,4 @@
-"""YAML files: texts stay as they were written, everything has its place, and nothing bad gets further."""
+"""YAML parser: scalars stay as written, each node has a location, and invalid input is refused."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ NINE_TIMES = "\n".join(
 @pytest.mark.parametrize(
     "text", ["1.10", "0123", "12:30", "on", "no", "1e3", "1_000", "0x1F", "2026-01-01", ".inf", "yes", "=", "True"]
 )
-def test_a_scalar_stays_the_text_that_was_written(text: str) -> None:
+def test_scalar_stays_as_written(text: str) -> None:
     assert document.parse(f"key: {text}", "file").tree == {"key": text}
 
 
-def test_a_quoted_null_is_a_text_and_a_plain_one_is_none() -> None:
+def test_quoted_null_is_a_string_and_plain_null_is_none() -> None:
     tree = document.parse("a: '~'\nb: 'null'\nc: ~\nd: null\ne:", "file").tree
     assert tree == {"a": "~", "b": "null", "c": None, "d": None, "e": None}
 
 
-def test_every_key_knows_its_line_and_column() -> None:
-    read = document.parse("a:\n  b: 1\nc: [x, y]\nd:\n", "conf/file.yaml")
-    assert read.key_locations["a", "b"] == "conf/file.yaml:2:3"
-    assert read.locations["a", "b"] == "conf/file.yaml:2:6"
-    assert read.locations["c", 1] == "conf/file.yaml:3:8"
-    # A value on lines of its own, or of no letter, is found by its key.
-    assert read.locations[("a",)] == "conf/file.yaml:1:1"
-    assert read.locations[("d",)] == "conf/file.yaml:4:1"
+def test_every_key_has_its_line_and_column() -> None:
+    parsed = document.parse("a:\n  b: 1\nc: [x, y]\nd:\n", "conf/file.yaml")
+    assert parsed.key_locations["a", "b"] == "conf/file.yaml:2:3"
+    assert parsed.locations["a", "b"] == "conf/file.yaml:2:6"
+    assert parsed.locations["c", 1] == "conf/file.yaml:3:8"
+    # The location of an empty value, or of one on separate lines, is that of its key.
+    assert parsed.locations[("a",)] == "conf/file.yaml:1:1"
+    assert parsed.locations[("d",)] == "conf/file.yaml:4:1"
 
 
-def test_merge_keys_give_what_the_mapping_itself_does_not_say() -> None:
+def test_merge_keys_add_missing_keys() -> None:
     tree = document.parse("a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], x: own}", "file").tree
     assert tree["c"] == {"x": "own", "y": "1", "z": "2"}
 
 
-def test_an_alias_may_stand_in_several_places() -> None:
+def test_alias_may_be_used_several_times() -> None:
     assert document.parse("a: &a [1, 2]\nb: *a\nc: *a", "file").tree["c"] == ["1", "2"]
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "words"),
+    ("text", "location", "message"),
     [
         ("", "file:1:1", "is empty"),
         ("# only words\n", "file:1:1", "is empty"),
@@ -76,60 +76,60 @@ def test_an_alias_may_stand_in_several_places() -> None:
         ("a: &a {}\nb: {<<: *a, <<: *a}\n", "file:2:13", "duplicate key"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str, words: str) -> None:
+def test_invalid_yaml_is_refused_with_its_location(text: str, location: str, message: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         document.parse(text, "file")
-    assert str(refusal.value).startswith(place)
-    assert words in str(refusal.value)
+    assert str(refusal.value).startswith(location)
+    assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize(
     "text", ["secrets:\n  A: @hunter2\n", "a: {secrets: {A: hunter2: x}}", "secrets: {A: 'hunter2"]
 )
-def test_what_may_be_a_secret_is_not_quoted(text: str) -> None:
+def test_possible_secret_is_not_quoted(text: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         document.parse(text, "file")
     assert "hunter2" not in str(refusal.value)
     assert "not valid YAML" in str(refusal.value)
 
 
-def test_maps_that_merge_themselves_into_each_other_are_refused_before_they_fill_the_memory() -> None:
+def test_exponential_merge_keys_are_refused() -> None:
     doubling = "\n".join(f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}]}}" for n in range(1, 40))
     with pytest.raises(ConfigError, match="an alias that is recursive or too large"):
         document.parse(f"x0: &x0 {{}}\n{doubling}", "file")
 
 
-def test_all_problems_of_a_file_are_told_at_once() -> None:
+def test_all_problems_of_a_file_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as refusal:
         document.parse("a: 1\na: 2\nb: !x 3\n", "file")
     assert [problem.location for problem in refusal.value.problems] == ["file:2:1", "file:3:4"]
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_invalid_utf_8_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_bytes(b"a: \xff\xfe\n")
     with pytest.raises(ConfigError, match=r"^conf/file\.yaml:1:1  cannot be read"):
         document.read(file, "conf/file.yaml")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+def test_byte_order_mark_is_not_part_of_the_first_key(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert document.read(file, "file").tree == {"a": "1"}
 
 
 @pytest.mark.parametrize("text", ["1.10", "0123", "12:30", "on", "no", "~", "null", "", "a: b", "# no comment", "*x"])
-def test_an_override_is_taken_as_it_stands(text: str) -> None:
+def test_override_is_used_as_written(text: str) -> None:
     assert document.parse_value(text) == text
 
 
-def test_an_override_may_be_a_list_a_map_or_a_quoted_text() -> None:
+def test_override_may_be_a_list_a_map_or_a_quoted_string() -> None:
     assert document.parse_value("[1.10, no]") == ["1.10", "no"]
     assert document.parse_value("{a: on, b: ~}") == {"a": "on", "b": None}
     assert document.parse_value('"[x]"') == "[x]"
 
 
 @pytest.mark.parametrize("text", ["[1", "{a: 1", '"open', "'open", "[1]]", '"a" b', "[a]\nother: 1"])
-def test_an_override_that_is_not_closed_or_more_than_one_value_is_refused(text: str) -> None:
+def test_unclosed_or_second_value_in_an_override_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not valid YAML"):
         document.parse_value(text)

@@ -1,4 +1,4 @@
-"""Where values come from, weakest first, and what each source may hold."""
+"""Layers: precedence of the sources of values, and the keys that each source may set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from devai_tasks.system.errors import ConfigError, UsageError
 
 LOCAL_PROD = Stack("prod", "local")
 
-# The sources of one value, weakest first. Each is a way to give `gpu.count`, whose default stands in the schema.
+# Files that may set `gpu.count`, weakest first. Its default is in the schema.
 FILES = [
     "conf/common/gpu.yaml",
     "conf/clouds/local.yaml",
@@ -32,15 +32,15 @@ def put(project: Project, name: str, text: str) -> None:
 
 @pytest.fixture
 def dev(project: Project, local_dev: Stack) -> Callable[..., Settings]:
-    """The settings of local-dev, with flags, and variables by name."""
+    """Return a function that loads the settings of local-dev with overrides and environment variables."""
 
-    def loaded(*overrides: str, **variables: str) -> Settings:
+    def load_dev(*overrides: str, **variables: str) -> Settings:
         return load(project, local_dev, overrides, environ=variables)
 
-    return loaded
+    return load_dev
 
 
-def test_each_layer_wins_over_all_that_are_weaker(project: Project, dev: Callable[..., Settings]) -> None:
+def test_each_layer_overrides_all_weaker_layers(project: Project, dev: Callable[..., Settings]) -> None:
     assert dev().gpu.count == "all"
     for count, name in enumerate(FILES, start=1):
         file = project.root / name
@@ -52,12 +52,12 @@ def test_each_layer_wins_over_all_that_are_weaker(project: Project, dev: Callabl
     assert dev("gpu.count=7", "gpu.count=8").gpu.count == "8"
 
 
-def test_the_file_of_one_stack_says_nothing_to_the_others(project: Project, dev: Callable[..., Settings]) -> None:
+def test_file_of_a_stack_does_not_affect_other_stacks(project: Project, dev: Callable[..., Settings]) -> None:
     put(project, "conf/stacks/local-staging.yaml", "gpu: {count: 4}\n")
     assert dev().gpu.count == "all"
 
 
-def test_personal_requirements_count_for_unprotected_stacks_only(
+def test_personal_configuration_applies_only_to_unprotected_stacks(
     project: Project, dev: Callable[..., Settings]
 ) -> None:
     put(project, "conf/personal.yaml", "ports: {lab: 9000}\n")
@@ -65,12 +65,12 @@ def test_personal_requirements_count_for_unprotected_stacks_only(
     assert load(project, LOCAL_PROD, environ={}).ports.lab == 8890
 
 
-def test_personal_requirements_do_not_take_the_protection_off(project: Project) -> None:
+def test_personal_configuration_cannot_disable_protection(project: Project) -> None:
     put(project, "conf/personal.yaml", "protected: false\n")
     assert load(project, LOCAL_PROD, environ={}).protected
 
 
-def test_a_stack_protected_by_its_own_file_ignores_personal_requirements(
+def test_stack_protected_by_its_own_file_ignores_personal_configuration(
     project: Project, dev: Callable[..., Settings]
 ) -> None:
     put(project, "conf/personal.yaml", "ports: {lab: 9000}\n")
@@ -78,7 +78,7 @@ def test_a_stack_protected_by_its_own_file_ignores_personal_requirements(
     assert dev().ports.lab == 8888
 
 
-def test_a_layer_changes_only_the_keys_that_it_names(dev: Callable[..., Settings]) -> None:
+def test_layer_changes_only_the_keys_that_it_sets(dev: Callable[..., Settings]) -> None:
     before, after = dev(), dev("resources.lab.cpu=1")
     assert after.resources.lab.cpu.millicores == 1000
     assert after.resources.lab.memory == before.resources.lab.memory
@@ -91,7 +91,7 @@ def test_lists_replace_and_maps_merge(dev: Callable[..., Settings]) -> None:
     assert settings.env == {"DEVAI_STACK": "local-dev", "ADDED": "text"}
 
 
-def test_a_map_adds_to_what_other_overrides_have_said(dev: Callable[..., Settings]) -> None:
+def test_map_override_is_merged_with_other_overrides(dev: Callable[..., Settings]) -> None:
     settings = dev("ports.lab=9000", "ports={ollama: 9001}", "env={A: 1, B: 1}", "env.A=2", "env={B: 3}", "env={}")
     assert (settings.ports.lab, settings.ports.ollama) == (9000, 9001)
     assert settings.env == {"DEVAI_STACK": "local-dev", "A": "2", "B": "3"}
@@ -99,7 +99,7 @@ def test_a_map_adds_to_what_other_overrides_have_said(dev: Callable[..., Setting
     assert settings.env == {"DEVAI_STACK": "local-dev", "A": "1", "B": "2", "FLAG": "text"}
 
 
-def test_each_key_of_a_map_has_the_place_of_the_override_that_counts(shipped: Project, local_dev: Stack) -> None:
+def test_each_key_of_a_map_has_the_location_of_its_effective_override(shipped: Project, local_dev: Stack) -> None:
     overrides = ["ports.lab=1", "ports={lab: 2}", "ports.ollama=3"]
     *_, flags = Sources(shipped, {}).configuration(local_dev, overrides).layers
     assert flags.tree == {"ports": {"lab": "2", "ollama": "3"}}
@@ -107,13 +107,13 @@ def test_each_key_of_a_map_has_the_place_of_the_override_that_counts(shipped: Pr
     assert flags.location(("ports", "ollama")) == "--set ports.ollama=3"
 
 
-def test_the_gpu_flag_is_the_same_as_its_key(project: Project, local_dev: Stack) -> None:
+def test_gpu_flag_equals_its_key(project: Project, local_dev: Stack) -> None:
     assert load(project, local_dev, gpu=True, environ={}) == load(
         project, local_dev, ["gpu.enabled=true"], environ={"DEVAI__GPU__ENABLED": "false"}
     )
 
 
-def test_variables_are_upper_case_keys_and_names_in_maps_stay(dev: Callable[..., Settings]) -> None:
+def test_variables_are_upper_case_keys_and_map_names_keep_their_case(dev: Callable[..., Settings]) -> None:
     settings = dev(
         DEVAI__RESOURCES__LAB__MEMORY="1Gi", DEVAI__ENV__Mixed_Case="text", DEVAI__MODELS="[a, b]", DEVAI_ELSE="no",
         DEVAI__TERRAFORM__SECRET_VERSIONS__OPENAI_API_KEY="3", DEVAI__LABELS__Team="b", DEVAI__ENV__MY__VAR="1",
@@ -127,9 +127,7 @@ def test_variables_are_upper_case_keys_and_names_in_maps_stay(dev: Callable[...,
 
 
 @pytest.mark.parametrize("text", ["1.10", "0123", "12:30", "on", "no", "1e3", "1_000", "true", "007"])
-def test_texts_stay_as_written_whichever_way_they_come(
-    project: Project, dev: Callable[..., Settings], text: str
-) -> None:
+def test_strings_stay_as_written_in_every_source(project: Project, dev: Callable[..., Settings], text: str) -> None:
     put(project, "conf/personal.yaml", f"env: {{FILE: {text}, QUOTED: '{text}'}}\n")
     settings = dev(f"env={{MAP: {text}}}", f"env.FLAG={text}", f'env.FLAG_QUOTED="{text}"', DEVAI__ENV__VARIABLE=text)
     assert {name: value for name, value in settings.env.items() if name != "DEVAI_STACK"} == dict.fromkeys(
@@ -137,7 +135,7 @@ def test_texts_stay_as_written_whichever_way_they_come(
     )
 
 
-def test_a_quoted_tilde_is_a_text_and_a_plain_one_is_no_value(project: Project, dev: Callable[..., Settings]) -> None:
+def test_quoted_tilde_is_a_string_and_plain_tilde_is_no_value(project: Project, dev: Callable[..., Settings]) -> None:
     put(project, "conf/personal.yaml", "env:\n  QUOTED: '~'\n")
     assert dev("env.FLAG=~", DEVAI__ENV__VARIABLE="~").env["QUOTED"] == "~"
     assert dev("env.FLAG=~").env["FLAG"] == "~"
@@ -147,17 +145,17 @@ def test_a_quoted_tilde_is_a_text_and_a_plain_one_is_no_value(project: Project, 
 
 
 @pytest.mark.parametrize("override", ["ports.lab", "", "=9000", ".=9000", "ports.=9000", ".lab=9000", "ports..lab=1"])
-def test_what_is_no_override_is_refused_as_it_was_typed(dev: Callable[..., Settings], override: str) -> None:
+def test_invalid_override_is_refused_and_quoted(dev: Callable[..., Settings], override: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         dev(override)
     assert str(refusal.value).startswith(f"--set {override}  not an override\n  write --set section.key=value")
 
 
-def test_a_value_may_hold_equals_signs(dev: Callable[..., Settings]) -> None:
+def test_value_may_contain_equals_signs(dev: Callable[..., Settings]) -> None:
     assert dev("env.A=b=c=").env["A"] == "b=c="
 
 
-def test_a_file_of_conf_common_holds_its_own_section_only(project: Project, dev: Callable[..., Settings]) -> None:
+def test_file_in_conf_common_may_set_only_its_own_section(project: Project, dev: Callable[..., Settings]) -> None:
     put(project, "conf/common/ports.yaml", "ports: {lab: 8888, ollama: 11434}\nnetwork: {base_url: /}\n")
     with pytest.raises(
         ConfigError, match=r"common/ports\.yaml:2:1  network\n  must be set in conf/common/network\.yaml"
@@ -165,7 +163,7 @@ def test_a_file_of_conf_common_holds_its_own_section_only(project: Project, dev:
         dev()
 
 
-def test_a_layer_knows_the_place_of_what_it_sets(shipped: Project, local_dev: Stack) -> None:
+def test_layer_has_the_locations_of_its_values(shipped: Project, local_dev: Stack) -> None:
     sources = Sources(shipped, {"DEVAI__PORTS__LAB": "2"})
     *_, variables, flags = sources.configuration(local_dev, ["ports.lab=1"], gpu=True).layers
     assert variables.location(("ports", "lab")) == "DEVAI__PORTS__LAB"
@@ -175,11 +173,11 @@ def test_a_layer_knows_the_place_of_what_it_sets(shipped: Project, local_dev: St
 
 
 @pytest.mark.parametrize("inside", ["", "conf", "deploy/compose"])
-def test_a_project_is_found_from_anywhere_inside_it(shipped: Project, inside: str) -> None:
+def test_project_is_found_from_any_of_its_folders(shipped: Project, inside: str) -> None:
     assert Project.find(shipped.root / inside) == Project(shipped.root.resolve())
 
 
-def test_outside_of_a_project_the_message_says_how_to_make_one(tmp_path: Path) -> None:
+def test_error_outside_a_project_has_the_command_that_creates_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"`devai new DIR` creates one"):
         Project.find(tmp_path)
 
@@ -193,7 +191,7 @@ def test_outside_of_a_project_the_message_says_how_to_make_one(tmp_path: Path) -
         ("", "local", "defaults.env has no value"),
     ],
 )
-def test_an_unknown_stack_is_refused_with_the_nearest(
+def test_unknown_stack_is_refused_with_the_nearest_name(
     shipped: Project, environment: str, cloud: str, message: str
 ) -> None:
     with pytest.raises(UsageError) as refusal:
@@ -202,19 +200,19 @@ def test_an_unknown_stack_is_refused_with_the_nearest(
 
 
 @pytest.mark.parametrize("name", ["QA", "a_b", "a.b", "-a", "ä"])
-def test_a_stack_whose_name_no_container_could_have_is_refused(project: Project, name: str) -> None:
+def test_stack_name_that_is_invalid_for_containers_is_refused(project: Project, name: str) -> None:
     put(project, f"conf/profiles/{name}.yaml", "protected: false\n")
     with pytest.raises(UsageError, match=rf"^conf/profiles/{name}\.yaml:1:1  {name}\n  a name of up to 30 lower-case"):
         project.stack(name, "local")
 
 
-def test_a_file_in_conf_profiles_is_an_environment(project: Project) -> None:
+def test_file_in_conf_profiles_is_an_environment(project: Project) -> None:
     put(project, "conf/profiles/trial.yaml", "protected: false\n")
     stack = project.stack("trial", "local")
     assert load(project, stack, environ={}).env["DEVAI_STACK"] == "local-trial"
 
 
-def test_a_name_that_two_stacks_have_is_refused_for_both(project: Project) -> None:
+def test_name_conflict_between_two_stacks_is_refused_for_both(project: Project) -> None:
     put(project, "conf/clouds/aws-eu.yaml", (project.conf / "clouds/aws.yaml").read_text(encoding="utf-8"))
     put(project, "conf/profiles/eu-dev.yaml", "ports: {lab: 9000}\n")
     files = "conf/clouds/{}.yaml with conf/profiles/{}.yaml"

@@ -1,4 +1,4 @@
-"""From layers to settings: interpolation, types, rules, and every problem at once, each with its place."""
+"""Loading of settings from layers: interpolation, types and rules, and all problems at once with their locations."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ def refused(project: Project, *overrides: str, stack: Stack = LOCAL_DEV, **varia
     return str(refusal.value)
 
 
-def test_values_take_in_other_values(project: Project) -> None:
+def test_values_refer_to_other_values(project: Project) -> None:
     settings = dev(project, "env.NAME=${project.name}-${environment}", "env.AT=${cloud}:${ports.lab}", "ports.lab=99")
     assert settings.env["NAME"] == "devai-dev"
     assert settings.env["AT"] == "local:99"
     assert settings.labels["app.kubernetes.io/instance"] == "devai-local-dev"
 
 
-def test_an_interpolation_follows_the_strongest_layer(project: Project) -> None:
+def test_interpolation_uses_the_strongest_layer(project: Project) -> None:
     assert dev(project, "ollama.version=1.2.3").ollama.image == "ollama/ollama:1.2.3"
 
 
-def test_an_interpolation_may_bring_a_list_or_a_section(project: Project) -> None:
+def test_interpolation_may_refer_to_a_list_or_a_section(project: Project) -> None:
     assert dev(project, "models=${network.allowed_cidrs}", "network.allowed_cidrs=[198.18.0.0/15]").models == (
         "198.18.0.0/15",
     )
-    same = dev(project, "resources.ollama=${resources.lab}").resources
-    assert (same.ollama.cpu, same.ollama.memory) == (same.lab.cpu, same.lab.memory)
+    resources = dev(project, "resources.ollama=${resources.lab}").resources
+    assert (resources.ollama.cpu, resources.ollama.memory) == (resources.lab.cpu, resources.lab.memory)
 
 
-def test_an_escaped_interpolation_is_a_text(project: Project) -> None:
+def test_escaped_interpolation_is_a_string(project: Project) -> None:
     assert dev(project, r"env.A=\${HOME}").env["A"] == "${HOME}"
 
 
-def test_a_variable_of_this_machine_can_be_asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variable_is_interpolated(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_FOLDER", "/some/folder")
-    declare(project, "SOME_FOLDER", "NOBODY")
+    declare(project, "SOME_FOLDER", "MISSING")
     assert dev(project, "storage.work_dir=${oc.env:SOME_FOLDER}").storage.work_dir == "/some/folder"
-    message = refused(project, "env.A=${oc.env:NOBODY}")
-    assert "environment variable NOBODY is not set; ${oc.env:NOBODY,default} sets a default" in message
+    message = refused(project, "env.A=${oc.env:MISSING}")
+    assert "environment variable MISSING is not set; ${oc.env:MISSING,default} sets a default" in message
 
 
 @pytest.mark.parametrize("name", ["all", "1", "16"])
@@ -79,7 +79,7 @@ def test_settings_are_read_only(project: Project) -> None:
         settings.env["A"] = "b"  # type: ignore[index]
 
 
-# What is typed, and what the message has to say about it.
+# Invalid overrides, each with a part of its message.
 BAD_FLAGS = {
     "ports.labb=1": "no such key in ports; did you mean lab?",
     "prots.lab=1": "no such key in the configuration; did you mean ports?",
@@ -162,7 +162,7 @@ BAD_FLAGS = {
     "secrets.A=${ports}": "secrets.A\n  a single value, not a map",
     "labels=${compute}": "labels.replicas\n  a single value, not a map",
     "ports.lab=${ports}": "ports.lab = ${ports}\n  ",
-    "env.A=${nobody:1}": "write ${section.key}",
+    "env.A=${missing:1}": "write ${section.key}",
     "ports.lab=${project.name}": "ports.lab = ${project.name}\n  not a whole number",
     "ports=${network}": "ports.bind_address\n  no such key in ports",
     "ollama.mode=external": "external requires ollama.url, the URL of the server",
@@ -186,19 +186,19 @@ BAD_FLAGS = {
 
 
 @pytest.mark.parametrize("override", BAD_FLAGS, ids=lambda override: override[:40])
-def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(shipped: Project, override: str) -> None:
+def test_invalid_value_is_refused_with_its_flag_and_the_allowed_values(shipped: Project, override: str) -> None:
     message = refused(shipped, override)
     assert BAD_FLAGS[override] in message
     name = override.partition("=")[0]
     hidden = name.startswith("secrets") and not override.endswith("=${secret:A}")
-    place = f"--set {name}=***" if hidden else f"--set {override}"[:200]
-    assert message.startswith(place) or override.startswith("secrets.DEVAI_STACK")
+    location = f"--set {name}=***" if hidden else f"--set {override}"[:200]
+    assert message.startswith(location) or override.startswith("secrets.DEVAI_STACK")
     assert "c4n4ry" not in message
     assert message.endswith("Nothing was changed.")
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "words"),
+    ("text", "location", "expected"),
     [
         ("", "conf/personal.yaml:1:1  ", "is empty"),
         ("just words", "conf/personal.yaml:1:1", "not a mapping"),
@@ -207,7 +207,7 @@ def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(s
         ("ports:\n  lab: many\n", "conf/personal.yaml:2:8", "not a whole number"),
         ("ports:\n  labb: 1\n", "conf/personal.yaml:2:3", "did you mean lab?"),
         ("models:\n  - ok\n  - [a]\n", "conf/personal.yaml:1:1", "a list of strings"),
-        ("models:\n  - ok\n  - ${nobody}\n", "conf/personal.yaml:3:5", "refers to unknown key nobody"),
+        ("models:\n  - ok\n  - ${missing}\n", "conf/personal.yaml:3:5", "refers to unknown key missing"),
         ("ports: 5\n", "conf/personal.yaml:1:8", "a section with the keys lab, ollama"),
         ("ports:\n", "conf/personal.yaml:1:1", "a section with the keys lab, ollama"),
         ("env: {A: !x b}\n", "conf/personal.yaml:1:10", "YAML tags are not supported"),
@@ -215,123 +215,125 @@ def test_a_bad_value_is_refused_with_the_flag_that_says_it_and_what_is_allowed(s
         ("project:\n  name:\n", "conf/personal.yaml:2:3", "has no value"),
     ],
 )
-def test_a_bad_file_is_refused_with_line_and_column(project: Project, text: str, place: str, words: str) -> None:
+def test_invalid_file_is_refused_with_line_and_column(
+    project: Project, text: str, location: str, expected: str
+) -> None:
     (project.conf / "personal.yaml").write_text(text, encoding="utf-8")
     message = refused(project)
-    assert message.startswith(place)
-    assert words in message
+    assert message.startswith(location)
+    assert expected in message
 
 
-def test_the_value_of_a_secret_is_refused_even_where_it_is_overridden(shipped: Project) -> None:
+def test_overridden_value_of_a_secret_is_refused(shipped: Project) -> None:
     message = refused(shipped, "secrets.A=${secret:A}", DEVAI__SECRETS__A="c4n4ry")
     assert message.startswith("DEVAI__SECRETS__A  secrets.A\n  a reference to a secret")
     assert "c4n4ry" not in message
 
 
-def test_a_bad_variable_is_named(shipped: Project) -> None:
+def test_invalid_value_in_a_variable_is_refused_with_its_name(shipped: Project) -> None:
     assert refused(shipped, DEVAI__PORTS__LAB="many").startswith("DEVAI__PORTS__LAB  ports.lab = many\n")
     assert refused(shipped, DEVAI__PORTS__LABB="1").startswith("DEVAI__PORTS__LABB  ports.labb")
     assert refused(shipped, DEVAI__="1").startswith("DEVAI__  ")
 
 
-def test_a_protected_stack_is_not_open_to_every_network(shipped: Project) -> None:
+def test_protected_stack_must_not_be_open_to_all_networks(shipped: Project) -> None:
     message = refused(shipped, "network.bind_address=0.0.0.0", stack=LOCAL_PROD)
     assert "--set network.bind_address=0.0.0.0  network.bind_address = 0.0.0.0" in message
     assert dev(shipped, "network.bind_address=0.0.0.0", "tls.local=true").network.bind_address == "0.0.0.0"
 
 
-def test_only_files_that_everybody_shares_say_whether_a_stack_is_protected(shipped: Project) -> None:
+def test_only_shared_files_can_protect_a_stack(shipped: Project) -> None:
     for message in (refused(shipped, "protected=false", stack=LOCAL_PROD), refused(shipped, DEVAI__PROTECTED="true")):
         assert "cannot be set here, only in: common, clouds, profiles, stacks" in message
 
 
-def test_all_problems_of_all_layers_are_told_at_once(project: Project) -> None:
+def test_all_problems_of_all_layers_are_reported_at_once(project: Project) -> None:
     (project.conf / "personal.yaml").write_text("ports: {lab: many}\nimage: {packages: all}\n", encoding="utf-8")
     message = refused(project, "ollama.mode=none", "resources.lab.cpu=0", DEVAI__GPU__ENABLED="maybe")
-    for place in (
+    for location in (
         "conf/personal.yaml:1:14",
         "conf/personal.yaml:2:19",
         "--set ollama.mode=none",
         "--set resources.lab.cpu=0",
         "DEVAI__GPU__ENABLED",
     ):
-        assert place in message
+        assert location in message
     assert message.endswith("\n5 errors. Nothing was changed.")
 
 
-def test_what_must_hold_between_keys_is_told_beside_values_that_cannot_be_read(shipped: Project) -> None:
+def test_violated_rules_are_reported_with_invalid_values(shipped: Project) -> None:
     message = refused(shipped, "network.allowed_cidrs=[0.0.0.0/0]", "ports.lab=many", stack=Stack("prod", "aws"))
     assert "a protected stack must not be open to all networks" in message
     assert message.endswith("\n2 errors. Nothing was changed.")
 
 
 @pytest.mark.parametrize(("cloud", "platform"), [("local", "kubernetes"), ("aws", "kubernetes"), ("gcp", "simple")])
-def test_nothing_is_judged_by_a_value_that_cannot_be_read(shipped: Project, cloud: str, platform: str) -> None:
+def test_rules_skip_values_that_cannot_be_read(shipped: Project, cloud: str, platform: str) -> None:
     sources, stack = Sources(shipped, {}), Stack("prod", cloud)
-    small = ["resources.lab.cpu=1", "resources.ollama.cpu=1"]  # what every simple platform has
+    small = ["resources.lab.cpu=1", "resources.ollama.cpu=1"]  # valid in the managed containers of every cloud
     small += ["resources.lab.memory=2Gi", "resources.ollama.memory=2Gi"]
     for key, entry in reader.leaves(Settings).items():
         if not entry.meta.layers and key != ("secrets",):
             platforms = [] if key == ("compute", "platform") else [f"compute.platform={platform}"]
             with pytest.raises(ConfigError) as refusal:
-                sources.configuration(stack, [*small, *platforms, f"{dotted(key)}=${{nobody}}"])
-            assert {problem.allowed for problem in refusal.value.problems} == {"refers to unknown key nobody"}, key
+                sources.configuration(stack, [*small, *platforms, f"{dotted(key)}=${{missing}}"])
+            assert {problem.allowed for problem in refusal.value.problems} == {"refers to unknown key missing"}, key
 
 
-def test_without_a_deployment_only_the_rules_of_all_stacks_hold(shipped: Project) -> None:
-    alone, stack = loading.Sources(shipped, {}), Stack("dev", "aws")
-    configuration = alone.configuration(stack, ["terraform.region="])  # which AWS demands
+def test_without_deployment_code_only_the_rules_of_all_stacks_apply(shipped: Project) -> None:
+    sources, stack = loading.Sources(shipped, {}), Stack("dev", "aws")
+    configuration = sources.configuration(stack, ["terraform.region="])  # required by the rules of AWS
     assert configuration.pending == ()
     assert configuration.affected(("ports", "lab")) == frozenset()
     with pytest.raises(ConfigError, match=r"a port other than ports\.lab"):
-        alone.configuration(stack, ["ports.ollama=${ports.lab}"])
+        sources.configuration(stack, ["ports.ollama=${ports.lab}"])
 
 
 def test_files_that_cannot_be_read_do_not_hide_each_other(project: Project) -> None:
     for name in ("common/ports.yaml", "profiles/dev.yaml"):
         (project.conf / name).write_bytes(b"\xff\xfe\x00")
     message = refused(project, "no-override")
-    for place in ("conf/common/ports.yaml", "conf/profiles/dev.yaml", "--set no-override"):
-        assert place in message
+    for location in ("conf/common/ports.yaml", "conf/profiles/dev.yaml", "--set no-override"):
+        assert location in message
 
 
-def test_a_key_that_nobody_gives_is_named_with_the_file_for_it(project: Project) -> None:
+def test_missing_key_is_reported_with_the_file_for_it(project: Project) -> None:
     (project.conf / "common" / "network.yaml").write_text("network: {base_url: /}\n", encoding="utf-8")
     assert "network.bind_address\n  has no value: set one in conf/common/network.yaml" in refused(project)
     (project.conf / "common" / "network.yaml").unlink()
     assert refused(project).startswith("conf/common/network.yaml:1:1  network.bind_address\n  has no value")
 
 
-def test_a_member_of_a_list_that_is_taken_in_is_named_without_a_letter_of_its_text(shipped: Project) -> None:
+def test_invalid_element_of_a_referenced_list_is_not_quoted(shipped: Project) -> None:
     message = refused(shipped, "models=${network.load_balancers}", "network.load_balancers=['${secret:A}']")
     assert "--set models=${network.load_balancers}  models.0\n  a value without secrets" in message
 
 
-@pytest.mark.parametrize("override", ["env.A=${nobody}", "gpu=${nobody}", "models=[a, '${nobody}']"])
-def test_what_leads_nowhere_is_one_problem(shipped: Project, override: str) -> None:
+@pytest.mark.parametrize("override", ["env.A=${missing}", "gpu=${missing}", "models=[a, '${missing}']"])
+def test_reference_to_an_unknown_key_is_one_problem(shipped: Project, override: str) -> None:
     message = refused(shipped, override)
-    assert "refers to unknown key nobody" in message
+    assert "refers to unknown key missing" in message
     assert message.endswith("\n1 error. Nothing was changed.")
 
 
-def test_the_problem_of_a_weak_layer_is_fixed_by_a_stronger_one(project: Project) -> None:
+def test_valid_override_fixes_the_problem_of_a_weaker_layer(project: Project) -> None:
     (project.conf / "personal.yaml").write_text("ports: {lab: many}\n", encoding="utf-8")
     assert dev(project, "ports.lab=9000").ports.lab == 9000
 
 
 @pytest.mark.parametrize("written", ["null", "~", ""])
-def test_a_key_that_may_be_null_has_no_value_then(project: Project, written: str) -> None:
+def test_null_removes_the_value_of_an_optional_key(project: Project, written: str) -> None:
     (project.conf / "personal.yaml").write_text(f"ports: {{lab: 8888, ollama: {written}}}\n", encoding="utf-8")
     assert dev(project).ports.ollama is None
     assert dev(project, "ports.ollama=9999").ports.ollama == 9999
     assert dev(project, "ports.ollama=null").ports.ollama is None
 
 
-def test_null_is_no_value_of_other_keys(shipped: Project) -> None:
+def test_null_is_invalid_for_a_required_key(shipped: Project) -> None:
     assert "ports.lab = null\n  not a whole number" in refused(shipped, "ports.lab=null")
 
 
-def test_schema_defaults_can_be_taken_in(shipped: Project) -> None:
+def test_schema_defaults_can_be_referenced(shipped: Project) -> None:
     assert dev(shipped, "env.GPUS=${gpu.count}").env["GPUS"] == "all"
 
 
@@ -344,7 +346,7 @@ def test_loading_writes_nothing(project: Project) -> None:
     assert files() == before
 
 
-def test_what_changes_a_stack_for_one_run_is_in_its_flags_and_in_no_key(project: Project) -> None:
+def test_overrides_are_in_the_flags_of_a_stack_but_not_in_its_identity(project: Project) -> None:
     settings = load(project, LOCAL_DEV, ["ports.lab=9777", "env.A=b c"], gpu=True, environ={})
     assert settings.stack.flags == "--env=dev --cloud=local --gpu --set=ports.lab=9777 '--set=env.A=b c'"
     assert settings.stack == LOCAL_DEV

@@ -1,4 +1,4 @@
-"""Settings as plain values, to show and to choose from."""
+"""Settings as plain values for output, and selection by key."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from devai_tasks.system.errors import UsageError
 
 @pytest.fixture
 def tree(shipped: Project, local_dev: Stack) -> dict[str, object]:
-    shown = plain.tree(load(shipped, local_dev, environ={}))
-    assert isinstance(shown, dict)
-    return shown
+    result = plain.tree(load(shipped, local_dev, environ={}))
+    assert isinstance(result, dict)
+    return result
 
 
-def test_settings_show_as_plain_values_with_quantities_as_they_would_be_written(tree: dict[str, object]) -> None:
+def test_settings_are_plain_values_with_quantities_as_written(tree: dict[str, object]) -> None:
     assert tree["ports"] == {"lab": 8888, "ollama": 11434}
     assert tree["resources"] == {
         "lab": {"cpu": "2", "memory": "4Gi", "pids": 4096},
@@ -32,7 +32,7 @@ def test_settings_show_as_plain_values_with_quantities_as_they_would_be_written(
     json.dumps(tree)
 
 
-def test_what_is_shown_can_be_chosen_by_its_key(tree: dict[str, object]) -> None:
+def test_value_is_selected_by_its_key(tree: dict[str, object]) -> None:
     assert plain.select(tree, "") == tree
     assert plain.select(tree, "ports.lab") == 8888
     assert plain.select(tree, "labels.app.kubernetes.io/part-of") == "devai"
@@ -46,7 +46,7 @@ def test_what_is_shown_can_be_chosen_by_its_key(tree: dict[str, object]) -> None
         ("ports.lab.x", "unknown key 'ports.lab.x': ports.lab has no keys of its own"),
     ],
 )
-def test_an_unknown_key_is_refused_with_the_nearest(tree: dict[str, object], key: str, message: str) -> None:
+def test_unknown_key_is_refused_with_the_nearest_name(tree: dict[str, object], key: str, message: str) -> None:
     with pytest.raises(UsageError) as refusal:
         plain.select(tree, key)
     assert message in str(refusal.value)

@@ -1,4 +1,4 @@
-"""What must hold between keys."""
+"""Rules between keys."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from devai_tasks.system.errors import ConfigError
         ("local-dev", "compute={provider: none, platform: simple}", "kubernetes: compute.provider is none"),
     ],
 )
-def test_a_combination_that_can_not_be_is_refused_with_what_is_allowed(
+def test_invalid_combination_is_refused_with_the_allowed_values(
     shipped: Project, stack: str, override: str, message: str
 ) -> None:
     cloud, _, environment = stack.partition("-")
@@ -74,27 +74,27 @@ def test_a_combination_that_can_not_be_is_refused_with_what_is_allowed(
     "override",
     ["network.allowed_cidrs=[0.0.0.0/0]", "tls.enabled=false", "ingress.host=", "network.bind_address=0.0.0.0"],
 )
-def test_stacks_that_are_not_protected_may(shipped: Project, override: str) -> None:
+def test_unprotected_stacks_may_be_open(shipped: Project, override: str) -> None:
     load(shipped, Stack("dev", "aws"), [override], environ={})
 
 
 @pytest.mark.parametrize("key", ["tls.local", "tls.proxy"])
-def test_beyond_the_loopback_there_is_https(shipped: Project, key: str) -> None:
+def test_published_address_is_allowed_with_https(shipped: Project, key: str) -> None:
     load(shipped, Stack("dev", "local"), ["network.bind_address=192.0.2.7", f"{key}=true"], environ={})
 
 
-def test_all_of_the_loopback_is_this_machine(shipped: Project) -> None:
+def test_every_loopback_address_is_allowed_without_https(shipped: Project) -> None:
     load(shipped, Stack("dev", "local"), ["network.bind_address=127.0.0.5"], environ={})
 
 
-def test_an_address_of_the_environment_is_refused_with_where_it_is_taken_in(
+def test_address_in_a_variable_is_refused_with_the_location_of_its_reference(
     shipped: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST_IP", "192.0.2.7")
     with pytest.raises(ConfigError) as refusal:
         load(shipped, Stack("dev", "local"), environ={})
-    place = "conf/common/network.yaml:3:17  network.bind_address = ${oc.env:HOST_IP,127.0.0.1}\n"
-    assert str(refusal.value).startswith(place)
+    location = "conf/common/network.yaml:3:17  network.bind_address = ${oc.env:HOST_IP,127.0.0.1}\n"
+    assert str(refusal.value).startswith(location)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_an_address_of_the_environment_is_refused_with_where_it_is_taken_in(
         ("local", ["ollama.url=http://10.1.2.3:11434"]),
     ],
 )
-def test_an_ollama_that_the_lab_may_reach_is_taken(shipped: Project, cloud: str, overrides: list[str]) -> None:
+def test_reachable_external_ollama_is_allowed(shipped: Project, cloud: str, overrides: list[str]) -> None:
     load(shipped, Stack("dev", cloud), ["ollama.mode=external", *overrides], environ={})
 
 
-def test_clouds_have_no_say_on_a_protected_stack_of_this_machine(shipped: Project) -> None:
+def test_rules_of_clouds_do_not_apply_to_a_protected_local_stack(shipped: Project) -> None:
     load(shipped, Stack("prod", "local"), ["tls.enabled=false", "network.allowed_cidrs=[0.0.0.0/0]"], environ={})
     load(shipped, Stack("prod", "local"), ["network.allowed_cidrs=[10.0.0.0/8]"], environ={})
 
@@ -119,34 +119,34 @@ DEPLOYED = {"aws": ("made", ""), "azure": ("made", "states"), "gcp": ("made", ""
 
 
 @pytest.mark.parametrize("cloud", DEPLOYED)
-def test_a_deployed_stack_stays_in_the_store_of_its_state(shipped: Project, cloud: str) -> None:
+def test_deployed_stack_keeps_the_store_of_its_state(shipped: Project, cloud: str) -> None:
     store, group = DEPLOYED[cloud]
-    there = [f"terraform.deployed.store={store}", f"terraform.deployed.group={group}"]
-    same = [f"terraform.state.store={store}", f"terraform.state.group={group}"]
+    deployed = [f"terraform.deployed.store={store}", f"terraform.deployed.group={group}"]
+    configured = [f"terraform.state.store={store}", f"terraform.state.group={group}"]
     stack = Stack("dev", cloud)
-    load(shipped, stack, [*there, *same], environ={})
-    for key, value, recorded in (("store", "another", store), ("group", "another", group), ("store", "", store)):
-        if not recorded:
+    load(shipped, stack, [*deployed, *configured], environ={})
+    for key, value, before in (("store", "another", store), ("group", "another", group), ("store", "", store)):
+        if not before:
             continue
         with pytest.raises(ConfigError) as refusal:
-            load(shipped, stack, [*there, *same, f"terraform.state.{key}={value}"], environ={})
-        assert f"{cloud}-dev is deployed with {recorded} and would be created twice" in str(refusal.value)
-        down = f"`inv down --env=dev --cloud={cloud} --set=terraform.state.{key}={recorded}` [DEVAI-TF-003]"
+            load(shipped, stack, [*deployed, *configured, f"terraform.state.{key}={value}"], environ={})
+        assert f"{cloud}-dev is deployed with {before} and would be created twice" in str(refusal.value)
+        down = f"`inv down --env=dev --cloud={cloud} --set=terraform.state.{key}={before}` [DEVAI-TF-003]"
         assert f"restore that value, or first run {down}" in str(refusal.value)
 
 
 @pytest.mark.parametrize("cloud", DEPLOYED)
-def test_a_store_that_follows_from_the_region_is_not_named_beside_it(shipped: Project, cloud: str) -> None:
+def test_changed_region_is_reported_without_the_store_derived_from_it(shipped: Project, cloud: str) -> None:
     stack = Stack("dev", cloud)
     before = load(shipped, stack, environ={})
-    own = clouds.terraform_of(before)
-    there = [
-        f"terraform.deployed.store={own.store_name(before)}",
-        f"terraform.deployed.group={own.store_group(before)}",
+    cloud_rules = clouds.terraform_of(before)
+    deployed = [
+        f"terraform.deployed.store={cloud_rules.store_name(before)}",
+        f"terraform.deployed.group={cloud_rules.store_group(before)}",
         f"terraform.deployed.region={before.terraform.region}",
     ]
-    load(shipped, stack, there, environ={})
+    load(shipped, stack, deployed, environ={})
     with pytest.raises(ConfigError) as refusal:
-        load(shipped, stack, [*there, "terraform.region=elsewhere1"], environ={})
+        load(shipped, stack, [*deployed, "terraform.region=elsewhere1"], environ={})
     assert "terraform.region = elsewhere1" in str(refusal.value)
     assert "terraform.state" not in str(refusal.value)

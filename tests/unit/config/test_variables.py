@@ -1,4 +1,4 @@
-"""Variables of the environment in values: declared ones only, none that looks like a secret, and none shown."""
+"""Environment variables in values: only declared ones, none that look like secrets, and none in output."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def refused(project: Project, *overrides: str) -> str:
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "HTTPS_PROXY"])
-def test_a_name_that_looks_like_a_secret_is_refused_though_it_is_declared(project: Project, name: str) -> None:
+def test_declared_variable_with_the_name_of_a_secret_is_refused(project: Project, name: str) -> None:
     assert f"{name} looks like a secret: refer to it under secrets, as ${{secret:{name.upper()}}}" in refused(
         project, f"env.A=${{oc.env:{name},x}}"
     )
@@ -59,7 +59,7 @@ def test_a_name_that_looks_like_a_secret_is_refused_though_it_is_declared(projec
         "${env[OTHER]}",
     ],
 )
-def test_what_is_not_declared_is_refused_however_it_is_written(
+def test_undeclared_variable_is_refused_in_every_notation(
     project: Project, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     monkeypatch.setenv("CANARY", CANARY)
@@ -70,11 +70,11 @@ def test_what_is_not_declared_is_refused_however_it_is_written(
 
 
 def test_undeclared_variable_has_an_error_code(project: Project) -> None:
-    declares = "add it to conf/common/variables.yaml [DEVAI-CONFIG-001]\n1 error."
-    assert f"environment variable OTHER is not declared: {declares}" in refused(project, "env.A=${oc.env:OTHER}")
+    hint = "add it to conf/common/variables.yaml [DEVAI-CONFIG-001]\n1 error."
+    assert f"environment variable OTHER is not declared: {hint}" in refused(project, "env.A=${oc.env:OTHER}")
 
 
-def test_a_declared_one_is_taken_in_and_an_escaped_one_is_a_text(
+def test_declared_variable_is_inserted_and_escaped_one_is_a_string(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(project, "TEAM")
@@ -83,7 +83,7 @@ def test_a_declared_one_is_taken_in_and_an_escaped_one_is_a_text(
     assert (settings.env["A"], settings.env["B"]) == ("team-one", "${oc.env:OTHER}")
 
 
-def test_an_address_with_a_password_is_refused_whatever_its_name_is(
+def test_url_with_a_password_is_refused_for_any_variable_name(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(project, "MIRROR")
@@ -96,21 +96,21 @@ def test_an_address_with_a_password_is_refused_whatever_its_name_is(
     assert "hunter2" not in message
 
 
-def test_only_what_all_stacks_share_declares_variables(project: Project) -> None:
+def test_only_shared_files_can_declare_variables(project: Project) -> None:
     (project.conf / "profiles/dev.yaml").write_text("variables: [TEAM]\n", encoding="utf-8")
     assert "cannot be set here, only in: common" in refused(project)
 
 
-def test_no_task_shows_what_a_variable_holds_but_how_it_is_written(
+def test_tasks_print_references_to_variables_but_not_their_values(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(project, "TEAM")
     flags = ("--set=env.A=${oc.env:TEAM}", "--set=env.B=x-${env.A}")
     monkeypatch.setenv("TEAM", CANARY)
-    for words in (["config.show"], ["config.show", "--json"], ["config.explain"], ["config.diff", "--against=prod"]):
-        result = devai(*words, *flags)
+    for argv in (["config.show"], ["config.show", "--json"], ["config.explain"], ["config.diff", "--against=prod"]):
+        result = devai(*argv, *flags)
         assert result.returncode == 0, result.stderr
-        assert ("${oc.env:TEAM}" in result.stdout) == (words[0] != "config.diff")  # of both stacks it is the same
+        assert ("${oc.env:TEAM}" in result.stdout) == (argv[0] != "config.diff")  # the value is the same in both stacks
         assert CANARY not in result.stdout + result.stderr
     assert devai("config.show", "--key=env.B", *flags).stdout == "x-${env.A}\n"
     monkeypatch.delenv("TEAM")
@@ -118,7 +118,7 @@ def test_no_task_shows_what_a_variable_holds_but_how_it_is_written(
     assert devai("config.show", "--key=env.B", *flags).stdout == "x-none\n"
 
 
-def test_where_a_value_comes_from_tells_whether_a_task_that_looks_may_contact_it(
+def test_read_only_task_must_not_contact_an_address_from_a_variable(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(project, "SERVER")
@@ -139,15 +139,15 @@ def test_where_a_value_comes_from_tells_whether_a_task_that_looks_may_contact_it
         ("http://${models.0}:1", ["models=['${labels.x}']", "labels.x=${oc.env:TEAM}"]),
     ],
 )
-def test_a_variable_is_seen_through_maps_and_lists(
+def test_variable_is_found_through_maps_and_lists(
     project: Project, monkeypatch: pytest.MonkeyPatch, url: str, others: list[str]
 ) -> None:
     declare(project, "TEAM")
     monkeypatch.setenv("TEAM", "one.example.com")
-    own = Sources(project).configuration(LOCAL_DEV, ["ollama.mode=external", f"ollama.url={url}", *others])
-    assert own.settings.ollama.url == "http://one.example.com:1"
-    assert own.variables(("ollama", "url")) == {"TEAM"}
-    assert "one.example.com" not in json.dumps(own.plain)
+    configuration = Sources(project).configuration(LOCAL_DEV, ["ollama.mode=external", f"ollama.url={url}", *others])
+    assert configuration.settings.ollama.url == "http://one.example.com:1"
+    assert configuration.variables(("ollama", "url")) == {"TEAM"}
+    assert "one.example.com" not in json.dumps(configuration.plain)
 
 
 def test_doctor_does_not_contact_a_server_that_a_variable_names(
@@ -160,23 +160,23 @@ def test_doctor_does_not_contact_a_server_that_a_variable_names(
         server.setblocking(False)
         monkeypatch.setenv("SERVER", f"127.0.0.1:{server.getsockname()[1]}")
         flags = ("--set=ollama.mode=external", "--set=ollama.url=http://${oc.env:SERVER}")
-        found = " ".join(devai("doctor", *flags).stdout.split())
-        assert "Ollama not checked: ollama.url contains the environment variable SERVER" in found
-        with pytest.raises(BlockingIOError):  # nothing connected
+        output = " ".join(devai("doctor", *flags).stdout.split())
+        assert "Ollama not checked: ollama.url contains the environment variable SERVER" in output
+        with pytest.raises(BlockingIOError):  # no connection was made
             server.accept()
 
 
-def test_plan_and_status_leave_a_state_alone_whose_store_a_variable_names(
+def test_plan_and_status_do_not_read_a_state_whose_store_is_in_a_variable(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(project, "STORE")
-    monkeypatch.setenv("STORE", "of-another")
-    monkeypatch.setenv("PATH", "/nonexistent")  # whatever is started would be missed
-    own = ("--cloud=aws", "--set=terraform.account=210987654321", "--set=network.allowed_cidrs=[198.18.0.0/16]")
+    monkeypatch.setenv("STORE", "another-store")
+    monkeypatch.setenv("PATH", "/nonexistent")  # any program that is started would be missing
+    flags = ("--cloud=aws", "--set=terraform.account=210987654321", "--set=network.allowed_cidrs=[198.18.0.0/16]")
     store = "--set=terraform.state.store=${oc.env:STORE}"
     reason = "terraform.state.store contains the environment variable STORE; a read-only task does not contact"
     for task in ("plan", "status"):
-        result = devai(task, *own, store)
+        result = devai(task, *flags, store)
         assert result.returncode == 0, result.stderr
         assert reason in " ".join((result.stdout + result.stderr).split())
     assert os.environ["STORE"] not in result.stdout + result.stderr
