@@ -1,4 +1,4 @@
-"""Whose credentials these are, and the store for the state. The clouds' command lines are stand-ins: scripts."""
+"""Account of the credentials, and storage of the Terraform state. The clouds' command lines are fakes: scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.system.errors import DevaiError, MissingToolError, ToolError, UsageError
 
 PROGRAMS = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
-Answer = Callable[[str], None]
+Script = Callable[[str], None]
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -38,32 +38,38 @@ def cloud(settings: Settings) -> TerraformCloud:
 
 
 @pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Answer:
-    """Have the cloud's command line run a line of shell, and note what it was called with."""
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Script:
+    """Return a function that puts a fake command line on PATH, which records its arguments and runs a line of shell."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    def make(line: str) -> None:
+    def put(line: str) -> None:
         file = tmp_path / PROGRAMS[name]
         file.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\n{line}\n', encoding="utf-8")
         file.chmod(0o755)
 
-    return make
+    return put
 
 
-def test_credentials_of_the_stacks_own_account_pass(cloud: TerraformCloud, settings: Settings, script: Answer) -> None:
+def test_credentials_of_the_stacks_account_are_accepted(
+    cloud: TerraformCloud, settings: Settings, script: Script
+) -> None:
     script(f"echo {settings.terraform.account}")
     cloud.check_account(settings)
 
 
-def test_those_of_another_are_refused_by_both_names(cloud: TerraformCloud, settings: Settings, script: Answer) -> None:
-    script("echo somebody-elses")
-    with pytest.raises(UsageError, match=r"are for .* somebody-elses, but .*-dev belongs to ") as refused:
+def test_credentials_of_another_account_are_refused_with_both_accounts(
+    cloud: TerraformCloud, settings: Settings, script: Script
+) -> None:
+    script("echo another-account")
+    with pytest.raises(UsageError, match=r"are for .* another-account, but .*-dev belongs to ") as refused:
         cloud.check_account(settings)
     assert settings.terraform.account in str(refused.value)
-    assert any(way in str(refused.value) for way in ("`export AWS_PROFILE", "`az account set", "`gcloud config set"))
+    assert any(hint in str(refused.value) for hint in ("`export AWS_PROFILE", "`az account set", "`gcloud config set"))
 
 
-def test_who_is_not_logged_in_is_told_how(cloud: TerraformCloud, settings: Settings, script: Answer) -> None:
+def test_missing_login_is_reported_with_the_login_hint(
+    cloud: TerraformCloud, settings: Settings, script: Script
+) -> None:
     script("echo expired >&2; exit 1")
     with pytest.raises(NotAuthenticatedError, match=r"^not logged in to [a-z]+; ") as refused:
         cloud.check_account(settings)
@@ -72,8 +78,8 @@ def test_who_is_not_logged_in_is_told_how(cloud: TerraformCloud, settings: Setti
     assert "expired" in str(refused.value)
 
 
-def test_an_unreachable_cloud_is_told_from_a_missing_login_by_stderr(
-    cloud: TerraformCloud, settings: Settings, script: Answer
+def test_unreachable_cloud_is_distinguished_from_a_missing_login(
+    cloud: TerraformCloud, settings: Settings, script: Script
 ) -> None:
     script("echo Max retries exceeded >&2; exit 1")
     with pytest.raises(
@@ -83,8 +89,8 @@ def test_an_unreachable_cloud_is_told_from_a_missing_login_by_stderr(
     assert not isinstance(refused.value, NotAuthenticatedError)
 
 
-def test_a_network_that_swallows_all_is_not_waited_for(
-    cloud: TerraformCloud, settings: Settings, script: Answer, monkeypatch: pytest.MonkeyPatch
+def test_network_without_an_answer_is_a_timeout(
+    cloud: TerraformCloud, settings: Settings, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("devai_tasks.clouds.command_line.SECONDS", 0.2)
     script("exec sleep 60")
@@ -92,7 +98,7 @@ def test_a_network_that_swallows_all_is_not_waited_for(
         cloud.check_account(settings)
 
 
-def test_without_the_command_line_nothing_goes_on(
+def test_missing_command_line_is_reported_with_its_installer(
     cloud: TerraformCloud, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
@@ -100,86 +106,84 @@ def test_without_the_command_line_nothing_goes_on(
         cloud.check_account(settings)
 
 
-# Stands in for a cloud that remembers which commands were run; one of them may break off.
-REMEMBERS = """
+# Fake of a cloud that records the commands that create parts of the store; one of the commands may fail.
+FAKE_CLOUD = """
 import json, pathlib, sys
-folder, *words = sys.argv[1:]
+folder, *argv = sys.argv[1:]
 store = json.loads(pathlib.Path(folder, "store").read_text())
-said, made = " ".join(words), pathlib.Path(folder, "made")
-done = made.read_text().splitlines() if made.exists() else []
-if said == store["breaks"]:
-    sys.exit("broken off")
-if "get-access-token" in said:
+command, log = " ".join(argv), pathlib.Path(folder, "created")
+created = log.read_text().splitlines() if log.exists() else []
+if command == store["fails"]:
+    sys.exit("interrupted")
+if "get-access-token" in command:
     print(store["token"])
-elif said in store["looks"]:
-    make, found = store["looks"][said]
-    sys.exit(print(found) if make in done else 1)
+elif command in store["checks"]:
+    create, output = store["checks"][command]
+    sys.exit(print(output) if create in created else 1)
 else:
-    made.write_text("".join(line + "\\n" for line in [*done, said]))
+    log.write_text("".join(line + "\\n" for line in [*created, command]))
 """
-# As Azure writes one: claims in the middle, whose `oid` is the one who is logged in.
+# Access token as Azure issues it: claims in the second part, with the object ID of the user as `oid`.
 TOKEN = ".".join(("e30", base64.urlsafe_b64encode(b'{"oid": "0f-me", "aud": "x"}').decode().rstrip("="), "signature"))
 
 
 @pytest.fixture
-def run(cloud: TerraformCloud, settings: Settings, script: Answer, tmp_path: Path) -> Callable[..., list[str]]:
-    """Bootstrap in a cloud where one command may break off; returns what has been made until then, in order."""
+def run(cloud: TerraformCloud, settings: Settings, script: Script, tmp_path: Path) -> Callable[..., list[str]]:
+    """Return a function that bootstraps in the fake cloud; it returns all commands that created a part, in order."""
     parts = cloud.store_parts(settings)
-    looks = {spoken(part.check): (spoken(part.create), part.expected) for part in parts}
+    checks = {arguments(part.check): (arguments(part.create), part.expected) for part in parts}
     script(f"exec '{sys.executable}' {tmp_path}/cloud.py {tmp_path} \"$@\"")
-    (tmp_path / "cloud.py").write_text(REMEMBERS, encoding="utf-8")
+    (tmp_path / "cloud.py").write_text(FAKE_CLOUD, encoding="utf-8")
 
-    def bootstrap(*, breaks: str = "", makes: bool = True) -> list[str]:
-        store = {"looks": looks, "breaks": breaks, "token": TOKEN}
+    def bootstrap(*, fails: str = "", creates: bool = True) -> list[str]:
+        store = {"checks": checks, "fails": fails, "token": TOKEN}
         (tmp_path / "store").write_text(json.dumps(store), encoding="utf-8")
-        if breaks:
-            with pytest.raises(ToolError, match="broken off"):
+        if fails:
+            with pytest.raises(ToolError, match="interrupted"):
                 cloud.bootstrap(settings)
         else:
-            assert cloud.bootstrap(settings) == makes
-        made = tmp_path / "made"
-        return made.read_text(encoding="utf-8").splitlines() if made.exists() else []
+            assert cloud.bootstrap(settings) == creates
+        created = tmp_path / "created"
+        return created.read_text(encoding="utf-8").splitlines() if created.exists() else []
 
     return bootstrap
 
 
-def spoken(command: Command) -> str:
-    """A command without its program, as the stand-in sees it."""
+def arguments(command: Command) -> str:
+    """Return the arguments of a command as text, as the fake receives them."""
     return " ".join(command[1:]).replace("OBJECT-ID", "0f-me")
 
 
-def test_the_store_is_made_once(cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]]) -> None:
-    everything = [spoken(part.create) for part in cloud.store_parts(settings)]
+def test_store_is_created_once(cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]]) -> None:
+    everything = [arguments(part.create) for part in cloud.store_parts(settings)]
     assert run() == everything
     assert cloud.store_name(settings) in " ".join(everything)
-    assert run(makes=False) == everything
+    assert run(creates=False) == everything
 
 
-def test_what_a_broken_bootstrap_has_left_out_is_made_by_the_next(
+def test_interrupted_bootstrap_is_completed_by_the_next_one(
     cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    everything = [spoken(part.create) for part in cloud.store_parts(settings)]
+    everything = [arguments(part.create) for part in cloud.store_parts(settings)]
     for number, command in enumerate(everything):
-        assert run(breaks=command) == everything[:number]
+        assert run(fails=command) == everything[:number]
         assert sorted(set(run())) == sorted(everything)
         assert not cloud.bootstrap(settings)
-        (tmp_path / "made").unlink()
+        (tmp_path / "created").unlink()
 
 
 @pytest.mark.parametrize("name", ["azure"])
-def test_who_owns_a_subscription_may_make_and_read_the_store(cloud: TerraformCloud, settings: Settings) -> None:
-    """Owners have no role for what is in an account: the container is made from outside, and the role is given."""
-    *_, container, role = (spoken(part.create) for part in cloud.store_parts(settings))
+def test_owner_of_a_subscription_can_create_and_read_the_store(cloud: TerraformCloud, settings: Settings) -> None:
+    """Owners have no data role: the container is created by the management API, and the role is assigned."""
+    *_, container, role = (arguments(part.create) for part in cloud.store_parts(settings))
     assert container.startswith("storage container-rm create --name=tfstate ")
     assert role.startswith("role assignment create --assignee-object-id 0f-me --role=Storage Blob Data Contributor ")
     assert f"/storageAccounts/{cloud.store_name(settings)} " in role
 
 
 @pytest.mark.parametrize("name", ["gcp"])
-def test_google_answers_terraform_before_there_is_anything_to_plan(
-    settings: Settings, run: Callable[..., list[str]]
-) -> None:
-    """A fresh project has nothing switched on, and Terraform's own request to switch it on is one of those."""
+def test_bootstrap_enables_the_apis_that_a_plan_needs(settings: Settings, run: Callable[..., list[str]]) -> None:
+    """A new project has no enabled APIs, and Terraform can enable APIs only through such an API."""
     *enable, create, _ = run()
     assert enable == [
         f"services enable {name}.googleapis.com --project={settings.terraform.account}"
@@ -189,26 +193,26 @@ def test_google_answers_terraform_before_there_is_anything_to_plan(
 
 
 @pytest.mark.parametrize("name", ["gcp"])
-def test_so_it_does_where_the_bucket_is_somebody_elses(
+def test_apis_are_enabled_if_the_bucket_belongs_to_another_project(
     cloud: TerraformCloud, settings: Settings, run: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    """Another project's bucket says nothing of this project."""
-    everything = [spoken(part.create) for part in cloud.store_parts(settings)]
-    (tmp_path / "made").write_text("\n".join(everything[3:]) + "\n", encoding="utf-8")
+    """An existing bucket does not show that the APIs of this project are enabled."""
+    everything = [arguments(part.create) for part in cloud.store_parts(settings)]
+    (tmp_path / "created").write_text("\n".join(everything[3:]) + "\n", encoding="utf-8")
     assert run() == everything[3:] + everything[:3]
 
 
-def test_the_token_is_the_one_that_the_cloud_has(
-    cloud: TerraformCloud, settings: Settings, script: Answer, tmp_path: Path
+def test_token_is_read_from_the_clouds_secret_manager(
+    cloud: TerraformCloud, settings: Settings, script: Script, tmp_path: Path
 ) -> None:
-    script("echo of-the-lab")
-    assert cloud.token(settings) == "of-the-lab"
-    (asked,) = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
-    assert cloud.secret_name(settings, "JUPYTER_TOKEN") in asked
+    script("echo token-of-the-lab")
+    assert cloud.token(settings) == "token-of-the-lab"
+    (call,) = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
+    assert cloud.secret_name(settings, "JUPYTER_TOKEN") in call
 
 
-def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(
-    cloud: TerraformCloud, settings: Settings, script: Answer
+def test_unreadable_token_is_reported_with_the_reason_and_the_login_hint(
+    cloud: TerraformCloud, settings: Settings, script: Script
 ) -> None:
     script("echo AccessDenied >&2; exit 1")
     with pytest.raises(DevaiError, match=r"cannot read the token of .*-dev from the cloud's secret manager") as refused:
@@ -217,8 +221,8 @@ def test_a_cloud_that_does_not_tell_the_token_is_quoted_with_the_login_hint(
     assert cloud.login_hint in str(refused.value)
 
 
-def test_the_store_is_closed_and_keeps_versions(cloud: TerraformCloud, settings: Settings) -> None:
-    commands = " ".join(spoken(part.create) for part in cloud.store_parts(settings))
+def test_store_is_private_and_versioned(cloud: TerraformCloud, settings: Settings) -> None:
+    commands = " ".join(arguments(part.create) for part in cloud.store_parts(settings))
     assert "versioning" in commands
     assert "public" in commands
     assert settings.terraform.region in commands

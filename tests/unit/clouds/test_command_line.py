@@ -1,4 +1,4 @@
-"""The clouds' command lines: what their failures mean. The programs are fakes: scripts on PATH."""
+"""Failures of the clouds' command lines. The programs are fakes: scripts on PATH."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_failure_has_command_exit_code_and_standard_error_but_no_output(script: 
 
 
 @pytest.mark.parametrize("reason", ["Could not connect to the endpoint URL", "Max retries exceeded with url"])
-def test_network_failure_is_told_from_a_refusal(script: Script, reason: str) -> None:
+def test_network_failure_is_distinguished_from_a_refusal(script: Script, reason: str) -> None:
     script(f"echo '{reason}' >&2; exit 255")
     with pytest.raises(command_line.UnreachableError, match=reason):
         command_line.ask(ASK)

@@ -1,4 +1,4 @@
-"""The clouds' logins: what is asked of which program. tests/registry has the real SDKs and a real registry."""
+"""Logins for the clouds' registries by fake programs. tests/registry has the real SDKs and a real registry."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Program = Callable[[str, str], Path]
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """At the edge: a function that puts a stand-in for a cloud's program on PATH, which notes what it was called as."""
+    """Return a function that puts a fake of a cloud's program on PATH, which records its arguments."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    # No SDK either: those that the tests' environment has would answer where a program fails.
+    # No SDK either: an installed one would be tried if the program fails.
     for package in ("boto3", "azure.identity", "google.auth"):
         monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(registry_login, "_is_importable", lambda _: False)
@@ -37,7 +37,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 
 
 @pytest.mark.parametrize(
-    ("provider", "name", "address", "answer", "called_as", "username"),
+    ("provider", "name", "address", "answer", "arguments", "username"),
     [
         ("aws", "aws", ECR, CANARY, "ecr get-login-password --region eu-central-1", "AWS"),
         ("aws", "aws", DUAL_STACK, CANARY, "ecr get-login-password --region eu-central-1", "AWS"),
@@ -53,15 +53,15 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
         ("gcp", "gcloud", "europe-docker.pkg.dev/p/lab", CANARY, "auth print-access-token", "oauth2accesstoken"),
     ],
 )
-def test_a_clouds_own_program_gives_the_login(  # noqa: PLR0913, PLR0917 - one row of the table each
-    program: Program, provider: str, name: str, address: str, answer: str, called_as: str, username: str
+def test_command_line_of_a_cloud_returns_the_login(  # noqa: PLR0913, PLR0917 - columns of the table
+    program: Program, provider: str, name: str, address: str, answer: str, arguments: str, username: str
 ) -> None:
     called = program(name, f"echo '{answer}'")
     cloud = clouds.WITH_TERRAFORM[provider]
     login = cloud.registry_login(address, "us-east-1")
     assert (login.username, login.token) == (username, CANARY)
-    assert called.read_text(encoding="utf-8").strip() == called_as
-    assert cloud.registry_command(address, "us-east-1")[1:] == called_as.split()
+    assert called.read_text(encoding="utf-8").strip() == arguments
+    assert cloud.registry_command(address, "us-east-1")[1:] == arguments.split()
     assert CANARY not in repr(login)
 
 
@@ -79,14 +79,14 @@ def test_a_clouds_own_program_gives_the_login(  # noqa: PLR0913, PLR0917 - one r
         ("gcp", "gcr.io"),
     ],
 )
-def test_a_clouds_token_is_for_its_own_registries_and_no_other(provider: str, host: str) -> None:
+def test_token_of_a_cloud_is_only_for_its_own_registries(provider: str, host: str) -> None:
     assert [cloud.name for cloud in clouds.WITH_TERRAFORM.values() if cloud.owns_registry(host)] == [provider]
     for foreign in (f"{host}.other.test", f"other.test:5000.{host}", host.replace(".", "-"), f"{host}\n"):
         assert not clouds.WITH_TERRAFORM[provider].owns_registry(foreign)
 
 
 @pytest.mark.parametrize("host", ["ghcr.io", "registry-1.docker.io", "public.ecr.aws", "127.0.0.1:5000", "localhost"])
-def test_registries_of_nobodys_cloud_get_no_token(host: str) -> None:
+def test_registries_outside_the_clouds_get_no_token(host: str) -> None:
     assert not any(cloud.owns_registry(host) for cloud in clouds.WITH_TERRAFORM.values())
 
 
@@ -98,9 +98,7 @@ def test_registries_of_nobodys_cloud_get_no_token(host: str) -> None:
         ("gcp", "gcloud", "`gcloud auth login`"),
     ],
 )
-def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(
-    program: Program, provider: str, name: str, login: str
-) -> None:
+def test_missing_login_is_reported_with_the_login_hint(program: Program, provider: str, name: str, login: str) -> None:
     program(name, f"echo {CANARY}; echo 'session expired' >&2; exit 3")
     with pytest.raises(ToolError) as refusal:
         clouds.WITH_TERRAFORM[provider].registry_login("registry.test/lab", "us-east-1")
@@ -109,14 +107,14 @@ def test_a_program_that_nobody_is_signed_in_to_says_how_to_do_that(
     assert refusal.value.code == "DEVAI-IMAGE-008"
 
 
-def test_a_program_that_prints_no_reason_is_reported_without_the_token(program: Program) -> None:
+def test_failure_without_a_reason_is_reported_without_the_token(program: Program) -> None:
     program("gcloud", f"echo {CANARY}; exit 3")
     with pytest.raises(ToolError, match=r"^cannot log in to registry\.test/lab\ngcloud: exit code 3\n"):
         clouds.WITH_TERRAFORM["gcp"].registry_login("registry.test/lab", "us-east-1")
 
 
 @pytest.mark.parametrize("provider", clouds.WITH_TERRAFORM)
-def test_without_program_and_sdk_the_message_names_both(
+def test_missing_program_and_sdk_are_reported_with_the_package(
     provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Waiting for a lab's address, and whose certificates count there: a real server with one that it has signed itself."""
+"""Waiting for a lab's address, and trust in its certificate: a real server with a self-signed certificate."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from devai_tasks.system import certificates, http
 from devai_tasks.system.errors import DevaiError
 from devai_tasks.targets import addresses
 
-NAMED = "terraform.certificate=https://mine.vault.azure.net/secrets/lab"
+EXISTING_CERTIFICATE = "terraform.certificate=https://mine.vault.azure.net/secrets/lab"
 
 
-def stack(project: Project, cloud: str, *given: str) -> Settings:
-    return load(project, Stack("dev", cloud), ("ingress.host=lab.mine.test", *given), environ={})
+def stack(project: Project, cloud: str, *overrides: str) -> Settings:
+    return load(project, Stack("dev", cloud), ("ingress.host=lab.mine.test", *overrides), environ={})
 
 
 @pytest.mark.parametrize(
-    ("cloud", "given", "own"),
+    ("cloud", "overrides", "self_signed"),
     [
         ("azure", (), True),
-        ("azure", (NAMED,), False),
+        ("azure", (EXISTING_CERTIFICATE,), False),
         ("azure", ("tls.enabled=false",), False),
         ("azure", ("compute.platform=simple", "compute.replicas={min: 1, max: 1}"), True),
         ("aws", (), True),
@@ -40,26 +40,28 @@ def stack(project: Project, cloud: str, *given: str) -> Settings:
         ("local", (), False),
     ],
 )
-def test_where_a_certificate_is_terraforms_own(shipped: Project, cloud: str, given: tuple[str, ...], own: bool) -> None:
-    settings = stack(shipped, cloud, *given)
-    assert clouds.of(settings).has_self_signed_certificate(settings) is own
+def test_certificate_is_self_signed_if_terraform_creates_it(
+    shipped: Project, cloud: str, overrides: tuple[str, ...], self_signed: bool
+) -> None:
+    settings = stack(shipped, cloud, *overrides)
+    assert clouds.of(settings).has_self_signed_certificate(settings) is self_signed
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Says yes to everything."""
+    """Fake of a lab: answers 200 to every request."""
 
     def do_GET(self) -> None:
-        """Nothing more than that."""
+        """Answer 200."""
         self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Disable the log."""
 
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Plays a load balancer with a certificate that it has signed itself; its address is the stack's."""
+    """Start a fake of a load balancer with a self-signed certificate at the stack's address; yield the address."""
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     monkeypatch.setattr("shutil.which", lambda name, **_: None if name == "mkcert" else f"/usr/bin/{name}")
     certificates.make(certificate, key, ["127.0.0.1"], "lab")
@@ -74,7 +76,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("lab")
-def test_a_stack_with_terraforms_own_certificate_answers_and_that_is_said_of_it(
+def test_self_signed_certificate_of_terraform_is_accepted_and_reported(
     shipped: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     addresses.wait(stack(shipped, "azure"), seconds=0)
@@ -82,12 +84,12 @@ def test_a_stack_with_terraforms_own_certificate_answers_and_that_is_said_of_it(
 
 
 @pytest.mark.usefixtures("lab")
-def test_elsewhere_a_certificate_that_nobody_vouches_for_is_no_answer(shipped: Project) -> None:
+def test_other_untrusted_certificates_are_refused(shipped: Project) -> None:
     with pytest.raises(DevaiError, match="certificate verify failed"):
-        addresses.wait(stack(shipped, "azure", NAMED), seconds=0)
+        addresses.wait(stack(shipped, "azure", EXISTING_CERTIFICATE), seconds=0)
 
 
-def test_a_token_is_sent_to_who_shows_such_a_certificate_only_where_it_is_believed(
+def test_token_is_sent_only_to_a_server_with_a_trusted_certificate(
     lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
@@ -98,25 +100,25 @@ def test_a_token_is_sent_to_who_shows_such_a_certificate_only_where_it_is_believ
         http.download(server, io.BytesIO())
     assert refusal.value.code == "DEVAI-LAB-006"
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
-    with pytest.raises(DevaiError, match="in place of application/gzip"):  # it was asked
+    with pytest.raises(DevaiError, match="in place of application/gzip"):  # the request was sent
         http.download(server, io.BytesIO())
 
 
-SIMPLE = ("compute.platform=simple", "compute.replicas={min: 1, max: 1}")
+CONTAINERS = ("compute.platform=simple", "compute.replicas={min: 1, max: 1}")
 
 
-@pytest.mark.parametrize(("given", "may_move"), [(SIMPLE, True), ((), False)])
-def test_a_group_that_has_moved_is_found_again_by_terraform(
-    shipped: Project, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], may_move: bool
+@pytest.mark.parametrize(("overrides", "changes_address"), [(CONTAINERS, True), ((), False)])
+def test_hint_of_container_instances_mentions_a_changed_address(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...], changes_address: bool
 ) -> None:
     monkeypatch.setattr(http, "status", lambda *_, **__: 502)
     with pytest.raises(DevaiError, match="HTTP 502") as refusal:
-        addresses.wait(stack(shipped, "azure", *given), seconds=0)
-    assert ("new address since a restart, `inv tf.apply" in refusal.value.hint) is may_move
+        addresses.wait(stack(shipped, "azure", *overrides), seconds=0)
+    assert ("new address since a restart, `inv tf.apply" in refusal.value.hint) is changes_address
 
 
 @pytest.mark.parametrize(("cloud", "command"), [("aws", "inv k8s.status --env=dev --cloud=aws"), ("azure", "inv tf.")])
-def test_a_host_name_that_does_not_resolve_is_reported_with_its_missing_dns_record(
+def test_unresolved_host_name_is_reported_with_its_missing_dns_record(
     shipped: Project, monkeypatch: pytest.MonkeyPatch, cloud: str, command: str
 ) -> None:
     def status(*_: object, **__: object) -> int:
@@ -124,7 +126,7 @@ def test_a_host_name_that_does_not_resolve_is_reported_with_its_missing_dns_reco
 
     monkeypatch.setattr(http, "status", status)
     with pytest.raises(DevaiError) as refusal:
-        addresses.wait(stack(shipped, cloud, *(SIMPLE if cloud == "azure" else ())), seconds=0)
+        addresses.wait(stack(shipped, cloud, *(CONTAINERS if cloud == "azure" else ())), seconds=0)
     assert refusal.value.message.endswith("/api does not answer after 0 s: the host name has no DNS record yet")
     assert refusal.value.hint.startswith("lab.mine.test needs a DNS record: `" + command)
     assert refusal.value.code == "DEVAI-LAB-001"

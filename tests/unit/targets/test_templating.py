@@ -1,4 +1,4 @@
-"""Text gets into each format so that the format's reader gets the same text out."""
+"""Quoting and escaping: the parser of each format returns the original text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT = some.text(some.characters(exclude_categories=["Cs", "Cc"]))
 
 
 @given(TEXT | some.lists(TEXT))
-def test_quoted_yaml_reads_back_as_what_it_was(value: str | list[str]) -> None:
+def test_quoted_yaml_round_trips(value: str | list[str]) -> None:
     assert yaml.safe_load(quote_yaml(value)) == value
 
 
@@ -27,24 +27,24 @@ def test_quoted_yaml_may_be_a_key(text: str) -> None:
 
 
 @given(some.text())
-def test_escaped_text_starts_no_variable_in_a_compose_file(text: str) -> None:
+def test_escaped_text_has_no_variable_in_a_compose_file(text: str) -> None:
     escaped = escape_compose(text)
     assert escaped.replace("$$", "$") == text
     assert "$" not in escaped.replace("$$", "")
 
 
 @given(TEXT.filter(lambda text: "'" not in text and not text.endswith("\\")))
-def test_a_value_of_an_environment_file_stands_in_single_quotes_as_it_is(text: str) -> None:
+def test_dotenv_value_is_single_quoted_unchanged(text: str) -> None:
     assert quote_dotenv(text) == f"'{text}'"
 
 
 @given(TEXT)
-def test_a_value_that_single_quotes_cannot_hold_stands_escaped_in_double_quotes(text: str) -> None:
+def test_dotenv_value_with_a_single_quote_is_escaped_in_double_quotes(text: str) -> None:
     quoted = quote_dotenv(f"'{text}")
     assert quoted[0] == quoted[-1] == '"'
     assert json.loads(quoted.replace("\\$", "$")) == f"'{text}"
 
 
-def test_a_template_that_names_something_unknown_fails() -> None:
+def test_template_with_an_undefined_variable_fails() -> None:
     with pytest.raises(jinja2.UndefinedError):
         template("compose.env")

@@ -1,4 +1,4 @@
-"""Finding Terraform or OpenTofu, and what is said where there is none that will do."""
+"""Terraform client: finding Terraform or OpenTofu, its environment, and hints for its errors."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import pytest
 from devai_tasks.system.errors import MissingToolError, ToolError, UsageError
 from devai_tasks.targets.terraform import client
 
-Make = Callable[[str, str], None]
+Put = Callable[[str, str], None]
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> Iterator[None]:
+def clear_cache() -> Iterator[None]:
     client.find.cache_clear()
     yield
     client.find.cache_clear()
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Put a program of some version on PATH, where there is no other; it stands in for one that can't be had here."""
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Return a function that puts a fake Terraform or OpenTofu of a version on PATH, without any other program."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(client, "_packaged", lambda: None)
 
-    def make(name: str, version: str) -> None:
+    def put(name: str, version: str) -> None:
         answer = json.dumps({"terraform_version": version})
         (tmp_path / name).write_text(f"#!/bin/sh\necho '{answer}'\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
 
-    return make
+    return put
 
 
-def test_terraform_is_preferred_and_opentofu_will_do(program: Make) -> None:
+def test_terraform_is_preferred_to_opentofu(program: Put) -> None:
     program("tofu", "1.11.2")
     assert Path(client.find("auto")[0]).name == "tofu"
     client.find.cache_clear()
@@ -45,20 +45,20 @@ def test_terraform_is_preferred_and_opentofu_will_do(program: Make) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.10.9", "0.15.5", "1.9.0"])
-def test_an_older_one_is_refused_with_its_version(program: Make, version: str) -> None:
+def test_old_version_is_refused(program: Put, version: str) -> None:
     program("terraform", version)
     with pytest.raises(MissingToolError, match=f"is version {version}; 1.11 or newer is required"):
         client.find("auto")
 
 
 @pytest.mark.parametrize("version", ["1.11.0", "1.11.0-rc1", "2.0.0"])
-def test_a_newer_one_is_taken(program: Make, version: str) -> None:
+def test_supported_version_is_accepted(program: Put, version: str) -> None:
     program("terraform", version)
     assert client.find("terraform")
 
 
 @pytest.mark.usefixtures("program")
-def test_where_there_is_none_the_way_to_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_program_is_reported_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match=r"pip install devai-tasks\[tools\]"):
         client.find("auto")
@@ -68,20 +68,20 @@ def test_where_there_is_none_the_way_to_one_is_said(tmp_path: Path, monkeypatch:
         client.find("pulumi")
 
 
-def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terraform_variables_of_the_shell_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TF_VAR_region", "TF_CLI_ARGS_plan", "TF_WORKSPACE", "TF_REATTACH_PROVIDERS"):
-        monkeypatch.setenv(name, "theirs")
-    monkeypatch.setenv("TF_PLUGIN_CACHE_DIR", "theirs")
+        monkeypatch.setenv(name, "from the shell")
+    monkeypatch.setenv("TF_PLUGIN_CACHE_DIR", "from the shell")
     tool = client.Terraform(tmp_path, tmp_path / "data", secrets={"TF_VAR_secret_values": "{}"})
-    environment = tool._environment()  # noqa: SLF001 - what Terraform gets
-    theirs = {name for name, value in environment.items() if value == "theirs"}
-    assert theirs == {"TF_PLUGIN_CACHE_DIR"}
+    environment = tool._environment()  # noqa: SLF001 - the environment that Terraform gets
+    kept = {name for name, value in environment.items() if value == "from the shell"}
+    assert kept == {"TF_PLUGIN_CACHE_DIR"}
     assert environment["TF_VAR_secret_values"] == "{}"
     assert "secret_values" not in repr(tool)
 
 
 @pytest.mark.parametrize(
-    ("words", "way_out"),
+    ("error", "hint"),
     [
         ('Status=404 Code="ContainerNotFound"', "the storage for the Terraform state does not exist yet"),
         (
@@ -133,11 +133,9 @@ def test_what_a_shell_says_to_terraform_does_not_count(tmp_path: Path, monkeypat
         ("ECS went back to arn:aws:ecs:…:task-definition/devai-dev:7", "the new version did not become stable"),
     ],
 )
-def test_what_terraform_says_is_followed_by_the_way_out(
-    program: Make, tmp_path: Path, words: str, way_out: str
-) -> None:
+def test_known_error_of_terraform_has_a_hint(program: Put, tmp_path: Path, error: str, hint: str) -> None:
     program("terraform", "1.15.5")
     with (tmp_path / "terraform").open("a", encoding="utf-8") as script:
-        script.write(f'test "$1" = version || {{ echo "{words.replace(chr(34), "")}" >&2; exit 1; }}\n')
-    with pytest.raises(ToolError, match=way_out):
+        script.write(f'test "$1" = version || {{ echo "{error.replace(chr(34), "")}" >&2; exit 1; }}\n')
+    with pytest.raises(ToolError, match=hint):
         client.Terraform(tmp_path, tmp_path / "data").init(None)

@@ -1,4 +1,4 @@
-"""What Terraform's outputs tell the rest of the configuration."""
+"""Terraform's outputs, recorded as configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devai_tasks.targets.terraform import outputs
 from devai_tasks.workspace import state
 
 DIGEST = f"sha256:{'1' * 64}"
-MADE = {
+OUTPUTS = {
     "registry": "registry.example.org/lab",
     "image": f"registry.example.org/lab/devai-lab@{DIGEST}",
     "url": "https://lab.example.org/",
@@ -25,7 +25,7 @@ MADE = {
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_outputs_become_settings_of_the_stack_on_any_machine(project: Project, cloud: str) -> None:
     stack = Stack("dev", cloud)
-    outputs.note(project, load(project, stack, environ={}), MADE)
+    outputs.note(project, load(project, stack, environ={}), OUTPUTS)
     known = load(project, stack, environ={})
     assert known.image.registry == "registry.example.org/lab"
     assert known.image.digest == DIGEST
@@ -33,41 +33,41 @@ def test_outputs_become_settings_of_the_stack_on_any_machine(project: Project, c
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
-def test_an_image_for_gpus_is_not_rolled_out_in_place_of_the_other(project: Project, cloud: str) -> None:
+def test_image_for_gpus_is_not_used_without_gpus(project: Project, cloud: str) -> None:
     stack = Stack("dev", cloud)
-    outputs.note(project, load(project, stack, gpu=True, environ={}), MADE)
+    outputs.note(project, load(project, stack, gpu=True, environ={}), OUTPUTS)
     for gpu, digest in ((True, DIGEST), (False, NO_DIGEST)):
         assert load(project, stack, gpu=gpu, environ={}).image_digest == digest
 
 
-def test_what_is_not_there_yet_stays_as_it_was(project: Project) -> None:
+def test_missing_output_keeps_the_recorded_value(project: Project) -> None:
     stack = Stack("dev", "aws")
-    outputs.note(project, load(project, stack, environ={}), MADE)
+    outputs.note(project, load(project, stack, environ={}), OUTPUTS)
     outputs.note(project, load(project, stack, environ={}), {"image": None})
     assert load(project, stack, environ={}).image.digest == DIGEST
 
 
-def test_before_a_plan_an_image_that_was_pushed_here_stays_the_one_to_roll_out(project: Project) -> None:
+def test_planning_keeps_the_digest_of_an_image_pushed_here(project: Project) -> None:
     stack, pushed = Stack("dev", "aws"), f"sha256:{'2' * 64}"
     state.record(project, stack, {"image.digest": pushed, "terraform.secret_versions.JUPYTER_TOKEN": "1"})
-    outputs.note(project, load(project, stack, environ={}), MADE, planning=True)
+    outputs.note(project, load(project, stack, environ={}), OUTPUTS, planning=True)
     known = load(project, stack, environ={})
     assert known.image.digest == pushed
     assert known.terraform.secret_versions == {"JUPYTER_TOKEN": 2}
 
 
 @pytest.mark.parametrize("gpu", [True, False])
-def test_what_runs_with_gpus_is_not_taken_for_what_runs_without(project: Project, gpu: bool) -> None:
+def test_deployed_image_is_known_only_for_its_kind(project: Project, gpu: bool) -> None:
     stack = Stack("dev", "aws")
     settings = load(project, stack, gpu=gpu, environ={})
-    assert outputs.known({**MADE, "gpu": gpu}, settings)[settings.image_digest_key] == DIGEST
+    assert outputs.known({**OUTPUTS, "gpu": gpu}, settings)[settings.image_digest_key] == DIGEST
     assert settings.image_digest_key not in {
-        key for key, value in outputs.known({**MADE, "gpu": not gpu}, settings).items() if value
+        key for key, value in outputs.known({**OUTPUTS, "gpu": not gpu}, settings).items() if value
     }
 
 
 @pytest.mark.parametrize(
-    ("provider", "told", "home"),
+    ("provider", "values", "home"),
     [
         ("aws", {"file_system": "fs-1", "volumes": {"home": "fs-1::fsap-2"}}, "fs-1::fsap-2"),
         ("azure", {"file_system": "account", "volumes": {"home": "home"}}, "account/home"),
@@ -79,20 +79,20 @@ def test_what_runs_with_gpus_is_not_taken_for_what_runs_without(project: Project
         ("aws", {"file_system": None, "volumes": None}, ""),
     ],
 )
-def test_the_home_is_named_as_its_driver_names_it(provider: str, told: dict[str, object], home: str) -> None:
-    assert outputs._file_system(told, clouds.WITH_TERRAFORM[provider]) == home  # noqa: SLF001 - its key is not in every schema yet
+def test_home_has_the_form_of_its_csi_driver(provider: str, values: dict[str, object], home: str) -> None:
+    assert outputs._file_system(values, clouds.WITH_TERRAFORM[provider]) == home  # noqa: SLF001 - without a stack
 
 
-@pytest.mark.parametrize(("provider", "told"), [("aws", "own"), ("azure", None), ("gcp", "own")])
-def test_an_ingress_is_told_its_firewall_where_it_makes_the_load_balancer(
-    shipped: Project, provider: str, told: str | None
+@pytest.mark.parametrize(("provider", "firewall"), [("aws", "stack"), ("azure", None), ("gcp", "stack")])
+def test_firewall_is_recorded_if_the_ingress_creates_the_load_balancer(
+    shipped: Project, provider: str, firewall: str | None
 ) -> None:
     settings = load(shipped, Stack("dev", provider), environ={})
-    known = outputs.known({"ingress": {"firewall": "own", "address_name": None}}, settings)
-    assert known.get("ingress.firewall") == told
+    known = outputs.known({"ingress": {"firewall": "stack", "address_name": None}}, settings)
+    assert known.get("ingress.firewall") == firewall
     assert "ingress.address" not in known
 
 
-def test_an_ingress_on_google_cloud_is_told_its_address(shipped: Project) -> None:
+def test_address_of_an_ingress_on_google_cloud_is_recorded(shipped: Project) -> None:
     settings = load(shipped, Stack("dev", "gcp"), environ={})
     assert outputs.known({"ingress": {"address_name": "devai-dev"}}, settings) == {"ingress.address": "devai-dev"}

@@ -1,4 +1,4 @@
-"""What Terraform gets: every variable that the roots declare and no other, and each stack a state of its own."""
+"""Variables and backend of Terraform: those that the root modules declare, and a separate state for each stack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from devai_tasks.targets.terraform.rendering import BACKEND, TFVARS
 
 ROOTS = Path(__file__).parents[4] / "deploy/terraform"
 CLOUDS = ("aws", "azure", "gcp")
-# Handed over when Terraform runs, and in no file.
+# Passed in the environment when Terraform runs, and never written to a file.
 EPHEMERAL = {"secret_values"}
 
 
@@ -41,14 +41,14 @@ def root(cloud: str) -> str:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_values_are_those_of_the_variables_that_the_root_declares(shipped: Project, cloud: str) -> None:
+def test_values_are_for_the_declared_variables(shipped: Project, cloud: str) -> None:
     declared = set(re.findall(r'^variable "(\w+)"', root(cloud), re.MULTILINE))
     assert set(terraform.variables(settings_of(shipped, cloud))) == declared - EPHEMERAL
     assert declared >= EPHEMERAL
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_root_uses_every_variable_that_it_declares(cloud: str) -> None:
+def test_root_module_uses_every_declared_variable(cloud: str) -> None:
     text = root(cloud)
     outside = re.sub(r'^variable "\w+" \{.*?^\}', "", text, flags=re.MULTILINE | re.DOTALL)
     declared = re.findall(r'^variable "(\w+)"', text, re.MULTILINE)
@@ -63,75 +63,75 @@ def test_units_are_the_same_in_every_cloud(shipped: Project) -> None:
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_labs_port_is_the_containers_own_where_no_cluster_is_between(shipped: Project, cloud: str) -> None:
+def test_lab_port_is_the_port_of_managed_containers_only(shipped: Project, cloud: str) -> None:
     sizes = ("resources={lab: {cpu: 2, memory: 4Gi}, ollama: {cpu: 2, memory: 4Gi}}", "compute.platform=simple")
     assert terraform.variables(settings_of(shipped, cloud, *sizes, "ports.lab=9000"))["port"] == 9000
     assert terraform.variables(settings_of(shipped, cloud, "ports.lab=80"))["port"] == 8888
 
 
-def test_without_a_pushed_image_there_is_none(shipped: Project) -> None:
+def test_image_is_null_before_a_push(shipped: Project) -> None:
     assert terraform.variables(settings_of(shipped, "aws"))["image"] is None
     pushed = (f"image.digest=sha256:{'1' * 64}", "image.registry=r.example.org/x")
     image = terraform.variables(settings_of(shipped, "aws", *pushed))["image"]
     assert image == f"r.example.org/x/devai-lab@sha256:{'1' * 64}"
 
 
-def test_sizes_of_file_systems_are_whole_gib_and_never_too_small(shipped: Project) -> None:
-    home = settings_of(shipped, "aws", "storage.home=1500Mi", "storage.models=50GB")
-    values = terraform.variables(home)
+def test_sizes_of_file_systems_are_rounded_up_to_whole_gib(shipped: Project) -> None:
+    settings = settings_of(shipped, "aws", "storage.home=1500Mi", "storage.models=50GB")
+    values = terraform.variables(settings)
     assert (values["storage_size_gb"], values["ollama"]["storage_size_gb"]) == (2, 47)
 
 
-def test_an_ollama_elsewhere_is_an_address_and_none_of_the_stacks_own(shipped: Project) -> None:
-    elsewhere = settings_of(shipped, "aws", "ollama.mode=external", "ollama.url=http://192.0.2.7:1")
-    values = terraform.variables(elsewhere)
+def test_external_ollama_is_a_url_without_a_service(shipped: Project) -> None:
+    settings = settings_of(shipped, "aws", "ollama.mode=external", "ollama.url=http://192.0.2.7:1")
+    values = terraform.variables(settings)
     assert (values["ollama"], values["ollama_url"]) == (None, "http://192.0.2.7:1")
 
 
-def test_labels_are_what_each_provider_takes(shipped: Project) -> None:
-    found = {
+def test_labels_have_the_form_of_each_provider(shipped: Project) -> None:
+    labels = {
         cloud: terraform.variables(settings_of(shipped, cloud, "labels={a.b/C: Some Text, d: e}"))["labels"]
         for cloud in CLOUDS
     }
-    assert found["aws"]["a.b/C"] == found["azure"]["a.b_C"] == "Some Text"
-    assert found["gcp"]["a_b_c"] == "some_text"
-    assert all(re.fullmatch(r"[a-z0-9_-]{1,63}", text) for entry in found["gcp"].items() for text in entry)
+    assert labels["aws"]["a.b/C"] == labels["azure"]["a.b_C"] == "Some Text"
+    assert labels["gcp"]["a_b_c"] == "some_text"
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,63}", text) for entry in labels["gcp"].items() for text in entry)
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_no_artifact_holds_a_secret(shipped: Project, cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_artifact_contains_a_secret(shipped: Project, cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_PASSWORD", "c4n4ry")
-    given = settings_of(shipped, cloud, "secrets={DATABASE_URL: 'postgres://lab:${secret:DB_PASSWORD}@db'}")
-    text = "".join(terraform.render(given).values())
+    settings = settings_of(shipped, cloud, "secrets={DATABASE_URL: 'postgres://lab:${secret:DB_PASSWORD}@db'}")
+    text = "".join(terraform.render(settings).values())
     assert "c4n4ry" not in text
     assert "DB_PASSWORD" not in text
 
 
-def test_every_stack_has_a_state_of_its_own(shipped: Project) -> None:
-    found = {}
+def test_every_stack_has_a_separate_state(shipped: Project) -> None:
+    backends = {}
     for cloud, env in itertools.product(CLOUDS, ("dev", "staging", "prod")):
         rendered = terraform.render(settings_of(shipped, cloud, env=env))
-        found[cloud, env] = rendered[BACKEND]
+        backends[cloud, env] = rendered[BACKEND]
         assert set(rendered) == {TFVARS[cloud], BACKEND}
         json.loads(rendered[TFVARS[cloud]])
-    assert len(set(found.values())) == len(found)
+    assert len(set(backends.values())) == len(backends)
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_state_in_a_given_store_is_at_project_account_and_region(shipped: Project, cloud: str) -> None:
-    """Two projects that are given the same store would else destroy each other's stacks."""
+def test_key_in_a_shared_store_has_project_account_and_region(shipped: Project, cloud: str) -> None:
+    """Otherwise, projects with the same store would destroy each other's stacks."""
     store = "terraform.state.store=shared"
-    account, other = ("123456789012", "other-account")
-    given = [store, "project.name=lab", f"terraform.account={account}", "terraform.region=here"]
-    values = backend(settings_of(shipped, cloud, *given))
+    account, other_account = ("123456789012", "other-account")
+    overrides = [store, "project.name=lab", f"terraform.account={account}", "terraform.region=here"]
+    values = backend(settings_of(shipped, cloud, *overrides))
     location = f"lab/{account}/here/{cloud}/dev"
     assert values.get("prefix", values.get("key")) == (location if cloud == "gcp" else f"{location}.tfstate")
-    for another in ("project.name=other", f"terraform.account={other}", "terraform.region=there"):
-        assert backend(settings_of(shipped, cloud, *given, another)) != values
+    for override in ("project.name=other", f"terraform.account={other_account}", "terraform.region=there"):
+        assert backend(settings_of(shipped, cloud, *overrides, override)) != values
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_the_store_is_named_after_project_account_and_region(shipped: Project, cloud: str) -> None:
+def test_name_of_the_store_depends_on_project_account_and_region(shipped: Project, cloud: str) -> None:
     name = store_name(settings_of(shipped, cloud))
     assert re.fullmatch(r"[a-z0-9]{3,24}" if cloud == "azure" else r"[a-z0-9-]{3,63}", name)
     others = ("terraform.region=other-region1", "terraform.account=other-account", "project.name=other")

@@ -1,4 +1,4 @@
-"""What a plan says, in a table, for programs and for a pull request."""
+"""Changes of a saved plan: as a table, as JSON and for a pull request."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ DOCUMENT = {
 }
 
 
-def test_changes_are_told_by_kind_with_the_names_of_what_changes() -> None:
+def test_changes_have_kind_address_and_changed_attributes() -> None:
     plan = parse(DOCUMENT)
-    assert [(one.kind, one.address, one.attributes) for one in plan.changes] == [
+    assert [(change_.kind, change_.address, change_.attributes) for change_ in plan.changes] == [
         ("created", "c.new", ()),
         ("changed", "e.other", ("x",)),
         ("replaced", "f.again", ("m", "n")),
@@ -41,14 +41,14 @@ def test_changes_are_told_by_kind_with_the_names_of_what_changes() -> None:
     assert plan.sentence == "1 created, 1 changed, 2 replaced, 1 destroyed"
 
 
-def test_no_value_is_told() -> None:
+def test_no_value_is_reported() -> None:
     secret = {"resource_changes": [change("a.b", "update", before={"password": "old"}, after={"password": "new"})]}
     plan = parse(secret)
     assert plan.changes[0].attributes == ("password",)
     assert "new" not in f"{plan}{plan.as_json()}{plan.markdown('x')}"
 
 
-def test_a_secret_is_written_when_it_is_new_or_its_version_is_another_one() -> None:
+def test_new_secrets_and_new_versions_are_written() -> None:
     document = {
         "resource_changes": [
             change('module.secrets.google_secret_manager_secret_version.this["NEW"]', "create", after={}),
@@ -69,12 +69,12 @@ def test_a_secret_is_written_when_it_is_new_or_its_version_is_another_one() -> N
     ("plan", "sentence"),
     [(Plan((), ()), "no changes"), (Plan((), ("url",)), "no resource changes; 1 outputs change")],
 )
-def test_a_plan_without_changes_says_so(plan: Plan, sentence: str) -> None:
+def test_plan_without_changes_is_reported(plan: Plan, sentence: str) -> None:
     assert plan.sentence == sentence
     assert plan.is_empty == (sentence == "no changes")
 
 
-def test_a_pull_request_gets_a_table_and_the_note() -> None:
+def test_pull_request_has_a_table_and_the_note() -> None:
     assert parse(DOCUMENT).markdown("aws-dev", "a note").splitlines()[:6] == [
         "### aws-dev: 1 created, 1 changed, 2 replaced, 1 destroyed",
         "",

@@ -1,4 +1,4 @@
-"""Where Terraform works for a stack, without Terraform."""
+"""Terraform's working directory, without Terraform."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from devai_tasks.targets.terraform import workdir
 CLUSTER = ("aws_eks_cluster", "this")
 
 
-def test_protection_is_taken_off_in_a_copy_that_has_the_stacks_own_state(project: Project) -> None:
-    """All else is as it was while the stack was protected: nothing but the protection is to change."""
+def test_protection_is_disabled_in_a_copy_with_the_same_state(project: Project) -> None:
+    """All other values are those of the protected stack, so that only the protection changes."""
     settings = load(project, Stack("dev", "aws"), environ={})
     directory = workdir.of_project(project, settings)
     before = {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
 
-    lifted = workdir.unprotected(project, settings, directory, {CLUSTER: {"deletion_protection": False}})
+    unprotected = workdir.unprotected(project, settings, directory, {CLUSTER: {"deletion_protection": False}})
 
-    assert (lifted.backend, lifted.expected) == (directory.backend, directory.expected)
+    assert (unprotected.backend, unprotected.expected) == (directory.backend, directory.expected)
     overrides = {
-        file.relative_to(lifted.root.parent).as_posix(): file.read_text(encoding="utf-8").split()
-        for file in lifted.root.parent.rglob("*_override.tf")
+        file.relative_to(unprotected.root.parent).as_posix(): file.read_text(encoding="utf-8").split()
+        for file in unprotected.root.parent.rglob("*_override.tf")
     }
     block = 'resource "aws_eks_cluster" "this" { deletion_protection = false }'
     assert overrides == {"modules/kubernetes/aws/main_destroyable_override.tf": block.split()}
-    values, own = (json.loads(file.read_text(encoding="utf-8")) for file in (lifted.values, directory.values))
-    assert values == {**own, "protected": True}
-    assert own["protected"] is False
+    values, original = (json.loads(file.read_text(encoding="utf-8")) for file in (unprotected.values, directory.values))
+    assert values == {**original, "protected": True}
+    assert original["protected"] is False
     assert before == {file: file.read_bytes() for file in (project.root / "deploy").rglob("*") if file.is_file()}
 
 
-def test_an_offline_state_that_is_being_written_is_read_when_it_is_whole(
+def test_offline_state_is_read_after_it_is_completely_written(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load(project, Stack("dev", "aws"), environ={})
