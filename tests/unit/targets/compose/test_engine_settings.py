@@ -1,4 +1,4 @@
-"""What an engine is changes the stack: each kind that can't run here is a stand-in that says what it is."""
+"""Settings that depend on the engine: kinds of engines, health checks and Podman's socket. Engines are fakes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from devai_tasks.targets.compose import engine_settings
 
 
 class Engine(Docker):
-    """Stands in for an engine of a kind."""
+    """Fake of an engine of a kind."""
 
     def __init__(self, name: str, *, rootless: bool) -> None:
         super().__init__()
         self.answer = (name, rootless)
 
     def kind(self):  # type: ignore[no-untyped-def] # noqa: ANN201
-        """What it is told to be."""
+        """Return the configured kind."""
         return self.answer
 
 
@@ -45,34 +45,34 @@ def known(project: Project, name: str, *, rootless: bool) -> Settings:
     ("name", "rootless", "ids"),
     [
         ("docker", False, (1000, 1001)),
-        ("docker", True, (0, 0)),  # which are the person's own
+        ("docker", True, (0, 0)),  # mapped to the calling user
         ("podman", False, (1000, 1001)),
         ("podman", True, (1000, 1001)),  # by keep-id
     ],
 )
-def test_files_are_the_callers_on_every_kind_of_engine(
+def test_files_belong_to_the_caller_on_every_kind_of_engine(
     shipped: Project, name: str, rootless: bool, ids: tuple[int, int]
 ) -> None:
-    found = known(shipped, name, rootless=rootless).engine
-    assert (found.name, found.rootless, (found.uid, found.gid)) == (name, rootless, ids)
+    engine = known(shipped, name, rootless=rootless).engine
+    assert (engine.name, engine.rootless, (engine.uid, engine.gid)) == (name, rootless, ids)
 
 
 class Unhealthy(Compose):
-    """Stands in for a project of one service whose health check fails."""
+    """Fake of a Compose project with one service whose health check fails."""
 
     def __init__(self, state: str) -> None:
         self.state = state
 
     def config(self) -> dict[str, Any]:
-        """One health check."""
+        """Return a service with a health check."""
         return {"services": {"devai": {"healthcheck": {"test": ["CMD", "check"]}}}}
 
     def pipe(self, *_: object, **__: object) -> None:
-        """What the health check ends with."""
+        """Fail as the health check does."""
         raise ToolError(command="check", returncode=7, stderr="refused")
 
     def containers(self) -> list[dict[str, Any]]:
-        """One container."""
+        """Return one container."""
         return [{"service": "devai", "state": self.state}]
 
 
@@ -83,16 +83,14 @@ class Unhealthy(Compose):
         ("running", "does not pass its health check", "DEVAI-ENGINE-009"),
     ],
 )
-def test_an_unhealthy_service_is_reported_with_the_output_of_its_health_check(
-    state: str, reason: str, code: str
-) -> None:
+def test_unhealthy_service_is_reported_with_output_of_its_health_check(state: str, reason: str, code: str) -> None:
     with pytest.raises(ToolError) as failure:
         engine_settings.wait(Unhealthy(state), ["devai"], seconds=-1)
     assert failure.value.message == f"devai {reason}: check failed (exit code 7): refused"
     assert (failure.value.hint, failure.value.code) == ("`inv compose.logs` shows its output", code)
 
 
-def test_podman_is_taken_by_its_socket_and_a_missing_one_is_named(
+def test_podman_is_used_by_its_socket_and_a_missing_socket_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -104,22 +102,22 @@ def test_podman_is_taken_by_its_socket_and_a_missing_one_is_named(
     (tmp_path / "podman/podman.sock").touch()
     Docker().choose("podman")
     assert os.environ["DOCKER_HOST"] == f"unix://{tmp_path}/podman/podman.sock"
-    monkeypatch.setenv("DOCKER_HOST", "unix:///my/own.sock")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///custom.sock")
     Docker().choose("podman")
-    assert os.environ["DOCKER_HOST"] == "unix:///my/own.sock"
+    assert os.environ["DOCKER_HOST"] == "unix:///custom.sock"
 
 
 @pytest.mark.parametrize(
-    ("docker", "taken"),
+    ("docker", "uses_podman"),
     [
-        ("echo unix://{folder}/podman/podman.sock", False),  # any that is there, as Docker Desktop's
+        ("echo unix://{folder}/podman/podman.sock", False),  # any existing socket, such as that of Docker Desktop
         ("echo ssh://lab@192.0.2.7", False),
-        ("echo unix://{folder}/gone.sock", True),
+        ("echo unix://{folder}/missing.sock", True),
         ("exit 1", True),
     ],
 )
-def test_podman_is_found_by_itself_where_no_context_of_docker_leads_to_an_engine(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker: str, taken: bool
+def test_podman_is_selected_if_the_docker_context_has_no_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker: str, uses_podman: bool
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -133,14 +131,14 @@ def test_podman_is_found_by_itself_where_no_context_of_docker_leads_to_an_engine
     (tmp_path / "podman").mkdir()
     (tmp_path / "podman/podman.sock").touch()
     Docker().choose("auto")
-    assert bool(os.environ["DOCKER_HOST"]) is taken
+    assert bool(os.environ["DOCKER_HOST"]) is uses_podman
 
 
 class Libpod(BaseHTTPRequestHandler):
-    """Stands in for Podman's own API: what 4.3 answers of itself, as far as it is asked."""
+    """Fake of Podman's Libpod API: the part of `info` of Podman 4.3 that is read."""
 
     def do_GET(self) -> None:
-        """One answer."""
+        """Answer with `info`."""
         body = json.dumps({"host": {"security": {"rootless": self.path.endswith("/libpod/info")}}}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -148,16 +146,16 @@ class Libpod(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def address_string(self) -> str:
-        """A socket of the file system has no host."""
+        """Return no address: a Unix socket has none."""
         return ""
 
     def log_message(self, *_: object) -> None:
-        """Nothing on stderr."""
+        """Disable the log."""
 
 
-def test_podman_is_asked_itself_whether_it_runs_as_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libpod_api_tells_whether_podman_is_rootless(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
-        tempfile.TemporaryDirectory() as folder,  # sockets have short paths
+        tempfile.TemporaryDirectory() as folder,  # the path of a socket must be short
         socketserver.UnixStreamServer(f"{folder}/podman.sock", Libpod) as server,
     ):
         threading.Thread(target=server.serve_forever, daemon=True).start()

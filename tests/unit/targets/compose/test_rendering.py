@@ -1,4 +1,4 @@
-"""What Compose gets for a stack, as text; tests/contract has Compose itself read it."""
+"""Compose files of a stack as text; tests/contract parses them with Compose."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REPOSITORY = Path(__file__).parents[4]
 
 @pytest.fixture
 def dev(shipped: Project, local_dev: Stack) -> Callable[..., Settings]:
-    """The settings of local-dev with flags."""
+    """Return a function that loads the settings of local-dev with overrides."""
     return lambda *overrides: load(shipped, local_dev, overrides, environ={})
 
 
 def variables(settings: Settings, *, override: bool = False) -> dict[str, str]:
-    """The environment file, unquoted: none of these values needs an escape."""
+    """Return the variables of the environment file, unquoted: none of these values needs an escape."""
     lines = compose.render(settings, override=override)[COMPOSE_ENV].splitlines()
     return {
         name: value.strip("'")
@@ -41,20 +41,20 @@ def stack_file(settings: Settings) -> str:
     return compose.render(settings)[COMPOSE_STACK]
 
 
-def test_the_environment_file_says_which_stack_it_is_and_of_which_files(dev: Callable[..., Settings]) -> None:
-    found = variables(dev("engine.uid=1000"))
-    assert found["COMPOSE_PROJECT_NAME"] == "devai-local-dev"
-    assert found["COMPOSE_FILE"] == (
+def test_environment_file_has_project_name_and_compose_files(dev: Callable[..., Settings]) -> None:
+    environment = variables(dev("engine.uid=1000"))
+    assert environment["COMPOSE_PROJECT_NAME"] == "devai-local-dev"
+    assert environment["COMPOSE_FILE"] == (
         "deploy/compose/docker-compose.yml:deploy/compose/docker-compose.user.yml:"
         "generated/local-dev/compose/docker-compose.stack.yml"
     )
 
 
-def test_a_lab_that_is_root_is_without_the_file_that_gives_capabilities(dev: Callable[..., Settings]) -> None:
+def test_lab_as_root_does_not_use_the_file_that_adds_capabilities(dev: Callable[..., Settings]) -> None:
     assert "docker-compose.user.yml" not in variables(dev("engine.uid=0"))["COMPOSE_FILE"]
 
 
-def test_gpus_and_a_persons_own_file_take_part_when_they_are_there(dev: Callable[..., Settings]) -> None:
+def test_gpu_file_and_override_file_are_used_if_present(dev: Callable[..., Settings]) -> None:
     files = variables(dev("engine.uid=1000", "gpu.enabled=true", "gpu.count=2"), override=True)
     assert files["DEVAI_GPU_COUNT"] == "2"
     assert files["COMPOSE_FILE"].split(":") == [
@@ -62,7 +62,7 @@ def test_gpus_and_a_persons_own_file_take_part_when_they_are_there(dev: Callable
         "deploy/compose/docker-compose.user.yml",
         "deploy/compose/docker-compose.gpu.yml",
         "generated/local-dev/compose/docker-compose.stack.yml",
-        "deploy/compose/docker-compose.override.yml",  # last, so that it has the last word
+        "deploy/compose/docker-compose.override.yml",  # last, so that it overrides the others
     ]
     assert "DEVAI_GPU_COUNT" not in variables(dev())
 
@@ -75,7 +75,7 @@ def test_gpus_and_a_persons_own_file_take_part_when_they_are_there(dev: Callable
         (["ollama.mode=external", "ollama.url=http://192.0.2.7:1"], "", "http://192.0.2.7:1"),
     ],
 )
-def test_the_lab_finds_ollama_where_the_mode_says(
+def test_address_of_ollama_in_the_lab_depends_on_its_mode(
     dev: Callable[..., Settings], flags: list[str], profiles: str, address: str
 ) -> None:
     settings = dev(*flags)
@@ -93,7 +93,7 @@ def test_the_lab_finds_ollama_where_the_mode_says(
         (["ollama.mode=external", "ollama.url=http://host.docker.internal:1234"], True),
     ],
 )
-def test_this_machine_has_a_name_only_in_labs_whose_ollama_runs_on_it(
+def test_name_of_the_host_is_added_only_if_ollama_runs_on_it(
     dev: Callable[..., Settings], flags: list[str], *, named: bool
 ) -> None:
     services = yaml.safe_load(stack_file(dev(*flags)))["services"]
@@ -103,16 +103,16 @@ def test_this_machine_has_a_name_only_in_labs_whose_ollama_runs_on_it(
 
 
 @pytest.mark.parametrize(
-    ("work_dir", "as_compose_resolves_it"),
+    ("work_dir", "path_in_compose"),
     [(".", "../.."), ("notebooks", "../../notebooks"), ("..", "../../.."), ("/srv/work", "/srv/work")],
 )
-def test_the_work_folder_is_relative_to_the_project(
-    dev: Callable[..., Settings], work_dir: str, as_compose_resolves_it: str
+def test_work_folder_is_relative_to_the_project(
+    dev: Callable[..., Settings], work_dir: str, path_in_compose: str
 ) -> None:
-    assert variables(dev(f"storage.work_dir={work_dir}"))["DEVAI_WORK_DIR"] == as_compose_resolves_it
+    assert variables(dev(f"storage.work_dir={work_dir}"))["DEVAI_WORK_DIR"] == path_in_compose
 
 
-def test_podman_has_a_file_and_ways_of_its_own(dev: Callable[..., Settings]) -> None:
+def test_podman_has_its_own_file_and_options(dev: Callable[..., Settings]) -> None:
     podman = dev("engine.name=podman", "gpu.enabled=true", "gpu.count=2")
     files = variables(podman)["COMPOSE_FILE"]
     assert "docker-compose.podman.yml" in files
@@ -125,11 +125,11 @@ def test_podman_has_a_file_and_ways_of_its_own(dev: Callable[..., Settings]) -> 
     assert yaml.safe_load(stack_file(rootless))["services"]["devai"]["userns_mode"] == "keep-id"
 
 
-def test_quantities_arrive_in_composes_own_units(dev: Callable[..., Settings]) -> None:
-    found = variables(dev("resources.lab.cpu=1500m", "resources.lab.memory=1.5Gi", "ollama.keep_alive=2h"))
-    assert found["DEVAI_LAB_CPUS"] == "1.5"
-    assert found["DEVAI_LAB_MEMORY"] == "1610612736"
-    assert found["DEVAI_OLLAMA_KEEP_ALIVE"] == "7200s"
+def test_quantities_have_the_units_of_compose(dev: Callable[..., Settings]) -> None:
+    environment = variables(dev("resources.lab.cpu=1500m", "resources.lab.memory=1.5Gi", "ollama.keep_alive=2h"))
+    assert environment["DEVAI_LAB_CPUS"] == "1.5"
+    assert environment["DEVAI_LAB_MEMORY"] == "1610612736"
+    assert environment["DEVAI_OLLAMA_KEEP_ALIVE"] == "7200s"
 
 
 def test_labels_variables_and_secrets_are_in_the_stack_file(dev: Callable[..., Settings]) -> None:
@@ -145,7 +145,7 @@ def test_labels_variables_and_secrets_are_in_the_stack_file(dev: Callable[..., S
     assert lab["labels"]["team"] == "a'b"
 
 
-def test_the_lab_answers_under_host_names_that_are_added(dev: Callable[..., Settings]) -> None:
+def test_allowed_hosts_are_added(dev: Callable[..., Settings]) -> None:
     assert variables(dev())["DEVAI_ALLOWED_HOSTS"] == ""
     added = dev("network.allowed_hosts=[lab.example.com, .example.net]")
     assert variables(added)["DEVAI_ALLOWED_HOSTS"] == "lab.example.com .example.net"
@@ -155,12 +155,12 @@ def test_rendering_the_same_settings_gives_the_same_text(dev: Callable[..., Sett
     assert compose.render(dev("ports.lab=9000")) == compose.render(dev("ports.lab=9000"))
 
 
-def test_the_example_for_compose_by_hand_is_what_conf_gives(shipped: Project, dev: Callable[..., Settings]) -> None:
+def test_example_for_manual_use_of_compose_is_current(shipped: Project, dev: Callable[..., Settings]) -> None:
     """`DEVAI_REGENERATE=1` rewrites the repository's file."""
     rendered = compose.example(dev("engine.uid=1000", "engine.gid=1000"))
     if os.environ.get("DEVAI_REGENERATE") == "1":
         (REPOSITORY / EXAMPLE).write_text(rendered, encoding="utf-8")
         return
     file = shipped.root / EXAMPLE
-    present = file.read_text(encoding="utf-8") if file.exists() else ""
-    assert present == rendered, f"{EXAMPLE} is not what conf/ gives; `{REGENERATE}` writes it again"
+    actual = file.read_text(encoding="utf-8") if file.exists() else ""
+    assert actual == rendered, f"{EXAMPLE} is out of date; `{REGENERATE}` writes the file"

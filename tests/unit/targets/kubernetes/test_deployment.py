@@ -1,4 +1,4 @@
-"""Stacks in a cluster, with what kubectl would be asked in place of one."""
+"""Deployment in a cluster; fakes of kubectl's functions record the calls."""
 
 from __future__ import annotations
 
@@ -25,111 +25,113 @@ Patch = pytest.MonkeyPatch
 
 
 @pytest.fixture
-def own(shipped: Project, monkeypatch: Patch) -> Cluster:
-    """A stack whose context is there."""
+def cluster(shipped: Project, monkeypatch: Patch) -> Cluster:
+    """Return the cluster of a stack whose context exists."""
     monkeypatch.setattr(Kubectl, "check_context", lambda _: None)
     return Cluster(shipped, load(shipped, Stack("dev", "local")))
 
 
-def pod(name: str, phase: str = "Running", *, ready: bool = True, leaves: bool = False) -> dict[str, Any]:
-    """One with a second container beside what may not be ready."""
+def pod(name: str, phase: str = "Running", *, ready: bool = True, terminating: bool = False) -> dict[str, Any]:
+    """Return a pod with two containers, of which the second one is ready."""
     metadata = {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"}
-    metadata |= {"deletionTimestamp": "2026-01-02T00:00:00Z"} if leaves else {}
+    metadata |= {"deletionTimestamp": "2026-01-02T00:00:00Z"} if terminating else {}
     containers = [{"ready": ready, "state": {}}, {"ready": True, "state": {}}]
     conditions = [{"type": "Ready", "status": str(ready)}]
     status = {"phase": phase, "conditions": conditions, "containerStatuses": containers}
     return {"kind": "Pod", "metadata": metadata, "spec": {}, "status": status}
 
 
-def shell(own: Cluster) -> None:
-    kubernetes.execute(own, "devai", ["bash"])
+def shell(cluster: Cluster) -> None:
+    kubernetes.execute(cluster, "devai", ["bash"])
 
 
-def port(own: Cluster) -> None:
-    with kubernetes.port_of(own, "devai"):
+def port(cluster: Cluster) -> None:
+    with kubernetes.port_of(cluster, "devai"):
         pass
 
 
-@pytest.mark.parametrize("way", [shell, port])
+@pytest.mark.parametrize("action", [shell, port])
 @pytest.mark.parametrize(
-    ("pods", "taken"),
+    ("pods", "selected"),
     [
-        ([pod("old", leaves=True), pod("starts", ready=False)], "pod/starts"),
-        ([pod("starts", ready=False), pod("runs")], "pod/runs"),
-        ([pod("waits", "Pending", ready=False), pod("starts", ready=False)], "pod/starts"),
+        ([pod("old", terminating=True), pod("starting", ready=False)], "pod/starting"),
+        ([pod("starting", ready=False), pod("running")], "pod/running"),
+        ([pod("pending", "Pending", ready=False), pod("starting", ready=False)], "pod/starting"),
     ],
 )
-def test_a_shell_and_a_port_lead_to_the_pod_that_stays(
-    own: Cluster, monkeypatch: Patch, way: Callable[[Cluster], None], pods: Sequence[object], taken: str
+def test_shell_and_port_forward_select_a_pod_that_is_not_terminating(
+    cluster: Cluster, monkeypatch: Patch, action: Callable[[Cluster], None], pods: Sequence[object], selected: str
 ) -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
     def port_forward(_: Kubectl, name: str, *__: object, **___: object) -> nullcontext[int]:
-        asked.append(name)
+        calls.append(name)
         return nullcontext(0)
 
     monkeypatch.setattr(Kubectl, "objects", lambda *_: pods)
-    monkeypatch.setattr(Kubectl, "execute", lambda _, name, __: asked.append(name))
+    monkeypatch.setattr(Kubectl, "execute", lambda _, name, __: calls.append(name))
     monkeypatch.setattr(Kubectl, "port_forward", port_forward)
-    way(own)
-    assert asked == [taken]
+    action(cluster)
+    assert calls == [selected]
 
 
-@pytest.mark.parametrize("way", [shell, port])
-def test_where_no_pod_stays_that_is_said(own: Cluster, monkeypatch: Patch, way: Callable[[Cluster], None]) -> None:
-    monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("waits", "Pending", ready=False)])
+@pytest.mark.parametrize("action", [shell, port])
+def test_missing_pod_is_reported(cluster: Cluster, monkeypatch: Patch, action: Callable[[Cluster], None]) -> None:
+    monkeypatch.setattr(
+        Kubectl, "objects", lambda *_: [pod("old", terminating=True), pod("pending", "Pending", ready=False)]
+    )
     with pytest.raises(DevaiError, match="no pod of devai is running"):
-        way(own)
+        action(cluster)
 
 
-def test_an_ingress_is_gone_before_its_class_goes(own: Cluster, monkeypatch: Patch) -> None:
-    """AWS's webhook refuses to let go of one without: kubernetes-sigs/aws-load-balancer-controller#4341."""
+def test_ingress_is_deleted_before_its_class(cluster: Cluster, monkeypatch: Patch) -> None:
+    """AWS's webhook refuses to delete an ingress without a class: kubernetes-sigs/aws-load-balancer-controller#4341."""
     kinds = ("IngressClass", "Ingress", "Secret", "Deployment")
-    there = [{"apiVersion": "v1", "kind": kind, "metadata": {"name": "devai"}} for kind in kinds]
-    gone: list[Sequence[str]] = []
+    objects = [{"apiVersion": "v1", "kind": kind, "metadata": {"name": "devai"}} for kind in kinds]
+    deleted: list[Sequence[str]] = []
 
     def delete(_: Kubectl, names: Sequence[str], *, wait: bool) -> list[str]:
         assert wait
-        gone.append(names)
+        deleted.append(names)
         return []
 
-    monkeypatch.setattr(Kubectl, "objects", lambda *_: there)
+    monkeypatch.setattr(Kubectl, "objects", lambda *_: objects)
     monkeypatch.setattr(Kubectl, "delete", delete)
-    kubernetes.delete(own, data=False)
-    assert [names for names in gone if names] == [["ingress/devai", "deployment/devai"], ["ingressclass/devai"]]
+    kubernetes.delete(cluster, data=False)
+    assert [names for names in deleted if names] == [["ingress/devai", "deployment/devai"], ["ingressclass/devai"]]
 
 
-def test_a_pod_that_ends_or_answers_in_part_is_shown_as_that(own: Cluster, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(Kubectl, "objects", lambda *_: [pod("old", leaves=True), pod("new", ready=False), pod("runs")])
-    states = [row["state"] for row in cluster_status.rows(own)]
+def test_state_of_a_pod_has_its_phase_and_readiness(cluster: Cluster, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(
+        Kubectl, "objects", lambda *_: [pod("old", terminating=True), pod("new", ready=False), pod("running")]
+    )
+    states = [row["state"] for row in cluster_status.rows(cluster)]
     assert states == ["terminating, ready", "Running, not ready", "Running, ready"]
 
 
-def test_a_secret_that_somebody_else_put_there_goes_when_it_is_said_to(own: Cluster, monkeypatch: Patch) -> None:
-    """As `kubectl create secret` did: it belongs to another manager, and applying the rest leaves it where it is."""
-    asked: list[str] = []
+def test_secret_of_another_field_manager_is_removed(cluster: Cluster, monkeypatch: Patch) -> None:
+    """Such as a key that `kubectl create secret` has created: apply does not remove it."""
+    calls: list[str] = []
 
-    def call(_: Kubectl, words: Sequence[str], given: str | None) -> Result:
-        asked.append(" ".join(words))
-        assert "OLD" not in (given or "")
-        return Result(tuple(words), 0, b"")
+    def call(_: Kubectl, argv: Sequence[str], stdin: str | None) -> Result:
+        calls.append(" ".join(argv))
+        assert "OLD" not in (stdin or "")
+        return Result(tuple(argv), 0, b"")
 
     monkeypatch.setattr(Kubectl, "_call", call)
-    sending = SecretChanges({"JUPYTER_TOKEN": "token", "OLD": "x"}, {"JUPYTER_TOKEN": "token"})
-    assert sending.shown == "secret OLD: removed"
-    cluster_secrets.send(own, sending)
-    removed, applied = asked
+    changes = SecretChanges({"JUPYTER_TOKEN": "token", "OLD": "x"}, {"JUPYTER_TOKEN": "token"})
+    assert changes.shown == "secret OLD: removed"
+    cluster_secrets.send(cluster, changes)
+    removed, applied = calls
     assert removed == 'patch secret/devai --type=merge --patch={"data": {"OLD": null}}'
     assert applied.startswith("apply ")
 
 
-def test_another_token_for_a_local_cluster_is_not_that_of_the_lab_in_compose(
-    project: Project, monkeypatch: Patch
-) -> None:
-    own = Cluster(project, load(project, Stack("dev", "local"), environ={}))
+def test_rotated_token_of_a_local_cluster_differs_from_the_one_in_compose(project: Project, monkeypatch: Patch) -> None:
+    cluster = Cluster(project, load(project, Stack("dev", "local"), environ={}))
     monkeypatch.setattr(cluster_secrets, "stored", lambda *_: {"JUPYTER_TOKEN": "leaked", "OPENAI_API_KEY": "a-key"})
-    compose = state.token(own.project, own.settings.stack)
-    sending = cluster_secrets.renew(own)
-    assert sending.changed == ["JUPYTER_TOKEN"]
-    assert sending.desired["JUPYTER_TOKEN"] not in ("leaked", compose)
-    assert state.token(own.project, own.settings.stack) == compose
+    compose = state.token(cluster.project, cluster.settings.stack)
+    changes = cluster_secrets.renew(cluster)
+    assert changes.changed == ["JUPYTER_TOKEN"]
+    assert changes.desired["JUPYTER_TOKEN"] not in ("leaked", compose)
+    assert state.token(cluster.project, cluster.settings.stack) == compose

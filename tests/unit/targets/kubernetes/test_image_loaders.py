@@ -1,4 +1,4 @@
-"""How an image gets into a cluster of this machine: the commands, and what is said where there is no way."""
+"""Loading of images into local clusters: the commands, and errors of missing or failing programs."""
 
 from __future__ import annotations
 
@@ -23,77 +23,77 @@ IMAGE = "devai-lab:local-dev-1"
         ("auto", "docker-desktop", ""),
     ],
 )
-def test_the_context_or_the_configuration_says_how(
+def test_loader_depends_on_context_and_configuration(
     loader: str, context: str, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = image_loaders.find(loader, context)
-    assert found
-    found.load(Docker(dry=True), IMAGE)
+    selected = image_loaders.find(loader, context)
+    assert selected
+    selected.load(Docker(dry=True), IMAGE)
     assert capsys.readouterr().err.splitlines() == (
         [f"docker save --output=image.tar {IMAGE}", command] if command else []
     )
 
 
-def test_a_cluster_that_nobody_knows_has_no_way() -> None:
+def test_unknown_cluster_has_no_loader() -> None:
     assert image_loaders.find("auto", "prod-eu") is None
 
 
 class Engine:
-    """Stands in for the engine of this machine, which a unit test has none of."""
+    """Fake of the engine of this machine: saves the name of the image as its archive."""
 
     dry = False
 
     def save(self, image: str, archive: object) -> None:
-        """Write something."""
+        """Write the archive."""
         Path(str(archive)).write_text(image, encoding="utf-8")
 
 
-def test_a_clusters_own_program_is_given_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_of_the_cluster_gets_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine: Docker = Engine()  # type: ignore[assignment]
     kind = tmp_path / "kind"
-    kind.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/words\ncat "$4" >{tmp_path}/loaded\n', encoding="utf-8")
+    kind.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/arguments\ncat "$4" >{tmp_path}/loaded\n', encoding="utf-8")
     kind.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    found = image_loaders.find("auto", "kind-own")
-    assert found
-    found.load(engine, IMAGE)
-    assert (tmp_path / "words").read_text(encoding="utf-8").startswith("load image-archive --name=own /var/tmp/")
+    loader = image_loaders.find("auto", "kind-own")
+    assert loader
+    loader.load(engine, IMAGE)
+    assert (tmp_path / "arguments").read_text(encoding="utf-8").startswith("load image-archive --name=own /var/tmp/")
     assert (tmp_path / "loaded").read_text(encoding="utf-8") == IMAGE
 
 
-# In the place of an engine that keeps images in containerd, which is newer than what the tests can have.
+# Fake of Docker with containerd's image store, which is newer than the engines of the tests.
 DOCKER = """#!/bin/sh
 case "$*" in
-    *version*) echo "$DOCKER_SPEAKS" ;;
+    *version*) echo "$FAKE_API_VERSION" ;;
     *inspect*) echo '[{"Id": "sha256:1", "Os": "linux", "Architecture": "arm64"}]' ;;
-    *) echo "$*" >"$DOCKER_WORDS" ;;
+    *) echo "$*" >"$FAKE_LOG" ;;
 esac
 """
 
 
-@pytest.mark.parametrize(("speaks", "platform"), [("1.47", ""), ("1.48", " --platform=linux/arm64"), ("1.41", "")])
-def test_an_archive_has_one_platform_where_the_engine_can_tell_them_apart(
-    speaks: str, platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("api_version", "platform"), [("1.47", ""), ("1.48", " --platform=linux/arm64"), ("1.41", "")])
+def test_archive_has_one_platform_if_the_engine_supports_it(
+    api_version: str, platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "docker"
     program.write_text(DOCKER, encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setenv("DOCKER_SPEAKS", speaks)
-    monkeypatch.setenv("DOCKER_WORDS", str(tmp_path / "words"))
+    monkeypatch.setenv("FAKE_API_VERSION", api_version)
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
     Docker().save(IMAGE, tmp_path / "image.tar")
-    words = (tmp_path / "words").read_text(encoding="utf-8")
-    assert words == f"image save --output={tmp_path}/image.tar{platform} {IMAGE}\n"
+    command = (tmp_path / "log").read_text(encoding="utf-8")
+    assert command == f"image save --output={tmp_path}/image.tar{platform} {IMAGE}\n"
 
 
-def test_a_command_reads_the_archive_and_its_failure_is_told() -> None:
+def test_configured_command_reads_the_archive_and_its_failure_is_reported() -> None:
     engine: Docker = Engine()  # type: ignore[assignment]
     reads = image_loaders.find(f"grep -q {IMAGE}", "own")
     assert reads
     reads.load(engine, IMAGE)
-    fails = image_loaders.find("sh -c 'echo no room >&2; exit 3'", "own")
+    fails = image_loaders.find("sh -c 'echo no space >&2; exit 3'", "own")
     assert fails
-    with pytest.raises(ToolError, match=r"\(exit code 3\): no room"):
+    with pytest.raises(ToolError, match=r"\(exit code 3\): no space"):
         fails.load(engine, IMAGE)
     absent = image_loaders.find("no-such-program", "own")
     assert absent

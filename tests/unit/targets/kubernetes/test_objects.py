@@ -1,4 +1,4 @@
-"""What can't be changed in a stack that lives, without a cluster; tests/cluster asks a real one."""
+"""Live objects: quantities, references and immutable fields, without a cluster; tests/cluster uses a real one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from devai_tasks.targets.kubernetes import objects as live
 
 
 @pytest.mark.parametrize(
-    ("text", "bytes_"),
+    ("text", "size"),
     [("50Gi", 50 * 2**30), ("1Ti", 2**40), ("500M", 500 * 10**6), ("1073741824", 2**30), ("1.5Gi", 3 * 2**29)],
 )
-def test_a_quantity_is_what_kubernetes_takes_it_for(text: str, bytes_: int) -> None:
-    assert live.quantity(text) == bytes_
+def test_quantity_is_parsed_as_in_kubernetes(text: str, size: int) -> None:
+    assert live.quantity(text) == size
 
 
-def test_objects_are_named_as_kubectl_does() -> None:
+def test_references_have_the_form_of_kubectl() -> None:
     deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "devai"}}
     assert live.reference(deployment) == "deployment.apps/devai"
     assert live.reference({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}) == "secret/a"
 
 
-def test_the_number_of_pods_is_the_manifests_or_the_autoscalers_least() -> None:
+def test_replicas_are_those_of_the_manifest_or_the_minimum_of_the_autoscaler() -> None:
     def deployment(name: str, **spec: int) -> dict[str, Any]:
         return {"kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 
@@ -34,7 +34,7 @@ def test_the_number_of_pods_is_the_manifests_or_the_autoscalers_least() -> None:
     assert live.replicas(objects) == {"fixed": 2, "scaled": 3, "plain": 1}
 
 
-def test_all_immutable_fields_are_reported_at_once_and_each_hint_once() -> None:
+def test_all_immutable_fields_are_reported_with_each_hint_once() -> None:
     def claim(size: str, mode: str) -> dict[str, Any]:
         spec = {"accessModes": [mode], "resources": {"requests": {"storage": size}}}
         return {"kind": "PersistentVolumeClaim", "metadata": {"name": "home"}, "spec": spec}
@@ -48,9 +48,11 @@ def test_all_immutable_fields_are_reported_at_once_and_each_hint_once() -> None:
     assert refused.value.hint.count("`inv k8s.delete --data`") == 1
 
 
-def test_a_first_apply_shows_every_line_as_new() -> None:
-    one, other = (f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: {kind[0]}}}\n" for kind in ("Namespace", "Service"))
-    text = f"{one}---\n{other}"
+def test_first_apply_shows_every_line_as_new() -> None:
+    left, right = (
+        f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: {kind[0]}}}\n" for kind in ("Namespace", "Service")
+    )
+    text = f"{left}---\n{right}"
     lines = live.as_new(text).splitlines()
     assert [line for line in lines if line.startswith("+++")] == ["+++ namespace/N", "+++ service/S"]
     assert [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")] == [

@@ -1,4 +1,4 @@
-"""The leaf of a stack's manifests, as far as no kustomize is needed to judge it."""
+"""Generated overlay of a stack's manifests, without kustomize."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from devai_tasks.config.schema import Settings
 from devai_tasks.config.stack import Stack
 from devai_tasks.targets.kubernetes import rendering as kubernetes
 
-OF_ONES_OWN = ("storage.home_class=a", "storage.models_class=b", "models=[]")
-# Elsewhere it is the cloud's only one, or wants a certificate of one's own.
+CUSTOM = ("storage.home_class=a", "storage.models_class=b", "models=[]")
+# Other clouds have only one class, or an ingress of another class needs a certificate.
 CLASSES = {"aws": ("ingress.class_name=c",), "azure": ("ingress.class_name=c",)}
 
 
-def removals(documents: list[Any]) -> list[int]:
-    """Where objects are taken out."""
-    return [number for number, found in enumerate(documents) if found.get("$patch") == "delete"]
+def deletions(documents: list[Any]) -> list[int]:
+    """Return the indexes of the documents that delete an object."""
+    return [number for number, document in enumerate(documents) if document.get("$patch") == "delete"]
 
 
-@pytest.mark.parametrize("overrides", [(), OF_ONES_OWN, (*OF_ONES_OWN, "compute.replicas.max=3")])
+@pytest.mark.parametrize("overrides", [(), CUSTOM, (*CUSTOM, "compute.replicas.max=3")])
 @pytest.mark.parametrize("cloud", ["local", "aws", "azure", "gcp"])
-def test_nothing_follows_a_removal_in_a_patch(shipped: Project, cloud: str, overrides: tuple[str, ...]) -> None:
-    """The kustomize of kubectl 1.32 panics on that."""
-    own = (*overrides, *CLASSES.get(cloud, ())) if overrides else overrides
-    settings = load(shipped, Stack("dev", cloud), own, environ={})
+def test_deletion_is_the_last_document_of_a_patch(shipped: Project, cloud: str, overrides: tuple[str, ...]) -> None:
+    """Otherwise the kustomize of kubectl 1.32 panics."""
+    all_overrides = (*overrides, *CLASSES.get(cloud, ())) if overrides else overrides
+    settings = load(shipped, Stack("dev", cloud), all_overrides, environ={})
     for name, text in kubernetes.render(settings).items():
         documents = list(yaml.safe_load_all(text))
-        assert removals(documents) in ([], [len(documents) - 1]), name
+        assert deletions(documents) in ([], [len(documents) - 1]), name
 
 
 def lab_of(settings: Settings) -> Any:
@@ -42,16 +42,16 @@ def lab_of(settings: Settings) -> Any:
     return deployment["spec"]
 
 
-def test_a_home_that_one_node_has_is_let_go_before_the_next_pod_wants_it(project: Project) -> None:
+def test_home_that_one_node_mounts_is_released_before_the_next_pod_starts(project: Project) -> None:
     (project.conf / "clouds" / "lan.yaml").write_text("compute: {provider: none}\nkubernetes: {context: lan}\n")
-    one = ("storage.access=ReadWriteOnce",)
-    own = lab_of(load(project, project.stack("dev", "lan"), one, environ={}))
-    assert own["strategy"] == {"type": "Recreate", "rollingUpdate": None}
-    for cloud, overrides in (("lan", ()), ("local", one), ("aws", one)):
+    single_node = ("storage.access=ReadWriteOnce",)
+    lab = lab_of(load(project, project.stack("dev", "lan"), single_node, environ={}))
+    assert lab["strategy"] == {"type": "Recreate", "rollingUpdate": None}
+    for cloud, overrides in (("lan", ()), ("local", single_node), ("aws", single_node)):
         assert "strategy" not in lab_of(load(project, project.stack("dev", cloud), overrides, environ={}))
 
 
-def test_the_job_that_brings_models_has_another_name_where_its_image_comes_from_elsewhere(project: Project) -> None:
+def test_name_of_the_models_job_depends_on_the_registry_of_its_image(project: Project) -> None:
     (project.conf / "clouds" / "lan.yaml").write_text("compute: {provider: none}\nkubernetes: {context: lan}\n")
     names = set()
     for registry in ("", "registry.example.net/lab", "other.example.net/lab"):
@@ -60,7 +60,7 @@ def test_the_job_that_brings_models_has_another_name_where_its_image_comes_from_
     assert len(names) == 2
 
 
-def test_a_changed_pod_template_of_the_models_job_has_another_revision(shipped: Project) -> None:
+def test_changed_pod_template_of_the_models_job_has_a_new_revision(shipped: Project) -> None:
     """Otherwise `inv k8s.apply` would try to change the job of an older version, and jobs are immutable."""
     base = yaml.safe_load((shipped.root / "deploy/kubernetes/base/models.yaml").read_text())
     template = json.dumps(base["spec"]["template"], sort_keys=True)
@@ -69,23 +69,23 @@ def test_a_changed_pod_template_of_the_models_job_has_another_revision(shipped: 
 
 
 @pytest.mark.parametrize(
-    ("cloud", "balancers"),
+    ("cloud", "load_balancers"),
     [("aws", [".elb.amazonaws.com", ".elb.amazonaws.com.cn"]), ("azure", [".cloudapp.azure.com"]), ("gcp", [])],
 )
-def test_a_lab_answers_under_the_names_by_which_its_cluster_leads_to_it(
-    shipped: Project, cloud: str, balancers: list[str]
+def test_allowed_hosts_are_the_names_of_the_lab_in_its_cluster(
+    shipped: Project, cloud: str, load_balancers: list[str]
 ) -> None:
-    own = ("ingress.host=lab.example.com", "network.allowed_hosts=[proxy.example.com]")
-    settings = load(shipped, Stack("dev", cloud), own, environ={})
+    overrides = ("ingress.host=lab.example.com", "network.allowed_hosts=[proxy.example.com]")
+    settings = load(shipped, Stack("dev", cloud), overrides, environ={})
     lab, _ = yaml.safe_load_all(kubernetes.render(settings)["kubernetes/environment.yaml"])
     service = f"devai.devai-{cloud}-dev"
     assert lab["data"]["JUPYTER_ALLOWED_HOSTS"].split() == [
-        "proxy.example.com", "lab.example.com", *balancers,
+        "proxy.example.com", "lab.example.com", *load_balancers,
         "devai", service, f"{service}.svc", f"{service}.svc.cluster.local",
     ]  # fmt: skip
 
 
-def test_nor_in_a_patch_of_a_component(shipped: Project) -> None:
+def test_deletion_is_the_last_document_of_a_patch_in_a_component(shipped: Project) -> None:
     for file in Path(shipped.root, "deploy/kubernetes").rglob("*.yaml"):
         documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
-        assert removals([found for found in documents if found]) in ([], [len(documents) - 1]), file
+        assert deletions([document for document in documents if document]) in ([], [len(documents) - 1]), file

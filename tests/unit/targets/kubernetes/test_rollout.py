@@ -1,4 +1,4 @@
-"""Watching a rollout over a bad connection, with a program in kubectl's place that answers the third time only."""
+"""Waiting for a rollout over an unreliable connection. kubectl is a fake that answers only the third call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JOB = {
 
 @pytest.fixture
 def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
-    """Nothing comes from a watch, and what is asked for fails twice."""
+    """Put a fake kubectl on PATH: watches fail, and the first two other calls fail."""
     program = tmp_path / "kubectl"
     program.write_text(
         """#!/bin/sh
@@ -43,22 +43,22 @@ cat "$0.json"
     return Kubectl("context", "namespace")
 
 
-def has(folder: Path, *items: dict[str, Any]) -> None:
-    """What the server has."""
+def put(folder: Path, *items: dict[str, Any]) -> None:
+    """Set the objects on the server."""
     (folder / "kubectl.json").write_text(json.dumps({"items": items}), encoding="utf-8")
 
 
-def test_a_rollout_is_watched_on_after_a_moment_without_an_answer(tmp_path: Path, kubectl: Kubectl) -> None:
-    has(tmp_path, LAB)
+def test_wait_for_a_rollout_continues_after_a_connection_failure(tmp_path: Path, kubectl: Kubectl) -> None:
+    put(tmp_path, LAB)
     rollout.wait(kubectl, ["devai"], seconds=10)
 
 
-def test_so_is_the_job_that_brings_models(tmp_path: Path, kubectl: Kubectl) -> None:
-    has(tmp_path, JOB)
+def test_wait_for_the_models_job_continues_after_a_connection_failure(tmp_path: Path, kubectl: Kubectl) -> None:
+    put(tmp_path, JOB)
     assert rollout.wait_for_models(kubectl, seconds=10) == ("done", [])
 
 
-def test_no_answer_for_longer_is_said(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_longer_connection_failure_is_reported(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollout, "_SILENCE_SECONDS", 0)
     with pytest.raises(ToolError, match="TLS handshake timeout"):
         rollout.wait(kubectl, ["devai"], seconds=10)
