@@ -277,11 +277,8 @@ def test_token_is_not_rotated_if_a_check_fails(project: Project, monkeypatch: py
     [
         (None, "", True),
         ({"Id": "sha256:a"}, "", True),
-        (
-            {"Id": "sha256:a", "Config": {"Labels": {fingerprint.LABEL: "other"}}},
-            "",
-            True,
-        ),  # also an image of another folder
+        # Also an image of another folder.
+        ({"Id": "sha256:a", "Config": {"Labels": {fingerprint.LABEL: "other"}}}, "", True),
         ({"Id": "sha256:a", "Config": {"Labels": {fingerprint.LABEL: "other"}}}, "sha256:b", True),
         ({"Id": "sha256:a", "Config": {"Labels": {fingerprint.LABEL: "other"}}}, "sha256:a", False),
         ({"Id": "sha256:a", "Config": {"Labels": {fingerprint.LABEL: "current"}}}, "", False),

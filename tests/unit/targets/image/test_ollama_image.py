@@ -1,4 +1,4 @@
-"""Which Ollama a stack runs: the official image, or a local build of another version, and under which name."""
+"""Image of Ollama: the official image, or a local build with its own name and version."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ BASE = "devai-base:trixie"
 
 
 class Engine(Docker):
-    """Stands in for an engine that has some images: notes what it pulls and builds."""
+    """Fake of an engine with some images: records pulls and builds."""
 
     def __init__(self, *present: str) -> None:
         super().__init__()
         self.present = {BASE, *present}
-        self.done: list[str] = []
+        self.calls: list[str] = []
 
     def has_image(self, name: str) -> bool:
-        """One of those, or made since."""
+        """Whether the image was present at first, or was pulled or built since."""
         return name in self.present
 
     def pull(self, image: str) -> None:
-        """Note it."""
-        self.done.append(f"pull {image}")
+        """Record the call."""
+        self.calls.append(f"pull {image}")
         self.present.add(image)
 
     def bake(
         self, definition: Path, target: str, variables: object, settings: object = None, hidden: object = None
     ) -> None:
-        """Note it."""
+        """Record the call."""
         del definition, variables, settings, hidden
-        self.done.append(f"build {target}")
+        self.calls.append(f"build {target}")
         self.present.add(BUILT)
 
 
@@ -65,49 +65,49 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_local_build_has_a_name_and_a_version_of_its_own(project: Project) -> None:
+def test_local_build_has_its_own_name_and_version(project: Project) -> None:
     engine = Engine()
-    provided = building.ensure_ollama(project, settings(project), engine)
-    assert image_names.ollama(provided) == BUILT
-    assert engine.done == ["build ollama"]
+    resolved = building.ensure_ollama(project, settings(project), engine)
+    assert image_names.ollama(resolved) == BUILT
+    assert engine.calls == ["build ollama"]
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_local_build_is_noted_for_the_tasks_that_follow(project: Project) -> None:
+def test_local_build_is_recorded_for_later_tasks(project: Project) -> None:
     building.ensure_ollama(project, settings(project), Engine())
-    noted = settings(project)
-    assert f"DEVAI_OLLAMA_IMAGE='{BUILT}'" in compose.render(noted)["compose/.env"]
-    kustomization = yaml.safe_load(rendering.render(noted)["kubernetes/kustomization.yaml"])
-    wanted = {"name": "ollama/ollama", "newName": "devai-ollama", "newTag": "4.5.6"}
-    assert wanted in kustomization["images"]
+    recorded = settings(project)
+    assert f"DEVAI_OLLAMA_IMAGE='{BUILT}'" in compose.render(recorded)["compose/.env"]
+    kustomization = yaml.safe_load(rendering.render(recorded)["kubernetes/kustomization.yaml"])
+    expected = {"name": "ollama/ollama", "newName": "devai-ollama", "newTag": "4.5.6"}
+    assert expected in kustomization["images"]
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_local_build_that_is_present_is_not_built_again(project: Project) -> None:
+def test_existing_local_build_is_not_repeated(project: Project) -> None:
     engine = Engine(BUILT)
     assert image_names.ollama(building.ensure_ollama(project, settings(project), engine)) == BUILT
-    assert engine.done == []
+    assert engine.calls == []
 
 
 @pytest.mark.usefixtures("online")
-def test_a_registry_that_answers_again_replaces_the_local_build(project: Project) -> None:
+def test_reachable_registry_replaces_the_local_build(project: Project) -> None:
     before = settings(project, f"ollama.built={BUILT}")
     engine = Engine(BUILT)
     assert image_names.ollama(building.ensure_ollama(project, before, engine)) == OFFICIAL
-    assert engine.done == [f"pull {OFFICIAL}"]
+    assert engine.calls == [f"pull {OFFICIAL}"]
     assert image_names.ollama(settings(project)) == OFFICIAL
 
 
 @pytest.mark.usefixtures("offline")
-def test_the_official_image_that_is_present_runs(project: Project) -> None:
+def test_existing_official_image_is_used(project: Project) -> None:
     engine = Engine(OFFICIAL, BUILT)
     assert image_names.ollama(building.ensure_ollama(project, settings(project), engine)) == OFFICIAL
-    assert engine.done == []
+    assert engine.calls == []
 
 
 @pytest.mark.usefixtures("offline")
-def test_another_version_of_the_local_build_is_built(project: Project) -> None:
+def test_other_version_of_the_local_build_is_rebuilt(project: Project) -> None:
     engine = Engine("devai-ollama:4.5.5")
-    noted = settings(project, "ollama.built=devai-ollama:4.5.5")
-    assert image_names.ollama(building.ensure_ollama(project, noted, engine)) == BUILT
-    assert engine.done == ["build ollama"]
+    recorded = settings(project, "ollama.built=devai-ollama:4.5.5")
+    assert image_names.ollama(building.ensure_ollama(project, recorded, engine)) == BUILT
+    assert engine.calls == ["build ollama"]

@@ -1,4 +1,4 @@
-"""Which images may go; tests/registry removes real ones."""
+"""Selection of unused images; tests/registry removes real images."""
 
 from __future__ import annotations
 
@@ -15,48 +15,46 @@ from devai_tasks.workspace.ownership import Claim, Owner
 
 
 class Engine(Images):
-    """Stands in for an engine with images."""
+    """Fake of an engine with images."""
 
     def names(self, label: str) -> list[dict[str, str]]:
-        """Rows of images, as it shows them."""
+        """Return rows of images, as the engine lists them."""
         assert label == "io.devai.project=devai"
         return [
             {"Repository": repository, "Tag": tag, "ID": f"sha256:{tag}" if repository != "<none>" else tag}
             for repository, tag in (
                 ("devai-lab", "local-dev"), ("r.test/devai-lab", "0.1.0"), ("r.test/devai-lab", "older"),
-                ("r.test/devai-lab", "running"), ("<none>", "sha256:forgotten"), ("<none>", "sha256:of-a-lab"),
+                ("r.test/devai-lab", "running"), ("<none>", "sha256:unused"), ("<none>", "sha256:of-a-lab"),
             )
         ]  # fmt: skip
 
     def used(self) -> set[str]:
-        """The images of containers."""
+        """Return the IDs of the images of containers."""
         return {"sha256:of-a-lab", "sha256:running"}
 
 
 @pytest.mark.parametrize("registry", ["r.test", ""])
-def test_what_a_container_is_of_stays_with_what_the_stacks_and_the_present_commit_name(
-    shipped: Project, registry: str
-) -> None:
+def test_images_of_containers_stacks_and_the_current_commit_are_kept(shipped: Project, registry: str) -> None:
     settings = load(shipped, Stack("dev", "local"), [f"image.registry={registry}"], environ={})
-    found = pruning.find(shipped, settings, Engine())
-    assert found == (["r.test/devai-lab:older"] if registry else []) + ["sha256:forgotten"]
+    unused = pruning.find(shipped, settings, Engine())
+    assert unused == (["r.test/devai-lab:older"] if registry else []) + ["sha256:unused"]
 
 
-def test_nothing_goes_while_a_stack_of_the_same_project_is_another_folders(
+def test_pruning_is_refused_while_a_stack_belongs_to_another_folder(
     shipped: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also one that this folder has no profile of."""
+    """Also a stack without a profile in this folder."""
     settings = load(shipped, Stack("staging", "local"), environ={})
-    asked: list[str] = []
+    checked: list[str] = []
 
     def of(_: Project, name: str) -> Owner:
-        asked.append(name)
+        checked.append(name)
         return Owner(claim, f"the stack {name}", "the folder /here", "the folder /there")
 
     monkeypatch.setattr(folder_ownership, "of_compose_project", of)
     claim = Claim.OWN
     folder_ownership.check_images(shipped, settings, Engine())
-    assert asked == ["devai-local-dev"]
+    assert checked == ["devai-local-dev"]
     claim = Claim.FOREIGN
     with pytest.raises(UsageError, match=r"the stack devai-local-dev belongs to .*/there.* nothing was changed"):
         folder_ownership.check_images(shipped, settings, Engine())

@@ -1,4 +1,4 @@
-"""What is tried again on the way to a registry, and what is refused before; tests/registry has real registries."""
+"""Publishing of images: retries, logins, names and refusals; tests/registry has real registries."""
 
 from __future__ import annotations
 
@@ -28,46 +28,46 @@ T = TypeVar("T")
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long was waited, in place of waiting."""
+    """Record pauses instead of waiting."""
     waited: list[float] = []
-    # Its own name alone: libraries sleep, too.
+    # Only in this module: libraries also sleep.
     monkeypatch.setattr(publishing, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 
 class Failing:
-    """Something that fails a few times."""
+    """An action that fails a number of times."""
 
     def __init__(self, error: ToolError, times: int) -> None:
-        self.error, self.times, self.tried = error, times, 0
+        self.error, self.times, self.calls = error, times, 0
 
     def __call__(self) -> None:
-        """Fail, or not."""
-        self.tried += 1
-        if self.tried <= self.times:
+        """Raise the error for the first calls."""
+        self.calls += 1
+        if self.calls <= self.times:
             raise self.error
 
 
-def test_what_fails_on_the_way_is_tried_again_with_longer_pauses(pauses: list[float]) -> None:
+def test_failed_connection_is_retried_with_longer_pauses(pauses: list[float]) -> None:
     action = Failing(ToolError("connection reset"), 3)
     publishing.retry(action)
-    assert action.tried == 4
+    assert action.calls == 4
     assert pauses == [2, 4, 8]
 
 
-def test_what_goes_on_failing_is_given_up_with_its_own_words(pauses: list[float]) -> None:
+def test_persistent_failure_is_raised_after_the_last_retry(pauses: list[float]) -> None:
     action = Failing(ToolError("connection reset"), 99)
     with pytest.raises(ToolError, match="connection reset"):
         publishing.retry(action)
-    assert action.tried == 5
+    assert action.calls == 5
     assert pauses == [2, 4, 8, 16]
 
 
-def test_a_no_of_a_registry_is_not_questioned(pauses: list[float]) -> None:
+def test_refusal_of_a_registry_is_not_retried(pauses: list[float]) -> None:
     action = Failing(RegistryRefusedError("login", "denied"), 99)
     with pytest.raises(RegistryRefusedError):
         publishing.retry(action)
-    assert action.tried == 1
+    assert action.calls == 1
     assert pauses == []
 
 
@@ -84,22 +84,22 @@ def settings(project: Project, registry: str, cloud: str = "aws") -> Settings:
         ("azure", "europe-docker.pkg.dev/p", False),
         ("aws", "123456789012.dkr.ecr.eu-central-1.amazonaws.com", True),
         ("aws", "127.0.0.1:5000", False),
-        ("aws", "registry.invalid", True),  # what stands for one that Terraform has not made yet
+        ("aws", "registry.invalid", True),  # the placeholder before Terraform creates the registry
         ("local", "registry.invalid", False),
         ("local", "labs.azurecr.io", False),
     ],
 )
-def test_a_cloud_logs_in_to_its_own_registry_and_a_person_to_every_other(
+def test_push_logs_in_only_to_the_registry_of_the_stacks_cloud(
     shipped: Project, capsys: pytest.CaptureFixture[str], cloud: str, registry: str, *, logs_in: bool
 ) -> None:
     publishing.push(shipped, settings(shipped, registry, cloud), Docker(dry=True), building.Options())
-    said = capsys.readouterr().err
-    assert f"docker image push {registry}/lab/" in said
-    assert ("docker login" in said) == logs_in
-    assert any(program in said for program in ("aws ecr", "az acr", "gcloud auth")) == logs_in
+    output = capsys.readouterr().err
+    assert f"docker image push {registry}/lab/" in output
+    assert ("docker login" in output) == logs_in
+    assert any(program in output for program in ("aws ecr", "az acr", "gcloud auth")) == logs_in
 
 
-def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
+def test_locally_built_base_image_is_not_pushed_to_other_machines(
     shipped: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UsageError, match=r"on this machine only.*--set=image\.base\.source=registry"):
@@ -109,7 +109,7 @@ def test_a_base_that_was_made_here_leaves_this_machine_under_no_name(
     assert "allowed because 127.0.0.1:5000 is on this machine" in capsys.readouterr().err
 
 
-def test_a_tag_that_can_not_move_says_what_wants_to_move_it(shipped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_mutable_tag_is_reported_with_its_setting(shipped: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_engine: Images, _name: str) -> None:
         raise RegistryRefusedError("tag", "tag invalid")
 
@@ -119,7 +119,7 @@ def test_a_tag_that_can_not_move_says_what_wants_to_move_it(shipped: Project, mo
 
 
 class Engine:
-    """Stands in for the engine: has what was built last, and notes the names that it is given."""
+    """Fake of the engine: has the image of the last build, and records the names that the image gets."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -128,11 +128,11 @@ class Engine:
 
     @property
     def settings(self) -> Settings:
-        """Those of a stack with a registry."""
+        """Return the settings of a stack with a registry."""
         return load(self.project, LOCAL_DEV, ["image.registry=registry.test"], environ={})
 
     def build(self) -> None:
-        """Have an image of the inputs as they are now."""
+        """Label the image with the current fingerprint."""
         self.labels = {fingerprint.LABEL: fingerprint.of(self.project, self.settings)}
 
     def inspect(self, name: str) -> dict[str, object]:
@@ -140,13 +140,13 @@ class Engine:
         return {"Id": name, "Config": {"Labels": self.labels}}
 
     def tag(self, _image: str, name: str) -> None:
-        """Note a name."""
+        """Record a name."""
         self.named.append(name)
 
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """An engine with an image of a project's first commit."""
+    """Return an engine with an image of a project's first commit."""
     engine = Engine(committed(tmp_path / "lab"))
     monkeypatch.setattr(Images, "inspect", engine.inspect)
     monkeypatch.setattr(Images, "tag", engine.tag)
@@ -156,7 +156,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     return engine
 
 
-Way = Callable[[Engine], None]
+Action = Callable[[Engine], None]
 
 
 def tag(engine: Engine) -> publishing.Published:
@@ -167,58 +167,58 @@ def push(engine: Engine) -> publishing.Published:
     return publishing.push(engine.project, engine.settings, Docker(), building.Options())
 
 
-def change_the_lock(project: Project) -> None:
-    with separate(project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
+def change_lock(project: Project) -> None:
+    with (project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
         lock.write("# another\n")
 
 
-def edited_built_and_taken_back(engine: Engine) -> None:
-    change_the_lock(engine.project)
+def build_with_a_reverted_edit(engine: Engine) -> None:
+    change_lock(engine.project)
     engine.build()
     git(engine.project.root, "checkout", "--quiet", ".")
 
 
-def built_before_a_commit_that_changes_a_lock(engine: Engine) -> None:
-    change_the_lock(engine.project)
+def commit_a_changed_lock_after_the_build(engine: Engine) -> None:
+    change_lock(engine.project)
     commit(engine.project.root)
 
 
-@pytest.mark.parametrize("way", [edited_built_and_taken_back, built_before_a_commit_that_changes_a_lock])
+@pytest.mark.parametrize("action", [build_with_a_reverted_edit, commit_a_changed_lock_after_the_build])
 @pytest.mark.parametrize("verb", [tag, push])
-def test_an_image_of_other_inputs_does_not_get_the_present_commits_name(
-    engine: Engine, way: Way, verb: Callable[[Engine], object]
+def test_image_with_another_fingerprint_does_not_get_the_commits_name(
+    engine: Engine, action: Action, verb: Callable[[Engine], object]
 ) -> None:
-    way(engine)
+    action(engine)
     with pytest.raises(UsageError, match=r"run `inv image\.build --env=dev --cloud=local --set=image\.registry="):
         verb(engine)
     assert engine.named == []
 
 
-def what_is_in_no_image(project: Project) -> None:
+def change_readme(project: Project) -> None:
     (project.root / "README.md").write_text("Another.\n", encoding="utf-8")
 
 
-def commits_what_is_in_no_image(engine: Engine) -> None:
-    what_is_in_no_image(engine.project)
+def commit_changed_readme(engine: Engine) -> None:
+    change_readme(engine.project)
     commit(engine.project.root)
 
 
-def has_an_image_without_label(engine: Engine) -> None:
+def remove_label(engine: Engine) -> None:
     engine.labels = {}
 
 
-@pytest.mark.parametrize("way", [commits_what_is_in_no_image, has_an_image_without_label])
-def test_an_image_that_may_be_the_commits_gets_its_name(engine: Engine, way: Way) -> None:
-    way(engine)
-    wanted = tag(engine)
-    assert engine.named == [wanted.name]
-    assert git(engine.project.root, "rev-parse", "HEAD")[:12] in wanted.name
+@pytest.mark.parametrize("action", [commit_changed_readme, remove_label])
+def test_image_with_the_same_or_no_fingerprint_gets_the_commits_name(engine: Engine, action: Action) -> None:
+    action(engine)
+    published = tag(engine)
+    assert engine.named == [published.name]
+    assert git(engine.project.root, "rev-parse", "HEAD")[:12] in published.name
 
 
-def test_files_that_no_commit_has_are_another_image_whenever_they_make_one(engine: Engine) -> None:
+def test_uncommitted_changes_of_the_fingerprint_have_a_dirty_name(engine: Engine) -> None:
     named = [tag(engine).name]
-    for another in (change_the_lock, change_the_lock, what_is_in_no_image):
-        another(engine.project)
+    for change in (change_lock, change_lock, change_readme):
+        change(engine.project)
         engine.build()
         named.append(tag(engine).name)
     assert re.fullmatch(rf"{re.escape(named[0])}-dirty-[0-9a-f]{{8}}", named[1])
@@ -226,29 +226,27 @@ def test_files_that_no_commit_has_are_another_image_whenever_they_make_one(engin
     assert named[3] == named[2]
 
 
-def test_another_build_of_such_files_is_refused_as_that_of_a_commit_is(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    change_the_lock(engine.project)
+def test_existing_dirty_name_of_another_image_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_lock(engine.project)
     engine.build()
     monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(f"sha256:{'a' * 64}", "another"))
     with pytest.raises(UsageError, match=r"-dirty-\w{8} exists already and is another image"):
         push(engine)
 
 
-def test_a_push_that_has_arrived_is_not_lost_to_a_registry_that_does_not_answer_for_a_moment(
+def test_digest_of_a_completed_push_is_read_with_retries(
     engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = f"sha256:{'a' * 64}"
-    there = Manifest(digest, image_names.lab(engine.settings))
-    answers = iter([None, ToolError("503 Service Unavailable"), there])
+    pushed = Manifest(digest, image_names.lab(engine.settings))
+    answers = iter([None, ToolError("503 Service Unavailable"), pushed])
     monkeypatch.setattr(Images, "manifest", lambda *_: answer(next(answers)))
     assert push(engine).digest == digest
     assert pauses == [2]
     assert engine.settings.image.digest == digest
 
 
-def test_so_is_one_for_several_platforms_whose_moving_tag_fails_once(
+def test_failed_mutable_tag_of_several_platforms_is_retried(
     engine: Engine, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = f"sha256:{'a' * 64}"
@@ -262,7 +260,7 @@ def test_so_is_one_for_several_platforms_whose_moving_tag_fails_once(
     assert pauses == [2]
 
 
-def test_an_image_for_several_platforms_of_other_inputs_is_not_taken_for_this_one(
+def test_existing_image_of_several_platforms_with_another_fingerprint_is_refused(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Images, "manifest", lambda *_: Manifest(f"sha256:{'a' * 64}", ""))
@@ -272,7 +270,7 @@ def test_an_image_for_several_platforms_of_other_inputs_is_not_taken_for_this_on
         publishing.push(engine.project, engine.settings, Docker(), several)
 
 
-def test_an_image_for_gpus_is_recorded_as_that(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_of_an_image_for_gpus_is_recorded_separately(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = f"sha256:{'a' * 64}"
     settings = load(engine.project, LOCAL_DEV, ["image.registry=registry.test"], gpu=True, environ={})
     engine.labels = {}
@@ -283,15 +281,15 @@ def test_an_image_for_gpus_is_recorded_as_that(engine: Engine, monkeypatch: pyte
     assert (known.gpu.digest, known.digest) == (digest, "")
 
 
-def answer(given: T | Exception) -> T:
-    if isinstance(given, Exception):
-        raise given
-    return given
+def answer(result: T | Exception) -> T:
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
-def test_what_an_image_is_called_is_no_input_of_it(shipped: Project) -> None:
-    one, other = (load(shipped, Stack("dev", cloud), environ={}) for cloud in ("aws", "gcp"))
-    assert fingerprint.of(shipped, one) == fingerprint.of(shipped, other)
+def test_fingerprint_does_not_depend_on_the_name_of_the_image(shipped: Project) -> None:
+    left, right = (load(shipped, Stack("dev", cloud), environ={}) for cloud in ("aws", "gcp"))
+    assert fingerprint.of(shipped, left) == fingerprint.of(shipped, right)
 
 
 def test_bytecode_of_the_image_programs_does_not_change_the_fingerprint(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""Which scanner is used, and what it is asked; tests/registry has a real one look at a real image."""
+"""Selection, arguments and results of scanners; tests/registry runs a real scanner on a real image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Put = Callable[..., None]
 
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
-    """At the edge: a function that puts a stand-in for a scanner on PATH, which prints what it was called as."""
+    """Return a function that puts a fake scanner on PATH, which prints its arguments."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
 
@@ -26,7 +26,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     return script
 
 
-def test_the_one_that_sees_most_is_taken(put: Put) -> None:
+def test_most_complete_scanner_is_selected(put: Put) -> None:
     with pytest.raises(MissingToolError, match="none of trivy, grype and pip-audit is installed"):
         scanners.find()
     for name in ("pip-audit", "grype", "trivy"):
@@ -35,7 +35,7 @@ def test_the_one_that_sees_most_is_taken(put: Put) -> None:
     assert scanners.find("grype").name == "grype"
 
 
-def test_one_that_is_asked_for_has_to_be_there(put: Put) -> None:
+def test_requested_scanner_must_be_installed(put: Put) -> None:
     put("trivy")
     with pytest.raises(MissingToolError, match="grype is not installed"):
         scanners.find("grype")
@@ -44,20 +44,20 @@ def test_one_that_is_asked_for_has_to_be_there(put: Put) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"),
+    ("name", "arguments"),
     [
         ("trivy", "image --exit-code=3 lab:1 --format=json"),
         ("grype", "--fail-on=negligible lab:1 --output=json"),
     ],
 )
-def test_scanners_of_images_get_its_name(put: Put, name: str, asked: str) -> None:
+def test_scanners_of_images_get_the_name_of_the_image(put: Put, name: str, arguments: str) -> None:
     put(name)
-    found = scanners.scan(scanners.find(), "lab:1", {"a": "1"}, json=True)
-    assert (found.text.strip(), found.any) == (asked, False)
+    result = scanners.scan(scanners.find(), "lab:1", {"a": "1"}, json=True)
+    assert (result.text.strip(), result.any) == (arguments, False)
 
 
 @pytest.mark.parametrize(("name", "code"), [("trivy", 3), ("grype", 2), ("pip-audit", 1)])
-def test_weaknesses_are_told_from_a_scanner_that_could_not_look(put: Put, name: str, code: int) -> None:
+def test_vulnerabilities_are_distinguished_from_a_failed_scan(put: Put, name: str, code: int) -> None:
     put(name, code, "weak")
     assert scanners.scan(scanners.find(), "lab:1", {}, json=False).any
     put(name, code, ">&2 no network")
