@@ -1,4 +1,4 @@
-"""What is said where no engine answers, in the words of several versions of Docker's client."""
+"""Errors of an unreachable engine, for the output of several versions of Docker's client."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ FROM_29 = (
 )
 
 
-def said(output: str) -> str:
+def message_of(output: str) -> str:
     return str(ToolError.of("docker info", 1, output, known_failures(output)))
 
 
-@pytest.mark.parametrize("words", [TO_28, FROM_29])
-def test_where_no_engine_answers_its_address_is_told(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+@pytest.mark.parametrize("output_format", [TO_28, FROM_29])
+def test_unreachable_engine_is_reported_with_its_address(monkeypatch: pytest.MonkeyPatch, output_format: str) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    message = said(words.format(SOCKET))
+    message = message_of(output_format.format(SOCKET))
     assert f"no container engine answers at {SOCKET}; start Docker Desktop, or" in message
 
 
-def test_an_address_of_the_caller_is_theirs_to_take_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_in_docker_host_is_reported_with_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.7:2375")
-    message = said(TO_28.format("tcp://192.0.2.7:2375"))
+    message = message_of(TO_28.format("tcp://192.0.2.7:2375"))
     hint = "DOCKER_HOST is set to this address: start that engine, or `unset DOCKER_HOST`"
     assert message.endswith(f"at tcp://192.0.2.7:2375; {hint}")
 
 
 @pytest.mark.parametrize(("folder", "scope"), [("/run", ""), ("/run/user/1000", "--user ")])
-def test_podmans_socket_is_started_as_podman(monkeypatch: pytest.MonkeyPatch, folder: str, scope: str) -> None:
+def test_missing_socket_of_podman_is_reported_with_its_unit(
+    monkeypatch: pytest.MonkeyPatch, folder: str, scope: str
+) -> None:
     address = f"unix://{folder}/podman/podman.sock"
-    monkeypatch.setenv("DOCKER_HOST", address)  # as choosing Podman does
-    assert said(TO_28.format(address)).endswith(f"at {address}; `systemctl {scope}restart podman.socket`")
+    monkeypatch.setenv("DOCKER_HOST", address)  # as set by `Docker.choose`
+    assert message_of(TO_28.format(address)).endswith(f"at {address}; `systemctl {scope}restart podman.socket`")
 
 
-def test_missing_rights_are_no_missing_engine() -> None:
-    message = said(f"permission denied while trying to connect to the docker API at {SOCKET}")
+def test_missing_permission_is_distinguished_from_a_missing_engine() -> None:
+    message = message_of(f"permission denied while trying to connect to the docker API at {SOCKET}")
     assert "no permission on the engine's socket" in message

@@ -1,4 +1,4 @@
-"""What a login leaves of a person's own configuration, and how a registry's no is told from other trouble."""
+"""Copy of the client's configuration for a login, and refusals of registries."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from devai_tasks.engine import images
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A person's configuration of the client."""
-    folder = tmp_path / "own"
+def client_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Create the client's configuration of a user; return its folder."""
+    folder = tmp_path / "config"
     (folder / "contexts").mkdir(parents=True)
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
     return folder
 
 
-def copied(own: Path, tmp_path: Path, settings: Mapping[str, object]) -> dict[str, object]:
-    (own / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+def copy(client_config: Path, tmp_path: Path, settings: Mapping[str, object]) -> dict[str, object]:
+    (client_config / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     target = tmp_path / "copy"
     target.mkdir()
     images.copy_configuration(target, without="registry.test")
-    assert (target / "contexts").resolve() == (own / "contexts").resolve()
+    assert (target / "contexts").resolve() == (client_config / "contexts").resolve()
     assert (target / "config.json").stat().st_mode & 0o777 == 0o600
-    written: dict[str, object] = json.loads((target / "config.json").read_text(encoding="utf-8"))
-    assert json.loads((own / "config.json").read_text(encoding="utf-8")) == settings
-    return written
+    result: dict[str, object] = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    assert json.loads((client_config / "config.json").read_text(encoding="utf-8")) == settings
+    return result
 
 
-def test_contexts_and_logins_elsewhere_stay_and_that_of_the_registry_goes(own: Path, tmp_path: Path) -> None:
+def test_copy_has_contexts_and_logins_for_other_registries(client_config: Path, tmp_path: Path) -> None:
     settings = {
         "currentContext": "colima",
         "auths": {"registry.test": {"auth": "b2xk"}, "other.test": {"auth": "eA=="}},
     }
-    written = copied(own, tmp_path, settings)
-    assert written == {"currentContext": "colima", "auths": {"other.test": {"auth": "eA=="}}}
+    result = copy(client_config, tmp_path, settings)
+    assert result == {"currentContext": "colima", "auths": {"other.test": {"auth": "eA=="}}}
 
 
-def test_a_key_chain_is_asked_for_others_and_never_given_the_token(own: Path, tmp_path: Path) -> None:
+def test_credential_store_is_used_only_for_other_registries(client_config: Path, tmp_path: Path) -> None:
     settings = {
         "credsStore": "desktop",
         "auths": {"registry.test": {}, "other.test": {}},
         "credHelpers": {"a.test": "x"},
     }
-    written = copied(own, tmp_path, settings)
-    assert "credsStore" not in written
-    assert written["credHelpers"] == {"other.test": "desktop", "a.test": "x"}
+    result = copy(client_config, tmp_path, settings)
+    assert "credsStore" not in result
+    assert result["credHelpers"] == {"other.test": "desktop", "a.test": "x"}
 
 
 @pytest.mark.parametrize(
-    ("said", "no"),
+    ("output", "refusal"),
     [
         ("denied: requested access to the resource is denied", "login"),
         ("no basic auth credentials", "login"),
@@ -72,5 +72,5 @@ def test_a_key_chain_is_asked_for_others_and_never_given_the_token(own: Path, tm
         ("permission denied while trying to connect to the Docker daemon socket", None),
     ],
 )
-def test_a_no_of_a_registry_is_told_from_what_may_pass(said: str, no: str | None) -> None:
-    assert images.refusal_of(said) == no
+def test_refusal_of_a_registry_is_distinguished_from_a_temporary_failure(output: str, refusal: str | None) -> None:
+    assert images.refusal_of(output) == refusal

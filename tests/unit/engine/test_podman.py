@@ -1,4 +1,4 @@
-"""How Podman is asked to build, by a stand-in that repeats it; the real one is in tests/smoke/test_rootless.py."""
+"""Builds by Podman. Podman is a fake that prints its arguments; tests/smoke/test_rootless.py uses the real one."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ TARGET: dict[str, Any] = {
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def fake_podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "podman"
-    program.write_text('#!/bin/sh\nfor word; do echo "$word"; done\necho "proxy $HTTPS_PROXY"\n', encoding="utf-8")
+    program.write_text(
+        '#!/bin/sh\nfor argument; do echo "$argument"; done\necho "proxy $HTTPS_PROXY"\n', encoding="utf-8"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     return program
 
 
-@pytest.mark.usefixtures("stand_in")
-def test_names_are_whole_and_what_is_hidden_is_no_argument() -> None:
-    said = [line.rstrip() for line in podman.build(TARGET, {"HTTPS_PROXY": "http://u:canary@proxy"})]
-    *words, proxy = said
-    assert words == [
+@pytest.mark.usefixtures("fake_podman")
+def test_names_are_fully_qualified_and_hidden_values_are_not_arguments() -> None:
+    output = [line.rstrip() for line in podman.build(TARGET, {"HTTPS_PROXY": "http://u:canary@proxy"})]
+    *arguments, proxy = output
+    assert arguments == [
         "build",
         "--format=docker",
         "--file=Dockerfile",
@@ -57,13 +59,13 @@ def test_names_are_whole_and_what_is_hidden_is_no_argument() -> None:
         ({"output": ["type=registry"]}, "output to an archive or registry"),
     ],
 )
-def test_what_takes_buildkit_is_refused(changed: dict[str, Any], named: str) -> None:
+def test_options_that_require_buildkit_are_refused(changed: dict[str, Any], named: str) -> None:
     with pytest.raises(DevaiError, match=f"{named}; build with Docker"):
         podman.build({**TARGET, **changed}, {})
 
 
 @pytest.mark.parametrize(
-    ("name", "whole"),
+    ("name", "qualified"),
     [
         ("debian:trixie", "docker.io/library/debian:trixie"),
         ("nvidia/cuda:13.0.1", "docker.io/nvidia/cuda:13.0.1"),
@@ -71,17 +73,17 @@ def test_what_takes_buildkit_is_refused(changed: dict[str, Any], named: str) -> 
         ("registry.example.com/a/b@sha256:0", "registry.example.com/a/b@sha256:0"),
     ],
 )
-def test_a_short_name_is_dockers(name: str, whole: str) -> None:
-    assert podman.qualified(name) == whole
+def test_short_name_is_qualified_as_in_docker(name: str, qualified: str) -> None:
+    assert podman.qualified(name) == qualified
 
 
-def test_a_build_that_fails_has_its_last_words(stand_in: Path) -> None:
-    stand_in.write_text("#!/bin/sh\necho no space left on device\nexit 125\n", encoding="utf-8")
+def test_failed_build_has_the_end_of_its_output(fake_podman: Path) -> None:
+    fake_podman.write_text("#!/bin/sh\necho no space left on device\nexit 125\n", encoding="utf-8")
     with pytest.raises(DockerException, match="no space left on device"):
         list(podman.build(TARGET, {}))
 
 
-def test_without_the_program_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_podman_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(MissingToolError, match="podman is not installed"):
         list(podman.build(TARGET, {}))

@@ -1,4 +1,4 @@
-"""Image registries: which one a reference names, and whether it answers."""
+"""Image registries: host of a reference, and reachability."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from devai_tasks.system import certificates
         ("registry:5000/image", "registry:5000"),
     ],
 )
-def test_an_image_names_its_registry(image: str, host: str) -> None:
+def test_reference_has_the_host_of_its_registry(image: str, host: str) -> None:
     assert registry.host(image) == host
 
 
-class _WantsALogin(BaseHTTPRequestHandler):
+class _RequiresLogin(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_error(401)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Disable the log."""
 
 
 @pytest.fixture
-def registry_that_wants_a_login() -> Iterator[str]:
-    """At the edge: a server that answers as a registry does to one who is not logged in."""
-    with HTTPServer(("127.0.0.1", 0), _WantsALogin) as server:
+def registry_that_requires_a_login() -> Iterator[str]:
+    """Start a fake registry that answers 401; yield its address."""
+    with HTTPServer(("127.0.0.1", 0), _RequiresLogin) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
@@ -49,17 +49,17 @@ def registry_that_wants_a_login() -> Iterator[str]:
         thread.join()
 
 
-def test_a_refusal_for_want_of_a_login_is_an_answer(registry_that_wants_a_login: str) -> None:
-    assert registry.answers(f"{registry_that_wants_a_login}/image")
+def test_registry_that_requires_a_login_is_reachable(registry_that_requires_a_login: str) -> None:
+    assert registry.answers(f"{registry_that_requires_a_login}/image")
 
 
-def test_a_certificate_of_an_unknown_authority_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a company's registry there may be one that the engine knows, and this program doesn't."""
+def test_registry_with_an_untrusted_certificate_is_reachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine may trust an authority that this program does not trust, such as that of a company."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate, key = tmp_path / "certificate", tmp_path / "key"
     certificates.make(certificate, key, ["127.0.0.1"], "tests")
     context.load_cert_chain(certificate, key)
-    with HTTPServer(("127.0.0.1", 0), _WantsALogin) as server:
+    with HTTPServer(("127.0.0.1", 0), _RequiresLogin) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.handle_request)
         thread.start()
@@ -69,7 +69,7 @@ def test_a_certificate_of_an_unknown_authority_is_an_answer(tmp_path: Path, monk
         thread.join()
 
 
-def test_silence_is_none() -> None:
+def test_registry_without_an_answer_is_unreachable() -> None:
     assert not registry.answers("127.0.0.1:9/image", seconds=1)
 
 
@@ -83,5 +83,5 @@ def test_silence_is_none() -> None:
         ("registry:5000", "https://registry:5000"),
     ],
 )
-def test_only_this_machine_is_talked_to_without_encryption(host: str, url: str) -> None:
+def test_only_local_registries_use_http(host: str, url: str) -> None:
     assert registry.url(host) == url
