@@ -1,4 +1,4 @@
-"""Packages by the real pip, or uv."""
+"""Installation of packages by the real pip or uv."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "1")
 
 
-def test_what_is_installed_already_is_installed_without_a_network() -> None:
+def test_installed_package_needs_no_network() -> None:
     pip.install(["invoke"])
     with pytest.raises(ToolError, match=r"^(uv )?pip install no-such-package-of-ours failed \(exit code 1\):\s"):
         pip.install(["no-such-package-of-ours"])
 
 
-def test_a_package_that_cannot_be_unpacked_is_named(tmp_path: Path) -> None:
+def test_package_that_cannot_be_unpacked_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"^pip install no-such-package-of-ours failed \(exit code 1\):\s"):
         pip.unpack("no-such-package-of-ours", tmp_path)
 
 
-def test_a_python_without_pip_is_told_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake stands for an interpreter without pip, and prints what that does."""
+def test_missing_pip_is_reported_with_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake is an interpreter without pip, with the same error message."""
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "$0: No module named pip" >&2\nexit 1\n', encoding="utf-8")
     python.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The page that leads the browser to the lab."""
+"""Temporary page that redirects the browser to the lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colors are for terminals: not for pipes, and not where NO_COLOR says so. On a real pseudo-terminal."""
+"""Terminal output: colors, progress, and control characters of other programs. On a real pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from devai_tasks.system import console
 
 ESCAPE = "\x1b["
 COLOR = f"{ESCAPE}3"
-# Where nobody listens: a failure, so that there is something red, on a machine of any kind.
+# The address does not exist on any machine (RFC 5737), so doctor prints a failure in red.
 DOCTOR = [
     str(Path(sys.executable).with_name("inv")),
     "doctor",
     "--set=network.bind_address=192.0.2.1",
     "--set=tls.proxy=true",
 ]
-# A step with nothing to say for some time, and then a line and a result.
+# A step without output for some time, and then a line and a result.
 STEP = """
 import time
 from devai_tasks.system import console
@@ -35,55 +35,55 @@ with console.step("baking", silent=True):
 """
 
 
-def on_a_terminal(project: Project, words: Sequence[str] = DOCTOR, **variables: str) -> str:
-    """What a task prints on a terminal of 100 columns."""
-    ours, theirs = pty.openpty()
+def on_a_terminal(project: Project, argv: Sequence[str] = DOCTOR, **variables: str) -> str:
+    """Return the output of a command on a terminal of 100 columns."""
+    primary, secondary = pty.openpty()
     environ = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     process = subprocess.Popen(
-        words,
+        argv,
         cwd=project.root,
         env=environ | {"TERM": "xterm-256color", "COLUMNS": "100", **variables},
         stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
+        stdout=secondary,
+        stderr=secondary,
     )
-    os.close(theirs)
-    printed = b""
+    os.close(secondary)
+    output = b""
     while True:
         try:
-            part = os.read(ours, 4096)
-        except OSError:  # Linux: the other end is closed
+            part = os.read(primary, 4096)
+        except OSError:  # Linux: the secondary side is closed
             break
         if not part:
             break
-        printed += part
-    os.close(ours)
+        output += part
+    os.close(primary)
     process.wait()
-    return printed.decode()
+    return output.decode()
 
 
 @pytest.mark.usefixtures("clean_environment")
-def test_a_terminal_gets_colors_and_a_sign_that_it_goes_on(project: Project) -> None:
-    printed = on_a_terminal(project)
-    assert COLOR in printed
-    assert "checking" in printed
-    assert "cannot run" in printed
+def test_terminal_gets_colors_and_progress(project: Project) -> None:
+    output = on_a_terminal(project)
+    assert COLOR in output
+    assert "checking" in output
+    assert "cannot run" in output
 
 
 @pytest.mark.usefixtures("clean_environment")
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_who_wants_no_colors_gets_none(project: Project, variables: dict[str, str]) -> None:
-    printed = on_a_terminal(project, **variables)
-    assert COLOR not in printed
-    assert "cannot run" in printed
+def test_colors_can_be_disabled(project: Project, variables: dict[str, str]) -> None:
+    output = on_a_terminal(project, **variables)
+    assert COLOR not in output
+    assert "cannot run" in output
 
 
 @pytest.mark.usefixtures("clean_environment")
-def test_a_pipe_gets_text_and_nothing_else(project: Project) -> None:
-    done = subprocess.run(DOCTOR, cwd=project.root, capture_output=True, text=True, check=False)
-    assert ESCAPE not in done.stdout + done.stderr
-    assert "looking" not in done.stderr
-    assert "cannot run" in done.stdout
+def test_pipe_gets_plain_text(project: Project) -> None:
+    result = subprocess.run(DOCTOR, cwd=project.root, capture_output=True, text=True, check=False)
+    assert ESCAPE not in result.stdout + result.stderr
+    assert "checking" not in result.stderr
+    assert "cannot run" in result.stdout
 
 
 def test_error_code_is_dim_on_a_terminal_and_plain_in_a_pipe(project: Project) -> None:
@@ -91,21 +91,21 @@ def test_error_code_is_dim_on_a_terminal_and_plain_in_a_pipe(project: Project) -
         "from devai_tasks.system import console; "
         "console.fail('no :x: [here]\\nlog in', 'DEVAI-K8S-003'); console.fail('none')"
     )
-    words = [sys.executable, "-P", "-c", code]
+    argv = [sys.executable, "-P", "-c", code]
     plain = "no :x: [here]\nlog in [DEVAI-K8S-003]\nnone\n"
-    assert subprocess.run(words, capture_output=True, text=True, check=True).stderr == plain
-    printed = on_a_terminal(project, words)
-    assert f"log in{ESCAPE}0m{ESCAPE}2m [DEVAI-K8S-003]{ESCAPE}0m\r\n{ESCAPE}31mnone{ESCAPE}0m\r\n" in printed
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stderr == plain
+    output = on_a_terminal(project, argv)
+    assert f"log in{ESCAPE}0m{ESCAPE}2m [DEVAI-K8S-003]{ESCAPE}0m\r\n{ESCAPE}31mnone{ESCAPE}0m\r\n" in output
 
 
-def test_a_silent_step_counts_the_seconds_on_a_terminal_and_nowhere_else(project: Project) -> None:
-    words = [sys.executable, "-P", "-c", STEP]
-    printed = on_a_terminal(project, words)
-    assert "baking \x1b[33m0:00:01" in printed
-    said = r"baking \.\.\.\n  \[a line\]\nresult\nbaking: done in \d s\n"
-    assert re.fullmatch(said, on_a_terminal(project, words, TERM="dumb").replace("\r", ""))
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert re.fullmatch(said.replace(r"result\n", ""), done.stderr)
+def test_silent_step_counts_seconds_only_on_a_terminal(project: Project) -> None:
+    argv = [sys.executable, "-P", "-c", STEP]
+    output = on_a_terminal(project, argv)
+    assert "baking \x1b[33m0:00:01" in output
+    pattern = r"baking \.\.\.\n  \[a line\]\nresult\nbaking: done in \d s\n"
+    assert re.fullmatch(pattern, on_a_terminal(project, argv, TERM="dumb").replace("\r", ""))
+    result = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert re.fullmatch(pattern.replace(r"result\n", ""), result.stderr)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_a_silent_step_counts_the_seconds_on_a_terminal_and_nowhere_else(project
         (9_800_000, "9.8 MB"), (98_400_000, "98 MB"), (1_200_000_000, "1.2 GB"), (10**15, "1,000 TB"),
     ],
 )  # fmt: skip
-def test_a_size_has_the_unit_that_fits(count: int, text: str) -> None:
+def test_size_has_a_suitable_unit(count: int, text: str) -> None:
     assert console.size(count) == text
 
 
-# What others want printed, and what of it is.
-FOREIGN = {
+# Output of other programs, and how it is printed.
+FOREIGN_OUTPUT = {
     "tab\tand\nline": "tab\tand\nline",
     "\x1b[31mred\x1b[0m": "red",
     "\x1b[2J\x1b[1;1Hwiped": "wiped",
@@ -138,15 +138,15 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("foreign", FOREIGN, ids=repr)
-def test_a_terminal_gets_nothing_of_others_to_obey(foreign: str) -> None:
-    assert console.plain(foreign) == FOREIGN[foreign]
+@pytest.mark.parametrize("text", FOREIGN_OUTPUT, ids=repr)
+def test_control_sequences_of_other_programs_are_removed(text: str) -> None:
+    assert console.plain(text) == FOREIGN_OUTPUT[text]
 
 
-def test_no_way_to_print_leads_around_that(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_function_removes_control_sequences(capsys: pytest.CaptureFixture[str]) -> None:
     evil = "evil\x1b]0;owned\x07\x1b[2J\r"
-    for say in (console.say, console.head, console.warn, console.fail, console.show):
-        say(evil)
+    for write in (console.say, console.head, console.warn, console.fail, console.show):
+        write(evil)
     console.table(["column"], [[evil]])
     console.mark("ok", evil)
     console.follow("building", [evil])
@@ -158,7 +158,7 @@ def test_no_way_to_print_leads_around_that(capsys: pytest.CaptureFixture[str]) -
     assert "owned" not in output + errors
 
 
-def test_markup_in_the_text_of_others_is_text(project: Project) -> None:
+def test_markup_in_the_output_of_other_programs_is_printed_as_text(project: Project) -> None:
     names = ["[link=https://evil.example/]model[/link]", "[/x]", "smollm2:[135m]"]
     code = f"""
 from devai_tasks.system import console
@@ -173,15 +173,15 @@ for name in names:
         bars.add_task(name, total=1)
         bars.refresh()
 """
-    printed = on_a_terminal(project, [sys.executable, "-P", "-c", code])
-    assert "\x1b]8;" not in printed
-    assert "Traceback" not in printed
+    output = on_a_terminal(project, [sys.executable, "-P", "-c", code])
+    assert "\x1b]8;" not in output
+    assert "Traceback" not in output
     for name in names:
-        assert printed.count(name) >= 2
+        assert output.count(name) >= 2
 
 
-def test_what_ones_own_command_prints_is_exact_in_a_pipe_and_plain_on_a_terminal(project: Project) -> None:
+def test_passed_on_output_is_exact_in_a_pipe_and_plain_on_a_terminal(project: Project) -> None:
     code = "from devai_tasks.system import console; console.pass_on('\\x1b[31mred\\r')"
-    words = [sys.executable, "-P", "-c", code]
-    assert subprocess.run(words, capture_output=True, check=True).stdout == b"\x1b[31mred\r\n"
-    assert on_a_terminal(project, words) == "red\r\n"
+    argv = [sys.executable, "-P", "-c", code]
+    assert subprocess.run(argv, capture_output=True, check=True).stdout == b"\x1b[31mred\r\n"
+    assert on_a_terminal(project, argv) == "red\r\n"

@@ -1,4 +1,4 @@
-"""Which commit files are of."""
+"""Revision of a project's files."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_commit_gives_its_first_twelve_digits_and_its_time(repository: Path) -> None:
-    made = commit(repository)
-    found = revision(repository)
-    assert found
-    assert str(found) == made[:12]
-    assert (found.commit, found.dirty) == (made, False)
-    assert found.time == git(repository, "log", "-1", "--format=%cI")
+def test_revision_has_the_commit_and_its_time(repository: Path) -> None:
+    commit_id = commit(repository)
+    result = revision(repository)
+    assert result
+    assert str(result) == commit_id[:12]
+    assert (result.commit, result.dirty) == (commit_id, False)
+    assert result.time == git(repository, "log", "-1", "--format=%cI")
 
 
 @pytest.mark.parametrize("name", ["file", "new"])
-def test_a_changed_and_a_new_file_make_it_dirty(repository: Path, name: str) -> None:
-    made = commit(repository)
+def test_changed_and_new_files_make_the_revision_dirty(repository: Path, name: str) -> None:
+    commit_id = commit(repository)
     (repository / name).write_text("two", encoding="utf-8")
-    assert str(revision(repository)) == f"{made[:12]}-dirty"
+    assert str(revision(repository)) == f"{commit_id[:12]}-dirty"
 
 
-def test_nothing_of_a_repository_below_it_is_run(repository: Path) -> None:
-    """It may be a notebook's, and be part of the index since a `git add .`."""
+def test_hooks_of_a_nested_repository_are_not_run(repository: Path) -> None:
+    """A notebook may have created the repository, and `git add .` may have added it to the index."""
     nested, ran = repository / "work/nested", repository.parent / f"{repository.name}-ran"
     nested.mkdir(parents=True)
     git(nested, "init", "--quiet")
     (nested / "file").touch()
     commit(nested)
-    made = commit(repository)
+    commit_id = commit(repository)
     hook = nested / "hook"
     hook.write_text(f"#!/bin/sh\ntouch {ran}\n", encoding="utf-8")
     hook.chmod(0o755)
     git(nested, "config", "core.fsmonitor", str(hook))
-    assert str(revision(repository)) == made[:12]
+    assert str(revision(repository)) == commit_id[:12]
     assert not ran.exists()
     git(repository, "status")
-    assert ran.exists()  # so it would have been noticed
+    assert ran.exists()  # the hook works
 
 
-def test_ignored_files_do_not(repository: Path) -> None:
+def test_ignored_files_do_not_make_the_revision_dirty(repository: Path) -> None:
     (repository / ".gitignore").write_text("ignored\n", encoding="utf-8")
-    made = commit(repository)
+    commit_id = commit(repository)
     (repository / "ignored").touch()
-    assert str(revision(repository)) == made[:12]
+    assert str(revision(repository)) == commit_id[:12]
 
 
 @pytest.mark.parametrize(
@@ -66,18 +66,18 @@ def test_ignored_files_do_not(repository: Path) -> None:
         ("git@git.example.com:lab.git", "git@git.example.com:lab.git"),
     ],
 )
-def test_where_a_repository_comes_from_is_told_without_credentials(repository: Path, remote: str, source: str) -> None:
+def test_source_of_a_repository_has_no_credentials(repository: Path, remote: str, source: str) -> None:
     commit(repository)
     git(repository, "remote", "add", "origin", remote)
-    found = revision(repository)
-    assert found
-    assert found.source == source
+    result = revision(repository)
+    assert result
+    assert result.source == source
 
 
-def test_there_is_none_before_the_first_commit_outside_of_a_repository_and_without_git(
+def test_no_revision_without_commit_repository_or_git(
     repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert revision(repository) is None
-    assert revision(tmp_path_factory.mktemp("nowhere")) is None
+    assert revision(tmp_path_factory.mktemp("outside")) is None
     monkeypatch.setenv("PATH", "/nonexistent")
     assert revision(repository) is None

@@ -1,4 +1,4 @@
-"""The one runner: real programs, with their input, output, exit codes and ends."""
+"""Runner of external programs: input, output, exit codes and signals, with real programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAILS = ("sh", "-c", "echo out; echo 'first\nlast' >&2; exit 3")
 MISSING = ("no-such-program",)
 
 
-def test_output_error_and_exit_code_are_kept_apart() -> None:
+def test_output_error_output_and_exit_code_are_separate() -> None:
     result = process.run(FAILS)
     assert (result.stdout, result.stderr, result.returncode) == ("out\n", "first\nlast\n", 3)
 
@@ -36,7 +36,7 @@ def test_failed_check_names_command_exit_code_output_and_hint() -> None:
     assert process.run(FAILS).check(accepted=(0, 3)).stdout == "out\n"
 
 
-def test_a_program_that_says_nothing_fails_with_its_exit_code() -> None:
+def test_failure_without_output_has_the_exit_code() -> None:
     with pytest.raises(ToolError, match=r"^false failed \(exit code 1\): no error output$"):
         process.run(["false"]).check()
 
@@ -49,29 +49,29 @@ def test_secret_output_is_in_no_error() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "grün", b"\xff\x00"])
-def test_standard_input_is_a_text_or_bytes_and_ends(text: str | bytes) -> None:
+def test_standard_input_is_a_string_or_bytes(text: str | bytes) -> None:
     assert process.run(["cat"], stdin=text).output == (text if isinstance(text, bytes) else text.encode())
 
 
 def test_files_of_any_size_are_input_and_output(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(bytes(5_000_000))
-    with (tmp_path / "in").open("rb") as given, (tmp_path / "out").open("wb") as into:
-        assert process.run(["cat"], stdin=given, stdout=into).output == b""
+    with (tmp_path / "in").open("rb") as source, (tmp_path / "out").open("wb") as target:
+        assert process.run(["cat"], stdin=source, stdout=target).output == b""
     assert (tmp_path / "out").stat().st_size == 5_000_000
 
 
 def test_environment_directory_and_umask_are_the_callers(tmp_path: Path) -> None:
     options = process.Options(env={"PATH": os.environ["PATH"], "A": "b"}, cwd=tmp_path, umask=0o077)
-    shown = process.run(["sh", "-c", 'echo "$A"; pwd; umask'], options=options).stdout
-    assert shown.split() == ["b", str(tmp_path), "0077"]
+    output = process.run(["sh", "-c", 'echo "$A"; pwd; umask'], options=options).stdout
+    assert output.split() == ["b", str(tmp_path), "0077"]
 
 
-def test_a_program_that_hangs_is_killed() -> None:
+def test_program_without_an_answer_is_killed() -> None:
     with pytest.raises(ToolError, match=r"^sleep 60 failed: no answer in 0.2 s$"):
         process.run(["sleep", "60"], timeout=0.2)
 
 
-def test_a_program_that_ignores_sigterm_is_killed_in_a_thread() -> None:
+def test_program_that_ignores_sigterm_is_killed_in_a_thread() -> None:
     with pytest.raises(ToolError, match=r"failed: no answer in 0.2 s$"):
         process.run_in_thread(["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"], timeout=0.2)
 
@@ -95,7 +95,7 @@ def interrupted() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_sigterm_reaches_the_program_that_runs(tmp_path: Path) -> None:
+def test_sigterm_is_sent_to_the_running_program(tmp_path: Path) -> None:
     started, stopped = tmp_path / "started", tmp_path / "stopped"
     script = f"trap 'touch {stopped}; exit' TERM; touch {started}; while :; do sleep 0.05; done"
 
@@ -127,7 +127,7 @@ def iterate(argv: Sequence[str]) -> None:
     ("start", "module", "starting"),
     [(process.run, process, "_started"), (iterate, process, "_started"), (run_beside, subprocess, "Popen")],
 )
-def test_a_signal_that_arrives_while_a_program_starts_reaches_it(
+def test_signal_during_the_start_of_a_program_is_sent_to_it(
     start: Callable[[Sequence[str]], object],
     module: ModuleType,
     starting: str,
@@ -136,10 +136,10 @@ def test_a_signal_that_arrives_while_a_program_starts_reaches_it(
 ) -> None:
     sent, stopped = tmp_path / "sent", tmp_path / "stopped"
     script = f"trap 'touch {stopped}; exit' TERM; kill -TERM $PPID; touch {sent}; while :; do sleep 0.05; done"
-    really = getattr(module, starting)
+    start_program = getattr(module, starting)
 
     def slow(*args: Any, **options: Any) -> Any:
-        running = really(*args, **options)
+        running = start_program(*args, **options)
         wait_for(sent.exists)
         return running
 
@@ -150,10 +150,10 @@ def test_a_signal_that_arrives_while_a_program_starts_reaches_it(
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_a_signal_is_not_lost_where_a_program_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signal_is_not_lost_if_a_program_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        raise MissingToolError("gone")
+        raise MissingToolError("missing")
 
     monkeypatch.setattr(process, "_started", fail)
     with pytest.raises(KeyboardInterrupt):
@@ -168,20 +168,20 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_program_has_a_negative_exit_code() -> None:
+def test_killed_program_has_a_negative_exit_code() -> None:
     assert process.run(["sh", "-c", "kill -9 $$"]).returncode == -9
 
 
-def test_a_missing_program_is_one_error_however_it_is_started() -> None:
+def test_missing_program_is_the_same_error_in_every_function() -> None:
     starts = (process.run, process.foreground, process.Stream, lambda argv: process.beside(argv).__enter__())
     for start in starts:
         with pytest.raises(MissingToolError, match=r"^no-such-program is not installed$"):
             start(MISSING)
-    with pytest.raises(MissingToolError, match=r"^no-such-program is not installed; buy one$"):
-        process.require(MISSING[0], "buy one")
+    with pytest.raises(MissingToolError, match=r"^no-such-program is not installed; this test needs it$"):
+        process.require(MISSING[0], "this test needs it")
 
 
-def test_a_program_that_cannot_be_started_is_a_tool_error(tmp_path: Path) -> None:
+def test_program_that_cannot_be_started_is_a_tool_error(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("no interpreter is named", encoding="utf-8")
     program.chmod(0o755)
@@ -200,18 +200,18 @@ def test_foreground_returns_the_exit_code() -> None:
     assert process.foreground(["true"]) == 0
 
 
-def test_a_stream_gives_lines_as_they_come_and_the_result_at_the_end() -> None:
+def test_stream_yields_lines_as_they_are_printed_and_then_the_result() -> None:
     stream = process.Stream(("sh", "-c", "echo one; echo two; echo wrong >&2; exit 2"))
     assert next(stream) == "one"
     assert list(stream) == ["two"]
     assert (stream.result().returncode, stream.result().stderr) == (2, "wrong\n")
 
 
-def test_a_merged_stream_has_both_outputs() -> None:
+def test_merged_stream_has_both_outputs() -> None:
     assert sorted(process.Stream(("sh", "-c", "echo one; echo two >&2"), merged=True)) == ["one", "two"]
 
 
-def test_a_program_that_outlives_its_caller_ends_its_work_where_that_is_killed(tmp_path: Path) -> None:
+def test_program_that_outlives_its_caller_completes_after_a_kill(tmp_path: Path) -> None:
     started, done = tmp_path / "started", tmp_path / "done"
     work = f"touch {started}; for i in 1 2 3 4 5; do sleep 0.1; echo $i; done; touch {done}"
     code = f"from devai_tasks.system import process; list(process.Stream(['sh', '-c', {work!r}], outlives=True))"
@@ -221,7 +221,7 @@ def test_a_program_that_outlives_its_caller_ends_its_work_where_that_is_killed(t
     wait_for(done.exists)
 
 
-def test_a_program_that_outlives_its_caller_is_streamed_while_it_runs(tmp_path: Path) -> None:
+def test_program_that_outlives_its_caller_is_streamed_while_it_runs(tmp_path: Path) -> None:
     go = tmp_path / "go"
     work = f"echo one; while [ ! -e {go} ]; do sleep 0.05; done; echo two; echo wrong >&2; printf end; exit 3"
     stream = process.Stream(("sh", "-c", work), outlives=True)
@@ -232,27 +232,27 @@ def test_a_program_that_outlives_its_caller_is_streamed_while_it_runs(tmp_path: 
 
 
 @pytest.mark.parametrize("outlives", [False, True])
-def test_the_first_interrupt_goes_to_the_program_which_ends_in_its_own_time(
+def test_first_interrupt_is_sent_to_the_program_which_may_clean_up(
     outlives: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = "trap 'echo cleaning; exit 1' INT; echo ready; while :; do sleep 0.05; done"
     stream = process.Stream(("sh", "-c", script), outlives=outlives, options=process.Options(own_session=True))
-    seen: list[str] = []
+    lines_shown: list[str] = []
 
     def show(lines: Iterable[str]) -> None:
         for line in lines:
-            seen.append(line)
+            lines_shown.append(line)
             if line == "ready":
                 threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     with pytest.raises(KeyboardInterrupt):
         stream.show(show, asked_to_stop="please wait")
-    assert seen == ["ready", "cleaning"]
+    assert lines_shown == ["ready", "cleaning"]
     assert stream.result().returncode == 1
     assert capsys.readouterr().err == "please wait\n"
 
 
-def test_a_program_beside_this_process_ends_with_the_block() -> None:
+def test_program_beside_this_process_is_stopped_with_the_block() -> None:
     with process.beside(["sh", "-c", "echo up; exec sleep 60"]) as running:
         assert running.stdout
         assert running.stdout.readline() == "up\n"
@@ -260,6 +260,6 @@ def test_a_program_beside_this_process_ends_with_the_block() -> None:
     assert running.returncode == -signal.SIGTERM
 
 
-def test_other_programs_run_while_one_runs_beside() -> None:
+def test_other_programs_run_while_a_program_runs_beside() -> None:
     with process.beside(["sleep", "60"], stdout=subprocess.DEVNULL):
         assert process.run(["echo", "here"]).stdout == "here\n"

@@ -1,4 +1,4 @@
-"""Programs that are asked for their version: with the real ones."""
+"""Versions of programs, with real programs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 from devai_tasks.system import programs
 
 
-def test_a_program_is_asked_for_its_version() -> None:
-    said = programs.answer([sys.executable, "--version"])
-    assert programs.version(said) == sys.version.partition(" ")[0].rstrip("+")
+def test_version_of_a_program_is_parsed_from_its_output() -> None:
+    output = programs.answer([sys.executable, "--version"])
+    assert programs.version(output) == sys.version.partition(" ")[0].rstrip("+")
     assert programs.answer(["no-such-program", "--version"]) is None
     assert programs.answer([sys.executable, "-c", "raise SystemExit(1)"]) is None
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("output", "version"),
     [
         ("Docker version 28.2.2, build e6534b4", "28.2.2"),
         ("github.com/docker/buildx v0.29.1 a32761a", "0.29.1"),
@@ -26,8 +26,8 @@ def test_a_program_is_asked_for_its_version() -> None:
         (None, None),
     ],
 )
-def test_the_first_version_that_is_said_counts(said: str | None, version: str | None) -> None:
-    assert programs.version(said) == version
+def test_first_version_in_the_output_is_used(output: str | None, version: str | None) -> None:
+    assert programs.version(output) == version
 
 
 def test_versions_are_compared_as_numbers() -> None:

@@ -1,4 +1,4 @@
-"""SOPS that fails. The program is a fake: a script on PATH; tests/contract has the real one."""
+"""Decryption by SOPS, which is a fake: a script on PATH; tests/contract has the real one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from devai_tasks.system import sops
 from devai_tasks.system.errors import MissingToolError, ToolError
 
 
-def test_content_is_returned_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_is_returned_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, monkeypatch, "printf 'A: grün'")
     assert sops.decrypt(tmp_path / "secrets.sops.yaml") == "A: grün".encode()
 
@@ -27,7 +27,7 @@ def test_failure_names_the_file_and_quotes_no_secret(
     assert "hunter2" not in str(failure.value)
 
 
-def test_missing_program_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_program_is_reported_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(MissingToolError, match=r"^s\.yaml is encrypted and sops is not installed; install") as failure:
         sops.decrypt(tmp_path / "s.yaml")
