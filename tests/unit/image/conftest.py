@@ -1,4 +1,4 @@
-"""What the tests of the image's programs share."""
+"""Fixtures for tests of the programs in the image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home, with a folder `work` that counts as mounted, and something beside it that is not the home's."""
+    """Create a home with a folder `work` that counts as mounted, and a folder outside the home; return the home."""
     home = tmp_path / "home"
     (home / "work").mkdir(parents=True)
     (home / "work/tasks.py").write_text("the user's")

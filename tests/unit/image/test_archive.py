@@ -1,4 +1,4 @@
-"""What an archive may bring into a home, and what it may not, whoever made it; tests/smoke restores into a real lab."""
+"""Entries that a restore accepts, skips or refuses in an untrusted archive; tests/smoke restores into a real lab."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MOUNTED = "inside a folder that is mounted into the home"
 OUTSIDE = "a link to a path outside the home"
 
 
-def test_a_backup_by_gnu_tar_is_restored_with_all_that_it_has(home: Path, tmp_path: Path) -> None:
+def test_backup_by_gnu_tar_is_restored_completely(home: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    long_name = "/".join(["a long name of a folder, longer than a header has room for"] * 4)
+    long_name = "/".join(["a long name of a folder, longer than a field in a header"] * 4)
     (source / long_name).mkdir(parents=True)
     (source / long_name / "notes.ipynb").write_text("notes")
     (source / "script.sh").write_text("#!/bin/sh")
@@ -50,7 +50,7 @@ def test_a_backup_by_gnu_tar_is_restored_with_all_that_it_has(home: Path, tmp_pa
     assert (report.files, report.bytes) == (6, len("notes") + len("#!/bin/sh"))
 
 
-def test_files_of_the_same_name_are_replaced_and_others_stay(home: Path) -> None:
+def test_files_with_the_same_name_are_replaced_and_others_stay(home: Path) -> None:
     for name in ("notes/old.txt", "notes/both.txt", "now-a-folder", "now-a-file/with-an-entry"):
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_text("old")
@@ -72,41 +72,41 @@ def test_files_of_the_same_name_are_replaced_and_others_stay(home: Path) -> None
 
 REFUSED = {
     "an absolute name": [member("/tmp/x", b"x")],
-    "a name that leads out": [member("a/../../outside/kept.txt", b"x")],
+    "a name outside the home": [member("a/../../outside/kept.txt", b"x")],
     "a file through a link of the archive": [symlink("x", "work"), member("x/tasks.py", b"x")],
     "a folder through a link of the archive": [symlink("x", "work"), folder("x/y")],
-    "a hard link to a name that leads out": [hard_link("x", "../outside/kept.txt")],
+    "a hard link to a name outside the home": [hard_link("x", "../outside/kept.txt")],
     "a hard link to an absolute name": [hard_link("x", "/etc/passwd")],
     "a folder that becomes a link": [folder("x"), symlink("x", "work"), member("x/tasks.py", b"x")],
-    "folders without end": [member("a/" * 200 + "x", b"x")],
-    "a header that is larger than any": [member("x", b"x", pax_headers={"comment": "a" * (1 << 17)})],
+    "too many levels of folders": [member("a/" * 200 + "x", b"x")],
+    "a header that is too large": [member("x", b"x", pax_headers={"comment": "a" * (1 << 17)})],
 }
 
 
-@pytest.mark.parametrize("makes", REFUSED.values(), ids=REFUSED)
-def test_an_archive_that_no_backup_is_like_is_refused_as_a_whole(home: Path, makes: list[Make]) -> None:
+@pytest.mark.parametrize("entries", REFUSED.values(), ids=REFUSED)
+def test_archive_that_no_backup_resembles_is_refused_completely(home: Path, entries: list[Make]) -> None:
     before = tree(home.parent)
     with pytest.raises(RestoreError):
-        restore(home, packed(member("./first.txt", b"first"), *makes))
+        restore(home, packed(member("./first.txt", b"first"), *entries))
     assert tree(home.parent) == before
     assert left_behind(home) == []
 
 
 SKIPPED = {
-    "a file in what is mounted": ([folder("./work"), member("./work/tasks.py", b"x")], MOUNTED),
-    "a hook in what is mounted": ([member("work/.git/hooks/post-checkout", b"x", mode=0o755)], MOUNTED),
+    "a file in a mounted folder": ([folder("./work"), member("./work/tasks.py", b"x")], MOUNTED),
+    "a hook in a mounted folder": ([member("work/.git/hooks/post-checkout", b"x", mode=0o755)], MOUNTED),
     "the mounted folder as a link": ([symlink("work", "notes")], MOUNTED),
     "the mounted folder as a file": ([member("./work", b"x")], MOUNTED),
-    "a hard link in what is mounted": ([hard_link("work/tasks.py", "first.txt")], MOUNTED),
-    "a link to somewhere": ([symlink("x", "/etc/passwd")], OUTSIDE),
+    "a hard link in a mounted folder": ([hard_link("work/tasks.py", "first.txt")], MOUNTED),
+    "a link to an absolute path": ([symlink("x", "/etc/passwd")], OUTSIDE),
     "a link to the parent": ([symlink("x", "..")], OUTSIDE),
-    "a link that goes up after it went down": ([symlink("a/x", "b/../../../outside")], OUTSIDE),
+    "a link that goes down and then up": ([symlink("a/x", "b/../../../outside")], OUTSIDE),
     "a link through a folder of programs": ([symlink("x", "/usr/../etc/passwd")], OUTSIDE),
-    "a hard link that shortens a link's way": (
+    "a hard link that moves a link up": (
         [symlink("a/b/x", "../../../outside"), hard_link("x", "a/b/x")],
         OUTSIDE,
     ),
-    "a hard link to what is mounted": ([hard_link("x", "work/tasks.py")], "a hard link to a file that is not restored"),
+    "a hard link to a mounted file": ([hard_link("x", "work/tasks.py")], "a hard link to a file that is not restored"),
     "a pipe": ([member("x", type=tarfile.FIFOTYPE)], "neither a file, nor a folder, nor a link"),
     "a device": (
         [member("x", type=tarfile.BLKTYPE, devmajor=8, devminor=0)],
@@ -117,17 +117,17 @@ SKIPPED = {
 }
 
 
-@pytest.mark.parametrize(("makes", "reason"), SKIPPED.values(), ids=SKIPPED)
-def test_an_entry_that_may_not_be_there_is_left_out_and_reported(home: Path, makes: list[Make], reason: str) -> None:
+@pytest.mark.parametrize(("entries", "reason"), SKIPPED.values(), ids=SKIPPED)
+def test_invalid_entry_is_skipped_and_reported(home: Path, entries: list[Make], reason: str) -> None:
     before = tree(home.parent)
-    report = restore(home, packed(member("./first.txt", b"first"), *makes))
+    report = restore(home, packed(member("./first.txt", b"first"), *entries))
     assert reason in reasons(report)
     assert tree(home.parent) == {**before, "home/first.txt": "first"}
     assert left_behind(home) == []
 
 
 def test_links_in_the_home_are_replaced_and_not_followed(home: Path) -> None:
-    """So that a first archive cannot prepare a second one's way."""
+    """Otherwise a first archive could prepare a link for a second one."""
     (home / "x").symlink_to("work")
     (home / "y").symlink_to(home.parent / "outside")
     (home / "z").symlink_to(home.parent / "outside/kept.txt")
@@ -139,14 +139,14 @@ def test_links_in_the_home_are_replaced_and_not_followed(home: Path) -> None:
     }  # fmt: skip
 
 
-def test_no_bits_change_the_user(home: Path) -> None:
+def test_setuid_setgid_and_sticky_bits_are_removed(home: Path) -> None:
     restore(home, packed(member("a", b"x", mode=0o6755), folder("b", 0o7777)))
     assert stat.S_IMODE((home / "a").stat().st_mode) == 0o755
     assert stat.S_IMODE((home / "b").stat().st_mode) == 0o777
 
 
-def test_folders_that_nobody_may_write_take_their_files(home: Path) -> None:
-    """As Go's modules are."""
+def test_files_are_restored_into_read_only_folders(home: Path) -> None:
+    """Such as the module cache of Go."""
     archive = packed(folder("go", 0o555), member("go/mod.go", b"new", mode=0o444))
     restore(home, archive)
     (home / "go").chmod(0o555)
@@ -154,7 +154,7 @@ def test_folders_that_nobody_may_write_take_their_files(home: Path) -> None:
     assert stat.S_IMODE((home / "go").stat().st_mode) == 0o555
 
 
-def test_what_gnu_tar_and_python_read_differently_is_written_as_it_was_checked(home: Path) -> None:
+def test_name_that_gnu_tar_and_python_read_differently_is_written_as_checked(home: Path) -> None:
     harmless = member("harmless", b"x", pax_headers={"GNU.sparse.name": "work/tasks.py"})
     restore(home, packed(harmless, format=tarfile.PAX_FORMAT))
     assert (home / "work/tasks.py").read_text() == "the user's"
@@ -172,6 +172,6 @@ def test_sparse_files_are_refused(home: Path) -> None:
         )
 
 
-def test_headers_for_all_members_are_refused(home: Path) -> None:
+def test_global_headers_are_refused(home: Path) -> None:
     with pytest.raises(RestoreError, match="global header"):
         restore(home, packed(member("x", b"x"), format=tarfile.PAX_FORMAT, pax_headers={"path": "work/tasks.py"}))

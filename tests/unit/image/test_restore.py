@@ -1,4 +1,4 @@
-"""A restore from its beginning to its end, however that comes; what archives may have is in test_archive.py."""
+"""Course of a restore: damaged archives, limits, locks and interruptions. Entries are tested in test_archive.py."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ FILE = gzip.decompress(packed(member("file.txt", b"content")))
 HEADER, CONTENT = FILE[:512], FILE[512:1024]
 END = bytes(1024)
 PARTS = packed(*(member(f"{number}", os.urandom(1000)) for number in range(20)))
-BROKEN = {
+DAMAGED = {
     "nothing": b"",
-    "no archive": b"<html>",
-    "an empty one": gzip.compress(b""),
-    "no tar archive": gzip.compress(b"text" * 1000),
+    "not an archive": b"<html>",
+    "an empty archive": gzip.compress(b""),
+    "not a tar archive": gzip.compress(b"text" * 1000),
     "no end mark": of_blocks(HEADER, CONTENT),
     "a cut header": of_blocks(HEADER, CONTENT, HEADER[:100]),
     "a damaged header": of_blocks(HEADER, CONTENT, b"x" * 512, END),
     "a cut file": of_blocks(HEADER, CONTENT[:3]),
     "a negative size": of_blocks(tarfile.TarInfo("x").tobuf()[:124] + b"\xff" * 12 + HEADER[136:], END),
-    "half": PARTS[: len(PARTS) // 2],
+    "half of an archive": PARTS[: len(PARTS) // 2],
     "all but the checksum": PARTS[:-8],
     "a wrong checksum": PARTS[:-8] + bytes(8),
 }
 
 
-@pytest.mark.parametrize("archive", BROKEN.values(), ids=BROKEN)
-def test_of_an_archive_that_is_not_whole_nothing_is_restored(home: Path, archive: bytes) -> None:
+@pytest.mark.parametrize("archive", DAMAGED.values(), ids=DAMAGED)
+def test_incomplete_archive_restores_nothing(home: Path, archive: bytes) -> None:
     before = tree(home)
     with pytest.raises(RestoreError):
         restore(home, archive)
@@ -56,25 +56,27 @@ def test_of_an_archive_that_is_not_whole_nothing_is_restored(home: Path, archive
     assert left_behind(home) == []
 
 
-def give(monkeypatch: pytest.MonkeyPatch, *, free: int, entries: int) -> None:
-    """Make the home's volume small."""
+def limit_volume(monkeypatch: pytest.MonkeyPatch, *, free: int, entries: int) -> None:
+    """Limit the free bytes and entries of the home's volume."""
     volume = os.statvfs("/")
     values = (1, 1, 10**9, free, free, 10**6, entries, entries, volume.f_flag, 255)
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(values))
 
 
-def test_an_archive_leaves_the_home_its_reserve(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_leaves_reserved_space_in_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = packed(member("zeros", bytes(10 << 20)))
-    give(monkeypatch, free=devai_archive.RESERVED_BYTES + (10 << 20), entries=10**6)
+    limit_volume(monkeypatch, free=devai_archive.RESERVED_BYTES + (10 << 20), entries=10**6)
     with pytest.raises(NoSpaceError, match="larger than the free space of the home, of which 100 MiB stay free"):
         restore(home, archive)
     assert left_behind(home) == []
-    give(monkeypatch, free=devai_archive.RESERVED_BYTES + (11 << 20), entries=10**6)
+    limit_volume(monkeypatch, free=devai_archive.RESERVED_BYTES + (11 << 20), entries=10**6)
     assert restore(home, archive).bytes == 10 << 20
 
 
-def test_an_archive_has_no_more_entries_than_the_volume_takes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    give(monkeypatch, free=1 << 40, entries=100)
+def test_archive_with_more_entries_than_the_volume_allows_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_volume(monkeypatch, free=1 << 40, entries=100)
     with pytest.raises(NoSpaceError, match="more entries"):
         restore(home, packed(*(member(f"{number}") for number in range(100))))
     with pytest.raises(NoSpaceError, match="more entries"):
@@ -83,7 +85,7 @@ def test_an_archive_has_no_more_entries_than_the_volume_takes(home: Path, monkey
 
 
 def test_memory_does_not_grow_with_the_archive(home: Path) -> None:
-    """A file of zeros, larger than the memory of the process that unpacks it."""
+    """A file of zeros, larger than the memory limit of the process that unpacks it."""
     size = 160 << 20
     info = tarfile.TarInfo("zeros")
     info.size = size
@@ -99,12 +101,12 @@ def test_memory_does_not_grow_with_the_archive(home: Path) -> None:
 
 
 def program(home: Path) -> list[str]:
-    """A restore as the lab's server starts it."""
+    """Return the command with which the lab's server starts a restore."""
     return [sys.executable, "-E", "-s", "-S", devai_restore.__file__, str(home)]
 
 
-def waiting(home: Path, process: subprocess.Popen[bytes]) -> None:
-    """Return when a restore has begun."""
+def wait_for_start(home: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return as soon as the restore has started."""
     end = time.monotonic() + 20
     while len(left_behind(home)) < len(["the lock", "the folder"]):
         assert process.poll() is None
@@ -112,22 +114,22 @@ def waiting(home: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-def begun(home: Path, archive: bytes) -> subprocess.Popen[bytes]:
-    """A restore that has been sent a part of its archive."""
+def started(home: Path, archive: bytes) -> subprocess.Popen[bytes]:
+    """Start a restore, and send a part of its archive."""
     process = subprocess.Popen(program(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
     process.stdin.write(archive)
     process.stdin.flush()
-    waiting(home, process)
+    wait_for_start(home, process)
     return process
 
 
-def test_one_restore_runs_at_a_time_and_one_that_was_killed_is_cleaned_up(home: Path) -> None:
-    with begun(home, PARTS[: len(PARTS) // 2]) as first:
+def test_only_one_restore_runs_and_a_killed_one_is_cleaned_up(home: Path) -> None:
+    with started(home, PARTS[: len(PARTS) // 2]) as first:
         with pytest.raises(BusyError, match="another restore is running"):
             restore(home, PARTS)
         devai_restore.clean(home)
-        assert len(left_behind(home)) == 2  # the running one's
+        assert len(left_behind(home)) == 2  # of the running restore
         first.kill()
     assert len(left_behind(home)) == 2
     (home / f"{devai_archive.RESERVED_NAME}link").symlink_to(home.parent / "outside")
@@ -137,22 +139,20 @@ def test_one_restore_runs_at_a_time_and_one_that_was_killed_is_cleaned_up(home: 
     assert restore(home, PARTS).files == 20
 
 
-def test_an_upload_that_ends_early_leaves_nothing(home: Path) -> None:
+def test_interrupted_upload_leaves_no_files(home: Path) -> None:
     before = tree(home)
-    with begun(home, PARTS[: len(PARTS) // 2]) as process:
+    with started(home, PARTS[: len(PARTS) // 2]) as process:
         output, _ = process.communicate()
     assert b'"status": 400' in output
     assert tree(home) == before
     assert left_behind(home) == []
 
 
-def test_a_volume_without_hard_links_and_renames_of_folders_takes_an_archive(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As buckets are, mounted."""
+def test_archive_is_restored_on_a_volume_without_links_and_renames(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a mounted bucket."""
     rename = os.rename
 
-    def file_only(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+    def rename_file(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         if stat.S_ISDIR(os.stat(source, dir_fd=src_dir_fd, follow_symlinks=False).st_mode):
             raise OSError(errno.EMFILE, "too many files in a folder")
         rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
@@ -160,8 +160,8 @@ def test_a_volume_without_hard_links_and_renames_of_folders_takes_an_archive(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links")
 
-    for name, instead in {"rename": file_only, "link": refuse, "symlink": refuse}.items():
-        monkeypatch.setattr(os, name, instead)
+    for name, replacement in {"rename": rename_file, "link": refuse, "symlink": refuse}.items():
+        monkeypatch.setattr(os, name, replacement)
     report = restore(home, packed(member("a/b/x", b"x"), hard_link("a/y", "a/b/x"), symlink("z", "a/y")))
     assert tree(home) == {"a/b/x": "x", "a/y": "x", "work/tasks.py": "the user's"}
     assert reasons(report) == {"a link, which the volume of the home does not support": ["z"]}

@@ -1,4 +1,4 @@
-"""Archives of models: nothing but whole models gets through."""
+"""Archives of models: only complete models are accepted."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from devai_tasks.system.errors import DevaiError, UsageError
 from devai_tasks.targets.compose import deployment as compose
 from devai_tasks.targets.compose import models as compose_models
 
-# More than a reader keeps in memory.
+# More than the buffer of a reader.
 WEIGHTS, CONFIG = b"weights" * 100_000, b"config"
-OTHERS = b"WEIGHTS" * 100_000
+DAMAGED_WEIGHTS = b"WEIGHTS" * 100_000
 MANIFEST = "manifests/registry.test/library/a/latest"
 
 
@@ -38,12 +38,12 @@ def manifest(*layers: bytes) -> bytes:
     return json.dumps({"config": digests[0], "layers": digests[1:]}).encode()
 
 
-WHOLE = {blob(WEIGHTS): WEIGHTS, blob(CONFIG): CONFIG, MANIFEST: manifest(CONFIG, WEIGHTS)}
+COMPLETE = {blob(WEIGHTS): WEIGHTS, blob(CONFIG): CONFIG, MANIFEST: manifest(CONFIG, WEIGHTS)}
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes an archive of files, as GNU tar orders them."""
+    """Return a function that writes an archive of files, in the order of GNU tar."""
 
     def write(files: dict[str, bytes], *others: tarfile.TarInfo) -> Path:
         file = tmp_path / "models.tar"
@@ -70,20 +70,20 @@ def check(file: Path) -> model_archive.Models:
         return model_archive.check(stream)
 
 
-def test_whole_models_pass(archive: Callable[..., Path]) -> None:
+def test_complete_models_are_accepted(archive: Callable[..., Path]) -> None:
     digest = hashlib.sha256(WEIGHTS).hexdigest()
-    file = archive({**WHOLE, blob(b"nobody's"): b"nobody's"})
-    found = check(file)
-    assert found.manifests == {MANIFEST: WHOLE[MANIFEST]}
-    assert found.blobs.keys() == {digest, hashlib.sha256(CONFIG).hexdigest()}
-    start, size = found.blobs[digest]
+    file = archive({**COMPLETE, blob(b"unused"): b"unused"})
+    models = check(file)
+    assert models.manifests == {MANIFEST: COMPLETE[MANIFEST]}
+    assert models.blobs.keys() == {digest, hashlib.sha256(CONFIG).hexdigest()}
+    start, size = models.blobs[digest]
     assert file.read_bytes()[start : start + size] == WEIGHTS
 
 
-def test_what_tar_writes_of_a_folder_passes(tmp_path: Path) -> None:
-    """GNU tar itself, with folders and a name of more than 100 characters."""
+def test_archive_by_gnu_tar_is_accepted(tmp_path: Path) -> None:
+    """With entries for folders, and a name of more than 100 characters."""
     long = f"manifests/{'h' * 60}.test/{'n' * 60}/a/latest"
-    for name, content in {**WHOLE, long: WHOLE[MANIFEST]}.items():
+    for name, content in {**COMPLETE, long: COMPLETE[MANIFEST]}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     file = tmp_path / "models.tar"
@@ -94,40 +94,40 @@ def test_what_tar_writes_of_a_folder_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "others", "words"),
+    ("files", "others", "message"),
     [
-        ({**WHOLE, "../outside": b""}, [], r"it contains '\.\./outside'"),
-        ({**WHOLE, "/etc/passwd": b""}, [], "it contains '/etc/passwd'"),
-        ({**WHOLE, "manifests/../../x": b"{}"}, [], r"it contains 'manifests/\.\./\.\./x'"),
-        ({**WHOLE, "manifests/a/b/c/--d": b"{}"}, [], "it contains 'manifests/a/b/c/--d'"),
-        ({**WHOLE, "manifests/a/b/c": b"{}"}, [], "it contains 'manifests/a/b/c'"),
-        ({**WHOLE, ".ollama/id_ed25519": b"key"}, [], r"it contains '\.ollama/id_ed25519'"),
-        ({**WHOLE, "blobs/\x1b[2J": b""}, [], r"it contains 'blobs/\\x1b\[2J'"),
-        ({**WHOLE, "b" * 5000: b""}, [], "is not an archive of models: it contains"),
-        (WHOLE, [link("blobs/sha256-" + "0" * 64)], "it contains 'blobs/.* which is neither a file nor a folder"),
-        (WHOLE, [link("manifests/a")], "it contains 'manifests/a'"),
-        ({**WHOLE, blob(WEIGHTS): OTHERS}, [], "is damaged: blobs/"),
-        ({name: content for name, content in WHOLE.items() if content != WEIGHTS}, [], "is missing parts"),
+        ({**COMPLETE, "../outside": b""}, [], r"it contains '\.\./outside'"),
+        ({**COMPLETE, "/etc/passwd": b""}, [], "it contains '/etc/passwd'"),
+        ({**COMPLETE, "manifests/../../x": b"{}"}, [], r"it contains 'manifests/\.\./\.\./x'"),
+        ({**COMPLETE, "manifests/a/b/c/--d": b"{}"}, [], "it contains 'manifests/a/b/c/--d'"),
+        ({**COMPLETE, "manifests/a/b/c": b"{}"}, [], "it contains 'manifests/a/b/c'"),
+        ({**COMPLETE, ".ollama/id_ed25519": b"key"}, [], r"it contains '\.ollama/id_ed25519'"),
+        ({**COMPLETE, "blobs/\x1b[2J": b""}, [], r"it contains 'blobs/\\x1b\[2J'"),
+        ({**COMPLETE, "b" * 5000: b""}, [], "is not an archive of models: it contains"),
+        (COMPLETE, [link("blobs/sha256-" + "0" * 64)], "it contains 'blobs/.* which is neither a file nor a folder"),
+        (COMPLETE, [link("manifests/a")], "it contains 'manifests/a'"),
+        ({**COMPLETE, blob(WEIGHTS): DAMAGED_WEIGHTS}, [], "is damaged: blobs/"),
+        ({name: content for name, content in COMPLETE.items() if content != WEIGHTS}, [], "is missing parts"),
         ({blob(WEIGHTS): WEIGHTS}, [], "has no models"),
-        ({**WHOLE, MANIFEST: b"[]"}, [], "latest is not a manifest"),
-        ({**WHOLE, MANIFEST: b"{"}, [], "latest is not a manifest"),
-        ({**WHOLE, MANIFEST: b'{"x": NaN, ' + WHOLE[MANIFEST][1:]}, [], "latest is not a manifest"),
-        ({**WHOLE, MANIFEST: b'{"Config": {}, ' + WHOLE[MANIFEST][1:]}, [], "latest is not a manifest"),
-        ({**WHOLE, MANIFEST: WHOLE[MANIFEST].decode().encode("utf-16")}, [], "latest is not a manifest"),
-        ({**WHOLE, MANIFEST: b"[" * 200_000}, [], "latest is nested too deeply"),
+        ({**COMPLETE, MANIFEST: b"[]"}, [], "latest is not a manifest"),
+        ({**COMPLETE, MANIFEST: b"{"}, [], "latest is not a manifest"),
+        ({**COMPLETE, MANIFEST: b'{"x": NaN, ' + COMPLETE[MANIFEST][1:]}, [], "latest is not a manifest"),
+        ({**COMPLETE, MANIFEST: b'{"Config": {}, ' + COMPLETE[MANIFEST][1:]}, [], "latest is not a manifest"),
+        ({**COMPLETE, MANIFEST: COMPLETE[MANIFEST].decode().encode("utf-16")}, [], "latest is not a manifest"),
+        ({**COMPLETE, MANIFEST: b"[" * 200_000}, [], "latest is nested too deeply"),
         ({}, [], "has no models"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_and_named(
-    archive: Callable[..., Path], files: dict[str, bytes], others: list[tarfile.TarInfo], words: str
+def test_other_content_is_refused_with_its_name(
+    archive: Callable[..., Path], files: dict[str, bytes], others: list[tarfile.TarInfo], message: str
 ) -> None:
-    with pytest.raises(model_archive.NotModelsError, match=words):
+    with pytest.raises(model_archive.NotModelsError, match=message):
         check(archive(files, *others))
 
 
-def test_a_header_that_renames_a_file_is_refused(archive: Callable[..., Path]) -> None:
-    """Python's reader takes the last of both names, GNU tar the first."""
-    file = archive(WHOLE)
+def test_header_that_renames_a_file_is_refused(archive: Callable[..., Path]) -> None:
+    """Python uses the last of both names, GNU tar the first."""
+    file = archive(COMPLETE)
     entry = tarfile.TarInfo(blob(b"planted"))
     entry.size = len(b"planted")
     entry.pax_headers = {"GNU.sparse.name": ".ollama/id_ed25519", "path": entry.name}
@@ -137,24 +137,22 @@ def test_a_header_that_renames_a_file_is_refused(archive: Callable[..., Path]) -
         check(file)
 
 
-def test_an_archive_of_more_entries_than_models_have_is_refused(
+def test_archive_with_too_many_entries_is_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_archive, "MAX_ENTRIES", 2)
     with pytest.raises(model_archive.NotModelsError, match="it contains more than 2 entries"):
-        check(archive(WHOLE))
+        check(archive(COMPLETE))
 
 
-def test_manifests_that_fill_the_memory_are_refused(
-    archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_manifests_are_refused(archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_archive, "MAX_MANIFEST_BYTES", 1 << 20)
     with pytest.raises(model_archive.NotModelsError, match="it contains manifests of more than 1 MiB"):
-        check(archive({**WHOLE, MANIFEST: b" " * (1 << 20), f"{MANIFEST}2": b" "}))
+        check(archive({**COMPLETE, MANIFEST: b" " * (1 << 20), f"{MANIFEST}2": b" "}))
 
 
-def test_a_length_that_leads_back_is_refused(archive: Callable[..., Path]) -> None:
-    """Where tar writes numbers in base 256, they may be negative."""
+def test_negative_length_is_refused(archive: Callable[..., Path]) -> None:
+    """Numbers in tar's base-256 encoding may be negative."""
     file = archive({})
     entry = tarfile.TarInfo(blob(WEIGHTS))
     entry.size = -1024
@@ -164,36 +162,36 @@ def test_a_length_that_leads_back_is_refused(archive: Callable[..., Path]) -> No
 
 
 @pytest.mark.parametrize("length", [0, 100, 1024, 1500])
-def test_a_file_that_ends_too_early_is_refused(archive: Callable[..., Path], length: int) -> None:
-    file = archive(WHOLE)
+def test_truncated_archive_is_refused(archive: Callable[..., Path], length: int) -> None:
+    file = archive(COMPLETE)
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(model_archive.NotModelsError, match="ends too early"):
         check(file)
 
 
-class Server:
-    """In the place of a running Ollama and its container, which the smoke tests have."""
+class FakeServer:
+    """Fake of Ollama and its container; the smoke tests have the real ones."""
 
     dry = False
 
-    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        self.meanwhile = meanwhile
+    def __init__(self, before_upload: Callable[[], object] = lambda: None) -> None:
+        self.before_upload = before_upload
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, bytes] = {}
         self.archive = b""
 
     def models(self) -> dict[str, int]:
-        """One, whatever happens."""
+        """Return one model."""
         return {"a:latest": 1}
 
     def upload(self, digest: str, size: int, content: Iterator[bytes]) -> None:
-        """Keep a blob."""
-        self.meanwhile()
+        """Store a blob."""
+        self.before_upload()
         self.blobs[digest] = b"".join(content)
         assert len(self.blobs[digest]) == size
 
     def pipe(self, service: str, command: Sequence[str], *, given: Any = None, into: Any = None) -> None:
-        """Write its archive, or read another."""
+        """Write the server's archive to `into`, or read manifests from `given`."""
         assert (service, command[0]) == ("ollama", "tar")
         if into:
             into.write(self.archive)
@@ -206,59 +204,59 @@ class Server:
 
 
 @pytest.fixture
-def serving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Server]:
-    """A function that returns a server for `save` and `restore`; what it is given runs before each upload."""
+def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeServer]:
+    """Return a function that replaces the server; it takes a function to call before each upload."""
 
-    def serve(meanwhile: Callable[[], object] = lambda: None) -> Server:
-        server = Server(meanwhile)
+    def start(before_upload: Callable[[], object] = lambda: None) -> FakeServer:
+        server = FakeServer(before_upload)
         monkeypatch.setattr(compose_models, "server", lambda *_: nullcontext(server))
         monkeypatch.setattr(compose, "compose", lambda *_: server)
         return server
 
-    return serve
+    return start
 
 
-def test_what_is_imported_is_what_was_checked(
-    serving: Callable[..., Server], archive: Callable[..., Path], project: Project, tmp_path: Path
+def test_import_reads_the_file_that_was_checked(
+    serve: Callable[..., FakeServer], archive: Callable[..., Path], project: Project, tmp_path: Path
 ) -> None:
-    """Although the name is another file's by then."""
-    file = archive(WHOLE)
+    """Another file has the name during the import."""
+    file = archive(COMPLETE)
     other = tmp_path / "other"
     other.write_bytes(b"another file")
-    server = serving(lambda: other.exists() and other.replace(file))
+    server = serve(lambda: other.exists() and other.replace(file))
     compose_models.restore(project, load(project, Stack("dev", "local"), environ={}), Docker(), file)
     assert server.blobs == {hashlib.sha256(content).hexdigest(): content for content in (WEIGHTS, CONFIG)}
-    assert server.manifests == {MANIFEST: WHOLE[MANIFEST]}
+    assert server.manifests == {MANIFEST: COMPLETE[MANIFEST]}
 
 
-@pytest.mark.parametrize("change", [lambda content: content.replace(WEIGHTS, OTHERS), lambda _: b""])
-def test_a_file_that_changes_after_its_check_changes_no_model(
-    serving: Callable[..., Server], archive: Callable[..., Path], project: Project, change: Callable[[bytes], bytes]
+@pytest.mark.parametrize("change", [lambda content: content.replace(WEIGHTS, DAMAGED_WEIGHTS), lambda _: b""])
+def test_file_that_changes_after_its_check_is_not_imported(
+    serve: Callable[..., FakeServer], archive: Callable[..., Path], project: Project, change: Callable[[bytes], bytes]
 ) -> None:
-    file = archive(WHOLE)
-    server = serving(lambda: file.write_bytes(change(file.read_bytes())))
+    file = archive(COMPLETE)
+    server = serve(lambda: file.write_bytes(change(file.read_bytes())))
     with pytest.raises(DevaiError, match="nothing was imported"):
         compose_models.restore(project, load(project, Stack("dev", "local"), environ={}), Docker(), file)
     assert hashlib.sha256(WEIGHTS).hexdigest() not in server.blobs
     assert server.manifests == {}
 
 
-def test_an_export_that_is_not_whole_gets_no_name(
-    serving: Callable[..., Server], archive: Callable[..., Path], project: Project, tmp_path: Path
+def test_incomplete_export_is_not_written(
+    serve: Callable[..., FakeServer], archive: Callable[..., Path], project: Project, tmp_path: Path
 ) -> None:
-    whole = archive(WHOLE).read_bytes()
-    server, file = serving(), tmp_path / "exported.tar"
+    complete = archive(COMPLETE).read_bytes()
+    server, file = serve(), tmp_path / "exported.tar"
     settings = load(project, Stack("dev", "local"), environ={})
-    server.archive = whole.replace(WEIGHTS, OTHERS)
+    server.archive = complete.replace(WEIGHTS, DAMAGED_WEIGHTS)
     with pytest.raises(DevaiError, match=r"is damaged: .* nothing was written"):
         compose_models.export(project, settings, Docker(), file)
     assert not list(tmp_path.glob("exported*"))
-    server.archive = whole
+    server.archive = complete
     compose_models.export(project, settings, Docker(), file)
-    assert file.read_bytes() == whole
+    assert file.read_bytes() == complete
 
 
-def test_a_file_that_is_there_is_not_written_over(project: Project, tmp_path: Path) -> None:
+def test_export_does_not_overwrite_a_file(project: Project, tmp_path: Path) -> None:
     file = tmp_path / "mine.tar"
     file.write_text("mine", encoding="utf-8")
     settings = load(project, Stack("dev", "local"), environ={})
@@ -268,14 +266,14 @@ def test_a_file_that_is_there_is_not_written_over(project: Project, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["exported.tar.part", "exported.tar"])
-def test_an_export_writes_through_no_link(
-    serving: Callable[..., Server], archive: Callable[..., Path], project: Project, tmp_path: Path, name: str
+def test_export_does_not_follow_links(
+    serve: Callable[..., FakeServer], archive: Callable[..., Path], project: Project, tmp_path: Path, name: str
 ) -> None:
-    """A notebook may make one in the work folder."""
+    """A notebook may create a link in the work folder."""
     victim = tmp_path / "victim"
     victim.write_text("mine", encoding="utf-8")
     (tmp_path / name).symlink_to(victim)
-    serving().archive = archive(WHOLE).read_bytes()
+    serve().archive = archive(COMPLETE).read_bytes()
     with suppress(UsageError):
         compose_models.export(
             project, load(project, Stack("dev", "local"), environ={}), Docker(), tmp_path / "exported.tar"
@@ -284,7 +282,7 @@ def test_an_export_writes_through_no_link(
     assert (tmp_path / name).is_symlink()
 
 
-def test_the_models_of_another_server_are_its_own(project: Project, tmp_path: Path) -> None:
+def test_models_of_an_external_server_are_not_exported(project: Project, tmp_path: Path) -> None:
     settings = load(project, Stack("dev", "local"), ["ollama.mode=host"], environ={})
     with pytest.raises(UsageError, match="a server outside the stack"):
         compose_models.export(project, settings, Docker(dry=True), tmp_path / "models.tar")

@@ -1,4 +1,4 @@
-"""The process that serves provider schema snapshots to Terraform: that it starts, and ends with its user."""
+"""Process that serves provider schema snapshots to Terraform: start and stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devai_tasks.system.errors import ToolError
 SNAPSHOTS = Path(devai_tasks.offline.__file__).parent / "recordings"
 
 
-def test_served_until_the_block_ends() -> None:
+def test_provider_runs_until_the_block_ends() -> None:
     with serving.serving([SNAPSHOTS / "tls.json"]) as reattach:
         ((source, provider),) = json.loads(reattach).items()
         assert source.endswith("hashicorp/tls")
@@ -25,7 +25,7 @@ def test_served_until_the_block_ends() -> None:
     assert not Path("/proc", str(provider["Pid"])).exists()
 
 
-def test_a_provider_that_does_not_start_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_provider_that_does_not_start_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(ToolError, match=r"^the offline provider did not start; "),
         serving.serving([tmp_path / "none.json"]),

@@ -1,4 +1,4 @@
-"""Made-up values: the same each time, of the schema's type, in a form that configurations rely on."""
+"""Generated values: reproducible, of the schema's type, and in the form that configurations need."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ BLOCK: dict[str, Any] = {
         }
     },
 }
-GIVEN = {**values.empty(BLOCK), "name": "x", "secret_wo": "hush", "part": [{"id": None}]}
+INPUT = {**values.empty(BLOCK), "name": "x", "secret_wo": "hush", "part": [{"id": None}]}
 
 
-def test_a_plan_leaves_unknown_what_is_computed_and_drops_what_is_write_only() -> None:
-    plan = values.planned(BLOCK, GIVEN)
+def test_computed_values_are_unknown_in_a_plan_and_write_only_values_are_null() -> None:
+    plan = values.planned(BLOCK, INPUT)
     assert [name for name, value in plan.items() if is_unknown(value)] == ["id", "arn", "ports", "identity"]
     assert plan["name"] == "x"
     assert plan["description"] is None
@@ -42,8 +42,8 @@ def test_a_plan_leaves_unknown_what_is_computed_and_drops_what_is_write_only() -
     assert is_unknown(plan["part"][0]["id"])
 
 
-def test_applying_makes_up_the_same_values_every_time() -> None:
-    plan = values.planned(BLOCK, GIVEN)
+def test_apply_generates_the_same_values_every_time() -> None:
+    plan = values.planned(BLOCK, INPUT)
     state = values.applied(BLOCK, plan, "aws_thing", {})
     assert state == values.applied(BLOCK, plan, "aws_thing", {})
     assert state["id"] != values.applied(BLOCK, {**plan, "name": "y"}, "aws_thing", {})["id"]
@@ -54,7 +54,7 @@ def test_applying_makes_up_the_same_values_every_time() -> None:
     assert state["secret_wo"] is None
 
 
-def test_a_resource_has_the_providers_own_region_where_it_has_no_other() -> None:
+def test_resource_without_a_region_has_the_region_of_the_provider() -> None:
     block = {"attributes": {"region": {"type": "string", "optional": True, "computed": True}}, "block_types": {}}
     assert values.applied(block, {"region": UNKNOWN}, "aws_x", {"region": "eu-west-1"}) == {"region": "eu-west-1"}
     assert values.applied(block, {"region": "us-east-1"}, "aws_x", {"region": "eu-west-1"}) == {"region": "us-east-1"}
@@ -75,5 +75,5 @@ def test_a_resource_has_the_providers_own_region_where_it_has_no_other() -> None
         ("aws_eks_cluster", "platform_version", r"platform-version-[0-9a-f]{12}"),
     ],
 )
-def test_a_made_up_text_has_the_form_that_its_name_promises(kind: str, name: str, form: str) -> None:
+def test_generated_string_has_the_form_of_its_name(kind: str, name: str, form: str) -> None:
     assert re.fullmatch(form, values.placeholder(name, "string", "seed", kind))
