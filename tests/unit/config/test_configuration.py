@@ -53,14 +53,14 @@ def test_interpolated_value_is_explained_through_all_references(project: Project
 
 def test_relative_interpolation_is_followed(project: Project) -> None:
     configuration = configured(project, "env.A=${.B}", "env.B=x", "ports.ollama=9${..gpu.count}", "gpu.count=1")
-    assert [taken.key for taken in explained(configuration, "env.A").takes] == ["env.B"]
-    assert [taken.key for taken in explained(configuration, "ports.ollama").takes] == ["gpu.count"]
+    assert [reference.key for reference in explained(configuration, "env.A").takes] == ["env.B"]
+    assert [reference.key for reference in explained(configuration, "ports.ollama").takes] == ["gpu.count"]
 
 
 def test_reference_to_a_section_is_explained_as_its_keys(project: Project) -> None:
     explanation = explained(configured(project, "resources.ollama=${resources.lab}"), "resources.ollama.cpu")
     assert origins(explanation)[0] == ("--set resources.ollama=${resources.lab}", "${resources.lab}")
-    assert [taken.key for taken in explanation.takes] == [
+    assert [reference.key for reference in explanation.takes] == [
         "resources.lab.cpu",
         "resources.lab.memory",
         "resources.lab.pids",
@@ -153,12 +153,12 @@ def test_cloud_stack_with_placeholders_cannot_be_deployed(project: Project) -> N
 
 
 def test_existing_cluster_needs_a_push_only_with_a_registry(project: Project) -> None:
-    (project.conf / "clouds/own.yaml").write_text(
-        "compute: {provider: none}\nkubernetes: {context: own}\n", encoding="utf-8"
+    (project.conf / "clouds/lan.yaml").write_text(
+        "compute: {provider: none}\nkubernetes: {context: lan}\n", encoding="utf-8"
     )
     decided = ("ingress.host=lab.test.dev", "network.allowed_cidrs=[198.18.0.0/15]")
-    configured(project, *decided, stack="own-dev").to_deploy()
-    with_registry = configured(project, "image.registry=registry.test.dev/lab", *decided, stack="own-dev")
+    configured(project, *decided, stack="lan-dev").to_deploy()
+    with_registry = configured(project, "image.registry=registry.test.dev/lab", *decided, stack="lan-dev")
     with_registry.to_deploy(("image", "registry"))  # what a push needs
     with pytest.raises(UsageError, match=r"image\.digest is not known before `inv image\.push`"):
         with_registry.to_deploy()
@@ -189,7 +189,7 @@ def test_push_needs_the_registry_even_if_no_artifact_contains_it(project: Projec
 def test_configured_values_are_not_placeholders(project: Project) -> None:
     decided = (
         f"image.digest=sha256:{'a' * 64}", "image.registry=registry.test/lab", "terraform.account=210987654321",
-        "network.allowed_cidrs=[198.18.0.0/15]", "ingress.host=lab.test.dev", "kubernetes.context=own",
+        "network.allowed_cidrs=[198.18.0.0/15]", "ingress.host=lab.test.dev", "kubernetes.context=lan",
         "storage.file_system=fs-1::fsap-1", "ingress.firewall=sg-0123456789abcdef0",
         "tls.certificate=arn:aws:acm:eu-central-1:210987654321:certificate/1",
     )  # fmt: skip
@@ -245,11 +245,11 @@ def test_profile_cannot_set_the_default_stack(project: Project) -> None:
         configured(project)
 
 
-@pytest.mark.parametrize("stack", ["local-demo", "aws-demo", "azure-demo", "gcp-demo", "own-dev", "own-demo"])
+@pytest.mark.parametrize("stack", ["local-demo", "aws-demo", "azure-demo", "gcp-demo", "lan-dev", "lan-demo"])
 def test_new_file_adds_a_profile_or_a_cloud(project: Project, stack: str) -> None:
     (project.conf / "profiles/demo.yaml").write_text("resources: {lab: {memory: 2Gi}}\n", encoding="utf-8")
-    (project.conf / "clouds/own.yaml").write_text(
-        "compute: {provider: none}\nkubernetes: {context: own}\n", encoding="utf-8"
+    (project.conf / "clouds/lan.yaml").write_text(
+        "compute: {provider: none}\nkubernetes: {context: lan}\n", encoding="utf-8"
     )
     configuration = configured(project, stack=stack)
     assert str(configuration.settings.stack) == stack

@@ -49,8 +49,8 @@ def test_alias_may_be_used_several_times() -> None:
     ("text", "location", "message"),
     [
         ("", "file:1:1", "is empty"),
-        ("# only words\n", "file:1:1", "is empty"),
-        ("just words", "file:1:1", "not a mapping"),
+        ("# only a comment\n", "file:1:1", "is empty"),
+        ("just text", "file:1:1", "not a mapping"),
         ("- a\n- b\n", "file:1:1", "not a mapping"),
         ("a: [1,\nb: 2\n", "file:3:1", "not valid YAML"),
         ("a: 'open\n", "file:2:1", "not valid YAML"),

@@ -201,7 +201,7 @@ def test_invalid_value_is_refused_with_its_flag_and_the_allowed_values(shipped: 
     ("text", "location", "expected"),
     [
         ("", "conf/personal.yaml:1:1  ", "is empty"),
-        ("just words", "conf/personal.yaml:1:1", "not a mapping"),
+        ("just text", "conf/personal.yaml:1:1", "not a mapping"),
         ("ports: {lab: 1\n", "conf/personal.yaml:2:1", "not valid YAML"),
         ("ports: {lab: 1}\nports: {lab: 2}\n", "conf/personal.yaml:2:1", "duplicate key"),
         ("ports:\n  lab: many\n", "conf/personal.yaml:2:8", "not a whole number"),

@@ -115,7 +115,7 @@ def test_rules_of_clouds_do_not_apply_to_a_protected_local_stack(shipped: Projec
     load(shipped, Stack("prod", "local"), ["network.allowed_cidrs=[10.0.0.0/8]"], environ={})
 
 
-DEPLOYED = {"aws": ("made", ""), "azure": ("made", "states"), "gcp": ("made", "")}
+DEPLOYED = {"aws": ("store", ""), "azure": ("store", "states"), "gcp": ("store", "")}
 
 
 @pytest.mark.parametrize("cloud", DEPLOYED)

@@ -37,7 +37,7 @@ class _FakeRegistryHandler(BaseHTTPRequestHandler):
             return self._answer(200 if login == "someone:secret" else 401, b'{"token": "for-a-while"}')
         if not self._is_authorized():
             return None
-        kind, _, name = path.removeprefix("/v2/own/lab/").partition("/")
+        kind, _, name = path.removeprefix("/v2/team/lab/").partition("/")
         if kind == "referrers":
             if not self.server.has_referrers_api:
                 return self._answer(404, b"page not found")
@@ -47,7 +47,7 @@ class _FakeRegistryHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if self._is_authorized():
-            self._answer(202, b"", {"Location": "/v2/own/lab/blobs/uploads/1?state=2"})
+            self._answer(202, b"", {"Location": "/v2/team/lab/blobs/uploads/1?state=2"})
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
@@ -96,7 +96,7 @@ class FakeRegistry(ThreadingHTTPServer):
     @property
     def repository(self) -> str:
         """Return the name of its only repository."""
-        return f"127.0.0.1:{self.server_port}/own/lab"
+        return f"127.0.0.1:{self.server_port}/team/lab"
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_content_that_does_not_match_its_digest_is_refused(fake_registry: FakeRe
 
 def test_unreachable_registry_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"127\.0\.0\.1:9 does not answer GET"):
-        Repository("127.0.0.1:9/own/lab", tmp_path).referrers(DIGEST)
+        Repository("127.0.0.1:9/team/lab", tmp_path).referrers(DIGEST)
 
 
 def test_login_is_read_from_a_credential_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ def test_invalid_entry_is_skipped_and_reported(home: Path, entries: list[Make], 
 
 
 def test_links_in_the_home_are_replaced_and_not_followed(home: Path) -> None:
-    """Otherwise a first archive could prepare a link for a second one."""
+    """Otherwise a first archive could create a link that a second archive follows."""
     (home / "x").symlink_to("work")
     (home / "y").symlink_to(home.parent / "outside")
     (home / "z").symlink_to(home.parent / "outside/kept.txt")
@@ -146,7 +146,7 @@ def test_setuid_setgid_and_sticky_bits_are_removed(home: Path) -> None:
 
 
 def test_files_are_restored_into_read_only_folders(home: Path) -> None:
-    """Such as the module cache of Go."""
+    """The module cache of Go consists of read-only folders."""
     archive = packed(folder("go", 0o555), member("go/mod.go", b"new", mode=0o444))
     restore(home, archive)
     (home / "go").chmod(0o555)

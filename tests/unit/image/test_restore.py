@@ -85,7 +85,7 @@ def test_archive_with_more_entries_than_the_volume_allows_is_refused(
 
 
 def test_memory_does_not_grow_with_the_archive(home: Path) -> None:
-    """A file of zeros, larger than the memory limit of the process that unpacks it."""
+    """The archive has a file of zeros that is larger than the memory limit of the process that unpacks it."""
     size = 160 << 20
     info = tarfile.TarInfo("zeros")
     info.size = size
@@ -149,7 +149,7 @@ def test_interrupted_upload_leaves_no_files(home: Path) -> None:
 
 
 def test_archive_is_restored_on_a_volume_without_links_and_renames(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a mounted bucket."""
+    """A mounted bucket supports neither links nor renames of folders."""
     rename = os.rename
 
     def rename_file(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:

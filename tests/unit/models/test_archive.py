@@ -81,7 +81,7 @@ def test_complete_models_are_accepted(archive: Callable[..., Path]) -> None:
 
 
 def test_archive_by_gnu_tar_is_accepted(tmp_path: Path) -> None:
-    """With entries for folders, and a name of more than 100 characters."""
+    """The archive has entries for folders, and a name of more than 100 characters."""
     long = f"manifests/{'h' * 60}.test/{'n' * 60}/a/latest"
     for name, content in {**COMPLETE, long: COMPLETE[MANIFEST]}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeServer]:
 def test_import_reads_the_file_that_was_checked(
     serve: Callable[..., FakeServer], archive: Callable[..., Path], project: Project, tmp_path: Path
 ) -> None:
-    """Another file has the name during the import."""
+    """During the import, the name refers to another file."""
     file = archive(COMPLETE)
     other = tmp_path / "other"
     other.write_bytes(b"another file")

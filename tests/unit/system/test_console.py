@@ -127,7 +127,7 @@ FOREIGN_OUTPUT = {
     "\x1b]0;title\x07shown": "shown",
     "\x1b]8;;https://evil.example\x1b\\link\x1b]8;;\x1b\\": "link",
     "\x1b]52;c;ZXZpbA==\x07clipboard": "clipboard",
-    "\x1bP+q544e\x1b\\asked": "asked",
+    "\x1bP+q544e\x1b\\queried": "queried",
     "\x1bcreset": "reset",
     "\x1b]0;without an end": "0;without an end",
     "\x1b\x1b[31m[31mtwice": "[31mtwice",

@@ -177,8 +177,8 @@ def test_missing_program_is_the_same_error_in_every_function() -> None:
     for start in starts:
         with pytest.raises(MissingToolError, match=r"^no-such-program is not installed$"):
             start(MISSING)
-    with pytest.raises(MissingToolError, match=r"^no-such-program is not installed; this test needs it$"):
-        process.require(MISSING[0], "this test needs it")
+    with pytest.raises(MissingToolError, match=r"^no-such-program is not installed; install it$"):
+        process.require(MISSING[0], "install it")
 
 
 def test_program_that_cannot_be_started_is_a_tool_error(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_images_of_containers_stacks_and_the_current_commit_are_kept(shipped: Pr
 def test_pruning_is_refused_while_a_stack_belongs_to_another_folder(
     shipped: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also a stack without a profile in this folder."""
+    """The stack may have no profile in this folder."""
     settings = load(shipped, Stack("staging", "local"), environ={})
     checked: list[str] = []
 

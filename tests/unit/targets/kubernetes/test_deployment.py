@@ -110,7 +110,7 @@ def test_state_of_a_pod_has_its_phase_and_readiness(cluster: Cluster, monkeypatc
 
 
 def test_secret_of_another_field_manager_is_removed(cluster: Cluster, monkeypatch: Patch) -> None:
-    """Such as a key that `kubectl create secret` has created: apply does not remove it."""
+    """`kubectl create secret` has created the key, so server-side apply does not remove it."""
     calls: list[str] = []
 
     def call(_: Kubectl, argv: Sequence[str], stdin: str | None) -> Result:

@@ -16,10 +16,10 @@ IMAGE = "devai-lab:local-dev-1"
 @pytest.mark.parametrize(
     ("loader", "context", "command"),
     [
-        ("auto", "kind-own", "kind load image-archive --name=own image.tar"),
-        ("auto", "k3d-own", "k3d image import --cluster=own image.tar"),
+        ("auto", "kind-dev", "kind load image-archive --name=dev image.tar"),
+        ("auto", "k3d-dev", "k3d image import --cluster=dev image.tar"),
         ("auto", "minikube", "minikube image load --profile=minikube image.tar"),
-        ("sudo ctr -n k8s.io images import -", "kind-own", "sudo ctr -n k8s.io images import - <image.tar"),
+        ("sudo ctr -n k8s.io images import -", "kind-dev", "sudo ctr -n k8s.io images import - <image.tar"),
         ("auto", "docker-desktop", ""),
     ],
 )
@@ -54,10 +54,10 @@ def test_program_of_the_cluster_gets_the_archive(tmp_path: Path, monkeypatch: py
     kind.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/arguments\ncat "$4" >{tmp_path}/loaded\n', encoding="utf-8")
     kind.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    loader = image_loaders.find("auto", "kind-own")
+    loader = image_loaders.find("auto", "kind-dev")
     assert loader
     loader.load(engine, IMAGE)
-    assert (tmp_path / "arguments").read_text(encoding="utf-8").startswith("load image-archive --name=own /var/tmp/")
+    assert (tmp_path / "arguments").read_text(encoding="utf-8").startswith("load image-archive --name=dev /var/tmp/")
     assert (tmp_path / "loaded").read_text(encoding="utf-8") == IMAGE
 
 
@@ -88,14 +88,14 @@ def test_archive_has_one_platform_if_the_engine_supports_it(
 
 def test_configured_command_reads_the_archive_and_its_failure_is_reported() -> None:
     engine: Docker = Engine()  # type: ignore[assignment]
-    reads = image_loaders.find(f"grep -q {IMAGE}", "own")
-    assert reads
-    reads.load(engine, IMAGE)
-    fails = image_loaders.find("sh -c 'echo no space >&2; exit 3'", "own")
-    assert fails
+    reading = image_loaders.find(f"grep -q {IMAGE}", "dev")
+    assert reading
+    reading.load(engine, IMAGE)
+    failing = image_loaders.find("sh -c 'echo no space >&2; exit 3'", "dev")
+    assert failing
     with pytest.raises(ToolError, match=r"\(exit code 3\): no space"):
-        fails.load(engine, IMAGE)
-    absent = image_loaders.find("no-such-program", "own")
-    assert absent
+        failing.load(engine, IMAGE)
+    missing = image_loaders.find("no-such-program", "dev")
+    assert missing
     with pytest.raises(MissingToolError, match="no-such-program is not installed"):
-        absent.load(engine, IMAGE)
+        missing.load(engine, IMAGE)

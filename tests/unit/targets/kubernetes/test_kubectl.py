@@ -28,7 +28,7 @@ def fake_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 def test_changes_are_returned_complete_and_as_they_happen(fake_kubectl: Fake) -> None:
-    """Two objects at once, a third one in two parts, and the end of the output."""
+    """The fake prints two objects at once, then a third object in two parts, and stops."""
     kubectl = fake_kubectl("""printf '{"name": "a"}\\n{"name": "b"}\\n'
 sleep 0.5
 printf '{"name": '

@@ -29,7 +29,7 @@ def deletions(documents: list[Any]) -> list[int]:
 @pytest.mark.parametrize("overrides", [(), CUSTOM, (*CUSTOM, "compute.replicas.max=3")])
 @pytest.mark.parametrize("cloud", ["local", "aws", "azure", "gcp"])
 def test_deletion_is_the_last_document_of_a_patch(shipped: Project, cloud: str, overrides: tuple[str, ...]) -> None:
-    """Otherwise the kustomize of kubectl 1.32 panics."""
+    """The kustomize of kubectl 1.32 panics if another document follows."""
     all_overrides = (*overrides, *CLASSES.get(cloud, ())) if overrides else overrides
     settings = load(shipped, Stack("dev", cloud), all_overrides, environ={})
     for name, text in kubernetes.render(settings).items():

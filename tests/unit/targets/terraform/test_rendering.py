@@ -119,7 +119,7 @@ def test_every_stack_has_a_separate_state(shipped: Project) -> None:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_key_in_a_shared_store_has_project_account_and_region(shipped: Project, cloud: str) -> None:
-    """Otherwise, projects with the same store would destroy each other's stacks."""
+    """Projects with the same store and key would destroy each other's stacks."""
     store = "terraform.state.store=shared"
     account, other_account = ("123456789012", "other-account")
     overrides = [store, "project.name=lab", f"terraform.account={account}", "terraform.region=here"]
