@@ -17,7 +17,7 @@ from devai_tasks.config.stack import Stack
 from devai_tasks.targets.kubernetes import rendering as kubernetes
 
 CUSTOM = ("storage.home_class=a", "storage.models_class=b", "models=[]")
-# Other clouds have only one class, or an ingress of another class needs a certificate.
+# GKE does not use ingress classes; in a local cluster, a class requires a host name and a certificate.
 CLASSES = {"aws": ("ingress.class_name=c",), "azure": ("ingress.class_name=c",)}
 
 
