@@ -39,7 +39,8 @@ STATE = "Terraform's state says whose it is: tests/contract/terraform"
 HARMLESS = {
     "plan": TELLS, "status": TELLS, "doctor": TELLS,
     "new": OWN_FILES, "trust": OWN_FILES, "compose.config": OWN_FILES, "k8s.build": OWN_FILES, "image.lock": OWN_FILES,
-    **{f"config.{name}": OWN_FILES for name in ("check", "diff", "explain", "init", "render", "schema", "set", "show")},
+    **{f"config.{name}": OWN_FILES for name in ("check", "diff", "explain", "init", "migrate", "render", "schema", "set",
+                                                      "show")},
     **{f"image.{name}": LOOKS_AT_AN_IMAGE for name in ("inspect", "sbom", "scan", "size")},
     "compose.pull": OFFICIAL, "image.base": OFFICIAL,
     "tf.fmt": OWN_FILES, "tf.record": OWN_FILES, "tf.validate": OWN_FILES,

@@ -168,7 +168,7 @@ def push(engine: Engine) -> publishing.Published:
 
 
 def change_lock(project: Project) -> None:
-    with (project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
+    with separate(project.root / "deploy/image/requirements/standard.lock").open("a", encoding="utf-8") as lock:
         lock.write("# another\n")
 
 
