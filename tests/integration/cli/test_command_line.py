@@ -1,4 +1,4 @@
-"""What people type, and what they get: one clean message, the exit code, and nothing written where it was wrong."""
+"""Command line: messages, exit codes, and what a wrong command leaves unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CANARY = "c4n4ry-of-the-unit-tests"
 
 
 def tree(project: Project) -> dict[str, bytes | str]:
-    """Every file of a project with what it holds, every link with where it leads; not what a run notes of itself."""
+    """Return the content of each file and the target of each link in a project, except for history and locks."""
     return {
         path.relative_to(project.root).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
         for path in project.root.rglob("*")
@@ -29,7 +29,7 @@ def tree(project: Project) -> dict[str, bytes | str]:
     }
 
 
-# A task and flags that are wrong, and what the message begins with.
+# Wrong flags, and how the message for each begins.
 WRONG = {
     "--env=prdo": "--env=prdo  unknown environment 'prdo'; did you mean prod?\n  one of: dev, prod, staging; to",
     "--cloud=lcoal": "--cloud=lcoal  unknown cloud 'lcoal'; did you mean local?\n  one of: aws, azure, gcp, local",
@@ -42,7 +42,7 @@ WRONG = {
     "--set=ports=5": "--set ports=5  ports = 5\n  a section with the keys lab, ollama",
     "--set=models=[a": "--set models=[a  models\n  not valid YAML",
     "--set=env.A=${": "--set env.A=${  env.A = ${",
-    "--set=env.A=${nobody}": "--set env.A=${nobody}  env.A = ${nobody}\n  refers to unknown key nobody",
+    "--set=env.A=${missing}": "--set env.A=${missing}  env.A = ${missing}\n  refers to unknown key missing",
     "--set=env.A=${env.A}": "--set env.A=${env.A}  env.A = ${env.A}\n  refers to itself",
     "--set=secrets.JUPYTER_TOKEN=${secret:A}": "--set secrets.JUPYTER_TOKEN=${secret:A}  secrets.JUPYTER_TOKEN\n",
 }
@@ -67,7 +67,7 @@ def assert_clean(result: CompletedProcess[str], code: int) -> None:
 
 
 @pytest.mark.parametrize("flag", WRONG)
-def test_a_wrong_flag_is_one_clean_message_and_nothing_is_written(project: Project, devai: Run, flag: str) -> None:
+def test_wrong_flag_prints_one_message_and_writes_nothing(project: Project, devai: Run, flag: str) -> None:
     before = tree(project)
     result = devai("config.render", flag)
     assert_clean(result, 2)
@@ -76,7 +76,7 @@ def test_a_wrong_flag_is_one_clean_message_and_nothing_is_written(project: Proje
 
 
 @pytest.mark.parametrize("kind", BROKEN_FILES)
-def test_a_broken_file_is_one_clean_message_and_nothing_is_written(project: Project, devai: Run, kind: str) -> None:
+def test_broken_file_prints_one_message_and_writes_nothing(project: Project, devai: Run, kind: str) -> None:
     (project.conf / "profiles" / "dev.yaml").write_bytes(BROKEN_FILES[kind])
     before = tree(project)
     result = devai("up")
@@ -86,33 +86,33 @@ def test_a_broken_file_is_one_clean_message_and_nothing_is_written(project: Proj
     assert tree(project) == before
 
 
-def test_several_problems_are_told_at_once(project: Project, cli: Run) -> None:
+def test_all_problems_are_reported_together(project: Project, cli: Run) -> None:
     (project.conf / "personal.yaml").write_text("ports: {labb: 1}\n", encoding="utf-8")
     before = tree(project)
     result = cli("inv", "up", "--set", "gpu.enabled=maybe", "--set", "resources.lab.cpus=1", DEVAI__PORTS__X="1")
     assert_clean(result, 2)
     unknown = ("conf/personal.yaml:1:9  ports.labb", "DEVAI__PORTS__X  ports.x", "--set resources.lab.cpus=1")
-    for place in (*unknown, "--set gpu.enabled=maybe  gpu.enabled = maybe\n  true or false"):
-        assert place in result.stderr
+    for location in (*unknown, "--set gpu.enabled=maybe  gpu.enabled = maybe\n  true or false"):
+        assert location in result.stderr
     assert result.stderr.endswith("4 errors. Nothing was changed.\n")
     assert tree(project) == before
 
 
-def test_a_protected_stack_on_every_network_is_refused(project: Project, devai: Run) -> None:
+def test_protected_stack_must_not_listen_on_all_addresses(project: Project, devai: Run) -> None:
     (project.conf / "stacks" / "local-prod.yaml").write_text("network: {bind_address: 0.0.0.0}\n", encoding="utf-8")
     result = devai("up", "--env=prod")
     assert_clean(result, 2)
     assert result.stderr.startswith("conf/stacks/local-prod.yaml:1:25  network.bind_address = 0.0.0.0\n")
 
 
-def test_no_stack_is_meant_where_nothing_says_which(project: Project, devai: Run) -> None:
+def test_missing_default_environment_is_an_error(project: Project, devai: Run) -> None:
     (project.conf / "common/defaults.yaml").unlink()
     result = devai("config.show")
     assert_clean(result, 2)
     assert "conf/common/defaults.yaml:1:1  defaults.env has no value\n  one of: dev, prod, staging" in result.stderr
 
 
-def test_who_reads_no_more_ends_it_quietly(project: Project, clean_environment: None) -> None:  # noqa: ARG001 - its effect
+def test_closed_stdout_stops_the_program_without_a_message(project: Project, clean_environment: None) -> None:  # noqa: ARG001 - for its effect
     program = str(Path(sys.executable).with_name("inv"))
     with subprocess.Popen([program, "config.show"], cwd=project.root, stdout=-1, stderr=-1, text=True) as process:
         assert process.stdout
@@ -122,7 +122,7 @@ def test_who_reads_no_more_ends_it_quietly(project: Project, clean_environment: 
     assert process.returncode == 128 + signal.SIGPIPE
 
 
-def test_the_traceback_is_there_for_who_asks(cli: Run) -> None:
+def test_devai_traceback_prints_the_traceback(cli: Run) -> None:
     result = cli("inv", "config.show", "--set=nonsense", DEVAI_TRACEBACK="1")
     assert result.returncode != 0
     assert "Traceback (most recent call last)" in result.stderr
@@ -130,7 +130,7 @@ def test_the_traceback_is_there_for_who_asks(cli: Run) -> None:
 
 
 @pytest.mark.parametrize("program", ["inv", "devai"])
-def test_the_settings_of_a_stack_are_shown(cli: Run, program: str) -> None:
+def test_config_show_prints_the_settings_of_a_stack(cli: Run, program: str) -> None:
     result = cli(program, "config.show", "--env", "prod", "--set", "ports.lab=9000", "--json", DEVAI__GPU__COUNT="3")
     assert result.returncode == 0
     shown = json.loads(result.stdout)
@@ -139,7 +139,7 @@ def test_the_settings_of_a_stack_are_shown(cli: Run, program: str) -> None:
     assert shown["gpu"]["count"] == "3"
 
 
-def test_one_key_is_shown_as_it_stands(devai: Run) -> None:
+def test_config_show_prints_a_single_value(devai: Run) -> None:
     assert devai("config.show", "--key=project.name").stdout == "devai\n"
     assert devai("config.show", "--key=ports.lab").stdout.startswith("8888\n")
     result = devai("config.show", "--key=prots")
@@ -147,7 +147,7 @@ def test_one_key_is_shown_as_it_stands(devai: Run) -> None:
     assert "did you mean ports?" in result.stderr
 
 
-def test_artifacts_are_written_where_the_message_says(project: Project, devai: Run) -> None:
+def test_config_render_writes_artifacts_and_prints_their_folder(project: Project, devai: Run) -> None:
     result = devai("config.render", "--env=staging")
     assert result.returncode == 0
     assert result.stderr == "rendered generated/local-staging/: 13 changed\n"
@@ -157,23 +157,21 @@ def test_artifacts_are_written_where_the_message_says(project: Project, devai: R
     assert tree(project) == before
 
 
-def test_tasks_work_from_anywhere_inside_a_project(
-    project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tasks_run_in_subfolders_of_a_project(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.root / "deploy" / "compose")
     assert devai("config.render").returncode == 0
     assert (project.root / "generated/local-dev/compose/.env").is_file()
 
 
-def test_secrets_are_in_no_artifact_and_in_nothing_that_is_shown(
+def test_secrets_appear_neither_in_artifacts_nor_in_output(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = project.conf / "secrets.yaml"
     file.write_text(f"OPENAI_API_KEY: {CANARY}\n", encoding="utf-8")
     file.chmod(0o600)
     monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
-    for words in (["config.render"], ["config.show"], ["config.show", "--json"], ["--dry", "up"], ["compose.up"]):
-        result = devai(*words)
+    for arguments in (["config.render"], ["config.show"], ["config.show", "--json"], ["--dry", "up"], ["compose.up"]):
+        result = devai(*arguments)
         assert CANARY not in result.stdout + result.stderr
     written = [path for path in (project.root / "generated").rglob("*") if path.is_file()]
     assert len(written) >= 3
@@ -181,7 +179,7 @@ def test_secrets_are_in_no_artifact_and_in_nothing_that_is_shown(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["compose.upp"], "No idea what 'compose.upp' is; did you mean compose.up?"),
         (["cmopose.up"], "No idea what 'cmopose.up' is; did you mean compose.up?"),
@@ -199,14 +197,14 @@ def test_secrets_are_in_no_artifact_and_in_nothing_that_is_shown(
         (["new"], "did not receive required positional arguments: 'directory'"),
     ],
 )
-def test_a_mistyped_task_or_flag_ends_with_2_and_the_nearest(devai: Run, words: list[str], message: str) -> None:
-    result = devai(*words)
+def test_mistyped_task_or_flag_exits_with_2_and_a_suggestion(devai: Run, arguments: list[str], message: str) -> None:
+    result = devai(*arguments)
     assert_clean(result, 2)
     assert message in result.stderr
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["compose.logs", "--tail=²"],
         ["k8s.port-forward", "--port=²"],
@@ -214,13 +212,13 @@ def test_a_mistyped_task_or_flag_ends_with_2_and_the_nearest(devai: Run, words: 
         ["k8s.wait", "--seconds=²"],
     ],
 )
-def test_a_digit_that_is_no_number_is_none(devai: Run, words: list[str]) -> None:
-    result = devai(*words)
+def test_superscript_digit_is_not_a_number(devai: Run, arguments: list[str]) -> None:
+    result = devai(*arguments)
     assert_clean(result, 2)
-    assert result.stderr.startswith(f"{words[1]} is n")
+    assert result.stderr.startswith(f"{arguments[1]} is n")
 
 
-def test_without_an_engine_there_is_one_message_with_the_way_out(project: Project, devai: Run) -> None:
+def test_unreachable_engine_prints_one_message_with_its_address(project: Project, devai: Run) -> None:
     result = devai("compose.up")
     assert_clean(result, 1)
     assert result.stderr.count("\n") == 1
@@ -231,9 +229,7 @@ def test_without_an_engine_there_is_one_message_with_the_way_out(project: Projec
     assert not (project.root / ".devai/local-dev/token").exists()
 
 
-def test_without_the_docker_program_there_is_one_message_with_the_way_out(
-    devai: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_docker_program_is_reported(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     result = devai("compose.up")
     assert_clean(result, 1)
@@ -248,7 +244,7 @@ def test_without_the_docker_program_there_is_one_message_with_the_way_out(
         (["--confirm=local-dev"], "'local-dev' is not devai-local-dev; nothing was changed"),
     ],
 )
-def test_data_is_not_removed_without_the_names_of_project_and_stack(
+def test_data_is_removed_only_with_the_names_of_project_and_stack(
     project: Project, devai: Run, flags: list[str], message: str
 ) -> None:
     before = tree(project)
@@ -261,7 +257,7 @@ def test_data_is_not_removed_without_the_names_of_project_and_stack(
     assert tree(project) == before
 
 
-def test_removing_models_needs_their_names(devai: Run) -> None:
+def test_models_remove_needs_a_name(devai: Run) -> None:
     result = devai("models.remove")
     assert_clean(result, 2)
     assert "--name=MODEL" in result.stderr
@@ -283,7 +279,7 @@ def test_removing_models_needs_their_names(devai: Run) -> None:
         ),
     ],
 )
-def test_a_lab_without_ollama_is_told_how_to_get_one(devai: Run, flags: list[str], message: str) -> None:
+def test_unreachable_ollama_is_reported_with_a_hint(devai: Run, flags: list[str], message: str) -> None:
     result = devai("models.list", *flags)
     assert_clean(result, 1)
     assert result.stderr.startswith(message)
@@ -292,9 +288,12 @@ def test_a_lab_without_ollama_is_told_how_to_get_one(devai: Run, flags: list[str
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """A stand-in for Docker, whose engine runs the lab of local-dev on a port of this machine; 0 is none."""
+    """A function that installs a fake `docker`, whose engine runs the lab of local-dev on a port of this machine.
 
-    def play(port: int) -> None:
+    With port 0, the engine runs no lab.
+    """
+
+    def install(port: int) -> None:
         labels = {"com.docker.compose.service": "devai"}
         ports = {"8888/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
         lab = {
@@ -304,18 +303,16 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], N
         program = tmp_path / "bin/docker"
         program.parent.mkdir(exist_ok=True)
         answers = {"*inspect*": json.dumps([lab]), "*--no-trunc*": "0" if port else "", "*info*": "{}"}
-        cases = "".join(f"{words}) echo '{answer}';;\n" for words, answer in answers.items() if answer)
+        cases = "".join(f"{pattern}) echo '{answer}';;\n" for pattern, answer in answers.items() if answer)
         text = f'#!/bin/sh\ncase "$*" in\n{cases}esac\n'
         program.write_text(text, encoding="utf-8")
         program.chmod(0o755)
 
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    return play
+    return install
 
 
-def test_the_address_of_a_lab_is_opened_where_the_engine_runs_it_and_it_answers(
-    devai: Run, engine: Callable[[int], None]
-) -> None:
+def test_open_prints_the_address_only_if_the_lab_runs_and_answers(devai: Run, engine: Callable[[int], None]) -> None:
     with socket.socket() as lab:
         lab.bind(("127.0.0.1", 0))
         number = lab.getsockname()[1]
@@ -328,33 +325,33 @@ def test_the_address_of_a_lab_is_opened_where_the_engine_runs_it_and_it_answers(
         assert f":{number}/lab?token=" in devai("open", "--print", port).stdout
 
 
-def test_a_program_on_the_port_of_a_lab_that_does_not_run_is_told_nothing(
+def test_other_program_on_the_port_of_a_stopped_lab_gets_no_connection(
     project: Project, devai: Run, engine: Callable[[int], None], tmp_path: Path
 ) -> None:
     engine(0)
     archive = tmp_path / "home.tar.gz"
     archive.touch()
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        other.setblocking(False)
-        port = f"--set=ports.lab={other.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        port = f"--set=ports.lab={listener.getsockname()[1]}"
         backup = ["data.backup", f"--file={tmp_path / 'new.tar.gz'}"]
         restore = ["data.restore", f"--file={archive}", "--yes"]
-        for words in (["open", "--print"], ["open"], backup, restore):
-            refused = devai(*words, port)
+        for arguments in (["open", "--print"], ["open"], backup, restore):
+            refused = devai(*arguments, port)
             assert_clean(refused, 1)
             assert "local-dev does not run at" in refused.stderr
             assert f"`inv up --env=dev --cloud=local {port}` starts the lab" in refused.stderr
             with pytest.raises(BlockingIOError):
-                other.accept()
+                listener.accept()
     assert not (project.root / ".devai/local-dev/token").exists()
 
 
-def test_a_browser_is_given_a_private_page_and_no_token(
+def test_browser_gets_a_private_page_and_no_token(
     project: Project, cli: Run, tmp_path: Path, engine: Callable[[int], None]
 ) -> None:
-    """The browser is a script, which keeps what it is called with."""
-    program, called = tmp_path / "browser", tmp_path / "called"
-    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{called}\n', encoding="utf-8")
+    """The browser is a fake: a script that writes its arguments to a file."""
+    program, log = tmp_path / "browser", tmp_path / "arguments"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{log}\n', encoding="utf-8")
     program.chmod(0o755)
     with socket.socket() as lab:
         lab.bind(("127.0.0.1", 0))
@@ -364,7 +361,7 @@ def test_a_browser_is_given_a_private_page_and_no_token(
         opened = cli("inv", "open", port, BROWSER=f"{program} %s")
     assert opened.returncode == 0, opened.stderr
     address = opened.stdout.strip()
-    (argument,) = called.read_text(encoding="utf-8").splitlines()
+    (argument,) = log.read_text(encoding="utf-8").splitlines()
     page = Path(argument.removeprefix("file://"))
     assert page.parent == project.root / ".devai/local-dev"
     assert (page.stat().st_mode & 0o777, (project.root / ".devai").stat().st_mode & 0o777) == (0o600, 0o700)
@@ -373,7 +370,7 @@ def test_a_browser_is_given_a_private_page_and_no_token(
 
 
 @pytest.mark.parametrize(
-    ("words", "reason", "way"),
+    ("arguments", "reason", "hint"),
     [
         (["compose.up", "--cloud=aws"], "compute.provider: aws", "--cloud=local selects this machine"),
         (["tf.plan"], "compute.provider: local", "Terraform needs a cloud: --cloud=aws, azure or gcp"),
@@ -384,16 +381,16 @@ def test_a_browser_is_given_a_private_page_and_no_token(
         ),
     ],
 )
-def test_a_stack_without_the_target_is_told_why_and_what_has_it(
-    devai: Run, words: list[str], reason: str, way: str
+def test_stack_without_the_target_is_refused_with_the_reason_and_a_hint(
+    devai: Run, arguments: list[str], reason: str, hint: str
 ) -> None:
-    result = devai(*words)
+    result = devai(*arguments)
     assert_clean(result, 2)
     assert f"({reason}) has no target " in result.stderr
-    assert result.stderr.endswith(f"; {way}\n")
+    assert result.stderr.endswith(f"; {hint}\n")
 
 
-def test_a_new_project_is_written_and_works(tmp_path: Path, cli: Run) -> None:
+def test_new_writes_a_project_and_does_not_overwrite_it(tmp_path: Path, cli: Run) -> None:
     target = tmp_path / "new lab"
     result = cli("devai", "new", str(target))
     assert result.returncode == 0
@@ -405,14 +402,14 @@ def test_a_new_project_is_written_and_works(tmp_path: Path, cli: Run) -> None:
 
 
 @pytest.mark.parametrize("word", ["--help", "-x", "--force", "-h"])
-def test_a_flag_is_not_taken_for_the_folder_of_a_new_project(project: Project, devai: Run, word: str) -> None:
+def test_new_does_not_use_a_flag_as_its_folder(project: Project, devai: Run, word: str) -> None:
     before = tree(project)
     assert devai("new", word).returncode in (0, 2)
     assert tree(project) == before
     assert not (project.root / word).exists()
 
 
-def test_outside_of_a_project_the_message_says_how_to_make_one(
+def test_missing_project_is_reported_with_the_command_devai_new(
     tmp_path: Path, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -421,7 +418,7 @@ def test_outside_of_a_project_the_message_says_how_to_make_one(
     assert "`devai new DIR` creates one" in result.stderr
 
 
-def test_both_programs_offer_the_same_tasks(cli: Run) -> None:
+def test_both_programs_have_the_same_tasks(cli: Run) -> None:
     listings = [cli(program, "--list", "--list-format=json") for program in ("inv", "devai")]
     assert [listing.returncode for listing in listings] == [0, 0]
     tasks = [json.dumps(json.loads(listing.stdout)["collections"], sort_keys=True) for listing in listings]

@@ -1,4 +1,4 @@
-"""`inv doctor`, as a person types it; nobody's engine, unless a script plays one."""
+"""`inv doctor` on the command line, with a fake container engine or without programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from devai_tasks.targets.compose import deployment as compose
 
 Run = Callable[..., CompletedProcess[str]]
 KEYS = {"group", "name", "state", "found", "wanted", "way_out", "fixable"}
-# A docker whose engine answers and runs nothing. It has the base image; the values are those of a real `docker info`.
+# Fake Docker: an engine that has the base image and runs no container, with the values of a real `docker info`.
 DOCKER = """#!/bin/sh
 case "$*" in
 "version "*) echo '{"Server": {"Version": "28.2.2", "Components": [{"Name": "Engine", "Version": "28.2.2"}]}}';;
@@ -30,7 +30,7 @@ esac
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for Docker, and a machine whose ports are all free."""
+    """A fake Docker, and a machine whose ports are all free."""
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
     program.write_text(DOCKER, encoding="utf-8")
@@ -40,12 +40,12 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_machine_that_has_everything_can_run_the_lab(devai: Run) -> None:
+def test_complete_machine_can_run_the_lab(devai: Run) -> None:
     result = devai("doctor")
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("local-dev can run\n")
@@ -53,19 +53,21 @@ def test_a_machine_that_has_everything_can_run_the_lab(devai: Run) -> None:
     assert "\x1b" not in result.stdout  # a pipe has no colors
 
 
-@pytest.mark.usefixtures("nothing")
-def test_a_machine_that_has_nothing_is_told_of_each_thing_with_the_way_out(devai: Run) -> None:
+@pytest.mark.usefixtures("no_programs")
+def test_each_missing_program_is_reported_with_a_hint(devai: Run) -> None:
     result = devai("doctor")
     assert result.returncode == 1
     lines = result.stdout.splitlines()
     for name in ("docker", "compose", "buildx", "engine"):
-        at = next(index for index, line in enumerate(lines) if line[:1] in "✗x" and line[2:].startswith(f"{name} "))
-        assert "make bootstrap" in lines[at + 1]
+        position = next(
+            index for index, line in enumerate(lines) if line[:1] in "✗x" and line[2:].startswith(f"{name} ")
+        )
+        assert "make bootstrap" in lines[position + 1]
     assert lines[-1].startswith("local-dev cannot run: ")
 
 
-@pytest.mark.usefixtures("nothing")
-def test_programs_get_every_check_with_the_same_keys(devai: Run) -> None:
+@pytest.mark.usefixtures("no_programs")
+def test_json_output_has_the_same_keys_for_every_check(devai: Run) -> None:
     result = devai("doctor", "--json", "--cloud=aws")
     assert result.returncode == 1
     shown = json.loads(result.stdout)
@@ -77,7 +79,7 @@ def test_programs_get_every_check_with_the_same_keys(devai: Run) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_what_is_safe_is_fixed_and_said(project: Project, devai: Run) -> None:
+def test_fix_applies_safe_fixes_and_reports_them(project: Project, devai: Run) -> None:
     secrets = project.conf / "secrets.yaml"
     secrets.write_text("OPENAI_API_KEY: x\n", encoding="utf-8")
     secrets.chmod(0o644)
@@ -88,22 +90,22 @@ def test_what_is_safe_is_fixed_and_said(project: Project, devai: Run) -> None:
     assert "`inv doctor --fix` fixes artifacts, conf/secrets.yaml" in before.stdout
     fixed = devai("doctor", "--fix")
     assert fixed.returncode == 0, fixed.stdout
-    said = ["fixed: rendered generated/local-dev/ again", "fixed: chmod 600 conf/secrets.yaml"]
-    assert fixed.stderr.splitlines() == said
+    expected = ["fixed: rendered generated/local-dev/ again", "fixed: chmod 600 conf/secrets.yaml"]
+    assert fixed.stderr.splitlines() == expected
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
     assert "8899" in (project.root / "generated/local-dev/compose/.env").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("engine")
-def test_looking_changes_nothing(project: Project, devai: Run) -> None:
+def test_doctor_without_fix_and_dry_run_change_nothing(project: Project, devai: Run) -> None:
     before = sorted(project.root.rglob("*"))
     devai("doctor")
     devai("--dry", "doctor", "--fix")
     assert sorted(project.root.rglob("*")) == before
 
 
-@pytest.mark.usefixtures("nothing")
-def test_a_broken_configuration_is_one_of_the_problems(project: Project, devai: Run) -> None:
+@pytest.mark.usefixtures("no_programs")
+def test_configuration_error_is_reported_as_a_problem(project: Project, devai: Run) -> None:
     (project.conf / "personal.yaml").write_text("ports: {labb: 1}\n", encoding="utf-8")
     result = devai("doctor")
     assert result.returncode == 1
@@ -112,14 +114,14 @@ def test_a_broken_configuration_is_one_of_the_problems(project: Project, devai: 
     assert "did you mean lab?" in result.stdout
 
 
-def test_a_stack_that_is_none_is_a_mistake_and_no_finding(devai: Run) -> None:
+def test_unknown_environment_is_a_usage_error(devai: Run) -> None:
     result = devai("doctor", "--env=prdo")
     assert result.returncode == 2
     assert "did you mean prod?" in result.stderr
 
 
-@pytest.mark.usefixtures("nothing")
-def test_a_dry_run_says_what_would_be_asked(devai: Run) -> None:
+@pytest.mark.usefixtures("no_programs")
+def test_dry_run_prints_the_commands_of_the_checks(devai: Run) -> None:
     result = devai("--dry", "doctor")
     assert result.returncode == 0
     assert {"docker --version", "docker compose version --short", "az version"} <= set(result.stderr.splitlines())

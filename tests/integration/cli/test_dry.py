@@ -1,4 +1,4 @@
-"""`--dry`: the exact commands, artifacts rendered, nothing run. There is no docker to run: PATH is empty."""
+"""`--dry`: prints the exact commands, renders artifacts, and runs nothing. PATH contains no programs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from devai_tasks.targets.kubernetes.deployment import KINDS
 Run = Callable[..., CompletedProcess[str]]
 
 COMPOSE = "docker compose --env-file generated/local-dev/compose/.env"
-REHEARSAL = "docker compose --dry-run --env-file generated/local-dev/compose/.env up --detach --no-build --pull=never"
-ALL = "docker compose --profile '*' --env-file generated/local-dev/compose/.env"  # also what is switched off now
+COMPOSE_DRY_RUN = (
+    "docker compose --dry-run --env-file generated/local-dev/compose/.env up --detach --no-build --pull=never"
+)
+ALL = (
+    "docker compose --profile '*' --env-file generated/local-dev/compose/.env"  # includes services of disabled profiles
+)
 UP = f"{COMPOSE} up --detach --wait --wait-timeout 180 --remove-orphans"
 INSPECT = "docker image inspect devai-lab:local-dev"
 BAKE = "docker buildx bake --load --progress plain --file generated/local-dev/image/docker-bake.json"
 
 # Without git the tag is the version.
-TO, THERE = "--set=image.registry=registry.test/x", "registry.test/x/devai-lab:0.1.0"
-ASK = f"docker buildx imagetools inspect --raw {THERE}"
-TAG = f"docker image tag devai-lab:local-dev {THERE}"
-PULL = [f"docker image pull {THERE}", f"docker image inspect {THERE}"]
+REGISTRY, PUSHED = "--set=image.registry=registry.test/x", "registry.test/x/devai-lab:0.1.0"
+REMOTE_DIGEST = f"docker buildx imagetools inspect --raw {PUSHED}"
+TAG = f"docker image tag devai-lab:local-dev {PUSHED}"
+PULL = [f"docker image pull {PUSHED}", f"docker image inspect {PUSHED}"]
 ARM = "lab.platform=linux/arm64"
 KUBECTL = "kubectl --context=kind-kind --namespace=devai-local-dev"
 BUILD = "kubectl kustomize generated/local-dev/kubernetes"
@@ -40,32 +44,32 @@ ADOPT = '[{"op": "replace", "path": "/metadata/managedFields", "value": "WHAT-TH
 LOADED = "devai-lab:local-dev-000000000000"
 OLLAMA = "OLLAMA_HOST=http://127.0.0.1:11434 ollama"
 PULLS = [f"{OLLAMA} pull {name}" for name in ("a:latest", "b:1")]
-# What works on what is there already.
+# Tasks that use artifacts, images or objects that already exist.
 NOTHING_RENDERED = (
     "models.pull", "models.remove", "image.tag", "image.push", "image.pull", "k8s.restart", "k8s.rollback", "k8s.wait",
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def nobodys_machine(
+def empty_machine(
     clean_environment: None,  # noqa: ARG001 - for its effect
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No programs are there, and whoever runs the tests is not root."""
+    """A machine without programs, and a user who is not root."""
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setenv("DEVAI__ENGINE__UID", "1000")
 
 
 def commands(result: CompletedProcess[str]) -> list[str]:
-    """The commands among what was said."""
+    """Return the commands among the printed lines."""
     assert result.returncode == 0, result.stderr
     lines = (result.stderr + result.stdout).splitlines()
     return [line for line in lines if program(line) in ("docker", "kind", "kubectl", "npm", "ollama", "uv")]
 
 
 def program(line: str) -> str:
-    """The first word of a line, without variables before it."""
-    return next((word for word in shlex.split(line, posix=False) if "=" not in word), "")
+    """Return the program of a line, without variable assignments before it."""
+    return next((part for part in shlex.split(line, posix=False) if "=" not in part), "")
 
 
 def rendered(project: Project) -> set[str]:
@@ -78,20 +82,22 @@ def rendered(project: Project) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("words", [("--dry", "compose.up"), ("compose.up", "--dry")])
-def test_up_is_one_command_wherever_the_flag_stands(project: Project, cli: Run, words: tuple[str, ...]) -> None:
-    assert commands(cli("inv", *words)) == [UP]
+@pytest.mark.parametrize("arguments", [("--dry", "compose.up"), ("compose.up", "--dry")])
+def test_flag_works_before_and_after_the_task(project: Project, cli: Run, arguments: tuple[str, ...]) -> None:
+    assert commands(cli("inv", *arguments)) == [UP]
     assert {path.rpartition("/")[2] for path in rendered(project)} == {".env", "docker-compose.stack.yml"}
     assert not (project.root / ".devai").exists()
 
 
-def test_a_lab_as_root_gets_its_home_by_a_container_with_the_capabilities_for_that(cli: Run) -> None:
-    taking = "run --rm --no-deps --no-TTY --interactive=false --cap-add=CHOWN --cap-add=DAC_OVERRIDE devai --take-home"
-    assert commands(cli("inv", "compose.up", "--dry", "--set=engine.uid=0")) == [f"{COMPOSE} {taking}", UP]
+def test_home_of_a_lab_as_root_is_chowned_by_a_container_with_capabilities(cli: Run) -> None:
+    take_home = (
+        "run --rm --no-deps --no-TTY --interactive=false --cap-add=CHOWN --cap-add=DAC_OVERRIDE devai --take-home"
+    )
+    assert commands(cli("inv", "compose.up", "--dry", "--set=engine.uid=0")) == [f"{COMPOSE} {take_home}", UP]
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (["compose.down"], [f"{ALL} down --remove-orphans"]),
         (["compose.down", "--data"], [f"{ALL} down --remove-orphans --volumes"]),
@@ -134,12 +140,12 @@ def test_a_lab_as_root_gets_its_home_by_a_container_with_the_capabilities_for_th
         (["k8s.wait"], STATUS),
         (["image.build"], [f"{BAKE} lab"]),
         (["image.build", "--no-cache", "--platform=linux/arm64"], [f"{BAKE} --set lab.no-cache=true --set {ARM} lab"]),
-        (["image.tag", TO], [INSPECT, TAG]),
+        (["image.tag", REGISTRY], [INSPECT, TAG]),
         (
-            ["image.push", TO],
-            [INSPECT, ASK, TAG, f"docker image push {THERE}", ASK],
+            ["image.push", REGISTRY],
+            [INSPECT, REMOTE_DIGEST, TAG, f"docker image push {PUSHED}", REMOTE_DIGEST],
         ),
-        (["image.pull", TO], [ASK, *PULL, f"docker image tag {THERE} devai-lab:local-dev"]),
+        (["image.pull", REGISTRY], [REMOTE_DIGEST, *PULL, f"docker image tag {PUSHED} devai-lab:local-dev"]),
         (
             ["models.pull", "--name=a", "--name=b:1"],
             [f"{OLLAMA} {verb}" for verb in ("list", "pull a:latest", "pull b:1")],
@@ -155,18 +161,18 @@ def test_a_lab_as_root_gets_its_home_by_a_container_with_the_capabilities_for_th
         ),
         (["up"], [f"{BAKE} lab", INSPECT, UP, f"{OLLAMA} list", f"{OLLAMA} pull smollm2:135m"]),
     ],
-    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+    ids=lambda arguments: " ".join(arguments) if isinstance(arguments, list) else "",
 )
-def test_a_task_prints_the_exact_commands_that_it_would_run(
-    project: Project, devai: Run, words: list[str], expected: list[str]
+def test_task_that_changes_something_prints_its_exact_commands(
+    project: Project, devai: Run, arguments: list[str], expected: list[str]
 ) -> None:
-    assert commands(devai("--dry", *words)) == expected
-    assert rendered(project) or words[0] in NOTHING_RENDERED
+    assert commands(devai("--dry", *arguments)) == expected
+    assert rendered(project) or arguments[0] in NOTHING_RENDERED
     assert not (project.root / ".devai").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (["compose.config"], [f"{COMPOSE} config --format json"]),
         (["compose.ps"], [f"{ALL} ps"]),
@@ -181,7 +187,7 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
         ),
         (["models.list"], [f"{OLLAMA} list"]),
         (["models.list", "--env=staging"], ["OLLAMA_HOST=http://127.0.0.1:11435 ollama list"]),
-        (["plan"], [INSPECT, f"{ALL} ps", f"{COMPOSE} config", REHEARSAL, f"{OLLAMA} list"]),
+        (["plan"], [INSPECT, f"{ALL} ps", f"{COMPOSE} config", COMPOSE_DRY_RUN, f"{OLLAMA} list"]),
         (["plan", "--cloud=mine"], [INSPECT.replace("local", "mine"), "kubectl"]),
         (["status"], [f"{ALL} ps"]),
         (["status", "--cloud=mine"], ["kubectl --context=mine --namespace=devai-mine-dev get "]),
@@ -191,49 +197,49 @@ def test_a_task_prints_the_exact_commands_that_it_would_run(
         (["image.sbom"], [INSPECT, "docker run"]),
     ],
 )
-def test_a_task_that_shows_something_prints_its_commands_too(
-    project: Project, devai: Run, words: list[str], expected: list[str]
+def test_read_only_task_prints_its_commands_and_no_results(
+    project: Project, devai: Run, arguments: list[str], expected: list[str]
 ) -> None:
-    own = "{compute: {provider: none}, kubernetes: {context: mine}, image: {registry: registry.test/x}}"
-    (project.conf / "clouds/mine.yaml").write_text(own, encoding="utf-8")
-    result = devai("--dry", *words)
+    cluster = "{compute: {provider: none}, kubernetes: {context: mine}, image: {registry: registry.test/x}}"
+    (project.conf / "clouds/mine.yaml").write_text(cluster, encoding="utf-8")
+    result = devai("--dry", *arguments)
     printed = commands(result)
     assert [line for line in printed if line.startswith(tuple(expected))] == printed
     assert all(any(line.startswith(beginning) for line in printed) for beginning in expected)
     assert not re.search(
         r"^(id:|bytes:|0 bytes|nothing)", result.stdout + result.stderr, flags=re.MULTILINE
-    )  # what nobody has seen
+    )  # results that only a real run has
     assert not (project.root / ".devai").exists()
 
 
-def test_opening_says_what_opens_and_makes_no_token(project: Project, devai: Run) -> None:
+def test_open_prints_its_commands_and_creates_no_token(project: Project, devai: Run) -> None:
     assert devai("--dry", "open").stderr == "python -m webbrowser http://127.0.0.1:8888/lab\n"
     assert not (project.root / ".devai").exists()
-    asked, opened = [
+    query, opened = [
         line for line in devai("--dry", "open", "--cloud=aws").stderr.splitlines() if "placeholder" not in line
     ]
-    assert asked.endswith("get secret devai --output=json --ignore-not-found")
+    assert query.endswith("get secret devai --output=json --ignore-not-found")
     assert opened == "python -m webbrowser https://dev.lab.example.com/"
     shown = devai("--dry", "open", "--cloud=aws", "--set=compute.platform=simple").stderr
     assert re.search("aws secretsmanager get-secret-value --secret-id=devai-dev-[0-9a-f]{10}/JUPYTER_TOKEN ", shown)
 
 
-def test_a_home_is_asked_for_without_its_token(project: Project, devai: Run) -> None:
-    asking = "curl --fail '--header=Authorization: token …'"
+def test_backup_and_restore_print_requests_without_the_token(project: Project, devai: Run) -> None:
+    request = "curl --fail '--header=Authorization: token …'"
     home, restore = "devai/home.tar.gz", "devai/restore"
     shown = devai("--dry", "data.backup", "--file=a.tar.gz").stderr
-    assert f"{asking} --output=a.tar.gz http://127.0.0.1:8888/{home}\n" in shown
+    assert f"{request} --output=a.tar.gz http://127.0.0.1:8888/{home}\n" in shown
     shown = devai("--dry", "data.backup", "--file=a.tar.gz", "--cluster").stderr
     assert f"{KUBECTL} port-forward --address=127.0.0.1 deployment/devai :http\n" in shown
-    assert f"{asking} --output=a.tar.gz http://127.0.0.1:PORT/{home}\n" in shown
+    assert f"{request} --output=a.tar.gz http://127.0.0.1:PORT/{home}\n" in shown
     (project.root / "a.tar.gz").touch()
     shown = devai("--dry", "data.restore", "--file=a.tar.gz", "--cloud=aws", "--set=compute.platform=simple").stderr
     assert re.search("secret-id=devai-dev-[0-9a-f]{10}/JUPYTER_TOKEN --region=eu-central-1 ", shown)
-    assert f"{asking} --upload-file=a.tar.gz https://dev.lab.example.com/{restore}\n" in shown
+    assert f"{request} --upload-file=a.tar.gz https://dev.lab.example.com/{restore}\n" in shown
     assert not (project.root / ".devai").exists()
 
 
-def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(project: Project, devai: Run) -> None:
+def test_gpu_changes_the_dockerfile_and_not_the_build_command(project: Project, devai: Run) -> None:
     assert commands(devai("--dry", "image.build", "--gpu", "--env=staging")) == [
         "docker buildx bake --load --progress plain --file generated/local-staging/image/docker-bake.json lab"
     ]
@@ -241,7 +247,7 @@ def test_a_gpu_and_another_stack_change_the_commands_only_where_they_must(projec
     assert "Dockerfile.gpu" in text
 
 
-def test_locking_packages_is_one_command_for_each_set(devai: Run) -> None:
+def test_image_lock_runs_one_command_per_base_image_and_package_set(devai: Run) -> None:
     printed = commands(devai("--dry", "image.lock"))
     images, python, tools = (
         [line for line in printed if line.startswith(name)]
@@ -256,7 +262,7 @@ def test_locking_packages_is_one_command_for_each_set(devai: Run) -> None:
         "ollama/ollama:0.35.1-rocm",
     ]
     assert commands(devai("--dry", "image.lock", "--only=tools")) == tools
-    locked = [word for line in python for word in line.split() if word.endswith(".in")]
+    locked = [name for line in python for name in line.split() if name.endswith(".in")]
     assert locked == ["chroma.in", "cuda12.in", "cuda13.in", "full.in", "minimal.in", "standard.in", "tools.in"]
     assert [line.split()[1].rpartition("/")[2] for line in tools] == ["claude-code", "codex", "gemini-cli"]
 
@@ -266,7 +272,7 @@ BACKEND = "-backend-config=../../../generated/aws-dev/terraform/state.tfbackend"
 VALUES = "-var-file=../../../generated/aws-dev/terraform/aws.tfvars.json"
 PLAN = "../../../.devai/aws-dev/terraform/plan"
 INIT = f"{TF} init -no-color -reconfigure -input=false {BACKEND}"
-OWN = (
+OVERRIDES = (
     "--set=terraform.account=other",
     "--set=network.allowed_cidrs=[198.18.0.0/15]",
     "--set=ingress.host=lab.test.org",
@@ -279,7 +285,7 @@ PLANNING = [
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (["tf.init"], [INIT]),
         (["tf.plan"], PLANNING),
@@ -300,61 +306,63 @@ PLANNING = [
         ),
         (["tf.unlock", "--lock-id=1234"], [INIT, f"{TF} force-unlock -force 1234"]),
     ],
-    ids=lambda words: words[0] if len(words) < 4 else "",
+    ids=lambda arguments: arguments[0] if len(arguments) < 4 else "",
 )
-def test_terraform_runs_on_the_stacks_own_values_and_state(
-    project: Project, devai: Run, words: list[str], expected: list[str]
+def test_terraform_uses_the_variables_and_the_state_of_the_stack(
+    project: Project, devai: Run, arguments: list[str], expected: list[str]
 ) -> None:
-    result = devai("--dry", words[0], "--cloud=aws", *words[1:], *OWN)
+    result = devai("--dry", arguments[0], "--cloud=aws", *arguments[1:], *OVERRIDES)
     assert result.returncode == 0, result.stderr
     assert [line for line in result.stderr.splitlines() if line.startswith("TF_DATA_DIR=")] == expected
     assert not (project.root / ".devai").exists()
 
 
-def test_the_store_of_the_state_is_made_by_the_clouds_own_command_line(devai: Run) -> None:
+def test_bootstrap_creates_the_state_store_with_the_command_line_of_the_cloud(devai: Run) -> None:
     for cloud, program in (("aws", "aws s3api create-bucket"), ("azure", "az group create"), ("gcp", "gcloud storage")):
-        result = devai("--dry", "tf.bootstrap", f"--cloud={cloud}", *OWN)
+        result = devai("--dry", "tf.bootstrap", f"--cloud={cloud}", *OVERRIDES)
         assert result.returncode == 0, result.stderr
         assert program in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("cloud", "joins"),
+    ("cloud", "update_kubeconfig"),
     [
         ("aws", "aws eks update-kubeconfig --name=context.invalid --region=eu-central-1"),
         ("azure", "az aks get-credentials --overwrite-existing --name=context.invalid"),
         ("gcp", "gcloud container clusters get-credentials context.invalid --location=europe-west1"),
     ],
 )
-def test_up_says_all_that_it_would_do_in_a_cloud_before_anything_is_made(devai: Run, cloud: str, joins: str) -> None:
+def test_up_prints_all_steps_of_a_cloud_before_the_first_apply(devai: Run, cloud: str, update_kubeconfig: str) -> None:
     shown = devai("--dry", "up", f"--cloud={cloud}")
     assert shown.returncode == 0, shown.stderr
     marks = [
-        "[1/4]", " apply -no-color", "[2/4]", "docker buildx bake", "docker login", "docker image push", "[3/4]", joins,
-        "kubectl kustomize", "apply --server-side", "rollout status deployment/devai", "[4/4]",
-        # Google makes a certificate for a host name; others want a zone for that, or a certificate.
+        "[1/4]", " apply -no-color", "[2/4]", "docker buildx bake", "docker login", "docker image push", "[3/4]",
+        update_kubeconfig, "kubectl kustomize", "apply --server-side", "rollout status deployment/devai", "[4/4]",
+        # Google issues a certificate for a host name; the other clouds need a DNS zone for that, or a certificate.
         f"curl --fail {'' if cloud == 'gcp' else '--insecure '}https://dev.lab.example.com/api",
     ]  # fmt: skip
-    places = [shown.stderr.find(mark) for mark in marks]
-    assert -1 not in places, marks[places.index(-1)]
-    assert places == sorted(places)
+    positions = [shown.stderr.find(mark) for mark in marks]
+    assert -1 not in positions, marks[positions.index(-1)]
+    assert positions == sorted(positions)
     assert shown.stderr.count("placeholder: image.digest is not known") == 1
 
 
-def test_a_file_is_meant_from_the_folder_that_one_is_in(
+def test_file_name_is_relative_to_the_current_folder(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = project.root / "notebooks"
     folder.mkdir()
     (folder / "home.tar.gz").touch()
-    (folder / "own.gguf").touch()
+    (folder / "model.gguf").touch()
     monkeypatch.chdir(folder)
     assert "--upload-file=notebooks/home.tar.gz " in devai("--dry", "data.restore", "--file=home.tar.gz").stderr
     monkeypatch.chdir(folder)
-    assert f"--file {folder}/own.gguf" in devai("--dry", "models.pull", "--name=own.gguf").stderr
+    assert f"--file {folder}/model.gguf" in devai("--dry", "models.pull", "--name=model.gguf").stderr
     monkeypatch.chdir(folder)
-    assert " ls /home/m.gguf" in devai("--dry", "k8s.shell", "--command=ls /home/m.gguf").stderr  # a pod's
+    assert " ls /home/m.gguf" in devai("--dry", "k8s.shell", "--command=ls /home/m.gguf").stderr  # a path in the pod
     elsewhere = project.root / "home.tar.gz"
-    assert "--upload-file" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr  # there is none
+    assert (
+        "--upload-file" not in devai("--dry", "data.restore", f"--file={elsewhere}").stderr
+    )  # the file does not exist
     elsewhere.touch()
     assert f"--upload-file={elsewhere} " in devai("--dry", "data.restore", f"--file={elsewhere}").stderr

@@ -1,4 +1,4 @@
-"""Whole stacks in a cloud's cluster: what `inv down` takes from where, and what is known of a stack made elsewhere."""
+"""Stacks in the cluster of a cloud: order of `inv down`, secrets, and stacks that another machine created."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ OUTPUTS = {
 }
 
 
-def found(kind: str, name: str, **spec: object) -> dict[str, Any]:
+def kubernetes_object(kind: str, name: str, **spec: object) -> dict[str, Any]:
     version = "apps/v1" if kind == "Deployment" else "v1"
     metadata = {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec, "status": {}}
@@ -66,71 +66,71 @@ def found(kind: str, name: str, **spec: object) -> dict[str, Any]:
 
 def volume(name: str, claim: str, policy: str) -> dict[str, Any]:
     owner = {"namespace": "devai-aws-dev", "name": claim}
-    return found("PersistentVolume", name, claimRef=owner, persistentVolumeReclaimPolicy=policy)
+    return kubernetes_object("PersistentVolume", name, claimRef=owner, persistentVolumeReclaimPolicy=policy)
 
 
 class Deployed:
-    """Stands in for a stack's cluster, and for Terraform's destruction of all else: notes what is asked, in order."""
+    """A fake for the cluster of a stack and for `terraform destroy`: records the commands that change it, in order."""
 
     def __init__(self, home: str) -> None:
-        self.asked: list[str] = []
-        self.joined = 0
-        self.marked = [
-            found("Namespace", "devai-aws-dev"),
-            found("Deployment", "devai", replicas=1, template={"spec": {"containers": [{"image": "lab"}]}}),
-            found("PersistentVolumeClaim", "home", volumeName=home),
-            found("PersistentVolumeClaim", "models", volumeName="pvc-models"),
-            found("Secret", "devai"),
+        self.changes: list[str] = []
+        self.kubeconfig_updates = 0
+        self.objects = [
+            kubernetes_object("Namespace", "devai-aws-dev"),
+            kubernetes_object("Deployment", "devai", replicas=1, template={"spec": {"containers": [{"image": "lab"}]}}),
+            kubernetes_object("PersistentVolumeClaim", "home", volumeName=home),
+            kubernetes_object("PersistentVolumeClaim", "models", volumeName="pvc-models"),
+            kubernetes_object("Secret", "devai"),
             volume("devai-aws-dev-home", "home", "Retain"),
         ]
-        self.marked[0]["metadata"]["labels"] = {STACK_LABEL: "devai-aws-dev", PROJECT_LABEL: IDENTITY}
-        self.volumes = [self.marked[-1], volume("pvc-models", "models", "Delete")]
+        self.objects[0]["metadata"]["labels"] = {STACK_LABEL: "devai-aws-dev", PROJECT_LABEL: IDENTITY}
+        self.volumes = [self.objects[-1], volume("pvc-models", "models", "Delete")]
 
-    def answer(self, words: Sequence[str]) -> str:
-        """What kubectl prints."""
-        match words:
+    def answer(self, argv: Sequence[str]) -> str:
+        """Return what kubectl prints."""
+        match argv:
             case ["get", "persistentvolumes", *_]:
                 return json.dumps({"items": self.volumes})
             case ["get", "persistentvolumeclaim", "home", *_]:
-                return json.dumps(self.marked[2])
+                return json.dumps(self.objects[2])
             case ["get", "secret", "devai", *_]:
-                return json.dumps(self.marked[4])
+                return json.dumps(self.objects[4])
             case ["get", "namespace", *_]:
-                return json.dumps(self.marked[0])
+                return json.dumps(self.objects[0])
             case ["get", *_]:
-                return json.dumps({"items": self.marked})
-        self.asked.append(" ".join(words))
+                return json.dumps({"items": self.objects})
+        self.changes.append(" ".join(argv))
         return ""
 
-    def join(self, *_: object, **__: object) -> None:
-        """Have kubectl know it."""
-        self.joined += 1
+    def update_kubeconfig(self, *_: object, **__: object) -> None:
+        """Count an update of the kubeconfig."""
+        self.kubeconfig_updates += 1
 
 
 @pytest.fixture
 def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
-    """Have the stack in a cluster of AWS."""
+    """A function that deploys the stack to a fake cluster of AWS."""
     network, account = {"allowed_cidrs": ["198.18.0.0/16"]}, {"account": ACCOUNT}
-    own = {"ingress": {"host": "lab.mine.test"}, "network": network, "terraform": account}
-    (project.conf / f"stacks/{STACK}.yaml").write_text(json.dumps(own), encoding="utf-8")
+    overrides = {"ingress": {"host": "lab.mine.test"}, "network": network, "terraform": account}
+    (project.conf / f"stacks/{STACK}.yaml").write_text(json.dumps(overrides), encoding="utf-8")
     ownership.write(project, id=IDENTITY)
 
-    def make(*, home: str = "devai-aws-dev-home", account: str = ACCOUNT, here: bool = True) -> Deployed:
+    def make(*, home: str = "devai-aws-dev-home", account: str = ACCOUNT, recorded: bool = True) -> Deployed:
         deployed = Deployed(home)
-        if here:
+        if recorded:
             state.record(project, STACK, KNOWN)
         monkeypatch.setattr(TerraformCloud, "account", lambda *_: account)
         monkeypatch.setattr(kubectl, "contexts", lambda: [CONTEXT])
         monkeypatch.setattr(kubectl, "current_context", lambda: CONTEXT)
-        monkeypatch.setattr(TerraformCloud, "update_kubeconfig", deployed.join)
+        monkeypatch.setattr(TerraformCloud, "update_kubeconfig", deployed.update_kubeconfig)
 
-        def call(_: Kubectl, words: Sequence[str], given: str | None) -> Result:
-            del given
-            return Result(tuple(words), 0, deployed.answer(words).encode())
+        def call(_: Kubectl, argv: Sequence[str], stdin: str | None) -> Result:
+            del stdin
+            return Result(tuple(argv), 0, deployed.answer(argv).encode())
 
         monkeypatch.setattr(Kubectl, "_call", call)
         monkeypatch.setattr(scaling, "start", lambda *_, **__: None)
-        monkeypatch.setattr(terraform_step, "destroy", lambda *_, **__: deployed.asked.append("terraform destroy"))
+        monkeypatch.setattr(terraform_step, "destroy", lambda *_, **__: deployed.changes.append("terraform destroy"))
         return deployed
 
     return make
@@ -138,18 +138,18 @@ def deploy(project: Project, monkeypatch: Patch) -> Callable[..., Deployed]:
 
 @pytest.fixture(autouse=True)
 def outputs(monkeypatch: Patch) -> Callable[..., None]:
-    """Have a state of Terraform that holds some outputs, and some resources with the record of whose they are."""
+    """A function that fakes a Terraform state with outputs, types of resources and, if there are any, their owner."""
 
-    def make(held: Mapping[str, Any], *types: str) -> None:
+    def make(values: Mapping[str, Any], *types: str) -> None:
         resources: list[Any] = [{"mode": "managed", "type": name, "name": "this", "instances": [{}]} for name in types]
         if types:
             record = {"attributes": {"input": {"value": {"project": "devai", "project_id": IDENTITY}}}}
             resources += [{"mode": "managed", "type": "terraform_data", "name": "stack", "instances": [record]}]
-        state = {"resources": resources, "outputs": {name: {"value": value} for name, value in held.items()}}
+        state = {"resources": resources, "outputs": {name: {"value": value} for name, value in values.items()}}
 
         @contextmanager
         def work(*_: object, **__: object) -> Iterator[SimpleNamespace]:
-            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: held, state=lambda: state))
+            yield SimpleNamespace(tool=SimpleNamespace(outputs=lambda: values, state=lambda: state))
 
         monkeypatch.setattr(terraform, "work", work)
         monkeypatch.setattr(terraform, "prepare", lambda _: None)
@@ -158,36 +158,36 @@ def outputs(monkeypatch: Patch) -> Callable[..., None]:
     return make
 
 
-def test_a_rotation_in_a_cluster_that_breaks_off_says_that_the_old_token_may_still_be_good(
+def test_failed_rotation_reports_that_the_old_token_may_still_be_valid(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
     deployed = deploy()
-    deployed.marked[4]["data"] = {"JUPYTER_TOKEN": "b2xk"}
+    deployed.objects[4]["data"] = {"JUPYTER_TOKEN": "b2xk"}
 
     def fail(*_: object, **__: object) -> None:
-        raise DevaiError("nobody answers")
+        raise DevaiError("no answer")
 
     monkeypatch.setattr(Kubectl, "restart", fail)
     failed = devai("secrets.rotate", "--cloud=aws", "--yes")
     assert failed.returncode == 1
-    told = "the old token may still be valid; repeat `inv secrets.rotate --env=dev --cloud=aws` to revoke it"
-    assert told in failed.stderr
+    message = "the old token may still be valid; repeat `inv secrets.rotate --env=dev --cloud=aws` to revoke it"
+    assert message in failed.stderr
 
 
-def test_a_clouds_cluster_takes_its_own_volumes_away_before_it_goes(
+def test_down_deletes_dynamic_volumes_before_terraform_destroys_the_cluster(
     devai: Run, deploy: Callable[..., Deployed]
 ) -> None:
     deployed = deploy()
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
-    pods, rest, end, destroyed = deployed.asked
+    pods, others, wait, destroy = deployed.changes
     assert pods.endswith("deployment.apps/devai")
-    assert "persistentvolumeclaim/models" in rest
-    assert end.startswith("wait persistentvolume/pvc-models --for=delete")
-    assert destroyed == "terraform destroy"
+    assert "persistentvolumeclaim/models" in others
+    assert wait.startswith("wait persistentvolume/pvc-models --for=delete")
+    assert destroy == "terraform destroy"
 
 
-def test_who_takes_a_cloud_stack_down_is_told_that_models_go_and_the_home_stays(
+def test_down_asks_with_the_effect_on_home_and_models(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
     deployed = deploy()
@@ -195,85 +195,85 @@ def test_who_takes_a_cloud_stack_down_is_told_that_models_go_and_the_home_stays(
     monkeypatch.setattr(console, "ask", questions.append)
     assert devai("down", "--cloud=aws").returncode == 2
     assert "the home is kept, and the next `inv up` pulls models again; continue?" in questions[0]
-    assert deployed.asked == []
+    assert deployed.changes == []
 
 
-def test_a_home_that_the_cluster_has_made_goes_with_data_only(devai: Run, deploy: Callable[..., Deployed]) -> None:
+def test_home_on_a_dynamic_volume_is_deleted_only_with_data(devai: Run, deploy: Callable[..., Deployed]) -> None:
     deployed = deploy(home="pvc-home")
     refused = devai("down", "--cloud=aws", "--yes")
     assert refused.returncode == 2
     assert "`inv data.backup --file=home.tar.gz --env=dev --cloud=aws` saves its files" in refused.stderr
-    assert deployed.asked == []
+    assert deployed.changes == []
     down = devai("down", "--cloud=aws", "--data", "--confirm=devai-aws-dev")
     assert down.returncode == 0, down.stderr
-    assert deployed.asked[-1] == "terraform destroy"
+    assert deployed.changes[-1] == "terraform destroy"
 
 
-def test_the_wrong_account_is_found_before_anything_goes(devai: Run, deploy: Callable[..., Deployed]) -> None:
+def test_wrong_account_is_refused_before_anything_is_deleted(devai: Run, deploy: Callable[..., Deployed]) -> None:
     deployed = deploy(account="111111111111")
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 2
     assert "the credentials are for account 111111111111" in down.stderr
-    assert deployed.asked == []
+    assert deployed.changes == []
 
 
-def test_a_stack_that_another_machine_made_is_seen_and_leaves_its_cluster_first(
+def test_stack_of_another_machine_is_shown_and_taken_down(
     devai: Run, deploy: Callable[..., Deployed], project: Project, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(KubernetesWorkload, "_compare_objects", lambda *_: None)
-    deployed = deploy(here=False)
+    deployed = deploy(recorded=False)
     status = json.loads(devai("status", "--cloud=aws", "--json").stdout)
     assert [row["what"] for row in status["rows"]] == ["deployment/devai"]
     assert status["drift"] == "none; only the cluster was compared; `inv plan` compares everything"
     state.delete_records(project, STACK)
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
-    assert len(deployed.asked) == 4
+    assert len(deployed.changes) == 4
 
 
-def test_a_cluster_is_joined_again_since_another_may_have_its_name_now(
+def test_kubeconfig_is_refreshed_unless_another_context_is_current(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
     deployed = deploy()
     assert devai("stop", "--cloud=aws", "--yes").returncode == 0
-    assert deployed.joined == 1
+    assert deployed.kubeconfig_updates == 1
     monkeypatch.setattr(kubectl, "current_context", lambda: "elsewhere")
     refused = devai("stop", "--cloud=aws", "--yes")
     assert refused.returncode == 2
     assert "the current context is elsewhere" in refused.stderr
-    assert deployed.joined == 1
+    assert deployed.kubeconfig_updates == 1
 
 
-def test_a_destruction_that_broke_off_goes_on_without_the_cluster(
+def test_interrupted_destruction_continues_without_the_cluster(
     devai: Run, deploy: Callable[..., Deployed], outputs: Callable[..., None]
 ) -> None:
     deployed = deploy()
-    outputs(OUTPUTS, "aws_vpc")  # those stay until all is destroyed
+    outputs(OUTPUTS, "aws_vpc")  # outputs remain until all resources are destroyed
     down = devai("down", "--cloud=aws", "--yes")
     assert down.returncode == 0, down.stderr
     assert "the cluster does not exist" in down.stderr
-    assert deployed.joined == 0
-    assert deployed.asked == ["terraform destroy"]
+    assert deployed.kubeconfig_updates == 0
+    assert deployed.changes == ["terraform destroy"]
 
 
-def test_secrets_go_to_a_cluster_after_a_question(devai: Run, deploy: Callable[..., Deployed]) -> None:
+def test_secrets_of_a_cluster_are_changed_only_after_a_question(devai: Run, deploy: Callable[..., Deployed]) -> None:
     deployed = deploy()
-    asked = devai("k8s.secrets", "--cloud=aws")
-    assert asked.returncode == 2
-    assert "no terminal to ask; nothing was changed; pass --yes [DEVAI-STACK-004]" in asked.stderr
-    assert deployed.asked == []
+    refused = devai("k8s.secrets", "--cloud=aws")
+    assert refused.returncode == 2
+    assert "no terminal to ask; nothing was changed; pass --yes [DEVAI-STACK-004]" in refused.stderr
+    assert deployed.changes == []
 
 
 @pytest.fixture
 def secrets_only(deploy: Callable[..., Deployed], monkeypatch: Patch) -> Deployed:
-    """A stack in a cluster that has a token and a key, and whose manifests are those that live."""
+    """A stack in a cluster with secrets, whose manifests are unchanged."""
     deployed = deploy()
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    (secret,) = (found for found in deployed.marked if found["kind"] == "Secret")
-    held = {"JUPYTER_TOKEN": "a-token", "OPENAI_API_KEY": "a-key", "OLD_KEY": "an-old-key"}
-    secret["data"] = {name: base64.b64encode(value.encode()).decode() for name, value in held.items()}
+    (secret,) = (item for item in deployed.objects if item["kind"] == "Secret")
+    values = {"JUPYTER_TOKEN": "a-token", "OPENAI_API_KEY": "a-key", "OLD_KEY": "an-old-key"}
+    secret["data"] = {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
     monkeypatch.setattr(cluster, "manifests", lambda _: "")
     monkeypatch.setattr(cluster, "changes", lambda *_: "")
     monkeypatch.setattr(cluster, "watch", lambda *_, **__: None)
@@ -283,50 +283,50 @@ def secrets_only(deploy: Callable[..., Deployed], monkeypatch: Patch) -> Deploye
 
 
 @pytest.mark.parametrize("protected", [True, False])
-def test_secrets_are_replaced_by_no_apply_that_nobody_has_allowed(
+def test_apply_without_permission_shows_and_keeps_changed_secrets(
     devai: Run, secrets_only: Deployed, project: Project, monkeypatch: Patch, *, protected: bool
 ) -> None:
-    own = project.conf / f"stacks/{STACK}.yaml"
-    own.write_text(json.dumps({**json.loads(own.read_text(encoding="utf-8")), "protected": protected}), "utf-8")
+    layer = project.conf / f"stacks/{STACK}.yaml"
+    layer.write_text(json.dumps({**json.loads(layer.read_text(encoding="utf-8")), "protected": protected}), "utf-8")
     monkeypatch.setenv("OPENAI_API_KEY", "another-key")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-new-key")
     refused = devai("k8s.apply", "--cloud=aws", *(["--yes"] if protected else []))
     assert refused.returncode == 2
-    assert secrets_only.asked == []
+    assert secrets_only.changes == []
     shown = [line for line in refused.stderr.splitlines() if line.startswith("secret ")]
     assert shown == ["secret ANTHROPIC_API_KEY: new", "secret OLD_KEY: removed", "secret OPENAI_API_KEY: changed"]
 
 
 @pytest.mark.parametrize(("name", "restarted"), [("OPENAI_API_KEY", ["devai"]), ("HTTPS_PROXY", ["ollama", "devai"])])
-def test_other_secrets_reach_what_runs_by_the_command_that_sends_them(
+def test_apply_of_changed_secrets_restarts_the_services_that_read_them(
     devai: Run, secrets_only: Deployed, monkeypatch: Patch, name: str, restarted: list[str]
 ) -> None:
     monkeypatch.setenv(name, "http://proxy.test")
-    own = f"--set=secrets.{name}=${{secret:{name}}}"
-    applied = devai("k8s.apply", "--cloud=aws", "--yes", own)
+    override = f"--set=secrets.{name}=${{secret:{name}}}"
+    applied = devai("k8s.apply", "--cloud=aws", "--yes", override)
     assert applied.returncode == 0, applied.stderr
-    removed, sent, *then = secrets_only.asked
-    assert "OLD_KEY" in removed
-    assert "--field-manager=devai-secrets" in sent
+    remove, send, *restarts = secrets_only.changes
+    assert "OLD_KEY" in remove
+    assert "--field-manager=devai-secrets" in send
     expected = [f"rollout restart deployment/{service}" for service in restarted]
-    assert [words for words in then if "restart" in words] == expected
+    assert [command for command in restarts if "restart" in command] == expected
     assert f"{' and '.join(restarted)} restart to read them, and kernels stop\n" in applied.stderr
     assert f"changed: {', '.join(sorted(['OLD_KEY', name]))}\n" in applied.stderr
     assert "nothing to change" not in applied.stderr
 
 
-def test_an_apply_without_other_secrets_asks_nothing_and_makes_no_token(
+def test_apply_of_unchanged_secrets_neither_asks_nor_creates_a_token(
     devai: Run, secrets_only: Deployed, project: Project
 ) -> None:
     applied = devai("k8s.apply", "--cloud=aws", "--set=secrets.OLD_KEY=${secret:OLD_KEY}")
     assert applied.returncode == 0, applied.stderr
     assert "nothing to change" in applied.stderr
-    assert secrets_only.asked == []
+    assert secrets_only.changes == []
     assert not state.has_token(project, STACK)
 
 
 @pytest.mark.usefixtures("secrets_only")
-def test_a_plan_names_the_secrets_that_up_would_replace(devai: Run, monkeypatch: Patch) -> None:
+def test_plan_names_the_secrets_that_up_would_change(devai: Run, monkeypatch: Patch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "another-key")
     monkeypatch.setattr(terraform_step, "changes", lambda _: [])
     monkeypatch.setattr(KubernetesWorkload, "_compare_objects", lambda *_: None)
@@ -340,26 +340,26 @@ def test_a_plan_names_the_secrets_that_up_would_replace(devai: Run, monkeypatch:
 
 
 @pytest.mark.parametrize(("error", "code"), [(ToolError("the server refuses it"), 1), (KeyboardInterrupt(), 130)])
-def test_a_namespace_that_was_made_for_nothing_is_taken_back(
+def test_namespace_of_a_failed_first_apply_is_deleted(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch, error: BaseException, code: int
 ) -> None:
     deployed = deploy()
-    deployed.marked.clear()
+    deployed.objects.clear()
 
     def diff(*_: object) -> str:
         raise error
 
     monkeypatch.setattr(Kubectl, "diff", diff)
     monkeypatch.setattr(Kubectl, "object", lambda *_: None)
-    monkeypatch.setattr(kubectl, "build", lambda *_, **__: json.dumps(found("Namespace", "devai-aws-dev")))
+    monkeypatch.setattr(kubectl, "build", lambda *_, **__: json.dumps(kubernetes_object("Namespace", "devai-aws-dev")))
     assert devai("k8s.apply", "--cloud=aws", "--yes").returncode == code
-    made, taken_back = deployed.asked
-    assert made.startswith("apply ")
-    assert taken_back == "delete --ignore-not-found --wait=false namespace/devai-aws-dev"
+    created, deleted = deployed.changes
+    assert created.startswith("apply ")
+    assert deleted == "delete --ignore-not-found --wait=false namespace/devai-aws-dev"
 
 
 @pytest.mark.parametrize(
-    ("words", "way"),
+    ("arguments", "hint"),
     [
         (["--cloud=mine"], "mine-dev has no ingress; `inv k8s.port-forward --env=dev --cloud=mine` opens it"),
         (
@@ -368,26 +368,26 @@ def test_a_namespace_that_was_made_for_nothing_is_taken_back(
         ),
     ],
 )
-def test_a_lab_without_a_named_address_starts_and_the_way_to_it_is_said_once(
-    devai: Run, deploy: Callable[..., Deployed], project: Project, words: list[str], way: str
+def test_lab_without_a_host_name_starts_with_one_hint_on_its_address(
+    devai: Run, deploy: Callable[..., Deployed], project: Project, arguments: list[str], hint: str
 ) -> None:
     deploy()
-    own = {
+    cluster_of_user = {
         "compute": {"provider": "none"},
         "kubernetes": {"context": CONTEXT},
         "image": {"registry": "registry.test/lab"},
     }
-    (project.conf / "clouds/mine.yaml").write_text(json.dumps(own), encoding="utf-8")
+    (project.conf / "clouds/mine.yaml").write_text(json.dumps(cluster_of_user), encoding="utf-8")
     state.record(project, Stack("dev", "mine"), {"image.digest": KNOWN["image.digest"]})
-    started = devai("start", *words)
+    started = devai("start", *arguments)
     assert started.returncode == 0, started.stderr
-    assert started.stderr.count(way) == 1
-    opened = devai("open", *words)
+    assert started.stderr.count(hint) == 1
+    opened = devai("open", *arguments)
     assert opened.returncode == 2
-    assert way in opened.stderr
+    assert hint in opened.stderr
 
 
-def test_a_token_is_where_its_lab_is_and_none_is_made_to_open_it(
+def test_open_reads_the_token_from_the_cloud_and_creates_none(
     devai: Run, deploy: Callable[..., Deployed], project: Project, monkeypatch: Patch
 ) -> None:
     deploy()
@@ -397,11 +397,11 @@ def test_a_token_is_where_its_lab_is_and_none_is_made_to_open_it(
     assert not state.has_token(project, STACK)
 
 
-def test_a_stack_is_up_also_for_whom_its_cloud_does_not_tell_the_token(
+def test_start_succeeds_without_access_to_the_token(
     devai: Run, deploy: Callable[..., Deployed], monkeypatch: Patch
 ) -> None:
     def refuse(*_: object, **__: object) -> str:
-        raise DevaiError("the cloud doesn't tell it")
+        raise DevaiError("access to the token is denied")
 
     deploy()
     monkeypatch.setattr(TerraformCloud, "token", refuse)
@@ -411,15 +411,15 @@ def test_a_stack_is_up_also_for_whom_its_cloud_does_not_tell_the_token(
     started = devai("start", *simple, "--yes")
     assert started.returncode == 0, started.stderr
     assert started.stdout == "https://lab.mine.test/\n"
-    assert "the cloud doesn't tell it" in started.stderr
+    assert "access to the token is denied" in started.stderr
     assert devai("open", *simple).returncode == 1
 
 
-def test_where_terraform_has_no_cluster_none_is_asked(
+def test_down_without_a_cluster_in_the_state_only_destroys(
     devai: Run, deploy: Callable[..., Deployed], outputs: Callable[..., None]
 ) -> None:
     outputs({})
-    deployed = deploy(here=False)
+    deployed = deploy(recorded=False)
     down = devai("down", "--cloud=aws", "--yes")
     assert "the cluster does not exist" in down.stderr
-    assert deployed.asked == ["terraform destroy"]
+    assert deployed.changes == ["terraform destroy"]

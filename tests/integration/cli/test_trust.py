@@ -1,4 +1,4 @@
-"""The command `devai` asks before it uses a project that this machine has not seen: a project is code."""
+"""Trust: the command `devai` asks before it uses a project for the first time on this machine: a project is code."""
 
 from __future__ import annotations
 
@@ -26,20 +26,18 @@ Run = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
-def unseen(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - for its effect
-    """A machine that has not seen any project."""
+def untrusted(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - for its effect
+    """A machine without trusted projects."""
     monkeypatch.delenv("DEVAI_TRUST")
 
 
 @pytest.mark.parametrize(
-    "words", [["config.show"], ["up"], ["doctor"], ["--dry", "plan"], ["config.schema"], ["tf.fmt"]]
+    "arguments", [["config.show"], ["up"], ["doctor"], ["--dry", "plan"], ["config.schema"], ["tf.fmt"]]
 )
-def test_a_project_that_was_not_seen_is_not_used_without_a_terminal(
-    project: Project, devai: Run, words: list[str]
-) -> None:
-    (project.conf / "common/ports.yaml").write_text("not even read: {\n", encoding="utf-8")
+def test_untrusted_project_is_refused_without_a_terminal(project: Project, devai: Run, arguments: list[str]) -> None:
+    (project.conf / "common/ports.yaml").write_text("must not be read: {\n", encoding="utf-8")
     before = sorted(project.root.rglob("*"))
-    result = devai(*words)
+    result = devai(*arguments)
     assert result.returncode == 2
     assert f"{project.root} is a project that devai has not used on this machine" in result.stderr
     assert (
@@ -50,7 +48,7 @@ def test_a_project_that_was_not_seen_is_not_used_without_a_terminal(
     assert sorted(project.root.rglob("*")) == before
 
 
-def test_trust_is_given_once_and_only_its_owner_reads_the_list(project: Project, devai: Run) -> None:
+def test_trust_is_recorded_in_a_private_file(project: Project, devai: Run) -> None:
     assert devai("trust").returncode == 0
     assert devai("config.show", "--key=ports.lab").stdout == "8888\n"
     file = Path(os.environ["XDG_STATE_HOME"], "devai/trusted.json")
@@ -58,22 +56,22 @@ def test_trust_is_given_once_and_only_its_owner_reads_the_list(project: Project,
     assert trust.trusted() == [str(project.root.resolve())]
 
 
-def test_one_run_is_allowed_by_a_variable_and_remembers_nothing(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_allows_one_run_and_records_nothing(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVAI_TRUST", "1")
     assert devai("config.show").returncode == 0
     monkeypatch.setenv("DEVAI_TRUST", "")
     assert devai("config.show").returncode == 2
 
 
-def test_a_project_that_was_made_here_is_trusted(tmp_path: Path, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = tmp_path / "made"
+def test_project_of_devai_new_is_trusted(tmp_path: Path, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    created = tmp_path / "created"
     monkeypatch.chdir(tmp_path)
-    assert devai("new", str(made)).returncode == 0
-    monkeypatch.chdir(made / "conf")
+    assert devai("new", str(created)).returncode == 0
+    monkeypatch.chdir(created / "conf")
     assert devai("config.show").returncode == 0
 
 
-def test_another_folder_is_another_project_and_a_link_to_a_trusted_one_is_not(
+def test_link_to_a_trusted_project_is_trusted_and_a_copy_is_not(
     project: Project, tmp_path: Path, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert devai("trust").returncode == 0
@@ -84,13 +82,13 @@ def test_another_folder_is_another_project_and_a_link_to_a_trusted_one_is_not(
     assert devai("config.show").returncode == 2
 
 
-# What a notebook can write into ~/work, and leaves a trace where it is run.
+# Code that a notebook can write to ~/work. Running the code creates the file `trace`.
 PLANTED = "import pathlib\npathlib.Path({trace!r}).touch()\n"
 
 
 @pytest.fixture
 def planted(project: Project, tmp_path: Path) -> Path:
-    """What code in the work folder leaves where it is run: below every name that Python, Invoke or the tasks load."""
+    """The trace file of code in the work folder, which has every name that Python, Invoke or the tasks may import."""
     trace = tmp_path / "trace"
     for name in ("tasks", "invoke", "pip", "devai_tasks/__init__", "devai_tasks/system/__init__"):
         file = project.root / f"work/{name}.py"
@@ -101,61 +99,61 @@ def planted(project: Project, tmp_path: Path) -> Path:
     return trace
 
 
-@pytest.mark.parametrize("words", [["config.show", "--key=ports.lab"], ["--dry", "up"], ["--list"]])
-def test_in_the_work_folder_devai_uses_the_project_and_runs_nothing_of_a_notebooks(
-    project: Project, planted: Path, words: list[str]
+@pytest.mark.parametrize("arguments", [["config.show", "--key=ports.lab"], ["--dry", "up"], ["--list"]])
+def test_devai_in_the_work_folder_runs_no_code_of_notebooks(
+    project: Project, planted: Path, arguments: list[str]
 ) -> None:
     folder = project.root / "work"
-    ran = inv(*words, cwd=folder, environ={"DEVAI_TRUST": "1"}, program="devai")
-    assert ran.returncode == 0, ran.stderr
-    if "config.show" in words:
-        assert ran.stdout == "8888\n"
+    result = inv(*arguments, cwd=folder, environ={"DEVAI_TRUST": "1"}, program="devai")
+    assert result.returncode == 0, result.stderr
+    if "config.show" in arguments:
+        assert result.stdout == "8888\n"
     assert not planted.exists()
     assert inv("--list", cwd=folder).returncode != 0
     assert planted.exists()  # plain `inv` runs it
 
 
-def test_a_program_of_ours_is_found_where_it_is_installed_and_not_where_devai_is_called(
+def test_python_packages_are_not_imported_from_the_current_folder(
     project: Project, planted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Terraform is that comes as a Python package, and as `--dry` records what would run."""
+    """Covers Terraform from a Python package, and the recorder of commands under `--dry`."""
     monkeypatch.chdir(project.root / "work")
     monkeypatch.setattr(client, "find_spec", lambda _: True)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with suppress(DevaiError):
-        client.find("terraform")  # asks for its version
+        client.find("terraform")  # queries the version
     with suppress(DevaiError):
         Docker(dry=True).pull("debian")
     assert not planted.exists()
 
 
-def test_a_project_that_a_notebook_makes_in_the_work_folder_is_not_used_without_a_question(
+def test_project_that_a_notebook_creates_in_the_work_folder_is_refused(
     project: Project, planted: Path, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert devai("trust").returncode == 0
-    made = fresh(project.root / "work/fake").root
+    copied = fresh(project.root / "work/fake").root
     for part in ("conf", "deploy"):
-        shutil.copytree(made / part, project.root / "work" / part, dirs_exist_ok=True)
+        shutil.copytree(copied / part, project.root / "work" / part, dirs_exist_ok=True)
     monkeypatch.chdir(project.root / "work")
-    for words in (["status"], ["config.show"], ["up"]):
-        asked = devai(*words)
-        assert asked.returncode == 2
-        assert f"{project.root}/work is a project that devai has not used on this machine" in asked.stderr
-        assert asked.stdout == ""
+    for arguments in (["status"], ["config.show"], ["up"]):
+        refused = devai(*arguments)
+        assert refused.returncode == 2
+        assert f"{project.root}/work is a project that devai has not used on this machine" in refused.stderr
+        assert refused.stdout == ""
     assert not planted.exists()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--list"], ["--help", "up"], ["--version"]])
-def test_what_uses_no_project_needs_no_trust(devai: Run, words: list[str]) -> None:
-    assert devai(*words).returncode == 0
+@pytest.mark.parametrize("arguments", [["--help"], ["--list"], ["--help", "up"], ["--version"]])
+def test_help_list_and_version_need_no_trust(devai: Run, arguments: list[str]) -> None:
+    assert devai(*arguments).returncode == 0
 
 
-def test_plain_inv_runs_the_projects_own_tasks_and_does_not_ask(cli: Run) -> None:
+def test_inv_runs_the_tasks_of_the_project_without_a_question(cli: Run) -> None:
     assert cli("inv", "config.show", "--key=ports.lab").stdout == "8888\n"
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 2), ("n", 2)])
-def test_at_a_terminal_the_question_is_asked_once(project: Project, answer: str, code: int) -> None:
+def test_question_at_a_terminal_is_asked_once(project: Project, answer: str, code: int) -> None:
     program = str(Path(sys.executable).with_name("devai"))
 
     def run() -> tuple[str | None, int | None]:

@@ -1,4 +1,4 @@
-"""`config.init`: what is asked, what is offered, and what is written."""
+"""`config.init`: questions, suggested answers, and written files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Run = Callable[..., CompletedProcess[str]]
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """Somebody at the terminal who types these."""
+    """Fake a terminal at which these lines are typed."""
     stream = io.StringIO("".join(f"{line}\n" for line in lines))
     stream.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr("sys.stdin", stream)
 
 
-def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_is_created_from_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[198.18.0.0/15]")
     result = devai("config.init", "--profile=demo")
     assert result.returncode == 0, result.stderr
@@ -37,7 +37,7 @@ def test_a_profile_is_made_of_a_few_answers(project: Project, devai: Run, monkey
         assert devai("config.render", "--env=demo", f"--cloud={cloud}").returncode == 0
 
 
-def test_a_profile_is_offered_what_it_has_without_an_answer(
+def test_suggested_answers_are_the_values_of_a_new_profile(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project.conf / "common/defaults.yaml").write_text("defaults: {env: prod, cloud: aws}\n", encoding="utf-8")
@@ -52,7 +52,7 @@ def test_a_profile_is_offered_what_it_has_without_an_answer(
         assert devai("config.show", f"--key={key}", "--env=demo", "--cloud=local").stdout == f"{value}\n"
 
 
-def test_ones_own_requirements_are_asked_for(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_written_to_personal_yaml(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
     result = devai("config.init")
     assert "one of: dev, prod, staging; to add one, create a file in conf/profiles/" in result.stderr
@@ -63,16 +63,18 @@ def test_ones_own_requirements_are_asked_for(project: Project, devai: Run, monke
     assert devai("config.show", "--key=env.DEVAI_STACK").stdout == "local-staging\n"
 
 
-def test_who_means_a_protected_stack_is_told_what_it_does_not_read(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_stack_that_is_protected_is_reported_to_ignore_personal_yaml(
+    devai: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers(monkeypatch, "prod", "", "9000", "", "")
-    said = "local-prod is protected: it ignores all of conf/personal.yaml except defaults"
-    assert said in devai("config.init").stderr
+    message = "local-prod is protected: it ignores all of conf/personal.yaml except defaults"
+    assert message in devai("config.init").stderr
 
 
-def test_an_answer_is_tried_on_every_stack_that_has_it(
+def test_answer_is_validated_for_every_stack_that_it_affects(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The stack that is meant is protected, and has nobody's requirements.
+    # The default stack is protected, so it does not read personal.yaml.
     answers(monkeypatch, "prod", "aws", "abc", "11434", "9000", "", "")
     result = devai("config.init")
     assert result.returncode == 0, result.stderr
@@ -82,7 +84,7 @@ def test_an_answer_is_tried_on_every_stack_that_has_it(
     assert devai("config.check").returncode == 0
 
 
-def test_a_profile_is_tried_on_every_cloud(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_is_validated_for_every_cloud(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "true", "", "", "", "[0.0.0.0/0]", "[10.0.0.0/8]", "")
     result = devai("config.init", "--profile=demo")
     assert result.returncode == 0, result.stderr
@@ -92,7 +94,7 @@ def test_a_profile_is_tried_on_every_cloud(project: Project, devai: Run, monkeyp
     assert devai("config.show", "--env=demo", "--cloud=aws").returncode == 0
 
 
-def test_what_a_new_environment_lacks_elsewhere_is_said(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_stack_of_a_new_profile_is_reported(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "true", "", "", "", "")
     result = devai("config.init", "--profile=demo")
     assert "azure-demo is not valid yet\n" in result.stderr
@@ -102,7 +104,7 @@ def test_what_a_new_environment_lacks_elsewhere_is_said(devai: Run, monkeypatch:
     assert (refused.returncode, refused.stderr.count("Key Vault")) == (2, 1)
 
 
-def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run) -> None:
+def test_suggested_answers_write_no_file(project: Project, devai: Run) -> None:
     assert devai("config.init", "--yes").stderr == "nothing to change in conf/personal.yaml\n"
     assert not (project.conf / "personal.yaml").exists()
 
@@ -115,7 +117,7 @@ def test_answers_that_change_nothing_write_nothing(project: Project, devai: Run)
         (["--profile=../x"], "--profile=../x: a name of up to 30 lower-case letters, digits and hyphens"),
     ],
 )
-def test_what_can_not_be_made_is_said(devai: Run, flags: list[str], message: str) -> None:
+def test_config_init_is_refused_with_the_reason(devai: Run, flags: list[str], message: str) -> None:
     result = devai("config.init", *flags)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(message)

@@ -1,4 +1,4 @@
-"""`config.*`: what a person types, what is printed, and what is written."""
+"""`config.*` on the command line: output and written files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def text(project: Project, name: str) -> str:
 # explain, diff
 
 
-def test_a_key_is_explained(devai: Run) -> None:
+def test_explain_shows_origin_references_and_affected_files(devai: Run) -> None:
     result = devai("config.explain", "--key=ollama.image")
     assert result.stdout.splitlines() == [
         "ollama.image = ollama/ollama:0.35.1",
@@ -41,7 +41,7 @@ def test_a_key_is_explained(devai: Run) -> None:
     ]
 
 
-def test_what_a_key_overrides_and_decides_is_explained(devai: Run) -> None:
+def test_explain_shows_overridden_values_and_decisions_of_tasks(devai: Run) -> None:
     lines = devai("config.explain", "--key=protected", "--env=prod").stdout.splitlines()
     assert lines[:3] == [
         "protected = true",
@@ -52,7 +52,7 @@ def test_what_a_key_overrides_and_decides_is_explained(devai: Run) -> None:
     assert "nothing in this stack" in devai("config.explain", "--key=dns.zone").stdout
 
 
-def test_an_explanation_for_programs_has_the_same(devai: Run) -> None:
+def test_explain_prints_the_same_as_json(devai: Run) -> None:
     (explained,) = json.loads(devai("config.explain", "--key=ports.lab", "--set=ports.lab=9000", "--json").stdout)
     assert explained["value"] == "9000"
     assert [origin["place"] for origin in explained["origins"]] == [
@@ -62,14 +62,14 @@ def test_an_explanation_for_programs_has_the_same(devai: Run) -> None:
     assert explained["reaches"] == {"compose": [".env"], "kubernetes": ["lab.yaml"]}
 
 
-def test_two_stacks_are_compared(devai: Run) -> None:
+def test_diff_compares_two_stacks(devai: Run) -> None:
     lines = devai("config.diff", "--env=dev", "--against=prod").stdout.splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in lines[1:]}
     assert rows["protected"] == ["false", "true", "conf/profiles/prod.yaml:2:12"]
     assert rows["resources.lab.memory"] == ["4Gi", "8Gi", "conf/profiles/prod.yaml:5:13"]
     assert "resources.lab.cpu" not in rows
-    found = json.loads(devai("config.diff", "--against=aws-dev", "--json").stdout)
-    assert {"key": "compute.provider", "local-dev": "local", "aws-dev": "aws"} in found
+    rows_as_json = json.loads(devai("config.diff", "--against=aws-dev", "--json").stdout)
+    assert {"key": "compute.provider", "local-dev": "local", "aws-dev": "aws"} in rows_as_json
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_two_stacks_are_compared(devai: Run) -> None:
         (["--against=prdo"], "--against=prdo  unknown environment 'prdo'"),
     ],
 )
-def test_a_comparison_needs_another_stack(devai: Run, flags: list[str], message: str) -> None:
+def test_diff_needs_another_stack(devai: Run, flags: list[str], message: str) -> None:
     result = devai("config.diff", *flags)
     assert result.returncode == 2
     assert result.stderr.startswith(message)
@@ -88,7 +88,7 @@ def test_a_comparison_needs_another_stack(devai: Run, flags: list[str], message:
 # check
 
 
-def test_what_is_shipped_has_no_findings(devai: Run) -> None:
+def test_shipped_configuration_has_no_findings(devai: Run) -> None:
     result = devai("config.check")
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr == "12 stacks are valid, no findings\n"
@@ -96,7 +96,7 @@ def test_what_is_shipped_has_no_findings(devai: Run) -> None:
     assert devai("config.check", "--cloud=aws").stderr == "3 stacks are valid, no findings\n"
 
 
-def test_what_is_in_vain_is_found(project: Project, devai: Run) -> None:
+def test_unused_files_and_values_and_stale_artifacts_are_findings(project: Project, devai: Run) -> None:
     put(project, "conf/stacks/local-dev.yaml", "terraform: {region: eu-west-1}\n")
     put(project, "conf/stacks/aws-tset.yaml", "ports: {lab: 1}\n")
     put(project, "conf/profiles/other.yml", "ports: {lab: 1}\n")
@@ -113,11 +113,11 @@ def test_what_is_in_vain_is_found(project: Project, devai: Run) -> None:
         "generated/local-dev/compose/.env  is out of date",
     ]
     assert result.stdout.splitlines()[-1] == "  `inv config.render --env=dev --cloud=local` renders it again"
-    found = json.loads(devai("config.check", "--json").stdout)["findings"]
-    assert [finding["place"] for finding in found][:1] == ["conf/commn/ports.yaml"]
+    findings = json.loads(devai("config.check", "--json").stdout)["findings"]
+    assert [finding["place"] for finding in findings][:1] == ["conf/commn/ports.yaml"]
 
 
-def test_a_value_that_every_stack_overrides_is_in_vain(project: Project, devai: Run) -> None:
+def test_value_that_every_stack_overrides_is_a_finding(project: Project, devai: Run) -> None:
     for environment in ("dev", "staging", "prod"):
         put(project, f"conf/profiles/{environment}.yaml", "ports: {lab: 9000, ollama: 9001}\n")
     result = devai("config.check")
@@ -125,15 +125,15 @@ def test_a_value_that_every_stack_overrides_is_in_vain(project: Project, devai: 
     assert "conf/common/ports.yaml:3:3  ports.lab\n" in result.stdout
 
 
-def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Project, devai: Run) -> None:
+def test_errors_of_all_stacks_are_reported_together_without_repetition(project: Project, devai: Run) -> None:
     put(project, "conf/common/ports.yaml", "ports: {lab: many, ollama: 11434}\n")
     put(project, "conf/stacks/aws-prod.yaml", "network: {allowed_cidrs: [0.0.0.0/0]}\nimage: {packages: mini}\n")
     put(project, "conf/clouds/gcp.yaml", "compute: {provider: gpc}\n")
     result = devai("config.check")
     assert result.returncode == 2
     *problems, total = result.stderr.splitlines()
-    remedies = dict(zip(problems[::2], problems[1::2], strict=True))
-    assert remedies == {
+    hints = dict(zip(problems[::2], problems[1::2], strict=True))
+    assert hints == {
         "conf/stacks/aws-prod.yaml:2:19  image.packages = mini": MINIMAL,
         "conf/stacks/aws-prod.yaml:1:26  network.allowed_cidrs": (
             "  your networks: a protected stack must not be open to all networks"
@@ -146,14 +146,14 @@ def test_the_mistakes_of_all_stacks_are_told_at_once_and_once_each(project: Proj
     assert {problem["place"] for problem in problems} >= {"conf/common/ports.yaml:1:14"}
 
 
-def test_one_persons_requirements_leave_no_shared_value_in_vain(project: Project, devai: Run) -> None:
+def test_personal_values_make_no_shared_value_a_finding(project: Project, devai: Run) -> None:
     put(project, "conf/personal.yaml", "compute: {platform: simple}\nollama: {mode: external, url: http://192.0.2.7}\n")
     assert devai("config.check").stderr == "12 stacks are valid, no findings\n"
     (project.conf / "personal.yaml").unlink()
     assert devai("config.check", "--set=compute.platform=simple", "--cloud=aws").returncode == 0
 
 
-def test_an_overlay_that_is_not_there_is_a_mistake(project: Project, devai: Run) -> None:
+def test_missing_overlay_is_an_error(project: Project, devai: Run) -> None:
     put(project, "conf/stacks/aws-dev.yaml", "kubernetes: {overlay: prd}\n")
     result = devai("config.check")
     assert result.returncode == 2
@@ -163,7 +163,7 @@ def test_an_overlay_that_is_not_there_is_a_mistake(project: Project, devai: Run)
     ]
 
 
-def test_whether_a_key_is_for_the_gpu_only_is_no_finding(devai: Run) -> None:
+def test_key_that_only_the_gpu_uses_is_no_finding(devai: Run) -> None:
     assert devai("config.explain", "--key=image.gpu.cuda").stdout.splitlines()[-1].strip() == (
         "affects    nothing in this stack"
     )
@@ -173,7 +173,7 @@ def test_whether_a_key_is_for_the_gpu_only_is_no_finding(devai: Run) -> None:
 # render
 
 
-def test_all_stacks_are_rendered_or_those_of_one_cloud(project: Project, devai: Run) -> None:
+def test_render_all_renders_all_stacks_or_those_of_one_cloud(project: Project, devai: Run) -> None:
     assert devai("config.render", "--all", "--cloud=gcp").returncode == 0
     assert sorted(path.name for path in (project.root / "generated").iterdir()) == [
         "gcp-dev",
@@ -186,7 +186,7 @@ def test_all_stacks_are_rendered_or_those_of_one_cloud(project: Project, devai: 
     assert "rendered generated/gcp-dev/: nothing changed\n" in result.stderr
 
 
-def test_a_cluster_of_ones_own_is_a_new_file_and_nothing_in_it_is_in_vain(project: Project, devai: Run) -> None:
+def test_existing_cluster_needs_one_file_and_has_no_findings(project: Project, devai: Run) -> None:
     put(project, "conf/clouds/own.yaml", "compute: {provider: none}\nkubernetes: {context: mine}\n")
     assert devai("config.render", "--cloud=own").returncode == 0
     rendered = project.root / "generated/own-dev"
@@ -195,7 +195,7 @@ def test_a_cluster_of_ones_own_is_a_new_file_and_nothing_in_it_is_in_vain(projec
     assert devai("config.check").stderr == "15 stacks are valid, no findings\n"
 
 
-def test_a_diff_shows_what_would_change_and_writes_nothing(project: Project, devai: Run) -> None:
+def test_render_diff_shows_changes_and_writes_nothing(project: Project, devai: Run) -> None:
     result = devai("config.render", "--diff")
     assert result.returncode == 0
     assert "--- /dev/null\n+++ generated/local-dev/compose/.env\n" in result.stdout
@@ -207,7 +207,7 @@ def test_a_diff_shows_what_would_change_and_writes_nothing(project: Project, dev
     assert devai("config.render", "--diff").stdout == ""
 
 
-def test_a_check_says_whether_anything_would_change(project: Project, devai: Run) -> None:
+def test_render_check_fails_for_outdated_artifacts(project: Project, devai: Run) -> None:
     result = devai("config.render", "--check")
     assert result.returncode == 1
     assert "generated/local-dev/compose/.env is out of date\n" in result.stderr
@@ -216,10 +216,10 @@ def test_a_check_says_whether_anything_would_change(project: Project, devai: Run
     assert devai("config.render", "--check").returncode == 0
 
 
-def test_programs_get_what_would_change_by_artifact(devai: Run) -> None:
+def test_render_prints_changes_of_each_artifact_as_json(devai: Run) -> None:
     devai("config.render")
-    for look, code in (("--diff", 0), ("--check", 1)):
-        result = devai("config.render", look, "--json", "--set=ports.ollama=9000")
+    for flag, code in (("--diff", 0), ("--check", 1)):
+        result = devai("config.render", flag, "--json", "--set=ports.ollama=9000")
         assert result.returncode == code
         (change,) = json.loads(result.stdout)
         assert change["artifact"] == "generated/local-dev/compose/.env"
@@ -229,7 +229,7 @@ def test_programs_get_what_would_change_by_artifact(devai: Run) -> None:
     assert devai("config.render", "--check", "--set=ports.lab=9000").returncode == 1
 
 
-def test_a_dry_run_writes_nothing(project: Project, devai: Run) -> None:
+def test_dry_run_writes_nothing(project: Project, devai: Run) -> None:
     assert devai("--dry", "config.render").stderr == "would render generated/local-dev/: 13 changed\n"
     devai("--dry", "config.set", "--set=ports.lab=9000")
     devai("--dry", "config.init", "--profile=demo", "--yes")
@@ -238,7 +238,7 @@ def test_a_dry_run_writes_nothing(project: Project, devai: Run) -> None:
     assert "lab: 8888" in text(project, "conf/common/ports.yaml")
 
 
-def test_a_target_that_a_stack_no_longer_has_is_gone(project: Project, devai: Run) -> None:
+def test_render_removes_a_target_that_the_stack_no_longer_has(project: Project, devai: Run) -> None:
     devai("config.render")
     put(project, "conf/clouds/local.yaml", "compute: {provider: none}\nkubernetes: {context: own}\n")
     assert devai("config.render").returncode == 0
@@ -249,7 +249,7 @@ def test_a_target_that_a_stack_no_longer_has_is_gone(project: Project, devai: Ru
 # set
 
 
-def test_a_value_is_set_in_the_file_that_the_flags_name_and_comments_stay(project: Project, devai: Run) -> None:
+def test_set_writes_the_file_of_the_flags_and_keeps_comments(project: Project, devai: Run) -> None:
     before = text(project, "conf/common/ollama.yaml")
     result = devai("config.set", "--set=ollama.keep_alive=1h")
     assert result.returncode == 0
@@ -267,24 +267,24 @@ def test_a_value_is_set_in_the_file_that_the_flags_name_and_comments_stay(projec
     assert devai("config.set", "--set=ollama.keep_alive=1h").stderr == "nothing to change in conf/common/ollama.yaml\n"
 
 
-def test_a_link_and_the_ends_of_lines_stay_as_they_were(project: Project, devai: Run, tmp_path: Path) -> None:
-    kept = tmp_path / "personal.yaml"
-    kept.write_bytes(b"ports:\r\n  lab: 9000\r\n")
+def test_set_keeps_links_and_line_endings(project: Project, devai: Run, tmp_path: Path) -> None:
+    target = tmp_path / "personal.yaml"
+    target.write_bytes(b"ports:\r\n  lab: 9000\r\n")
     link = project.conf / "personal.yaml"
-    link.symlink_to(kept)
+    link.symlink_to(target)
     assert devai("config.set", "--personal", "--set=ports.lab=9001").returncode == 0
-    assert link.readlink() == kept
-    assert kept.read_bytes() == b"ports:\r\n  lab: 9001\r\n"
+    assert link.readlink() == target
+    assert target.read_bytes() == b"ports:\r\n  lab: 9001\r\n"
 
 
-def test_texts_that_other_readers_would_take_for_something_else_are_quoted(project: Project, devai: Run) -> None:
+def test_set_quotes_strings_that_yaml_readers_may_convert(project: Project, devai: Run) -> None:
     devai("config.set", "--set=env.A=on", "--set=env.B=1.10", "--set=env.C=text", "--set=env.D=12:30")
     added = text(project, "conf/common/env.yaml").splitlines()[-4:]
     assert added == ['  A: "on"', '  B: "1.10"', "  C: text", '  D: "12:30"']
     assert devai("config.show", "--key=env.B").stdout == "1.10\n"
 
 
-def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
+def test_set_accepts_lists_and_maps(project: Project, devai: Run) -> None:
     devai("config.set", "--env=prod", "--set=network.allowed_cidrs=[198.18.0.0/15]", "--set=labels={team: a, b: c}")
     assert yaml.safe_load(text(project, "conf/profiles/prod.yaml"))["network"] == {"allowed_cidrs": ["198.18.0.0/15"]}
     devai("config.set", "--env=prod", "--set=labels={team: d}")
@@ -292,34 +292,34 @@ def test_lists_and_maps_can_be_set(project: Project, devai: Run) -> None:
     assert devai("config.show", "--env=prod", "--key=labels.team").stdout == "d\n"
 
 
-def test_a_map_and_keys_of_it_can_be_set_at_once(project: Project, devai: Run) -> None:
+def test_set_accepts_a_map_and_its_keys_together(project: Project, devai: Run) -> None:
     assert devai("config.set", "--set=env.A=1", "--set=env={B: x, C: y}", "--set=env.B=z").returncode == 0
     assert yaml.safe_load(text(project, "conf/common/env.yaml"))["env"] == {
         "DEVAI_STACK": "${stack}", "A": 1, "B": "z", "C": "y",
     }  # fmt: skip
 
 
-def test_all_other_values_stay_as_they_were_written(project: Project, devai: Run) -> None:
+def test_set_keeps_the_notation_of_other_values(project: Project, devai: Run) -> None:
     env = "env:\n  DEBUG: True\n  PHONE: +49\n  BITS: 0x1F\n  DAY: 2026-01-01 10:00:00\n  Y: 'on'\n  True: 1_000\n"
     put(project, "conf/profiles/demo.yaml", f"{env}labels: {{1: .5, 01: -0}}\nports: ~\n")
     assert devai("config.set", "--env=demo", "--set=ports.lab=9000").returncode == 0
     assert text(project, "conf/profiles/demo.yaml") == f"{env}labels: {{1: .5, 01: -0}}\nports:\n  lab: 9000\n"
 
 
-def test_a_file_of_comments_gets_its_first_value(project: Project, devai: Run) -> None:
+def test_set_adds_the_first_value_to_a_file_of_comments(project: Project, devai: Run) -> None:
     put(project, "conf/personal.yaml", "# Mine.\n")
     assert devai("config.set", "--personal", "--set=ports.lab=9000").returncode == 0
     assert text(project, "conf/personal.yaml") == "# Mine.\nports:\n  lab: 9000\n"
 
 
-def test_a_file_that_is_no_text_is_refused_with_its_name(project: Project, devai: Run) -> None:
+def test_set_refuses_a_file_that_is_not_utf_8(project: Project, devai: Run) -> None:
     (project.conf / "personal.yaml").write_bytes(b"env: {A: \xe9}\n")
     result = devai("config.set", "--personal", "--set=ports.lab=9000")
     assert result.returncode == 2
     assert result.stderr.startswith("conf/personal.yaml:1:1  cannot be read\n  'utf-8' codec can't decode byte 0xe9")
 
 
-def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Project, devai: Run) -> None:
+def test_set_refuses_a_value_that_an_alias_shares(project: Project, devai: Run) -> None:
     shared = "resources:\n  lab: &same {cpu: 2, memory: 4Gi}\n  ollama: *same\n"
     put(project, "conf/profiles/demo.yaml", shared)
     result = devai("config.set", "--env=demo", "--set=resources.lab.cpu=4")
@@ -357,7 +357,7 @@ def test_what_shares_a_value_by_an_alias_is_not_changed_on_the_way(project: Proj
         (["--personal", "--set=defaults.cloud=awz"], "conf/personal.yaml:2:10  unknown cloud 'awz'; did you mean aws?"),
     ],
 )
-def test_a_change_that_would_break_a_stack_is_refused_and_nothing_is_written(
+def test_set_refuses_an_invalid_change_and_writes_nothing(
     project: Project, devai: Run, flags: list[str], message: str
 ) -> None:
     before = {path: path.read_bytes() for path in project.conf.rglob("*.yaml")}
@@ -368,18 +368,18 @@ def test_a_change_that_would_break_a_stack_is_refused_and_nothing_is_written(
     assert {path: path.read_bytes() for path in project.conf.rglob("*.yaml")} == before
 
 
-def test_a_change_may_fix_a_file_that_has_other_mistakes(project: Project, devai: Run) -> None:
+def test_set_may_fix_one_of_several_errors_in_a_file(project: Project, devai: Run) -> None:
     put(project, "conf/common/ports.yaml", "ports: {lab: many, ollama: more}\n")
     assert devai("config.set", "--set=ports.lab=9000").returncode == 0
     assert text(project, "conf/common/ports.yaml") == "ports: {lab: 9000, ollama: more}\n"
 
 
-def test_where_a_stronger_layer_goes_on_deciding_is_said(devai: Run) -> None:
+def test_set_reports_stacks_in_which_a_later_layer_overrides_the_value(devai: Run) -> None:
     result = devai("config.set", "--set=ports.lab=9000")
     assert "local-prod still has ports.lab from conf/stacks/local-prod.yaml:3:8\n" in result.stderr
 
 
-def test_a_file_keeps_its_mode(project: Project, devai: Run) -> None:
+def test_set_keeps_the_mode_of_a_file(project: Project, devai: Run) -> None:
     (project.conf / "common/ports.yaml").chmod(0o640)
     devai("config.set", "--set=ports.lab=9000")
     assert (project.conf / "common/ports.yaml").stat().st_mode & 0o777 == 0o640
@@ -388,7 +388,7 @@ def test_a_file_keeps_its_mode(project: Project, devai: Run) -> None:
 # schema
 
 
-def test_the_schema_and_the_reference_are_those_of_the_repository(
+def test_schema_and_reference_of_the_repository_are_up_to_date(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = Path(__file__).parents[3]
@@ -399,7 +399,7 @@ def test_the_schema_and_the_reference_are_those_of_the_repository(
     assert json.loads(devai("config.schema", "--json").stdout) == json.loads(text(project, "conf/schema.json"))
 
 
-def test_the_schema_is_written_where_it_is_not_what_it_should_be(project: Project, devai: Run) -> None:
+def test_outdated_schema_is_reported_and_written(project: Project, devai: Run) -> None:
     put(project, "conf/schema.json", "{}\n")
     assert devai("config.schema", "--check").returncode == 1
     assert devai("--dry", "config.schema").stderr == "conf/schema.json: is out of date\n"

@@ -1,4 +1,4 @@
-"""Every task, as Invoke sees it: flags, their help, and what importing them costs."""
+"""Tasks as Invoke reads them: flags, their help, and the packages that the import loads."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from devai_tasks.cli.collections import namespace
 
 Run = Callable[..., CompletedProcess[str]]
 TASKS = {name: namespace[name] for name in sorted(namespace.task_names)}
-OF_NO_STACK = {"new", "trust", "config.init", "config.migrate", "config.schema", "tf.fmt", "tf.record"}
-OF_A_STACK = [name for name in TASKS if name not in OF_NO_STACK]
+WITHOUT_STACK = {"new", "trust", "config.init", "config.migrate", "config.schema", "tf.fmt", "tf.record"}
+WITH_STACK = [name for name in TASKS if name not in WITHOUT_STACK]
 HEAVY = {
     "omegaconf",
     "jinja2",
@@ -40,13 +40,13 @@ print(*{name.partition(".")[0] for name in set(sys.modules) - already})
 """
 
 
-# Asked of copies and before any test runs, because Invoke takes the help out of a task when it parses.
+# Read from copies before any test runs, because Invoke removes the help from a task when it parses a command line.
 FLAGS: dict[str, list[Argument]] = {name: copy.deepcopy(task).get_arguments() for name, task in TASKS.items()}
 
 
-@pytest.mark.parametrize("name", OF_A_STACK)
-def test_no_flag_takes_an_empty_text(devai: Run, name: str) -> None:
-    """An unset variable in a script would widen what a task does: `down --only=`, `tf.apply --resource=`."""
+@pytest.mark.parametrize("name", WITH_STACK)
+def test_empty_value_of_a_flag_is_refused(devai: Run, name: str) -> None:
+    """An unset variable in a script would make a task change more than intended, as in `tf.apply --resource=`."""
     for argument in FLAGS[name]:
         if argument.kind not in (str, list) or argument.positional:
             continue
@@ -56,7 +56,7 @@ def test_no_flag_takes_an_empty_text(devai: Run, name: str) -> None:
         assert f"{flag}= is empty; give it a value, or leave the flag out" in result.stderr
 
 
-def test_the_tasks_are_those_that_the_documentation_names() -> None:
+def test_tasks_of_the_documentation_exist() -> None:
     assert {
         "up",
         "down",
@@ -71,29 +71,29 @@ def test_the_tasks_are_those_that_the_documentation_names() -> None:
     assert not [name for name in TASKS if "_" in name]
 
 
-@pytest.mark.parametrize("name", OF_A_STACK)
-def test_a_task_of_a_stack_says_which_stack_and_takes_overrides(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_STACK)
+def test_task_of_a_stack_has_the_flags_of_a_stack_and_overrides(name: str) -> None:
     flags = {argument.attr_name or argument.name: argument for argument in FLAGS[name]}
     assert {"env", "cloud", "gpu", "set_"} <= set(flags)
-    assert flags["env"].default is flags["cloud"].default is None  # as `defaults` of the configuration says
+    assert flags["env"].default is flags["cloud"].default is None  # `defaults` in the configuration applies
     assert flags["gpu"].kind is bool
     assert flags["set_"].kind is list
 
 
-@pytest.mark.parametrize("name", OF_A_STACK)
-def test_a_task_has_no_short_flags_and_no_positional_that_could_swallow_a_flag(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_STACK)
+def test_task_of_a_stack_has_neither_short_flags_nor_positional_arguments(name: str) -> None:
     assert ParserContext(name, args=FLAGS[name]).missing_positional_args == []
     assert all(len(spelling) > 1 for argument in FLAGS[name] for spelling in argument.names)
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_flag_has_help_and_every_task_a_sentence(name: str) -> None:
+def test_every_flag_has_help_and_every_task_a_docstring(name: str) -> None:
     assert all(argument.help for argument in FLAGS[name])
     assert str(TASKS[name].__doc__).strip().endswith(".")
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_help_of_every_flag_says_what_holds_without_it(name: str) -> None:
+def test_help_of_every_flag_contains_its_default(name: str) -> None:
     positional = TASKS[name].positional
     flags = [argument for argument in FLAGS[name] if (argument.attr_name or argument.name) not in positional]
     assert not [argument.name for argument in flags if not re.search(r"\(default: .+\)", str(argument.help))]
@@ -108,11 +108,11 @@ def test_help_shows_defaults_and_choices(cli: Callable[..., CompletedProcess[str
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_no_flag_hides_one_of_invokes_own(name: str) -> None:
-    own = {"dry", "echo", "hide", "pty", "list", "debug", "config", "help", "version"}
-    assert not own & {argument.attr_name or argument.name for argument in FLAGS[name]}
+def test_no_flag_shadows_a_core_flag_of_invoke(name: str) -> None:
+    core = {"dry", "echo", "hide", "pty", "list", "debug", "config", "help", "version"}
+    assert not core & {argument.attr_name or argument.name for argument in FLAGS[name]}
 
 
-def test_choosing_and_listing_tasks_loads_nothing_heavy() -> None:
+def test_listing_tasks_imports_no_heavy_package() -> None:
     loaded = subprocess.run([sys.executable, "-P", "-c", NEWLY_LOADED], capture_output=True, text=True, check=True)
     assert not HEAVY & set(loaded.stdout.split())

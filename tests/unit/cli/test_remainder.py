@@ -1,4 +1,4 @@
-"""What follows `--` reaches no program, so every task refuses it and says what to type in its place."""
+"""Arguments after `--`: every task refuses them, because Invoke ignores them, and prints what to type instead."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Run = Callable[..., CompletedProcess[str]]
 PLAIN_TERRAFORM = "`TF_DATA_DIR=../../../.devai/aws-dev/terraform/data terraform -chdir=deploy/terraform/aws …`"
 
 
-def target(task: str) -> list[str]:
-    """What chooses a stack that has the task."""
+def stack_flags(task: str) -> list[str]:
+    """Return the flags that select a stack with the target of the task."""
     return ["--cloud=aws"] if task.startswith("tf.") and task not in ("tf.fmt", "tf.record") else []
 
 
 @pytest.mark.parametrize("task", sorted(namespace.task_names))
-def test_every_task_refuses_what_follows_two_hyphens(project: Project, devai: Run, task: str) -> None:
+def test_every_task_refuses_arguments_after_two_hyphens(project: Project, devai: Run, task: str) -> None:
     before = sorted(project.root.rglob("*"))
-    result = devai(task, *(["somewhere"] if task == "new" else target(task)), "--", "--nonsense=1")
+    result = devai(task, *(["somewhere"] if task == "new" else stack_flags(task)), "--", "--nonsense=1")
     assert result.returncode == 2
     assert f"{task}: arguments after -- are not passed on; nothing was done" in result.stderr
     assert f"--nonsense=1: not a flag of {task}; " in result.stderr
@@ -32,7 +32,7 @@ def test_every_task_refuses_what_follows_two_hyphens(project: Project, devai: Ru
 
 
 @pytest.mark.parametrize(
-    ("words", "answer"),
+    ("arguments", "message"),
     [
         (["tf.apply", "--cloud=aws", "--", "-target=module.x"], "-target=module.x: use `--resource=module.x`"),
         (["tf.plan", "--cloud=aws", "--", "-destroy"], "-destroy: use `--destroy`"),
@@ -50,14 +50,16 @@ def test_every_task_refuses_what_follows_two_hyphens(project: Project, devai: Ru
         (["config.schema", "--", "--yaml"], "`inv --help config.schema` lists its flags"),
     ],
 )
-def test_the_message_names_our_flag_or_the_plain_command(devai: Run, words: list[str], answer: str) -> None:
-    result = devai(*words)
+def test_message_names_the_flag_of_the_task_or_the_plain_command(
+    devai: Run, arguments: list[str], message: str
+) -> None:
+    result = devai(*arguments)
     assert result.returncode == 2
-    assert answer in result.stderr
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize("program", ["inv", "devai"])
-def test_both_programs_refuse_it_and_name_the_folder(project: Project, cli: Run, program: str) -> None:
+def test_both_programs_refuse_such_arguments_and_name_the_folder(project: Project, cli: Run, program: str) -> None:
     result = cli(program, "compose.down", "--data", "--confirm=local-dev", "--", "--timeout=1")
     assert result.returncode == 2
     assert f"run the tool in {project.root}: `docker compose " in result.stderr
