@@ -1,4 +1,4 @@
-"""Whose artifacts are where: a run that changes a stack reads what it has written, whatever others look at."""
+"""Artifacts of concurrent runs: a run that changes a stack reads the artifacts that it has rendered."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def settings(project: Project, stack: Stack, *, gpu: bool = False) -> Settings:
     return load(project, stack, OVERRIDES, gpu=gpu, environ={})
 
 
-def there(project: Project, stack: Stack) -> dict[str, str]:
-    """The files that tools read of a stack."""
+def artifacts_of(project: Project, stack: Stack) -> dict[str, str]:
+    """Return the artifacts of a stack by name."""
     return {
         f"{target.name}/{file.name}": file.read_text(encoding="utf-8")
         for target in project.artifacts(stack).glob("[!.]*")
@@ -40,21 +40,21 @@ def there(project: Project, stack: Stack) -> dict[str, str]:
 
 @pytest.fixture
 def changing(project: Project) -> Iterator[Project]:
-    """A project of which this process changes two stacks, in the middle of that: all is rendered, nothing read yet."""
+    """A project with a running change of two stacks, whose artifacts are rendered and not yet read."""
     with (
         runs.alone(project, LOCAL, runs.begin("up", [])),
         runs.alone(project, AWS, runs.begin("up", [])),
     ):
-        own = settings(project, LOCAL, gpu=True)
-        compose.project_files(project, own)
-        kubernetes.manifests(Cluster(project, own, dry=True))
-        artifacts.provide(project, LOCAL, lambda _: image.render(own))
+        local = settings(project, LOCAL, gpu=True)
+        compose.project_files(project, local)
+        kubernetes.manifests(Cluster(project, local, dry=True))
+        artifacts.provide(project, LOCAL, lambda _: image.render(local))
         workdir.of_project(project, settings(project, AWS))
         yield project
 
 
 @pytest.mark.parametrize(
-    ("stack", "words"),
+    ("stack", "arguments"),
     [
         (LOCAL, ["--dry", "compose.config", "--set=ports.lab=9778"]),
         (LOCAL, ["--dry", "up"]),
@@ -66,19 +66,19 @@ def changing(project: Project) -> Iterator[Project]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_look_changes_nothing_that_a_running_change_reads(
-    changing: Project, cli: Cli, stack: Stack, words: list[str]
+def test_read_only_task_keeps_the_artifacts_of_a_running_task(
+    changing: Project, cli: Cli, stack: Stack, arguments: list[str]
 ) -> None:
-    before = there(changing, stack)
+    before = artifacts_of(changing, stack)
     assert before
-    assert cli("devai", *words).returncode == 0
-    assert there(changing, stack) == before
+    assert cli("devai", *arguments).returncode == 0
+    assert artifacts_of(changing, stack) == before
 
 
-def test_a_look_during_a_change_has_files_of_its_own(changing: Project, cli: Cli) -> None:
-    looked = cli("devai", "--dry", "compose.ps")
-    assert looked.returncode == 0, looked.stderr
-    assert "docker compose --profile '*' --env-file generated/.local-dev/compose/.env ps" in looked.stderr
+def test_read_only_task_renders_to_a_hidden_folder_during_a_change(changing: Project, cli: Cli) -> None:
+    result = cli("devai", "--dry", "compose.ps")
+    assert result.returncode == 0, result.stderr
+    assert "docker compose --profile '*' --env-file generated/.local-dev/compose/.env ps" in result.stderr
     rendered = (changing.root / "generated/.local-dev/compose/.env").read_text(encoding="utf-8")
     assert "8888" in rendered
     assert "9777" not in rendered
@@ -86,18 +86,18 @@ def test_a_look_during_a_change_has_files_of_its_own(changing: Project, cli: Cli
     assert "generated/local-dev/" not in rendered.partition("COMPOSE_FILE")[2]
 
 
-def test_rendering_by_hand_waits_for_a_change_to_end(changing: Project, cli: Cli) -> None:
-    before = there(changing, LOCAL)
+def test_render_is_refused_during_a_change(changing: Project, cli: Cli) -> None:
+    before = artifacts_of(changing, LOCAL)
     refused = cli("devai", "config.render")
     assert refused.returncode == 1
     assert "local-dev is being changed by `inv up` (" in refused.stderr
     assert "no artifact was changed; wait until that run ends" in refused.stderr
-    assert there(changing, LOCAL) == before
+    assert artifacts_of(changing, LOCAL) == before
 
 
-def test_without_a_change_a_look_renders_where_people_find_it(project: Project, cli: Cli) -> None:
+def test_read_only_task_renders_to_the_folder_of_the_stack_otherwise(project: Project, cli: Cli) -> None:
     with runs.alone(project, LOCAL, runs.begin("up", [])):
         pass
-    looked = cli("devai", "--dry", "compose.ps")
-    assert "--env-file generated/local-dev/compose/.env ps" in looked.stderr
+    result = cli("devai", "--dry", "compose.ps")
+    assert "--env-file generated/local-dev/compose/.env ps" in result.stderr
     assert not (project.root / "generated/.local-dev").exists()

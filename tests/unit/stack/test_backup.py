@@ -1,4 +1,4 @@
-"""Where the home of a lab is to be had, and what it can be given back; tests/smoke and tests/cluster do it."""
+"""Backup and restore of a home: addresses, checks of archives, and errors. tests/smoke and tests/cluster run both."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MIB = 2**20
 
 
 def packed(**files: bytes) -> bytes:
-    """An archive of files."""
+    """Return an archive of files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, content in files.items():
@@ -55,19 +55,19 @@ def check(project: Project, settings: Settings, file: Path) -> None:
         pass
 
 
-Asked = Callable[[str, dict[str, str]], str]
+RequestedUrl = Callable[[str, dict[str, str]], str]
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """One of 40 MiB, which take no room."""
+    """A sparse file of 40 MiB."""
     file = tmp_path / "home.tar.gz"
     file.touch()
     os.truncate(file, 40 * MIB)
     return file
 
 
-def test_cloud_run_is_given_no_more_than_it_takes_in_one_request(shipped: Project, archive: Path) -> None:
+def test_archive_larger_than_a_request_to_cloud_run_is_refused(shipped: Project, archive: Path) -> None:
     settings = load(shipped, Stack("dev", "gcp"), ["compute.platform=simple"], environ={})
     with pytest.raises(UsageError, match=r"has 40 MiB.*32 MiB in one request.*gcloud storage rsync .* gs://devaidev"):
         check(shipped, settings, archive)
@@ -76,15 +76,17 @@ def test_cloud_run_is_given_no_more_than_it_takes_in_one_request(shipped: Projec
 
 
 @pytest.mark.parametrize(("cloud", "platform"), [("gcp", "kubernetes"), ("aws", "simple"), ("local", "kubernetes")])
-def test_others_take_homes_of_any_size(shipped: Project, archive: Path, cloud: str, platform: str) -> None:
+def test_archive_of_any_size_is_accepted_by_other_platforms(
+    shipped: Project, archive: Path, cloud: str, platform: str
+) -> None:
     check(shipped, load(shipped, Stack("dev", cloud), [f"compute.platform={platform}"], environ={}), archive)
 
 
 @pytest.fixture
-def asked(shipped: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
-    """What is asked for the home of a lab without a cluster, by its host name and the outputs that Terraform has."""
+def requested_url(shipped: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RequestedUrl:
+    """A function that returns the URL of a backup of managed containers, for a host name and Terraform's outputs."""
 
-    def ask(host: str, outputs: dict[str, str]) -> str:
+    def back_up(host: str, outputs: dict[str, str]) -> str:
         urls: list[str] = []
 
         @contextmanager
@@ -104,22 +106,24 @@ def asked(shipped: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         data.backup(shipped, settings, tmp_path / f"home-{len(list(tmp_path.iterdir()))}.tar.gz")
         return "".join(urls)
 
-    return ask
+    return back_up
 
 
-def test_a_lab_is_reached_by_its_host_name(asked: Asked) -> None:
-    assert asked("lab.corp.test", {"url": "https://balancer.test/"}) == "https://lab.corp.test/devai/home.tar.gz"
+def test_backup_uses_the_host_name_of_the_lab(requested_url: RequestedUrl) -> None:
+    assert (
+        requested_url("lab.corp.test", {"url": "https://balancer.test/"}) == "https://lab.corp.test/devai/home.tar.gz"
+    )
 
 
-def test_one_without_a_host_name_is_reached_by_its_load_balancer(asked: Asked) -> None:
-    assert asked("", {"url": "https://balancer.test/lab/"}) == "https://balancer.test/lab/devai/home.tar.gz"
+def test_backup_without_a_host_name_uses_the_load_balancer(requested_url: RequestedUrl) -> None:
+    assert requested_url("", {"url": "https://balancer.test/lab/"}) == "https://balancer.test/lab/devai/home.tar.gz"
     with pytest.raises(UsageError, match="aws-dev has no address yet; `inv up"):
-        asked("", {})
+        requested_url("", {})
 
 
 @dataclass
 class Lab:
-    """Plays the lab's server and whatever may answer in its place; tests/smoke asks the real one."""
+    """A fake for the lab's server, or for another server at its address; tests/smoke uses the real server."""
 
     project: Project
     folder: Path
@@ -127,25 +131,25 @@ class Lab:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/gzip"})
     body: bytes = HOME
     missing: int = 0
-    """How many bytes are announced and not sent."""
+    """Number of bytes that the header announces and the body does not contain."""
     before_body: Callable[[], None] = lambda: None
-    """What happens while the client waits for the answer's body."""
+    """Called while the client waits for the body of the answer."""
 
     @property
     def settings(self) -> Settings:
-        """The stack's settings."""
+        """Settings of the stack."""
         return load(self.project, Stack("dev", "aws"), ["compute.platform=simple"], environ={})
 
     @property
     def file(self) -> Path:
-        """The backup."""
+        """File of the backup."""
         return self.folder / "home.tar.gz"
 
     def backup(self) -> data.Backup:
-        """Make a backup."""
-        made = data.backup(self.project, self.settings, self.file)
-        assert made
-        return made
+        """Create a backup."""
+        backup = data.backup(self.project, self.settings, self.file)
+        assert backup
+        return backup
 
     def restore(self) -> data.Restored | None:
         """Restore the backup."""
@@ -153,7 +157,7 @@ class Lab:
             return data.restore(self.project, self.settings, archive)
 
     def files(self) -> list[str]:
-        """What is in the folder of backups."""
+        """Return the names in the folder of backups."""
         return sorted(path.name for path in self.folder.iterdir())
 
 
@@ -161,17 +165,17 @@ class Lab:
 def lab(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     folder = tmp_path / "backups"
     folder.mkdir()
-    own = Lab(shipped, folder)
+    fake = Lab(shipped, folder)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(own.status)
-            for name, value in own.headers.items():
+            self.send_response(fake.status)
+            for name, value in fake.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(own.body) + own.missing))
+            self.send_header("Content-Length", str(len(fake.body) + fake.missing))
             self.end_headers()
-            own.before_body()
-            self.wfile.write(own.body)
+            fake.before_body()
+            self.wfile.write(fake.body)
 
         def do_PUT(self) -> None:
             while size := int(self.rfile.readline(), 16):  # chunks
@@ -186,21 +190,21 @@ def lab(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         monkeypatch.setattr(addresses, "url", lambda _: f"http://127.0.0.1:{server.server_port}/lab/")
         monkeypatch.setattr(TerraformCloud, "token", lambda *_, **__: "token")
-        yield own
+        yield fake
         server.shutdown()
 
 
-def test_a_backup_is_verified_and_has_a_checksum(lab: Lab) -> None:
+def test_backup_is_verified_and_has_a_checksum(lab: Lab) -> None:
     lab.headers["Devai-Mounts"] = "datasets, my%20data"
-    made = lab.backup()
-    assert made.content == backup_files.Content(files=2, bytes=1005)
-    assert made.size == len(HOME)
-    assert list(made.left_out) == ["datasets", "my data"]
+    backup = lab.backup()
+    assert backup.content == backup_files.Content(files=2, bytes=1005)
+    assert backup.size == len(HOME)
+    assert list(backup.left_out) == ["datasets", "my data"]
     assert lab.files() == ["home.tar.gz", "home.tar.gz.sha256"]
     assert lab.file.read_bytes() == HOME
     assert lab.file.stat().st_mode & 0o777 == 0o600
     checked = subprocess.run(
-        ["sha256sum", "--check", "--strict", made.checksum.name],
+        ["sha256sum", "--check", "--strict", backup.checksum.name],
         cwd=lab.folder,
         capture_output=True,
         text=True,
@@ -212,7 +216,7 @@ def test_a_backup_is_verified_and_has_a_checksum(lab: Lab) -> None:
 LOGIN = {"Location": "/lab/login?next=%2Flab%2Fdevai%2Fhome.tar.gz"}
 PAGE = {"Content-Type": "text/html; charset=UTF-8"}
 CUT_TAR = gzip.compress(gzip.decompress(HOME)[:1600])
-NO_BACKUP: dict[str, tuple[dict[str, Any], str]] = {
+INVALID_ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
     "a redirect to the login": (
         {"status": 302, "headers": LOGIN, "body": b""},
         "home.tar.gz refuses the token; `inv up --env=dev --cloud=aws .*` starts the lab with the token of this stack",
@@ -225,14 +229,17 @@ NO_BACKUP: dict[str, tuple[dict[str, Any], str]] = {
     "no such path": ({"status": 404, "headers": PAGE}, "answers 404 Not Found; the lab's image is older than this"),
     "a failure": ({"status": 502, "headers": PAGE}, "answers 502 Bad Gateway"),
     "a page": ({"headers": PAGE, "body": b"<html>"}, "answers with text/html in place of application/gzip"),
-    "nothing said of its type": ({"headers": {}}, "answers with no content type"),
-    "a part of the answer": ({"missing": 1}, "home.tar.gz: peer closed connection"),
-    "nothing": ({"body": b""}, "incomplete or damaged"),
+    "no content type": ({"headers": {}}, "answers with no content type"),
+    "a truncated answer": ({"missing": 1}, "home.tar.gz: peer closed connection"),
+    "an empty body": ({"body": b""}, "incomplete or damaged"),
     "no archive": ({"body": b"text" * 1000}, "incomplete or damaged"),
-    "a part of the compressed data": ({"body": HOME[:-20]}, "incomplete or damaged"),
-    "all but the checksum of it": ({"body": HOME[:-8]}, "incomplete or damaged"),
-    "a part of the archive, well compressed": ({"body": CUT_TAR}, "incomplete or damaged .truncated within a file"),
-    "no end mark": (
+    "truncated compressed data": ({"body": HOME[:-20]}, "incomplete or damaged"),
+    "compressed data without its checksum": ({"body": HOME[:-8]}, "incomplete or damaged"),
+    "a truncated archive in complete compressed data": (
+        {"body": CUT_TAR},
+        "incomplete or damaged .truncated within a file",
+    ),
+    "no end-of-archive marker": (
         {"body": gzip.compress(gzip.decompress(HOME)[:1024])},
         "incomplete or damaged .end-of-archive marker missing",
     ),
@@ -240,8 +247,8 @@ NO_BACKUP: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("answer", "message"), NO_BACKUP.values(), ids=NO_BACKUP)
-def test_what_is_no_backup_is_a_failure_and_leaves_no_file(lab: Lab, answer: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("answer", "message"), INVALID_ANSWERS.values(), ids=INVALID_ANSWERS)
+def test_invalid_answer_is_an_error_and_leaves_no_file(lab: Lab, answer: dict[str, Any], message: str) -> None:
     for name, value in answer.items():
         setattr(lab, name, value)
     with pytest.raises(DevaiError, match=message) as failure:
@@ -251,7 +258,7 @@ def test_what_is_no_backup_is_a_failure_and_leaves_no_file(lab: Lab, answer: dic
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda file: file.symlink_to("nowhere")])
-def test_what_has_the_name_already_stays(lab: Lab, make: Callable[[Path], None]) -> None:
+def test_existing_file_is_not_overwritten(lab: Lab, make: Callable[[Path], None]) -> None:
     make(lab.file)
     with pytest.raises(UsageError, match="exists; name another file"):
         lab.backup()
@@ -259,16 +266,16 @@ def test_what_has_the_name_already_stays(lab: Lab, make: Callable[[Path], None])
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_what_gets_the_name_in_the_meantime_stays(
+def test_file_created_during_the_backup_is_not_overwritten(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
 ) -> None:
     verify = backup_files.verify
 
-    def meanwhile(archive: IO[bytes]) -> backup_files.Content:
+    def verify_and_create_file(archive: IO[bytes]) -> backup_files.Content:
         lab.file.write_text("another program's")
         return verify(archive)
 
-    monkeypatch.setattr(backup_files, "verify", meanwhile)
+    monkeypatch.setattr(backup_files, "verify", verify_and_create_file)
     if not has_links:
         forbid_links(monkeypatch)
     with pytest.raises(UsageError, match=r"another program created .* in the meantime"):
@@ -277,7 +284,7 @@ def test_what_gets_the_name_in_the_meantime_stays(
     assert lab.files() == ["home.tar.gz"]
 
 
-def test_a_checksum_of_another_file_stays(lab: Lab) -> None:
+def test_existing_checksum_file_is_not_overwritten(lab: Lab) -> None:
     (lab.folder / "home.tar.gz.sha256").write_text("mine")
     with pytest.raises(UsageError, match=r"home.tar.gz.sha256 exists; name another file"):
         lab.backup()
@@ -285,10 +292,10 @@ def test_a_checksum_of_another_file_stays(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_a_lab_that_may_write_to_the_folder_leads_a_backup_nowhere(
+def test_backup_does_not_follow_links_that_the_lab_creates(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
 ) -> None:
-    """It can tell when the file is written, for it sends what is written."""
+    """The lab knows when the file is written, because the lab sends the content."""
     victim = lab.project.root / "tasks.py"
     before = victim.read_bytes()
 
@@ -306,22 +313,22 @@ def test_a_lab_that_may_write_to_the_folder_leads_a_backup_nowhere(
     assert lab.files() == []
 
 
-@pytest.mark.parametrize("whose", ["the stack's own", "another project's"])
-def test_below_a_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path, whose: str) -> None:
-    """Elsewhere it may be: there, notebooks make none."""
-    work, closed, own = tmp_path / "work", tmp_path / "closed", tmp_path / "own"
-    for folder in (work, closed):
+@pytest.mark.parametrize("work_folder_of", ["this stack", "another project"])
+def test_linked_folder_inside_a_work_folder_is_refused(lab: Lab, tmp_path: Path, work_folder_of: str) -> None:
+    """Outside of work folders, a folder may be a link, because notebooks cannot create links there."""
+    work, private, outside = tmp_path / "work", tmp_path / "private", tmp_path / "outside"
+    for folder in (work, private):
         folder.mkdir()
     lab.backup()
-    lab.file.rename(closed / "home.tar.gz")
-    for link in (work / "dir", own):
-        link.symlink_to(closed)
+    lab.file.rename(private / "home.tar.gz")
+    for link in (work / "dir", outside):
+        link.symlink_to(private)
     settings = lab.settings
-    if whose == "the stack's own":
+    if work_folder_of == "this stack":
         settings = replace(settings, storage=replace(settings.storage, work_dir=str(work)))
     else:
         work_folders.record(work_folders.WorkFolder(work, tmp_path / "other", "local-dev"))
-    there = sorted(closed.iterdir())
+    before = sorted(private.iterdir())
     with pytest.raises(UsageError, match=r"work/dir is a link, and notebooks can create links in .*work"):
         data.backup(lab.project, settings, work / "dir/new.tar.gz")
     with (
@@ -329,36 +336,36 @@ def test_below_a_work_folder_no_folder_is_a_link(lab: Lab, tmp_path: Path, whose
         data.opened(lab.project, settings, work / "dir/home.tar.gz"),
     ):
         pass
-    assert sorted(closed.iterdir()) == there
-    check(lab.project, settings, own / "home.tar.gz")
-    assert data.backup(lab.project, settings, own / "new.tar.gz")
+    assert sorted(private.iterdir()) == before
+    check(lab.project, settings, outside / "home.tar.gz")
+    assert data.backup(lab.project, settings, outside / "new.tar.gz")
 
 
-def test_a_folder_that_becomes_a_link_meanwhile_gets_no_backup(lab: Lab, tmp_path: Path) -> None:
-    work, closed = tmp_path / "work", tmp_path / "closed"
+def test_folder_replaced_with_a_link_during_the_backup_is_refused(lab: Lab, tmp_path: Path) -> None:
+    work, private = tmp_path / "work", tmp_path / "private"
     (work / "dir").mkdir(parents=True)
-    closed.mkdir()
+    private.mkdir()
     settings = replace(lab.settings, storage=replace(lab.settings.storage, work_dir=str(work)))
 
     def swap() -> None:
         (work / "dir").rename(work / "moved")
-        (work / "dir").symlink_to(closed)
+        (work / "dir").symlink_to(private)
 
     lab.before_body = swap
     with pytest.raises(UsageError, match=r"work/dir is a link"):
         data.backup(lab.project, settings, work / "dir/home.tar.gz")
-    assert list(closed.iterdir()) == []
+    assert list(private.iterdir()) == []
 
 
-def test_a_link_is_not_restored(lab: Lab) -> None:
-    """The lab would get what it leads to, which may be anything of the caller's."""
+def test_restore_refuses_a_link(lab: Lab) -> None:
+    """The lab would get the content of its target, which may be any file of the caller."""
     lab.file.symlink_to(lab.project.root / "tasks.py")
     with pytest.raises(UsageError, match=r"home.tar.gz is a link; use the target of the link"):
         lab.restore()
 
 
 def forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the folder's volume one without hard links."""
+    """Make creation of hard links fail, as on a file system without them."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links")
@@ -366,14 +373,14 @@ def forbid_links(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", refuse)
 
 
-def test_a_volume_without_hard_links_takes_a_backup(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backup_works_on_a_file_system_without_hard_links(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_links(monkeypatch)
     assert lab.backup().content.files == 2
     assert lab.file.read_bytes() == HOME
     assert lab.files() == ["home.tar.gz", "home.tar.gz.sha256"]
 
 
-def test_an_archive_that_was_changed_since_is_not_restored(lab: Lab) -> None:
+def test_restore_refuses_an_archive_that_does_not_match_its_checksum(lab: Lab) -> None:
     lab.backup()
     check(lab.project, lab.settings, lab.file)
     lab.file.write_bytes(HOME[:-1])
@@ -383,15 +390,15 @@ def test_an_archive_that_was_changed_since_is_not_restored(lab: Lab) -> None:
     check(lab.project, lab.settings, lab.file)
 
 
-def answers(lab: Lab, status: int, report: object) -> None:
+def set_answer(lab: Lab, status: int, report: object) -> None:
     lab.status, lab.headers = status, {"Content-Type": "application/json"}
     lab.body = report.encode() if isinstance(report, str) else json.dumps(report).encode()
 
 
-def test_a_restore_reports_what_the_lab_reports(lab: Lab) -> None:
+def test_restore_returns_the_report_of_the_lab(lab: Lab) -> None:
     lab.backup()
     skipped = [{"reason": "a reason", "count": 7, "names": ["work/a"]}]
-    answers(lab, 200, {"files": 2, "bytes": 1005, "skipped": skipped})
+    set_answer(lab, 200, {"files": 2, "bytes": 1005, "skipped": skipped})
     restored = lab.restore()
     assert restored == data.Restored(2, 1005, [data.Skipped("a reason", 7, ["work/a"])])
 
@@ -407,8 +414,8 @@ def test_a_restore_reports_what_the_lab_reports(lab: Lab) -> None:
         (200, "[" * 200_000, "returned an invalid report"),
     ],
 )
-def test_a_restore_that_the_lab_refuses_is_a_failure(lab: Lab, status: int, report: object, message: str) -> None:
+def test_refused_restore_is_an_error(lab: Lab, status: int, report: object, message: str) -> None:
     lab.backup()
-    answers(lab, status, report)
+    set_answer(lab, status, report)
     with pytest.raises(DevaiError, match=message):
         lab.restore()

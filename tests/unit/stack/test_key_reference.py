@@ -1,4 +1,4 @@
-"""The schema for editors takes what our reader takes, and refuses what it refuses; the reference has every key."""
+"""JSON schema for editors, which accepts the same layers as the reader, and reference of all keys."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_shipped_layer_is_valid(shipped: Project, validator: jsonschema.Dr
         {"ollama": {"keep_alive": "2h"}},
     ],
 )
-def test_what_may_be_written_is_valid(layer: dict[str, Any], validator: jsonschema.Draft202012Validator) -> None:
+def test_valid_layer_is_accepted(layer: dict[str, Any], validator: jsonschema.Draft202012Validator) -> None:
     assert validator.is_valid(layer)
 
 
@@ -71,17 +71,17 @@ def test_what_may_be_written_is_valid(layer: dict[str, Any], validator: jsonsche
         {"project": {"name": "Devai"}},
     ],
 )
-def test_what_may_not_be_written_is_refused(layer: dict[str, Any], validator: jsonschema.Draft202012Validator) -> None:
+def test_invalid_layer_is_refused(layer: dict[str, Any], validator: jsonschema.Draft202012Validator) -> None:
     assert not validator.is_valid(layer)
 
 
-def test_editors_get_a_description_of_every_key() -> None:
+def test_schema_describes_every_key() -> None:
     described = json.dumps(key_reference.json_schema())
     for key, entry in reader.leaves(Settings).items():
         assert json.dumps(entry.meta.doc)[1:-1] in described, dotted(key)
 
 
-def test_the_reference_has_a_row_for_every_key_and_says_whom_it_reaches() -> None:
+def test_reference_has_a_row_with_affected_files_for_every_key() -> None:
     rows = {
         line.split("`")[1]: line
         for line in key_reference.markdown(affected.anywhere()).splitlines()

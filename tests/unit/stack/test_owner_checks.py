@@ -1,4 +1,4 @@
-"""Whose stack it is: every task that changes or enters one looks first, and refuses, asks or marks."""
+"""Owner checks: a task that changes or enters a stack first checks the owner, and refuses, asks or marks the stack."""
 
 from __future__ import annotations
 
@@ -30,61 +30,61 @@ from devai_tasks.workspace import ownership
 Run = Callable[..., CompletedProcess[str]]
 Patch = pytest.MonkeyPatch
 
-TELLS = "says whose the stack is"
-OWN_FILES = "is about files of this folder only"
-LOOKS_AT_AN_IMAGE = "an image has neither secrets nor a home, and stays as it is"
-OFFICIAL = "brings images that are the same for all projects"
-STATE = "Terraform's state says whose it is: tests/contract/terraform"
-# The tasks that another's stack need not be kept from, and why. All others look first.
-HARMLESS = {
-    "plan": TELLS, "status": TELLS, "doctor": TELLS,
-    "new": OWN_FILES, "trust": OWN_FILES, "compose.config": OWN_FILES, "k8s.build": OWN_FILES, "image.lock": OWN_FILES,
-    **{f"config.{name}": OWN_FILES for name in ("check", "diff", "explain", "init", "migrate", "render", "schema", "set",
-                                                      "show")},
-    **{f"image.{name}": LOOKS_AT_AN_IMAGE for name in ("inspect", "sbom", "scan", "size")},
-    "compose.pull": OFFICIAL, "image.base": OFFICIAL,
-    "tf.fmt": OWN_FILES, "tf.record": OWN_FILES, "tf.validate": OWN_FILES,
+REPORTS_OWNER = "reports the owner of the stack"
+LOCAL_FILES = "uses only files of this folder"
+READS_IMAGE = "reads an image, which contains neither secrets nor a home"
+SHARED_IMAGE = "pulls images that are the same for all projects"
+STATE = "compares the owner in Terraform's state: tests/contract/terraform"
+# Tasks that don't check the owner by folder or namespace, with the reason. All other tasks check the owner first.
+UNCHECKED = {
+    "plan": REPORTS_OWNER, "status": REPORTS_OWNER, "doctor": REPORTS_OWNER,
+    **dict.fromkeys(("new", "trust", "compose.config", "k8s.build", "image.lock"), LOCAL_FILES),
+    **{f"config.{name}": LOCAL_FILES for name in ("check", "diff", "explain", "init", "render", "schema")},
+    **{f"config.{name}": LOCAL_FILES for name in ("set", "show")},
+    **{f"image.{name}": READS_IMAGE for name in ("inspect", "sbom", "scan", "size")},
+    "compose.pull": SHARED_IMAGE, "image.base": SHARED_IMAGE,
+    "tf.fmt": LOCAL_FILES, "tf.record": LOCAL_FILES, "tf.validate": LOCAL_FILES,
     **{f"tf.{name}": STATE for name in ("apply", "bootstrap", "destroy", "import", "init", "output", "plan")},
     **{f"tf.{name}": STATE for name in ("state-list", "unlock")},
 }  # fmt: skip
-CHECKED = sorted({*namespace.task_names} - {*HARMLESS})
+CHECKED = sorted({*namespace.task_names} - {*UNCHECKED})
 CHANGING = {name for name in CHECKED if "take_over" in namespace[name].body.help_of_flags}
-# What some want to be told before they do anything.
+# Required flags of tasks.
 FLAGS = {
     "data.restore": ["--file=conf/common/project.yaml"],
     "models.import": ["--file=conf/common/project.yaml"],
     "models.remove": ["--name=a"],
 }
-# Images are the machine's that builds them, for whatever cluster.
+# Tasks of Compose, images and models check no cluster: images belong to the machine that builds them.
 ON_A_CLUSTER = [name for name in CHECKED if not name.startswith(("compose.", "image.", "models."))]
 CLUSTER = "{compute: {provider: none}, kubernetes: {context: mine}, image: {registry: r.test/x, digest: 'sha256:%s'}}"
 
 
 @dataclass
 class Engine:
-    """Stands in for a container engine: what is labeled on it, by Docker's documentation of labels."""
+    """A fake for the labels of a container engine, by Docker's documentation of labels."""
 
-    made_by: list[str] = field(default_factory=list)
-    """The folders of projects that have made containers."""
+    creators: list[str] = field(default_factory=list)
+    """Folders of the projects that created the containers; empty for a container without the label."""
     data: list[str] = field(default_factory=list)
-    """The stack's volumes."""
+    """Volumes of the stack."""
     labels: dict[str, str] = field(default_factory=dict)
-    """The label of each volume that is a mark."""
+    """Label of each marker volume."""
 
     def folders(self, _: str) -> list[str]:
-        """Those of containers."""
-        return [f"{folder}/deploy/compose" if folder else "" for folder in self.made_by]
+        """Return the Compose folders of the containers."""
+        return [f"{folder}/deploy/compose" if folder else "" for folder in self.creators]
 
     def volumes(self, _: str) -> list[str]:
-        """Those of the stack."""
+        """Return the volumes of the stack."""
         return self.data
 
     def label(self, volume: str, _: str) -> str:
-        """That of a volume."""
+        """Return the label of a volume."""
         return self.labels.get(volume, "")
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
-        """Make a volume; one that exists keeps its labels."""
+        """Create a volume; an existing volume keeps its labels."""
         self.labels.setdefault(volume, *labels.values())
 
     def remove(self, volume: str) -> None:
@@ -94,11 +94,11 @@ class Engine:
 
 @pytest.fixture
 def engine(monkeypatch: Patch) -> Engine:
-    """An engine that has nothing yet."""
-    own = Engine()
-    monkeypatch.setattr(folder_ownership, "Marks", lambda: own)
+    """An engine without containers and volumes."""
+    fake = Engine()
+    monkeypatch.setattr(folder_ownership, "Marks", lambda: fake)
     monkeypatch.setattr(Docker, "check", lambda _: None)
-    return own
+    return fake
 
 
 @pytest.fixture
@@ -109,24 +109,24 @@ def elsewhere(tmp_path: Path) -> str:
 
 
 def files(project: Project) -> dict[str, str]:
-    """All of a project but its history."""
-    found = (
+    """Return the content of all files of a project, except for history and locks."""
+    paths = (
         path for path in project.root.rglob("*") if path.is_file() and path.parts[-1] not in ("history.jsonl", "lock")
     )
-    return {str(path): path.read_text(encoding="utf-8", errors="replace") for path in found}
+    return {str(path): path.read_text(encoding="utf-8", errors="replace") for path in paths}
 
 
 def flags(name: str) -> list[str]:
-    """What a task is called with."""
+    """Return the flags for a task."""
     return [*FLAGS.get(name, []), *(["--take-over"] if name in CHANGING else [])]
 
 
-def test_only_tasks_that_exist_are_known_to_be_harmless() -> None:
-    assert {*HARMLESS} <= {*namespace.task_names}
+def test_all_unchecked_tasks_exist() -> None:
+    assert {*UNCHECKED} <= {*namespace.task_names}
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKED if not name.startswith("k8s.")])
-def test_every_task_that_is_not_known_to_be_harmless_looks_first_whose_folder_the_stack_is(
+def test_every_checked_task_refuses_the_stack_of_another_folder(
     devai: Run, project: Project, engine: Engine, elsewhere: str, name: str
 ) -> None:
     engine.labels["devai-local-dev_owner"], engine.data = elsewhere, ["devai-local-dev_home"]
@@ -143,30 +143,32 @@ def test_every_task_that_is_not_known_to_be_harmless_looks_first_whose_folder_th
 
 @pytest.mark.parametrize("name", ON_A_CLUSTER)
 @pytest.mark.parametrize("identity", ["thisproject01", ""])
-def test_every_task_that_is_not_known_to_be_harmless_looks_first_whose_project_the_stack_in_a_cluster_is(
+def test_every_checked_task_refuses_the_namespace_of_another_project(
     devai: Run, project: Project, monkeypatch: Patch, name: str, identity: str
 ) -> None:
     if identity:
         ownership.write(project, id=identity)
     (project.conf / "clouds/mine.yaml").write_text(CLUSTER % ("a" * 64), encoding="utf-8")
-    asked = played_cluster(monkeypatch, {"devai.io/stack": "devai-mine-dev", "devai.io/project-id": "otherproject1"})
+    commands = fake_cluster(monkeypatch, {"devai.io/stack": "devai-mine-dev", "devai.io/project-id": "otherproject1"})
     before = files(project)
     result = devai(name, "--cloud=mine", *flags(name))
     assert result.returncode == 2, result.stderr
-    own = (
+    this_project = (
         f"the project with the id {identity}" if identity else "a project without project.id (conf/common/project.yaml)"
     )
     assert (
         "the namespace devai-mine-dev in mine belongs to the project with the id otherproject1, and this is "
-        f"{own}; nothing was changed; " in result.stderr
+        f"{this_project}; nothing was changed; " in result.stderr
     )
     assert "`inv config.set --set=project.name=NAME`" in result.stderr
-    assert asked == ["get namespace devai-mine-dev --output=json --ignore-not-found"]
+    assert commands == ["get namespace devai-mine-dev --output=json --ignore-not-found"]
     assert files(project) == before
 
 
-def test_the_home_of_a_local_cluster_is_that_of_its_project(devai: Run, engine: Engine, monkeypatch: Patch) -> None:
-    played_cluster(
+def test_backup_refuses_the_local_cluster_namespace_of_another_project(
+    devai: Run, engine: Engine, monkeypatch: Patch
+) -> None:
+    fake_cluster(
         monkeypatch, {"devai.io/stack": "devai-local-dev", "devai.io/project-id": "otherproject1"}, "kind-kind"
     )
     result = devai("data.backup", "--cluster", "--file=home.tar.gz")
@@ -177,66 +179,68 @@ def test_the_home_of_a_local_cluster_is_that_of_its_project(devai: Run, engine: 
     assert engine.labels == {}
 
 
-def played_cluster(monkeypatch: Patch, labels: dict[str, str], context: str = "mine") -> list[str]:
-    """A cluster with a namespace, by Kubernetes' API of namespaces; returns what it was asked."""
-    asked: list[str] = []
+def fake_cluster(monkeypatch: Patch, labels: dict[str, str], context: str = "mine") -> list[str]:
+    """Fake a cluster with a namespace, by Kubernetes' API of namespaces; return the list of its commands."""
+    commands: list[str] = []
 
-    def call(_: Kubectl, words: list[str], given: str | None) -> Result:
-        asked.append(" ".join(words))
-        if words[0] == "apply":
-            labels.update(json.loads(given or "")["metadata"]["labels"])
-        found = {"kind": "Namespace", "metadata": {"name": "devai-mine-dev", "labels": labels}, "items": []}
-        return Result(tuple(words), 0, json.dumps(found).encode())
+    def call(_: Kubectl, argv: list[str], stdin: str | None) -> Result:
+        commands.append(" ".join(argv))
+        if argv[0] == "apply":
+            labels.update(json.loads(stdin or "")["metadata"]["labels"])
+        namespace_object = {"kind": "Namespace", "metadata": {"name": "devai-mine-dev", "labels": labels}, "items": []}
+        return Result(tuple(argv), 0, json.dumps(namespace_object).encode())
 
     monkeypatch.setattr(kubectl, "contexts", lambda: [context])
     monkeypatch.setattr(kubectl, "current_context", lambda: context)
     monkeypatch.setattr(Kubectl, "_call", call)
-    return asked
+    return commands
 
 
-def test_a_namespace_of_no_stack_is_never_taken_over(devai: Run, project: Project, monkeypatch: Patch) -> None:
+def test_namespace_without_the_label_of_a_stack_is_never_taken_over(
+    devai: Run, project: Project, monkeypatch: Patch
+) -> None:
     (project.conf / "clouds/mine.yaml").write_text(CLUSTER % ("a" * 64), encoding="utf-8")
-    played_cluster(monkeypatch, {})
+    fake_cluster(monkeypatch, {})
     result = devai("k8s.delete", "--cloud=mine", "--take-over")
     assert result.returncode == 2
     assert "belongs to another owner: it is not marked as a stack" in result.stderr
 
 
-def test_a_stack_of_version_0_1_in_a_cluster_is_taken_over_after_one_question(
+def test_namespace_of_version_0_1_is_taken_over_after_one_question(
     devai: Run, project: Project, monkeypatch: Patch
 ) -> None:
     (project.conf / "clouds/mine.yaml").write_text(CLUSTER % ("a" * 64), encoding="utf-8")
     labels = {"devai.io/stack": "devai-mine-dev"}
-    played_cluster(monkeypatch, labels)
+    fake_cluster(monkeypatch, labels)
     monkeypatch.setattr(kubernetes, "delete", lambda *_, **__: None)
     refused = devai("k8s.delete", "--cloud=mine", "--yes")
     assert refused.returncode == 2
     assert "the namespace devai-mine-dev in mine has no recorded owner" in refused.stderr
-    told = "no terminal to ask; nothing was changed; `--take-over` takes the stack over [DEVAI-STACK-006]"
-    assert told in refused.stderr
+    message = "no terminal to ask; nothing was changed; `--take-over` takes the stack over [DEVAI-STACK-006]"
+    assert message in refused.stderr
     assert labels == {"devai.io/stack": "devai-mine-dev"}
-    taken = devai("k8s.delete", "--cloud=mine", "--yes", "--take-over")
-    assert taken.returncode == 0, taken.stderr
-    assert "wrote project.id to conf/common/project.yaml; commit the file" in taken.stderr
+    taken_over = devai("k8s.delete", "--cloud=mine", "--yes", "--take-over")
+    assert taken_over.returncode == 0, taken_over.stderr
+    assert "wrote project.id to conf/common/project.yaml; commit the file" in taken_over.stderr
     assert labels["devai.io/project-id"] in (project.root / ownership.FILE).read_text(encoding="utf-8")
     again = devai("k8s.delete", "--cloud=mine", "--yes")
     assert again.returncode == 0, again.stderr
 
 
 @pytest.mark.parametrize(
-    ("made_by", "mark", "data", "claim"),
+    ("creators", "mark", "data", "claim"),
     [
         ("", "", "", "FREE"),
-        ("", "elsewhere", "", "FREE"),  # the mark of a stack that is gone
-        ("here", "", "data", "OWN"),  # version 0.1, in this very folder
+        ("", "elsewhere", "", "FREE"),  # the mark of a deleted stack
+        ("here", "", "data", "OWN"),  # version 0.1, in this folder
         ("here", "here", "data", "OWN"),
         ("", "here", "data", "OWN"),
-        ("gone", "here", "data", "OWN"),  # a folder that has moved
+        ("gone", "here", "data", "OWN"),  # a folder that was moved
         ("", "", "data", "UNCLEAR"),  # version 0.1, after `down`
         ("gone", "", "data", "UNCLEAR"),
         ("", "gone", "data", "UNCLEAR"),
         ("here", "gone", "data", "UNCLEAR"),
-        ("elsewhere", "here", "data", "UNCLEAR"),  # made past the guard
+        ("elsewhere", "here", "data", "UNCLEAR"),  # created without the check
         ("elsewhere", "", "", "FOREIGN"),
         ("elsewhere", "elsewhere", "data", "FOREIGN"),
         ("", "elsewhere", "data", "FOREIGN"),
@@ -248,20 +252,18 @@ def test_a_stack_of_version_0_1_in_a_cluster_is_taken_over_after_one_question(
         ("gone elsewhere", "gone", "data", "FOREIGN"),
     ],
 )
-def test_containers_and_volumes_tell_whose_a_stack_is(  # noqa: PLR0913, PLR0917 - the rows of a table
-    project: Project, engine: Engine, elsewhere: str, made_by: str, mark: str, data: str, claim: str
+def test_owner_is_found_by_containers_and_volumes(  # noqa: PLR0913, PLR0917 - the columns of a table
+    project: Project, engine: Engine, elsewhere: str, creators: str, mark: str, data: str, claim: str
 ) -> None:
     folders = {"here": str(project.root), "elsewhere": elsewhere, "gone": "/gone", "unlabeled": "", "": ""}
-    engine.made_by, engine.data = [folders[one] for one in made_by.split()], data.split()
+    engine.creators, engine.data = [folders[name] for name in creators.split()], data.split()
     engine.labels["devai-local-dev_owner"] = folders[mark]
     assert folder_ownership.of_folder(project, settings(project)).claim is ownership.Claim[claim]
 
 
-def test_a_folder_that_the_caller_may_not_see_is_one_that_exists(
-    project: Project, engine: Engine, monkeypatch: Patch
-) -> None:
-    """As another user's home is; root sees all."""
-    engine.made_by = ["/home/other/lab"]
+def test_unreadable_folder_counts_as_existing(project: Project, engine: Engine, monkeypatch: Patch) -> None:
+    """Such as a folder in another user's home. Root could read it, so the error is simulated."""
+    engine.creators = ["/home/other/lab"]
     real = Path.stat
 
     def stat(path: Path, **options: bool) -> object:
@@ -273,14 +275,14 @@ def test_a_folder_that_the_caller_may_not_see_is_one_that_exists(
     assert folder_ownership.of_folder(project, settings(project)).claim is ownership.Claim.FOREIGN
 
 
-def test_a_folder_behind_a_link_is_the_same_one(project: Project, engine: Engine, tmp_path: Path) -> None:
+def test_link_to_a_folder_is_the_same_folder(project: Project, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(project.root)
-    engine.made_by = [str(tmp_path / "link")]
+    engine.creators = [str(tmp_path / "link")]
     assert folder_ownership.of_folder(Project(tmp_path / "link"), settings(project)).claim is ownership.Claim.OWN
     assert folder_ownership.of_folder(project, settings(project)).claim is ownership.Claim.OWN
 
 
-def test_who_says_yes_takes_over_the_stack_of_a_folder_that_is_gone(
+def test_stack_of_a_deleted_folder_is_taken_over_after_a_question(
     devai: Run, project: Project, engine: Engine, monkeypatch: Patch
 ) -> None:
     engine.labels["devai-local-dev_owner"], engine.data = "/gone", ["devai-local-dev_home"]
@@ -290,47 +292,47 @@ def test_who_says_yes_takes_over_the_stack_of_a_folder_that_is_gone(
         monkeypatch.setattr("sys.stdin", stream)
         result = devai("models.remove")
         assert result.returncode == 2
-        told = (
+        message = (
             "the stack devai-local-dev on this machine belongs to the folder /gone, which no longer exists, and this is"
         )
-        assert told in result.stderr
+        assert message in result.stderr
         assert ("--name=MODEL" in result.stderr) == (answer == "y")
         assert engine.labels["devai-local-dev_owner"] == ("/gone" if answer == "n" else str(project.root))
 
 
-def test_an_own_stack_without_a_mark_is_marked_without_a_question(
+def test_unmarked_stack_of_this_folder_is_marked_without_a_question(
     devai: Run, project: Project, engine: Engine, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(console, "ask", lambda _: pytest.fail("a question"))
-    engine.made_by, engine.data = [str(project.root)], ["devai-local-dev_home"]
+    monkeypatch.setattr(console, "ask", lambda _: pytest.fail("asked a question"))
+    engine.creators, engine.data = [str(project.root)], ["devai-local-dev_home"]
     assert "--name=MODEL" in devai("models.remove").stderr
     assert engine.labels == {"devai-local-dev_owner": str(project.root)}
 
 
 @pytest.mark.parametrize(
-    ("made_by", "mark", "refused"),
+    ("creators", "mark", "refused"),
     [
         ("", "", False),
         ("/gone", "", False),
         ("", "/gone", False),
-        ("elsewhere", "here", True),  # its containers are another folder's, and so are their secrets
+        ("elsewhere", "here", True),  # containers, and thus secrets, of another folder
     ],
 )
-def test_who_enters_what_is_unclear_takes_nothing_over(  # noqa: PLR0913, PLR0917 - the rows of a table
+def test_read_only_task_takes_over_no_stack_of_an_unclear_owner(  # noqa: PLR0913, PLR0917 - the columns of a table
     devai: Run,
     project: Project,
     engine: Engine,
     elsewhere: str,
     monkeypatch: Patch,
-    made_by: str,
+    creators: str,
     mark: str,
     *,
     refused: bool,
 ) -> None:
-    monkeypatch.setattr(console, "ask", lambda _: pytest.fail("a question"))
+    monkeypatch.setattr(console, "ask", lambda _: pytest.fail("asked a question"))
     monkeypatch.setattr(ComposeWorkload, "logs", lambda *_, **__: ["a line"])
     folders = {"here": str(project.root), "elsewhere": elsewhere}
-    engine.made_by, engine.data = [folders.get(one, one) for one in made_by.split()], ["devai-local-dev_home"]
+    engine.creators, engine.data = [folders.get(name, name) for name in creators.split()], ["devai-local-dev_home"]
     engine.labels["devai-local-dev_owner"] = folders.get(mark, mark)
     before = dict(engine.labels)
     result = devai("compose.logs")
@@ -339,14 +341,16 @@ def test_who_enters_what_is_unclear_takes_nothing_over(  # noqa: PLR0913, PLR091
     assert engine.labels == before
 
 
-def test_who_has_built_meanwhile_is_refused(project: Project, engine: Engine, elsewhere: str) -> None:
-    engine.made_by = [elsewhere]
+def test_mark_is_refused_after_another_folder_created_containers(
+    project: Project, engine: Engine, elsewhere: str
+) -> None:
+    engine.creators = [elsewhere]
     with pytest.raises(UsageError, match=f"belongs to the folder {elsewhere}, and this is"):
         folder_ownership.mark_folder(project, settings(project))
     assert engine.labels == {}
 
 
-def test_who_marks_second_is_refused(project: Project, engine: Engine, monkeypatch: Patch) -> None:
+def test_second_mark_is_refused(project: Project, engine: Engine, monkeypatch: Patch) -> None:
     monkeypatch.setattr(engine, "remove", lambda *_: None)
     engine.labels["devai-local-dev_owner"] = "/first"
     with pytest.raises(DevaiError, match="is being started by /first at the moment; nothing was changed"):

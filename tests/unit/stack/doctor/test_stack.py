@@ -1,4 +1,4 @@
-"""What a stack itself lacks, beside what all checks have in common (test_checks.py)."""
+"""Checks of a stack's storage; test_checks.py tests all other checks."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from devai_tasks.stack.doctor.checks import State
 
 
 @pytest.mark.parametrize(
-    ("environment", "storage", "ways"),
+    ("environment", "storage", "hints"),
     [
         ("dev", "{}", ["storage.home_class", "--env=dev --cloud=own --set=storage.access=ReadWriteOnce"]),
-        ("prod", "{}", ["storage.home_class"]),  # several labs
+        ("prod", "{}", ["storage.home_class"]),  # several replicas of the lab
         ("dev", "{access: ReadWriteOnce}", []),
         ("dev", "{home_class: nfs}", []),
     ],
 )
-def test_a_home_that_few_default_classes_offer_is_pointed_out(
-    project: Project, environment: str, storage: str, ways: list[str]
+def test_shared_home_on_the_default_storage_class_is_advice(
+    project: Project, environment: str, storage: str, hints: list[str]
 ) -> None:
     (project.conf / "clouds" / "own.yaml").write_text(
         f"compute: {{provider: none}}\nkubernetes: {{context: kind-kind}}\nstorage: {storage}\n", encoding="utf-8"
     )
     checks = check_stack.home(Sources(project, environ={}).configuration(Stack(environment, "own")))
-    assert [check.state for check in checks] == [State.ADVICE] * bool(ways)
-    assert all(way in check.hint for check in checks for way in ways)
-    assert all(("ReadWriteOnce" in check.hint) is (len(ways) > 1) for check in checks)
+    assert [check.state for check in checks] == [State.ADVICE] * bool(hints)
+    assert all(hint in check.hint for check in checks for hint in hints)
+    assert all(("ReadWriteOnce" in check.hint) is (len(hints) > 1) for check in checks)

