@@ -40,7 +40,7 @@ UNCHECKED = {
     "plan": REPORTS_OWNER, "status": REPORTS_OWNER, "doctor": REPORTS_OWNER,
     **dict.fromkeys(("new", "trust", "compose.config", "k8s.build", "image.lock"), LOCAL_FILES),
     **{f"config.{name}": LOCAL_FILES for name in ("check", "diff", "explain", "init", "render", "schema")},
-    **{f"config.{name}": LOCAL_FILES for name in ("set", "show")},
+    **{f"config.{name}": LOCAL_FILES for name in ("migrate", "set", "show")},
     **{f"image.{name}": READS_IMAGE for name in ("inspect", "sbom", "scan", "size")},
     "compose.pull": SHARED_IMAGE, "image.base": SHARED_IMAGE,
     "tf.fmt": LOCAL_FILES, "tf.record": LOCAL_FILES, "tf.validate": LOCAL_FILES,
