@@ -1,4 +1,4 @@
-"""Whose stack it is: identities of projects."""
+"""Project IDs, which mark the owner of a stack."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def settings(project: Project) -> Settings:
     return Sources(project, {}).configuration(Stack("dev", "local")).settings
 
 
-def test_the_identity_is_written_once_into_the_file_that_clones_share(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_id_is_written_once_to_the_file_that_clones_share(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before = (project.root / ownership.FILE).read_text(encoding="utf-8")
     identity = ownership.ensure_id(project, settings(project))
     assert settings(project).project.id == identity
@@ -34,10 +32,8 @@ def test_the_identity_is_written_once_into_the_file_that_clones_share(
     assert (project.root / ownership.FILE).read_text(encoding="utf-8") == after
 
 
-def test_an_identity_that_cannot_be_written_is_told_with_the_line_to_add(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file system that can be read only; root may write to all others."""
+def test_error_on_writing_the_id_names_the_line_to_add(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is that of a read-only file system, because root ignores file modes."""
 
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
@@ -48,18 +44,18 @@ def test_an_identity_that_cannot_be_written_is_told_with_the_line_to_add(
 
 
 @pytest.mark.parametrize("value", ["short", "UPPERCASE0123", "0123456789ab", "a" * 17])
-def test_what_is_no_identity_is_refused(devai: Run, project: Project, value: str) -> None:
+def test_invalid_id_is_refused(devai: Run, project: Project, value: str) -> None:
     ownership.write(project, id=value)
     result = devai("config.show", "--key=project.id")
     assert result.returncode == 2
     assert "12 to 16 lower-case letters and digits, the first a letter" in result.stderr
 
 
-@pytest.mark.parametrize("place", ["--set=project.id=abcdefghijkl", "conf/personal.yaml"])
-def test_the_identity_is_everybodys(devai: Run, project: Project, place: str) -> None:
-    flags = [place] if place.startswith("--") else []
+@pytest.mark.parametrize("location", ["--set=project.id=abcdefghijkl", "conf/personal.yaml"])
+def test_id_in_an_override_or_personal_yaml_is_refused(devai: Run, project: Project, location: str) -> None:
+    flags = [location] if location.startswith("--") else []
     if not flags:
-        (project.root / place).write_text("project: {id: abcdefghijkl}\n", encoding="utf-8")
+        (project.root / location).write_text("project: {id: abcdefghijkl}\n", encoding="utf-8")
     result = devai("config.show", *flags)
     assert result.returncode == 2
     assert "project.id" in result.stderr

@@ -1,4 +1,4 @@
-"""One run at a time on a stack, and what is written down of it."""
+"""Runs of tasks: one at a time for each stack, and their history."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lines(project: Project) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_second_run_on_a_stack_is_told_who_has_it(project: Project) -> None:
+def test_second_run_on_a_stack_is_refused_with_the_first_run(project: Project) -> None:
     first, second = runs.begin("up", []), runs.begin("k8s.apply", [])
     with (
         runs.alone(project, STACK, first),
@@ -38,7 +38,7 @@ def test_a_second_run_on_a_stack_is_told_who_has_it(project: Project) -> None:
         runs.alone(project, STACK, second),
     ):
         pass
-    with runs.alone(project, Stack("prod", "local"), second):  # another stack is nobody's concern
+    with runs.alone(project, Stack("prod", "local"), second):  # another stack has a separate lock
         pass
 
 
@@ -48,7 +48,7 @@ def _hold_and_die(root: Path) -> None:
     os._exit(9)
 
 
-def test_a_run_that_broke_off_leaves_no_lock_and_is_told_of(
+def test_interrupted_run_leaves_no_lock_and_is_reported_once(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = multiprocessing.get_context("fork").Process(target=_hold_and_die, args=(project.root,))
@@ -56,21 +56,21 @@ def test_a_run_that_broke_off_leaves_no_lock_and_is_told_of(
     process.join()
     with runs.alone(project, STACK, runs.begin("down", [])):
         pass
-    assert "`inv up` (" in (said := capsys.readouterr().err)
-    assert "was interrupted, and its lock was released" in said
+    assert "`inv up` (" in (errors := capsys.readouterr().err)
+    assert "was interrupted, and its lock was released" in errors
     with runs.alone(project, STACK, runs.begin("down", [])):
         pass
     assert capsys.readouterr().err == ""
 
 
-def test_who_only_asks_whether_a_stack_is_being_changed_keeps_nobody_from_it(project: Project) -> None:
+def test_check_for_another_run_blocks_no_run(project: Project) -> None:
     assert runs.other_run(project, STACK) == ""
     assert not (project.root / ".devai").exists()
     with runs.alone(project, STACK, runs.begin("up", [])):
-        assert runs.other_run(project, STACK) == ""  # it is this one
-    asking = (project.state(STACK) / "lock").open(encoding="utf-8")
-    fcntl.flock(asking, fcntl.LOCK_SH)
-    threading.Timer(0.05, asking.close).start()
+        assert runs.other_run(project, STACK) == ""  # the run of this process
+    shared = (project.state(STACK) / "lock").open(encoding="utf-8")
+    fcntl.flock(shared, fcntl.LOCK_SH)
+    threading.Timer(0.05, shared.close).start()
     with runs.alone(project, STACK, runs.begin("down", [])):
         pass
 
@@ -79,7 +79,7 @@ def test_who_only_asks_whether_a_stack_is_being_changed_keeps_nobody_from_it(pro
     ("error", "result"),
     [(UsageError("no"), "refused"), (DevaiError("no"), "failed"), (KeyboardInterrupt(), "interrupted")],
 )
-def test_history_says_how_a_run_ended(project: Project, error: BaseException, result: str) -> None:
+def test_history_records_the_result_of_a_run(project: Project, error: BaseException, result: str) -> None:
     with pytest.raises(type(error)), runs.recorded(project, STACK, runs.begin("up", [])):
         raise error
     with runs.recorded(project, STACK, runs.begin("down", ["--data"])):
@@ -94,7 +94,7 @@ def test_history_says_how_a_run_ended(project: Project, error: BaseException, re
     assert stat.S_IMODE((project.root / ".devai" / runs.HISTORY).stat().st_mode) == 0o600
 
 
-def test_a_line_that_was_cut_off_hides_no_other(project: Project) -> None:
+def test_truncated_line_of_history_hides_no_other_line(project: Project) -> None:
     with runs.recorded(project, STACK, runs.begin("up", [])):
         pass
     history = project.root / ".devai" / runs.HISTORY
@@ -108,23 +108,23 @@ def test_a_line_that_was_cut_off_hides_no_other(project: Project) -> None:
     assert last["task"] == "down"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
-def test_on_a_full_disk_the_error_of_the_run_itself_counts(
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_error_of_the_run_is_raised_despite_a_full_disk(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = os.open("/dev/full", os.O_RDWR)
 
     def fail() -> None:
         monkeypatch.setattr(os, "open", lambda *_, **__: full)
-        raise DevaiError("it")
+        raise DevaiError("of the run")
 
-    with pytest.raises(DevaiError, match="it"), runs.recorded(project, STACK, runs.begin("up", [])):
+    with pytest.raises(DevaiError, match="of the run"), runs.recorded(project, STACK, runs.begin("up", [])):
         fail()
     monkeypatch.undo()
     assert "No space left on device; this run was not recorded in the history" in capsys.readouterr().err
 
 
-def test_a_step_that_a_full_disk_ends_says_where_that_leaves_the_stack() -> None:
+def test_step_that_fails_on_a_full_disk_notes_which_steps_are_done() -> None:
     def fail() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "deployment.yaml")
 
@@ -137,7 +137,7 @@ def test_a_step_that_a_full_disk_ends_says_where_that_leaves_the_stack() -> None
 
 
 @pytest.mark.parametrize(
-    ("chosen", "note"),
+    ("selection", "note"),
     [
         ({}, "image, lab are done, models is not done; `inv up` continues there after checking the other steps"),
         ({"start": "lab"}, "lab is done, models is not done; `inv up` continues there after checking the other steps"),
@@ -145,20 +145,20 @@ def test_a_step_that_a_full_disk_ends_says_where_that_leaves_the_stack() -> None
         ({"only": "models"}, "models is not done; `inv up` continues there"),
     ],
 )
-def test_only_a_step_that_was_looked_at_is_called_done(chosen: dict[str, str], note: str) -> None:
+def test_only_steps_of_this_run_are_noted_as_done(selection: dict[str, str], note: str) -> None:
     def fail() -> None:
         raise DevaiError("no hub")
 
     names = {"image": lambda: None, "lab": lambda: None, "models": fail}
     work = [steps.Step(name, name, run) for name, run in names.items()]
     with pytest.raises(DevaiError) as failed:
-        steps.work(work, **chosen, again="inv up")
+        steps.work(work, **selection, again="inv up")
     assert failed.value.__notes__ == [note]
 
 
-def test_what_goes_on_is_the_same_command(project: Project, devai: Run) -> None:
-    given = ["--from=lab", "--seconds=7", "--gpu", "--set=ports.lab=9777", "--set=env.A=b c"]
-    failed = devai("up", *given, "--set=secrets.TOKEN=a-canary-of-notes${secret:A}")
+def test_note_of_a_failed_step_has_the_command_to_continue(project: Project, devai: Run) -> None:
+    flags = ["--from=lab", "--seconds=7", "--gpu", "--set=ports.lab=9777", "--set=env.A=b c"]
+    failed = devai("up", *flags, "--set=secrets.TOKEN=a-canary-of-notes${secret:A}")
     assert failed.returncode == 1
     token = "'--set=secrets.TOKEN=***'"
     again = f"inv up --env=dev --cloud=local --gpu --set=ports.lab=9777 '--set=env.A=b c' {token}"
@@ -176,14 +176,14 @@ def test_what_goes_on_is_the_same_command(project: Project, devai: Run) -> None:
     ]
 
 
-def test_history_has_the_keys_of_overrides_and_no_value(project: Project, devai: Run) -> None:
+def test_history_has_the_keys_of_overrides_and_no_values(project: Project, devai: Run) -> None:
     devai("compose.up", "--set=env.PASSWORD=a-canary-of-history", "--set=ports.lab=1")
     (line,) = lines(project)
     assert line["flags"] == ["--set=env.PASSWORD", "--set=ports.lab"]
     assert "a-canary-of-history" not in json.dumps(line)
 
 
-def test_what_only_shows_leaves_no_line(project: Project, devai: Run) -> None:
+def test_read_only_task_and_dry_run_leave_no_history(project: Project, devai: Run) -> None:
     devai("compose.ps")
     devai("--dry", "compose.up")
     assert not (project.root / ".devai" / runs.HISTORY).exists()

@@ -1,4 +1,4 @@
-"""A fresh project: whole, usable, and without anything that is one person's own."""
+"""New project: complete, usable, and without private files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devai_tasks.system.errors import UsageError
 from devai_tasks.workspace import scaffold
 
 
-def test_a_fresh_project_has_every_part(shipped: Project) -> None:
+def test_new_project_has_every_part(shipped: Project) -> None:
     parts = {Path(part).parts[0] for part in (*scaffold.PARTS, *scaffold.LINKS)}
     assert {path.name for path in shipped.root.iterdir()} == parts
     assert [path.name for path in (shipped.root / "work").iterdir()] == ["welcome.ipynb"]
@@ -23,13 +23,13 @@ def test_a_fresh_project_has_every_part(shipped: Project) -> None:
     assert Project.find(shipped.root).root == shipped.root.resolve()
 
 
-def test_a_fresh_project_holds_nothing_private_or_generated(shipped: Project) -> None:
+def test_new_project_has_no_private_or_generated_file(shipped: Project) -> None:
     files = {path.relative_to(shipped.root).as_posix() for path in shipped.root.rglob("*")}
     assert not files & set(scaffold.PRIVATE)
     assert not [file for file in files if "__pycache__" in file or file.startswith(("generated", ".devai"))]
 
 
-def test_files_of_one_person_are_never_copied(shipped: Project, tmp_path: Path) -> None:
+def test_private_and_generated_files_are_not_copied(shipped: Project, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     scaffold.copy(shipped.root, source)
     for name in scaffold.PRIVATE:
@@ -42,20 +42,20 @@ def test_files_of_one_person_are_never_copied(shipped: Project, tmp_path: Path) 
     }
 
 
-def test_every_private_file_is_ignored_by_git_in_a_fresh_project(shipped: Project) -> None:
+def test_git_ignores_every_private_file_of_a_new_project(shipped: Project) -> None:
     ignored = (shipped.root / ".gitignore").read_text(encoding="utf-8").splitlines()
-    encrypted = {"conf/secrets.sops.yaml"}  # for git, and for one project
+    encrypted = {"conf/secrets.sops.yaml"}  # may be committed, and belongs to one project only
     assert {f"/{name}" for name in scaffold.PRIVATE if name not in encrypted} <= set(ignored)
     assert {"/generated/", "/.devai/"} <= set(ignored)
 
 
-def test_an_empty_folder_becomes_a_project(tmp_path: Path) -> None:
+def test_empty_folder_becomes_a_project(tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     scaffold.write(tmp_path / "lab")
     assert (tmp_path / "lab/tasks.py").is_file()
 
 
-def test_what_exists_is_not_touched(tmp_path: Path) -> None:
+def test_existing_file_or_filled_folder_is_refused_and_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
     for target in (tmp_path, file):
@@ -76,22 +76,20 @@ def test_what_exists_is_not_touched(tmp_path: Path) -> None:
         ("y", "y"),
     ],
 )
-def test_a_project_is_named_after_its_folder_and_has_an_identity_of_its_own(
-    tmp_path: Path, folder: str, name: str
-) -> None:
+def test_project_is_named_after_its_folder_and_has_a_unique_id(tmp_path: Path, folder: str, name: str) -> None:
     scaffold.write(tmp_path / folder)
     assert scaffold.identify(tmp_path / folder) == name
-    own = Sources(Project(tmp_path / folder), {}).configuration(Stack("dev", "local")).settings.project
-    assert own.name == name
-    assert len(own.id) == 12
+    project = Sources(Project(tmp_path / folder), {}).configuration(Stack("dev", "local")).settings.project
+    assert project.name == name
+    assert len(project.id) == 12
     scaffold.identify(tmp_path / folder)
-    assert Sources(Project(tmp_path / folder), {}).configuration(Stack("dev", "local")).settings.project.id != own.id
+    assert (
+        Sources(Project(tmp_path / folder), {}).configuration(Stack("dev", "local")).settings.project.id != project.id
+    )
 
 
-def test_a_project_is_written_to_no_link_and_to_no_folder_of_another_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They could change it afterwards, and it is code."""
+def test_link_or_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other user could change the project later, and a project is code."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("folder")
     with pytest.raises(UsageError, match="is a link, or another user's folder; nothing was written"):

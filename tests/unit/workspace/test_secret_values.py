@@ -1,4 +1,4 @@
-"""Secrets at the moment of handing them over."""
+"""Secret values at the moment of deployment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCAL_DEV = Stack("dev", "local")
 KEPT = "OPENAI_API_KEY: no value on this machine; the stored value is kept\n"
 
 
-def test_a_proxy_is_looked_for_in_an_encrypted_file_only_where_sops_is(
+def test_proxies_need_no_sops_and_other_secrets_do(
     project: Project,
     clean_environment: None,  # noqa: ARG001 - for its effect
     monkeypatch: pytest.MonkeyPatch,
@@ -35,55 +35,58 @@ def test_a_proxy_is_looked_for_in_an_encrypted_file_only_where_sops_is(
         secret_values.values(project, settings)
 
 
-def own(project: Project, *overrides: str) -> Settings:
+def settings_of(project: Project, *overrides: str) -> Settings:
     return load(project, LOCAL_DEV, overrides, environ={})
 
 
 @pytest.fixture
-def brought_up(project: Project, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Project:  # noqa: ARG001 - for its effect
-    """A project whose stack got a key from a shell that is closed now."""
-    monkeypatch.setenv("OPENAI_API_KEY", "of-one-shell")
-    hand_over(project, own(project))
+def deployed_project(project: Project, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Project:  # noqa: ARG001 - for its effect
+    """A project whose stack has a stored key from a variable that is no longer set."""
+    monkeypatch.setenv("OPENAI_API_KEY", "a-stored-key")
+    store_secrets(project, settings_of(project))
     monkeypatch.delenv("OPENAI_API_KEY")
     return project
 
 
-def hand_over(project: Project, settings: Settings) -> secret_values.Handover:
-    """What `inv up` does with the secrets of a stack on this machine."""
+def store_secrets(project: Project, settings: Settings) -> secret_values.Handover:
+    """Store the secrets of a stack on this machine, as `inv up` does."""
     handover = secret_values.beside(project, settings, state.stored_secrets(project, settings.stack))
     state.keep_secrets(project, settings.stack, handover.values)
     return handover
 
 
-def test_a_secret_without_a_value_here_stays_as_it_is_stored(brought_up: Project) -> None:
-    handover = hand_over(brought_up, own(brought_up))
+def test_stored_secret_without_a_value_on_this_machine_is_kept(deployed_project: Project) -> None:
+    handover = store_secrets(deployed_project, settings_of(deployed_project))
     assert handover.kept == ("OPENAI_API_KEY",)
-    assert state.stored_secrets(brought_up, LOCAL_DEV)["OPENAI_API_KEY"] == "of-one-shell"
-    assert "of-one-shell" not in repr(handover)
+    assert state.stored_secrets(deployed_project, LOCAL_DEV)["OPENAI_API_KEY"] == "a-stored-key"
+    assert "a-stored-key" not in repr(handover)
 
 
-def test_a_secret_that_the_configuration_names_no_longer_goes(brought_up: Project) -> None:
-    (brought_up.conf / "common/secrets.yaml").write_text("secrets: {}\n", encoding="utf-8")
-    assert hand_over(brought_up, own(brought_up)).kept == ()
-    assert "OPENAI_API_KEY" not in state.stored_secrets(brought_up, LOCAL_DEV)
+def test_secret_that_is_removed_from_the_configuration_is_deleted(deployed_project: Project) -> None:
+    (deployed_project.conf / "common/secrets.yaml").write_text("secrets: {}\n", encoding="utf-8")
+    assert store_secrets(deployed_project, settings_of(deployed_project)).kept == ()
+    assert "OPENAI_API_KEY" not in state.stored_secrets(deployed_project, LOCAL_DEV)
 
 
-def test_a_text_around_a_secret_without_a_value_is_kept_whole(brought_up: Project, monkeypatch: Patch) -> None:
+def test_stored_text_with_a_secret_without_a_value_is_kept(deployed_project: Project, monkeypatch: Patch) -> None:
     address = "secrets.ADDRESS=postgres://lab:${secret:PASSWORD}@db/lab"
     monkeypatch.setenv("PASSWORD", "one")
-    hand_over(brought_up, own(brought_up, address))
+    store_secrets(deployed_project, settings_of(deployed_project, address))
     monkeypatch.delenv("PASSWORD")
-    assert hand_over(brought_up, own(brought_up, address)).values["ADDRESS"] == "postgres://lab:one@db/lab"
+    assert (
+        store_secrets(deployed_project, settings_of(deployed_project, address)).values["ADDRESS"]
+        == "postgres://lab:one@db/lab"
+    )
 
 
-def test_what_is_kept_is_told_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_kept_secret_is_reported_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     secret_values.report_kept(["OPENAI_API_KEY"])
     assert capsys.readouterr().err == KEPT
 
 
-def test_of_a_secret_that_a_cloud_has_the_same_is_told(brought_up: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kept_secret_of_a_cloud_is_reported(deployed_project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     versions = {"JUPYTER_TOKEN": 1, "OPENAI_API_KEY": 1}
-    settings = own(brought_up)
+    settings = settings_of(deployed_project)
     deployed = replace(settings, terraform=replace(settings.terraform, secret_versions=versions))
-    assert "OPENAI_API_KEY" not in secret_values.for_a_cloud(brought_up, deployed)
+    assert "OPENAI_API_KEY" not in secret_values.for_a_cloud(deployed_project, deployed)
     assert capsys.readouterr().err == KEPT

@@ -1,4 +1,4 @@
-"""What a stack remembers on this machine: for its owner only, made once, never half."""
+"""State of a stack on this machine: private, created once, and written atomically."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_the_token_is_made_once_and_stays(empty: Project, local_dev: Stack) -> None:
+def test_token_is_created_once(empty: Project, local_dev: Stack) -> None:
     token = state.token(empty, local_dev)
     assert re.fullmatch(r"[0-9a-f]{48}", token)
     assert state.token(empty, local_dev) == token
 
 
-def test_to_look_for_a_token_makes_none(empty: Project, local_dev: Stack) -> None:
+def test_has_token_creates_no_token(empty: Project, local_dev: Stack) -> None:
     assert not state.has_token(empty, local_dev)
     state.token(empty, local_dev)
     assert state.has_token(empty, local_dev)
 
 
-def test_each_stack_has_a_token_of_its_own(empty: Project, local_dev: Stack) -> None:
+def test_each_stack_has_a_separate_token(empty: Project, local_dev: Stack) -> None:
     assert state.token(empty, local_dev) != state.token(empty, Stack("prod", "local"))
 
 
-def test_only_the_owner_reads_what_is_kept(empty: Project, local_dev: Stack) -> None:
+def test_stored_files_and_folders_are_private(empty: Project, local_dev: Stack) -> None:
     state.keep_secrets(empty, local_dev, {"ONE": "value"})
-    kept = empty.root / ".devai"
-    assert mode(kept) == mode(kept / "local-dev") == mode(kept / "local-dev" / "secrets") == 0o700
-    assert mode(kept / "local-dev" / "token") == mode(kept / "local-dev" / "secrets" / "ONE") == 0o600
+    folder = empty.root / ".devai"
+    assert mode(folder) == mode(folder / "local-dev") == mode(folder / "local-dev" / "secrets") == 0o700
+    assert mode(folder / "local-dev" / "token") == mode(folder / "local-dev" / "secrets" / "ONE") == 0o600
 
 
-def test_what_other_containers_read_is_open_within_the_closed_folder(empty: Project, local_dev: Stack) -> None:
+def test_secret_for_other_containers_is_readable_inside_the_private_folder(empty: Project, local_dev: Stack) -> None:
     state.keep_secrets(empty, local_dev, {"ONE": "1", "HTTP_PROXY": "2"}, ["HTTP_PROXY"])
     folder = empty.state(local_dev) / "secrets"
     assert (mode(folder / "ONE"), mode(folder / "HTTP_PROXY")) == (0o600, 0o644)
     assert mode(folder) == 0o700
 
 
-def test_what_is_another_users_is_opened_for_a_root_without_capabilities(
+def test_files_of_other_users_become_readable_for_root_without_capabilities(
     empty: Project, local_dev: Stack, tmp_path: Path
 ) -> None:
     state.keep_secrets(empty, local_dev, {"OTHERS": "1", "ROOTS": "2"})
@@ -81,14 +81,14 @@ def test_what_is_another_users_is_opened_for_a_root_without_capabilities(
     assert mode(outside) == 0o600
 
 
-def test_secrets_are_kept_exactly_and_an_absent_one_is_an_empty_file(empty: Project, local_dev: Stack) -> None:
+def test_secrets_are_stored_unchanged_and_a_missing_value_as_an_empty_file(empty: Project, local_dev: Stack) -> None:
     values = {"ONE": "a $b 'c' \"d\" é\n", "TWO": ""}
     state.keep_secrets(empty, local_dev, values)
     folder = empty.state(local_dev) / "secrets"
     assert {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()} == values
 
 
-def test_a_name_that_is_no_longer_listed_is_gone(empty: Project, local_dev: Stack) -> None:
+def test_secret_that_is_no_longer_listed_is_deleted(empty: Project, local_dev: Stack) -> None:
     state.keep_secrets(empty, local_dev, {"ONE": "1", "TWO": "2"})
     state.keep_secrets(empty, local_dev, {"TWO": "2"})
     assert [file.name for file in (empty.state(local_dev) / "secrets").iterdir()] == ["TWO"]
@@ -103,13 +103,13 @@ def test_a_name_that_is_no_longer_listed_is_gone(empty: Project, local_dev: Stac
         "two\r\nlines\r\n",
     ],
 )
-def test_keeping_says_whether_anything_changed(empty: Project, local_dev: Stack, value: str) -> None:
+def test_keep_secrets_returns_whether_a_value_changed(empty: Project, local_dev: Stack, value: str) -> None:
     assert state.keep_secrets(empty, local_dev, {"ONE": value})
     assert not state.keep_secrets(empty, local_dev, {"ONE": value})
     assert state.keep_secrets(empty, local_dev, {"ONE": "other"})
 
 
-def test_a_file_that_others_could_read_becomes_private_when_it_is_written(empty: Project, local_dev: Stack) -> None:
+def test_readable_file_becomes_private_when_it_is_written(empty: Project, local_dev: Stack) -> None:
     state.keep_secrets(empty, local_dev, {"ONE": "1"})
     file = empty.state(local_dev) / "secrets" / "ONE"
     file.chmod(0o644)
@@ -117,7 +117,7 @@ def test_a_file_that_others_could_read_becomes_private_when_it_is_written(empty:
     assert mode(file) == 0o600
 
 
-def test_what_a_deployment_knows_is_a_layer_and_no_placeholder_is_left(project: Project) -> None:
+def test_recorded_deployment_values_replace_placeholders(project: Project) -> None:
     stack = Stack("dev", "aws")
     assert load(project, stack, environ={}).image.registry == "registry.invalid/lab"
     state.record(project, stack, {"image.registry": "registry.test/lab", "image.digest": DIGEST})
@@ -127,7 +127,7 @@ def test_what_a_deployment_knows_is_a_layer_and_no_placeholder_is_left(project: 
     assert configuration.origins(("image", "digest"))[0].place == ".devai/aws-dev/deployment.yaml:4:15"
 
 
-def test_what_is_recorded_later_is_added_and_an_empty_value_is_taken_out(project: Project) -> None:
+def test_recorded_values_are_merged_and_empty_values_removed(project: Project) -> None:
     stack = Stack("dev", "aws")
     state.record(project, stack, {"image.registry": "one.test/lab"})
     state.record(project, stack, {"image.registry": "two.test/lab", "image.digest": DIGEST})
@@ -139,10 +139,10 @@ def test_what_is_recorded_later_is_added_and_an_empty_value_is_taken_out(project
     assert IMAGE.issubset(Sources(project, {}).configuration(stack).pending)
 
 
-def test_what_a_person_wrote_of_a_deployment_is_read_as_the_configuration_is(empty: Project) -> None:
+def test_manually_written_deployment_file_is_read_as_yaml(empty: Project) -> None:
     stack = Stack("dev", "aws")
     file = empty.state(stack) / DEPLOYMENT_FILE
-    state.write(file, "# by hand\nimage:\n  registry: registry.test/lab\nkubernetes:\n")
+    state.write(file, "# manually written\nimage:\n  registry: registry.test/lab\nkubernetes:\n")
     state.record(empty, stack, {"image.digest": DIGEST, "kubernetes.context": "own"})
     written = json.loads(file.read_text(encoding="utf-8"))
     assert written == {"image": {"registry": "registry.test/lab", "digest": DIGEST}, "kubernetes": {"context": "own"}}
@@ -151,8 +151,8 @@ def test_what_a_person_wrote_of_a_deployment_is_read_as_the_configuration_is(emp
         state.record(empty, stack, {"image.digest": DIGEST})
 
 
-def test_what_a_cloud_no_longer_has_is_not_asked_of_it(empty: Project) -> None:
-    """After a destruction the next stack begins with the secrets that have a value then."""
+def test_versions_of_secrets_are_deleted_with_the_records(empty: Project) -> None:
+    """After `tf.destroy`, a new stack has only secrets that have a value at that time."""
     stack = Stack("dev", "aws")
     folder = empty.state(stack) / "terraform"
     assert state.secret_versions(folder, {"KEY": "one"}, {}) == {"KEY": 1}
@@ -161,10 +161,10 @@ def test_what_a_cloud_no_longer_has_is_not_asked_of_it(empty: Project) -> None:
     assert state.secret_versions(folder, {}, {}) == {}
 
 
-# Whoever may write in the project, such as a lab whose ~/work it is, may have put links there.
+# Links that a program with write access to the project may have created, such as a lab that mounts it as ~/work.
 
 
-def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(empty: Project, local_dev: Stack) -> None:
+def test_link_in_place_of_a_file_is_replaced_and_not_followed(empty: Project, local_dev: Stack) -> None:
     victim = empty.root / "victim"
     victim.write_text("kept", encoding="utf-8")
     folder = state.private_folder(empty.state(local_dev) / "secrets")
@@ -172,15 +172,15 @@ def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(empty: Project, 
         file.symlink_to(victim)
     assert not state.has_token(empty, local_dev)
     assert state.token(empty, local_dev) != "kept"
-    assert state.keep_secrets(empty, local_dev, {"ONE": "kept"})  # another's file is not where Compose takes it from
+    assert state.keep_secrets(empty, local_dev, {"ONE": "kept"})  # Compose must not read the target of a link
     assert not (folder / "ONE").is_symlink()
     assert victim.read_text(encoding="utf-8") == "kept"
 
 
-def test_a_link_of_the_temporary_files_name_is_not_followed(
+def test_link_in_place_of_the_temporary_file_is_not_followed(
     empty: Project, local_dev: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its name can't be guessed; here it is known."""
+    """The name is random, so the test fixes it."""
     monkeypatch.setattr("devai_tasks.system.files.secrets.token_hex", lambda _: "known")
     victim = empty.root / "victim"
     victim.write_text("kept", encoding="utf-8")
@@ -197,8 +197,8 @@ def test_a_link_of_the_temporary_files_name_is_not_followed(
     assert victim.read_text(encoding="utf-8") == "kept"
 
 
-def test_temporary_files_of_a_known_name_are_no_way_to_another_file(empty: Project, local_dev: Stack) -> None:
-    """As version 0.1 named them."""
+def test_link_with_a_predictable_temporary_name_is_not_followed(empty: Project, local_dev: Stack) -> None:
+    """Version 0.1 used such names."""
     victim = empty.root / "victim"
     victim.write_text("kept", encoding="utf-8")
     folder = state.private_folder(empty.state(local_dev))
@@ -207,8 +207,8 @@ def test_temporary_files_of_a_known_name_are_no_way_to_another_file(empty: Proje
     assert victim.read_text(encoding="utf-8") == "kept"
 
 
-def test_what_a_link_leads_to_is_no_stored_secret(empty: Project, local_dev: Stack) -> None:
-    """It would be handed to the lab."""
+def test_link_is_no_stored_secret(empty: Project, local_dev: Stack) -> None:
+    """The lab would get the content of the target."""
     state.keep_secrets(empty, local_dev, {"ONE": "1"})
     key = empty.root / "key"
     key.write_text("of the caller", encoding="utf-8")
@@ -217,7 +217,7 @@ def test_what_a_link_leads_to_is_no_stored_secret(empty: Project, local_dev: Sta
 
 
 @pytest.mark.parametrize("name", [".devai", ".devai/local-dev", ".devai/local-dev/secrets"])
-def test_a_folder_that_is_a_link_gets_no_secret(empty: Project, local_dev: Stack, name: str) -> None:
+def test_secrets_are_not_written_to_a_linked_folder(empty: Project, local_dev: Stack, name: str) -> None:
     elsewhere = empty.root / "elsewhere"
     elsewhere.mkdir(mode=0o755)
     (empty.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +228,7 @@ def test_a_folder_that_is_a_link_gets_no_secret(empty: Project, local_dev: Stack
     assert mode(elsewhere) == 0o755
 
 
-def test_what_is_written_in_place_is_not_written_through_a_link(empty: Project, local_dev: Stack) -> None:
+def test_locks_and_history_are_not_written_through_a_link(empty: Project, local_dev: Stack) -> None:
     victim = empty.root / "victim"
     victim.write_text("kept", encoding="utf-8")
     state.private_folder(empty.state(local_dev))
