@@ -1,4 +1,4 @@
-"""What is locked and pinned in the repository is what the audit looks at, and what Dependabot proposes updates for."""
+"""Locked and pinned versions of the repository: all are audited, and Dependabot proposes updates for them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-# As package managers name them.
+# Names of lock files of package managers.
 LOCKS = (
     "*.lock", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "go.mod", "Cargo.lock",
     "pylock*.toml", ".terraform.lock.hcl",
 )  # fmt: skip
-# What declares versions, by Dependabot's name for it.
+# Files that declare versions, by Dependabot's name of the ecosystem.
 DECLARATIONS = {
     "pip": ("setup.cfg", "requirements.txt", "*.in"),
     "npm": ("package.json",),
@@ -27,7 +27,7 @@ DECLARATIONS = {
     "terraform": ("*.tf",),
     "pre-commit": (".pre-commit-config.yaml",),
 }
-# Written for a test, with nothing to update.
+# Fixtures of tests, which need no updates.
 FIXTURES = "tests/contract/*"
 
 
@@ -40,11 +40,11 @@ def tracked() -> list[PurePosixPath]:
 
 @pytest.fixture(scope="module")
 def noxfile() -> dict[str, dict[str, str]]:
-    """What the Nox file has for its session; in a process of its own, for it sets variables."""
+    """Constants of noxfile.py, read in a separate process because the file sets environment variables."""
     program = "import json, noxfile; print(json.dumps({'LOCKS': noxfile.LOCKS, 'TRIVY': str(noxfile.TRIVY)}))"
     shown = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    found: dict[str, dict[str, str]] = json.loads(shown.stdout)
-    return found
+    constants: dict[str, dict[str, str]] = json.loads(shown.stdout)
+    return constants
 
 
 def matching(files: list[PurePosixPath], patterns: tuple[str, ...]) -> Iterator[PurePosixPath]:
@@ -61,24 +61,24 @@ def test_every_lock_file_is_audited(tracked: list[PurePosixPath], noxfile: dict[
 
 
 @pytest.mark.parametrize("ecosystem", DECLARATIONS)
-def test_dependabot_looks_where_versions_are_declared(tracked: list[PurePosixPath], ecosystem: str) -> None:
+def test_dependabot_watches_every_folder_with_declared_versions(tracked: list[PurePosixPath], ecosystem: str) -> None:
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
-    (own,) = [update for update in updates if update["package-ecosystem"] == ecosystem]
-    watched = own.get("directories") or [own["directory"]]
+    (entry,) = [update for update in updates if update["package-ecosystem"] == ecosystem]
+    watched = entry.get("directories") or [entry["directory"]]
     folders = {PurePosixPath("/") / file.parent for file in matching(tracked, DECLARATIONS[ecosystem])}
     assert folders
     assert not [folder for folder in folders if not any(folder.match(name) for name in watched)]
 
 
-def test_the_scanner_is_pinned_to_a_digest(noxfile: dict[str, dict[str, str]]) -> None:
+def test_scanner_is_pinned_to_a_digest(noxfile: dict[str, dict[str, str]]) -> None:
     (line,) = [
         line for line in (ROOT / str(noxfile["TRIVY"])).read_text(encoding="utf-8").splitlines() if line[:5] == "FROM "
     ]
     assert "@sha256:" in line
 
 
-def test_an_audit_that_cannot_look_fails() -> None:
-    """Without its services each command fails, and so does the whole; the next ones are run all the same."""
+def test_failed_command_fails_the_audit_after_all_commands() -> None:
+    """Without its services every command fails. The session runs all commands before it fails."""
     program = """
 import noxfile, sys
 noxfile.install = lambda *_: None
@@ -87,12 +87,12 @@ class Session:
     ran = []
     def run(self, *command, **_):
         self.ran.append(command)
-        raise noxfile.CommandFailed("cannot look")
+        raise noxfile.CommandFailed("cannot scan")
     def error(self, text):
         sys.exit(f"{len(self.ran)} {text}")
 noxfile.audits = lambda session: [("one",), ("two", "three")]
 noxfile.audit(Session())
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.strip() == "2 vulnerabilities found, or scan failed:\none\ntwo three"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.strip() == "2 vulnerabilities found, or scan failed:\none\ntwo three"

@@ -1,4 +1,4 @@
-"""The forwarder of Ollama and Chroma: bytes arrive as they were sent, and for Chroma no foreign page's requests."""
+"""Forwarder of Ollama and Chroma: passes bytes on unchanged, and refuses requests of foreign web pages to Chroma."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import pytest
 from harness.prerequisites import skip_or_fail
 
 SCRIPT = Path(__file__).parents[2] / "deploy/kubernetes/base/files/forward.pl"
-# In Ollama's place: says how much it got once the client has ended its half, or answers at once and reads nothing.
+# Fake for Ollama: returns the hash of a request after the client's half-close. Depending on its first bytes, it
+# answers without reading the rest (`early`), or prints whether the client disconnects (`leave`).
 SERVER = """
 import hashlib, socket, sys, threading, time
 def answer(connection):
@@ -52,19 +53,19 @@ def connected(port: int) -> socket.socket:
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=20)
         except ConnectionRefusedError:
-            assert time.monotonic() < deadline, "nothing listens"
+            assert time.monotonic() < deadline, "no program listens on the port"
             time.sleep(0.02)
 
 
-def everything(connection: socket.socket) -> bytes:
+def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
-def exchanged(port: int, content: bytes) -> bytes:
+def answer_to(port: int, content: bytes) -> bytes:
     with connected(port) as connection:
         connection.sendall(content)
         connection.shutdown(socket.SHUT_WR)
-        return everything(connection)
+        return read_all(connection)
 
 
 Forwarding = Callable[..., tuple[subprocess.Popen[bytes], int]]
@@ -72,9 +73,9 @@ Forwarding = Callable[..., tuple[subprocess.Popen[bytes], int]]
 
 @pytest.fixture
 def forwarding() -> Iterator[Forwarding]:
-    """A function that starts the forwarder with a server behind it, and returns it with its port."""
+    """A function that starts the forwarder with a server, and returns the forwarder's process and port."""
     if not shutil.which("perl"):
-        skip_or_fail("no perl, which is a package of every system")
+        skip_or_fail("perl is not installed")
     started: list[subprocess.Popen[bytes]] = []
 
     def start(program: str = SERVER, *options: str, script: Path = SCRIPT) -> tuple[subprocess.Popen[bytes], int]:
@@ -92,27 +93,27 @@ def forwarding() -> Iterator[Forwarding]:
         process.communicate(timeout=20)
 
 
-def test_what_is_sent_arrives_and_an_end_of_one_half_is_passed_on(forwarding: Forwarding) -> None:
+def test_content_and_half_close_are_passed_on(forwarding: Forwarding) -> None:
     _, port = forwarding()
     content = bytes(range(256)) * 40_000
-    assert exchanged(port, content).decode() == hashlib.sha256(content).hexdigest()
+    assert answer_to(port, content).decode() == hashlib.sha256(content).hexdigest()
 
 
-def test_it_listens_on_all_addresses(forwarding: Forwarding) -> None:
+def test_forwarder_listens_on_all_addresses(forwarding: Forwarding) -> None:
     _, port = forwarding()
     for family, address in ((socket.AF_INET, "127.0.0.2"), (socket.AF_INET6, "::1")):
         with socket.socket(family) as probe:
             if sys.platform == "linux" and probe.connect_ex((address, port)) not in (0, errno.EADDRNOTAVAIL):
-                pytest.fail(f"{address} refuses")
+                pytest.fail(f"{address} refuses the connection")
 
 
-def test_an_answer_before_the_end_of_a_request_is_not_held_back(forwarding: Forwarding) -> None:
+def test_early_answer_is_passed_on_before_the_request_ends(forwarding: Forwarding) -> None:
     _, port = forwarding()
     with connected(port) as connection:
         connection.setblocking(False)
         connection.send(b"early")
         silent = time.monotonic()
-        while time.monotonic() < silent + 0.3:  # until no more is taken
+        while time.monotonic() < silent + 0.3:  # until no more data is accepted
             try:
                 connection.send(b"x" * (1 << 20))
                 silent = time.monotonic()
@@ -122,7 +123,7 @@ def test_an_answer_before_the_end_of_a_request_is_not_held_back(forwarding: Forw
         assert connection.recv(1 << 20).startswith(b"refused")
 
 
-def test_a_client_that_leaves_is_told_to_the_server(forwarding: Forwarding) -> None:
+def test_disconnect_of_the_client_is_passed_on_to_the_server(forwarding: Forwarding) -> None:
     process, port = forwarding()
     with connected(port) as connection:
         connection.sendall(b"leave")
@@ -130,18 +131,18 @@ def test_a_client_that_leaves_is_told_to_the_server(forwarding: Forwarding) -> N
     assert process.stdout.read(4) == b"left"
 
 
-def test_more_connections_than_it_holds_wait_for_their_turn(forwarding: Forwarding) -> None:
+def test_connections_above_the_limit_wait(forwarding: Forwarding) -> None:
     _, port = forwarding()
     waiting = [connected(port) for _ in range(390)]
     with ThreadPoolExecutor(50) as pool:
-        answers = [pool.submit(exchanged, port, b"hello") for _ in range(50)]
+        answers = [pool.submit(answer_to, port, b"hello") for _ in range(50)]
         for connection in waiting:
             connection.close()
         assert len({answer.result(timeout=20) for answer in answers}) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_both(forwarding: Forwarding, number: signal.Signals) -> None:
+def test_signal_stops_forwarder_and_server(forwarding: Forwarding, number: signal.Signals) -> None:
     process, port = forwarding()
     connected(port).close()
     begin = time.monotonic()
@@ -150,12 +151,12 @@ def test_a_signal_ends_both(forwarding: Forwarding, number: signal.Signals) -> N
     assert time.monotonic() - begin < 2
 
 
-def test_it_ends_with_its_server_and_as_that_did(forwarding: Forwarding) -> None:
+def test_forwarder_exits_with_the_exit_code_of_the_server(forwarding: Forwarding) -> None:
     process, _ = forwarding("raise SystemExit(7)")
     assert process.wait(timeout=20) == 7
 
 
-def test_a_server_that_does_not_answer_ends_connections_and_nothing_else(forwarding: Forwarding) -> None:
+def test_connections_to_an_unreachable_server_are_closed(forwarding: Forwarding) -> None:
     process, port = forwarding("import time; time.sleep(60)")
     for _ in range(3):
         with connected(port) as connection:
@@ -163,7 +164,7 @@ def test_a_server_that_does_not_answer_ends_connections_and_nothing_else(forward
     assert process.poll() is None
 
 
-def test_a_port_that_is_taken_is_named(forwarding: Forwarding) -> None:
+def test_port_in_use_is_reported(forwarding: Forwarding) -> None:
     _, port = forwarding()
     second = subprocess.run(["perl", str(SCRIPT), str(port), "1", "true"], capture_output=True, text=True, check=False)
     assert second.returncode != 0
@@ -173,7 +174,7 @@ def test_a_port_that_is_taken_is_named(forwarding: Forwarding) -> None:
 HOSTS = "--hosts=chroma,localhost,127.0.0.1"
 
 
-def head(*lines: str) -> bytes:
+def header(*lines: str) -> bytes:
     return "\r\n".join(["POST /api HTTP/1.1", *lines, "", ""]).encode()
 
 
@@ -184,23 +185,21 @@ def head(*lines: str) -> bytes:
         ["Host: chroma:8000", "Origin: http://localhost:8000"],
     ],
 )  # fmt: skip
-def test_a_connection_to_one_of_the_names_is_passed_on_from_its_first_byte(
-    forwarding: Forwarding, lines: list[str]
-) -> None:
+def test_connection_with_an_allowed_host_is_passed_on_completely(forwarding: Forwarding, lines: list[str]) -> None:
     _, port = forwarding(SERVER, HOSTS)
-    # Nothing after the head is looked at: neither a large body nor the next request.
-    content = head(*lines) + bytes(range(256)) * 40_000 + head("Host: evil.example")
-    assert exchanged(port, content).decode() == hashlib.sha256(content).hexdigest()
+    # The forwarder reads nothing after the header: neither a large body nor the next request.
+    content = header(*lines) + bytes(range(256)) * 40_000 + header("Host: evil.example")
+    assert answer_to(port, content).decode() == hashlib.sha256(content).hexdigest()
 
 
-def test_a_head_may_come_in_parts(forwarding: Forwarding) -> None:
+def test_header_may_arrive_in_parts(forwarding: Forwarding) -> None:
     _, port = forwarding(SERVER, HOSTS)
-    content = head("Host: chroma")
+    content = header("Host: chroma")
     with connected(port) as connection:
         for byte in content:
             connection.sendall(bytes([byte]))
         connection.shutdown(socket.SHUT_WR)
-        assert everything(connection).decode() == hashlib.sha256(content).hexdigest()
+        assert read_all(connection).decode() == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -212,14 +211,16 @@ def test_a_head_may_come_in_parts(forwarding: Forwarding) -> None:
         ["Host: chroma", "Origin: http://chroma.evil.example"], ["Host: chroma", "Origin: http://chroma@evil.example"],
     ],
 )  # fmt: skip
-def test_other_requests_are_refused_before_the_server_hears_of_them(forwarding: Forwarding, lines: list[str]) -> None:
-    process, port = forwarding(_TELLS_OF_CONNECTIONS, HOSTS)
-    assert exchanged(port, head(*lines) + b"x" * 5_000_000).startswith(b"HTTP/1.1 403 ")
+def test_other_hosts_and_origins_are_refused_without_a_connection_to_the_server(
+    forwarding: Forwarding, lines: list[str]
+) -> None:
+    process, port = forwarding(_PRINTS_CONNECTIONS, HOSTS)
+    assert answer_to(port, header(*lines) + b"x" * 5_000_000).startswith(b"HTTP/1.1 403 ")
     process.terminate()
     assert process.communicate(timeout=20)[0] == b""
 
 
-_TELLS_OF_CONNECTIONS = """
+_PRINTS_CONNECTIONS = """
 import socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
@@ -228,14 +229,14 @@ while True:
 """
 
 
-def test_a_head_without_an_end_is_refused_and_silence_is_not_waited_for(forwarding: Forwarding, tmp_path: Path) -> None:
+def test_endless_header_is_refused_and_a_silent_client_is_disconnected(forwarding: Forwarding, tmp_path: Path) -> None:
     impatient = tmp_path / "forward.pl"
     text = SCRIPT.read_text(encoding="utf-8")
     impatient.write_text(text.replace("PATIENCE => 10", "PATIENCE => 0"), encoding="utf-8")
     assert impatient.read_text(encoding="utf-8") != text
     _, port = forwarding(SERVER, HOSTS)
-    assert exchanged(port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000).startswith(b"HTTP/1.1 403 ")
+    assert answer_to(port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000).startswith(b"HTTP/1.1 403 ")
     _, port = forwarding(SERVER, HOSTS, script=impatient)
     with connected(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
-        assert everything(connection) == b""
+        assert read_all(connection) == b""

@@ -1,4 +1,4 @@
-"""The scripts call the tasks: which one, with which flags, and with its exit code. `inv` is a stand-in that tells."""
+"""Scripts that call tasks: task, flags and exit code. `inv` is a fake that prints its arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Run:
-    """Run a copy of a script and those beside it, in a project with two clouds, from somewhere else."""
+    """A function that runs a copy of a script from another folder, in a project with two clouds."""
     inv = tmp_path / ".venv/bin/inv"
     inv.parent.mkdir(parents=True)
     inv.write_text('#!/bin/sh\necho "$@"\nexit 7\n', encoding="utf-8")
@@ -30,16 +30,22 @@ def script(tmp_path: Path) -> Run:
         (tmp_path / "conf/clouds").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"conf/clouds/{cloud}.yaml").touch()
 
-    def run(name: str, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(name: str, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         copy = shutil.copytree(SCRIPTS, tmp_path / "scripts", dirs_exist_ok=True) / name
         return subprocess.run(
-            [copy, *words], cwd="/", env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            [copy, *arguments],
+            cwd="/",
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     return run
 
 
-# Answers where DOCKER_HOST leads to its socket, as Docker's command line does of an engine.
+# Fake Docker command line, which answers only if DOCKER_HOST is the socket of Podman.
 DOCKER = """#!/bin/sh
 case "$1 $DOCKER_HOST" in
 --version*) echo {program} version 28.2.2 ;;
@@ -53,11 +59,11 @@ esac
 
 
 @pytest.mark.parametrize(
-    ("program", "there", "content"),
+    ("program", "socket_exists", "succeeds"),
     [("Docker", True, True), ("Docker", False, False), ("podman", True, False)],
 )
-def test_bootstrap_is_content_with_a_podman_that_listens_to_docker(
-    script: Run, tmp_path: Path, program: str, there: bool, content: bool
+def test_bootstrap_accepts_podman_only_with_its_socket_and_docker_as_the_client(
+    script: Run, tmp_path: Path, program: str, socket_exists: bool, succeeds: bool
 ) -> None:
     docker = DOCKER.replace("{program}", program)
     for name, text in {"bin/docker": docker, "bin/id": "#!/bin/sh\necho 1000\n", ".venv/bin/python": ""}.items():
@@ -65,12 +71,12 @@ def test_bootstrap_is_content_with_a_podman_that_listens_to_docker(
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     (tmp_path / ".venv/.bootstrap").write_text(f"pulled {tmp_path} 4294967295 0\n", encoding="utf-8")
-    if there:
+    if socket_exists:
         (tmp_path / "podman").mkdir()
         (tmp_path / "podman/podman.sock").touch()
     environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(tmp_path)}
-    done = script("bootstrap.sh", environ=environ)
-    assert (done.returncode, not done.stderr) == ((0, True) if content else (1, False)), done.stderr
+    result = script("bootstrap.sh", environ=environ)
+    assert (result.returncode, not result.stderr) == ((0, True) if succeeds else (1, False)), result.stderr
 
 
 CALLS = {
@@ -95,47 +101,47 @@ WRONG = [
 
 
 @pytest.mark.parametrize("line", CALLS)
-def test_a_script_calls_its_task_and_ends_with_its_exit_code(script: Run, line: str) -> None:
-    done = script(*line.split())
-    assert (done.stdout.strip(), done.returncode) == (CALLS[line], 7)
+def test_script_calls_its_task_and_returns_the_exit_code(script: Run, line: str) -> None:
+    result = script(*line.split())
+    assert (result.stdout.strip(), result.returncode) == (CALLS[line], 7)
     assert CALLS[line].split()[0] in namespace.task_names
 
 
 @pytest.mark.parametrize("line", ["deploy.sh compose up", "generate-config.sh", "push-image.sh aws"])
-def test_without_an_environment_the_next_command_is_named(script: Run, tmp_path: Path, line: str) -> None:
+def test_missing_environment_is_reported_with_the_next_command(script: Run, tmp_path: Path, line: str) -> None:
     (tmp_path / ".venv/bin/inv").unlink()
-    done = script(*line.split())
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == ".venv is missing: run make bootstrap\n"
+    result = script(*line.split())
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == ".venv is missing: run make bootstrap\n"
 
 
-def test_words_reach_the_task_as_they_were_typed(script: Run) -> None:
-    done = script("deploy.sh", "compose", "shell", "--command=echo 'a  b' $HOME")
-    assert done.stdout.strip() == "compose.shell --command=echo 'a  b' $HOME"
+def test_arguments_are_passed_to_the_task_unchanged(script: Run) -> None:
+    result = script("deploy.sh", "compose", "shell", "--command=echo 'a  b' $HOME")
+    assert result.stdout.strip() == "compose.shell --command=echo 'a  b' $HOME"
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_wrong_words_end_with_2_and_the_usage(script: Run, line: str) -> None:
-    done = script(*line.split())
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"usage: scripts/{line.partition(' ')[0]}" in done.stderr
+def test_wrong_arguments_exit_with_2_and_the_usage(script: Run, line: str) -> None:
+    result = script(*line.split())
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"usage: scripts/{line.partition(' ')[0]}" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["deploy.sh", "generate-config.sh", "push-image.sh"])
-def test_each_says_how_it_is_used(script: Run, name: str) -> None:
-    done = script(name, "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"usage: scripts/{name}")
+def test_help_prints_the_usage(script: Run, name: str) -> None:
+    result = script(name, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"usage: scripts/{name}")
 
 
-def test_every_word_that_the_usage_names_is_a_task(script: Run) -> None:
+def test_every_verb_in_the_usage_is_a_task(script: Run) -> None:
     lines = script("deploy.sh", "--help").stdout.splitlines()
     for line, collection in zip(lines, ("compose", "tf", "k8s"), strict=False):
-        for word in line.split()[-1].split("|"):
-            assert f"{collection}.{word}" in namespace.task_names
+        for verb in line.split()[-1].split("|"):
+            assert f"{collection}.{verb}" in namespace.task_names
 
 
-# In place of an engine: it answers as soon as it has been started, and has no containers.
+# Fake engine, which answers after its start and has no containers.
 ENGINE = {
     "dockerd": """#!/bin/bash
 for word in "$@"; do case $word in --pidfile=*) echo $$ >"${word#*=}" ;; esac; done
@@ -146,13 +152,13 @@ exec -a "dockerd $* " sleep 60
 case "$*" in *version) [ -e "$DEVAI_ENGINE_DIR/answers" ] ;; esac
 """,
 }
-# With a network of its own; and with processes of its own, which end with it.
-ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-# Three machines, as network namespaces: this one, a container on its engine's bridge, and a neighbor outside.
+# A separate network namespace, and a separate PID namespace, whose processes are killed with it.
+ISOLATED = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+# Three machines, as network namespaces: the host, a container on the bridge of its engine, and a machine outside.
 NETWORK = """
 sysctl -qw net.ipv4.ip_forward=1
 ip link set lo up
-iptables -A FORWARD -d "$POOL" -j ACCEPT # as version 0.1 has left it
+iptables -A FORWARD -d "$POOL" -j ACCEPT # rule of version 0.1
 "$ENGINE" start
 unshare --net sleep 60 & container=$!
 unshare --net sleep 60 & outside=$!
@@ -183,16 +189,16 @@ iptables -t nat -S POSTROUTING
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are of Linux")
-def test_only_replies_come_to_an_engines_containers_from_outside(tmp_path: Path) -> None:
-    """Real packets by the script's own rules; nothing else of this machine is touched."""
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces need Linux")
+def test_only_replies_reach_the_containers_of_an_engine_from_outside(tmp_path: Path) -> None:
+    """Sends real packets through the rules of the script, in separate namespaces of this machine."""
     if os.geteuid() != 0 or not shutil.which("iptables"):
-        skip_or_fail("network namespaces need root, and rules iptables")
+        skip_or_fail("network namespaces need root, and the rules need iptables")
     for name, text in ENGINE.items():
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
         (tmp_path / "bin" / name).chmod(0o755)
-    folder = Path(tempfile.mkdtemp(prefix="devai-"))  # sockets have short paths
+    folder = Path(tempfile.mkdtemp(prefix="devai-"))  # the path of a socket must be short
     slot = int(subprocess.run(["cksum"], input=str(folder).encode(), capture_output=True, check=True).stdout.split()[0])
     prefix = f"198.{18 + slot % 32 // 16}.{slot % 32 % 16 * 16}"
     environ = {
@@ -206,8 +212,8 @@ def test_only_replies_come_to_an_engines_containers_from_outside(tmp_path: Path)
         "PYTHON": sys.executable,
     }
     try:
-        done = subprocess.run(
-            [*ALONE, "bash", "-c", NETWORK],
+        result = subprocess.run(
+            [*ISOLATED, "bash", "-c", NETWORK],
             cwd=tmp_path,
             env=environ,
             capture_output=True,
@@ -216,6 +222,6 @@ def test_only_replies_come_to_an_engines_containers_from_outside(tmp_path: Path)
         )
     finally:
         shutil.rmtree(folder)
-    assert done.stdout.splitlines() == [
+    assert result.stdout.splitlines() == [
         "machine to container", "container to outside", "-P FORWARD ACCEPT", "-P POSTROUTING ACCEPT"
-    ], done.stderr  # fmt: skip
+    ], result.stderr  # fmt: skip

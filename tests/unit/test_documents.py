@@ -1,4 +1,4 @@
-"""Every command in README and docs/ is one: the task, its flags, the target, the session, the script are there."""
+"""Commands in README.md and docs/: every task, flag, Make target, Nox session and script in them exists."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from invoke.program import Program
 from devai_tasks.cli.collections import namespace
 
 BLOCKS = [block for document in documents() for block in blocks(document)]
-# Programs of others: they stand in blocks that say what they need.
-OTHERS = {"aws", "az", "docker", "gcloud", "kind", "kubectl", "openssl", "source"}
-# What every machine has.
+# External programs, which are used only in blocks that state their requirements.
+EXTERNAL = {"aws", "az", "docker", "gcloud", "kind", "kubectl", "openssl", "source"}
+# Commands that every machine has.
 SHELL = {"printf"}
 
 
-def a_task(words: list[str]) -> None:
-    # Raises for a task or flag that isn't there.
-    Parser(initial=ParserContext(args=Program().core_args()), contexts=namespace.to_contexts()).parse_argv(words[1:])
+def check_task(arguments: list[str]) -> None:
+    # Raises an error for an unknown task or flag.
+    Parser(initial=ParserContext(args=Program().core_args()), contexts=namespace.to_contexts()).parse_argv(
+        arguments[1:]
+    )
 
 
-def a_target(words: list[str]) -> None:
+def check_target(arguments: list[str]) -> None:
     targets = re.findall(r"^([\w -]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    names = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+    names = [argument for argument in arguments[1:] if "=" not in argument and not argument.startswith("-")]
     assert set(names) <= {name for names in targets for name in names.split()}
 
 
@@ -38,13 +40,13 @@ def sessions() -> set[str]:
     return {name.replace("_", "-") for name in functions}
 
 
-def a_session(words: list[str]) -> None:
-    for option, value in itertools.pairwise(words):
+def check_session(arguments: list[str]) -> None:
+    for option, value in itertools.pairwise(arguments):
         assert option != "-s" or value.partition("-3.")[0] in sessions()
 
 
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
-    "inv": a_task, "devai": a_task, "make": a_target, "nox": a_session,
+    "inv": check_task, "devai": check_task, "make": check_target, "nox": check_session,
 }  # fmt: skip
 
 
@@ -54,26 +56,26 @@ def test_documents_have_commands() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.location)
-def test_every_command_can_be_typed(block: Block) -> None:
+def test_every_command_is_valid(block: Block) -> None:
     assert block.marks <= NEEDS | {REFUSED}
     assert block.commands
     for command in block.commands:
-        for words in command.programs:
-            name = words[0].removeprefix(".venv/bin/")
+        for argv in command.programs:
+            name = argv[0].removeprefix(".venv/bin/")
             if name.startswith("scripts/"):
                 assert (ROOT / name).is_file()
             elif name in PROGRAMS:
-                PROGRAMS[name](words)
+                PROGRAMS[name](argv)
             else:
-                assert name in OTHERS | SHELL
+                assert name in EXTERNAL | SHELL
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.is_runnable], ids=lambda block: block.location)
-def test_what_says_of_no_need_can_be_run_anywhere(block: Block) -> None:
-    assert {words[0] for command in block.commands for words in command.programs} <= {"inv", "devai"} | SHELL
+def test_block_without_requirements_runs_only_commands_of_every_machine(block: Block) -> None:
+    assert {argv[0] for command in block.commands for argv in command.programs} <= {"inv", "devai"} | SHELL
 
 
-def test_a_promise_is_all_lines_with_what_differs_left_out() -> None:
+def test_ellipsis_in_a_line_matches_any_text() -> None:
     assert first_mismatch(("a…c", "d"), "abc\nd  \n") is None
     assert first_mismatch((), "a\n") is None
     assert first_mismatch(("d", "a…c"), "abc\nd\n") == "d"
@@ -82,14 +84,14 @@ def test_a_promise_is_all_lines_with_what_differs_left_out() -> None:
     assert first_mismatch(("a",), "a\nb\n") == "nothing more"
 
 
-def test_lines_that_a_document_leaves_out_are_a_line_of_its_own() -> None:
+def test_ellipsis_as_a_line_matches_any_lines() -> None:
     assert first_mismatch(("…", "b"), "a\nb\n") is None
     assert first_mismatch(("…", "b"), "b\n") is None
     assert first_mismatch(("a", "…", "c", "d", "…"), "a\nc\nb\nc\nd\ne\n") is None
     assert first_mismatch(("a", "…", "e"), "a\nb\n") == "e"
 
 
-def test_the_table_of_checks_has_all_sessions() -> None:
+def test_table_of_checks_has_all_sessions() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text[text.index("## Checks") : text.index("What follows `--`")]
     assert set(re.findall(r"^\| ([\w-]+) \|", table, flags=re.MULTILINE)) - {"session", "---"} == sessions()

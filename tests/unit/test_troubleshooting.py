@@ -13,7 +13,7 @@ ENTRIES, _, NOTICES = DOCUMENT.partition("\n## Notices\n")
 HEADINGS = re.findall(r"^### (.+)$", ENTRIES, flags=re.MULTILINE)
 EXPLAINED = [heading.partition(":")[0] for heading in HEADINGS]
 SOURCES = [file.read_text(encoding="utf-8") for file in (ROOT / "devai_tasks").rglob("*.py")]
-# A code is a literal of its own in the source: code="DEVAI-K8S-003".
+# A code is a separate literal in the source: code="DEVAI-K8S-003".
 USED = {code for source in SOURCES for code in re.findall(r'"(DEVAI-[^"]*)"', source)}
 CODE = re.compile(r"DEVAI-([A-Z][A-Z0-9]+)-(\d{3})")
 
@@ -61,4 +61,4 @@ def test_codes_of_a_section_are_numbered_in_order() -> None:
     for code in EXPLAINED:
         if match := CODE.fullmatch(code):
             numbers.setdefault(match[1], []).append(int(match[2]))
-    assert all(found == sorted(found) for found in numbers.values()), numbers
+    assert all(listed == sorted(listed) for listed in numbers.values()), numbers
