@@ -47,7 +47,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def connected(port: int) -> socket.socket:
+def connect(port: int) -> socket.socket:
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -62,7 +62,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def answer_to(port: int, content: bytes) -> bytes:
-    with connected(port) as connection:
+    with connect(port) as connection:
         connection.sendall(content)
         connection.shutdown(socket.SHUT_WR)
         return read_all(connection)
@@ -72,7 +72,7 @@ Forwarding = Callable[..., tuple[subprocess.Popen[bytes], int]]
 
 
 @pytest.fixture
-def forwarding() -> Iterator[Forwarding]:
+def start_forwarder() -> Iterator[Forwarding]:
     """A function that starts the forwarder with a server, and returns the forwarder's process and port."""
     if not shutil.which("perl"):
         skip_or_fail("perl is not installed")
@@ -84,7 +84,7 @@ def forwarding() -> Iterator[Forwarding]:
         command = ["perl", str(script), *options, str(port), str(inner), *server]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         if program is SERVER:
-            connected(inner).close()
+            connect(inner).close()
         return started[-1], port
 
     yield start
@@ -93,23 +93,23 @@ def forwarding() -> Iterator[Forwarding]:
         process.communicate(timeout=20)
 
 
-def test_content_and_half_close_are_passed_on(forwarding: Forwarding) -> None:
-    _, port = forwarding()
+def test_content_and_half_close_are_passed_on(start_forwarder: Forwarding) -> None:
+    _, port = start_forwarder()
     content = bytes(range(256)) * 40_000
     assert answer_to(port, content).decode() == hashlib.sha256(content).hexdigest()
 
 
-def test_forwarder_listens_on_all_addresses(forwarding: Forwarding) -> None:
-    _, port = forwarding()
+def test_forwarder_listens_on_all_addresses(start_forwarder: Forwarding) -> None:
+    _, port = start_forwarder()
     for family, address in ((socket.AF_INET, "127.0.0.2"), (socket.AF_INET6, "::1")):
         with socket.socket(family) as probe:
             if sys.platform == "linux" and probe.connect_ex((address, port)) not in (0, errno.EADDRNOTAVAIL):
                 pytest.fail(f"{address} refuses the connection")
 
 
-def test_early_answer_is_passed_on_before_the_request_ends(forwarding: Forwarding) -> None:
-    _, port = forwarding()
-    with connected(port) as connection:
+def test_early_answer_is_passed_on_before_the_request_ends(start_forwarder: Forwarding) -> None:
+    _, port = start_forwarder()
+    with connect(port) as connection:
         connection.setblocking(False)
         connection.send(b"early")
         silent = time.monotonic()
@@ -123,17 +123,17 @@ def test_early_answer_is_passed_on_before_the_request_ends(forwarding: Forwardin
         assert connection.recv(1 << 20).startswith(b"refused")
 
 
-def test_disconnect_of_the_client_is_passed_on_to_the_server(forwarding: Forwarding) -> None:
-    process, port = forwarding()
-    with connected(port) as connection:
+def test_disconnect_of_the_client_is_passed_on_to_the_server(start_forwarder: Forwarding) -> None:
+    process, port = start_forwarder()
+    with connect(port) as connection:
         connection.sendall(b"leave")
     assert process.stdout
     assert process.stdout.read(4) == b"left"
 
 
-def test_connections_above_the_limit_wait(forwarding: Forwarding) -> None:
-    _, port = forwarding()
-    waiting = [connected(port) for _ in range(390)]
+def test_connections_above_the_limit_wait(start_forwarder: Forwarding) -> None:
+    _, port = start_forwarder()
+    waiting = [connect(port) for _ in range(390)]
     with ThreadPoolExecutor(50) as pool:
         answers = [pool.submit(answer_to, port, b"hello") for _ in range(50)]
         for connection in waiting:
@@ -142,30 +142,30 @@ def test_connections_above_the_limit_wait(forwarding: Forwarding) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_stops_forwarder_and_server(forwarding: Forwarding, number: signal.Signals) -> None:
-    process, port = forwarding()
-    connected(port).close()
+def test_signal_stops_forwarder_and_server(start_forwarder: Forwarding, number: signal.Signals) -> None:
+    process, port = start_forwarder()
+    connect(port).close()
     begin = time.monotonic()
     process.send_signal(number)
     assert process.wait(timeout=20) == 128 + signal.SIGTERM
     assert time.monotonic() - begin < 2
 
 
-def test_forwarder_exits_with_the_exit_code_of_the_server(forwarding: Forwarding) -> None:
-    process, _ = forwarding("raise SystemExit(7)")
+def test_forwarder_exits_with_the_exit_code_of_the_server(start_forwarder: Forwarding) -> None:
+    process, _ = start_forwarder("raise SystemExit(7)")
     assert process.wait(timeout=20) == 7
 
 
-def test_connections_to_an_unreachable_server_are_closed(forwarding: Forwarding) -> None:
-    process, port = forwarding("import time; time.sleep(60)")
+def test_connections_to_an_unreachable_server_are_closed(start_forwarder: Forwarding) -> None:
+    process, port = start_forwarder("import time; time.sleep(60)")
     for _ in range(3):
-        with connected(port) as connection:
+        with connect(port) as connection:
             assert connection.recv(1) == b""
     assert process.poll() is None
 
 
-def test_port_in_use_is_reported(forwarding: Forwarding) -> None:
-    _, port = forwarding()
+def test_port_in_use_is_reported(start_forwarder: Forwarding) -> None:
+    _, port = start_forwarder()
     second = subprocess.run(["perl", str(SCRIPT), str(port), "1", "true"], capture_output=True, text=True, check=False)
     assert second.returncode != 0
     assert f"forward.pl: can't listen on port {port}: Address already in use" in second.stderr
@@ -185,17 +185,17 @@ def header(*lines: str) -> bytes:
         ["Host: chroma:8000", "Origin: http://localhost:8000"],
     ],
 )  # fmt: skip
-def test_connection_with_an_allowed_host_is_passed_on_completely(forwarding: Forwarding, lines: list[str]) -> None:
-    _, port = forwarding(SERVER, HOSTS)
+def test_connection_with_an_allowed_host_is_passed_on_completely(start_forwarder: Forwarding, lines: list[str]) -> None:
+    _, port = start_forwarder(SERVER, HOSTS)
     # The forwarder reads nothing after the header: neither a large body nor the next request.
     content = header(*lines) + bytes(range(256)) * 40_000 + header("Host: evil.example")
     assert answer_to(port, content).decode() == hashlib.sha256(content).hexdigest()
 
 
-def test_header_may_arrive_in_parts(forwarding: Forwarding) -> None:
-    _, port = forwarding(SERVER, HOSTS)
+def test_header_may_arrive_in_parts(start_forwarder: Forwarding) -> None:
+    _, port = start_forwarder(SERVER, HOSTS)
     content = header("Host: chroma")
-    with connected(port) as connection:
+    with connect(port) as connection:
         for byte in content:
             connection.sendall(bytes([byte]))
         connection.shutdown(socket.SHUT_WR)
@@ -212,9 +212,9 @@ def test_header_may_arrive_in_parts(forwarding: Forwarding) -> None:
     ],
 )  # fmt: skip
 def test_other_hosts_and_origins_are_refused_without_a_connection_to_the_server(
-    forwarding: Forwarding, lines: list[str]
+    start_forwarder: Forwarding, lines: list[str]
 ) -> None:
-    process, port = forwarding(_PRINTS_CONNECTIONS, HOSTS)
+    process, port = start_forwarder(_PRINTS_CONNECTIONS, HOSTS)
     assert answer_to(port, header(*lines) + b"x" * 5_000_000).startswith(b"HTTP/1.1 403 ")
     process.terminate()
     assert process.communicate(timeout=20)[0] == b""
@@ -229,14 +229,16 @@ while True:
 """
 
 
-def test_endless_header_is_refused_and_a_silent_client_is_disconnected(forwarding: Forwarding, tmp_path: Path) -> None:
+def test_endless_header_is_refused_and_a_silent_client_is_disconnected(
+    start_forwarder: Forwarding, tmp_path: Path
+) -> None:
     impatient = tmp_path / "forward.pl"
     text = SCRIPT.read_text(encoding="utf-8")
     impatient.write_text(text.replace("PATIENCE => 10", "PATIENCE => 0"), encoding="utf-8")
     assert impatient.read_text(encoding="utf-8") != text
-    _, port = forwarding(SERVER, HOSTS)
+    _, port = start_forwarder(SERVER, HOSTS)
     assert answer_to(port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000).startswith(b"HTTP/1.1 403 ")
-    _, port = forwarding(SERVER, HOSTS, script=impatient)
-    with connected(port) as connection:
+    _, port = start_forwarder(SERVER, HOSTS, script=impatient)
+    with connect(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
         assert read_all(connection) == b""

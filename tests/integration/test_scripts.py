@@ -20,7 +20,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Run:
+def run_script(tmp_path: Path) -> Run:
     """A function that runs a copy of a script from another folder, in a project with two clouds."""
     inv = tmp_path / ".venv/bin/inv"
     inv.parent.mkdir(parents=True)
@@ -63,7 +63,7 @@ esac
     [("Docker", True, True), ("Docker", False, False), ("podman", True, False)],
 )
 def test_bootstrap_accepts_podman_only_with_its_socket_and_docker_as_the_client(
-    script: Run, tmp_path: Path, program: str, socket_exists: bool, succeeds: bool
+    run_script: Run, tmp_path: Path, program: str, socket_exists: bool, succeeds: bool
 ) -> None:
     docker = DOCKER.replace("{program}", program)
     for name, text in {"bin/docker": docker, "bin/id": "#!/bin/sh\necho 1000\n", ".venv/bin/python": ""}.items():
@@ -75,7 +75,7 @@ def test_bootstrap_accepts_podman_only_with_its_socket_and_docker_as_the_client(
         (tmp_path / "podman").mkdir()
         (tmp_path / "podman/podman.sock").touch()
     environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(tmp_path)}
-    result = script("bootstrap.sh", environ=environ)
+    result = run_script("bootstrap.sh", environ=environ)
     assert (result.returncode, not result.stderr) == ((0, True) if succeeds else (1, False)), result.stderr
 
 
@@ -101,41 +101,41 @@ WRONG = [
 
 
 @pytest.mark.parametrize("line", CALLS)
-def test_script_calls_its_task_and_returns_the_exit_code(script: Run, line: str) -> None:
-    result = script(*line.split())
+def test_script_calls_its_task_and_returns_the_exit_code(run_script: Run, line: str) -> None:
+    result = run_script(*line.split())
     assert (result.stdout.strip(), result.returncode) == (CALLS[line], 7)
     assert CALLS[line].split()[0] in namespace.task_names
 
 
 @pytest.mark.parametrize("line", ["deploy.sh compose up", "generate-config.sh", "push-image.sh aws"])
-def test_missing_environment_is_reported_with_the_next_command(script: Run, tmp_path: Path, line: str) -> None:
+def test_missing_environment_is_reported_with_the_next_command(run_script: Run, tmp_path: Path, line: str) -> None:
     (tmp_path / ".venv/bin/inv").unlink()
-    result = script(*line.split())
+    result = run_script(*line.split())
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == ".venv is missing: run make bootstrap\n"
 
 
-def test_arguments_are_passed_to_the_task_unchanged(script: Run) -> None:
-    result = script("deploy.sh", "compose", "shell", "--command=echo 'a  b' $HOME")
+def test_arguments_are_passed_to_the_task_unchanged(run_script: Run) -> None:
+    result = run_script("deploy.sh", "compose", "shell", "--command=echo 'a  b' $HOME")
     assert result.stdout.strip() == "compose.shell --command=echo 'a  b' $HOME"
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_wrong_arguments_exit_with_2_and_the_usage(script: Run, line: str) -> None:
-    result = script(*line.split())
+def test_wrong_arguments_exit_with_2_and_the_usage(run_script: Run, line: str) -> None:
+    result = run_script(*line.split())
     assert (result.returncode, result.stdout) == (2, "")
     assert f"usage: scripts/{line.partition(' ')[0]}" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["deploy.sh", "generate-config.sh", "push-image.sh"])
-def test_help_prints_the_usage(script: Run, name: str) -> None:
-    result = script(name, "--help")
+def test_help_prints_the_usage(run_script: Run, name: str) -> None:
+    result = run_script(name, "--help")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith(f"usage: scripts/{name}")
 
 
-def test_every_verb_in_the_usage_is_a_task(script: Run) -> None:
-    lines = script("deploy.sh", "--help").stdout.splitlines()
+def test_every_verb_in_the_usage_is_a_task(run_script: Run) -> None:
+    lines = run_script("deploy.sh", "--help").stdout.splitlines()
     for line, collection in zip(lines, ("compose", "tf", "k8s"), strict=False):
         for verb in line.split()[-1].split("|"):
             assert f"{collection}.{verb}" in namespace.task_names

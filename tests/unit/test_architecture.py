@@ -13,7 +13,7 @@ import grimp
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-# All packages use it to print, raise errors and run programs.
+# Packages that every package may import, to print, raise errors and run programs.
 SHARED = {"system"}
 
 

@@ -401,12 +401,12 @@ def test_new_writes_a_project_and_does_not_overwrite_it(tmp_path: Path, cli: Run
     assert "exists and is not empty; nothing was written" in again.stderr
 
 
-@pytest.mark.parametrize("word", ["--help", "-x", "--force", "-h"])
-def test_new_does_not_use_a_flag_as_its_folder(project: Project, devai: Run, word: str) -> None:
+@pytest.mark.parametrize("flag", ["--help", "-x", "--force", "-h"])
+def test_new_does_not_use_a_flag_as_its_folder(project: Project, devai: Run, flag: str) -> None:
     before = tree(project)
-    assert devai("new", word).returncode in (0, 2)
+    assert devai("new", flag).returncode in (0, 2)
     assert tree(project) == before
-    assert not (project.root / word).exists()
+    assert not (project.root / flag).exists()
 
 
 def test_missing_project_is_reported_with_the_command_devai_new(

@@ -265,7 +265,7 @@ def test_secrets_of_a_cluster_are_changed_only_after_a_question(devai: Run, depl
 
 
 @pytest.fixture
-def secrets_only(deploy: Callable[..., Deployed], monkeypatch: Patch) -> Deployed:
+def deployed_secrets(deploy: Callable[..., Deployed], monkeypatch: Patch) -> Deployed:
     """A stack in a cluster with secrets, whose manifests are unchanged."""
     deployed = deploy()
     for name in PROXIES:
@@ -284,7 +284,7 @@ def secrets_only(deploy: Callable[..., Deployed], monkeypatch: Patch) -> Deploye
 
 @pytest.mark.parametrize("protected", [True, False])
 def test_apply_without_permission_shows_and_keeps_changed_secrets(
-    devai: Run, secrets_only: Deployed, project: Project, monkeypatch: Patch, *, protected: bool
+    devai: Run, deployed_secrets: Deployed, project: Project, monkeypatch: Patch, *, protected: bool
 ) -> None:
     layer = project.conf / f"stacks/{STACK}.yaml"
     layer.write_text(json.dumps({**json.loads(layer.read_text(encoding="utf-8")), "protected": protected}), "utf-8")
@@ -292,20 +292,20 @@ def test_apply_without_permission_shows_and_keeps_changed_secrets(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-new-key")
     refused = devai("k8s.apply", "--cloud=aws", *(["--yes"] if protected else []))
     assert refused.returncode == 2
-    assert secrets_only.changes == []
+    assert deployed_secrets.changes == []
     shown = [line for line in refused.stderr.splitlines() if line.startswith("secret ")]
     assert shown == ["secret ANTHROPIC_API_KEY: new", "secret OLD_KEY: removed", "secret OPENAI_API_KEY: changed"]
 
 
 @pytest.mark.parametrize(("name", "restarted"), [("OPENAI_API_KEY", ["devai"]), ("HTTPS_PROXY", ["ollama", "devai"])])
 def test_apply_of_changed_secrets_restarts_the_services_that_read_them(
-    devai: Run, secrets_only: Deployed, monkeypatch: Patch, name: str, restarted: list[str]
+    devai: Run, deployed_secrets: Deployed, monkeypatch: Patch, name: str, restarted: list[str]
 ) -> None:
     monkeypatch.setenv(name, "http://proxy.test")
     override = f"--set=secrets.{name}=${{secret:{name}}}"
     applied = devai("k8s.apply", "--cloud=aws", "--yes", override)
     assert applied.returncode == 0, applied.stderr
-    remove, send, *restarts = secrets_only.changes
+    remove, send, *restarts = deployed_secrets.changes
     assert "OLD_KEY" in remove
     assert "--field-manager=devai-secrets" in send
     expected = [f"rollout restart deployment/{service}" for service in restarted]
@@ -316,16 +316,16 @@ def test_apply_of_changed_secrets_restarts_the_services_that_read_them(
 
 
 def test_apply_of_unchanged_secrets_neither_asks_nor_creates_a_token(
-    devai: Run, secrets_only: Deployed, project: Project
+    devai: Run, deployed_secrets: Deployed, project: Project
 ) -> None:
     applied = devai("k8s.apply", "--cloud=aws", "--set=secrets.OLD_KEY=${secret:OLD_KEY}")
     assert applied.returncode == 0, applied.stderr
     assert "nothing to change" in applied.stderr
-    assert secrets_only.changes == []
+    assert deployed_secrets.changes == []
     assert not state.has_token(project, STACK)
 
 
-@pytest.mark.usefixtures("secrets_only")
+@pytest.mark.usefixtures("deployed_secrets")
 def test_plan_names_the_secrets_that_up_would_change(devai: Run, monkeypatch: Patch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "another-key")
     monkeypatch.setattr(terraform_step, "changes", lambda _: [])

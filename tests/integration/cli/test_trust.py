@@ -1,4 +1,4 @@
-"""Trust: the command `devai` asks before it uses a project for the first time on this machine: a project is code."""
+"""Trust: the command `devai` asks before the first use of a project on this machine, because a project is code."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ PLANTED = "import pathlib\npathlib.Path({trace!r}).touch()\n"
 
 
 @pytest.fixture
-def planted(project: Project, tmp_path: Path) -> Path:
+def trace(project: Project, tmp_path: Path) -> Path:
     """The trace file of code in the work folder, which has every name that Python, Invoke or the tasks may import."""
     trace = tmp_path / "trace"
     for name in ("tasks", "invoke", "pip", "devai_tasks/__init__", "devai_tasks/system/__init__"):
@@ -101,20 +101,20 @@ def planted(project: Project, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("arguments", [["config.show", "--key=ports.lab"], ["--dry", "up"], ["--list"]])
 def test_devai_in_the_work_folder_runs_no_code_of_notebooks(
-    project: Project, planted: Path, arguments: list[str]
+    project: Project, trace: Path, arguments: list[str]
 ) -> None:
     folder = project.root / "work"
     result = inv(*arguments, cwd=folder, environ={"DEVAI_TRUST": "1"}, program="devai")
     assert result.returncode == 0, result.stderr
     if "config.show" in arguments:
         assert result.stdout == "8888\n"
-    assert not planted.exists()
+    assert not trace.exists()
     assert inv("--list", cwd=folder).returncode != 0
-    assert planted.exists()  # plain `inv` runs it
+    assert trace.exists()  # plain `inv` runs it
 
 
 def test_python_packages_are_not_imported_from_the_current_folder(
-    project: Project, planted: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Covers Terraform from a Python package, and the recorder of commands under `--dry`."""
     monkeypatch.chdir(project.root / "work")
@@ -124,11 +124,11 @@ def test_python_packages_are_not_imported_from_the_current_folder(
         client.find("terraform")  # queries the version
     with suppress(DevaiError):
         Docker(dry=True).pull("debian")
-    assert not planted.exists()
+    assert not trace.exists()
 
 
 def test_project_that_a_notebook_creates_in_the_work_folder_is_refused(
-    project: Project, planted: Path, devai: Run, monkeypatch: pytest.MonkeyPatch
+    project: Project, trace: Path, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert devai("trust").returncode == 0
     copied = fresh(project.root / "work/fake").root
@@ -140,7 +140,7 @@ def test_project_that_a_notebook_creates_in_the_work_folder_is_refused(
         assert refused.returncode == 2
         assert f"{project.root}/work is a project that devai has not used on this machine" in refused.stderr
         assert refused.stdout == ""
-    assert not planted.exists()
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--list"], ["--help", "up"], ["--version"]])

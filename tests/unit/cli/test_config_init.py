@@ -14,7 +14,7 @@ from devai_tasks.config.project import Project
 Run = Callable[..., CompletedProcess[str]]
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+def type_answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     """Fake a terminal at which these lines are typed."""
     stream = io.StringIO("".join(f"{line}\n" for line in lines))
     stream.isatty = lambda: True  # type: ignore[method-assign]
@@ -22,7 +22,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 
 
 def test_profile_is_created_from_answers(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[198.18.0.0/15]")
+    type_answers(monkeypatch, "", "many", "4", "8Gi", "demo.lab.test.dev", "[198.18.0.0/15]")
     result = devai("config.init", "--profile=demo")
     assert result.returncode == 0, result.stderr
     assert "cores for the lab [2]:" in result.stderr
@@ -41,7 +41,7 @@ def test_suggested_answers_are_the_values_of_a_new_profile(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project.conf / "common/defaults.yaml").write_text("defaults: {env: prod, cloud: aws}\n", encoding="utf-8")
-    answers(monkeypatch, "", "", "", "", "")
+    type_answers(monkeypatch, "", "", "", "", "")
     asked = devai("config.init", "--profile=demo").stderr
     for key, value in {
         "protected": "false",
@@ -53,7 +53,7 @@ def test_suggested_answers_are_the_values_of_a_new_profile(
 
 
 def test_answers_are_written_to_personal_yaml(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
+    type_answers(monkeypatch, "stagin", "staging", "", "9000", "", "")
     result = devai("config.init")
     assert "one of: dev, prod, staging; to add one, create a file in conf/profiles/" in result.stderr
     assert yaml.safe_load((project.conf / "personal.yaml").read_bytes()) == {
@@ -66,7 +66,7 @@ def test_answers_are_written_to_personal_yaml(project: Project, devai: Run, monk
 def test_default_stack_that_is_protected_is_reported_to_ignore_personal_yaml(
     devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers(monkeypatch, "prod", "", "9000", "", "")
+    type_answers(monkeypatch, "prod", "", "9000", "", "")
     message = "local-prod is protected: it ignores all of conf/personal.yaml except defaults"
     assert message in devai("config.init").stderr
 
@@ -75,7 +75,7 @@ def test_answer_is_validated_for_every_stack_that_it_affects(
     project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The default stack is protected, so it does not read personal.yaml.
-    answers(monkeypatch, "prod", "aws", "abc", "11434", "9000", "", "")
+    type_answers(monkeypatch, "prod", "aws", "abc", "11434", "9000", "", "")
     result = devai("config.init")
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("not a whole number") == 1
@@ -85,7 +85,7 @@ def test_answer_is_validated_for_every_stack_that_it_affects(
 
 
 def test_profile_is_validated_for_every_cloud(project: Project, devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "true", "", "", "", "[0.0.0.0/0]", "[10.0.0.0/8]", "")
+    type_answers(monkeypatch, "true", "", "", "", "[0.0.0.0/0]", "[10.0.0.0/8]", "")
     result = devai("config.init", "--profile=demo")
     assert result.returncode == 0, result.stderr
     assert "your networks: a protected stack must not be open to all networks" in result.stderr
@@ -95,7 +95,7 @@ def test_profile_is_validated_for_every_cloud(project: Project, devai: Run, monk
 
 
 def test_invalid_stack_of_a_new_profile_is_reported(devai: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, "true", "", "", "", "")
+    type_answers(monkeypatch, "true", "", "", "", "")
     result = devai("config.init", "--profile=demo")
     assert "azure-demo is not valid yet\n" in result.stderr
     assert "a certificate in your Key Vault: Azure issues none" in result.stderr

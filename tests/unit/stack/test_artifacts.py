@@ -39,7 +39,7 @@ def artifacts_of(project: Project, stack: Stack) -> dict[str, str]:
 
 
 @pytest.fixture
-def changing(project: Project) -> Iterator[Project]:
+def running_change(project: Project) -> Iterator[Project]:
     """A project with a running change of two stacks, whose artifacts are rendered and not yet read."""
     with (
         runs.alone(project, LOCAL, runs.begin("up", [])),
@@ -67,32 +67,32 @@ def changing(project: Project) -> Iterator[Project]:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_read_only_task_keeps_the_artifacts_of_a_running_task(
-    changing: Project, cli: Cli, stack: Stack, arguments: list[str]
+    running_change: Project, cli: Cli, stack: Stack, arguments: list[str]
 ) -> None:
-    before = artifacts_of(changing, stack)
+    before = artifacts_of(running_change, stack)
     assert before
     assert cli("devai", *arguments).returncode == 0
-    assert artifacts_of(changing, stack) == before
+    assert artifacts_of(running_change, stack) == before
 
 
-def test_read_only_task_renders_to_a_hidden_folder_during_a_change(changing: Project, cli: Cli) -> None:
+def test_read_only_task_renders_to_a_hidden_folder_during_a_change(running_change: Project, cli: Cli) -> None:
     result = cli("devai", "--dry", "compose.ps")
     assert result.returncode == 0, result.stderr
     assert "docker compose --profile '*' --env-file generated/.local-dev/compose/.env ps" in result.stderr
-    rendered = (changing.root / "generated/.local-dev/compose/.env").read_text(encoding="utf-8")
+    rendered = (running_change.root / "generated/.local-dev/compose/.env").read_text(encoding="utf-8")
     assert "8888" in rendered
     assert "9777" not in rendered
     assert "generated/.local-dev/compose/docker-compose.stack.yml" in rendered
     assert "generated/local-dev/" not in rendered.partition("COMPOSE_FILE")[2]
 
 
-def test_render_is_refused_during_a_change(changing: Project, cli: Cli) -> None:
-    before = artifacts_of(changing, LOCAL)
+def test_render_is_refused_during_a_change(running_change: Project, cli: Cli) -> None:
+    before = artifacts_of(running_change, LOCAL)
     refused = cli("devai", "config.render")
     assert refused.returncode == 1
     assert "local-dev is being changed by `inv up` (" in refused.stderr
     assert "no artifact was changed; wait until that run ends" in refused.stderr
-    assert artifacts_of(changing, LOCAL) == before
+    assert artifacts_of(running_change, LOCAL) == before
 
 
 def test_read_only_task_renders_to_the_folder_of_the_stack_otherwise(project: Project, cli: Cli) -> None:

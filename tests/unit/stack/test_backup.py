@@ -358,7 +358,7 @@ def test_folder_replaced_with_a_link_during_the_backup_is_refused(lab: Lab, tmp_
 
 
 def test_restore_refuses_a_link(lab: Lab) -> None:
-    """The lab would get the content of its target, which may be any file of the caller."""
+    """The lab would get the content of the link's target, which may be any file of the caller."""
     lab.file.symlink_to(lab.project.root / "tasks.py")
     with pytest.raises(UsageError, match=r"home.tar.gz is a link; use the target of the link"):
         lab.restore()

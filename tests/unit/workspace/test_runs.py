@@ -42,7 +42,7 @@ def test_second_run_on_a_stack_is_refused_with_the_first_run(project: Project) -
         pass
 
 
-def _hold_and_die(root: Path) -> None:
+def _acquire_lock_and_exit(root: Path) -> None:
     holding = runs.alone(Project(root), STACK, runs.begin("up", []))
     holding.__enter__()
     os._exit(9)
@@ -51,7 +51,7 @@ def _hold_and_die(root: Path) -> None:
 def test_interrupted_run_leaves_no_lock_and_is_reported_once(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = multiprocessing.get_context("fork").Process(target=_hold_and_die, args=(project.root,))
+    process = multiprocessing.get_context("fork").Process(target=_acquire_lock_and_exit, args=(project.root,))
     process.start()
     process.join()
     with runs.alone(project, STACK, runs.begin("down", [])):

@@ -180,7 +180,7 @@ def test_link_in_place_of_a_file_is_replaced_and_not_followed(empty: Project, lo
 def test_link_in_place_of_the_temporary_file_is_not_followed(
     empty: Project, local_dev: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The name is random, so the test fixes it."""
+    """The name of a temporary file is random, so the test sets it."""
     monkeypatch.setattr("devai_tasks.system.files.secrets.token_hex", lambda _: "known")
     victim = empty.root / "victim"
     victim.write_text("kept", encoding="utf-8")
@@ -208,7 +208,7 @@ def test_link_with_a_predictable_temporary_name_is_not_followed(empty: Project, 
 
 
 def test_link_is_no_stored_secret(empty: Project, local_dev: Stack) -> None:
-    """The lab would get the content of the target."""
+    """The lab would get the content of the link's target."""
     state.keep_secrets(empty, local_dev, {"ONE": "1"})
     key = empty.root / "key"
     key.write_text("of the caller", encoding="utf-8")

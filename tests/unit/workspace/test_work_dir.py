@@ -217,15 +217,17 @@ def test_work_folders_of_other_projects_are_known_until_they_are_deleted(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (project.root / "work/dev").mkdir()
     this_stack = settings(project, "storage.work_dir=work/dev")
-    other = tmp_path / "other"
-    work_folders.record(work_folders.WorkFolder(project.root / "work", other, "local-dev"))
-    assert work_dir.danger(project, this_stack).startswith(f"it is inside the work folder of local-dev of {other}")
+    other_project = tmp_path / "other"
+    work_folders.record(work_folders.WorkFolder(project.root / "work", other_project, "local-dev"))
+    assert work_dir.danger(project, this_stack).startswith(
+        f"it is inside the work folder of local-dev of {other_project}"
+    )
     work_dir.create(project, this_stack)  # the entry of the stack itself is ignored
     assert {*work_dir.shared(project, this_stack)[1:]} == {project.root / "work", project.root / "work/dev"}
     (project.root / "work").rename(tmp_path / "gone")
     assert work_dir.danger(project, this_stack) == ""
-    work_folders.record(work_folders.WorkFolder(tmp_path, other, "local-dev"))
-    assert work_folders.known() == [work_folders.WorkFolder(tmp_path, other, "local-dev")]
+    work_folders.record(work_folders.WorkFolder(tmp_path, other_project, "local-dev"))
+    assert work_folders.known() == [work_folders.WorkFolder(tmp_path, other_project, "local-dev")]
     assert len([*(state.of_user() / "work-folders").iterdir()]) == 1
 
 

@@ -106,7 +106,7 @@ def test_version_of_every_program_is_read_from_its_output(shipped: Project, put:
 
 
 @pytest.mark.parametrize(
-    ("program", "line", "name", "wanted"),
+    ("program", "line", "name", "expected"),
     [
         ("docker", "echo Docker version 19.03.1", "docker", "20.10 or newer"),
         ("docker", "echo 2.9.1", "compose", "2.20 or newer"),
@@ -115,12 +115,12 @@ def test_version_of_every_program_is_read_from_its_output(shipped: Project, put:
     ],
 )
 def test_old_version_is_a_failure(  # noqa: PLR0913, PLR0917 - the columns of a table
-    shipped: Project, put: Put, program: str, line: str, name: str, wanted: str
+    shipped: Project, put: Put, program: str, line: str, name: str, expected: str
 ) -> None:
     put(program, line)
     stack_name = "local-dev" if program == "docker" else "aws-dev"
     check = by_name(check_programs.tools(shipped, load(shipped, stack(stack_name), environ={})))[name]
-    assert (check.state, check.wanted) == (State.FAILED, wanted)
+    assert (check.state, check.wanted) == (State.FAILED, expected)
 
 
 def test_failing_program_is_distinguished_from_a_missing_one(shipped: Project, put: Put) -> None:
@@ -211,14 +211,14 @@ def test_podman_needs_the_device_file_of_the_nvidia_toolkit(
     monkeypatch.setattr(check_machine, "DEVICES", (tmp_path / "none", tmp_path))
     settings = load(shipped, stack("local-dev"), environ={}, gpu=True)
 
-    def look() -> Check:  # the runtimes of Docker's engine don't matter
+    def run_check() -> Check:  # the runtimes of Docker's engine don't matter
         return check_machine.gpu(settings, ENGINE, ["NVIDIA L4"], "podman")[1]
 
     (tmp_path / "other.yaml").write_text("kind: vendor.com/net\n", encoding="utf-8")
-    assert look().state is State.FAILED
-    assert "nvidia-ctk cdi generate" in look().hint
+    assert run_check().state is State.FAILED
+    assert "nvidia-ctk cdi generate" in run_check().hint
     (tmp_path / "nvidia.yaml").write_text("kind: nvidia.com/gpu\n", encoding="utf-8")
-    assert look().state is State.OK
+    assert run_check().state is State.OK
 
 
 def test_amd_gpu_is_reported_with_a_hint_on_gpu_vendor(
@@ -301,19 +301,19 @@ def test_expired_login_wrong_account_and_missing_network_are_distinguished(
     (project.conf / "personal.yaml").write_text("terraform: {account: '4711'}\n", encoding="utf-8")
     configuration = Sources(project, environ={}).configuration(Stack("dev", cloud))
 
-    def look(line: str) -> Check:
+    def run_check(line: str) -> Check:
         put(CLI[cloud], line)
         (check,) = check_stack.credentials(configuration)
         return check
 
-    assert look("echo 4711").state is State.OK
-    wrong = look("echo 4712")
+    assert run_check("echo 4711").state is State.OK
+    wrong = run_check("echo 4712")
     assert (wrong.state, wrong.found.split()[-1], wrong.wanted.split()[-1]) == (State.FAILED, "4712", "4711")
-    expired = look("echo token expired >&2; exit 1")
+    expired = run_check("echo token expired >&2; exit 1")
     assert (expired.state, expired.found) == (State.FAILED, f"not logged in to {cloud}")
     assert "login`" in expired.hint
     assert "token expired" in expired.hint
-    offline = look("echo 'Could not connect to the endpoint URL' >&2; exit 255")
+    offline = run_check("echo 'Could not connect to the endpoint URL' >&2; exit 255")
     assert (offline.state, offline.found) == (State.FAILED, "cannot check the login: the cloud is unreachable")
 
 
