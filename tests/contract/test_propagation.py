@@ -44,7 +44,7 @@ TEXTS = (
     "otherproject1", f"other:1@sha256:{'1' * 64}",
 )  # fmt: skip
 SAMPLES: Mapping[Any, list[Tree]] = {
-    bool: ["true", "false"], int: ["7", "2", "2048"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],
+    bool: ["true", "false"], int: ["7", "2", "2048", "1"], Cpu: ["1500m"], Size: ["2Ti"], Duration: ["777s"],
 }  # fmt: skip
 # Values with the same effect as the default: without an engine, auto means Docker.
 EQUIVALENT: Mapping[Key, Tree] = {("engine", "name"): "docker"}

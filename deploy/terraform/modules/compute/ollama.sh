@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Starts Ollama and pulls the given models. If a pull fails, an error is printed and the next model is pulled.
-# All three clouds run it as `sh -c "$(cat ollama.sh)" ollama MODEL...`.
+# Serves models, and pulls those that are named and not there yet; what goes wrong with one is said and passed over.
+# One command for the three clouds: `sh -c "$(cat ollama.sh)" ollama MODEL...`.
 ollama serve &
 server=$!
 trap 'kill "$server"' TERM INT
@@ -11,5 +11,5 @@ done
 for model in "$@"; do
     ollama pull "$model" || echo "not pulled: $model" >&2
 done
-# A signal interrupts the first wait; the second one waits until the server stops.
+# The first wait ends with the signal, the second with the server.
 wait "$server" || wait "$server"
