@@ -144,7 +144,7 @@ def test_foreign_archive_writes_no_file_in_the_work_folder(lab: ComposeStack, wo
     foreign.write_bytes(packed(way="work", way__tasks=b"evil"))
     refused = lab.inv("data.restore", f"--file={foreign}", "--yes")
     assert refused.returncode == 1
-    assert "answers 400 Bad Request: way is in the archive both as a folder and as something else" in refused.stderr
+    assert "answers 400 Bad Request: way is in the archive both as a folder and as another type" in refused.stderr
     # In two steps: the link, then a file behind it.
     assert put(lab.jupyter, packed(way="work"))[0] == 200
     assert put(lab.jupyter, packed(way__tasks=b"evil"))[0] == 200
