@@ -93,7 +93,7 @@ def test_multi_platform_image_is_pushed_as_one_index(minimal: Inv, local_registr
         "Accept": "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
     }
     for reference in (result["digest"], "latest"):
-        url = f"http://{local_registry.address}/v2/devai/devai-little-lab/manifests/{reference}"
+        url = f"http://{local_registry.address}/v2/devai/devai-minimal-lab/manifests/{reference}"
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
             assert answer.headers["Docker-Content-Digest"] == result["digest"]
             variants = [entry["platform"].get("variant", "") for entry in json.load(answer)["manifests"]]

@@ -138,7 +138,7 @@ def test_programs_that_a_root_lab_replaces_run_without_capabilities(user_stack: 
 def test_entrypoint_reports_missing_capabilities() -> None:
     ran = run(IMAGE, "--user=0", "--cap-drop=ALL", "--env=NB_UID=4242", command=("true",))
     assert ran.returncode == 2
-    assert "to become uid 4242, root needs CHOWN" in ran.stderr
+    assert "switching to UID 4242 requires the capabilities CHOWN" in ran.stderr
 
 
 @pytest.mark.usefixtures("stack")
