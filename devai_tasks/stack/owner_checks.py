@@ -55,7 +55,7 @@ def refuse_foreign(session: Session, target: str) -> Session:
     compute = session.settings.compute
     if target == "kubernetes" or (not target and not compute.uses_compose and compute.uses_kubernetes):
         session = session if target else terraform_step.with_state(session)
-        kubectl = Cluster(session.project, session.settings).kubectl
+        kubectl = session.cluster.kubectl
         if not kubectl.knows_context():
             return session  # the task fails for the same reason, and reports it
         owner = cluster_ownership.of_namespace(kubectl, session.settings)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import devai_tasks
 from devai_tasks.config.project import Project
+from devai_tasks.system import files
 from devai_tasks.system.errors import UsageError
 
 # Files and folders of a project; others exist only in this package's own repository.
@@ -84,8 +85,8 @@ def outdated(project: Project) -> list[str]:
     """Return the package's files that are missing in a project, or differ from this version of the package."""
     packed = source()
     parts = [packed / part for part in PACKAGE_PARTS]
-    files = [file for part in parts for file in (part.rglob("*") if part.is_dir() else [part]) if file.is_file()]
-    names = sorted(file.relative_to(packed) for file in files)
+    paths = [path for part in parts for path in (part.rglob("*") if part.is_dir() else [part]) if path.is_file()]
+    names = sorted(path.relative_to(packed) for path in paths)
     return [
         name.as_posix()
         for name in names
@@ -102,11 +103,9 @@ def _equal(left: Path, right: Path) -> bool:
 def update(project: Project, names: Iterable[str]) -> None:
     """Replace files in a project by those of this version of the package."""
     for name in names:
-        target = project.root / name
+        packed, target = source() / name, project.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        updated = target.with_name(f".{target.name}.new")
-        shutil.copy(source() / name, updated)
-        updated.replace(target)
+        files.replace(target, packed.read_bytes(), packed.stat().st_mode & 0o777)
 
 
 def copy(source: Path, target: Path) -> None:
