@@ -15,9 +15,10 @@ from devai_tasks.config.project import Project
 from devai_tasks.config.sections.project import FORMAT
 from devai_tasks.stack import loading
 from devai_tasks.stack.configuration_edits import FileEdit
+from devai_tasks.system import files
 from devai_tasks.system.errors import ConfigError, Problem
 from devai_tasks.targets.image.pins import FORMER_PINS, PINS
-from devai_tasks.workspace import ownership, scaffold, writer
+from devai_tasks.workspace import ownership, scaffold
 
 _VARIABLES = "conf/common/variables.yaml"
 # Folder for the previous content of replaced files, by the format that they belong to.
@@ -64,11 +65,14 @@ class Migration:
         file, kept = self.project.root / name, self.project.root / self.kept / name
         if file.is_file() and not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            writer.replace_file(kept, file.read_bytes().decode(errors="surrogateescape"))
+            files.replace(kept, file.read_bytes())
 
 
 def plan(project: Project) -> Migration:
-    """Return what `config.migrate` changes in a project; nothing if the project has the current format.
+    """Return what `config.migrate` changes in a project.
+
+    A clone of the package's repository may have the current format from Git, and still the former file of its own
+    digests; only that file is migrated then.
 
     Raises:
         ConfigError: a file in conf/ is not valid YAML.
@@ -76,17 +80,18 @@ def plan(project: Project) -> Migration:
     texts = {name: document.read(project.root / name, name).tree for name in _configuration_files(project)}
     section = texts.get(ownership.FILE, {}).get("project")
     previous = int(str(section.get("format", 1))) if isinstance(section, dict) else 1
+    moved = [*_move_pins(project)]
+    removed = (FORMER_PINS,) if moved else ()
     if previous == FORMAT:
-        return Migration(project, previous)
+        return Migration(project, previous, edits=tuple(moved), removed=removed)
     edits = [
         *_declare_variables(project, texts),
-        *_move_pins(project),
+        *moved,
         _edit(project, ownership.FILE, ("project", "format"), str(FORMAT)),
     ]
-    removed = [FORMER_PINS] if (project.root / FORMER_PINS).exists() else []
     # In a clone of the package's repository, Git updates the package's files.
     updated = [] if (project.root / "devai_tasks").is_dir() else scaffold.outdated(project)
-    return Migration(project, previous, tuple(updated), tuple(edits), tuple(removed), tuple(_problems(project, edits)))
+    return Migration(project, previous, tuple(updated), tuple(edits), removed, tuple(_problems(project, edits)))
 
 
 def _configuration_files(project: Project) -> list[str]:

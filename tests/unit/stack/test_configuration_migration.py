@@ -62,6 +62,14 @@ def test_locked_digests_move_to_the_pins_and_later_pins_stay(old: Project) -> No
     assert "debian" in (old.root / ".devai/format-1/deploy/image/bases.lock").read_text()
 
 
+def test_digests_of_a_clone_that_has_the_current_format_move_too(project: Project) -> None:
+    lock = project.root / "deploy/image/bases.lock"
+    lock.write_text(json.dumps({"debian:13": DIGEST}))
+    configuration_migration.plan(project).write()
+    assert common(project, "pins") == [f"debian:13@{DIGEST}"]
+    assert not lock.exists()
+
+
 def test_unreadable_lock_changes_nothing(old: Project) -> None:
     (old.root / "deploy/image/bases.lock").write_text("{")
     with pytest.raises(ConfigError, match="not valid JSON"):
