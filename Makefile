@@ -192,10 +192,10 @@ lint: environment ## check style and imports
 
 # Two sessions run at a time, so that one can compute while the other waits for containers. Quick sessions that fail
 # most often come first, then the long ones, so that no processor is idle at the end.
-SESSIONS = lint types cluster tests validate smoke registry lint-files
+SESSIONS = lint types cluster smoke validate tests registry lint-files
 
 test: bootstrap ## all that CI runs
-	@$(RUN_SESSIONS) $(SESSIONS)
+	@$(RUN_SESSIONS) --jobs=3 $(SESSIONS)
 
 validate: bootstrap ## validate the artifacts with the tools that read them
 	$(NOX) -s validate
