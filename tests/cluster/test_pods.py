@@ -12,25 +12,11 @@ from typing import Any
 
 import pytest
 import testinfra
-from harness.kubernetes import images
 from harness.kubernetes.api import Cluster, kubectl_program
 from harness.kubernetes.cluster import LocalCluster
-from harness.kubernetes.releases import TEST_POD
-from harness.stack import docker
 
-IMAGE = "devai.invalid/test-pod:test"
 NAME = {"name": "test-pod"}
 LABELS = {"app": "test-pod"}
-
-
-@pytest.fixture(scope="module")
-def image(cluster: Cluster) -> Iterator[str]:
-    """An image of the local engine that has been loaded into the cluster."""
-    archive = images.single_program(IMAGE, TEST_POD.programs() / "test_pod")
-    subprocess.run(["docker", "load"], input=archive, check=True, capture_output=True)
-    cluster.load_image(IMAGE)
-    yield IMAGE
-    docker("image", "rm", IMAGE)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +27,10 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def pod_namespace(cluster: Cluster, namespace: str, image: str) -> str:
+def pod_namespace(cluster: Cluster, namespace: str, pod_image: str) -> str:
     """A namespace with the Deployment `test-pod`, which serves the files of a volume, and with its service."""
     many = isinstance(cluster, LocalCluster)  # the default class of other clusters rarely supports ReadWriteMany
-    applied = cluster.apply(*objects(image, cluster.storage_class, many=many), namespace=namespace)
+    applied = cluster.apply(*objects(pod_image, cluster.storage_class, many=many), namespace=namespace)
     assert (applied.returncode, applied.stderr) == (0, "")
     rolled = cluster.kubectl("rollout", "status", "deployment/test-pod", f"--namespace={namespace}", "--timeout=90s")
     assert rolled.returncode == 0, rolled.stdout + rolled.stderr

@@ -26,6 +26,15 @@ from devai_tasks.targets.kubernetes.deployment import Cluster
 
 NOTEBOOK = {"type": "notebook", "content": {"cells": [], "metadata": {"kept": 1}, "nbformat": 4, "nbformat_minor": 5}}
 
+# Uses a third of a processor.
+BUSY = """
+import time
+while True:
+    end = time.thread_time() + 0.03
+    while time.thread_time() < end: pass
+    time.sleep(0.06)
+"""
+
 
 @pytest.fixture(scope="module")
 def stack(cluster_stack: ClusterStack) -> ClusterStack:
@@ -310,22 +319,26 @@ def test_apply_starts_a_stopped_stack(stack: ClusterStack, cluster_with: Callabl
     assert replicas(stack) == {"devai": "1/1", "ollama": "1/1"}
 
 
-@pytest.mark.parametrize("task", ["start", "apply"])
-def test_autoscaled_stack_starts_with_the_minimum(
-    stack: ClusterStack, cluster_with: Callable[..., Cluster], task: str
+def test_autoscaled_stack_starts_with_the_minimum_and_grows_under_load(
+    stack: ClusterStack, cluster_with: Callable[..., Cluster]
 ) -> None:
     if not isinstance(stack.cluster, LocalCluster):
-        pytest.skip("the default storage class of an existing cluster rarely supports ReadWriteMany")
+        pytest.skip("an existing cluster rarely has ReadWriteMany by default, and may have no metrics server")
     # Small requests, so that a node of two cores has room for a third lab during a rollout.
     scaled = ("compute.replicas.min=2", "compute.replicas.max=3", "kubernetes.requests=10")
     flags = [f"--set={override}" for override in scaled]
     assert stack.inv("k8s.apply", "--yes", *flags).returncode == 0
     assert replicas(stack)["devai"] == "2/2"
+    # A third of a processor is more than the target for two labs with requests of a tenth.
+    stack.host("devai").check_output(f"timeout 120 python -c '{BUSY}' >/dev/null 2>&1 &")
+    grown = ("wait", "deployment/devai", "--for=jsonpath={.spec.replicas}=3", "--timeout=120s")
+    waited = stack.cluster.kubectl(*grown, f"--namespace={stack.namespace}")
+    assert waited.returncode == 0, stack.kubectl("describe", "hpa/devai")
     scaling.stop(cluster_with(*scaled))
-    if task == "start":
-        scaling.start(cluster_with(*scaled), seconds=300)
-    else:
-        assert stack.inv("k8s.apply", "--yes", *flags).returncode == 0
+    scaling.start(cluster_with(*scaled), seconds=300)
+    assert replicas(stack)["devai"] == "2/2"
+    scaling.stop(cluster_with(*scaled))
+    assert stack.inv("k8s.apply", "--yes", *flags).returncode == 0
     assert replicas(stack)["devai"] == "2/2"
     assert stack.inv("k8s.apply", "--yes").returncode == 0
     assert replicas(stack)["devai"] == "1/1"

@@ -13,12 +13,12 @@ from harness.kubernetes import cluster, node
 from harness.kubernetes.go import BuildError
 from harness.kubernetes.paths import exclusive_lock
 from harness.kubernetes.programs import StartError
-from harness.kubernetes.releases import KUBE_SCORE, NEWEST, OLDEST, SOPS
+from harness.kubernetes.releases import KUBE_ROUTER, KUBE_SCORE, METRICS_SERVER, NEWEST, OLDEST, SOPS
 
 
 def build() -> None:
     """Build the programs of both releases and all other programs of tests, or wait for another process that does."""
-    for module in (SOPS, NEWEST, OLDEST, KUBE_SCORE):
+    for module in (SOPS, NEWEST, KUBE_ROUTER, METRICS_SERVER, OLDEST, KUBE_SCORE):
         module.programs()
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.kubernetes import images, node_config
+from harness.kubernetes import addons, images, node_config
 from harness.kubernetes import node as nodes
 from harness.kubernetes.api import Cluster
 from harness.kubernetes.certificates import CONTEXT, Authority
@@ -18,9 +18,10 @@ from harness.kubernetes.releases import NEWEST
 
 # Paths in the node.
 HERE, PROGRAMS = Path("/run/node"), Path("/run/programs")
+ADMIN = HERE / "kubeconfigs/admin"
 PORT = 6443
 NODE = "node"
-NEEDS = ("containerd", "ctr", "runc", "iptables", "ip", "openssl", "nsenter", "setpriv", "unshare")
+NEEDS = ("containerd", "ctr", "runc", "iptables", "ipset", "ip", "openssl", "nsenter", "setpriv", "unshare")
 """Programs that must be installed for a cluster."""
 
 
@@ -61,6 +62,7 @@ def start(*, keep: bool) -> LocalCluster:
         subprocess.CalledProcessError: the node could not be set up.
     """
     programs = NEWEST.programs()
+    addons.build()
     node = nodes.make(programs, keep=keep)
     try:
         return _start_in(node)
@@ -94,10 +96,14 @@ def _start_in(node: Node) -> LocalCluster:
     assert applied.returncode == 0, applied.stderr
 
     parts = {name: node.start(name, [f"{PROGRAMS}/{name}", *arguments]) for name, arguments in _parts(plane).items()}
-    parts["kubelet"].wait_until(lambda: _ready(cluster))
+    parts["kubelet"].wait_until(lambda: _fulfills(cluster, "Ready", f"node/{NODE}"))
+    node.start("kube-router", addons.kube_router(ADMIN, NODE))
+    metrics = node.start("metrics-server", addons.metrics_server(ADMIN, plane.authority.ca, HERE / "metrics-server"))
     parts["coredns"].wait_until(lambda: "CoreDNS-" in parts["coredns"].log.read_text(encoding="utf-8"))
     account = ("get", "serviceaccount/default", "--namespace=default")
     parts["kube-controller-manager"].wait_until(lambda: cluster.kubectl(*account).returncode == 0)
+    # Until all APIs answer, the deletion of a namespace does not finish.
+    metrics.wait_until(lambda: _fulfills(cluster, "Available", f"apiservice/{addons.METRICS_API}"))
     return cluster
 
 
@@ -124,6 +130,10 @@ def _parts(plane: ControlPlane) -> dict[str, list[str]]:
             as_user("kube-controller-manager"),
             "--leader-elect=false",
             "--use-service-account-credentials",
+            # Autoscalers use the metrics of new pods earlier than the defaults, 5 minutes and 30 seconds.
+            "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
+            "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
+            "--horizontal-pod-autoscaler-sync-period=5s",
             f"--service-account-private-key-file={plane.account_key}",
             f"--root-ca-file={plane.authority.ca}",
         ],
@@ -145,7 +155,7 @@ def _parts(plane: ControlPlane) -> dict[str, list[str]]:
         ],
         "coredns": ["-conf", f"{HERE}/Corefile"],
         "provisioner": [
-            f"-kubeconfig={HERE}/kubeconfigs/admin",
+            f"-kubeconfig={ADMIN}",
             f"-name={node_config.PROVISIONER}",
             f"-root={HERE}/volumes",
         ],
@@ -156,6 +166,5 @@ def _succeeds(node: Node, *command: str) -> bool:
     return subprocess.run(node.inside(*command), capture_output=True, check=False).returncode == 0
 
 
-def _ready(cluster: LocalCluster) -> bool:
-    wait = ("wait", f"node/{NODE}", "--for=condition=Ready", "--timeout=1s")
-    return cluster.kubectl(*wait).returncode == 0
+def _fulfills(cluster: LocalCluster, condition: str, item: str) -> bool:
+    return cluster.kubectl("wait", item, f"--for=condition={condition}", "--timeout=1s").returncode == 0

@@ -12,6 +12,8 @@ from harness.kubernetes.certificates import Authority
 SERVICE_ADDRESSES = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
 """The first service address, of the service `kubernetes`, which pods use to reach the API server."""
+FRONT_PROXY = "front-proxy-client"
+"""The API server as a client of the servers that provide other APIs."""
 NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
 
 
@@ -35,6 +37,7 @@ class ControlPlane:
             addresses=(*names, *(f"IP:{address}" for address in addresses)),
         )
         self.authority.issue("admin", user="admin", group="system:masters")
+        self.authority.issue(FRONT_PROXY, user=FRONT_PROXY)
         key = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(self.account_key)]
         subprocess.run(["openssl", "genpkey", *key], check=True, capture_output=True)
 
@@ -78,7 +81,23 @@ class ControlPlane:
             f"--service-account-key-file={self.account_key}",
             f"--service-account-signing-key-file={self.account_key}",
             f"--service-cluster-ip-range={SERVICE_ADDRESSES}",
+            *self._aggregation(),
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
+        ]
+
+    def _aggregation(self) -> list[str]:
+        """Return the flags for requests that the API server forwards to other servers.
+
+        https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/
+        """
+        return [
+            f"--proxy-client-cert-file={self.authority.certificate(FRONT_PROXY)}",
+            f"--proxy-client-key-file={self.authority.key(FRONT_PROXY)}",
+            f"--requestheader-client-ca-file={self.authority.ca}",
+            f"--requestheader-allowed-names={FRONT_PROXY}",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-username-headers=X-Remote-User",
         ]

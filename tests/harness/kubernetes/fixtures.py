@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import debian
 from harness.kubernetes import api_server as api_servers
 from harness.kubernetes import cluster as clusters
 from harness.kubernetes import existing, node
@@ -62,9 +63,11 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         kept = node.kept() if context == CONTEXT else None
         yield clusters.of(kept) if kept else existing.connect(context, tmp_path_factory.mktemp("context"))
         return
-    _require(*clusters.NEEDS, kubectl_program())
     if os.geteuid() != 0:
         skip_or_fail("starting a cluster needs root; use an existing one with --context=NAME")
+    if shutil.which("ipset") is None:
+        debian.install("ipset")
+    _require(*clusters.NEEDS, kubectl_program())
     with clusters.running() as started:
         yield started
 

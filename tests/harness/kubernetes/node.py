@@ -23,6 +23,8 @@ from harness.kubernetes.programs import Program, kill_with_parent
 
 ADDRESS = "10.240.0.1"
 """The node's address, the same in all nodes, whose networks are isolated from each other."""
+DNS = "169.254.20.10"
+"""The address of the node's DNS server: the usual one of NodeLocal DNSCache, which network policies allow."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _set_up(node: Node, programs: Path, *, keep: bool) -> None:
     (node.folder / "first-process").write_text(str(first), encoding="utf-8")
 
     script = Path(__file__).with_name("node.sh")
-    subprocess.run(node.inside("sh", str(script), str(node.folder), str(programs), ADDRESS), check=True)
+    subprocess.run(node.inside("sh", str(script), str(node.folder), str(programs), ADDRESS, DNS), check=True)
     veth = ["ip", "link", "add", node.name, "type", "veth", "peer", "name", "machine", "netns", str(first)]
     subprocess.run(veth, check=True)
     for command in _configure_link(node.machine_address, node.name):

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Set up a node's namespaces from inside: files that the node writes to the usual paths stay in the node, and its
-# settings do not change the machine's kernel. Arguments: folder of the node, folder of its programs, its address.
+# settings do not change the machine's kernel. Arguments: folder of the node, folder of its programs, its address,
+# the address of its DNS server.
 set -eu
-folder=$1 programs=$2 address=$3
+folder=$1 programs=$2 address=$3 dns=$4
 
 # Mounts: the machine's file system, with separate folders where the node's components store data.
 mount --make-rshared /
@@ -32,6 +33,7 @@ pretend kernel/keys/root_maxbytes 25000000
 ip link set lo up
 ip link add node type bridge # without ports
 ip address add "$address/32" dev node
+ip address add "$dns/32" dev node
 ip link set node up
 ip route add default dev node
 echo 1 >/proc/sys/net/ipv4/ip_forward

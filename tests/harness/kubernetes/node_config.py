@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.kubernetes.node import ADDRESS
+from harness.kubernetes import addons
+from harness.kubernetes.node import DNS
 
 PODS = "10.244.0.0/24"
 DOMAIN = "cluster.local"
@@ -50,7 +51,7 @@ NETWORK: dict[str, Any] = {
 
 COREFILE = f"""\
 .:53 {{
-    bind {ADDRESS}
+    bind {DNS}
     errors
     kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{
         kubeconfig /run/node/kubeconfigs/admin
@@ -73,7 +74,7 @@ def kubelet(cgroup: str) -> dict[str, Any]:
         "cgroupRoot": f"/{cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
-        "clusterDNS": [ADDRESS],
+        "clusterDNS": [DNS],
         "clusterDomain": DOMAIN,
         "resolvConf": "",  # the node cannot reach the machine's DNS servers
         # The disk is the machine's. The node must not remove images when it fills up: images cannot be pulled again.
@@ -85,7 +86,7 @@ def kubelet(cgroup: str) -> dict[str, Any]:
 
 
 def objects() -> list[dict[str, Any]]:
-    """Return the objects to create in the cluster: a storage class whose volumes are folders of the node."""
+    """Return the objects to create: a storage class whose volumes are folders of the node, and those of add-ons."""
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
     return [
         {
@@ -95,7 +96,8 @@ def objects() -> list[dict[str, Any]]:
             "provisioner": PROVISIONER,
             "reclaimPolicy": "Delete",
             "volumeBindingMode": "Immediate",
-        }
+        },
+        *addons.objects(),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Programs for tests, built from Go modules: two versions of Kubernetes, kube-score, SOPS, and the test pod's program.
+"""Programs for tests, built from Go modules: two versions of Kubernetes with add-ons, kube-score, SOPS, the test pod.
 
 A folder of `modules/` is a Go module that pins its dependencies with checksums, and lists programs of other modules as
 tools. OLDEST is the oldest minor version that a cloud supports without a surcharge (EKS until 2 December 2026:
@@ -111,3 +111,5 @@ NEWEST = Release("newest")
 TEST_POD = Module("test_pod")
 SOPS = Module("sops")
 KUBE_SCORE = Module("kube_score")
+KUBE_ROUTER = Module("kube_router")
+METRICS_SERVER = Module("metrics_server")
