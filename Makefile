@@ -190,8 +190,8 @@ check: environment ## what to run before each commit: style, types, unit tests
 lint: environment ## check style and imports
 	$(NOX) -s lint
 
-# Two sessions run at a time, so that one can compute while the other waits for containers. Quick sessions that fail
-# most often come first, then the long ones, so that no processor is idle at the end.
+# Three sessions run at a time on two processors, because some wait for containers. Quick sessions that fail most often
+# come first, then the long ones, so that no processor is idle at the end.
 SESSIONS = lint types cluster smoke validate tests registry lint-files
 
 test: bootstrap ## all that CI runs

@@ -28,6 +28,7 @@ OPTIONS = (
     "project.name=policies",
     "network.egress_cidrs=[10.20.0.0/16]",
     "ingress.class_name=custom",
+    "tls.certificate=lab-tls",
     f"ingress.controller={INGRESS}",
 )
 VARIANTS = {
@@ -66,7 +67,7 @@ def connections() -> dict[str, list[Connection]]:
         Connection("dns", "other", "elsewhere:53", allowed=False),
         Connection("dns", "other", "169.254.169.254:53", allowed=False, protocol="udp"),
         Connection("lab-to-ollama", "lab", "ollama:11434", allowed=True),
-        Connection("lab-to-ollama", "models", "ollama:11434", allowed=True),
+        Connection("ollama-from-lab", "models", "ollama:11434", allowed=True),
         Connection("lab-to-ollama", "lab", "models:11434", allowed=False),
         Connection("ollama-from-lab", "other", "ollama:11434", allowed=False),
         Connection("ollama-from-lab", "elsewhere", "ollama:11434", allowed=False),
@@ -102,7 +103,7 @@ def connections() -> dict[str, list[Connection]]:
     ]
     return {
         "local": local,
-        "aws": [*aws, *from_balancer("10.42.192.7")],
+        "aws": [*aws, *from_balancer("10.42.240.7")],
         "azure": from_balancer("10.42.240.7"),
         "gcp": [*gcp, *from_balancer("35.191.0.7")],
     }

@@ -86,7 +86,7 @@ class Network:
             self.cluster.kubectl("delete", *item, "--wait=false")
 
     def _apply(self, item: dict[str, object]) -> None:
-        applied = self.cluster.apply(item, namespace="")
+        applied = self.cluster.apply(item)
         assert applied.returncode == 0, applied.stderr
 
     def _target(self, attempt: Connection) -> str:

@@ -64,5 +64,5 @@ def test_make_test_runs_the_sessions_that_contributing_lists() -> None:
         r"^\| (\S+) \|.*\| yes \|$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     shown = make("--dry-run", "--assume-old=bootstrap", "test").stdout
-    (sessions,) = re.findall(r"run_sessions.py (.*)$", shown, re.MULTILINE)
+    (sessions,) = re.findall(r"run_sessions.py --jobs=\d (.*)$", shown, re.MULTILINE)
     assert sorted(sessions.split()) == sorted(table)

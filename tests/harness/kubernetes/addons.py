@@ -53,6 +53,7 @@ def metrics_server(kubeconfig: Path, authority: Path, folder: Path) -> list[str]
         "--kubelet-preferred-address-types=InternalIP",
         "--kubelet-use-node-status-port",
         "--metric-resolution=10s",  # the minimum
+        "--kubelet-request-timeout=5s",  # must be less than the resolution
     ]
 
 

@@ -47,8 +47,8 @@ class Kubernetes:
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
-    def apply(self, *objects: dict[str, Any], namespace: str = "default") -> subprocess.CompletedProcess[str]:
-        """Apply objects by server-side apply."""
+    def apply(self, *objects: dict[str, Any], namespace: str = "") -> subprocess.CompletedProcess[str]:
+        """Apply objects by server-side apply; `namespace` is for objects without their own, by default `default`."""
         documents = "\n---\n".join(json.dumps(item) for item in objects)
         return self.kubectl("apply", "--server-side", f"--namespace={namespace}", "--filename=-", input=documents)
 
